@@ -1,0 +1,104 @@
+//! The commit: its request, its three outcomes.
+//!
+//! Owns: the types of the protocol's decisive step. The SQL that carries it out is shared by both databases.
+//! Does not own: retrying (the writer's commit step does that).
+
+use common::{Anchor, CommitReceipt, Epoch, Incarnation, OwnerId, TopicPartition};
+
+use crate::error::CatalogError;
+use crate::model::SegmentKind;
+
+/// One contiguous range of a partition, ready to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitRequest {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// History of the queue the offsets count in.
+    pub incarnation: Incarnation,
+    /// The ownership it was read under.
+    pub epoch: Epoch,
+    /// The owner.
+    pub owner: OwnerId,
+    /// First offset of the range; must be the watermark.
+    pub base_offset: u64,
+    /// Last offset of the range, inclusive; the watermark becomes one more.
+    pub end_offset: u64,
+    /// The message at `end_offset`.
+    pub anchor: Anchor,
+    /// How many messages the range holds.
+    pub message_count: u64,
+    /// At most one of each kind; none when the range holds only a gap.
+    pub segments: Vec<NewSegment>,
+    /// Parts of the range that the queue no longer held.
+    pub gaps: Vec<Gap>,
+}
+
+/// An uploaded object that the commit lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSegment {
+    /// Unique id.
+    pub id: String,
+    /// Data or quarantine.
+    pub kind: SegmentKind,
+    /// Rows in it.
+    pub record_count: u64,
+    /// Size of the object.
+    pub size_bytes: u64,
+    /// Its bucket, as in the intent.
+    pub bucket: String,
+    /// Its key, as in the intent.
+    pub key: String,
+    /// Smallest queue time of its rows, microseconds UTC.
+    pub min_timestamp_us: i64,
+    /// Largest queue time of its rows, microseconds UTC.
+    pub max_timestamp_us: i64,
+    /// CRC-32C of the object's bytes.
+    pub checksum: u32,
+    /// The topic's schema version.
+    pub schema_version: u32,
+}
+
+/// Offsets that the queue no longer held when the writer came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// First missing offset.
+    pub base_offset: u64,
+    /// Last missing offset, inclusive.
+    pub end_offset: u64,
+    /// What is known of the cause.
+    pub reason: String,
+}
+
+/// What became of a commit.
+#[derive(Debug)]
+pub enum CommitOutcome {
+    /// It is recorded, now or by an earlier attempt.
+    Done(CommitReceipt),
+    /// It is not recorded and never will be under this request.
+    Refused(Refusal),
+    /// It is certain that it is *not* recorded; the same request may be sent again.
+    NotDone(CatalogError),
+    /// Nobody knows: ask with [`crate::CommitStore::resolve`] before anything else.
+    Unknown(CatalogError),
+}
+
+/// Why a commit can never happen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Another owner or a newer epoch has the partition, or it is halted or gone.
+    #[error("{partition} is no longer owned at epoch {epoch}: {reason}")]
+    Fenced {
+        /// The partition.
+        partition: TopicPartition,
+        /// The epoch of the request.
+        epoch: Epoch,
+        /// What the partition's row says now.
+        reason: String,
+    },
+    /// The intent of one of the objects is gone: the janitor may delete the object.
+    #[error("the upload intent of {key} is no longer pending")]
+    IntentLost {
+        /// Key of the object.
+        key: String,
+    },
+}

@@ -1,0 +1,23 @@
+//! The SQL catalog: what is committed, who owns what, who read how far.
+//!
+//! Owns: the commit transaction and everything stored in SQL. It is the only judge of what exists: a segment is
+//! readable when, and only when, it is listed here.
+//! Does not own: objects (the writer puts them) and messages (the queue keeps them).
+
+mod commit;
+mod error;
+mod model;
+mod postgres;
+mod sqlite;
+mod store;
+pub mod table_schema;
+
+pub use commit::{CommitOutcome, CommitRequest, Gap, NewSegment, Refusal};
+pub use error::{CatalogError, Result};
+pub use model::{
+    AcquireOutcome, Agent, ConsumerOffset, Ownership, Partition, PartitionState, SegmentInfo, SegmentKind, Topic,
+    TopicConfig, TopicSnapshot, UploadIntent,
+};
+pub use postgres::PostgresMetadataStore;
+pub use sqlite::SqliteMetadataStore;
+pub use store::{CommitStore, ConsumerStore, MetadataStore, OwnershipStore, SegmentStore, TopicStore, connect};

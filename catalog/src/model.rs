@@ -1,0 +1,221 @@
+//! The rows of the catalog as types.
+//!
+//! Owns: their shape and units. Times are milliseconds since the Unix epoch, UTC, unless a name says otherwise.
+//! Does not own: SQL.
+
+use common::topic::{TopicDefinition, TopicOptions};
+use common::{Anchor, Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
+use serde::{Deserialize, Serialize};
+
+/// What is needed to create a topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicConfig {
+    /// Its name.
+    pub name: TopicName,
+    /// Number of partitions, at least 1.
+    pub partition_count: u32,
+    /// How long segments are kept, in milliseconds; `None` is for ever.
+    pub retention_ms: Option<u64>,
+    /// Format, columns, streams.
+    pub config: TopicOptions,
+}
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topic {
+    /// Its name.
+    pub name: TopicName,
+    /// Number of partitions.
+    pub partition_count: u32,
+    /// How long segments are kept, in milliseconds; `None` is for ever.
+    pub retention_ms: Option<u64>,
+    /// Format, columns, streams.
+    pub config: TopicOptions,
+    /// Rises by one with every change of `config`; starts at 1.
+    pub schema_version: u32,
+    /// When it was created.
+    pub created_at: i64,
+    /// When it was last changed.
+    pub updated_at: i64,
+}
+
+impl Topic {
+    /// The topic as queue and writer need it.
+    pub fn definition(&self) -> TopicDefinition {
+        TopicDefinition { name: self.name.clone(), partition_count: self.partition_count, options: self.config.clone() }
+    }
+}
+
+/// Whether a partition takes commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartitionState {
+    /// It does.
+    Active,
+    /// It was stopped with a reason, and waits for an operator.
+    Halted,
+}
+
+/// A partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// Name of its topic.
+    pub topic: TopicName,
+    /// Its number.
+    pub partition_id: u32,
+    /// Exclusive: every message with a smaller offset is committed.
+    pub high_watermark: u64,
+    /// The history of the queue that `high_watermark` counts in.
+    pub incarnation: Incarnation,
+    /// Number of the current or last ownership.
+    pub epoch: Epoch,
+    /// The current owner, if any.
+    pub owner: Option<OwnerId>,
+    /// Whether it takes commits.
+    pub state: PartitionState,
+    /// Why it is halted.
+    pub halt_reason: Option<String>,
+    /// The last committed message; absent before the first commit.
+    pub anchor: Option<Anchor>,
+    /// How many commits it has had.
+    pub commit_no: u64,
+    /// When it was created.
+    pub created_at: i64,
+    /// When it was last changed.
+    pub updated_at: i64,
+}
+
+/// What the rows of a segment are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SegmentKind {
+    /// Records of the topic's table.
+    Data,
+    /// Records that could not be decoded, with the reason.
+    Quarantine,
+}
+
+/// A listed segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentInfo {
+    /// `<topic>-<partition>-<base_offset>-<uuid>`.
+    pub id: String,
+    /// Name of its topic.
+    pub topic: TopicName,
+    /// Its partition.
+    pub partition_id: u32,
+    /// The history of the queue its offsets count in.
+    pub incarnation: Incarnation,
+    /// Data or quarantine.
+    pub kind: SegmentKind,
+    /// First offset of its range.
+    pub base_offset: u64,
+    /// Last offset of its range, inclusive.
+    pub end_offset: u64,
+    /// Rows in it.
+    pub record_count: u64,
+    /// Size of the object.
+    pub size_bytes: u64,
+    /// Bucket or root of the store it is in, without prefix; empty where the store has none.
+    pub bucket: String,
+    /// Key of the object in the store.
+    pub key: String,
+    /// Smallest queue time of its rows, microseconds UTC.
+    pub min_timestamp_us: i64,
+    /// Largest queue time of its rows, microseconds UTC.
+    pub max_timestamp_us: i64,
+    /// CRC-32C of the object's bytes.
+    pub checksum: u32,
+    /// The topic's schema version it was written with.
+    pub schema_version: u32,
+    /// When it was committed.
+    pub created_at: i64,
+}
+
+/// Everything a reader of a topic needs, from one transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicSnapshot {
+    /// The topic.
+    pub topic: Topic,
+    /// Its partitions, by number.
+    pub partitions: Vec<Partition>,
+    /// Its live segments of both kinds, by partition, incarnation and offset.
+    pub segments: Vec<SegmentInfo>,
+}
+
+/// How far a consumer group has read one partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsumerOffset {
+    /// The group.
+    pub group_id: String,
+    /// Name of the topic.
+    pub topic: TopicName,
+    /// The partition.
+    pub partition_id: u32,
+    /// What the group committed; by convention the next offset it wants to read.
+    pub committed_offset: u64,
+    /// A note of the consumer's.
+    pub metadata: Option<String>,
+}
+
+/// A writer process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// New for every process start.
+    pub owner: OwnerId,
+    /// For people: host and process id.
+    pub name: String,
+}
+
+/// A partition in the hands of a writer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Who owns it.
+    pub owner: OwnerId,
+    /// Number of this ownership.
+    pub epoch: Epoch,
+    /// History of the queue.
+    pub incarnation: Incarnation,
+    /// Where to start.
+    pub high_watermark: u64,
+    /// The last committed message.
+    pub anchor: Option<Anchor>,
+}
+
+/// The answer to an attempt to take a partition over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AcquireOutcome {
+    /// It is the caller's now.
+    Acquired(Ownership),
+    /// Another owner's lease has not expired.
+    Held {
+        /// The partition.
+        partition: TopicPartition,
+        /// Who has it.
+        owner: OwnerId,
+    },
+    /// It takes no commits until an operator resumes it.
+    Halted {
+        /// The partition.
+        partition: TopicPartition,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An object that is about to be put.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadIntent {
+    /// The partition it is for.
+    pub partition: TopicPartition,
+    /// Under which ownership.
+    pub epoch: Epoch,
+    /// Whose.
+    pub owner: OwnerId,
+    /// Bucket of the object.
+    pub bucket: String,
+    /// Key of the object; never used before.
+    pub key: String,
+}

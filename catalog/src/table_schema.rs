@@ -1,0 +1,148 @@
+//! The Arrow schema of a topic's table and of its quarantine: what writer and readers must agree on.
+//!
+//! Owns: names, order, types and field ids of stored columns. System columns come first and start with `_`.
+//! Does not own: decoding into them (writer) or reading them (query features).
+//!
+//! Field ids: system columns have fixed ids below 100; declared columns count from 100 in order of declaration,
+//! members and elements after their parent, so that adding columns at the end keeps every id.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use common::topic::{ColumnSpec, ColumnType, Format, TopicOptions};
+
+/// Number of the partition.
+pub const PARTITION: &str = "_partition";
+/// Offset of the message.
+pub const OFFSET: &str = "_offset";
+/// Number of the record in its message, from 0.
+pub const ROW: &str = "_row";
+/// Queue time.
+pub const TIMESTAMP: &str = "_timestamp";
+/// The message's key.
+pub const KEY: &str = "_key";
+/// The message's headers.
+pub const HEADERS: &str = "_headers";
+/// The subject the message was published to.
+pub const SUBJECT: &str = "_subject";
+/// Members of a JSON object that no column is declared for, as JSON text.
+pub const EXTRA: &str = "_extra";
+/// The payload of a `raw` topic.
+pub const VALUE: &str = "value";
+/// Why a record is in quarantine.
+pub const REASON: &str = "reason";
+/// The quarantined bytes.
+pub const PAYLOAD: &str = "payload";
+
+const FIELD_ID_KEY: &str = "PARQUET:field_id";
+const DECLARED_FIELD_ID_FIRST: i32 = 100;
+
+/// The schema of the topic's table.
+pub fn table_schema(options: &TopicOptions) -> SchemaRef {
+    let mut fields = system_fields();
+    match options.format {
+        Format::Raw => fields.push(with_id(Field::new(VALUE, DataType::Binary, false), DECLARED_FIELD_ID_FIRST)),
+        Format::Json => {
+            let mut next_id = DECLARED_FIELD_ID_FIRST;
+            fields.extend(options.columns.iter().map(|column| declared_field(column, &mut next_id)));
+            fields.push(with_id(Field::new(EXTRA, DataType::Utf8, true), 10));
+        }
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// The schema of every topic's quarantine.
+pub fn quarantine_schema() -> SchemaRef {
+    let mut fields = system_fields();
+    fields.push(with_id(Field::new(REASON, DataType::Utf8, false), 11));
+    fields.push(with_id(Field::new(PAYLOAD, DataType::Binary, false), 12));
+    Arc::new(Schema::new(fields))
+}
+
+/// The type of `_timestamp`: microseconds, UTC.
+pub fn timestamp_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")))
+}
+
+/// Key and value of one entry of `_headers`.
+pub fn header_fields() -> Fields {
+    let key = with_id(Field::new("key", DataType::Utf8, false), 8);
+    let value = with_id(Field::new("value", DataType::Utf8, false), 9);
+    Fields::from(vec![key, value])
+}
+
+fn system_fields() -> Vec<Field> {
+    let entries = Field::new("key_value", DataType::Struct(header_fields()), false);
+    vec![
+        with_id(Field::new(PARTITION, DataType::Int32, false), 1),
+        with_id(Field::new(OFFSET, DataType::Int64, false), 2),
+        with_id(Field::new(ROW, DataType::Int32, false), 3),
+        with_id(Field::new(TIMESTAMP, timestamp_type(), false), 4),
+        with_id(Field::new(KEY, DataType::Binary, true), 5),
+        with_id(Field::new(HEADERS, DataType::Map(Arc::new(entries), false), true), 6),
+        with_id(Field::new(SUBJECT, DataType::Utf8, false), 7),
+    ]
+}
+
+fn with_id(field: Field, id: i32) -> Field {
+    field.with_metadata(HashMap::from([(FIELD_ID_KEY.to_owned(), id.to_string())]))
+}
+
+fn declared_field(column: &ColumnSpec, next_id: &mut i32) -> Field {
+    let id = take_id(next_id);
+    with_id(Field::new(&column.name, arrow_type(&column.column_type, next_id), column.nullable), id)
+}
+
+fn take_id(next_id: &mut i32) -> i32 {
+    *next_id += 1;
+    *next_id - 1
+}
+
+fn arrow_type(column_type: &ColumnType, next_id: &mut i32) -> DataType {
+    match column_type {
+        ColumnType::Bool => DataType::Boolean,
+        ColumnType::Int32 => DataType::Int32,
+        ColumnType::Int64 => DataType::Int64,
+        ColumnType::Float64 => DataType::Float64,
+        ColumnType::String | ColumnType::Json => DataType::Utf8,
+        ColumnType::Binary => DataType::Binary,
+        ColumnType::Date => DataType::Date32,
+        ColumnType::Timestamp | ColumnType::TimestampS | ColumnType::TimestampMs | ColumnType::TimestampUs => {
+            timestamp_type()
+        }
+        ColumnType::Decimal { precision, scale } => {
+            DataType::Decimal128(*precision, i8::try_from(*scale).expect("checked to be at most 38"))
+        }
+        ColumnType::List(element) => {
+            let id = take_id(next_id);
+            DataType::List(Arc::new(with_id(Field::new("element", arrow_type(element, next_id), true), id)))
+        }
+        ColumnType::Struct(members) => {
+            DataType::Struct(members.iter().map(|member| declared_field(member, next_id)).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_adding_a_column_keeps_them() {
+        let columns =
+            r#"[{"name":"a","type":{"list":"int64"}},{"name":"b","type":{"struct":[{"name":"c","type":"bool"}]}}"#;
+        let schema = |more: &str| {
+            let text = format!(r#"{{"format":"json","columns":{columns}{more}]}}"#);
+            table_schema(&serde_json::from_str(&text).expect("valid"))
+        };
+        let (old, new) = (schema(""), schema(r#",{"name":"d","type":"string"}"#));
+        for field in old.fields() {
+            assert_eq!(new.field_with_name(field.name()).expect("kept"), field.as_ref());
+        }
+        let mut ids: Vec<_> = new.fields().iter().map(|field| field.metadata()[FIELD_ID_KEY].clone()).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), new.fields().len());
+    }
+}

@@ -1,0 +1,62 @@
+//! Wall-clock time, injected so that tests can set it.
+//!
+//! Owns: the only calls of the system's wall clock. Does not own: timers and time-outs, which are tokio's.
+//! No decision about safety is ever taken by this clock (leases expire by the database's).
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// A source of wall-clock time.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// Now, in microseconds since the Unix epoch, UTC.
+    fn now_us(&self) -> i64;
+
+    /// Now, in milliseconds since the Unix epoch, UTC.
+    fn now_ms(&self) -> i64 {
+        self.now_us() / 1000
+    }
+}
+
+/// A clock that many parts share.
+pub type SharedClock = Arc<dyn Clock>;
+
+/// The machine's clock.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    fn now_us(&self) -> i64 {
+        chrono::Utc::now().timestamp_micros()
+    }
+}
+
+/// The machine's clock, ready to share.
+pub fn system_clock() -> SharedClock {
+    Arc::new(SystemClock)
+}
+
+/// A clock that stands until it is moved.
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    now_us: AtomicI64,
+}
+
+impl ManualClock {
+    /// A clock that shows `now_us`.
+    pub fn at(now_us: i64) -> Self {
+        Self { now_us: AtomicI64::new(now_us) }
+    }
+
+    /// Moves the clock to `now_us`, forward or back.
+    pub fn set(&self, now_us: i64) {
+        self.now_us.store(now_us, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now_us(&self) -> i64 {
+        self.now_us.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,22 @@
+//! What every part of Siltstone shares: its words, the queue and its implementations, settings, telemetry.
+//!
+//! Owns: the contract between producers, queue and writer. Does not own: SQL (catalog), Arrow and Parquet (writer).
+
+pub mod anchor;
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod memory;
+pub mod message;
+pub mod partitioner;
+pub mod queue;
+pub mod receipt;
+pub mod topic;
+
+pub use anchor::Anchor;
+pub use error::ErrorKind;
+pub use ids::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
+pub use message::{Message, OutgoingMessage};
+pub use queue::{Queue, QueueError, Subscription};
+pub use receipt::CommitReceipt;
+pub use topic::TopicDefinition;

@@ -1,0 +1,73 @@
+//! What a queue takes and delivers.
+//!
+//! Owns: the shape of a message, and how its size is counted against memory.
+//! Does not own: how a queue puts it on the wire, or what its payload means.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// Header names and values in the order given; a name may repeat.
+pub type Headers = Vec<(String, String)>;
+
+/// Bytes that a message costs beside its payload: its own struct and the queue's bookkeeping for it.
+pub const MESSAGE_OVERHEAD_BYTES: usize = 160;
+
+/// A message as the queue delivers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Position in the partition's queue; rises, not necessarily by one.
+    pub offset: u64,
+    /// When the queue stored it, microseconds since the Unix epoch, UTC.
+    pub timestamp_us: i64,
+    /// The producer's key, if any.
+    pub key: Option<Bytes>,
+    /// The producer's headers, without those that carry Siltstone's own fields.
+    pub headers: Headers,
+    /// The subject it was published to.
+    pub subject: Arc<str>,
+    /// The content, untouched.
+    pub payload: Bytes,
+}
+
+impl Message {
+    /// Bytes this message is counted for in the memory budget.
+    pub fn memory_bytes(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
+        self.payload.len() + self.key.as_ref().map_or(0, Bytes::len) + headers + MESSAGE_OVERHEAD_BYTES
+    }
+}
+
+/// A message on its way into a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutgoingMessage {
+    /// Names the message for the queue's duplicate window: a second one of the same id is not stored again.
+    pub message_id: Option<String>,
+    /// The producer's key, if any.
+    pub key: Option<Bytes>,
+    /// The producer's headers.
+    pub headers: Headers,
+    /// The content.
+    pub payload: Bytes,
+}
+
+impl OutgoingMessage {
+    /// A message of `payload` alone.
+    pub fn new(payload: impl Into<Bytes>) -> Self {
+        Self { payload: payload.into(), ..Self::default() }
+    }
+
+    /// The same message with a key.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<Bytes>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// The same message with an id for the duplicate window.
+    #[must_use]
+    pub fn with_message_id(mut self, id: impl Into<String>) -> Self {
+        self.message_id = Some(id.into());
+        self
+    }
+}
