@@ -3,7 +3,9 @@
 //! Owns: the contract between producers, queue and writer. Does not own: SQL (catalog), Arrow and Parquet (writer).
 
 pub mod anchor;
+pub mod backoff;
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod ids;
 pub mod memory;
@@ -11,6 +13,7 @@ pub mod message;
 pub mod partitioner;
 pub mod queue;
 pub mod receipt;
+pub mod telemetry;
 pub mod topic;
 
 pub use anchor::Anchor;

@@ -1,0 +1,97 @@
+//! The manual of every setting: the one place where they are described.
+
+/// What there is to know about a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettingDoc {
+    /// Name of the variable.
+    pub name: &'static str,
+    /// Its default, as text; empty when it is unset.
+    pub default: &'static str,
+    /// Which values it takes.
+    pub allowed: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Never shown.
+    pub secret: bool,
+}
+
+const fn setting(name: &'static str, default: &'static str, allowed: &'static str, about: &'static str) -> SettingDoc {
+    SettingDoc { name, default, allowed, about, secret: false }
+}
+
+const fn secret(name: &'static str, allowed: &'static str, about: &'static str) -> SettingDoc {
+    SettingDoc { name, default: "", allowed, about, secret: true }
+}
+
+/// All settings, in the order in which they are shown.
+pub const SETTINGS: &[SettingDoc] = &[
+    setting("QUEUE_TYPE", "memory", "memory or nats", "where messages come from"),
+    setting(
+        "QUEUE_MEMORY_BYTES",
+        "268435456",
+        "1048576 to 2^40",
+        "size of the memory queue; publishing waits when it is full",
+    ),
+    setting(
+        "QUEUE_ACK",
+        "all",
+        "all or none",
+        "ack each commit to the queue, so that its tools show the committed lag",
+    ),
+    setting("NATS_URL", "nats://127.0.0.1:4222", "nats://host:port, several separated by commas", "the NATS servers"),
+    setting("NATS_CREDENTIALS", "", "path of a .creds file", "log in with credentials"),
+    setting("NATS_USER", "", "text", "log in with user and password"),
+    secret("NATS_PASSWORD", "text", "the password of NATS_USER"),
+    secret("NATS_TOKEN", "text", "log in with a token"),
+    setting("NATS_CA", "", "path of a PEM file", "trust this certificate authority for TLS"),
+    setting("STORAGE_TYPE", "local", "local, s3, azure, gcs or memory", "where segments are stored"),
+    setting("STORAGE_PATH", "./data", "path of a directory", "root of local storage, and of the default catalog"),
+    setting(
+        "STORAGE_URL",
+        "",
+        "s3://bucket/prefix, az://container/prefix, gs://bucket/prefix, file:///path or memory:///",
+        "bucket and prefix; names the storage type as well",
+    ),
+    setting(
+        "CATALOG_URL",
+        "sqlite:./data/catalog.db",
+        "sqlite:<path> or postgres://user:password@host/database",
+        "the SQL catalog",
+    ),
+    setting("TOPICS", "", "names separated by commas", "write only these topics; all when unset"),
+    setting("FLUSH_INTERVAL_SECS", "5", "1 to 86400", "longest time a message waits before its segment is closed"),
+    setting(
+        "MAX_SEGMENT_SIZE_BYTES",
+        "67108864",
+        "1024 to 4294967296",
+        "a segment is closed when it has about this size",
+    ),
+    setting("MAX_SEGMENT_RECORDS", "10000000", "1 to 1000000000", "a segment is closed when it has this many rows"),
+    setting(
+        "MEMORY_BUDGET_BYTES",
+        "536870912",
+        "16777216 to 2^40",
+        "bytes of messages and open segments held at once, in all partitions together",
+    ),
+    setting(
+        "UPLOAD_RETRIES",
+        "3",
+        "1 to 100",
+        "attempts of an upload or commit before it is logged as an error and readiness turns false; it goes on until it succeeds",
+    ),
+    setting(
+        "LEASE_SECS",
+        "10",
+        "2 to 3600",
+        "a writer that gave no sign for this long loses its partitions to another",
+    ),
+    setting("SHUTDOWN_TIMEOUT_SECS", "30", "1 to 3600", "how long a shutdown may take to write what was fetched"),
+    setting("HTTP_ADDR", "127.0.0.1:8080", "address:port", "serves /healthz, /readyz and /metrics"),
+    setting("LOG_FORMAT", "text", "text or json", "form of log lines on standard error"),
+    setting(
+        "LOG_LEVEL",
+        "info",
+        "error, warn, info, debug, trace, or filters such as info,writer=debug",
+        "which log lines are written",
+    ),
+];

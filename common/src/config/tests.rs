@@ -1,0 +1,101 @@
+//! Every setting is documented, takes effect, and refuses nonsense with its name, value and allowed range.
+
+use super::*;
+
+fn read(vars: &[(&str, &str)]) -> Result<Settings, String> {
+    Settings::from_vars(vars.iter().map(|(n, v)| (OsString::from(n), OsString::from(v)))).map_err(|e| e.to_string())
+}
+
+#[test]
+fn every_field_is_documented_with_its_default() {
+    let defaults = Settings::default();
+    let values = serde_json::to_value(&defaults).expect("plain data");
+    let fields: Vec<String> = values.as_object().expect("struct").keys().map(|k| k.to_uppercase()).collect();
+    let mut documented: Vec<String> = SETTINGS.iter().map(|doc| doc.name.to_owned()).collect();
+    documented.sort();
+    assert_eq!(fields, documented);
+    for (doc, value) in defaults.effective() {
+        assert_eq!(doc.default, value, "{}", doc.name);
+    }
+}
+
+#[test]
+fn every_setting_changes_its_field() {
+    let cases = [
+        ("QUEUE_TYPE", "nats"),
+        ("QUEUE_MEMORY_BYTES", "2000000"),
+        ("QUEUE_ACK", "none"),
+        ("NATS_URL", "nats://a:1,nats://b:2"),
+        ("NATS_CREDENTIALS", "/a.creds"),
+        ("NATS_CA", "/ca.pem"),
+        ("STORAGE_TYPE", "memory"),
+        ("STORAGE_PATH", "/elsewhere"),
+        ("STORAGE_URL", "s3://bucket/prefix"),
+        ("CATALOG_URL", "postgres://localhost/x"),
+        ("TOPICS", "a,b"),
+        ("FLUSH_INTERVAL_SECS", "7"),
+        ("MAX_SEGMENT_SIZE_BYTES", "262144"),
+        ("MAX_SEGMENT_RECORDS", "1000"),
+        ("MEMORY_BUDGET_BYTES", "33554432"),
+        ("UPLOAD_RETRIES", "9"),
+        ("LEASE_SECS", "3"),
+        ("SHUTDOWN_TIMEOUT_SECS", "4"),
+        ("HTTP_ADDR", "0.0.0.0:9"),
+        ("LOG_FORMAT", "json"),
+        ("LOG_LEVEL", "debug"),
+    ];
+    for (name, value) in cases {
+        let settings = read(&[(name, value)]).expect(name);
+        let effective = settings.effective();
+        let shown = &effective.iter().find(|(doc, _)| doc.name == name).expect("documented").1;
+        assert_eq!(shown, value, "{name}");
+    }
+    let login = read(&[("NATS_USER", "u"), ("NATS_PASSWORD", "p")]).expect("valid");
+    assert_eq!((login.nats_user.as_deref(), login.nats_password.as_deref()), (Some("u"), Some("p")));
+    assert_eq!(read(&[("NATS_TOKEN", "t")]).expect("valid").nats_token.as_deref(), Some("t"));
+}
+
+#[test]
+fn nonsense_is_refused_with_name_value_and_what_is_allowed() {
+    let cases: &[(&[(&str, &str)], &[&str])] = &[
+        (&[("QUEUE_TYPE", "kafka")], &["QUEUE_TYPE=kafka", "memory or nats"]),
+        (&[("FLUSH_INTERVAL_SECS", "soon")], &["FLUSH_INTERVAL_SECS=soon", "1 to 86400"]),
+        (&[("FLUSH_INTERVAL_SECS", "0")], &["FLUSH_INTERVAL_SECS=0", "1..=86400"]),
+        (&[("FLUSH_INTERVAL_SECS", "-1")], &["FLUSH_INTERVAL_SECS=-1"]),
+        (&[("MAX_SEGMENT_SIZE_BYTES", "12")], &["MAX_SEGMENT_SIZE_BYTES=12", "1024"]),
+        (&[("MEMORY_BUDGET_BYTES", "1000")], &["MEMORY_BUDGET_BYTES=1000"]),
+        (&[("HTTP_ADDR", "here")], &["HTTP_ADDR=here", "address:port"]),
+        (&[("STORAGE_TYPE", "s3")], &["STORAGE_URL", "s3://bucket/prefix"]),
+        (&[("STORAGE_TYPE", "gcs"), ("STORAGE_URL", "s3://b")], &["STORAGE_TYPE=gcs contradicts"]),
+        (&[("STORAGE_URL", "ftp://b")], &["STORAGE_URL=ftp://b"]),
+        (&[("CATALOG_URL", "mysql://u:hush@h/d")], &["CATALOG_URL=mysql://u:********@h/d", "postgres"]),
+        (&[("NATS_USER", "u")], &["NATS_PASSWORD"]),
+        (&[("NATS_TOKEN", "t"), ("NATS_CREDENTIALS", "/c")], &["set one of them"]),
+        (&[("STORAGE_PTH", "x")], &["STORAGE_PTH", "did you mean STORAGE_PATH"]),
+        (&[("UPLOAD_RETRIES", "0")], &["UPLOAD_RETRIES=0"]),
+    ];
+    for (vars, parts) in cases {
+        let message = read(vars).expect_err(&format!("{vars:?}"));
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        assert!(!message.contains("hush"), "{message}");
+    }
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let settings = read(&[
+        ("NATS_USER", "u"),
+        ("NATS_PASSWORD", "hush"),
+        ("NATS_URL", "nats://u:hush@h:1,nats://u:hush@i:2"),
+        ("CATALOG_URL", "postgres://u:hush@h/d"),
+    ])
+    .expect("valid");
+    let shown = format!("{:?}", settings.effective());
+    assert!(!shown.contains("hush"), "{shown}");
+}
+
+#[test]
+fn empty_values_and_other_programs_variables_are_ignored() {
+    let settings = read(&[("CATALOG_URL", ""), ("NATS_CONTEXT", "x"), ("PATH", "y")]).expect("valid");
+    assert_eq!(settings, Settings::default());
+}
