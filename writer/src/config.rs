@@ -1,0 +1,74 @@
+//! How the writer batches, rolls and retries.
+//!
+//! Owns: the values the pipeline works with, and the constants nobody has needed to change.
+//! Does not own: reading the environment (common's settings).
+
+use std::time::Duration;
+
+use common::config::Settings;
+
+/// Rows of one decoded chunk. Parquet's row-group limit splits only between batches, so batches stay small.
+pub(crate) const CHUNK_MESSAGES_MAX: usize = 8192;
+
+/// Raw bytes of one chunk: bounds what decoding and encoding hold beside the budget.
+pub(crate) const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Encoded bytes of one row group: large enough for good compression, small enough for a reader's memory.
+pub(crate) const ROW_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Uploads of one partition that run at once, so that a slow store overlaps with the next batch.
+pub(crate) const PARTITION_UPLOADS_MAX: usize = 2;
+
+/// Uploads of all partitions that run at once.
+pub(crate) const PROCESS_UPLOADS_MAX: usize = 32;
+
+/// Commits or intents that share one transaction.
+pub(crate) const GROUP_COMMIT_MAX: usize = 500;
+
+/// Messages of one fetch.
+pub(crate) const FETCH_MESSAGES_MAX: usize = 10_000;
+
+/// Bytes of one fetch, when the budget is large enough.
+pub(crate) const FETCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Settings of a writer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriterConfig {
+    /// A segment is closed when its encoded size reaches this, in bytes.
+    pub segment_bytes_max: usize,
+    /// A segment is closed when it holds this many rows.
+    pub segment_records_max: usize,
+    /// A segment is closed when its first message has waited this long.
+    pub batch_age_max: Duration,
+    /// Target size of a Parquet data page, in bytes.
+    pub block_size_target: usize,
+    /// Memory for messages and open segments in all partitions together, in bytes.
+    pub memory_budget_bytes: usize,
+    /// Failed attempts before an upload or commit is logged as an error; it goes on.
+    pub upload_retries: u32,
+    /// After this long without a sign, another writer may take over.
+    pub lease: Duration,
+    /// How long a shutdown may take.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for WriterConfig {
+    fn default() -> Self {
+        Self::from(&Settings::default())
+    }
+}
+
+impl From<&Settings> for WriterConfig {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            segment_bytes_max: settings.max_segment_size_bytes,
+            segment_records_max: settings.max_segment_records,
+            batch_age_max: settings.flush_interval(),
+            block_size_target: 1024 * 1024,
+            memory_budget_bytes: settings.memory_budget_bytes,
+            upload_retries: settings.upload_retries,
+            lease: Duration::from_secs(settings.lease_secs),
+            shutdown_timeout: Duration::from_secs(settings.shutdown_timeout_secs),
+        }
+    }
+}

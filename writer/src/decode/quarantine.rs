@@ -1,0 +1,52 @@
+//! Records that could not be decoded, kept whole with the reason.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_array::builder::{BinaryBuilder, StringBuilder};
+use arrow_schema::SchemaRef;
+use common::Message;
+
+use super::system::SystemColumns;
+
+/// Longest reason, in bytes: parsers quote the input, which may be large and is kept beside it anyway.
+const REASON_BYTES_MAX: usize = 500;
+
+/// Collects quarantined records.
+pub(super) struct Quarantine {
+    system: SystemColumns,
+    reasons: StringBuilder,
+    payloads: BinaryBuilder,
+}
+
+impl Quarantine {
+    pub(super) fn new(partition_id: u32) -> Self {
+        let system = SystemColumns::with_capacity(partition_id, 0);
+        Self { system, reasons: StringBuilder::new(), payloads: BinaryBuilder::new() }
+    }
+
+    /// Keeps `payload`, record number `row` of `message`.
+    pub(super) fn push(&mut self, message: &Message, row: u32, payload: &[u8], reason: &str) {
+        self.system.push(message, row);
+        self.reasons.append_value(shorten(reason));
+        self.payloads.append_value(payload);
+    }
+
+    pub(super) fn finish(mut self, schema: &SchemaRef) -> Option<RecordBatch> {
+        if self.system.len() == 0 {
+            return None;
+        }
+        let mut columns = self.system.finish();
+        columns.push(Arc::new(self.reasons.finish()));
+        columns.push(Arc::new(self.payloads.finish()));
+        Some(RecordBatch::try_new(Arc::clone(schema), columns).expect("columns are built for this schema"))
+    }
+}
+
+fn shorten(reason: &str) -> &str {
+    let mut end = reason.len().min(REASON_BYTES_MAX);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    &reason[..end]
+}

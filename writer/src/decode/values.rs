@@ -1,0 +1,122 @@
+//! Texts that stand for values: times, dates, decimals. Strict: what would be altered is refused.
+
+use chrono::{DateTime, NaiveDate};
+
+/// Microseconds since the Unix epoch of an RFC 3339 text.
+pub(super) fn timestamp_us(text: &str) -> Result<i64, String> {
+    let time = DateTime::parse_from_rfc3339(text)
+        .map_err(|error| format!("{text:?} is not a time in RFC 3339, such as 2026-01-31T12:00:00Z: {error}"))?;
+    let nanos = time.timestamp_subsec_nanos();
+    if nanos % 1000 != 0 {
+        return Err(format!("{text:?} has more than the six digits of a second that are stored"));
+    }
+    if nanos >= 1_000_000_000 {
+        return Err(format!("{text:?} is a leap second, which has no number"));
+    }
+    Ok(time.timestamp_micros())
+}
+
+/// Microseconds of `value` units of `unit_us` microseconds.
+pub(super) fn scaled_timestamp_us(value: i64, unit_us: i64) -> Result<i64, String> {
+    value.checked_mul(unit_us).ok_or_else(|| format!("{value} is beyond the times that microseconds can tell"))
+}
+
+/// Days since the Unix epoch of a text `yyyy-mm-dd`.
+pub(super) fn date_days(text: &str) -> Result<i32, String> {
+    let parsed = (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten();
+    let date = parsed.ok_or_else(|| format!("{text:?} is not a date such as 2026-01-31"))?;
+    let days = date.signed_duration_since(NaiveDate::default()).num_days();
+    i32::try_from(days).map_err(|_| format!("{text:?} is out of range"))
+}
+
+/// The unscaled integer of a decimal literal (optional sign, digits, point, exponent) for `scale` digits behind
+/// the point.
+///
+/// # Errors
+/// When it is no number, has more digits behind the point than `scale` (trailing zeros do not count), or more
+/// than `precision` digits.
+pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, String> {
+    let refuse = |why: &str| Err(format!("{text:?} {why} decimal({precision},{scale})"));
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        None => (text, 0_i32),
+        Some((mantissa, exponent)) => match exponent.parse() {
+            Ok(exponent) => (mantissa, exponent),
+            Err(_) => return refuse("is not a"),
+        },
+    };
+    let (negative, digits) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa.strip_prefix('+').unwrap_or(mantissa)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() + fraction.len() == 0 || !all_digits(whole) || !all_digits(fraction) {
+        return refuse("is not a");
+    }
+    let significant = format!("{whole}{fraction}");
+    let significant = significant.trim_start_matches('0');
+    let kept = significant.trim_end_matches('0');
+    if kept.is_empty() {
+        return Ok(0);
+    }
+    // The value is kept * 10^power; all of this stays small or is refused before it is used.
+    let dropped_zeros = (significant.len() - kept.len()) as i64;
+    let power = i64::from(exponent) - fraction.len() as i64 + dropped_zeros;
+    let shift = power + i64::from(scale);
+    if shift < 0 {
+        return refuse("has more digits behind the point than");
+    }
+    if kept.len() as i64 + shift > i64::from(precision) {
+        return refuse("has more digits than");
+    }
+    let unsigned: i128 = kept.parse().map_err(|_| "too many digits".to_owned())?;
+    let value = unsigned * 10_i128.pow(shift as u32);
+    Ok(if negative { -value } else { value })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_fit_exactly_or_are_refused() {
+        let accepted = [
+            ("1.20", 120),
+            ("-0.01", -1),
+            ("12", 1200),
+            ("1e3", 100_000),
+            ("0.000", 0),
+            ("1.5E-1", 15),
+            ("99999999.99", 9_999_999_999),
+        ];
+        for (text, expected) in accepted {
+            assert_eq!(decimal(text, 10, 2), Ok(expected), "{text}");
+        }
+        let huge = format!("1e{}", i32::MAX);
+        for text in ["1.239", "100000000", "", ".", "-", "1.2.3", "0x1", "1e", "abc", "--1", &huge, "1e-2147483648"] {
+            assert!(decimal(text, 10, 2).is_err(), "{text}");
+        }
+        assert_eq!(decimal(&"9".repeat(38), 38, 0), Ok(10_i128.pow(38) - 1));
+        assert!(decimal(&"9".repeat(39), 38, 0).is_err());
+    }
+
+    #[test]
+    fn times_keep_every_digit_or_are_refused() {
+        assert_eq!(timestamp_us("1970-01-01T00:00:01.000001Z"), Ok(1_000_001));
+        assert_eq!(timestamp_us("1970-01-01T01:00:00+01:00"), Ok(0));
+        assert_eq!(timestamp_us("1969-12-31T23:59:59.5Z"), Ok(-500_000));
+        for text in ["1970-01-01", "1970-01-01T00:00:00", "1970-01-01T00:00:00.0000001Z", "2016-12-31T23:59:60Z", ""] {
+            assert!(timestamp_us(text).is_err(), "{text}");
+        }
+        assert!(scaled_timestamp_us(i64::MAX, 1000).is_err());
+    }
+
+    #[test]
+    fn dates_are_whole_and_padded() {
+        assert_eq!(date_days("1970-01-02"), Ok(1));
+        assert_eq!(date_days("1969-12-31"), Ok(-1));
+        for text in ["1970-1-2", "1970-02-30", "1970-01-02T00:00:00Z", "today", "1970-01-0２"] {
+            assert!(date_days(text).is_err(), "{text}");
+        }
+    }
+}

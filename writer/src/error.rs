@@ -1,0 +1,69 @@
+//! Errors of the writer that reach its callers. What can be retried is retried inside and never gets here.
+
+use common::{ErrorKind, QueueError, TopicPartition};
+
+/// Short for results of this crate.
+pub type Result<T, E = WriterError> = std::result::Result<T, E>;
+
+/// Why the writer could not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum WriterError {
+    /// The object store cannot be used as configured.
+    #[error("storage {url}: {reason}")]
+    Storage {
+        /// Where, without secrets.
+        url: String,
+        /// What was tried, what happened, what to change.
+        reason: String,
+    },
+    /// A topic that was asked for does not exist.
+    #[error("topic not found: {0}; create it with `siltstone topic create`")]
+    TopicNotFound(String),
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] catalog::CatalogError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A partition lost its owner and nothing of it can be committed any more.
+    #[error("{partition} was taken over: {reason}")]
+    Fenced {
+        /// The partition.
+        partition: TopicPartition,
+        /// What the catalog said.
+        reason: String,
+    },
+    /// A partition was stopped because going on could lose or double messages.
+    #[error("{partition} is halted: {reason}")]
+    Halted {
+        /// The partition.
+        partition: TopicPartition,
+        /// Why, and how to go on.
+        reason: String,
+    },
+    /// A part of the pipeline ended unexpectedly; a defect.
+    #[error("internal error: {0}")]
+    Internal(String),
+    /// The time allowed for a shutdown passed; what was not committed stays in the queue.
+    #[error("shutdown took longer than {seconds} s; uncommitted messages stay in the queue")]
+    ShutdownDeadline {
+        /// The time allowed.
+        seconds: u64,
+    },
+}
+
+impl WriterError {
+    /// What the caller must do.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Catalog(error) => error.kind(),
+            Self::Queue(error) => error.kind(),
+            Self::Fenced { .. } => ErrorKind::Conflict,
+            Self::Storage { .. }
+            | Self::TopicNotFound(_)
+            | Self::Halted { .. }
+            | Self::Internal(_)
+            | Self::ShutdownDeadline { .. } => ErrorKind::Fatal,
+        }
+    }
+}

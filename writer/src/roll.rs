@@ -1,0 +1,105 @@
+//! Roll: when a batch becomes a segment. Pure decisions.
+//!
+//! Owns: the reasons and their limits. Does not own: time (the caller says how old the batch is) or sealing.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::config::WriterConfig;
+
+/// Why a batch was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RollReason {
+    /// Its encoded size reached the limit.
+    Size,
+    /// Its first message waited long enough.
+    Age,
+    /// It has as many rows as allowed.
+    Rows,
+    /// The topic's schema changed.
+    Schema,
+    /// Memory was short, and this batch was the largest.
+    Memory,
+    /// Somebody asked.
+    Flush,
+    /// The writer stops.
+    Shutdown,
+}
+
+impl RollReason {
+    /// All reasons, for metrics and figures.
+    pub const ALL: [Self; 7] =
+        [Self::Size, Self::Age, Self::Rows, Self::Schema, Self::Memory, Self::Flush, Self::Shutdown];
+
+    /// The word in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Age => "age",
+            Self::Rows => "rows",
+            Self::Schema => "schema",
+            Self::Memory => "memory",
+            Self::Flush => "flush",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+impl fmt::Display for RollReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The limits of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RollPolicy {
+    bytes_max: usize,
+    records_max: usize,
+    age_max: Duration,
+}
+
+impl From<&WriterConfig> for RollPolicy {
+    fn from(config: &WriterConfig) -> Self {
+        Self {
+            bytes_max: config.segment_bytes_max,
+            records_max: config.segment_records_max,
+            age_max: config.batch_age_max,
+        }
+    }
+}
+
+impl RollPolicy {
+    /// How long a batch may wait.
+    pub fn age_max(&self) -> Duration {
+        self.age_max
+    }
+
+    /// Whether a batch of this encoded size and this many rows is full.
+    pub fn when_full(&self, encoded_bytes: usize, records: usize) -> Option<RollReason> {
+        if encoded_bytes >= self.bytes_max {
+            return Some(RollReason::Size);
+        }
+        (records >= self.records_max).then_some(RollReason::Rows)
+    }
+
+    /// Whether a batch of this age has waited long enough.
+    pub fn when_old(&self, age: Duration) -> Option<RollReason> {
+        (age >= self.age_max).then_some(RollReason::Age)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_reached_exactly() {
+        let policy = RollPolicy { bytes_max: 100, records_max: 10, age_max: Duration::from_secs(5) };
+        assert_eq!(policy.when_full(99, 9), None);
+        assert_eq!(policy.when_full(100, 0), Some(RollReason::Size));
+        assert_eq!(policy.when_full(0, 10), Some(RollReason::Rows));
+        assert_eq!(policy.when_old(Duration::from_millis(4_999)), None);
+        assert_eq!(policy.when_old(Duration::from_secs(5)), Some(RollReason::Age));
+    }
+}

@@ -1,0 +1,68 @@
+//! Where a Parquet writer's bytes go: chunks in memory that are put as they are.
+//!
+//! Owns: the chunks and the running checksum. A single vector would double when it grows and be copied once more.
+
+use std::io::{self, Write};
+
+use bytes::Bytes;
+use crc_fast::{CrcAlgorithm, Digest};
+
+const CHUNK_BYTES: usize = 1024 * 1024;
+// Most segments of slow partitions are a few kilobytes: begin small.
+const FIRST_CHUNK_BYTES: usize = 16 * 1024;
+
+/// Collects bytes and their CRC-32C.
+#[derive(Debug)]
+pub(super) struct ChunkSink {
+    full: Vec<Bytes>,
+    full_bytes: usize,
+    current: Vec<u8>,
+    digest: Digest,
+}
+
+impl Default for ChunkSink {
+    fn default() -> Self {
+        Self { full: Vec::new(), full_bytes: 0, current: Vec::new(), digest: Digest::new(CrcAlgorithm::Crc32Iscsi) }
+    }
+}
+
+impl ChunkSink {
+    /// Memory held, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.full_bytes + self.current.capacity()
+    }
+
+    /// The checksum and the chunks in order.
+    pub(super) fn finish(mut self) -> (u32, Vec<Bytes>) {
+        if !self.current.is_empty() {
+            self.full.push(Bytes::from(self.current));
+        }
+        (self.digest.finalize() as u32, self.full)
+    }
+
+    fn begin_chunk(&mut self) {
+        let capacity =
+            if self.full.is_empty() && self.current.capacity() == 0 { FIRST_CHUNK_BYTES } else { CHUNK_BYTES };
+        let done = std::mem::replace(&mut self.current, Vec::with_capacity(capacity));
+        if !done.is_empty() {
+            self.full_bytes += done.len();
+            self.full.push(Bytes::from(done));
+        }
+    }
+}
+
+impl Write for ChunkSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.current.len() == self.current.capacity() {
+            self.begin_chunk();
+        }
+        let taken = bytes.len().min(self.current.capacity() - self.current.len());
+        self.current.extend_from_slice(&bytes[..taken]);
+        self.digest.update(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
