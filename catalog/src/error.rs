@@ -1,12 +1,18 @@
 //! Why a catalog operation failed, and what the caller must do.
 
+use std::sync::Arc;
+
 use common::{ErrorKind, TopicPartition};
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgDatabaseError;
+use sqlx::sqlite::SqliteError;
 
 /// Short for results of this crate.
 pub type Result<T, E = CatalogError> = std::result::Result<T, E>;
 
 /// An error of the catalog.
-#[derive(Debug, thiserror::Error)]
+/// Cloning is cheap: one failed transaction is the answer to all requests that were in it.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum CatalogError {
     /// No topic of this name.
     #[error("topic not found: {0}")]
@@ -41,6 +47,9 @@ pub enum CatalogError {
         /// What no longer holds.
         reason: String,
     },
+    /// A commit was looked for and is certainly not recorded: it may be sent again.
+    #[error("the commit of {0} is not recorded; it may be sent again")]
+    NotCommitted(TopicPartition),
     /// The catalog cannot be used as configured: URL, version, permission, schema.
     #[error("catalog refused: {0}")]
     Refused(String),
@@ -49,5 +58,105 @@ pub enum CatalogError {
     Inconsistent(String),
     /// The database could not do it.
     #[error("database error: {0}")]
-    Database(#[source] sqlx::Error),
+    Database(#[source] Arc<sqlx::Error>),
+}
+
+impl CatalogError {
+    /// What the caller must do.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Database(error) if is_transient(error) => ErrorKind::Unavailable,
+            Self::Refused(_) | Self::Inconsistent(_) | Self::Database(_) => ErrorKind::Fatal,
+            Self::TopicNotFound(_)
+            | Self::TopicAlreadyExists(_)
+            | Self::PartitionNotFound { .. }
+            | Self::GroupNotFound(_)
+            | Self::InvalidOffset { .. }
+            | Self::Fenced { .. }
+            | Self::NotCommitted(_) => ErrorKind::Conflict,
+        }
+    }
+}
+
+impl From<sqlx::Error> for CatalogError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<MigrateError> for CatalogError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+            MigrateError::VersionMissing(version) => Self::Refused(format!(
+                "the catalog's schema has version {version}, which this program does not know; use a newer program"
+            )),
+            MigrateError::VersionMismatch(version) => {
+                Self::Refused(format!("version {version} of the catalog's schema is not the one of this program"))
+            }
+            other => Self::Refused(format!("the catalog's schema cannot be migrated: {other}")),
+        }
+    }
+}
+
+/// Whether a unique index refused the statement.
+pub(crate) fn is_unique_violation(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.is_unique_violation())
+}
+
+/// Whether a foreign key refused the statement.
+pub(crate) fn is_foreign_key_violation(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.is_foreign_key_violation())
+}
+
+/// Whether SQLite answered that another connection holds a lock: then a COMMIT did not happen.
+pub(crate) fn is_sqlite_busy(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: u32 = 5;
+    const SQLITE_LOCKED: u32 = 6;
+    let Some(error) = error.as_database_error().and_then(|error| error.try_downcast_ref::<SqliteError>()) else {
+        return false;
+    };
+    let code = sqlx::error::DatabaseError::code(error).and_then(|code| code.parse::<u32>().ok());
+    // The low byte of an extended code is the primary one.
+    code.is_some_and(|code| matches!(code & 0xff, SQLITE_BUSY | SQLITE_LOCKED))
+}
+
+fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(database) => match database.try_downcast_ref::<PgDatabaseError>() {
+            Some(error) => is_transient_sqlstate(error.code()),
+            None => is_sqlite_busy(error),
+        },
+        _ => false,
+    }
+}
+
+/// Lost connections, lack of resources, shutdown, time-outs, deadlocks, serialization, and a server that became a
+/// replica: all of them pass, or pass to another server.
+fn is_transient_sqlstate(code: &str) -> bool {
+    let class = ["08", "53", "58"].iter().any(|class| code.starts_with(class));
+    class || matches!(code, "40001" | "40P01" | "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" | "25006")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_that_passes_is_told_from_trouble_that_stays() {
+        for code in ["08006", "53300", "40001", "40P01", "55P03", "57014", "57P01", "25006"] {
+            assert!(is_transient_sqlstate(code), "{code}");
+        }
+        for code in ["23505", "42P01", "28P01", "22021", "25P02"] {
+            assert!(!is_transient_sqlstate(code), "{code}");
+        }
+        assert_eq!(CatalogError::from(sqlx::Error::PoolTimedOut).kind(), ErrorKind::Unavailable);
+        assert_eq!(CatalogError::from(sqlx::Error::PoolClosed).kind(), ErrorKind::Fatal);
+        assert_eq!(CatalogError::TopicNotFound("t".to_owned()).kind(), ErrorKind::Conflict);
+    }
 }

@@ -8,6 +8,7 @@ mod commit;
 mod error;
 mod model;
 mod postgres;
+mod sql;
 mod sqlite;
 mod store;
 pub mod table_schema;

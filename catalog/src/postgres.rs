@@ -1,1 +1,157 @@
-//! stub
+//! The catalog in PostgreSQL.
+//!
+//! Owns: how connections to PostgreSQL are made and kept, what kind of server is refused, migration.
+//! Does not own: statements (`sql`).
+//!
+//! Transactions that touch many partitions lock them in order of topic and number, so that two of them cannot wait
+//! for each other. READ COMMITTED is enough: every decision is one compare in an UPDATE, or reads a locked row.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
+
+use crate::error::{CatalogError, Result};
+use crate::store::MetadataStore;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// PostgreSQL 14; older ones are no longer maintained.
+const VERSION_NUMBER_MIN: i32 = 140_000;
+const CONNECTIONS_MAX: u32 = 10;
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Of every session. A writer that was stopped in the middle of a transaction must not keep its locks: the server
+/// ends the session.
+const SESSION: [(&str, &str); 3] =
+    [("lock_timeout", "20s"), ("statement_timeout", "60s"), ("idle_in_transaction_session_timeout", "30s")];
+
+/// A catalog in PostgreSQL. Clones share it.
+#[derive(Clone)]
+pub struct PostgresMetadataStore {
+    pool: PgPool,
+    options: PgConnectOptions,
+}
+
+/// A connection of its own, to look at the database with, independent of what went wrong on another.
+pub(crate) struct FreshConnection(PgConnection);
+
+impl PostgresMetadataStore {
+    /// Opens `postgres://…`, creating or migrating the schema.
+    ///
+    /// # Errors
+    /// `Refused` says what cannot be used: the URL, the login, a replica, an old server, the schema.
+    pub async fn connect(url: &str) -> Result<Self> {
+        // The text of the URL stays out of the message: it may hold a password.
+        let options = PgConnectOptions::from_str(url).map_err(|error| {
+            CatalogError::Refused(format!("not a URL of the form postgres://user@host/database ({error})"))
+        })?;
+        let options = options.application_name("siltstone").options(SESSION);
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.clone())
+            .await
+            .map_err(refused_if_unusable)?;
+        check_server(&pool).await?;
+        MIGRATIONS.run(&pool).await?;
+        Ok(Self { pool, options })
+    }
+
+    pub(crate) fn reader(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub(crate) fn writer(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub(crate) async fn begin_read(&self) -> Result<Transaction<'static, Postgres>> {
+        Ok(self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+    }
+
+    pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Postgres>> {
+        Ok(self.pool.begin_with(Self::BEGIN_WRITE).await?)
+    }
+
+    pub(crate) const BEGIN_WRITE: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+    pub(crate) async fn fresh_connection(&self) -> Result<FreshConnection> {
+        Ok(FreshConnection(PgConnection::connect_with(&self.options).await?))
+    }
+
+    /// A COMMIT that waits for a synchronous standby and is cancelled answers with success and a warning (01000):
+    /// committed here, perhaps not there. sqlx only logs such warnings, so a caller cannot see one. Therefore no
+    /// statement time-out of ours may cancel a COMMIT; a cancellation by the server's administrator remains.
+    pub(crate) async fn before_commit(connection: &mut PgConnection) -> Result<()> {
+        sqlx::query("SET LOCAL statement_timeout = 0").execute(connection).await?;
+        Ok(())
+    }
+
+    /// Whether a failed COMMIT certainly did not happen. Nothing proves that here.
+    pub(crate) fn commit_certainly_failed(_error: &sqlx::Error) -> bool {
+        false
+    }
+}
+
+impl FreshConnection {
+    pub(crate) fn get(&mut self) -> &mut PgConnection {
+        &mut self.0
+    }
+}
+
+#[async_trait]
+impl MetadataStore for PostgresMetadataStore {
+    async fn check(&self) -> Result<()> {
+        sqlx::query("SELECT count(*) FROM agents").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl fmt::Debug for PostgresMetadataStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresMetadataStore")
+            .field("host", &self.options.get_host())
+            .field("database", &self.options.get_database())
+            .finish_non_exhaustive()
+    }
+}
+
+async fn check_server(pool: &PgPool) -> Result<()> {
+    let (replica, read_only, encoding, version): (bool, String, String, i32) = sqlx::query_as(
+        "SELECT pg_is_in_recovery(), current_setting('transaction_read_only'), current_setting('server_encoding'),
+                CAST(current_setting('server_version_num') AS INTEGER)",
+    )
+    .fetch_one(pool)
+    .await?;
+    if replica || read_only == "on" {
+        let what = if replica { "a replica" } else { "read-only" };
+        return Err(CatalogError::Refused(format!("the server is {what}; the catalog must be writable")));
+    }
+    if version < VERSION_NUMBER_MIN {
+        return Err(CatalogError::Refused(format!(
+            "PostgreSQL {} is too old; 14 or newer is needed",
+            version / 10_000
+        )));
+    }
+    if encoding != "UTF8" {
+        return Err(CatalogError::Refused(format!("the database's encoding is {encoding}; UTF8 is needed")));
+    }
+    Ok(())
+}
+
+/// A login or database that the server refuses stays so until somebody does something about it.
+fn refused_if_unusable(error: sqlx::Error) -> CatalogError {
+    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+    if code.starts_with("28") || code.starts_with("3D") || matches!(error, sqlx::Error::Configuration(_)) {
+        return CatalogError::Refused(format!("cannot connect to PostgreSQL: {error}"));
+    }
+    error.into()
+}

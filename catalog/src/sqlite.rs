@@ -1,1 +1,236 @@
-//! stub
+//! The catalog in SQLite: one file, or memory.
+//!
+//! Owns: how connections to SQLite are made and kept: WAL, `synchronous=FULL`, one writer, many readers, migration.
+//! Does not own: statements (`sql`).
+//!
+//! SQLite has one writer at a time anyway; one connection for all writing makes them wait in our queue instead of
+//! in its busy loop. Every writing transaction is `BEGIN IMMEDIATE`: it waits for its turn *before* it reads.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
+
+use crate::error::{CatalogError, Result, is_sqlite_busy};
+use crate::store::MetadataStore;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// Older ones can corrupt a WAL database when two connections commit and checkpoint at the same moment.
+const VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
+/// How long a statement waits for another process to finish its transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a transaction waits for the writing connection, or a read for one of the others.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(60);
+const READERS_MAX: u32 = 10;
+
+/// A catalog in SQLite. Clones share it.
+#[derive(Clone)]
+pub struct SqliteMetadataStore {
+    readers: SqlitePool,
+    writer: SqlitePool,
+    /// For fresh connections; `None` in memory, where a second connection would see another database.
+    file: Option<SqliteConnectOptions>,
+}
+
+/// A connection of its own, to look at the database with, independent of what went wrong on another.
+pub(crate) enum FreshConnection {
+    /// Newly opened.
+    Own(Box<SqliteConnection>),
+    /// The only one there is.
+    Only(Box<sqlx::pool::PoolConnection<Sqlite>>),
+}
+
+impl SqliteMetadataStore {
+    /// Opens `sqlite:<path>` or `sqlite::memory:`, creating file, directory and schema where missing.
+    ///
+    /// # Errors
+    /// `Refused` says what cannot be used: the URL, the path, the version of SQLite, the schema.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let invalid =
+            |error| CatalogError::Refused(format!("{url:?} is not sqlite:<path> or sqlite::memory: ({error})"));
+        let options = SqliteConnectOptions::from_str(url).map_err(invalid)?;
+        if url.contains(":memory:") || url.contains("mode=memory") {
+            return Self::new_in_memory().await;
+        }
+        if url.contains("mode=ro") || url.contains("immutable=") {
+            return Err(CatalogError::Refused(format!("{url:?} is read-only; the catalog must be writable")));
+        }
+        Self::open(options).await
+    }
+
+    /// Opens the file, creating it, its directory and the schema where missing.
+    ///
+    /// # Errors
+    /// As [`SqliteMetadataStore::connect`].
+    pub async fn new(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open(SqliteConnectOptions::new().filename(path)).await
+    }
+
+    /// A new catalog in memory; it is gone with its last clone.
+    ///
+    /// # Errors
+    /// `Refused` when SQLite is too old.
+    pub async fn new_in_memory() -> Result<Self> {
+        let pool = one_connection().connect_with(SqliteConnectOptions::new().in_memory(true)).await?;
+        let mut connection = pool.acquire().await?;
+        check_version(&mut connection).await?;
+        MIGRATIONS.run_direct(None, &mut *connection, false).await?;
+        drop(connection);
+        Ok(Self { readers: pool.clone(), writer: pool, file: None })
+    }
+
+    async fn open(options: SqliteConnectOptions) -> Result<Self> {
+        create_parent_directory(options.get_filename())?;
+        let options = options
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true);
+        let unusable = |error| refused_if_unusable(options.get_filename(), error);
+        let writer = one_connection().connect_with(options.clone()).await.map_err(unusable)?;
+        let mut connection = writer.acquire().await?;
+        check_version(&mut connection).await?;
+        migrate(&mut connection).await.map_err(|error| match error {
+            CatalogError::Database(error) => refused_if_unusable(options.get_filename(), error),
+            other => other,
+        })?;
+        drop(connection);
+        // The guard against a write that bypasses the writing connection.
+        let reader = options.clone().pragma("query_only", "ON");
+        let readers = pool_options().max_connections(READERS_MAX).connect_with(reader).await?;
+        Ok(Self { readers, writer, file: Some(options) })
+    }
+
+    pub(crate) fn reader(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    pub(crate) fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    pub(crate) async fn begin_read(&self) -> Result<Transaction<'static, Sqlite>> {
+        Ok(self.readers.begin().await?)
+    }
+
+    pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>> {
+        Ok(self.writer.begin_with(Self::BEGIN_WRITE).await?)
+    }
+
+    pub(crate) const BEGIN_WRITE: &'static str = "BEGIN IMMEDIATE";
+
+    pub(crate) async fn fresh_connection(&self) -> Result<FreshConnection> {
+        Ok(match &self.file {
+            Some(options) => FreshConnection::Own(Box::new(SqliteConnection::connect_with(options).await?)),
+            None => FreshConnection::Only(Box::new(self.writer.acquire().await?)),
+        })
+    }
+
+    /// Nothing is left to do before a COMMIT here.
+    pub(crate) async fn before_commit(_connection: &mut SqliteConnection) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether a failed COMMIT certainly did not happen: it could not even get its lock.
+    pub(crate) fn commit_certainly_failed(error: &sqlx::Error) -> bool {
+        is_sqlite_busy(error)
+    }
+}
+
+impl FreshConnection {
+    pub(crate) fn get(&mut self) -> &mut SqliteConnection {
+        match self {
+            Self::Own(connection) => connection,
+            Self::Only(connection) => connection,
+        }
+    }
+}
+
+#[async_trait]
+impl MetadataStore for SqliteMetadataStore {
+    async fn check(&self) -> Result<()> {
+        sqlx::query("SELECT count(*) FROM agents").execute(&self.readers).await?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+impl fmt::Debug for SqliteMetadataStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.as_ref().map(SqliteConnectOptions::get_filename);
+        f.debug_struct("SqliteMetadataStore").field("file", &file).finish_non_exhaustive()
+    }
+}
+
+fn pool_options() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false)
+}
+
+/// A pool that keeps its one connection for ever.
+fn one_connection() -> SqlitePoolOptions {
+    pool_options().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None)
+}
+
+async fn check_version(connection: &mut SqliteConnection) -> Result<()> {
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
+    if parse_version(&version).is_none_or(|version| version < VERSION_MIN) {
+        let (major, minor, patch) = VERSION_MIN;
+        return Err(CatalogError::Refused(format!(
+            "SQLite {version} can corrupt its WAL; {major}.{minor}.{patch} or newer is needed"
+        )));
+    }
+    Ok(())
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = text.split('.').map(str::parse::<u32>);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+/// Migrates in one exclusive transaction: sqlx's own lock does nothing on SQLite, and two processes may start
+/// together. The second waits, then finds the work done.
+async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
+    let mut transaction = connection.begin_with("BEGIN EXCLUSIVE").await?;
+    MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn create_parent_directory(path: &Path) -> Result<()> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(parent)
+        .map_err(|error| CatalogError::Refused(format!("cannot create directory {}: {error}", parent.display())))
+}
+
+/// A file that cannot be opened or written stays so until somebody does something about it.
+fn refused_if_unusable(path: &Path, error: impl Into<std::sync::Arc<sqlx::Error>>) -> CatalogError {
+    let error = error.into();
+    if is_sqlite_busy(&error) || !matches!(*error, sqlx::Error::Database(_)) {
+        return CatalogError::Database(error);
+    }
+    CatalogError::Refused(format!("cannot use {} as the catalog: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_as_numbers() {
+        assert!(parse_version("3.51.3").expect("version") >= VERSION_MIN);
+        assert!(parse_version("3.100.0").expect("version") > VERSION_MIN);
+        assert!(parse_version("3.51.2").expect("version") < VERSION_MIN);
+        assert_eq!(parse_version("3.51"), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! The SQL of every role, written once and applied to both databases.
+//!
+//! Owns: the statements, and the macros that make an implementation for each store of them. A role is one file and
+//! one macro; a macro, because sqlx has no useful type that stands for both databases.
+//! Does not own: pools, sessions and migrations (each database's own file), nor what the dialects say differently
+//! (`dialect`).
+
+mod commit;
+mod commit_rows;
+mod consumers;
+mod dialect;
+mod input;
+mod intents;
+mod ownership;
+mod rows;
+mod segments;
+mod topics;

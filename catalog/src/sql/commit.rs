@@ -1,0 +1,373 @@
+//! The commit: one transaction that moves watermarks, consumes intents and lists segments.
+//!
+//! Owns: its statements and their order. Each compare in them is part of the protocol: none may be dropped.
+//! Does not own: what a request's values mean (`commit_rows`), intents before the commit (`intents`).
+//!
+//! Everything before COMMIT is sent ends in `NotDone`; from then on only the database knows, and if its answer does
+//! not tell, the outcome is `Unknown`. A dropped future would leave COMMIT sent and nobody listening: callers run it
+//! in a task of its own.
+
+use async_trait::async_trait;
+use sqlx::{Connection, QueryBuilder};
+
+use super::commit_rows::{CommitColumns, CommitRow, Ending, Verdict, done, fenced, fenced_reason, none_done, outcomes};
+use super::dialect::{postgres, sqlite};
+use super::input;
+use super::rows::{self, PartitionRow, partition_columns};
+use crate::commit::{CommitOutcome, CommitRequest, Gap, NewSegment, Refusal};
+use crate::error::{CatalogError, Result};
+use crate::model::{Partition, UploadIntent};
+use crate::store::CommitStore;
+use crate::{PostgresMetadataStore, SqliteMetadataStore};
+
+/// Rows of one INSERT: 16 columns each stay far below the 32,766 parameters that SQLite takes.
+const ROWS_PER_INSERT: usize = 500;
+
+/// A request whose watermark is moved and whose intents are consumed.
+struct Accepted<'a> {
+    request: &'a CommitRequest,
+    columns: &'a CommitColumns,
+    commit_no: i64,
+}
+
+macro_rules! impl_commit_store {
+    ($store:ty, $db:ty, $dialect:ident) => {
+        #[async_trait]
+        impl CommitStore for $store {
+            async fn record_intents(&self, intents: &[UploadIntent]) -> Vec<Result<()>> {
+                self.write_intents(intents).await.unwrap_or_else(|error| vec![Err(error); intents.len()])
+            }
+
+            async fn abandon_intents(&self, intents: &[UploadIntent]) -> Result<()> {
+                self.doom_intents(intents).await
+            }
+
+            async fn commit(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
+                let mut connection = match self.writer().acquire().await {
+                    Ok(connection) => connection,
+                    Err(error) => return none_done(requests, &error.into()),
+                };
+                let mut transaction = match connection.begin_with(Self::BEGIN_WRITE).await {
+                    Ok(transaction) => transaction,
+                    Err(error) => return none_done(requests, &error.into()),
+                };
+                let prepared = async {
+                    let verdicts = Self::judge_all(&mut transaction, requests).await?;
+                    Self::before_commit(&mut transaction).await?;
+                    Ok(verdicts)
+                };
+                let verdicts = match prepared.await {
+                    Ok(verdicts) => verdicts,
+                    Err(error) => {
+                        // The first error is the one to tell; a connection that cannot roll back is given up.
+                        transaction.rollback().await.ok();
+                        return none_done(requests, &error);
+                    }
+                };
+                let ending = match transaction.commit().await {
+                    Ok(()) => Ending::Committed,
+                    Err(error) if Self::commit_certainly_failed(&error) => Ending::NotCommitted(error.into()),
+                    Err(error) => {
+                        // Whatever state this connection is in, nothing more goes through it.
+                        connection.close_on_drop();
+                        Ending::Unknown(error.into())
+                    }
+                };
+                outcomes(requests, verdicts, &ending)
+            }
+
+            async fn resolve(&self, request: &CommitRequest) -> Result<CommitOutcome> {
+                let columns = match CommitColumns::of(request) {
+                    Ok(columns) => columns,
+                    Err(error) => return Ok(CommitOutcome::NotDone(error)),
+                };
+                let mut connection = self.fresh_connection().await?;
+                let mut transaction = connection.get().begin_with(Self::BEGIN_WRITE).await?;
+                // The lock waits for a COMMIT that is still under way on the connection that was lost.
+                let row = sqlx::query_as::<_, PartitionRow>(concat!(
+                    "SELECT ", partition_columns!(), " FROM partitions WHERE topic = $1 AND partition_id = $2",
+                    $dialect!(for_update)
+                ))
+                .bind(request.partition.topic.as_str())
+                .bind(i64::from(request.partition.partition_id))
+                .fetch_optional(&mut *transaction)
+                .await?;
+                let found = Self::is_committed(&mut transaction, request, &columns).await?;
+                transaction.rollback().await?;
+                if found {
+                    return Ok(done(request));
+                }
+                let now = row.map(Partition::try_from).transpose()?;
+                // A watermark below the base waits for an earlier commit, and then takes this one.
+                let waits = now.as_ref().is_some_and(|now| now.high_watermark < request.base_offset);
+                let at_base = now.map(|now| Partition {
+                    high_watermark: if waits { request.base_offset } else { now.high_watermark },
+                    ..now
+                });
+                Ok(match fenced_reason(request, at_base.as_ref()) {
+                    Some(reason) => CommitOutcome::Refused(fenced(request, reason)),
+                    None => CommitOutcome::NotDone(CatalogError::NotCommitted(request.partition.clone())),
+                })
+            }
+        }
+
+        impl $store {
+            /// Judges every request, in order of partition and, within one, in the order given; then inserts what
+            /// the accepted ones list.
+            async fn judge_all(
+                connection: &mut <$db as sqlx::Database>::Connection,
+                requests: &[CommitRequest],
+            ) -> Result<Vec<Verdict>> {
+                let columns: Vec<Result<CommitColumns>> = requests.iter().map(CommitColumns::of).collect();
+                let mut order: Vec<usize> = (0..requests.len()).collect();
+                order.sort_by_key(|&index| &requests[index].partition);
+                let mut verdicts: Vec<Option<Verdict>> = requests.iter().map(|_| None).collect();
+                let mut accepted: Vec<Accepted<'_>> = Vec::with_capacity(requests.len());
+                let mut blocked = None;
+                for index in order {
+                    let request = &requests[index];
+                    let verdict = match &columns[index] {
+                        Err(error) => Verdict::NotDone(error.clone()),
+                        Ok(columns) if blocked == Some(&request.partition) => {
+                            if Self::is_committed(connection, request, columns).await? {
+                                Verdict::Done
+                            } else {
+                                Verdict::Refused(fenced(request, "an earlier request of the same group was refused"))
+                            }
+                        }
+                        Ok(columns) => Self::judge_one(connection, request, columns, &mut accepted).await?,
+                    };
+                    if matches!(verdict, Verdict::Refused(_) | Verdict::NotDone(_)) {
+                        blocked = Some(&request.partition);
+                    }
+                    verdicts[index] = Some(verdict);
+                }
+                Self::insert_commits(connection, &accepted).await?;
+                Self::insert_segments(connection, &accepted).await?;
+                Self::insert_gaps(connection, &accepted).await?;
+                Ok(verdicts.into_iter().map(|verdict| verdict.expect("each index is in order once")).collect())
+            }
+
+            /// Steps 1 and 2 for one request; both or neither stay in the transaction.
+            async fn judge_one<'a>(
+                connection: &mut <$db as sqlx::Database>::Connection,
+                request: &'a CommitRequest,
+                columns: &'a CommitColumns,
+                accepted: &mut Vec<Accepted<'a>>,
+            ) -> Result<Verdict> {
+                // Without segments there is no step 2, and nothing to undo.
+                let needs_savepoint = !request.segments.is_empty();
+                if needs_savepoint {
+                    sqlx::query("SAVEPOINT request").execute(&mut *connection).await?;
+                }
+                let Some(commit_no) = Self::move_watermark(connection, request, columns).await? else {
+                    if needs_savepoint {
+                        sqlx::query("RELEASE SAVEPOINT request").execute(&mut *connection).await?;
+                    }
+                    if accepted.iter().any(|accepted| accepted.request == request) {
+                        return Ok(Verdict::Accepted);
+                    }
+                    return Self::why_not(connection, request, columns).await;
+                };
+                for segment in &request.segments {
+                    if !Self::consume_intent(connection, request, columns, segment).await? {
+                        sqlx::query("ROLLBACK TO SAVEPOINT request").execute(&mut *connection).await?;
+                        sqlx::query("RELEASE SAVEPOINT request").execute(&mut *connection).await?;
+                        return Ok(Verdict::Refused(Refusal::IntentLost { key: segment.key.clone() }));
+                    }
+                }
+                if needs_savepoint {
+                    sqlx::query("RELEASE SAVEPOINT request").execute(&mut *connection).await?;
+                }
+                accepted.push(Accepted { request, columns, commit_no });
+                Ok(Verdict::Accepted)
+            }
+
+            /// Step 1. Gives the number of the commit, or `None` where any of the compares fails.
+            async fn move_watermark(
+                connection: &mut <$db as sqlx::Database>::Connection,
+                request: &CommitRequest,
+                columns: &CommitColumns,
+            ) -> Result<Option<i64>> {
+                let commit_no = sqlx::query_scalar(concat!(
+                    "UPDATE partitions SET high_watermark = $7, anchor_offset = $8, anchor_timestamp_us = $9,
+                            anchor_hash = $10, commit_no = commit_no + 1, updated_at = ", $dialect!(now_ms), "
+                     WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND epoch = $4 AND owner = $5
+                       AND high_watermark = $6 AND state = 'active'
+                     RETURNING commit_no"
+                ))
+                .bind(request.partition.topic.as_str())
+                .bind(i64::from(request.partition.partition_id))
+                .bind(columns.incarnation)
+                .bind(columns.epoch)
+                .bind(&columns.owner)
+                .bind(columns.base_offset)
+                .bind(columns.high_watermark)
+                .bind(columns.anchor_offset)
+                .bind(columns.anchor_timestamp_us)
+                .bind(columns.anchor_hash)
+                .fetch_optional(connection)
+                .await?;
+                Ok(commit_no)
+            }
+
+            /// Step 2. Whether the intent was there to be consumed.
+            async fn consume_intent(
+                connection: &mut <$db as sqlx::Database>::Connection,
+                request: &CommitRequest,
+                columns: &CommitColumns,
+                segment: &NewSegment,
+            ) -> Result<bool> {
+                let consumed = sqlx::query(
+                    "DELETE FROM uploads WHERE bucket = $1 AND key = $2 AND topic = $3 AND partition_id = $4
+                        AND epoch = $5 AND owner = $6 AND state = 'pending'",
+                )
+                .bind(&segment.bucket)
+                .bind(&segment.key)
+                .bind(request.partition.topic.as_str())
+                .bind(i64::from(request.partition.partition_id))
+                .bind(columns.epoch)
+                .bind(&columns.owner)
+                .execute(connection)
+                .await?;
+                Ok(consumed.rows_affected() == 1)
+            }
+
+            /// What to answer when the watermark did not move.
+            async fn why_not(
+                connection: &mut <$db as sqlx::Database>::Connection,
+                request: &CommitRequest,
+                columns: &CommitColumns,
+            ) -> Result<Verdict> {
+                if Self::is_committed(connection, request, columns).await? {
+                    return Ok(Verdict::Done);
+                }
+                let now = Self::read_partition(connection, &request.partition).await?;
+                Ok(match fenced_reason(request, now.as_ref()) {
+                    Some(reason) => Verdict::Refused(fenced(request, reason)),
+                    // On PostgreSQL the row may change between the two statements.
+                    None => Verdict::NotDone(CatalogError::NotCommitted(request.partition.clone())),
+                })
+            }
+
+            /// Whether this very request is among the commits, whoever owns the partition now.
+            async fn is_committed(
+                connection: &mut <$db as sqlx::Database>::Connection,
+                request: &CommitRequest,
+                columns: &CommitColumns,
+            ) -> Result<bool> {
+                let row = sqlx::query_as::<_, CommitRow>(
+                    "SELECT end_offset, epoch, owner, message_count, data_segment_id, quarantine_segment_id,
+                            anchor_offset, anchor_timestamp_us, anchor_hash
+                     FROM commits WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND base_offset = $4",
+                )
+                .bind(request.partition.topic.as_str())
+                .bind(i64::from(request.partition.partition_id))
+                .bind(columns.incarnation)
+                .bind(columns.base_offset)
+                .fetch_optional(connection)
+                .await?;
+                Ok(row.is_some_and(|row| columns.is(&row)))
+            }
+
+            /// Step 3, the immutable rows.
+            async fn insert_commits(
+                connection: &mut <$db as sqlx::Database>::Connection,
+                accepted: &[Accepted<'_>],
+            ) -> Result<()> {
+                for chunk in accepted.chunks(ROWS_PER_INSERT) {
+                    let mut insert = QueryBuilder::<$db>::new(
+                        "INSERT INTO commits (topic, partition_id, incarnation, commit_no, base_offset, end_offset,
+                                epoch, owner, message_count, data_segment_id, quarantine_segment_id, anchor_offset,
+                                anchor_timestamp_us, anchor_hash, committed_at) ",
+                    );
+                    insert.push_values(chunk, |mut row, Accepted { request, columns, commit_no }| {
+                        row.push_bind(request.partition.topic.as_str())
+                            .push_bind(i64::from(request.partition.partition_id))
+                            .push_bind(columns.incarnation)
+                            .push_bind(*commit_no)
+                            .push_bind(columns.base_offset)
+                            .push_bind(columns.end_offset)
+                            .push_bind(columns.epoch)
+                            .push_bind(&columns.owner)
+                            .push_bind(columns.message_count)
+                            .push_bind(&columns.data_segment_id)
+                            .push_bind(&columns.quarantine_segment_id)
+                            .push_bind(columns.anchor_offset)
+                            .push_bind(columns.anchor_timestamp_us)
+                            .push_bind(columns.anchor_hash)
+                            .push($dialect!(now_ms));
+                    });
+                    insert.build().persistent(chunk.len() == 1).execute(&mut *connection).await?;
+                }
+                Ok(())
+            }
+
+            /// Step 3, the segments.
+            async fn insert_segments(
+                connection: &mut <$db as sqlx::Database>::Connection,
+                accepted: &[Accepted<'_>],
+            ) -> Result<()> {
+                let listed: Vec<(&Accepted<'_>, &NewSegment)> = accepted
+                    .iter()
+                    .flat_map(|accepted| accepted.request.segments.iter().map(move |segment| (accepted, segment)))
+                    .collect();
+                for chunk in listed.chunks(ROWS_PER_INSERT) {
+                    let mut insert = QueryBuilder::<$db>::new(concat!(
+                        "INSERT INTO segments (", rows::segment_columns!(), ") "
+                    ));
+                    insert.push_values(chunk, |mut row, (Accepted { request, columns, .. }, segment)| {
+                        row.push_bind(&segment.id)
+                            .push_bind(request.partition.topic.as_str())
+                            .push_bind(i64::from(request.partition.partition_id))
+                            .push_bind(columns.incarnation)
+                            .push_bind(rows::kind_word(segment.kind))
+                            .push_bind(columns.base_offset)
+                            .push_bind(columns.end_offset)
+                            .push_bind(segment.record_count.cast_signed())
+                            .push_bind(segment.size_bytes.cast_signed())
+                            .push_bind(&segment.bucket)
+                            .push_bind(&segment.key)
+                            .push_bind(segment.min_timestamp_us)
+                            .push_bind(segment.max_timestamp_us)
+                            .push_bind(i64::from(segment.checksum))
+                            .push_bind(i64::from(segment.schema_version))
+                            .push($dialect!(now_ms));
+                    });
+                    insert.build().persistent(chunk.len() == 1).execute(&mut *connection).await?;
+                }
+                Ok(())
+            }
+
+            /// Step 3, the gaps.
+            async fn insert_gaps(
+                connection: &mut <$db as sqlx::Database>::Connection,
+                accepted: &[Accepted<'_>],
+            ) -> Result<()> {
+                let recorded: Vec<(&Accepted<'_>, &Gap)> = accepted
+                    .iter()
+                    .flat_map(|accepted| accepted.request.gaps.iter().map(move |gap| (accepted, gap)))
+                    .collect();
+                for chunk in recorded.chunks(ROWS_PER_INSERT) {
+                    let mut insert = QueryBuilder::<$db>::new(
+                        "INSERT INTO gaps (topic, partition_id, incarnation, base_offset, end_offset, reason, created_at) ",
+                    );
+                    insert.push_values(chunk, |mut row, (Accepted { request, columns, .. }, gap)| {
+                        row.push_bind(request.partition.topic.as_str())
+                            .push_bind(i64::from(request.partition.partition_id))
+                            .push_bind(columns.incarnation)
+                            .push_bind(gap.base_offset.cast_signed())
+                            .push_bind(gap.end_offset.cast_signed())
+                            .push_bind(input::note(&gap.reason))
+                            .push($dialect!(now_ms));
+                    });
+                    insert.build().persistent(chunk.len() == 1).execute(&mut *connection).await?;
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+impl_commit_store!(SqliteMetadataStore, sqlx::Sqlite, sqlite);
+impl_commit_store!(PostgresMetadataStore, sqlx::Postgres, postgres);

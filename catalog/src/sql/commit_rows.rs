@@ -1,0 +1,197 @@
+//! What a commit stores, and every decision about it that needs no database.
+//!
+//! Owns: the check of a request, the comparison with a stored commit, the reasons of refusals, and the answer to
+//! each request once it is known what became of the transaction.
+//! Does not own: statements (`commit`).
+
+use std::collections::HashSet;
+
+use common::{CommitReceipt, TopicPartition};
+use sqlx::FromRow;
+
+use super::input;
+use crate::commit::{CommitOutcome, CommitRequest, Refusal};
+use crate::error::{CatalogError, Result};
+use crate::model::{Partition, PartitionState, SegmentKind};
+
+/// A request in the types of the columns; proof that each of its values can be stored.
+pub(crate) struct CommitColumns {
+    pub(crate) incarnation: i64,
+    pub(crate) epoch: i64,
+    pub(crate) owner: String,
+    pub(crate) base_offset: i64,
+    pub(crate) end_offset: i64,
+    pub(crate) high_watermark: i64,
+    pub(crate) message_count: i64,
+    pub(crate) anchor_offset: i64,
+    pub(crate) anchor_timestamp_us: i64,
+    pub(crate) anchor_hash: i64,
+    pub(crate) data_segment_id: Option<String>,
+    pub(crate) quarantine_segment_id: Option<String>,
+}
+
+/// What a row of `commits` says about which request it came from.
+#[derive(FromRow)]
+pub(crate) struct CommitRow {
+    end_offset: i64,
+    epoch: i64,
+    owner: String,
+    message_count: i64,
+    data_segment_id: Option<String>,
+    quarantine_segment_id: Option<String>,
+    anchor_offset: i64,
+    anchor_timestamp_us: i64,
+    anchor_hash: i64,
+}
+
+/// What the open transaction found out about one request.
+pub(crate) enum Verdict {
+    /// Its watermark is moved and its intents are consumed: it stands or falls with this transaction.
+    Accepted,
+    /// An earlier transaction committed it.
+    Done,
+    /// It can never be committed.
+    Refused(Refusal),
+    /// Not in this transaction.
+    NotDone(CatalogError),
+}
+
+/// What became of the transaction.
+pub(crate) enum Ending {
+    /// It is committed.
+    Committed,
+    /// It certainly is not.
+    NotCommitted(CatalogError),
+    /// COMMIT was sent, and the answer does not tell.
+    Unknown(CatalogError),
+}
+
+impl CommitColumns {
+    /// # Errors
+    /// `InvalidOffset` or `Refused` names what can never be stored.
+    pub(crate) fn of(request: &CommitRequest) -> Result<Self> {
+        check_ranges(request)?;
+        let segment_id = |kind| request.segments.iter().find(|segment| segment.kind == kind).map(|s| s.id.clone());
+        let end_offset = input::offset(request.end_offset)?;
+        let columns = Self {
+            incarnation: i64::from(request.incarnation.0),
+            epoch: input::number("epoch", request.epoch.0)?,
+            owner: request.owner.to_string(),
+            base_offset: input::offset(request.base_offset)?,
+            end_offset,
+            high_watermark: input::offset(request.end_offset + 1)?,
+            message_count: input::number("message_count", request.message_count)?,
+            anchor_offset: input::offset(request.anchor.offset)?,
+            anchor_timestamp_us: request.anchor.timestamp_us,
+            anchor_hash: input::hash(request.anchor.hash),
+            data_segment_id: segment_id(SegmentKind::Data),
+            quarantine_segment_id: segment_id(SegmentKind::Quarantine),
+        };
+        for (index, segment) in request.segments.iter().enumerate() {
+            input::number("record_count", segment.record_count)?;
+            input::number("size_bytes", segment.size_bytes)?;
+            for (name, text) in [("segment id", &segment.id), ("bucket", &segment.bucket), ("key", &segment.key)] {
+                input::exact(name, text)?;
+            }
+            if request.segments[..index].iter().any(|other| other.kind == segment.kind || other.id == segment.id) {
+                let reason = "a commit lists at most one segment of each kind, each with its own id";
+                return Err(CatalogError::Refused(format!("commit of {}: {reason}", request.partition)));
+            }
+        }
+        Ok(columns)
+    }
+
+    /// Whether `row`, found at the same partition, incarnation and base, was stored by this very request.
+    pub(crate) fn is(&self, row: &CommitRow) -> bool {
+        let place = (self.end_offset, self.epoch, &self.owner, self.message_count);
+        let content = (&self.data_segment_id, &self.quarantine_segment_id);
+        let anchor = (self.anchor_offset, self.anchor_timestamp_us, self.anchor_hash);
+        place == (row.end_offset, row.epoch, &row.owner, row.message_count)
+            && content == (&row.data_segment_id, &row.quarantine_segment_id)
+            && anchor == (row.anchor_offset, row.anchor_timestamp_us, row.anchor_hash)
+    }
+}
+
+fn check_ranges(request: &CommitRequest) -> Result<()> {
+    let refuse = |offset, reason: String| Err(CatalogError::InvalidOffset { offset, reason });
+    let (base, end) = (request.base_offset, request.end_offset);
+    input::offset(end)?;
+    if end < base {
+        return refuse(base, format!("the range {base}..={end} is reversed"));
+    }
+    let mut free_from = base;
+    for gap in &request.gaps {
+        if gap.base_offset < free_from || gap.end_offset < gap.base_offset || gap.end_offset > end {
+            let range = format!("{}..={}", gap.base_offset, gap.end_offset);
+            return refuse(gap.base_offset, format!("the gap {range} is not in {free_from}..={end}"));
+        }
+        free_from = gap.end_offset + 1;
+    }
+    Ok(())
+}
+
+/// Why the partition, as it is now, does not take the request; `None` when nothing speaks against it.
+pub(crate) fn fenced_reason(request: &CommitRequest, now: Option<&Partition>) -> Option<String> {
+    let Some(now) = now else { return Some("it does not exist".to_owned()) };
+    if now.incarnation != request.incarnation {
+        return Some(format!("its incarnation is {}, not {}", now.incarnation, request.incarnation));
+    }
+    if now.epoch != request.epoch || now.owner != Some(request.owner) {
+        let owner = now.owner.map_or_else(|| "nobody".to_owned(), |owner| owner.to_string());
+        return Some(format!("its epoch is {} and its owner {owner}", now.epoch));
+    }
+    if now.state != PartitionState::Active {
+        return Some(format!("it is halted: {}", now.halt_reason.as_deref().unwrap_or("no reason given")));
+    }
+    if now.high_watermark != request.base_offset {
+        return Some(format!("its watermark is {}, not {}", now.high_watermark, request.base_offset));
+    }
+    None
+}
+
+/// The refusal of a request for `reason`.
+pub(crate) fn fenced(request: &CommitRequest, reason: impl Into<String>) -> Refusal {
+    Refusal::Fenced { partition: request.partition.clone(), epoch: request.epoch, reason: reason.into() }
+}
+
+/// The answers, once the transaction has ended.
+pub(crate) fn outcomes(requests: &[CommitRequest], verdicts: Vec<Verdict>, ending: &Ending) -> Vec<CommitOutcome> {
+    let judged = || requests.iter().zip(&verdicts);
+    let accepted: HashSet<&TopicPartition> = judged()
+        .filter(|(_, verdict)| matches!(verdict, Verdict::Accepted))
+        .map(|(request, _)| &request.partition)
+        .collect();
+    // A refusal that rests on an accepted request of the same partition falls with it.
+    let rests_on_accepted: Vec<bool> = requests.iter().map(|request| accepted.contains(&request.partition)).collect();
+    requests
+        .iter()
+        .zip(verdicts)
+        .zip(rests_on_accepted)
+        .map(|((request, verdict), rests_on_accepted)| match verdict {
+            Verdict::Done => done(request),
+            Verdict::NotDone(error) => CommitOutcome::NotDone(error),
+            Verdict::Refused(refusal) if !rests_on_accepted => CommitOutcome::Refused(refusal),
+            Verdict::Refused(refusal) => match ending {
+                Ending::Committed => CommitOutcome::Refused(refusal),
+                Ending::NotCommitted(error) => CommitOutcome::NotDone(error.clone()),
+                Ending::Unknown(error) => CommitOutcome::Unknown(error.clone()),
+            },
+            Verdict::Accepted => match ending {
+                Ending::Committed => done(request),
+                Ending::NotCommitted(error) => CommitOutcome::NotDone(error.clone()),
+                Ending::Unknown(error) => CommitOutcome::Unknown(error.clone()),
+            },
+        })
+        .collect()
+}
+
+/// `error` as the answer to every request: nothing of the transaction was committed.
+pub(crate) fn none_done(requests: &[CommitRequest], error: &CatalogError) -> Vec<CommitOutcome> {
+    requests.iter().map(|_| CommitOutcome::NotDone(error.clone())).collect()
+}
+
+/// The one place where a receipt comes from: the request is known to be in `commits`.
+#[expect(clippy::disallowed_methods, reason = "the catalog's commit is what this is reserved for")]
+pub(crate) fn done(request: &CommitRequest) -> CommitOutcome {
+    CommitOutcome::Done(CommitReceipt::issue(request.partition.clone(), request.epoch, request.end_offset + 1))
+}

@@ -1,0 +1,62 @@
+//! From the types of the contract to what a column holds.
+//!
+//! Owns: the checks that a value can be stored at all. Both databases refuse the same values here.
+//! Does not own: whether a value makes sense in its place.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::error::{CatalogError, Result};
+
+/// An offset or watermark as a column holds it.
+pub(crate) fn offset(offset: u64) -> Result<i64> {
+    i64::try_from(offset).map_err(|_| CatalogError::InvalidOffset {
+        offset,
+        reason: "it is above 2^63 - 1, the largest that can be stored".to_owned(),
+    })
+}
+
+/// Any other number as a column holds it.
+pub(crate) fn number(name: &str, value: u64) -> Result<i64> {
+    i64::try_from(value)
+        .map_err(|_| CatalogError::Refused(format!("{name} {value} is above 2^63 - 1, the largest that can be stored")))
+}
+
+/// The same 64 bits as a signed number.
+pub(crate) fn hash(hash: u64) -> i64 {
+    hash.cast_signed()
+}
+
+/// Text for people. A NUL, which PostgreSQL cannot store, becomes the replacement character.
+pub(crate) fn note(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
+}
+
+/// Text that must read back as it was written.
+pub(crate) fn exact<'a>(name: &str, text: &'a str) -> Result<&'a str> {
+    if text.contains('\0') {
+        return Err(CatalogError::Refused(format!("{name} {text:?} holds a NUL; allowed is any other text")));
+    }
+    Ok(text)
+}
+
+/// A lease in milliseconds; longer than 10,000 years counts as that.
+pub(crate) fn lease_ms(lease: Duration) -> i64 {
+    const LEASE_MS_MAX: i64 = 10_000 * 366 * 24 * 3_600 * 1_000;
+    i64::try_from(lease.as_millis()).unwrap_or(LEASE_MS_MAX).min(LEASE_MS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_column_cannot_hold_is_refused_with_its_name() {
+        assert_eq!(offset(i64::MAX as u64).expect("fits"), i64::MAX);
+        assert!(matches!(offset(1 << 63), Err(CatalogError::InvalidOffset { offset, .. }) if offset == 1 << 63));
+        assert!(number("size", u64::MAX).expect_err("too large").to_string().contains("size"));
+        assert!(exact("group id", "a\0").is_err());
+        assert_eq!(note("a\0b"), "a\u{fffd}b");
+        assert_eq!(hash(u64::MAX), -1);
+    }
+}

@@ -1,0 +1,61 @@
+//! Python programs in tests: clients that are not ours, such as nats-py and DuckDB.
+//!
+//! Owns: running them with the tools' Python. Does not own: the programs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::process::{self, Process};
+use crate::tools;
+
+/// How long one program may run.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub enum Script {
+    /// Source text.
+    Code(String),
+    /// A file.
+    File(PathBuf),
+}
+
+impl From<&str> for Script {
+    fn from(code: &str) -> Self {
+        Self::Code(code.to_owned())
+    }
+}
+
+impl From<&Path> for Script {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
+/// Runs a program to its end and returns what it printed; an error holds the traceback when it fails.
+pub async fn run(script: impl Into<Script>, arguments: &[&str]) -> Result<String> {
+    run_with_input(script, arguments, "").await
+}
+
+/// Like [`run`], with text on the program's standard input.
+pub async fn run_with_input(script: impl Into<Script>, arguments: &[&str], input: &str) -> Result<String> {
+    process::run_well("python", command(&script.into(), arguments)?, input.as_bytes(), DEADLINE).await
+}
+
+/// Starts a program that runs beside the test and is killed when dropped; its output goes to the file `log`.
+pub fn spawn(script: impl Into<Script>, arguments: &[&str], log: &Path) -> Result<Process> {
+    Process::spawn("python", command(&script.into(), arguments)?, log)
+}
+
+fn command(script: &Script, arguments: &[&str]) -> Result<Command> {
+    let mut command = Command::new(tools::python()?);
+    match script {
+        Script::Code(code) => command.arg("-c").arg(code),
+        Script::File(path) => command.arg(path),
+    };
+    command.args(arguments).env("PYTHONUNBUFFERED", "1").env("PYTHONUTF8", "1");
+    Ok(command)
+}

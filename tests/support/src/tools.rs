@@ -1,0 +1,62 @@
+//! Where the test tools are: what `scripts/setup-tools` installed.
+//!
+//! Owns: the paths. Does not own: the installation, and which versions it pins.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+/// The folder of the tools: `SILTSTONE_TOOLS`, or `.tools` in the workspace root.
+pub fn directory() -> PathBuf {
+    match std::env::var_os("SILTSTONE_TOOLS") {
+        Some(path) => PathBuf::from(path),
+        None => workspace_root().join(".tools"),
+    }
+}
+
+/// The workspace root.
+pub fn workspace_root() -> &'static Path {
+    let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_root.ancestors().nth(2).expect("this crate lies two folders below the workspace root")
+}
+
+/// The NATS server. An error says how to install it.
+pub fn nats_server() -> Result<PathBuf> {
+    from_venv("nats-server")
+}
+
+/// The SeaweedFS binary, which serves S3. An error says how to install it.
+pub fn weed() -> Result<PathBuf> {
+    from_venv("weed")
+}
+
+/// A Python that has duckdb and nats-py. An error says how to install it.
+pub fn python() -> Result<PathBuf> {
+    from_venv("python")
+}
+
+/// A program of the newest installed PostgreSQL, such as `initdb`; else the one on the path.
+pub fn postgres(program: &str) -> Result<PathBuf> {
+    let mut versions: Vec<(u32, PathBuf)> = Vec::new();
+    for entry in std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten() {
+        let version = entry.file_name().to_string_lossy().parse().unwrap_or(0);
+        versions.push((version, entry.path().join("bin").join(program)));
+    }
+    versions.sort();
+    if let Some((_, path)) = versions.into_iter().rev().find(|(_, path)| path.is_file()) {
+        return Ok(path);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    match std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file()) {
+        Some(path) => Ok(path),
+        None => bail!("no PostgreSQL program {program:?} here: run scripts/test, or scripts/setup-tools once"),
+    }
+}
+
+fn from_venv(program: &str) -> Result<PathBuf> {
+    let path = directory().join("venv/bin").join(program);
+    if !path.exists() {
+        bail!("no {program} at {}: run scripts/test, or scripts/setup-tools once", path.display());
+    }
+    Ok(path)
+}
