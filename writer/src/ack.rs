@@ -7,7 +7,10 @@ use tokio::sync::watch;
 
 /// Acks the newest receipt. A failure is only logged: the next ack covers it, and the next attach starts at the
 /// catalog's watermark anyway.
-pub(crate) async fn ack_newest(subscription: &mut dyn Subscription, receipts: &mut watch::Receiver<Option<CommitReceipt>>) {
+pub(crate) async fn ack_newest(
+    subscription: &mut dyn Subscription,
+    receipts: &mut watch::Receiver<Option<CommitReceipt>>,
+) {
     let receipt = receipts.borrow_and_update().clone();
     let Some(receipt) = receipt else { return };
     if let Err(error) = subscription.ack(&receipt).await {

@@ -52,7 +52,8 @@ pub(crate) struct SealedBatch {
     pub(crate) segments: Vec<(SegmentKind, EncodedSegment)>,
     pub(crate) schema_version: u32,
     pub(crate) reason: RollReason,
-    pub(crate) memory: MemoryPermit,
+    /// Held until the batch is committed.
+    _memory: MemoryPermit,
 }
 
 /// What encoding needs to know beside the messages.
@@ -138,7 +139,10 @@ impl OpenBatch {
     ) -> Result<SealedBatch, ParquetError> {
         let mut batch = self.encode(settings)?;
         let mut segments = Vec::new();
-        let encoders = [(SegmentKind::Data, batch.encoders.data.take()), (SegmentKind::Quarantine, batch.encoders.quarantine.take())];
+        let encoders = [
+            (SegmentKind::Data, batch.encoders.data.take()),
+            (SegmentKind::Quarantine, batch.encoders.quarantine.take()),
+        ];
         for (kind, encoder) in encoders {
             if let Some(encoder) = encoder {
                 segments.push((kind, encoder.finish(&batch.footer(settings, held, kind))?));
@@ -155,7 +159,7 @@ impl OpenBatch {
             segments,
             schema_version: settings.table.schema_version(),
             reason,
-            memory: batch.memory,
+            _memory: batch.memory,
         })
     }
 

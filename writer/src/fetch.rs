@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use catalog::{Gap, Ownership};
 use common::backoff::Backoff;
@@ -43,7 +42,7 @@ pub(crate) struct Fetcher {
 
 /// Why a subscription was given up.
 enum Ended {
-    Stopped,
+    Stopped(Box<dyn Subscription>),
     Lost(QueueError),
 }
 
@@ -61,7 +60,7 @@ impl Fetcher {
                 Ok(subscription) => {
                     let position = self.position;
                     match self.read(subscription).await? {
-                        Ended::Stopped => return Ok(()),
+                        Ended::Stopped(subscription) => return self.drain(subscription).await,
                         Ended::Lost(error) => {
                             if self.position > position {
                                 backoff = Backoff::default();
@@ -115,17 +114,17 @@ impl Fetcher {
 
     async fn read(&mut self, mut subscription: Box<dyn Subscription>) -> Result<Ended, Stop> {
         let bytes_max = FETCH_BYTES_MAX.min(self.context.budget.capacity_bytes() / BUDGET_SHARE);
-        let stop = self.stop.clone();
+        let (stop, output) = (self.stop.clone(), self.output.clone());
         loop {
             // A place downstream first: what is fetched is handed on at once, and nothing is fetched for nobody.
             let place = tokio::select! {
                 biased;
-                () = stop.cancelled() => return self.stopped(subscription).await,
+                () = stop.cancelled() => return Ok(Ended::Stopped(subscription)),
                 Ok(()) = self.receipts.changed() => {
                     ack_newest(subscription.as_mut(), &mut self.receipts).await;
                     continue;
                 }
-                place = self.output.reserve() => place.map_err(|_| Stop::Neighbour)?,
+                place = output.reserve() => place.map_err(|_| Stop::Neighbour)?,
             };
             let delivery = loop {
                 tokio::select! {
@@ -136,13 +135,11 @@ impl Fetcher {
                 }
             };
             match delivery {
-                None => {
-                    drop(place);
-                    return self.stopped(subscription).await;
-                }
+                None => return Ok(Ended::Stopped(subscription)),
                 Some(Err(error)) => return Ok(Ended::Lost(error)),
                 Some(Ok(delivery)) => {
-                    let fetched = accept(&mut self.position, &mut self.last_read, self.dense, self.gap.take(), delivery);
+                    let fetched =
+                        accept(&mut self.position, &mut self.last_read, self.dense, self.gap.take(), delivery);
                     self.gauges.position.store(self.position, Ordering::Relaxed);
                     ::metrics::counter!(metrics::MESSAGES).increment(fetched.delivery.messages.len() as u64);
                     ::metrics::counter!(metrics::MESSAGE_BYTES).increment(fetched.delivery.memory.bytes() as u64);
@@ -153,12 +150,11 @@ impl Fetcher {
     }
 
     /// Lets the later steps end, and acks what they commit meanwhile.
-    async fn stopped(&mut self, subscription: Box<dyn Subscription>) -> Result<Ended, Stop> {
-        // The channel closes when its only sender is gone.
-        let (closed, _) = mpsc::channel(1);
-        self.output = closed;
-        ack_rest(subscription, &mut self.receipts).await;
-        Ok(Ended::Stopped)
+    async fn drain(self, subscription: Box<dyn Subscription>) -> Result<(), Stop> {
+        let Self { output, mut receipts, .. } = self;
+        drop(output);
+        ack_rest(subscription, &mut receipts).await;
+        Ok(())
     }
 }
 
@@ -185,7 +181,6 @@ fn accept(
     }
     Fetched { delivery, gaps }
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use catalog::{CatalogError, CommitOutcome, CommitRequest, MetadataStore, UploadIntent};
+use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::GROUP_COMMIT_MAX;
@@ -32,10 +33,16 @@ impl Groups {
         let (intents, waiting_intents) = mpsc::channel(GROUP_COMMIT_MAX);
         let (commits, waiting_commits) = mpsc::channel(GROUP_COMMIT_MAX);
         let committing = Arc::clone(&catalog);
+        let record = move |group: Vec<UploadIntent>| {
+            let catalog = Arc::clone(&catalog);
+            async move { catalog.record_intents(&group).await }.boxed()
+        };
+        let commit = move |group: Vec<CommitRequest>| {
+            let catalog = Arc::clone(&committing);
+            async move { catalog.commit(&group).await }.boxed()
+        };
         let work = async move {
-            let intents = run(waiting_intents, async |group: Vec<UploadIntent>| catalog.record_intents(&group).await);
-            let commits = run(waiting_commits, async |group: Vec<CommitRequest>| committing.commit(&group).await);
-            futures::future::join(intents, commits).await;
+            futures::future::join(run(waiting_intents, record), run(waiting_commits, commit)).await;
         };
         (Self { intents, commits }, work)
     }
@@ -59,7 +66,7 @@ async fn ask<Request, Answer>(jobs: &mpsc::Sender<Job<Request, Answer>>, request
 
 async fn run<Request, Answer>(
     mut jobs: mpsc::Receiver<Job<Request, Answer>>,
-    transact: impl AsyncFn(Vec<Request>) -> Vec<Answer>,
+    transact: impl Fn(Vec<Request>) -> BoxFuture<'static, Vec<Answer>>,
 ) {
     let mut group = Vec::new();
     while jobs.recv_many(&mut group, GROUP_COMMIT_MAX).await > 0 {

@@ -56,10 +56,8 @@ pub(crate) fn observe(board: &StatusBoard, budget: &MemoryBudget, now_us: i64) {
     let statuses = board.statuses(now_us);
     gauge!(PARTITIONS).set(statuses.len() as f64);
     for status in statuses {
-        let labels = [
-            ("topic", status.partition.topic.to_string()),
-            ("partition", status.partition.partition_id.to_string()),
-        ];
+        let labels =
+            [("topic", status.partition.topic.to_string()), ("partition", status.partition.partition_id.to_string())];
         gauge!(LAG, &labels).set(status.lag() as f64);
         gauge!(FRESHNESS, &labels).set(status.freshness.as_secs_f64());
     }

@@ -57,14 +57,17 @@ impl Service {
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         telemetry::init_logs(&settings)?;
         let metrics = telemetry::init_metrics();
-        let signals = Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+        let signals =
+            Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
         let topics = settings.topics.iter().map(TopicName::new).collect::<Result<Vec<_>, _>>().context("TOPICS")?;
         let storage = connect::storage(&settings)?;
         storage.probe().await?;
         let catalog = connect::catalog(&settings).await?;
         let queue = connect::queue(&settings).await?;
         if settings.queue_type == QueueType::Memory {
-            tracing::warn!("the memory queue loses what is not committed when this process dies; QUEUE_TYPE=nats keeps it");
+            tracing::warn!(
+                "the memory queue loses what is not committed when this process dies; QUEUE_TYPE=nats keeps it"
+            );
         }
         let listener = tokio::net::TcpListener::bind(settings.http_addr)
             .await

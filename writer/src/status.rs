@@ -93,7 +93,8 @@ impl StatusBoard {
     /// The partition whose open batch holds most memory.
     pub(crate) fn largest_batch(&self) -> Option<TopicPartition> {
         let partitions = lock(&self.partitions);
-        let sized = partitions.iter().map(|(partition, gauges)| (gauges.batch_bytes.load(Ordering::Relaxed), partition));
+        let sized =
+            partitions.iter().map(|(partition, gauges)| (gauges.batch_bytes.load(Ordering::Relaxed), partition));
         sized.filter(|(bytes, _)| *bytes > 0).max_by_key(|(bytes, _)| *bytes).map(|(_, partition)| partition.clone())
     }
 

@@ -97,7 +97,13 @@ impl Storage {
         let store: Arc<dyn ObjectStore> = match url.scheme() {
             "s3" | "s3a" => {
                 let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
-                Arc::new(builder.with_client_options(s3_options(client)).with_retry(retry).build().map_err(|e| refuse(&e))?)
+                Arc::new(
+                    builder
+                        .with_client_options(s3_options(client))
+                        .with_retry(retry)
+                        .build()
+                        .map_err(|e| refuse(&e))?,
+                )
             }
             "gs" => {
                 let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);

@@ -152,7 +152,9 @@ impl Supervisor {
                     let open = OpenTopic { tables, dense, partition_count: topic.partition_count };
                     self.topics.insert(topic.name.clone(), open);
                 }
-                Err(error) => tracing::error!(topic = %topic.name, %error, "topic cannot be opened, trying again later"),
+                Err(error) => {
+                    tracing::error!(topic = %topic.name, %error, "topic cannot be opened, trying again later")
+                }
             }
         }
     }
@@ -224,7 +226,9 @@ impl Supervisor {
         let Err(stop) = end else { return };
         let Some(held) = self.held.remove(&partition) else { return };
         match stop {
-            Stop::Fenced(reason) => tracing::warn!(%partition, reason, "partition lost; what was not committed is left to its owner"),
+            Stop::Fenced(reason) => {
+                tracing::warn!(%partition, reason, "partition lost; what was not committed is left to its owner")
+            }
             Stop::Halted(reason) => {
                 tracing::error!(%partition, reason, "partition halted; it needs an operator");
                 if let Err(error) = self.context.catalog.halt(&held, &reason).await {

@@ -65,7 +65,12 @@ impl Uploader {
         Ok(UploadedBatch { batch, segments })
     }
 
-    async fn store(&self, batch: &SealedBatch, kind: SegmentKind, encoded: &EncodedSegment) -> Result<NewSegment, Stop> {
+    async fn store(
+        &self,
+        batch: &SealedBatch,
+        kind: SegmentKind,
+        encoded: &EncodedSegment,
+    ) -> Result<NewSegment, Stop> {
         let name = SegmentName {
             partition: &self.held.partition,
             base_offset: batch.base_offset,

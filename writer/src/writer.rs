@@ -89,13 +89,8 @@ impl Writer {
         let context = Arc::new(Context::new(queue, catalog, storage, self.config.clone(), groups));
         let (board, orders) = (StatusBoard::default(), Arc::new(Mutex::default()));
         let agent = Agent { owner: OwnerId(Uuid::now_v7()), name: agent_name() };
-        let mut supervisor = Supervisor::new(
-            Arc::clone(&context),
-            agent,
-            self.topics.clone(),
-            board.clone(),
-            Arc::clone(&orders),
-        );
+        let mut supervisor =
+            Supervisor::new(Arc::clone(&context), agent, self.topics.clone(), board.clone(), Arc::clone(&orders));
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);
         watchers.spawn(watchers::relieve_memory(Arc::clone(&context), board.clone(), Arc::clone(&orders)));

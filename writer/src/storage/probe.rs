@@ -52,7 +52,9 @@ fn advice(error: &Error) -> &'static str {
         Error::NotFound { .. } => "does the bucket exist, and is its name right in STORAGE_URL?",
         Error::Unauthenticated { .. } => "are the access key and its secret right?",
         Error::PermissionDenied { .. } => "may this key put, read and delete objects here?",
-        Error::NotImplemented { .. } | Error::NotSupported { .. } => "the store lacks an operation that Siltstone needs",
+        Error::NotImplemented { .. } | Error::NotSupported { .. } => {
+            "the store lacks an operation that Siltstone needs"
+        }
         _ => "is the address right, the store up, the place writable?",
     }
 }

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::context::RequestErrorKind;
-use async_nats::jetstream::{Error as ServerError, ErrorCode};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, Context};
+use async_nats::jetstream::{Error as ServerError, ErrorCode};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
