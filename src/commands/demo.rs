@@ -19,7 +19,7 @@ use common::config::{QueueType, Settings, StorageType};
 use common::{OutgoingMessage, Queue, TopicName, TopicPartition};
 use ingester::Producer;
 use tokio::time::Instant;
-use writer::{Summary, Writer, WriterConfig};
+use writer::{Writer, WriterConfig};
 
 use self::orders::Orders;
 use self::report::Report;
@@ -54,7 +54,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     let catalog = writer::connect::catalog(&demo).await?;
     let outcome = Box::pin(settle_orders(&args, &demo, queue, &catalog)).await;
     let reported = match outcome {
-        Ok((summary, seconds)) => Report::collect(args.records, summary, seconds, &demo, &catalog).await,
+        Ok(seconds) => Report::collect(args.records, seconds, &demo, &catalog).await,
         Err(error) => Err(error),
     };
     catalog.close().await;
@@ -73,7 +73,7 @@ async fn settle_orders(
     settings: &Settings,
     queue: Arc<dyn Queue>,
     catalog: &Arc<dyn MetadataStore>,
-) -> anyhow::Result<(Summary, f64)> {
+) -> anyhow::Result<f64> {
     let topic = orders::topic();
     let name = topic.name.clone();
     create_topic(queue.as_ref(), catalog.as_ref(), topic).await?;
@@ -90,9 +90,10 @@ async fn settle_orders(
         Err(error) => Err(error),
     };
     let seconds = started.elapsed().as_secs_f64();
-    let summary = running.shutdown().await;
+    let stopped = running.shutdown().await;
     settled?;
-    Ok((summary?, seconds))
+    stopped?;
+    Ok(seconds)
 }
 
 /// Returns the offset after the last order of each partition.

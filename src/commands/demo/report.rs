@@ -14,7 +14,6 @@ use catalog::{MetadataStore, SegmentInfo, SegmentKind};
 use common::TopicName;
 use common::config::Settings;
 use serde_json::json;
-use writer::Summary;
 
 use super::orders;
 use crate::output::{self, Align, Table};
@@ -34,7 +33,6 @@ pub(super) struct Report {
     counted: u64,
     /// Records in quarantine segments.
     quarantined: u64,
-    summary: Summary,
     seconds: f64,
     segments: Vec<SegmentInfo>,
     /// Each query with its answer, as a table and as JSON lines.
@@ -46,7 +44,6 @@ impl Report {
     /// Asks the catalog and, through it, the segments.
     pub(super) async fn collect(
         published: u64,
-        summary: Summary,
         seconds: f64,
         settings: &Settings,
         catalog: &Arc<dyn MetadataStore>,
@@ -70,7 +67,6 @@ impl Report {
             published,
             counted: u64::try_from(counted)?,
             quarantined: quarantine.map(|segment| segment.record_count).sum(),
-            summary,
             seconds,
             segments: snapshot.segments,
             answers,
@@ -124,7 +120,7 @@ impl Report {
             count_text(self.published),
             count_text(self.counted),
             count_text(self.quarantined),
-            count_text(self.summary.segments),
+            count_text(self.segments.len() as u64),
             bytes_text(self.segment_bytes()),
         )?;
         writeln!(
