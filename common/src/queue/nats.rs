@@ -151,7 +151,7 @@ impl Queue for NatsQueue {
     }
 
     async fn check(&self) -> Result<(), QueueError> {
-        match self.connection().api::<serde_json::Value>("INFO".to_owned(), &()).await? {
+        match self.connection().api::<serde_json::Value>("INFO".to_owned(), &connection::EMPTY).await? {
             Ok(_) => Ok(()),
             Err(error) => Err(connection::server_error("JetStream", &error)),
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
-use async_nats::jetstream::{Error as ServerError, ErrorCode};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::{Error as ServerError, ErrorCode};
 use bytes::Bytes;
 use tokio::sync::SemaphorePermit;
 use tokio::time::Instant;

@@ -12,7 +12,7 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{Config, DeleteStatus, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::connection::{Connection, server_error};
+use super::connection::{Connection, EMPTY, server_error};
 use crate::ids::TopicPartition;
 use crate::queue::QueueError;
 use crate::topic::TopicDefinition;
@@ -91,7 +91,7 @@ pub(super) async fn delete(connection: &Connection, topic: &TopicDefinition) -> 
 }
 
 async fn delete_one(connection: &Connection, name: String) -> Result<(), QueueError> {
-    match connection.api::<DeleteStatus>(format!("STREAM.DELETE.{name}"), &()).await? {
+    match connection.api::<DeleteStatus>(format!("STREAM.DELETE.{name}"), &EMPTY).await? {
         Err(error) if error.error_code() != ErrorCode::STREAM_NOT_FOUND => {
             Err(server_error(&format!("stream {name} cannot be deleted"), &error))
         }
@@ -155,7 +155,7 @@ async fn open_one(
 
 /// What the server says of a stream; nothing when there is none.
 pub(super) async fn info(connection: &Connection, stream: &str) -> Result<Option<Info>, QueueError> {
-    match connection.api::<Info>(format!("STREAM.INFO.{stream}"), &()).await? {
+    match connection.api::<Info>(format!("STREAM.INFO.{stream}"), &EMPTY).await? {
         Ok(info) => Ok(Some(info)),
         Err(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
         Err(error) => Err(server_error(&format!("stream {stream} cannot be read"), &error)),
