@@ -10,6 +10,7 @@ mod connection;
 mod consumer;
 mod contiguity;
 mod headers;
+mod intake;
 mod publish;
 mod pulls;
 mod read;

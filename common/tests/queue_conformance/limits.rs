@@ -21,6 +21,8 @@ pub(crate) async fn the_largest_message_passes_and_a_larger_one_is_refused(harne
     let mut subscription = subscribe(queue, &partition, 0).await;
     let messages = take(&mut *subscription, 2).await;
     assert_eq!((messages[0].payload.len(), &messages[1].payload[..]), (largest, &b"1"[..]));
+    let read = step(queue.read(&partition, messages[0].offset, messages[1].offset)).await.expect("reads");
+    assert!(read == messages[..1], "the largest is read by itself");
     let bounds = step(queue.bounds(&partition)).await.expect("bounds");
     assert_eq!(bounds.next_offset, messages[1].offset + 1, "nothing of the refused call was stored");
 }
