@@ -5,9 +5,12 @@
 //! Does not own: objects (the writer puts them) and messages (the queue keeps them).
 
 mod commit;
+pub mod duckdb;
 mod error;
 mod model;
 mod postgres;
+#[cfg(feature = "datafusion")]
+pub mod query;
 mod sql;
 mod sqlite;
 mod store;
