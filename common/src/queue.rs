@@ -4,6 +4,7 @@
 //! Does not own: positions. The catalog knows how far a partition is committed; a queue only serves from an offset.
 //! The contract is exercised by one conformance suite that every implementation passes.
 
+pub mod config;
 pub mod memory;
 pub mod nats;
 

@@ -27,11 +27,11 @@ pub async fn queue(settings: &Settings) -> anyhow::Result<Arc<dyn Queue>> {
             };
             let config = NatsConfig {
                 url: settings.nats_url.clone(),
-                credentials: settings.nats_credentials.clone(),
+                credentials_file: settings.nats_credentials.clone(),
                 user: settings.nats_user.clone(),
                 password: settings.nats_password.clone(),
                 token: settings.nats_token.clone(),
-                ca: settings.nats_ca.clone(),
+                ca_file: settings.nats_ca.clone(),
                 ack,
                 ..NatsConfig::default()
             };

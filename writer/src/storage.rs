@@ -97,7 +97,13 @@ impl Storage {
         let store: Arc<dyn ObjectStore> = match url.scheme() {
             "s3" | "s3a" => {
                 let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
-                Arc::new(builder.with_client_options(s3_options(client)).with_retry(retry).build().map_err(|e| refuse(&e))?)
+                Arc::new(
+                    builder
+                        .with_client_options(s3_options(client))
+                        .with_retry(retry)
+                        .build()
+                        .map_err(|e| refuse(&e))?,
+                )
             }
             "gs" => {
                 let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
@@ -117,10 +123,18 @@ impl Storage {
     /// Puts a new object and returns when it is durable: on a local disk, file and directories are synced.
     ///
     /// # Errors
-    /// The store's. An error does not mean that the object is absent.
-    pub async fn put_new(&self, key: &Path, payload: PutPayload) -> object_store::Result<()> {
+    /// Says whether the object may be there, or is there and cannot be trusted.
+    pub async fn put_new(&self, key: &Path, payload: PutPayload) -> Result<(), PutError> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        self.store.put_opts(key, payload, options).await?;
+        self.store.put_opts(key, payload, options).await.map_err(PutError::Ambiguous)?;
+        self.sync(key).await.map_err(PutError::NotDurable)
+    }
+
+    /// Makes an object that is there durable. Only a local disk has anything to do.
+    ///
+    /// # Errors
+    /// When the disk refuses; what the object holds after a crash is then unknown, whatever a repetition says.
+    pub async fn sync(&self, key: &Path) -> object_store::Result<()> {
         match &self.local_root {
             Some(root) => local::sync(root.clone(), key).await,
             None => Ok(()),
@@ -143,6 +157,17 @@ impl Storage {
             prefix => format!("{}/{prefix}", root.trim_end_matches('/')),
         }
     }
+}
+
+/// Why a put did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// The object may be stored or not.
+    #[error(transparent)]
+    Ambiguous(object_store::Error),
+    /// The object is stored, but may not survive a power cut; its key must not be used.
+    #[error("not synced to disk: {0}")]
+    NotDurable(object_store::Error),
 }
 
 /// Plain HTTP is allowed exactly when `AWS_ALLOW_HTTP` says so; options set as a whole would otherwise drop it.

@@ -1,1 +1,271 @@
-//! stub
+//! A queue in this process's memory: bounded in bytes, kept until acked, gone with the process.
+//!
+//! Owns: the topics, the capacity shared by all partitions, the checks before anything is stored.
+//! Does not own: one partition's messages (`partition`), reading them (`subscription`), remembered message ids
+//! (`duplicates`). Each partition has its own lock; publishers of different partitions meet only at the capacity.
+
+mod duplicates;
+mod partition;
+mod subscription;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use self::partition::Partition;
+use self::subscription::MemorySubscription;
+use crate::clock::{SharedClock, system_clock};
+use crate::ids::{TopicName, TopicPartition};
+use crate::memory::MemoryBudget;
+use crate::message::{Headers, MESSAGE_OVERHEAD_BYTES, Message, OutgoingMessage};
+use crate::queue::config::QueueConfig;
+use crate::queue::{Bounds, PublishAck, Queue, QueueError, SubscribeRequest, Subscription};
+use crate::topic::TopicDefinition;
+
+/// Capacity of the default queue, in bytes.
+pub const CAPACITY_BYTES_DEFAULT: usize = 256 * 1024 * 1024;
+
+/// Largest message that a queue of any capacity takes, in bytes of payload, key and headers: that of NATS.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Capacity is taken for so many bytes of a call at a time: rarely enough to be cheap, often enough that a large
+/// call moves on while the reader frees bytes.
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// A queue in this process's memory. Cloning gives another handle of the same queue.
+///
+/// It holds at most its capacity, counted as [`Message::memory_bytes`]; [`Queue::publish`] waits in turn while it
+/// is full. Messages stay until a commit is acked. What is not committed when the process ends is lost.
+#[derive(Clone)]
+pub struct InMemoryQueue {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: SharedClock,
+    capacity: MemoryBudget,
+    history: String,
+    // Looked up once per call, written when a topic comes or goes; never held across an await.
+    topics: RwLock<HashMap<TopicName, Arc<Topic>>>,
+}
+
+struct Topic {
+    definition: TopicDefinition,
+    partitions: Vec<Arc<Partition>>,
+}
+
+impl InMemoryQueue {
+    /// A queue that holds `capacity_bytes` over all partitions.
+    pub fn new(capacity_bytes: usize) -> Self {
+        Self::with_clock(capacity_bytes, system_clock())
+    }
+
+    /// The same with a clock for timestamps and the duplicate window.
+    pub fn with_clock(capacity_bytes: usize, clock: SharedClock) -> Self {
+        let shared = Shared {
+            clock,
+            capacity: MemoryBudget::new(capacity_bytes),
+            history: format!("memory {}", Uuid::now_v7()),
+            topics: RwLock::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The queue that `config` describes: type `memory`, a URL of scheme `memory:`, option `capacity_bytes`.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] for any other type, scheme or option.
+    pub async fn connect(config: QueueConfig) -> Result<Self, QueueError> {
+        if config.queue_type != "memory" {
+            return Err(QueueError::refused(format!(
+                "queue_type {:?} is not a queue in memory; allowed here is \"memory\"",
+                config.queue_type
+            )));
+        }
+        if !config.url.starts_with("memory:") {
+            return Err(QueueError::refused(format!(
+                "url {:?} is not that of a queue in memory; allowed is \"memory://local\"",
+                config.url
+            )));
+        }
+        let mut capacity_bytes = CAPACITY_BYTES_DEFAULT;
+        for (name, value) in &config.options {
+            if name != "capacity_bytes" {
+                return Err(QueueError::refused(format!(
+                    "option {name:?} is unknown to a queue in memory; allowed is \"capacity_bytes\""
+                )));
+            }
+            capacity_bytes = value.parse().ok().filter(|bytes| *bytes > 0).ok_or_else(|| {
+                QueueError::refused(format!("option capacity_bytes {value:?} is not a whole number of at least 1"))
+            })?;
+        }
+        Ok(Self::new(capacity_bytes))
+    }
+
+    /// Bytes held now.
+    pub fn used_bytes(&self) -> usize {
+        self.shared.capacity.used_bytes()
+    }
+
+    /// How many publishers wait because the queue is full.
+    pub fn waiting_publishers(&self) -> usize {
+        self.shared.capacity.waiters()
+    }
+
+    fn topic(&self, name: &TopicName) -> Option<Arc<Topic>> {
+        self.shared.topics.read().expect("no holder of this lock panics").get(name).cloned()
+    }
+
+    fn partition(&self, partition: &TopicPartition) -> Result<Arc<Partition>, QueueError> {
+        let topic = self.topic(&partition.topic).ok_or_else(|| not_open(&partition.topic))?;
+        let partition_count = topic.definition.partition_count;
+        match topic.partitions.get(partition.partition_id as usize) {
+            Some(found) => Ok(Arc::clone(found)),
+            None => Err(QueueError::PartitionUnknown { partition: partition.clone(), partition_count }),
+        }
+    }
+
+    /// Adds the topic if it is new, and says what was there.
+    fn insert(&self, definition: &TopicDefinition) -> Result<Arc<Topic>, QueueError> {
+        definition.validate().map_err(QueueError::refused)?;
+        let mut topics = self.shared.topics.write().expect("no holder of this lock panics");
+        let topic = topics.entry(definition.name.clone()).or_insert_with(|| Arc::new(Topic::new(definition)));
+        Ok(Arc::clone(topic))
+    }
+
+    fn check_sizes(&self, messages: &[OutgoingMessage]) -> Result<(), QueueError> {
+        let bytes_max = MESSAGE_BYTES_MAX.min(self.shared.capacity.capacity_bytes());
+        for message in messages {
+            let bytes = memory_bytes(message) - MESSAGE_OVERHEAD_BYTES;
+            if bytes > MESSAGE_BYTES_MAX || bytes + MESSAGE_OVERHEAD_BYTES > self.shared.capacity.capacity_bytes() {
+                return Err(QueueError::MessageTooLarge { bytes, bytes_max });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Topic {
+    fn new(definition: &TopicDefinition) -> Self {
+        let partition = |id| Arc::new(Partition::new(TopicPartition::new(definition.name.clone(), id)));
+        Self { definition: definition.clone(), partitions: (0..definition.partition_count).map(partition).collect() }
+    }
+}
+
+#[async_trait]
+impl Queue for InMemoryQueue {
+    async fn create_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
+        let held = self.insert(topic)?;
+        if held.definition == *topic {
+            return Ok(());
+        }
+        let (here, asked) = (&held.definition, topic);
+        let what = if here.partition_count == asked.partition_count {
+            "other options".to_owned()
+        } else {
+            format!("partition_count {} instead of {}", here.partition_count, asked.partition_count)
+        };
+        Err(QueueError::refused(format!("topic {} exists with {what}; delete it first", topic.name)))
+    }
+
+    async fn delete_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
+        let removed = self.shared.topics.write().expect("no holder of this lock panics").remove(&topic.name);
+        for partition in removed.iter().flat_map(|topic| &topic.partitions) {
+            partition.close();
+        }
+        Ok(())
+    }
+
+    async fn open_topic(&self, topic: &TopicDefinition, next_offsets: &[u64]) -> Result<(), QueueError> {
+        let held = self.insert(topic)?;
+        if held.definition.partition_count != topic.partition_count {
+            return Err(QueueError::refused(format!(
+                "topic {} is open with partition_count {}, not {}",
+                topic.name, held.definition.partition_count, topic.partition_count
+            )));
+        }
+        for (partition, next_offset) in held.partitions.iter().zip(next_offsets) {
+            partition.number_on_from(*next_offset);
+        }
+        Ok(())
+    }
+
+    async fn publish(
+        &self,
+        to: &TopicPartition,
+        messages: Vec<OutgoingMessage>,
+    ) -> Result<Vec<PublishAck>, QueueError> {
+        let partition = self.partition(to)?;
+        self.check_sizes(&messages)?;
+        let mut acks = Vec::with_capacity(messages.len());
+        let mut messages = messages.into_iter().peekable();
+        let chunk_bytes_max = CHUNK_BYTES.min(self.shared.capacity.capacity_bytes());
+        while messages.peek().is_some() {
+            let mut chunk = Vec::new();
+            let mut chunk_bytes = 0;
+            while let Some(message) =
+                messages.next_if(|m| chunk.is_empty() || chunk_bytes + memory_bytes(m) <= chunk_bytes_max)
+            {
+                chunk_bytes += memory_bytes(&message);
+                chunk.push(message);
+            }
+            let memory = self.shared.capacity.acquire(chunk_bytes).await;
+            let stored = partition.append(chunk, memory, self.shared.clock.now_us(), &mut acks);
+            stored.map_err(|_closed| not_open(&to.topic))?;
+        }
+        Ok(acks)
+    }
+
+    async fn subscribe(&self, request: SubscribeRequest) -> Result<Box<dyn Subscription>, QueueError> {
+        let partition = self.partition(&request.partition)?;
+        Ok(Box::new(MemorySubscription::new(partition, request.from_offset, request.budget)))
+    }
+
+    async fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, QueueError> {
+        let (first_offset, next_offset) = self.partition(partition)?.bounds();
+        Ok(Bounds { first_offset, next_offset, history: self.shared.history.clone() })
+    }
+
+    async fn read(
+        &self,
+        partition: &TopicPartition,
+        from_offset: u64,
+        to_offset: u64,
+    ) -> Result<Vec<Message>, QueueError> {
+        Ok(self.partition(partition)?.read(from_offset, to_offset))
+    }
+
+    async fn check(&self) -> Result<(), QueueError> {
+        Ok(())
+    }
+}
+
+impl Default for InMemoryQueue {
+    fn default() -> Self {
+        Self::new(CAPACITY_BYTES_DEFAULT)
+    }
+}
+
+impl fmt::Debug for InMemoryQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let capacity = &self.shared.capacity;
+        write!(f, "InMemoryQueue({} of {} bytes)", capacity.used_bytes(), capacity.capacity_bytes())
+    }
+}
+
+fn not_open(topic: &TopicName) -> QueueError {
+    QueueError::TopicUnknown { topic: topic.clone(), reason: "it was not opened in this process".to_owned() }
+}
+
+/// What the message will be counted for once stored: the same as [`Message::memory_bytes`].
+fn memory_bytes(message: &OutgoingMessage) -> usize {
+    let headers = |headers: &Headers| headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum::<usize>();
+    let key = message.key.as_ref().map_or(0, bytes::Bytes::len);
+    message.payload.len() + key + headers(&message.headers) + MESSAGE_OVERHEAD_BYTES
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,166 @@
-//! stub
+//! A queue on NATS JetStream: a partition is a stream, an offset is its sequence.
+//!
+//! Owns: the topics opened in this process. Does not own: the connection (`connection`), streams (`topic_streams`),
+//! consumers (`consumer`, `subscription` and the rules beside it), publishing (`publish`), reading (`read`).
+//! Nothing here keeps a position: the catalog knows how far a partition is committed.
+
+mod ack_subject;
+mod config;
+mod connection;
+mod consumer;
+mod contiguity;
+mod headers;
+mod intake;
+mod publish;
+mod pulls;
+mod read;
+mod runs;
+mod silence;
+mod status;
+mod subscription;
+mod topic_streams;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+use async_trait::async_trait;
+
+pub use self::config::{AckMode, NatsConfig};
+use self::connection::Connection;
+use self::subscription::NatsSubscription;
+use self::topic_streams::PartitionStream;
+use crate::ids::{TopicName, TopicPartition};
+use crate::message::{Message, OutgoingMessage};
+use crate::queue::{Bounds, PublishAck, Queue, QueueError, SubscribeRequest, Subscription};
+use crate::topic::TopicDefinition;
+
+/// A queue on NATS JetStream. Cloning gives another handle of the same connection.
+///
+/// It reconnects for ever; calls made meanwhile give [`QueueError::Unavailable`], and subscriptions that a
+/// disconnection touched give [`QueueError::SubscriptionLost`].
+#[derive(Clone)]
+pub struct NatsQueue {
+    shared: Arc<Shared>,
+}
+
+type Streams = Arc<Vec<Arc<PartitionStream>>>;
+
+struct Shared {
+    connection: Arc<Connection>,
+    config: NatsConfig,
+    // Looked up once per call, written when a topic comes or goes; never held across an await.
+    topics: RwLock<HashMap<TopicName, Streams>>,
+}
+
+impl NatsQueue {
+    /// Connects to the server.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] for a URL, credentials or certificates that do not work,
+    /// [`QueueError::Unavailable`] when nothing answers there; both name the URL without its password.
+    pub async fn connect(config: NatsConfig) -> Result<Self, QueueError> {
+        let connection = Arc::new(Connection::new(&config).await?);
+        Ok(Self { shared: Arc::new(Shared { connection, config, topics: RwLock::default() }) })
+    }
+
+    fn connection(&self) -> &Connection {
+        &self.shared.connection
+    }
+
+    fn stream(&self, partition: &TopicPartition) -> Result<Arc<PartitionStream>, QueueError> {
+        let topics = self.shared.topics.read().expect("no holder of this lock panics");
+        let Some(streams) = topics.get(&partition.topic) else {
+            let reason = "it was not opened in this process".to_owned();
+            return Err(QueueError::TopicUnknown { topic: partition.topic.clone(), reason });
+        };
+        let partition_count = u32::try_from(streams.len()).unwrap_or(u32::MAX);
+        let found = streams.get(partition.partition_id as usize).cloned();
+        found.ok_or_else(|| QueueError::PartitionUnknown { partition: partition.clone(), partition_count })
+    }
+
+    /// Keeps what is open already and still the same, so that running subscriptions go on being known.
+    fn insert(&self, topic: &TopicName, streams: Vec<Arc<PartitionStream>>) {
+        let mut topics = self.shared.topics.write().expect("no holder of this lock panics");
+        let name = |stream: &Arc<PartitionStream>| (stream.stream.clone(), stream.filters.clone());
+        let is_same = topics.get(topic).is_some_and(|held| held.iter().map(name).eq(streams.iter().map(name)));
+        if !is_same {
+            topics.insert(topic.clone(), Arc::new(streams));
+        }
+    }
+}
+
+#[async_trait]
+impl Queue for NatsQueue {
+    async fn create_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
+        topic.validate().map_err(QueueError::refused)?;
+        if topic_streams::is_managed(topic) {
+            topic_streams::create(self.connection(), topic).await?;
+        }
+        self.open_topic(topic, &[]).await
+    }
+
+    async fn delete_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
+        self.shared.topics.write().expect("no holder of this lock panics").remove(&topic.name);
+        if topic_streams::is_managed(topic) {
+            topic_streams::delete(self.connection(), topic).await?;
+        }
+        Ok(())
+    }
+
+    async fn open_topic(&self, topic: &TopicDefinition, _next_offsets: &[u64]) -> Result<(), QueueError> {
+        topic.validate().map_err(QueueError::refused)?;
+        let streams = topic_streams::open(self.connection(), topic).await?;
+        self.insert(&topic.name, streams);
+        Ok(())
+    }
+
+    async fn publish(
+        &self,
+        to: &TopicPartition,
+        messages: Vec<OutgoingMessage>,
+    ) -> Result<Vec<PublishAck>, QueueError> {
+        publish::publish(self.connection(), &*self.stream(to)?, messages).await
+    }
+
+    async fn subscribe(&self, request: SubscribeRequest) -> Result<Box<dyn Subscription>, QueueError> {
+        let stream = self.stream(&request.partition)?;
+        let connection = Arc::clone(&self.shared.connection);
+        let subscription = NatsSubscription::new(connection, stream, request, self.shared.config.ack).await?;
+        Ok(Box::new(subscription))
+    }
+
+    async fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, QueueError> {
+        let stream = self.stream(partition)?;
+        let Some(info) = topic_streams::info(self.connection(), &stream.stream).await? else {
+            let reason = format!("stream {} was deleted", stream.stream);
+            return Err(QueueError::TopicUnknown { topic: partition.topic.clone(), reason });
+        };
+        let next_offset = info.state.last_sequence + 1;
+        let first_offset = if info.state.messages == 0 { next_offset } else { info.state.first_sequence };
+        let history = format!("stream {} created {}", stream.stream, info.created);
+        Ok(Bounds { first_offset, next_offset, history })
+    }
+
+    async fn read(
+        &self,
+        partition: &TopicPartition,
+        from_offset: u64,
+        to_offset: u64,
+    ) -> Result<Vec<Message>, QueueError> {
+        read::read(self.connection(), &*self.stream(partition)?, from_offset, to_offset).await
+    }
+
+    async fn check(&self) -> Result<(), QueueError> {
+        match self.connection().api::<serde_json::Value>("INFO".to_owned(), &connection::EMPTY).await? {
+            Ok(_) => Ok(()),
+            Err(error) => Err(connection::server_error("JetStream", &error)),
+        }
+    }
+}
+
+impl fmt::Debug for NatsQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsQueue").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}

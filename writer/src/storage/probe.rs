@@ -7,7 +7,7 @@ use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt, PutPayload};
 use uuid::Uuid;
 
-use super::Storage;
+use super::{PutError, Storage};
 use crate::error::{Result, WriterError};
 
 const CANARY: &[u8] = b"siltstone probe; safe to delete";
@@ -18,7 +18,10 @@ pub(super) async fn probe(storage: &Storage) -> Result<()> {
         url: storage.display_url(),
         reason: format!("cannot {step}: {}; {}", root_cause(error), advice(error)),
     };
-    storage.put_new(&key, PutPayload::from_static(CANARY)).await.map_err(|e| failed("put an object", &e))?;
+    storage.put_new(&key, PutPayload::from_static(CANARY)).await.map_err(|error| match error {
+        PutError::Ambiguous(error) => failed("put an object", &error),
+        PutError::NotDurable(error) => failed("sync an object to disk", &error),
+    })?;
     let found = storage.store.head(&key).await.map_err(|e| failed("find the object just put", &e));
     let deleted = delete(storage, &key).await.map_err(|e| failed("delete an object", &e));
     let found = found?;
@@ -49,7 +52,9 @@ fn advice(error: &Error) -> &'static str {
         Error::NotFound { .. } => "does the bucket exist, and is its name right in STORAGE_URL?",
         Error::Unauthenticated { .. } => "are the access key and its secret right?",
         Error::PermissionDenied { .. } => "may this key put, read and delete objects here?",
-        Error::NotImplemented { .. } | Error::NotSupported { .. } => "the store lacks an operation that Siltstone needs",
+        Error::NotImplemented { .. } | Error::NotSupported { .. } => {
+            "the store lacks an operation that Siltstone needs"
+        }
         _ => "is the address right, the store up, the place writable?",
     }
 }

@@ -1,0 +1,205 @@
+//! The messages of one partition in memory.
+//!
+//! Owns: offsets, timestamps, what is kept and what is removed, who the current reader is.
+//! Does not own: the capacity of the queue; the bytes arrive with the messages and leave with the ack.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::Notify;
+
+use super::duplicates::Duplicates;
+use crate::ids::TopicPartition;
+use crate::memory::MemoryPermit;
+use crate::message::{Message, OutgoingMessage};
+use crate::queue::PublishAck;
+
+pub(super) struct Partition {
+    id: TopicPartition,
+    subject: Arc<str>,
+    // Publishers, the reader and acks share the messages; held for a copy of what is asked for, never across an await.
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// In order of offsets; dense, except where [`Partition::number_on_from`] left a hole.
+    messages: VecDeque<Message>,
+    next_offset: u64,
+    last_timestamp_us: i64,
+    /// The capacity taken by `messages`.
+    memory: Option<MemoryPermit>,
+    duplicates: Duplicates,
+    /// Number of the latest subscription.
+    reader: u64,
+    closed: bool,
+}
+
+/// The topic was deleted.
+#[derive(Debug)]
+pub(super) struct Closed;
+
+impl Partition {
+    pub(super) fn new(id: TopicPartition) -> Self {
+        let subject = format!("{}.{}", id.topic, id.partition_id).into();
+        Self { id, subject, state: Mutex::default(), changed: Notify::new() }
+    }
+
+    pub(super) fn id(&self) -> &TopicPartition {
+        &self.id
+    }
+
+    /// Wakes when messages came, the reader was superseded, or the topic was deleted.
+    pub(super) fn changed(&self) -> &Notify {
+        &self.changed
+    }
+
+    /// Raises the next offset to `next_offset`; never lowers it.
+    pub(super) fn number_on_from(&self, next_offset: u64) {
+        let mut state = self.lock();
+        state.next_offset = state.next_offset.max(next_offset);
+    }
+
+    /// Stores `messages`, whose bytes are in `memory`; what duplicates do not need is given back.
+    pub(super) fn append(
+        &self,
+        messages: Vec<OutgoingMessage>,
+        mut memory: MemoryPermit,
+        now_us: i64,
+        acks: &mut Vec<PublishAck>,
+    ) -> Result<(), Closed> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Closed);
+        }
+        let mut stored_bytes = 0;
+        for message in messages {
+            let known = message.message_id.as_ref().and_then(|id| state.duplicates.find(id, now_us));
+            if let Some(offset) = known {
+                acks.push(PublishAck { offset, duplicate: true });
+                continue;
+            }
+            let (offset, bytes) = state.store(message, &self.subject, now_us);
+            stored_bytes += bytes;
+            acks.push(PublishAck { offset, duplicate: false });
+        }
+        let kept = memory.split(stored_bytes);
+        match &mut state.memory {
+            Some(held) => held.merge(kept),
+            none => *none = Some(kept),
+        }
+        drop(state);
+        drop(memory);
+        self.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Makes the caller the only reader and gives its number.
+    pub(super) fn new_reader(&self) -> u64 {
+        let mut state = self.lock();
+        state.reader += 1;
+        let reader = state.reader;
+        drop(state);
+        self.changed.notify_waiters();
+        reader
+    }
+
+    /// Why `reader` may not go on, if so.
+    pub(super) fn lost(&self, reader: u64) -> Option<&'static str> {
+        let state = self.lock();
+        match state {
+            _ if state.closed => Some("the topic was deleted"),
+            _ if state.reader != reader => Some("a later subscription superseded it"),
+            _ => None,
+        }
+    }
+
+    /// How many messages from `from_offset` on are within the limits (at least one, if there is one), and their
+    /// [`Message::memory_bytes`].
+    pub(super) fn measure(&self, from_offset: u64, messages_max: usize, bytes_max: usize) -> (usize, usize) {
+        let state = self.lock();
+        let (mut count, mut bytes) = (0, 0);
+        for message in state.messages.range(state.index_of(from_offset)..).take(messages_max.max(1)) {
+            let message_bytes = message.memory_bytes();
+            if count > 0 && bytes + message_bytes > bytes_max {
+                break;
+            }
+            count += 1;
+            bytes += message_bytes;
+        }
+        (count, bytes)
+    }
+
+    /// The first `count` messages from `from_offset` on, or as many as there are.
+    pub(super) fn take(&self, from_offset: u64, count: usize) -> Vec<Message> {
+        let state = self.lock();
+        state.messages.range(state.index_of(from_offset)..).take(count).cloned().collect()
+    }
+
+    pub(super) fn read(&self, from_offset: u64, to_offset: u64) -> Vec<Message> {
+        let state = self.lock();
+        let from = state.index_of(from_offset);
+        let to = state.index_of(to_offset).max(from);
+        state.messages.range(from..to).cloned().collect()
+    }
+
+    pub(super) fn bounds(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.messages.front().map_or(state.next_offset, |message| message.offset), state.next_offset)
+    }
+
+    /// Removes everything below `high_watermark` and frees its bytes.
+    pub(super) fn remove_below(&self, high_watermark: u64) {
+        let mut state = self.lock();
+        let count = state.index_of(high_watermark);
+        let removed: Vec<Message> = state.messages.drain(..count).collect();
+        let freed_bytes = removed.iter().map(Message::memory_bytes).sum();
+        let freed = state.memory.as_mut().map(|memory| memory.split(freed_bytes));
+        drop(state);
+        // Freed outside the lock: it wakes publishers and may drop many payloads.
+        drop(removed);
+        drop(freed);
+    }
+
+    /// Ends every use of the partition and frees its bytes.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        let ended = State { closed: true, reader: state.reader, next_offset: state.next_offset, ..State::default() };
+        let held = std::mem::replace(&mut *state, ended);
+        drop(state);
+        drop(held);
+        self.changed.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl State {
+    /// Index of the first message with an offset of at least `offset`.
+    fn index_of(&self, offset: u64) -> usize {
+        self.messages.partition_point(|message| message.offset < offset)
+    }
+
+    fn store(&mut self, message: OutgoingMessage, subject: &Arc<str>, now_us: i64) -> (u64, usize) {
+        let offset = self.next_offset;
+        self.next_offset += 1;
+        self.last_timestamp_us = self.last_timestamp_us.max(now_us);
+        if let Some(id) = message.message_id {
+            self.duplicates.insert(id, offset, now_us);
+        }
+        let message = Message {
+            offset,
+            timestamp_us: self.last_timestamp_us,
+            key: message.key,
+            headers: message.headers,
+            subject: Arc::clone(subject),
+            payload: message.payload,
+        };
+        let bytes = message.memory_bytes();
+        self.messages.push_back(message);
+        (offset, bytes)
+    }
+}

@@ -1,0 +1,117 @@
+//! The reply subject of a delivered message: where it came from, and where its ack goes.
+//!
+//! Owns: reading both forms of `$JS.ACK…` without allocation, and writing one for another delivery of the same
+//! consumer. Does not own: what the numbers mean for the subscription (`contiguity`, `runs`).
+//! Source: <https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-15.md>.
+
+/// What the reply subject of one delivery says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DeliveryInfo {
+    /// How often this message was delivered, this time included.
+    pub(super) delivered_count: u64,
+    /// Sequence in the stream: the offset.
+    pub(super) stream_sequence: u64,
+    /// Number of this delivery in its consumer, from 1.
+    pub(super) consumer_sequence: u64,
+    /// When the stream stored it, nanoseconds since the Unix epoch.
+    pub(super) timestamp_ns: i64,
+}
+
+/// Tokens of `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`.
+const TOKENS_V1: usize = 9;
+/// The same with `<domain>.<account hash>` after `$JS.ACK`, and perhaps a random token at the end.
+const TOKENS_V2_MIN: usize = 11;
+const TOKENS_MAX: usize = 12;
+
+/// Whether `reply` is that of a delivery, and not of a status message.
+pub(super) fn is_delivery(reply: &str) -> bool {
+    reply.starts_with("$JS.ACK.")
+}
+
+/// Index of the `<delivered>` token among so many.
+fn delivered_index(token_count: usize) -> Option<usize> {
+    match token_count {
+        TOKENS_V1 => Some(4),
+        TOKENS_V2_MIN..=TOKENS_MAX => Some(6),
+        _ => None,
+    }
+}
+
+/// Reads the reply subject of a delivery.
+pub(super) fn parse(reply: &str) -> Option<DeliveryInfo> {
+    let mut tokens = [""; TOKENS_MAX];
+    let mut count = 0;
+    for token in reply.split('.') {
+        *tokens.get_mut(count)? = token;
+        count += 1;
+    }
+    if tokens[0] != "$JS" || tokens[1] != "ACK" {
+        return None;
+    }
+    let at = delivered_index(count)?;
+    Some(DeliveryInfo {
+        delivered_count: tokens[at].parse().ok()?,
+        stream_sequence: tokens[at + 1].parse().ok()?,
+        consumer_sequence: tokens[at + 2].parse().ok()?,
+        timestamp_ns: tokens[at + 3].parse().ok()?,
+    })
+}
+
+/// The subject that acks the first delivery of another message of the consumer that sent `reply`.
+pub(super) fn for_other_delivery(reply: &str, stream_sequence: u64, consumer_sequence: u64) -> Option<String> {
+    let mut tokens: Vec<&str> = reply.split('.').collect();
+    let at = delivered_index(tokens.len())?;
+    let (stream_sequence, consumer_sequence) = (stream_sequence.to_string(), consumer_sequence.to_string());
+    tokens[at] = "1";
+    tokens[at + 1] = &stream_sequence;
+    tokens[at + 2] = &consumer_sequence;
+    Some(tokens.join("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const V1: &str = "$JS.ACK.orders-0.reader.1.42.7.1700000000123456789.3";
+
+    #[test]
+    fn all_three_forms_say_the_same() {
+        let expected = DeliveryInfo {
+            delivered_count: 1,
+            stream_sequence: 42,
+            consumer_sequence: 7,
+            timestamp_ns: 1_700_000_000_123_456_789,
+        };
+        let tail = "orders-0.reader.1.42.7.1700000000123456789.3";
+        for reply in [V1.to_owned(), format!("$JS.ACK._.hash.{tail}"), format!("$JS.ACK.hub.hash.{tail}.random")] {
+            assert_eq!(parse(&reply), Some(expected), "{reply}");
+        }
+    }
+
+    #[test]
+    fn another_delivery_keeps_everything_else() {
+        let other = for_other_delivery(V1, 100, 65).expect("a delivery");
+        assert_eq!(other, "$JS.ACK.orders-0.reader.1.100.65.1700000000123456789.3");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(reply in "[$A-Za-z0-9_.]{0,120}") {
+            let _ = parse(&reply);
+        }
+
+        #[test]
+        fn numbers_are_read_back(
+            stream_sequence: u64, consumer_sequence: u64, domain in prop::option::of("[a-z]{1,8}"), random: bool,
+        ) {
+            let domain = domain.map(|domain| format!("{domain}.hash.")).unwrap_or_default();
+            let random = if random && !domain.is_empty() { ".rnd" } else { "" };
+            let reply = format!("$JS.ACK.{domain}s.c.1.1.1.5.0{random}");
+            let other = for_other_delivery(&reply, stream_sequence, consumer_sequence).expect("a delivery");
+            let info = parse(&other).expect("reads back");
+            prop_assert_eq!((info.stream_sequence, info.consumer_sequence), (stream_sequence, consumer_sequence));
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The connection to the server, and requests of JetStream's interface.
+//!
+//! Owns: connecting, reconnecting for ever, the sign that what was on its way may be lost, reading answers.
+//! Does not own: what is asked.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_nats::jetstream::context::RequestErrorKind;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::{self, Context};
+use async_nats::jetstream::{Error as ServerError, ErrorCode};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, watch};
+
+use super::config::{NatsConfig, without_passwords};
+use crate::queue::QueueError;
+
+/// How long any request may take.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest pause between attempts to reconnect.
+const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
+
+/// Most publishes of all callers together that wait for their ack: well below the 5,000 at which the client blocks.
+pub(super) const PUBLISHES_IN_FLIGHT_MAX: usize = 2_048;
+
+/// A request without content; `null` is refused by some of the server's answers.
+#[derive(Serialize)]
+pub(super) struct Empty {}
+pub(super) const EMPTY: Empty = Empty {};
+
+pub(super) struct Connection {
+    pub(super) client: Client,
+    pub(super) jetstream: Context,
+    pub(super) publish_permits: Semaphore,
+    /// Rises whenever messages on their way to this process may have been lost.
+    losses: watch::Receiver<u64>,
+    reader_count: AtomicUsize,
+}
+
+impl Connection {
+    pub(super) async fn new(config: &NatsConfig) -> Result<Self, QueueError> {
+        let (loss, losses) = watch::channel(0_u64);
+        let options = identified(config)
+            .await?
+            .name(config.connection_name.as_deref().unwrap_or("siltstone"))
+            .connection_timeout(REQUEST_TIMEOUT)
+            .request_timeout(Some(REQUEST_TIMEOUT))
+            .max_reconnects(None)
+            .reconnect_delay_callback(reconnect_delay)
+            .event_callback(move |event| {
+                note_event(&event, &loss);
+                std::future::ready(())
+            });
+        let urls: Vec<&str> = config.url.split(',').map(str::trim).filter(|url| !url.is_empty()).collect();
+        let shown = without_passwords(&config.url);
+        if urls.is_empty() {
+            return Err(QueueError::refused(
+                "the NATS URL is empty; allowed is nats://host:port, or several with commas",
+            ));
+        }
+        let client = options.connect(urls.as_slice()).await.map_err(|error| connect_error(&error, &shown))?;
+        let mut jetstream = jetstream::new(client.clone());
+        jetstream.set_timeout(REQUEST_TIMEOUT);
+        let publish_permits = Semaphore::new(PUBLISHES_IN_FLIGHT_MAX);
+        Ok(Self { client, jetstream, publish_permits, losses, reader_count: AtomicUsize::new(0) })
+    }
+
+    /// Sends `request` to `$JS.API.<subject>`; the inner error is the server's answer.
+    pub(super) async fn api<T: DeserializeOwned>(
+        &self,
+        subject: String,
+        request: &(impl Serialize + Sync),
+    ) -> Result<Result<T, ServerError>, QueueError> {
+        let answer: Result<Response<T>, _> = self.jetstream.request(subject.clone(), request).await;
+        match answer {
+            Ok(Response::Ok(answer)) => Ok(Ok(answer)),
+            Ok(Response::Err { error }) => Ok(Err(error)),
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => Err(QueueError::unavailable(format!(
+                "no answer to {subject}: JetStream is not enabled for this account, or not ready"
+            ))),
+            Err(error) => Err(QueueError::unavailable(format!("no answer to {subject}: {error}"))),
+        }
+    }
+
+    /// A view of the losses from now on.
+    pub(super) fn losses(&self) -> watch::Receiver<u64> {
+        let mut losses = self.losses.clone();
+        losses.mark_unchanged();
+        losses
+    }
+
+    /// Largest message, headers included, that the server takes.
+    pub(super) fn message_bytes_max(&self) -> usize {
+        self.client.max_payload()
+    }
+
+    pub(super) fn reader_came(&self) {
+        self.reader_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn reader_went(&self) {
+        self.reader_count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Subscriptions that share this connection.
+    pub(super) fn reader_count(&self) -> usize {
+        self.reader_count.load(Ordering::Relaxed)
+    }
+}
+
+/// The error of an answer that is not expected by the caller.
+pub(super) fn server_error(what: &str, error: &ServerError) -> QueueError {
+    let temporary = error.code() == 503
+        && !matches!(
+            error.error_code(),
+            ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+        );
+    let reason = format!("{what}: {error}");
+    if temporary { QueueError::Unavailable { reason } } else { QueueError::Refused { reason } }
+}
+
+fn note_event(event: &Event, loss: &watch::Sender<u64>) {
+    match event {
+        Event::Disconnected | Event::LameDuckMode | Event::SlowConsumer(_) | Event::Closed => {
+            tracing::warn!(%event, "nats connection disturbed, subscriptions start anew");
+            loss.send_modify(|count| *count += 1);
+        }
+        Event::Connected => tracing::info!("nats connected"),
+        _ => tracing::warn!(%event, "nats connection"),
+    }
+}
+
+fn reconnect_delay(attempts: usize) -> Duration {
+    let exponent = u32::try_from(attempts).unwrap_or(u32::MAX).min(5);
+    (Duration::from_millis(50) * 2_u32.pow(exponent)).min(RECONNECT_DELAY_MAX)
+}
+
+async fn identified(config: &NatsConfig) -> Result<ConnectOptions, QueueError> {
+    let mut options = ConnectOptions::new();
+    match (&config.user, &config.password) {
+        (Some(user), Some(password)) => options = options.user_and_password(user.clone(), password.clone()),
+        (None, None) => {}
+        _ => return Err(QueueError::refused("NATS user and password are needed together")),
+    }
+    if let Some(token) = &config.token {
+        options = options.token(token.clone());
+    }
+    if let Some(seed) = &config.nkey {
+        options = options.nkey(seed.clone());
+    }
+    if let Some(file) = &config.credentials_file {
+        let read = options.credentials_file(file).await;
+        options = read.map_err(|error| {
+            QueueError::refused(format!("NATS credentials file {} cannot be read: {error}", file.display()))
+        })?;
+    }
+    if let Some(file) = &config.ca_file {
+        options = options.add_root_certificates(file.clone()).require_tls(true);
+    }
+    Ok(options)
+}
+
+fn connect_error(error: &async_nats::ConnectError, shown: &str) -> QueueError {
+    let reason = format!("cannot connect to NATS at {shown}: {error}");
+    match error.kind() {
+        ConnectErrorKind::ServerParse
+        | ConnectErrorKind::Authentication
+        | ConnectErrorKind::AuthorizationViolation
+        | ConnectErrorKind::Tls => QueueError::Refused { reason },
+        _ => QueueError::Unavailable { reason },
+    }
+}

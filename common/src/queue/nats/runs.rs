@@ -1,0 +1,93 @@
+//! Which delivery of the consumer carried which message, kept until acked.
+//!
+//! Owns: the compact record. A stream without holes costs one entry however many messages there are; each hole
+//! costs one more (24 bytes). Does not own: sending the ack.
+
+use std::collections::VecDeque;
+
+/// Deliveries whose stream and consumer sequences rise together by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    stream_start: u64,
+    consumer_start: u64,
+    length: u64,
+}
+
+/// The unacked deliveries of one consumer.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    runs: VecDeque<Run>,
+}
+
+impl Runs {
+    /// Adds a delivery; both sequences are higher than those before.
+    pub(super) fn push(&mut self, stream_sequence: u64, consumer_sequence: u64) {
+        if let Some(last) = self.runs.back_mut()
+            && last.stream_start + last.length == stream_sequence
+            && last.consumer_start + last.length == consumer_sequence
+        {
+            last.length += 1;
+            return;
+        }
+        self.runs.push_back(Run { stream_start: stream_sequence, consumer_start: consumer_sequence, length: 1 });
+    }
+
+    /// Removes every delivery with a stream sequence below `high_watermark`, and gives the stream and consumer
+    /// sequence of the last of them.
+    pub(super) fn take_below(&mut self, high_watermark: u64) -> Option<(u64, u64)> {
+        let mut last = None;
+        while let Some(run) = self.runs.front_mut() {
+            let count = high_watermark.saturating_sub(run.stream_start).min(run.length);
+            if count == 0 {
+                break;
+            }
+            last = Some((run.stream_start + count - 1, run.consumer_start + count - 1));
+            if count < run.length {
+                run.stream_start += count;
+                run.consumer_start += count;
+                run.length -= count;
+                break;
+            }
+            self.runs.pop_front();
+        }
+        last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_dense_stream_is_one_run() {
+        let mut runs = Runs::default();
+        (1..=1_000).for_each(|n| runs.push(500 + n, n));
+        assert_eq!(runs.runs.len(), 1);
+        assert_eq!(runs.take_below(601), Some((600, 100)));
+        assert_eq!(runs.take_below(601), None, "acked already");
+        assert_eq!(runs.take_below(9_999), Some((1_500, 1_000)));
+    }
+
+    proptest! {
+        #[test]
+        fn the_last_delivery_below_the_watermark_is_found(
+            steps in prop::collection::vec(1_u64..4, 1..100), marks in prop::collection::vec(0_u64..300, 1..10)
+        ) {
+            let mut runs = Runs::default();
+            let mut model = Vec::new();
+            let mut stream_sequence = 0;
+            for (index, step) in steps.iter().enumerate() {
+                stream_sequence += step;
+                runs.push(stream_sequence, index as u64 + 1);
+                model.push((stream_sequence, index as u64 + 1));
+            }
+            for mark in marks {
+                let below: Vec<_> = model.iter().copied().filter(|(stream, _)| *stream < mark).collect();
+                prop_assert_eq!(runs.take_below(mark), below.last().copied());
+                model.retain(|(stream, _)| *stream >= mark);
+            }
+        }
+    }
+}

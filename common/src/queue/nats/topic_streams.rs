@@ -1,0 +1,283 @@
+//! The streams of a topic: one per partition.
+//!
+//! Owns: their names, subjects and settings; making, checking and deleting them.
+//! Does not own: reading or writing their messages. A stream is changed only by `create_topic` and `delete_topic`,
+//! and only if it is managed.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::stream::{Config, DeleteStatus, DiscardPolicy, Info, RetentionPolicy, StorageType};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::connection::{Connection, EMPTY, server_error};
+use crate::ids::TopicPartition;
+use crate::queue::QueueError;
+use crate::topic::TopicDefinition;
+
+/// Requests at once: making a stream writes to disk, asking for one does not.
+const CREATES_MAX: usize = 16;
+const CHECKS_MAX: usize = 64;
+
+const DUPLICATE_WINDOW_DEFAULT: Duration = Duration::from_secs(120);
+
+/// The stream of one partition.
+#[derive(Debug)]
+pub(super) struct PartitionStream {
+    pub(super) partition: TopicPartition,
+    /// Its name.
+    pub(super) stream: String,
+    /// Only these subjects of it; empty means all.
+    pub(super) filters: Vec<String>,
+    /// Where new messages go, if that is clear.
+    pub(super) publish_subject: Option<String>,
+    /// The stream's own limit of a message.
+    pub(super) message_bytes_max: usize,
+    /// Whether only the leader surely holds everything: then it alone is asked.
+    pub(super) is_leader_needed: bool,
+    /// Number of the latest subscription in this process.
+    pub(super) reader: AtomicU64,
+    /// Where readers lost their connection, to find a message that causes it.
+    pub(super) losses: Losses,
+}
+
+/// The position at which readers of one partition lost their connection, and how often in a row.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    // A std mutex: held for a few instructions; it outlives the subscriptions that note their end here.
+    last: Mutex<(u64, u32)>,
+}
+
+/// Losses at one position after which its next message is fetched in a way that cannot disturb the connection.
+const LOSSES_SUSPECT: u32 = 2;
+
+impl Losses {
+    pub(super) fn note(&self, position: u64) {
+        let mut last = self.last.lock().expect("no holder of this lock panics");
+        *last = if last.0 == position { (position, last.1 + 1) } else { (position, 1) };
+    }
+
+    pub(super) fn is_suspect(&self, position: u64) -> bool {
+        let last = self.last.lock().expect("no holder of this lock panics");
+        last.0 == position && last.1 >= LOSSES_SUSPECT
+    }
+}
+
+/// Name and filters of a partition's stream.
+fn stream_of(topic: &TopicDefinition, partition_id: u32) -> (String, Vec<String>) {
+    match topic.options.streams.get(partition_id as usize) {
+        Some(bound) => (bound.stream.clone(), bound.subjects.clone()),
+        None => (format!("{}-{partition_id}", topic.name), Vec::new()),
+    }
+}
+
+pub(super) fn is_managed(topic: &TopicDefinition) -> bool {
+    topic.options.streams.is_empty()
+}
+
+/// Makes the managed streams of `topic` that do not exist, and compares those that do.
+pub(super) async fn create(connection: &Connection, topic: &TopicDefinition) -> Result<(), QueueError> {
+    check_plain(topic)?;
+    let beyond = format!("{}-{}", topic.name, topic.partition_count);
+    if info(connection, &beyond).await?.is_some() {
+        return Err(QueueError::refused(format!(
+            "topic {} exists with more than {} partitions: there is a stream {beyond}",
+            topic.name, topic.partition_count
+        )));
+    }
+    let configs: Vec<Config> = (0..topic.partition_count).map(|id| managed_config(topic, id)).collect();
+    stream::iter(configs.into_iter().map(|config| create_one(connection, config)))
+        .buffer_unordered(CREATES_MAX)
+        .try_collect()
+        .await
+}
+
+async fn create_one(connection: &Connection, config: Config) -> Result<(), QueueError> {
+    if let Some(held) = info(connection, &config.name).await? {
+        return compare(&held.config, &config);
+    }
+    match connection.api::<Info>(format!("STREAM.CREATE.{}", config.name), &config).await? {
+        Ok(_) => Ok(()),
+        Err(error) => Err(server_error(&format!("stream {} cannot be made", config.name), &error)),
+    }
+}
+
+/// Deletes the managed streams of `topic`.
+pub(super) async fn delete(connection: &Connection, topic: &TopicDefinition) -> Result<(), QueueError> {
+    check_plain(topic)?;
+    let names: Vec<String> = (0..topic.partition_count).map(|id| stream_of(topic, id).0).collect();
+    stream::iter(names.into_iter().map(|name| delete_one(connection, name)))
+        .buffer_unordered(CREATES_MAX)
+        .try_collect()
+        .await
+}
+
+async fn delete_one(connection: &Connection, name: String) -> Result<(), QueueError> {
+    match connection.api::<DeleteStatus>(format!("STREAM.DELETE.{name}"), &EMPTY).await? {
+        Err(error) if error.error_code() != ErrorCode::STREAM_NOT_FOUND => {
+            Err(server_error(&format!("stream {name} cannot be deleted"), &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that every partition's stream exists and can be served.
+pub(super) async fn open(
+    connection: &Connection,
+    topic: &TopicDefinition,
+) -> Result<Vec<Arc<PartitionStream>>, QueueError> {
+    if is_managed(topic) {
+        check_plain(topic)?;
+    }
+    stream::iter((0..topic.partition_count).map(|id| open_one(connection, topic, id)))
+        .buffered(CHECKS_MAX)
+        .try_collect()
+        .await
+}
+
+async fn open_one(
+    connection: &Connection,
+    topic: &TopicDefinition,
+    partition_id: u32,
+) -> Result<Arc<PartitionStream>, QueueError> {
+    let (stream, filters) = stream_of(topic, partition_id);
+    check_stream_name(&stream)?;
+    let Some(info) = info(connection, &stream).await? else {
+        let hint = if is_managed(topic) {
+            format!("make it with `siltstone topic create {}`", topic.name)
+        } else {
+            "it is bound to the topic and must be made beforehand".to_owned()
+        };
+        let reason = format!("stream {stream} does not exist; {hint}");
+        return Err(QueueError::TopicUnknown { topic: topic.name.clone(), reason });
+    };
+    check_retention(&stream, info.config.retention)?;
+    if filters.iter().any(|filter| has_wildcard(filter)) {
+        tracing::warn!(%stream, ?filters, "a wildcard filter costs the server about ten times as much per message");
+    }
+    let publish_subject = if is_managed(topic) {
+        Some(format!("{}.{partition_id}", topic.name))
+    } else {
+        let candidates = if filters.is_empty() { &info.config.subjects } else { &filters };
+        candidates.iter().find(|subject| !has_wildcard(subject)).cloned()
+    };
+    Ok(Arc::new(PartitionStream {
+        partition: TopicPartition::new(topic.name.clone(), partition_id),
+        publish_subject,
+        message_bytes_max: usize::try_from(info.config.max_message_size)
+            .ok()
+            .filter(|max| *max > 0)
+            .unwrap_or(usize::MAX),
+        is_leader_needed: !info.config.allow_direct || info.config.num_replicas > 1,
+        stream,
+        filters,
+        reader: AtomicU64::new(0),
+        losses: Losses::default(),
+    }))
+}
+
+/// What the server says of a stream; nothing when there is none.
+pub(super) async fn info(connection: &Connection, stream: &str) -> Result<Option<Info>, QueueError> {
+    match connection.api::<Info>(format!("STREAM.INFO.{stream}"), &EMPTY).await? {
+        Ok(info) => Ok(Some(info)),
+        Err(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+        Err(error) => Err(server_error(&format!("stream {stream} cannot be read"), &error)),
+    }
+}
+
+fn check_plain(topic: &TopicDefinition) -> Result<(), QueueError> {
+    if topic.name.is_plain() {
+        return Ok(());
+    }
+    Err(QueueError::refused(format!(
+        "topic {:?} cannot be a NATS stream: allowed are letters, digits, _ and -; or bind it to existing streams",
+        topic.name
+    )))
+}
+
+fn check_stream_name(stream: &str) -> Result<(), QueueError> {
+    let is_valid = |c: char| !c.is_whitespace() && !c.is_control() && !".*>/\\".contains(c);
+    if !stream.is_empty() && stream.chars().all(is_valid) {
+        return Ok(());
+    }
+    Err(QueueError::refused(format!("stream name {stream:?} is invalid: it is empty or holds a space, . * > / or \\")))
+}
+
+fn check_retention(stream: &str, retention: RetentionPolicy) -> Result<(), QueueError> {
+    let reason = match retention {
+        RetentionPolicy::Limits => return Ok(()),
+        RetentionPolicy::WorkQueue => "workqueue, which takes only explicit acks of each message",
+        RetentionPolicy::Interest => "interest, which deletes messages together with their last consumer",
+    };
+    Err(QueueError::refused(format!("stream {stream} has retention {reason}; only limits is supported")))
+}
+
+fn has_wildcard(subject: &str) -> bool {
+    subject.split('.').any(|token| token == "*" || token == ">")
+}
+
+fn managed_config(topic: &TopicDefinition, partition_id: u32) -> Config {
+    let limits = topic.options.stream_limits.clone().unwrap_or_default();
+    let subject = format!("{}.{partition_id}", topic.name);
+    let mut subjects = vec![format!("{subject}.>"), subject];
+    if partition_id == 0 {
+        subjects.push(topic.name.to_string());
+    }
+    let max_age = Duration::from_secs(limits.age_max_secs.unwrap_or(0));
+    // A window longer than the messages live is refused by the server.
+    let window_max = if max_age.is_zero() { Duration::MAX } else { max_age };
+    let duplicate_window =
+        limits.duplicate_window_secs.map_or(DUPLICATE_WINDOW_DEFAULT.min(window_max), Duration::from_secs);
+    Config {
+        name: stream_of(topic, partition_id).0,
+        description: Some(format!("Siltstone topic {} partition {partition_id}", topic.name)),
+        subjects,
+        retention: RetentionPolicy::Limits,
+        storage: StorageType::File,
+        discard: DiscardPolicy::New,
+        num_replicas: limits.replicas.unwrap_or(1),
+        max_age,
+        max_bytes: limits.bytes_max.unwrap_or(-1),
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        max_message_size: -1,
+        max_consumers: -1,
+        duplicate_window,
+        allow_direct: true,
+        ..Config::default()
+    }
+}
+
+/// Compares what matters for safety and what the topic's options set.
+fn compare(held: &Config, wanted: &Config) -> Result<(), QueueError> {
+    let sorted = |subjects: &[String]| {
+        let mut subjects = subjects.to_vec();
+        subjects.sort();
+        subjects
+    };
+    let unlimited = |limit: i64| if limit <= 0 { -1 } else { limit };
+    let pairs = [
+        ("subjects", format!("{:?}", sorted(&held.subjects)), format!("{:?}", sorted(&wanted.subjects))),
+        ("retention", format!("{:?}", held.retention), format!("{:?}", wanted.retention)),
+        ("storage", format!("{:?}", held.storage), format!("{:?}", wanted.storage)),
+        ("discard", format!("{:?}", held.discard), format!("{:?}", wanted.discard)),
+        ("replicas", held.num_replicas.to_string(), wanted.num_replicas.to_string()),
+        ("max_age", format!("{:?}", held.max_age), format!("{:?}", wanted.max_age)),
+        ("max_bytes", unlimited(held.max_bytes).to_string(), unlimited(wanted.max_bytes).to_string()),
+        ("max_msgs", unlimited(held.max_messages).to_string(), "-1".to_owned()),
+        ("max_msgs_per_subject", unlimited(held.max_messages_per_subject).to_string(), "-1".to_owned()),
+        ("duplicate_window", format!("{:?}", held.duplicate_window), format!("{:?}", wanted.duplicate_window)),
+        ("allow_direct", held.allow_direct.to_string(), wanted.allow_direct.to_string()),
+    ];
+    for (setting, held_value, wanted_value) in pairs {
+        if held_value != wanted_value {
+            return Err(QueueError::refused(format!(
+                "stream {} exists with {setting} {held_value} instead of {wanted_value}",
+                held.name
+            )));
+        }
+    }
+    Ok(())
+}

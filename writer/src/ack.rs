@@ -1,0 +1,32 @@
+//! Ack: telling the queue what is committed.
+//!
+//! Owns: that an ack needs a receipt, and that a lost one costs nothing. Does not own: when a receipt exists.
+
+use common::{CommitReceipt, Subscription};
+use tokio::sync::watch;
+
+/// Acks the newest receipt. A failure is only logged: the next ack covers it, and the next attach starts at the
+/// catalog's watermark anyway.
+pub(crate) async fn ack_newest(
+    subscription: &mut dyn Subscription,
+    receipts: &mut watch::Receiver<Option<CommitReceipt>>,
+) {
+    let receipt = receipts.borrow_and_update().clone();
+    let Some(receipt) = receipt else { return };
+    if let Err(error) = subscription.ack(&receipt).await {
+        tracing::debug!(partition = %receipt.partition(), high_watermark = receipt.high_watermark(), %error, "ack lost");
+    }
+}
+
+/// Acks until no more receipts can come, then closes the subscription.
+pub(crate) async fn ack_rest(
+    mut subscription: Box<dyn Subscription>,
+    receipts: &mut watch::Receiver<Option<CommitReceipt>>,
+) {
+    while receipts.changed().await.is_ok() {
+        ack_newest(subscription.as_mut(), receipts).await;
+    }
+    if let Err(error) = subscription.close().await {
+        tracing::debug!(%error, "subscription not closed in good order");
+    }
+}

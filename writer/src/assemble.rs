@@ -1,0 +1,164 @@
+//! Assemble: the loop that fills batches and closes them.
+//!
+//! Owns: one partition's open batch and the moments at which it is encoded, rolled and handed on.
+//! Does not own: fetching, uploading; the decision itself is `roll`'s.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use catalog::{Gap, Ownership};
+use common::message::Message;
+use common::queue::Delivery;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::batch::{EncodeSettings, OpenBatch, SealedBatch};
+use crate::context::{Context, Stop};
+use crate::decode::TopicTable;
+use crate::roll::{RollPolicy, RollReason};
+use crate::status::Gauges;
+
+/// Messages with the gaps before or among them.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) delivery: Delivery,
+    pub(crate) gaps: Vec<Gap>,
+}
+
+/// What may be asked of the loop from outside.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Roll now and answer when everything fetched so far is committed.
+    Flush(oneshot::Sender<()>),
+    /// Roll now: memory is short.
+    Relieve,
+}
+
+/// What goes on to upload and commit.
+#[derive(Debug)]
+pub(crate) enum Assembled {
+    Batch(SealedBatch),
+    /// Answer when every batch before it is committed.
+    Flush(oneshot::Sender<()>),
+}
+
+/// The loop's state.
+pub(crate) struct Assembler {
+    pub(crate) context: Arc<Context>,
+    pub(crate) held: Ownership,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) tables: watch::Receiver<Arc<TopicTable>>,
+    pub(crate) input: mpsc::Receiver<Fetched>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) output: mpsc::Sender<Assembled>,
+    pub(crate) settings: EncodeSettings,
+    pub(crate) policy: RollPolicy,
+    pub(crate) next_offset: u64,
+    pub(crate) batch: Option<OpenBatch>,
+}
+
+impl Assembler {
+    /// Runs until the fetching ends, then rolls what is left.
+    pub(crate) async fn run(mut self) -> Result<(), Stop> {
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                fetched = self.input.recv() => match fetched {
+                    Some(fetched) => self.add(fetched).await?,
+                    None => return self.roll(RollReason::Shutdown).await,
+                },
+                Some(command) = self.commands.recv() => self.obey(command).await?,
+                () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
+                Ok(()) = self.tables.changed() => {
+                    self.roll(RollReason::Schema).await?;
+                    self.settings.table = Arc::clone(&self.tables.borrow_and_update());
+                }
+            }
+        }
+    }
+
+    /// When the open batch will have waited long enough.
+    fn deadline(&self) -> Option<Instant> {
+        self.batch.as_ref().map(|batch| batch.opened_at + self.policy.age_max())
+    }
+
+    async fn add(&mut self, fetched: Fetched) -> Result<(), Stop> {
+        let Fetched { delivery: Delivery { messages, memory }, gaps } = fetched;
+        let Some(first_timestamp_us) = messages.first().map(|first: &Message| first.timestamp_us) else {
+            return Ok(());
+        };
+        match &mut self.batch {
+            Some(batch) => batch.extend(messages, gaps, memory),
+            None => {
+                self.gauges.batch_opened(self.next_offset, first_timestamp_us);
+                self.batch = Some(OpenBatch::open(self.next_offset, messages, gaps, memory));
+            }
+        }
+        if self.batch.as_ref().is_some_and(OpenBatch::has_chunk) {
+            self.encode().await?;
+        }
+        self.show_memory();
+        let Some(batch) = &self.batch else { return Ok(()) };
+        // A steady stream must not starve the timer: the age is looked at here as well.
+        let full = self.policy.when_full(batch.encoded_bytes(), batch.record_count());
+        match full.or_else(|| self.policy.when_old(batch.opened_at.elapsed())) {
+            Some(reason) => self.roll(reason).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), Stop> {
+        match command {
+            Command::Relieve => self.roll(RollReason::Memory).await,
+            Command::Flush(answer) => {
+                self.roll(RollReason::Flush).await?;
+                self.hand_on(Assembled::Flush(answer)).await
+            }
+        }
+    }
+
+    async fn encode(&mut self) -> Result<(), Stop> {
+        let Some(batch) = self.batch.take() else { return Ok(()) };
+        let settings = self.settings.clone();
+        self.batch = Some(on_cpu(&self.context, move || batch.encode(&settings)).await?);
+        Ok(())
+    }
+
+    async fn roll(&mut self, reason: RollReason) -> Result<(), Stop> {
+        let Some(batch) = self.batch.take() else { return Ok(()) };
+        self.next_offset = batch.next_offset;
+        let (settings, held) = (self.settings.clone(), self.held.clone());
+        let sealed = on_cpu(&self.context, move || batch.seal(&settings, &held, reason)).await?;
+        self.show_memory();
+        self.hand_on(Assembled::Batch(sealed)).await
+    }
+
+    async fn hand_on(&mut self, assembled: Assembled) -> Result<(), Stop> {
+        self.output.send(assembled).await.map_err(|_| Stop::Neighbour)
+    }
+
+    fn show_memory(&self) {
+        let bytes = self.batch.as_ref().map_or(0, OpenBatch::memory_bytes);
+        self.gauges.batch_bytes.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Runs CPU work beside the async threads, as many at once as there are cores.
+async fn on_cpu<T: Send + 'static>(
+    context: &Context,
+    work: impl FnOnce() -> Result<T, parquet::errors::ParquetError> + Send + 'static,
+) -> Result<T, Stop> {
+    let _core = context.encoders.acquire().await.expect("the semaphore is never closed");
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(Stop::Internal(format!("encoding failed: {error}"))),
+        Err(error) => Err(Stop::Internal(format!("encoding panicked: {error}"))),
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,80 @@
+//! Group commit: intents and commits of many partitions share transactions.
+//!
+//! Owns: collecting what waits while a transaction runs, and running the next one with all of it. Each runs in a
+//! task that ends only when every sender is gone: a transaction is never cancelled half-way.
+//! Does not own: what an outcome means (upload, commit).
+
+use std::future::Future;
+use std::sync::Arc;
+
+use catalog::{CatalogError, CommitOutcome, CommitRequest, MetadataStore, UploadIntent};
+use futures::future::{BoxFuture, FutureExt};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::GROUP_COMMIT_MAX;
+
+/// Where intents and commits are handed in. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub(crate) struct Groups {
+    intents: mpsc::Sender<Job<UploadIntent, Result<(), CatalogError>>>,
+    commits: mpsc::Sender<Job<CommitRequest, CommitOutcome>>,
+}
+
+#[derive(Debug)]
+struct Job<Request, Answer> {
+    request: Request,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Groups {
+    /// The handle, and the work to be run in a task until the handle and all its clones are dropped.
+    pub(crate) fn new(catalog: Arc<dyn MetadataStore>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        // One slot per member of a group: whoever waits for a slot waits for the transaction before its own.
+        let (intents, waiting_intents) = mpsc::channel(GROUP_COMMIT_MAX);
+        let (commits, waiting_commits) = mpsc::channel(GROUP_COMMIT_MAX);
+        let committing = Arc::clone(&catalog);
+        let record = move |group: Vec<UploadIntent>| {
+            let catalog = Arc::clone(&catalog);
+            async move { catalog.record_intents(&group).await }.boxed()
+        };
+        let commit = move |group: Vec<CommitRequest>| {
+            let catalog = Arc::clone(&committing);
+            async move { catalog.commit(&group).await }.boxed()
+        };
+        let work = async move {
+            futures::future::join(run(waiting_intents, record), run(waiting_commits, commit)).await;
+        };
+        (Self { intents, commits }, work)
+    }
+
+    /// Records an intent. `None` when the process is stopping.
+    pub(crate) async fn record_intent(&self, intent: UploadIntent) -> Option<Result<(), CatalogError>> {
+        ask(&self.intents, intent).await
+    }
+
+    /// Commits once, without retrying. `None` when the process is stopping.
+    pub(crate) async fn commit(&self, request: CommitRequest) -> Option<CommitOutcome> {
+        ask(&self.commits, request).await
+    }
+}
+
+async fn ask<Request, Answer>(jobs: &mpsc::Sender<Job<Request, Answer>>, request: Request) -> Option<Answer> {
+    let (answer, answered) = oneshot::channel();
+    jobs.send(Job { request, answer }).await.ok()?;
+    answered.await.ok()
+}
+
+async fn run<Request, Answer>(
+    mut jobs: mpsc::Receiver<Job<Request, Answer>>,
+    transact: impl Fn(Vec<Request>) -> BoxFuture<'static, Vec<Answer>>,
+) {
+    let mut group = Vec::new();
+    while jobs.recv_many(&mut group, GROUP_COMMIT_MAX).await > 0 {
+        let (requests, answers): (Vec<_>, Vec<_>) = group.drain(..).map(|job| (job.request, job.answer)).unzip();
+        let outcomes = transact(requests).await;
+        for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            // Whoever asked may have been stopped; the outcome stands all the same.
+            let _asker_gone = answer.send(outcome);
+        }
+    }
+}

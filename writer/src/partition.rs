@@ -1,0 +1,118 @@
+//! Partition: the pipeline of one owned partition, from its first step to its last.
+//!
+//! Owns: the tasks and the channels between them, and how the end of one ends the others.
+//! Does not own: ownership (`ownership`), the steps themselves.
+//!
+//! fetch → assemble (decode, batch, roll, segment) → commit (upload, commit) → ack, back in fetch.
+
+use std::sync::Arc;
+
+use catalog::Ownership;
+use common::TopicPartition;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::assemble::{Assembler, Command};
+use crate::batch::EncodeSettings;
+use crate::commit::Committer;
+use crate::context::{Context, Stop};
+use crate::decode::TopicTable;
+use crate::fetch::Fetcher;
+use crate::roll::RollPolicy;
+use crate::status::StatusBoard;
+use crate::summary::Totals;
+use crate::upload::Uploader;
+
+/// One delivery waits while another is encoded; more would only hold memory.
+const FETCHED_WAITING_MAX: usize = 1;
+/// A sealed batch waits while as many as allowed are uploaded.
+const SEALED_WAITING_MAX: usize = 1;
+/// Commands are rare; a sender waits for its turn.
+const COMMANDS_WAITING_MAX: usize = 4;
+
+/// What a pipeline is made of.
+pub(crate) struct Pipeline {
+    pub(crate) context: Arc<Context>,
+    pub(crate) board: StatusBoard,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) held: Ownership,
+    pub(crate) tables: watch::Receiver<Arc<TopicTable>>,
+    /// Whether a missing offset is a loss.
+    pub(crate) dense: bool,
+    pub(crate) stop: CancellationToken,
+}
+
+/// The way to give orders to a running pipeline.
+pub(crate) type Orders = mpsc::Sender<Command>;
+
+impl Pipeline {
+    /// The pipeline's orders, and its work: to be run in a task until it ends.
+    pub(crate) fn prepare(self) -> (Orders, impl Future<Output = (TopicPartition, Result<(), Stop>)> + Send + 'static) {
+        let (orders, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
+        (orders, self.run(commands))
+    }
+
+    async fn run(self, commands: mpsc::Receiver<Command>) -> (TopicPartition, Result<(), Stop>) {
+        let Self { context, board, totals, held, tables, dense, stop } = self;
+        let partition = held.partition.clone();
+        let gauges = board.insert(partition.clone(), held.high_watermark);
+        let (fetched, fetched_input) = mpsc::channel(FETCHED_WAITING_MAX);
+        let (assembled, assembled_input) = mpsc::channel(SEALED_WAITING_MAX);
+        let (receipts, acks) = watch::channel(None);
+        let fetcher = Fetcher {
+            context: Arc::clone(&context),
+            held: held.clone(),
+            gauges: Arc::clone(&gauges),
+            dense,
+            position: held.high_watermark,
+            last_read: held.anchor,
+            gap: None,
+            output: fetched,
+            receipts: acks,
+            stop,
+        };
+        let table = Arc::clone(&tables.borrow());
+        let assembler = Assembler {
+            context: Arc::clone(&context),
+            held: held.clone(),
+            gauges: Arc::clone(&gauges),
+            tables,
+            input: fetched_input,
+            commands,
+            output: assembled,
+            settings: EncodeSettings {
+                table,
+                partition_id: partition.partition_id,
+                page_bytes: context.config.block_size_target,
+            },
+            policy: RollPolicy::from(&context.config),
+            next_offset: held.high_watermark,
+            batch: None,
+        };
+        let uploader = Uploader { context, held, gauges };
+        let committer = Committer { uploader, input: assembled_input, receipts, totals };
+        // The steps share one task: they wait most of the time, and CPU work runs elsewhere. The first to fail
+        // ends them all; what is not committed is read again by the next owner.
+        let ended = first_failure(Box::pin(fetcher.run()), Box::pin(assembler.run()), Box::pin(committer.run())).await;
+        board.remove(&partition);
+        (partition, ended)
+    }
+}
+
+type Step = std::pin::Pin<Box<dyn Future<Output = Result<(), Stop>> + Send>>;
+
+/// Runs the steps to their ends. A step that only lost its neighbour gives way to the neighbour's reason.
+async fn first_failure(fetch: Step, assemble: Step, commit: Step) -> Result<(), Stop> {
+    let mut running = vec![fetch, assemble, commit];
+    let mut lost_neighbour = None;
+    while !running.is_empty() {
+        let (ended, _, others) = futures::future::select_all(running).await;
+        running = others;
+        match ended {
+            Ok(()) => {}
+            Err(Stop::Neighbour) => lost_neighbour = Some(Stop::Neighbour),
+            Err(stop) => return Err(stop),
+        }
+    }
+    lost_neighbour.map_or(Ok(()), Err)
+}

@@ -1,0 +1,142 @@
+//! Where each partition stands, for people, metrics and readiness.
+//!
+//! Owns: the numbers and how lag and freshness are made of them. Does not own: decisions; nothing in the protocol
+//! reads these.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use common::TopicPartition;
+
+/// Where one partition stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Offset after the last message that was fetched.
+    pub position: u64,
+    /// Exclusive: everything below is committed.
+    pub high_watermark: u64,
+    /// Offset that the queue's next message will get, when last asked.
+    pub queue_next_offset: u64,
+    /// Memory of the open batch, in bytes.
+    pub batch_bytes: usize,
+    /// Age of the oldest message that is fetched and not committed; zero when there is none.
+    pub freshness: Duration,
+    /// An upload or commit keeps failing.
+    pub failing: bool,
+}
+
+impl PartitionStatus {
+    /// Messages that the queue holds and that are not committed; an upper bound where offsets are not dense.
+    pub fn lag(&self) -> u64 {
+        self.queue_next_offset.max(self.position).saturating_sub(self.high_watermark)
+    }
+}
+
+/// Written by the pipeline, read by everyone.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    pub(crate) position: AtomicU64,
+    pub(crate) high_watermark: AtomicU64,
+    pub(crate) queue_next_offset: AtomicU64,
+    pub(crate) batch_bytes: AtomicUsize,
+    pub(crate) failing: AtomicBool,
+    // First offset and queue time of each batch that is not committed, oldest first. Never held across an await.
+    batches: Mutex<VecDeque<(u64, i64)>>,
+}
+
+impl Gauges {
+    pub(crate) fn batch_opened(&self, base_offset: u64, first_timestamp_us: i64) {
+        lock(&self.batches).push_back((base_offset, first_timestamp_us));
+    }
+
+    pub(crate) fn committed(&self, high_watermark: u64) {
+        self.high_watermark.store(high_watermark, Ordering::Relaxed);
+        let mut batches = lock(&self.batches);
+        while batches.front().is_some_and(|(base_offset, _)| *base_offset < high_watermark) {
+            batches.pop_front();
+        }
+    }
+
+    fn oldest_timestamp_us(&self) -> Option<i64> {
+        lock(&self.batches).front().map(|(_, timestamp_us)| *timestamp_us)
+    }
+}
+
+/// The partitions that this writer owns.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StatusBoard {
+    // A std mutex: held to insert, remove or copy pointers, never across an await.
+    partitions: Arc<Mutex<BTreeMap<TopicPartition, Arc<Gauges>>>>,
+}
+
+impl StatusBoard {
+    pub(crate) fn insert(&self, partition: TopicPartition, high_watermark: u64) -> Arc<Gauges> {
+        let gauges = Arc::new(Gauges::default());
+        gauges.position.store(high_watermark, Ordering::Relaxed);
+        gauges.high_watermark.store(high_watermark, Ordering::Relaxed);
+        lock(&self.partitions).insert(partition, Arc::clone(&gauges));
+        gauges
+    }
+
+    pub(crate) fn remove(&self, partition: &TopicPartition) {
+        lock(&self.partitions).remove(partition);
+    }
+
+    pub(crate) fn all(&self) -> Vec<(TopicPartition, Arc<Gauges>)> {
+        lock(&self.partitions).iter().map(|(partition, gauges)| (partition.clone(), Arc::clone(gauges))).collect()
+    }
+
+    /// The partition whose open batch holds most memory.
+    pub(crate) fn largest_batch(&self) -> Option<TopicPartition> {
+        let partitions = lock(&self.partitions);
+        let sized =
+            partitions.iter().map(|(partition, gauges)| (gauges.batch_bytes.load(Ordering::Relaxed), partition));
+        sized.filter(|(bytes, _)| *bytes > 0).max_by_key(|(bytes, _)| *bytes).map(|(_, partition)| partition.clone())
+    }
+
+    pub(crate) fn statuses(&self, now_us: i64) -> Vec<PartitionStatus> {
+        let status = |(partition, gauges): (TopicPartition, Arc<Gauges>)| PartitionStatus {
+            partition,
+            position: gauges.position.load(Ordering::Relaxed),
+            high_watermark: gauges.high_watermark.load(Ordering::Relaxed),
+            queue_next_offset: gauges.queue_next_offset.load(Ordering::Relaxed),
+            batch_bytes: gauges.batch_bytes.load(Ordering::Relaxed),
+            freshness: gauges.oldest_timestamp_us().map_or(Duration::ZERO, |oldest_us| {
+                Duration::from_micros(now_us.saturating_sub(oldest_us).max(0).unsigned_abs())
+            }),
+            failing: gauges.failing.load(Ordering::Relaxed),
+        };
+        self.all().into_iter().map(status).collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no holder of this lock panics")
+}
+
+#[cfg(test)]
+mod tests {
+    use common::TopicName;
+
+    use super::*;
+
+    #[test]
+    fn freshness_is_the_age_of_the_oldest_uncommitted_batch() {
+        let board = StatusBoard::default();
+        let partition = TopicPartition::new(TopicName::new("t").expect("valid"), 0);
+        let gauges = board.insert(partition, 10);
+        let freshness = |now_us| board.statuses(now_us)[0].freshness;
+        assert_eq!(freshness(1_000), Duration::ZERO);
+        gauges.batch_opened(10, 100);
+        gauges.batch_opened(20, 300);
+        assert_eq!(freshness(1_000), Duration::from_micros(900));
+        gauges.committed(20);
+        assert_eq!(freshness(1_000), Duration::from_micros(700));
+        gauges.committed(30);
+        assert_eq!(freshness(1_000), Duration::ZERO);
+    }
+}

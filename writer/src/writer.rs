@@ -1,0 +1,144 @@
+//! The writer as a library: what it is made of, and its start.
+//!
+//! Owns: the builder and the order in which parts are started. Does not own: settings from the environment
+//! (`connect`), signals and pages (`service`).
+
+use std::sync::{Arc, Mutex};
+
+use catalog::{Agent, MetadataStore, SqliteMetadataStore};
+use common::clock::{SharedClock, system_clock};
+use common::{OwnerId, Queue, TopicName};
+use object_store::ObjectStore;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::config::WriterConfig;
+use crate::context::Context;
+use crate::error::Result;
+use crate::group::Groups;
+use crate::metrics;
+use crate::running::RunningWriter;
+use crate::status::StatusBoard;
+use crate::storage::Storage;
+use crate::supervise::Supervisor;
+use crate::watchers;
+
+/// A writer that is not running yet.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use common::queue::memory::InMemoryQueue;
+/// use writer::{Storage, Writer};
+///
+/// let storage = Storage::local("./data".into())?;
+/// let writer = Writer::new(Box::new(InMemoryQueue::default()), storage.store);
+/// let mut running = writer.start().await?;
+/// running.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Writer {
+    queue: Arc<dyn Queue>,
+    storage: Storage,
+    /// Absent for a catalog in memory, which is made at the start.
+    catalog: Option<Arc<dyn MetadataStore>>,
+    config: WriterConfig,
+    topics: Vec<TopicName>,
+    clock: SharedClock,
+}
+
+/// Sets up a [`Writer`].
+#[derive(Debug)]
+pub struct WriterBuilder {
+    writer: Writer,
+}
+
+impl Writer {
+    /// A writer for embedding and trials, with a catalog in memory that ends with it. For a catalog that lasts,
+    /// use [`Writer::builder`].
+    pub fn new(queue: Box<dyn Queue>, object_store: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            queue: Arc::from(queue),
+            storage: Storage::from_store(object_store),
+            catalog: None,
+            config: WriterConfig::default(),
+            topics: Vec::new(),
+            clock: system_clock(),
+        }
+    }
+
+    /// A writer with these parts and default settings.
+    pub fn builder(queue: Arc<dyn Queue>, storage: Storage, catalog: Arc<dyn MetadataStore>) -> WriterBuilder {
+        let (config, clock) = (WriterConfig::default(), system_clock());
+        WriterBuilder { writer: Self { queue, storage, catalog: Some(catalog), config, topics: Vec::new(), clock } }
+    }
+
+    /// Registers as an agent, takes partitions over and starts working on them.
+    ///
+    /// # Errors
+    /// When the catalog does not answer, or a wanted topic does not exist.
+    pub async fn start(&self) -> Result<RunningWriter> {
+        let catalog: Arc<dyn MetadataStore> = match &self.catalog {
+            Some(catalog) => Arc::clone(catalog),
+            None => Arc::new(SqliteMetadataStore::new_in_memory().await?),
+        };
+        metrics::describe();
+        let (groups, grouping) = Groups::new(Arc::clone(&catalog));
+        let (queue, storage) = (Arc::clone(&self.queue), self.storage.clone());
+        let context = Arc::new(Context::new(queue, catalog, storage, self.config.clone(), groups));
+        let (board, orders) = (StatusBoard::default(), Arc::new(Mutex::default()));
+        let agent = Agent { owner: OwnerId(Uuid::now_v7()), name: agent_name() };
+        let mut supervisor =
+            Supervisor::new(Arc::clone(&context), agent, self.topics.clone(), board.clone(), Arc::clone(&orders));
+        let mut watchers = JoinSet::new();
+        watchers.spawn(grouping);
+        watchers.spawn(watchers::relieve_memory(Arc::clone(&context), board.clone(), Arc::clone(&orders)));
+        watchers.spawn(watchers::watch_lag(Arc::clone(&context), board.clone()));
+        supervisor.begin().await?;
+        Ok(RunningWriter {
+            context,
+            board,
+            clock: Arc::clone(&self.clock),
+            totals: Arc::clone(&supervisor.totals),
+            orders,
+            refresh: Arc::clone(&supervisor.refresh),
+            stop: supervisor.stop.clone(),
+            supervisor: Some(tokio::spawn(supervisor.run())),
+            watchers,
+        })
+    }
+}
+
+impl WriterBuilder {
+    /// With these settings.
+    #[must_use]
+    pub fn config(mut self, config: WriterConfig) -> Self {
+        self.writer.config = config;
+        self
+    }
+
+    /// Only these topics; all when empty.
+    #[must_use]
+    pub fn topics(mut self, topics: Vec<TopicName>) -> Self {
+        self.writer.topics = topics;
+        self
+    }
+
+    /// With this clock.
+    #[must_use]
+    pub fn clock(mut self, clock: SharedClock) -> Self {
+        self.writer.clock = clock;
+        self
+    }
+
+    /// The writer.
+    pub fn build(self) -> Writer {
+        self.writer
+    }
+}
+
+fn agent_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}:{}", host.trim(), std::process::id())
+}

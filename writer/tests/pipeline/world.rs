@@ -1,0 +1,125 @@
+//! A queue, a store and a catalog for one test, and the oracle that reads back what was committed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use bytes::Bytes;
+use catalog::{MetadataStore, SegmentInfo, SegmentKind, SqliteMetadataStore, TopicConfig};
+use common::queue::memory::InMemoryQueue;
+use common::{OutgoingMessage, Queue, TopicName, TopicPartition};
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use writer::{RunningWriter, Storage, Writer, WriterConfig};
+
+pub(crate) struct World {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) catalog: Arc<dyn MetadataStore>,
+    pub(crate) storage: Storage,
+    pub(crate) config: WriterConfig,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with_storage(Storage::memory()).await
+    }
+
+    pub(crate) async fn with_storage(storage: Storage) -> Self {
+        let config = WriterConfig { batch_age_max: Duration::from_millis(50), ..WriterConfig::default() };
+        Self {
+            queue: Arc::new(InMemoryQueue::default()),
+            catalog: Arc::new(SqliteMetadataStore::new_in_memory().await.expect("a catalog")),
+            storage,
+            config,
+        }
+    }
+
+    pub(crate) async fn topic(&self, name: &str, partition_count: u32, options: &str) -> TopicName {
+        let name = TopicName::new(name).expect("valid");
+        let config = serde_json::from_str(options).expect("valid options");
+        let topic = TopicConfig { name: name.clone(), partition_count, retention_ms: None, config };
+        let created = self.catalog.create_topic(topic).await.expect("created");
+        self.queue.create_topic(&created.definition()).await.expect("created in the queue");
+        name
+    }
+
+    pub(crate) async fn start(&self) -> RunningWriter {
+        let builder = Writer::builder(Arc::clone(&self.queue), self.storage.clone(), Arc::clone(&self.catalog));
+        builder.config(self.config.clone()).build().start().await.expect("starts")
+    }
+
+    /// Publishes and returns the watermark that covers everything published to the partition.
+    pub(crate) async fn publish(&self, partition: &TopicPartition, payloads: impl IntoIterator<Item = String>) -> u64 {
+        let messages: Vec<_> = payloads.into_iter().map(OutgoingMessage::new).collect();
+        let acks = self.queue.publish(partition, messages).await.expect("published");
+        acks.last().expect("something was published").offset + 1
+    }
+
+    pub(crate) async fn segments(&self, topic: &TopicName) -> Vec<SegmentInfo> {
+        self.catalog.snapshot(topic).await.expect("the topic exists").segments
+    }
+
+    pub(crate) async fn read(&self, segment: &SegmentInfo) -> Vec<RecordBatch> {
+        let key = object_store::path::Path::parse(&segment.key).expect("a key");
+        let bytes: Bytes = self.storage.store.get(&key).await.expect("listed").bytes().await.expect("readable");
+        assert_eq!(bytes.len() as u64, segment.size_bytes);
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).expect("Parquet").build().expect("readable");
+        reader.map(|batch| batch.expect("readable")).collect()
+    }
+
+    /// Every `(partition, offset, row)` of a kind, sorted; duplicates stay.
+    pub(crate) async fn rows(&self, topic: &TopicName, kind: SegmentKind) -> Vec<(i32, i64, i32)> {
+        let mut rows = Vec::new();
+        for segment in self.segments(topic).await.iter().filter(|segment| segment.kind == kind) {
+            for batch in self.read(segment).await {
+                let partitions = batch.column(0).as_primitive::<Int32Type>().values();
+                let offsets = batch.column(1).as_primitive::<Int64Type>().values();
+                let numbers = batch.column(2).as_primitive::<Int32Type>().values();
+                rows.extend((0..batch.num_rows()).map(|i| (partitions[i], offsets[i], numbers[i])));
+                let (low, high) = (segment.base_offset as i64, segment.end_offset as i64);
+                assert!(
+                    offsets.iter().all(|offset| (low..=high).contains(offset)),
+                    "rows lie in their segment's range"
+                );
+            }
+        }
+        rows.sort_unstable();
+        rows
+    }
+
+    /// Checks that ranges chain from 0 to each watermark and that every object exists with its checksum.
+    pub(crate) async fn audit(&self, topic: &TopicName) {
+        let snapshot = self.catalog.snapshot(topic).await.expect("the topic exists");
+        let mut ends: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut ranges: Vec<_> =
+            snapshot.segments.iter().map(|s| (s.partition_id, s.base_offset, s.end_offset)).collect();
+        ranges.dedup();
+        for (partition_id, base_offset, end_offset) in ranges {
+            let end = ends.entry(partition_id).or_default();
+            assert_eq!(base_offset, *end, "ranges of partition {partition_id} chain");
+            *end = end_offset + 1;
+        }
+        for partition in &snapshot.partitions {
+            let end = ends.get(&partition.partition_id).copied().unwrap_or_default();
+            assert_eq!(partition.high_watermark, end, "the watermark is the last end and one");
+        }
+        for segment in &snapshot.segments {
+            let key = object_store::path::Path::parse(&segment.key).expect("a key");
+            let bytes = self.storage.store.get(&key).await.expect("listed").bytes().await.expect("readable");
+            let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes);
+            assert_eq!(u64::from(segment.checksum), checksum, "{}", segment.key);
+        }
+    }
+}
+
+pub(crate) fn expected(partitions: u32, messages: u64) -> Vec<(i32, i64, i32)> {
+    (0..partitions as i32).flat_map(|p| (0..messages as i64).map(move |offset| (p, offset, 0))).collect()
+}
+
+/// Any store, made to misbehave by the closure that wraps it.
+pub(crate) fn storage_over(wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Storage {
+    Storage::from_store(wrap(Storage::memory().store))
+}
