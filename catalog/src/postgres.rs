@@ -50,14 +50,15 @@ impl PostgresMetadataStore {
             CatalogError::Refused(format!("not a URL of the form postgres://user@host/database ({error})"))
         })?;
         let options = options.application_name("siltstone").options(SESSION);
+        // Not through the pool, which would go on trying for a while before it said that nobody listens.
+        let mut first = PgConnection::connect_with(&options).await.map_err(refused_if_unusable)?;
+        check_server(&mut first).await?;
+        MIGRATIONS.run_direct(None, &mut first, false).await?;
+        first.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.clone())
-            .await
-            .map_err(refused_if_unusable)?;
-        check_server(&pool).await?;
-        MIGRATIONS.run(&pool).await?;
+            .connect_lazy_with(options.clone());
         Ok(Self { pool, options })
     }
 
@@ -124,12 +125,12 @@ impl fmt::Debug for PostgresMetadataStore {
     }
 }
 
-async fn check_server(pool: &PgPool) -> Result<()> {
+async fn check_server(connection: &mut PgConnection) -> Result<()> {
     let (replica, read_only, encoding, version): (bool, String, String, i32) = sqlx::query_as(
         "SELECT pg_is_in_recovery(), current_setting('transaction_read_only'), current_setting('server_encoding'),
                 CAST(current_setting('server_version_num') AS INTEGER)",
     )
-    .fetch_one(pool)
+    .fetch_one(connection)
     .await?;
     if replica || read_only == "on" {
         let what = if replica { "a replica" } else { "read-only" };

@@ -23,6 +23,16 @@ use crate::{PostgresMetadataStore, SqliteMetadataStore};
 /// Rows of one INSERT: 16 columns each stay far below the 32,766 parameters that SQLite takes.
 const ROWS_PER_INSERT: usize = 500;
 
+/// How the first steps of a request are taken back when its intent turns out to be lost. That is rare: the group is
+/// tried without savepoints, which cost two statements a request, and again with them if need be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Undo {
+    /// Roll the transaction back and begin again.
+    WholeGroup,
+    /// Roll back to the request's own savepoint.
+    EachRequest,
+}
+
 /// A request whose watermark is moved and whose intents are consumed.
 struct Accepted<'a> {
     request: &'a CommitRequest,
@@ -47,21 +57,28 @@ macro_rules! impl_commit_store {
                     Ok(connection) => connection,
                     Err(error) => return none_done(requests, &error.into()),
                 };
-                let mut transaction = match connection.begin_with(Self::BEGIN_WRITE).await {
-                    Ok(transaction) => transaction,
-                    Err(error) => return none_done(requests, &error.into()),
-                };
-                let prepared = async {
-                    let verdicts = Self::judge_all(&mut transaction, requests).await?;
-                    Self::before_commit(&mut transaction).await?;
-                    Ok(verdicts)
-                };
-                let verdicts = match prepared.await {
-                    Ok(verdicts) => verdicts,
-                    Err(error) => {
-                        // The first error is the one to tell; a connection that cannot roll back is given up.
-                        transaction.rollback().await.ok();
-                        return none_done(requests, &error);
+                let mut undo = Undo::WholeGroup;
+                let (transaction, verdicts) = loop {
+                    let mut transaction = match connection.begin_with(Self::BEGIN_WRITE).await {
+                        Ok(transaction) => transaction,
+                        Err(error) => return none_done(requests, &error.into()),
+                    };
+                    let prepared = async {
+                        let verdicts = Self::judge_all(&mut transaction, requests, undo).await?;
+                        Self::before_commit(&mut transaction).await?;
+                        Ok(verdicts)
+                    };
+                    match prepared.await {
+                        Ok(Some(verdicts)) => break (transaction, verdicts),
+                        Ok(None) => undo = Undo::EachRequest,
+                        Err(error) => {
+                            // The first error is the one to tell; a connection that cannot roll back is given up.
+                            transaction.rollback().await.ok();
+                            return none_done(requests, &error);
+                        }
+                    }
+                    if let Err(error) = transaction.rollback().await {
+                        return none_done(requests, &error.into());
                     }
                 };
                 let ending = match transaction.commit().await {
@@ -113,11 +130,12 @@ macro_rules! impl_commit_store {
 
         impl $store {
             /// Judges every request, in order of partition and, within one, in the order given; then inserts what
-            /// the accepted ones list.
+            /// the accepted ones list. `None` when the whole transaction must be rolled back for a lost intent.
             async fn judge_all(
                 connection: &mut <$db as sqlx::Database>::Connection,
                 requests: &[CommitRequest],
-            ) -> Result<Vec<Verdict>> {
+                undo: Undo,
+            ) -> Result<Option<Vec<Verdict>>> {
                 let columns: Vec<Result<CommitColumns>> = requests.iter().map(CommitColumns::of).collect();
                 let mut order: Vec<usize> = (0..requests.len()).collect();
                 order.sort_by_key(|&index| &requests[index].partition);
@@ -135,8 +153,11 @@ macro_rules! impl_commit_store {
                                 Verdict::Refused(fenced(request, "an earlier request of the same group was refused"))
                             }
                         }
-                        Ok(columns) => Self::judge_one(connection, request, columns, &mut accepted).await?,
+                        Ok(columns) => Self::judge_one(connection, request, columns, &mut accepted, undo).await?,
                     };
+                    if undo == Undo::WholeGroup && matches!(verdict, Verdict::Refused(Refusal::IntentLost { .. })) {
+                        return Ok(None);
+                    }
                     if matches!(verdict, Verdict::Refused(_) | Verdict::NotDone(_)) {
                         blocked = Some(&request.partition);
                     }
@@ -145,23 +166,25 @@ macro_rules! impl_commit_store {
                 Self::insert_commits(connection, &accepted).await?;
                 Self::insert_segments(connection, &accepted).await?;
                 Self::insert_gaps(connection, &accepted).await?;
-                Ok(verdicts.into_iter().map(|verdict| verdict.expect("each index is in order once")).collect())
+                let verdicts = verdicts.into_iter().map(|verdict| verdict.expect("each index is in order once"));
+                Ok(Some(verdicts.collect()))
             }
 
-            /// Steps 1 and 2 for one request; both or neither stay in the transaction.
+            /// Steps 1 and 2 for one request. With a savepoint, both or neither stay in the transaction.
             async fn judge_one<'a>(
                 connection: &mut <$db as sqlx::Database>::Connection,
                 request: &'a CommitRequest,
                 columns: &'a CommitColumns,
                 accepted: &mut Vec<Accepted<'a>>,
+                undo: Undo,
             ) -> Result<Verdict> {
                 // Without segments there is no step 2, and nothing to undo.
-                let needs_savepoint = !request.segments.is_empty();
-                if needs_savepoint {
+                let has_savepoint = undo == Undo::EachRequest && !request.segments.is_empty();
+                if has_savepoint {
                     sqlx::query("SAVEPOINT request").execute(&mut *connection).await?;
                 }
                 let Some(commit_no) = Self::move_watermark(connection, request, columns).await? else {
-                    if needs_savepoint {
+                    if has_savepoint {
                         sqlx::query("RELEASE SAVEPOINT request").execute(&mut *connection).await?;
                     }
                     if accepted.iter().any(|accepted| accepted.request == request) {
@@ -171,12 +194,14 @@ macro_rules! impl_commit_store {
                 };
                 for segment in &request.segments {
                     if !Self::consume_intent(connection, request, columns, segment).await? {
-                        sqlx::query("ROLLBACK TO SAVEPOINT request").execute(&mut *connection).await?;
-                        sqlx::query("RELEASE SAVEPOINT request").execute(&mut *connection).await?;
+                        if has_savepoint {
+                            sqlx::query("ROLLBACK TO SAVEPOINT request").execute(&mut *connection).await?;
+                            sqlx::query("RELEASE SAVEPOINT request").execute(&mut *connection).await?;
+                        }
                         return Ok(Verdict::Refused(Refusal::IntentLost { key: segment.key.clone() }));
                     }
                 }
-                if needs_savepoint {
+                if has_savepoint {
                     sqlx::query("RELEASE SAVEPOINT request").execute(&mut *connection).await?;
                 }
                 accepted.push(Accepted { request, columns, commit_no });

@@ -232,3 +232,47 @@ fn check_range(segment: &SegmentInfo) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sqlite_finds_the_segment_of_an_offset_by_index() {
+        let store = SqliteMetadataStore::new_in_memory().await.expect("opens");
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(concat!("EXPLAIN QUERY PLAN ", find_segment!()))
+            .bind("orders")
+            .bind(0_i64)
+            .bind(5_i64)
+            .fetch_all(store.reader())
+            .await
+            .expect("explained");
+        let plan: Vec<String> = plan.into_iter().map(|row| row.3).collect();
+        let plan = plan.join("\n");
+        println!("{plan}");
+        assert!(plan.contains("SEARCH segments USING INDEX idx_segments_location"), "{plan}");
+        assert!(plan.contains("base_offset<?"), "{plan}");
+        assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+
+    #[tokio::test]
+    async fn postgres_finds_the_segment_of_an_offset_by_index() {
+        let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
+        let store = PostgresMetadataStore::connect(&url).await.expect("opens");
+        let mut connection = store.reader().acquire().await.expect("connects");
+        // An empty table is always read whole otherwise.
+        sqlx::query("SET enable_seqscan = off").execute(&mut *connection).await.expect("set");
+        let plan: Vec<String> = sqlx::query_scalar(concat!("EXPLAIN ", find_segment!()))
+            .bind("orders")
+            .bind(0_i64)
+            .bind(5_i64)
+            .fetch_all(&mut *connection)
+            .await
+            .expect("explained");
+        let plan = plan.join("\n");
+        println!("{plan}");
+        assert!(plan.contains("Scan Backward using idx_segments_"), "{plan}");
+        assert!(plan.contains("base_offset <= "), "{plan}");
+        assert!(!plan.contains("Sort"), "{plan}");
+    }
+}

@@ -10,6 +10,7 @@ mod connection;
 mod consumer;
 mod contiguity;
 mod headers;
+mod intake;
 mod publish;
 mod pulls;
 mod read;
@@ -151,7 +152,7 @@ impl Queue for NatsQueue {
     }
 
     async fn check(&self) -> Result<(), QueueError> {
-        match self.connection().api::<serde_json::Value>("INFO".to_owned(), &()).await? {
+        match self.connection().api::<serde_json::Value>("INFO".to_owned(), &connection::EMPTY).await? {
             Ok(_) => Ok(()),
             Err(error) => Err(connection::server_error("JetStream", &error)),
         }

@@ -24,7 +24,7 @@ const START_ATTEMPTS: usize = 5;
 ///
 /// The server is the one at `SILTSTONE_TEST_POSTGRES_URL`, which `scripts/test` starts and sets; unset is an error.
 pub async fn fresh_database() -> Result<String> {
-    let Ok(base) = std::env::var("SILTSTONE_TEST_POSTGRES_URL") else {
+    let Some(base) = std::env::var("SILTSTONE_TEST_POSTGRES_URL").ok().filter(|url| !url.is_empty()) else {
         bail!(
             "SILTSTONE_TEST_POSTGRES_URL is not set: run the tests with scripts/test, which starts a PostgreSQL server"
         );

@@ -27,6 +27,11 @@ const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
 /// Most publishes of all callers together that wait for their ack: well below the 5,000 at which the client blocks.
 pub(super) const PUBLISHES_IN_FLIGHT_MAX: usize = 2_048;
 
+/// A request without content; `null` is refused by some of the server's answers.
+#[derive(Serialize)]
+pub(super) struct Empty {}
+pub(super) const EMPTY: Empty = Empty {};
+
 pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) jetstream: Context,

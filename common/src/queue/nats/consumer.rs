@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::config::AckMode;
-use super::connection::{Connection, server_error};
+use super::connection::{Connection, EMPTY, server_error};
 use super::topic_streams::PartitionStream;
 use crate::ids::{Epoch, TopicPartition};
 use crate::queue::QueueError;
@@ -121,7 +121,7 @@ pub(super) async fn delete_others(connection: &Connection, stream: &PartitionStr
 
 /// Deletes one consumer; an absent one is no error.
 pub(super) async fn delete(connection: &Connection, stream: &PartitionStream, name: &str) -> Result<(), QueueError> {
-    let answer = connection.api::<Value>(format!("CONSUMER.DELETE.{}.{name}", stream.stream), &()).await?;
+    let answer = connection.api::<Value>(format!("CONSUMER.DELETE.{}.{name}", stream.stream), &EMPTY).await?;
     match answer {
         Err(error) if error.error_code() != ErrorCode::CONSUMER_NOT_FOUND => {
             Err(server_error(&format!("consumer {name} cannot be deleted"), &error))

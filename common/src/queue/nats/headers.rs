@@ -62,23 +62,30 @@ pub(super) fn encode(message: &OutgoingMessage) -> Result<(Option<HeaderMap>, us
 /// The key and the producer's headers in what was received. The order of names is lost on the wire: they come
 /// sorted by name, values of one name in the order sent.
 pub(super) fn decode(map: &HeaderMap) -> (Option<Bytes>, Headers) {
+    let pairs = map.iter().flat_map(|(name, values)| values.iter().map(move |value| (name.as_ref(), value.as_str())));
+    sort_out(pairs)
+}
+
+/// The same from the bytes as stored, whatever they hold: what is no header line is left out, and what is no UTF-8
+/// is replaced.
+pub(super) fn decode_stored(bytes: &[u8]) -> (Option<Bytes>, Headers) {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.split("\r\n").skip(1);
+    sort_out(lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim())))
+}
+
+fn sort_out<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> (Option<Bytes>, Headers) {
     let mut key = None;
     let mut headers = Headers::new();
-    for (name, values) in map.iter() {
-        let name: &str = name.as_ref();
-        if DIRECT_GET.contains(&name) {
-            continue;
-        }
-        for value in values {
-            let decoded = match name {
-                KEY => Some(Bytes::copy_from_slice(value.as_str().as_bytes())),
-                KEY_BASE64 => STANDARD.decode(value.as_str()).ok().map(Bytes::from),
-                _ => None,
-            };
-            match decoded {
-                Some(decoded) if key.is_none() => key = Some(decoded),
-                _ => headers.push((name.to_owned(), value.as_str().to_owned())),
-            }
+    for (name, value) in pairs.filter(|(name, _)| !DIRECT_GET.contains(name)) {
+        let decoded = match name {
+            KEY => Some(Bytes::copy_from_slice(value.as_bytes())),
+            KEY_BASE64 => STANDARD.decode(value).ok().map(Bytes::from),
+            _ => None,
+        };
+        match decoded {
+            Some(decoded) if key.is_none() => key = Some(decoded),
+            _ => headers.push((name.to_owned(), value.to_owned())),
         }
     }
     headers.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -97,7 +104,8 @@ fn plain_key(key: &[u8]) -> Option<&str> {
 }
 
 fn check_name(name: &str) -> Result<HeaderName, QueueError> {
-    name.parse().map_err(|_| {
+    let parsed = if name.is_empty() { None } else { name.parse().ok() };
+    parsed.ok_or_else(|| {
         QueueError::refused(format!(
             "header name {name:?} is invalid; allowed are printable ASCII characters except space and colon"
         ))
@@ -146,8 +154,18 @@ mod tests {
         fn keys_and_headers_come_back(key: Vec<u8>, values in prop::collection::vec("[!-~é]{0,9}", 0..4)) {
             let headers: Headers = values.into_iter().map(|value| ("x-trace".to_owned(), value)).collect();
             let message = OutgoingMessage { headers, ..OutgoingMessage::new("").with_key(key) };
-            let (map, _) = encode(&message).expect("valid");
-            prop_assert_eq!(decode(&map.expect("some")), (message.key, message.headers));
+            let map = encode(&message).expect("valid").0.expect("some");
+            let stored: String = map.iter().flat_map(|(name, values)| values.iter().map(move |value| {
+                let name: &str = name.as_ref();
+                format!("{name}: {}\r\n", value.as_str())
+            })).collect();
+            prop_assert_eq!(decode(&map), decode_stored(format!("NATS/1.0\r\n{stored}\r\n").as_bytes()));
+            prop_assert_eq!(decode(&map), (message.key, message.headers));
+        }
+
+        #[test]
+        fn any_stored_bytes_are_read(bytes: Vec<u8>) {
+            let _ = decode_stored(&bytes);
         }
     }
 }

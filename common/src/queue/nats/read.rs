@@ -10,10 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::client::Request;
-use async_nats::jetstream::stream::RawMessageErrorKind;
+use async_nats::jetstream::ErrorCode;
 use async_nats::{HeaderMap, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::DateTime;
 use futures::StreamExt;
+use serde::Deserialize;
+use serde_json::json;
 
 use super::connection::{Connection, REQUEST_TIMEOUT, server_error};
 use super::headers;
@@ -38,13 +42,21 @@ pub(super) async fn read(
     let mut messages = Vec::new();
     let mut position = from.max(1);
     let (major, minor, patch) = BATCH_SERVER;
-    let is_batched = to.saturating_sub(position) > 1
+    let mut is_batched = to.saturating_sub(position) > 1
         && !stream.is_leader_needed
         && stream.filters.len() <= 1
         && connection.client.is_server_compatible(major, minor, patch);
     while position < to {
         let found = if is_batched {
-            batch(connection, stream, position, (to - position).min(BATCH_MAX)).await?
+            match batch(connection, stream, position, (to - position).min(BATCH_MAX)).await {
+                Ok(found) => found,
+                // A message that the client cannot read ends the connection; the leader's answers pass.
+                Err(error) => {
+                    tracing::debug!(stream = %stream.stream, %error, "batched read failed, going on one by one");
+                    is_batched = false;
+                    continue;
+                }
+            }
         } else {
             next_from_leader(connection, stream, position).await?.into_iter().collect()
         };
@@ -63,32 +75,50 @@ pub(super) async fn next_from_leader(
 ) -> Result<Option<Message>, QueueError> {
     let any = [">".to_owned()];
     let filters = if stream.filters.is_empty() { &any[..] } else { &stream.filters };
-    let handle = connection.jetstream.get_stream_no_info(&stream.stream).await.map_err(QueueError::refused)?;
     let mut first: Option<Message> = None;
     for filter in filters {
-        let answer = handle.raw_message_builder().sequence(from.max(1)).next_by_subject(filter).send().await;
-        let found = match answer {
-            Ok(found) => found,
-            Err(error) => match error.kind() {
-                RawMessageErrorKind::NoMessageFound => continue,
-                RawMessageErrorKind::JetStream(error) => return Err(server_error(&stream.stream, &error)),
-                _ => return Err(QueueError::unavailable(format!("stream {} gave no answer: {error}", stream.stream))),
-            },
-        };
-        if first.as_ref().is_some_and(|first| first.offset <= found.sequence) {
-            continue;
+        let request = json!({ "seq": from.max(1), "next_by_subj": filter });
+        match connection.api::<Answer>(format!("STREAM.MSG.GET.{}", stream.stream), &request).await? {
+            Ok(answer) if first.as_ref().is_some_and(|first| first.offset <= answer.message.seq) => {}
+            Ok(answer) => first = Some(answer.message.decode().map_err(QueueError::unavailable)?),
+            Err(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {}
+            Err(error) => return Err(server_error(&format!("stream {}", stream.stream), &error)),
         }
-        let (key, headers) = headers::decode(&found.headers);
-        first = Some(Message {
-            offset: found.sequence,
-            timestamp_us: i64::try_from(found.time.unix_timestamp_nanos().div_euclid(1_000)).unwrap_or(i64::MAX),
-            key,
-            headers,
-            subject: Arc::from(found.subject.as_str()),
-            payload: found.payload,
-        });
     }
     Ok(first)
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    message: Stored,
+}
+
+/// A stored message as the leader gives it: headers and payload in base64, so that no content can disturb the
+/// client, which ends its connection at a header that it cannot read.
+#[derive(Deserialize)]
+struct Stored {
+    subject: String,
+    seq: u64,
+    #[serde(default)]
+    hdrs: String,
+    #[serde(default)]
+    data: String,
+    time: String,
+}
+
+impl Stored {
+    fn decode(self) -> Result<Message, String> {
+        let time = DateTime::parse_from_rfc3339(&self.time).map_err(|error| error.to_string())?;
+        let (key, headers) = headers::decode_stored(&STANDARD.decode(self.hdrs).map_err(|error| error.to_string())?);
+        Ok(Message {
+            offset: self.seq,
+            timestamp_us: time.timestamp_micros(),
+            key,
+            headers,
+            subject: Arc::from(self.subject),
+            payload: STANDARD.decode(self.data).map_err(|error| error.to_string())?.into(),
+        })
+    }
 }
 
 /// Up to `count` messages from `from` on, in one batch.
@@ -104,7 +134,7 @@ async fn batch(
     let inbox = connection.client.new_inbox();
     let mut frames = connection.client.subscribe(inbox.clone()).await.map_err(|error| lost(&error))?;
     let filter = stream.filters.first().map_or(">", String::as_str);
-    let request = serde_json::json!({
+    let request = json!({
         "seq": from, "batch": count, "max_bytes": BATCH_BYTES_MAX, "next_by_subj": filter,
     });
     let request = Request::new().inbox(inbox).payload(request.to_string().into());

@@ -1,7 +1,7 @@
 //! One reader of one partition on JetStream: an own pull loop over the plain client.
 //!
-//! Owns: when to pull and with how much memory, what to do with each frame, when to give up.
-//! Does not own: the rules (`contiguity`, `pulls`, `runs`, `silence`), the consumer's settings (`consumer`).
+//! Owns: when to pull and with how much memory, when to wait, when to give up.
+//! Does not own: what each frame means (`intake`), the consumer's settings (`consumer`).
 //! There is no task: everything happens inside [`Subscription::next`], and all state survives its cancellation.
 //! Between two calls frames wait in the client's channel, which the pulls keep from overflowing.
 
@@ -16,16 +16,13 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::ack_subject::{self, DeliveryInfo};
 use super::config::AckMode;
 use super::connection::{Connection, REQUEST_TIMEOUT};
-use super::contiguity::Contiguity;
-use super::pulls::{PullSize, Pulls};
-use super::runs::Runs;
+use super::intake::{Frame, Intake};
+use super::pulls::PullSize;
 use super::silence::{Silence, Verdict};
-use super::status::{self, Status};
 use super::topic_streams::PartitionStream;
-use super::{consumer, headers, read};
+use super::{consumer, read};
 use crate::memory::{MemoryBudget, MemoryPermit};
 use crate::message::Message;
 use crate::queue::{Delivery, QueueError, SubscribeRequest, Subscription};
@@ -39,13 +36,12 @@ const SHORT_EXPIRES: Duration = Duration::from_millis(50);
 /// Pause after a short pull that brought nothing; doubled up to the second value while nothing comes.
 const SHORT_PAUSE_MIN: Duration = Duration::from_millis(250);
 const SHORT_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Messages are at most so large, whatever the server says of itself.
-const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What the server buffers for one connection before it gives up on the reader.
+const SERVER_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) struct NatsSubscription {
     connection: Arc<Connection>,
     stream: Arc<PartitionStream>,
-    ack_mode: AckMode,
     consumer: String,
     pull_subject: String,
     inbox: String,
@@ -56,22 +52,10 @@ pub(super) struct NatsSubscription {
     budget: MemoryBudget,
     /// Memory for what is ready and for what the pulls may bring.
     held: Option<MemoryPermit>,
-    /// Accepted, not handed over yet.
-    ready: Vec<Message>,
-    ready_bytes: usize,
-    pulls: Pulls,
+    intake: Intake,
+    /// A message that was fetched beside the consumer, handed over first.
+    first: Option<Message>,
     pull_count: u64,
-    /// Raised when a message turns out larger than the server's limit.
-    message_bytes_max: usize,
-    contiguity: Contiguity,
-    runs: Runs,
-    acked: u64,
-    /// A reply subject of this consumer, as pattern for acks.
-    reply_pattern: Option<String>,
-    subject: Arc<str>,
-    silence: Silence,
-    /// Whether anything came since the last pull.
-    is_flowing: bool,
     pause: Duration,
     paused_until: Option<Instant>,
     lost: Option<String>,
@@ -89,34 +73,33 @@ impl NatsSubscription {
         let reader = stream.reader.fetch_add(1, Ordering::SeqCst) + 1;
         let inbox = connection.client.new_inbox();
         let frames = connection.client.subscribe(format!("{inbox}.*")).await.map_err(QueueError::unavailable)?;
-        let consumer = consumer::create(&connection, &stream, request.epoch, request.from_offset, ack_mode).await?;
+        let first = if stream.losses.is_suspect(request.from_offset) {
+            tracing::warn!(partition = %stream.partition, offset = request.from_offset,
+                "the connection was lost here before, the next message is fetched by itself");
+            read::next_from_leader(&connection, &stream, request.from_offset).await?
+        } else {
+            None
+        };
+        let from_offset = first.as_ref().map_or(request.from_offset, |first| first.offset + 1);
+        let consumer = consumer::create(&connection, &stream, request.epoch, from_offset, ack_mode).await?;
         consumer::delete_others(&connection, &stream, request.epoch, &consumer).await;
-        let message_bytes_max = connection.message_bytes_max();
+        let silence = Silence::new(HEARTBEAT, Instant::now());
+        let intake = Intake::new(from_offset, ack_mode, connection.message_bytes_max(), silence);
         connection.reader_came();
         Ok(Self {
             pull_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", stream.stream),
-            contiguity: Contiguity::new(request.from_offset),
-            acked: request.from_offset,
             budget: request.budget,
-            silence: Silence::new(HEARTBEAT, Instant::now()),
             connection,
             stream,
-            ack_mode,
             consumer,
             inbox,
             reader,
             losses,
             frames,
             held: None,
-            ready: Vec::new(),
-            ready_bytes: 0,
-            pulls: Pulls::default(),
+            intake,
+            first,
             pull_count: 0,
-            message_bytes_max,
-            runs: Runs::default(),
-            reply_pattern: None,
-            subject: Arc::from(""),
-            is_flowing: false,
             pause: SHORT_PAUSE_MIN,
             paused_until: None,
             lost: None,
@@ -128,9 +111,7 @@ impl NatsSubscription {
         let reason = reason.into();
         tracing::debug!(partition = %self.stream.partition, consumer = %self.consumer, %reason, "subscription lost");
         // What was fetched and not handed over is fetched again by the next subscription.
-        self.ready = Vec::new();
-        self.ready_bytes = 0;
-        self.pulls.ended(None, None);
+        self.intake.clear();
         self.held = None;
         self.lost = Some(reason.clone());
         QueueError::SubscriptionLost { partition: self.stream.partition.clone(), reason }
@@ -140,18 +121,24 @@ impl NatsSubscription {
         if let Some(reason) = self.lost.clone() {
             return Err(self.lose(reason));
         }
-        if self.losses.has_changed().unwrap_or(true) {
-            return Err(self.lose("the connection was disturbed"));
-        }
         if self.stream.reader.load(Ordering::SeqCst) != self.reader {
             return Err(self.lose("a later subscription superseded it"));
         }
         Ok(())
     }
 
+    fn is_disturbed(&self) -> bool {
+        self.losses.has_changed().unwrap_or(true)
+    }
+
+    fn lose_connection(&mut self) -> QueueError {
+        self.stream.losses.note(self.intake.contiguity.position());
+        self.lose("the connection was disturbed")
+    }
+
     /// Takes the frames that are here, up to the limits.
     fn drain(&mut self, messages_max: usize, bytes_max: usize) -> Result<(), QueueError> {
-        while self.ready.len() < messages_max && (self.ready.is_empty() || self.ready_bytes < bytes_max) {
+        while self.intake.has_room(messages_max, bytes_max) {
             // Unconstrained, or the runtime would call the channel empty after 128 frames.
             let Some(frame) = tokio::task::unconstrained(self.frames.next()).now_or_never() else { break };
             self.accept(frame)?;
@@ -161,79 +148,19 @@ impl NatsSubscription {
 
     fn accept(&mut self, frame: Option<async_nats::Message>) -> Result<(), QueueError> {
         let Some(frame) = frame else { return Err(self.lose("the connection was closed")) };
-        let taken = match frame.reply.as_deref().filter(|reply| ack_subject::is_delivery(reply)) {
-            Some(reply) => match ack_subject::parse(reply) {
-                Some(info) => self.accept_delivery(&info, frame),
-                None => Err(format!("the reply subject {reply} cannot be read")),
-            },
-            None => self.accept_status(&frame),
-        };
-        taken.map_err(|reason| self.lose(reason))
-    }
-
-    fn accept_delivery(&mut self, info: &DeliveryInfo, frame: async_nats::Message) -> Result<(), String> {
-        self.contiguity.accept(info)?;
-        self.pulls.delivered(frame.length);
-        self.silence.delivered(Instant::now());
-        self.is_flowing = true;
-        if self.ack_mode == AckMode::All {
-            self.runs.push(info.stream_sequence, info.consumer_sequence);
-            if self.reply_pattern.is_none() {
-                self.reply_pattern = frame.reply.as_ref().map(ToString::to_string);
-            }
-        }
-        if *self.subject != *frame.subject {
-            self.subject = Arc::from(frame.subject.as_str());
-        }
-        let (key, headers) = frame.headers.as_ref().map_or((None, Vec::new()), headers::decode);
-        let message = Message {
-            offset: info.stream_sequence,
-            timestamp_us: info.timestamp_ns.div_euclid(1_000),
-            key,
-            headers,
-            subject: Arc::clone(&self.subject),
-            payload: frame.payload,
-        };
-        self.ready_bytes += message.memory_bytes();
-        self.ready.push(message);
-        Ok(())
-    }
-
-    fn accept_status(&mut self, frame: &async_nats::Message) -> Result<(), String> {
-        self.silence.heard(Instant::now());
-        match status::read(frame) {
-            Status::Heartbeat { last_consumer_sequence: Some(sequence) } => self.contiguity.check_sent(sequence),
-            Status::Heartbeat { last_consumer_sequence: None } => Ok(()),
-            Status::PullEnded { messages_left, bytes_left, is_oversized } => {
-                self.pulls.ended(messages_left, bytes_left);
-                if is_oversized && bytes_left.is_some_and(|left| left > self.message_bytes_max) {
-                    if self.message_bytes_max >= MESSAGE_BYTES_MAX {
-                        return Err(format!("a message is larger than {MESSAGE_BYTES_MAX} bytes"));
-                    }
-                    self.message_bytes_max = (self.message_bytes_max * 2).min(MESSAGE_BYTES_MAX);
-                }
-                Ok(())
-            }
-            Status::PullRefused { reason } => {
+        match self.intake.accept(frame, Instant::now()) {
+            Ok(Frame::Taken) => Ok(()),
+            Ok(Frame::PullRefused(reason)) => {
                 tracing::debug!(partition = %self.stream.partition, %reason, "pull refused for now");
-                self.pulls.ended(None, None);
-                self.is_flowing = false;
                 self.paused_until = Some(Instant::now() + SHORT_PAUSE_MAX);
                 Ok(())
             }
-            Status::Lost { reason } => Err(reason),
+            Err(reason) => Err(self.lose(reason)),
         }
     }
 
     fn hand_over(&mut self, messages_max: usize) -> Delivery {
-        let messages = if self.ready.len() <= messages_max {
-            std::mem::take(&mut self.ready)
-        } else {
-            self.ready.drain(..messages_max).collect()
-        };
-        let bytes =
-            if self.ready.is_empty() { self.ready_bytes } else { messages.iter().map(Message::memory_bytes).sum() };
-        self.ready_bytes -= bytes;
+        let (messages, bytes) = self.intake.take(messages_max);
         let held = self.held.as_mut().expect("messages come only by a pull, which has credit");
         let mut memory = held.split(bytes);
         // Headers take more memory than bytes on the wire; the account is corrected afterwards.
@@ -244,8 +171,7 @@ impl NatsSubscription {
 
     /// Memory that neither ready messages nor pulls need.
     fn free_bytes(&self) -> usize {
-        let needed = self.ready_bytes + self.pulls.credit_bytes();
-        self.held.as_ref().map_or(0, MemoryPermit::bytes).saturating_sub(needed)
+        self.held.as_ref().map_or(0, MemoryPermit::bytes).saturating_sub(self.intake.needed_bytes())
     }
 
     fn release_free(&mut self) {
@@ -265,7 +191,7 @@ impl NatsSubscription {
     }
 
     fn pull_size(&self, bytes_max: usize) -> PullSize {
-        PullSize::new(bytes_max, self.connection.reader_count(), self.message_bytes_max)
+        PullSize::new(bytes_max, self.connection.reader_count(), self.intake.message_bytes_max())
     }
 
     /// Credit for a pull that may wait at the server: only while at least half of the budget stays free, so that
@@ -280,7 +206,7 @@ impl NatsSubscription {
         self.release_free();
         if let Some(until) = self.paused_until {
             tokio::select! {
-                _ = self.losses.changed() => return Err(self.lose("the connection was disturbed")),
+                _ = self.losses.changed() => return Err(self.lose_connection()),
                 () = tokio::time::sleep_until(until) => self.paused_until = None,
             }
         }
@@ -289,7 +215,7 @@ impl NatsSubscription {
             return self.request(size, credit, LONG_EXPIRES).await;
         }
         let credit = tokio::select! {
-            _ = self.losses.changed() => return Err(self.lose("the connection was disturbed")),
+            _ = self.losses.changed() => return Err(self.lose_connection()),
             credit = self.budget.acquire(size.credit_bytes()) => credit,
         };
         self.request(size, credit, SHORT_EXPIRES).await
@@ -297,12 +223,14 @@ impl NatsSubscription {
 
     /// Requests the next pull while the last one is still served, if memory is free now.
     async fn top_up(&mut self, bytes_max: usize) -> Result<(), QueueError> {
-        if !self.pulls.is_half_served() {
+        if !self.intake.pulls.is_half_served() {
             return Ok(());
         }
         let size = self.pull_size(bytes_max);
         // Two pulls of every reader must stay below what the server buffers for the connection.
-        if self.pulls.is_outstanding() && 2 * size.bytes_max * self.connection.reader_count() > MESSAGE_BYTES_MAX {
+        if self.intake.pulls.is_outstanding()
+            && 2 * size.bytes_max * self.connection.reader_count() > SERVER_BUFFER_BYTES
+        {
             return Ok(());
         }
         if let Some(credit) = self.idle_credit(size.credit_bytes()) {
@@ -330,28 +258,33 @@ impl NatsSubscription {
         // Nothing is awaited from here on: the request is sent and accounted for, or neither.
         self.pull_count = number;
         self.hold(credit);
-        self.pulls.requested(size);
-        self.silence.pulled(Instant::now(), expires == LONG_EXPIRES);
-        self.is_flowing = false;
+        self.intake.pulls.requested(size);
+        self.intake.silence.pulled(Instant::now(), expires == LONG_EXPIRES);
+        self.intake.is_flowing = false;
         Ok(())
     }
 
     /// Waits for one frame.
     async fn wait(&mut self) -> Result<(), QueueError> {
-        let deadline = self.silence.deadline();
+        let deadline = self.intake.silence.deadline();
         let frame = tokio::select! {
             biased;
-            _ = self.losses.changed() => return Err(self.lose("the connection was disturbed")),
+            // Frames first: what came before a disturbance is good, and brings the position up to its cause.
             frame = self.frames.next() => Some(frame),
+            _ = self.losses.changed() => return Err(self.lose_connection()),
             () = tokio::time::sleep_until(deadline) => None,
         };
         match frame {
             Some(frame) => self.accept(frame)?,
             None => self.break_silence().await?,
         }
-        if !self.pulls.is_outstanding() && self.ready.is_empty() && !self.is_flowing && self.paused_until.is_none() {
+        if !self.intake.pulls.is_outstanding()
+            && !self.intake.has_ready()
+            && !self.intake.is_flowing
+            && self.paused_until.is_none()
+        {
             self.rest();
-        } else if !self.ready.is_empty() {
+        } else if self.intake.has_ready() {
             self.pause = SHORT_PAUSE_MIN;
         }
         Ok(())
@@ -360,7 +293,7 @@ impl NatsSubscription {
     /// After a pull that brought nothing: its memory is given back, and short pulls are spaced.
     fn rest(&mut self) {
         self.release_free();
-        if self.silence.is_long() {
+        if self.intake.silence.is_long() {
             return;
         }
         self.paused_until = Some(Instant::now() + self.pause);
@@ -368,14 +301,14 @@ impl NatsSubscription {
     }
 
     async fn break_silence(&mut self) -> Result<(), QueueError> {
-        match self.silence.verdict(Instant::now()) {
+        match self.intake.silence.verdict(Instant::now()) {
             Verdict::Wait => Ok(()),
             Verdict::Lost(reason) => Err(self.lose(reason)),
             Verdict::Ask => {
-                let position = self.contiguity.position();
+                let position = self.intake.contiguity.position();
                 let next = read::next_from_leader(&self.connection, &self.stream, position).await;
                 // No answer says nothing about the consumer; the question is asked again later.
-                self.silence.answered(Instant::now(), matches!(next, Ok(Some(_))));
+                self.intake.silence.answered(Instant::now(), matches!(next, Ok(Some(_))));
                 Ok(())
             }
         }
@@ -386,14 +319,24 @@ impl NatsSubscription {
 impl Subscription for NatsSubscription {
     async fn next(&mut self, messages_max: usize, bytes_max: usize) -> Result<Delivery, QueueError> {
         let messages_max = messages_max.max(1);
+        if let Some(first) = &self.first {
+            let memory = self.budget.acquire(first.memory_bytes()).await;
+            let messages = self.first.take().into_iter().collect();
+            return Ok(Delivery { messages, memory });
+        }
         loop {
             self.check()?;
             self.drain(messages_max, bytes_max)?;
-            if !self.ready.is_empty() {
-                self.top_up(bytes_max).await?;
+            if !self.intake.has_ready() && self.is_disturbed() {
+                return Err(self.lose_connection());
+            }
+            if self.intake.has_ready() {
+                if !self.is_disturbed() {
+                    self.top_up(bytes_max).await?;
+                }
                 return Ok(self.hand_over(messages_max));
             }
-            if !self.pulls.is_outstanding() {
+            if !self.intake.pulls.is_outstanding() {
                 self.pull(bytes_max).await?;
             }
             self.wait().await?;
@@ -406,15 +349,7 @@ impl Subscription for NatsSubscription {
             return Err(QueueError::refused(format!("a receipt of {given} cannot ack a subscription of {here}")));
         }
         self.check()?;
-        if self.ack_mode == AckMode::None || receipt.high_watermark() <= self.acked {
-            return Ok(());
-        }
-        self.acked = receipt.high_watermark();
-        let Some((stream_sequence, consumer_sequence)) = self.runs.take_below(self.acked) else { return Ok(()) };
-        // An ack through any other delivery than that of the very message would be ignored without a word.
-        let pattern = self.reply_pattern.as_deref().expect("a run comes with a delivery");
-        let subject = ack_subject::for_other_delivery(pattern, stream_sequence, consumer_sequence)
-            .expect("the pattern was read before");
+        let Some(subject) = self.intake.ack_subject(receipt.high_watermark()) else { return Ok(()) };
         self.connection.client.publish(subject, "+ACK".into()).await.map_err(QueueError::unavailable)
     }
 
@@ -437,6 +372,6 @@ impl Drop for NatsSubscription {
 
 impl fmt::Debug for NatsSubscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "NatsSubscription({} at {})", self.stream.partition, self.contiguity.position())
+        write!(f, "NatsSubscription({} at {})", self.stream.partition, self.intake.contiguity.position())
     }
 }

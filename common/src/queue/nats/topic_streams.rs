@@ -4,15 +4,15 @@
 //! Does not own: reading or writing their messages. A stream is changed only by `create_topic` and `delete_topic`,
 //! and only if it is managed.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{Config, DeleteStatus, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::connection::{Connection, server_error};
+use super::connection::{Connection, EMPTY, server_error};
 use crate::ids::TopicPartition;
 use crate::queue::QueueError;
 use crate::topic::TopicDefinition;
@@ -39,6 +39,30 @@ pub(super) struct PartitionStream {
     pub(super) is_leader_needed: bool,
     /// Number of the latest subscription in this process.
     pub(super) reader: AtomicU64,
+    /// Where readers lost their connection, to find a message that causes it.
+    pub(super) losses: Losses,
+}
+
+/// The position at which readers of one partition lost their connection, and how often in a row.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    // A std mutex: held for a few instructions; it outlives the subscriptions that note their end here.
+    last: Mutex<(u64, u32)>,
+}
+
+/// Losses at one position after which its next message is fetched in a way that cannot disturb the connection.
+const LOSSES_SUSPECT: u32 = 2;
+
+impl Losses {
+    pub(super) fn note(&self, position: u64) {
+        let mut last = self.last.lock().expect("no holder of this lock panics");
+        *last = if last.0 == position { (position, last.1 + 1) } else { (position, 1) };
+    }
+
+    pub(super) fn is_suspect(&self, position: u64) -> bool {
+        let last = self.last.lock().expect("no holder of this lock panics");
+        last.0 == position && last.1 >= LOSSES_SUSPECT
+    }
 }
 
 /// Name and filters of a partition's stream.
@@ -91,7 +115,7 @@ pub(super) async fn delete(connection: &Connection, topic: &TopicDefinition) -> 
 }
 
 async fn delete_one(connection: &Connection, name: String) -> Result<(), QueueError> {
-    match connection.api::<DeleteStatus>(format!("STREAM.DELETE.{name}"), &()).await? {
+    match connection.api::<DeleteStatus>(format!("STREAM.DELETE.{name}"), &EMPTY).await? {
         Err(error) if error.error_code() != ErrorCode::STREAM_NOT_FOUND => {
             Err(server_error(&format!("stream {name} cannot be deleted"), &error))
         }
@@ -150,12 +174,13 @@ async fn open_one(
         stream,
         filters,
         reader: AtomicU64::new(0),
+        losses: Losses::default(),
     }))
 }
 
 /// What the server says of a stream; nothing when there is none.
 pub(super) async fn info(connection: &Connection, stream: &str) -> Result<Option<Info>, QueueError> {
-    match connection.api::<Info>(format!("STREAM.INFO.{stream}"), &()).await? {
+    match connection.api::<Info>(format!("STREAM.INFO.{stream}"), &EMPTY).await? {
         Ok(info) => Ok(Some(info)),
         Err(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
         Err(error) => Err(server_error(&format!("stream {stream} cannot be read"), &error)),

@@ -1,0 +1,110 @@
+//! One suite for every catalog: what the contract says, shown against SQLite in a file and in memory, and against
+//! a real PostgreSQL.
+//!
+//! Owns: which cases there are and what they run against. Does not own: the cases (`conformance/`).
+
+mod conformance {
+    pub(crate) mod backend;
+    pub(crate) mod commits;
+    pub(crate) mod consumers;
+    mod databases;
+    pub(crate) mod fixture;
+    pub(crate) mod intents;
+    mod lost_replies;
+    pub(crate) mod ownership;
+    pub(crate) mod races;
+    pub(crate) mod segments;
+    pub(crate) mod topics;
+}
+
+use conformance::backend::Backend;
+
+/// Every case as a test of the backend that `$open` opens.
+macro_rules! cases {
+    ($open:ident: $($module:ident::$case:ident,)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let backend = crate::Backend::$open().await;
+                crate::conformance::$module::$case(backend.store()).await;
+                backend.store().close().await;
+            }
+        )*
+    };
+}
+
+macro_rules! on_every_backend {
+    ($($cases:tt)*) => {
+        mod sqlite_file {
+            cases! { sqlite_file: $($cases)* }
+        }
+        mod sqlite_memory {
+            cases! { sqlite_memory: $($cases)* }
+        }
+        mod postgres {
+            cases! { postgres: $($cases)* }
+        }
+    };
+}
+
+on_every_backend! {
+    topics::test_create_and_get_topic,
+    topics::test_duplicate_topic_fails,
+    topics::topics_are_listed_by_name,
+    topics::an_invalid_definition_is_refused,
+    topics::changed_options_raise_the_schema_version_and_equal_ones_do_not,
+    topics::a_deleted_topic_takes_everything_along_and_may_be_made_again,
+    topics::names_with_quotes_unicode_and_percent_are_only_names,
+    topics::an_absent_topic_is_told_apart_from_an_empty_one,
+    topics::a_topic_of_thousands_of_partitions_is_created_at_once,
+    topics::a_watermark_moves_forward_only_while_nobody_owns_the_partition,
+    topics::the_worked_example_answers_every_question,
+    segments::test_find_segment_for_offset,
+    segments::a_segment_reads_back_as_it_was_added,
+    segments::a_range_that_is_reversed_or_listed_is_refused,
+    segments::quarantine_is_listed_beside_data_but_not_found_by_offset,
+    segments::segments_before_an_offset_leave_the_list_and_offsets_stay_committed,
+    segments::a_snapshot_holds_topic_partitions_and_segments_in_order,
+    segments::offsets_above_the_largest_are_refused,
+    consumers::test_consumer_offset_commit,
+    consumers::offsets_of_a_group_are_listed_by_topic_and_partition,
+    consumers::a_deleted_group_takes_its_offsets_along,
+    consumers::an_offset_of_an_unknown_partition_is_refused_and_makes_no_group,
+    ownership::every_takeover_raises_the_epoch,
+    ownership::a_live_owner_is_not_robbed_and_an_expired_one_is,
+    ownership::an_owner_takes_its_own_partition_again_at_a_new_epoch,
+    ownership::outcomes_come_in_the_order_asked_for,
+    ownership::an_unknown_partition_or_agent_acquires_nothing,
+    ownership::release_gives_back_only_what_is_still_held,
+    ownership::a_halted_partition_takes_no_owner_and_no_commit,
+    ownership::a_removed_agent_releases_everything,
+    intents::an_intent_needs_the_ownership_it_names,
+    intents::a_repeated_intent_is_harmless,
+    intents::a_key_is_never_used_twice,
+    intents::each_intent_of_a_group_has_its_own_answer,
+    commits::a_commit_moves_the_watermark_and_lists_its_segments,
+    commits::a_stale_epoch_is_fenced,
+    commits::another_owner_is_fenced,
+    commits::another_watermark_is_fenced,
+    commits::a_missing_intent_refuses_the_commit_and_leaves_no_trace,
+    commits::an_abandoned_intent_refuses_the_commit,
+    commits::a_takeover_dooms_the_intents_of_older_epochs,
+    commits::a_deleted_topic_dooms_the_intents_of_its_partitions,
+    commits::the_same_request_again_is_done_and_changes_nothing,
+    commits::a_committed_request_is_done_even_after_a_takeover_or_retention,
+    commits::another_request_with_a_committed_base_is_refused,
+    commits::a_refused_request_does_not_hold_up_the_others,
+    commits::two_requests_of_one_partition_chain_in_one_group,
+    commits::a_refused_request_refuses_later_ones_of_its_partition,
+    commits::a_repeated_request_within_one_group_is_committed_once,
+    commits::gaps_and_quarantine_are_committed_without_data,
+    commits::data_and_quarantine_of_one_range_are_committed_together,
+    commits::a_malformed_request_is_not_done_and_spoils_no_other,
+    commits::resolve_tells_what_became_of_a_commit,
+    commits::thousands_of_requests_are_committed_in_one_group,
+    races::of_two_owners_that_commit_at_once_exactly_one_wins,
+    races::of_two_commits_of_one_owner_at_the_same_base_exactly_one_wins,
+    races::of_many_agents_that_acquire_at_once_one_gets_each_partition,
+    races::groups_over_the_same_partitions_in_opposite_order_all_end,
+    races::a_takeover_at_any_moment_leaves_one_chain,
+}

@@ -1,0 +1,67 @@
+//! The catalogs that the suite runs against.
+//!
+//! Owns: opening them fresh, and looking into their tables behind the contract's back.
+//! Does not own: installing PostgreSQL (the support crate says how).
+
+use std::sync::Arc;
+
+use catalog::{MetadataStore, PostgresMetadataStore, SqliteMetadataStore, connect};
+use tempfile::TempDir;
+
+/// A fresh catalog; its file goes with it.
+pub(crate) struct Backend {
+    store: Arc<dyn MetadataStore>,
+    url: String,
+    _directory: Option<TempDir>,
+}
+
+impl Backend {
+    pub(crate) async fn sqlite_file() -> Self {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("new").join("catalog.db");
+        let store = SqliteMetadataStore::new(&path).await.expect("opens");
+        Self { store: Arc::new(store), url: format!("sqlite:{}", path.display()), _directory: Some(directory) }
+    }
+
+    pub(crate) async fn sqlite_memory() -> Self {
+        Self { store: setup_test_store().await, url: "sqlite::memory:".to_owned(), _directory: None }
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
+        let store = PostgresMetadataStore::connect(&url).await.expect("opens");
+        Self { store: Arc::new(store), url, _directory: None }
+    }
+
+    pub(crate) fn store(&self) -> &dyn MetadataStore {
+        &*self.store
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The same database, opened once more.
+    pub(crate) async fn open_again(&self) -> Arc<dyn MetadataStore> {
+        connect(&self.url).await.expect("opens again")
+    }
+
+    /// The first column of each row, as text; for what the contract does not show.
+    pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
+        if self.url.starts_with("postgres") {
+            let pool = sqlx::PgPool::connect(&self.url).await.expect("connects");
+            let rows = sqlx::query_scalar(sql).fetch_all(&pool).await.expect(sql);
+            pool.close().await;
+            return rows;
+        }
+        let pool = sqlx::SqlitePool::connect(&self.url).await.expect("connects");
+        let rows = sqlx::query_scalar(sql).fetch_all(&pool).await.expect(sql);
+        pool.close().await;
+        rows
+    }
+}
+
+/// A catalog in memory, for a test of anything that needs one.
+pub(crate) async fn setup_test_store() -> Arc<dyn MetadataStore> {
+    Arc::new(SqliteMetadataStore::new_in_memory().await.expect("opens"))
+}

@@ -1,0 +1,201 @@
+//! Topics, agents, ownerships and requests for the cases.
+//!
+//! Owns: how a well-behaved writer uses the catalog, in few words. Does not own: cases.
+
+use std::time::Duration;
+
+use catalog::{
+    AcquireOutcome, Agent, CommitOutcome, CommitRequest, Gap, MetadataStore, NewSegment, Ownership, Partition, Refusal,
+    SegmentInfo, SegmentKind, Topic, TopicConfig, UploadIntent,
+};
+use common::{Anchor, Incarnation, OwnerId, TopicName, TopicPartition};
+use uuid::Uuid;
+
+/// Longer than any test runs.
+pub(crate) const LONG_LEASE: Duration = Duration::from_secs(3600);
+
+pub(crate) fn name(name: &str) -> TopicName {
+    TopicName::new(name).expect("valid name")
+}
+
+pub(crate) fn partition(topic: &str, partition_id: u32) -> TopicPartition {
+    TopicPartition::new(name(topic), partition_id)
+}
+
+pub(crate) fn topic_config(topic: &str, partition_count: u32) -> TopicConfig {
+    TopicConfig { name: name(topic), partition_count, retention_ms: None, config: Default::default() }
+}
+
+pub(crate) async fn create_topic(store: &dyn MetadataStore, topic: &str, partition_count: u32) -> Topic {
+    store.create_topic(topic_config(topic, partition_count)).await.expect("created")
+}
+
+/// A new agent that has sent its heartbeat.
+pub(crate) async fn agent(store: &dyn MetadataStore) -> OwnerId {
+    let owner = OwnerId(Uuid::now_v7());
+    store.heartbeat(&Agent { owner, name: "host-1".to_owned() }).await.expect("registered");
+    owner
+}
+
+pub(crate) async fn acquire(store: &dyn MetadataStore, owner: OwnerId, of: &TopicPartition) -> AcquireOutcome {
+    acquire_expired(store, owner, LONG_LEASE, of).await
+}
+
+pub(crate) async fn acquire_expired(
+    store: &dyn MetadataStore,
+    owner: OwnerId,
+    lease: Duration,
+    of: &TopicPartition,
+) -> AcquireOutcome {
+    store.acquire(owner, lease, std::slice::from_ref(of)).await.expect("asked").remove(0)
+}
+
+/// Takes a free partition.
+pub(crate) async fn take(store: &dyn MetadataStore, owner: OwnerId, of: &TopicPartition) -> Ownership {
+    match acquire(store, owner, of).await {
+        AcquireOutcome::Acquired(held) => held,
+        other => panic!("{of} is not free: {other:?}"),
+    }
+}
+
+/// A topic of one partition in the hands of a new agent.
+pub(crate) async fn owned(store: &dyn MetadataStore, topic: &str) -> Ownership {
+    create_topic(store, topic, 1).await;
+    take(store, agent(store).await, &partition(topic, 0)).await
+}
+
+/// Leaves the partition to another agent, as a failover does; gives the new ownership.
+pub(crate) async fn fail_over(store: &dyn MetadataStore, held: &Ownership) -> Ownership {
+    store.remove_agent(held.owner).await.expect("removed");
+    take(store, agent(store).await, &held.partition).await
+}
+
+/// A commit of one data segment, whose intent is not recorded yet.
+pub(crate) fn request(held: &Ownership, base_offset: u64, end_offset: u64) -> CommitRequest {
+    let segments = vec![new_segment(held, SegmentKind::Data, base_offset, end_offset)];
+    CommitRequest { segments, ..empty_request(held, base_offset, end_offset) }
+}
+
+/// A commit without segments: the whole range is a gap.
+pub(crate) fn gap_request(held: &Ownership, base_offset: u64, end_offset: u64) -> CommitRequest {
+    let gaps = vec![Gap { base_offset, end_offset, reason: "expired in the queue".to_owned() }];
+    CommitRequest { gaps, message_count: 0, ..empty_request(held, base_offset, end_offset) }
+}
+
+fn empty_request(held: &Ownership, base_offset: u64, end_offset: u64) -> CommitRequest {
+    CommitRequest {
+        partition: held.partition.clone(),
+        incarnation: held.incarnation,
+        epoch: held.epoch,
+        owner: held.owner,
+        base_offset,
+        end_offset,
+        // A hash that is negative as a signed number.
+        anchor: Anchor { offset: end_offset, timestamp_us: 1_700_000_000_000_000, hash: u64::MAX - end_offset },
+        message_count: end_offset.saturating_sub(base_offset).saturating_add(1),
+        segments: vec![],
+        gaps: vec![],
+    }
+}
+
+pub(crate) fn new_segment(held: &Ownership, kind: SegmentKind, base_offset: u64, end_offset: u64) -> NewSegment {
+    let id = Uuid::now_v7();
+    NewSegment {
+        id: format!("{}-{}-{base_offset}-{id}", held.partition.topic, held.partition.partition_id),
+        kind,
+        record_count: end_offset.saturating_sub(base_offset).saturating_add(1),
+        size_bytes: 4096,
+        bucket: "lake".to_owned(),
+        key: format!("{}/partition={}/{id}.parquet", held.partition.topic.encoded(), held.partition.partition_id),
+        min_timestamp_us: -1,
+        max_timestamp_us: 1_700_000_000_000_000,
+        checksum: u32::MAX,
+        schema_version: 1,
+    }
+}
+
+/// A segment as an import lists it.
+pub(crate) fn imported(of: &TopicPartition, base_offset: u64, end_offset: u64) -> SegmentInfo {
+    let id = format!("{}-{}-{base_offset}-{}", of.topic, of.partition_id, Uuid::now_v7());
+    SegmentInfo {
+        key: format!("{}/{base_offset:020}-{id}.parquet", of.topic.encoded()),
+        id,
+        topic: of.topic.clone(),
+        partition_id: of.partition_id,
+        incarnation: Incarnation(0),
+        kind: SegmentKind::Data,
+        base_offset,
+        end_offset,
+        record_count: end_offset.saturating_sub(base_offset).saturating_add(1),
+        size_bytes: 67_108_864,
+        bucket: "lake".to_owned(),
+        min_timestamp_us: 1,
+        max_timestamp_us: 2,
+        checksum: 7,
+        schema_version: 1,
+        created_at: 0,
+    }
+}
+
+pub(crate) fn intents(request: &CommitRequest) -> Vec<UploadIntent> {
+    let intent = |segment: &NewSegment| UploadIntent {
+        partition: request.partition.clone(),
+        epoch: request.epoch,
+        owner: request.owner,
+        bucket: segment.bucket.clone(),
+        key: segment.key.clone(),
+    };
+    request.segments.iter().map(intent).collect()
+}
+
+/// Records the intents of the request.
+pub(crate) async fn intend(store: &dyn MetadataStore, request: &CommitRequest) {
+    for answer in store.record_intents(&intents(request)).await {
+        answer.expect("the intent is recorded");
+    }
+}
+
+/// Commits one request.
+pub(crate) async fn commit(store: &dyn MetadataStore, request: &CommitRequest) -> CommitOutcome {
+    let mut outcomes = store.commit(std::slice::from_ref(request)).await;
+    assert_eq!(outcomes.len(), 1);
+    outcomes.remove(0)
+}
+
+/// Intends and commits the range, which must succeed.
+pub(crate) async fn commit_range(store: &dyn MetadataStore, held: &Ownership, base: u64, end: u64) -> CommitRequest {
+    let request = request(held, base, end);
+    intend(store, &request).await;
+    assert_done(&commit(store, &request).await, end + 1);
+    request
+}
+
+pub(crate) fn assert_done(outcome: &CommitOutcome, high_watermark: u64) {
+    let CommitOutcome::Done(receipt) = outcome else { panic!("not done: {outcome:?}") };
+    assert_eq!(receipt.high_watermark(), high_watermark);
+}
+
+/// The outcome must be a fenced refusal; gives its reason.
+pub(crate) fn assert_fenced(outcome: CommitOutcome) -> String {
+    match outcome {
+        CommitOutcome::Refused(Refusal::Fenced { reason, .. }) => reason,
+        other => panic!("not fenced: {other:?}"),
+    }
+}
+
+pub(crate) async fn get_partition(store: &dyn MetadataStore, of: &TopicPartition) -> Partition {
+    store.get_partition(of).await.expect("read").expect("exists")
+}
+
+/// Live segments, gaps and watermark of the partition chain without hole or overlap.
+pub(crate) async fn assert_chain(store: &dyn MetadataStore, of: &TopicPartition) {
+    let segments = store.get_segments(of).await.expect("segments");
+    let mut next = 0;
+    for segment in segments.iter().filter(|segment| segment.kind == SegmentKind::Data) {
+        assert_eq!(segment.base_offset, next, "ranges chain");
+        next = segment.end_offset + 1;
+    }
+    let now = get_partition(store, of).await;
+    assert_eq!(now.high_watermark, next, "the watermark is the last end + 1");
+    assert_eq!(now.commit_no, segments.len() as u64);
+}

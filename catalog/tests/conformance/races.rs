@@ -1,0 +1,146 @@
+//! Cases: several writers at once.
+
+use catalog::{AcquireOutcome, CommitOutcome, CommitRequest, MetadataStore, Ownership};
+use common::ErrorKind;
+
+use super::fixture::*;
+
+const ITERATIONS: u64 = 40;
+
+fn is_done(outcome: &CommitOutcome) -> bool {
+    matches!(outcome, CommitOutcome::Done(_))
+}
+
+/// Sends the group until nothing in it is answered with a passing trouble, as a writer does.
+async fn commit_group(store: &dyn MetadataStore, group: &[CommitRequest]) -> Vec<CommitOutcome> {
+    loop {
+        let outcomes = store.commit(group).await;
+        let again = |outcome: &CommitOutcome| match outcome {
+            CommitOutcome::NotDone(error) => error.kind() == ErrorKind::Unavailable,
+            _ => false,
+        };
+        if !outcomes.iter().any(again) {
+            return outcomes;
+        }
+    }
+}
+
+pub(crate) async fn of_two_owners_that_commit_at_once_exactly_one_wins(store: &dyn MetadataStore) {
+    let mut held = owned(store, "orders").await;
+    for number in 0..ITERATIONS {
+        let (base, end) = (number * 10, number * 10 + 9);
+        let old = request(&held, base, end);
+        intend(store, &old).await;
+        let next = agent(store).await;
+        // The old owner commits while the new one takes over and commits the same range.
+        let (old_outcome, next_held) = tokio::join!(commit(store, &old), async {
+            store.remove_agent(held.owner).await.expect("removed");
+            take(store, next, &held.partition).await
+        });
+        let new = request(&next_held, base, end);
+        intend(store, &new).await;
+        let (again, new_outcome) = tokio::join!(commit(store, &old), commit(store, &new));
+        assert_eq!(is_done(&old_outcome), is_done(&again), "{old_outcome:?} and then {again:?}");
+        assert_ne!(is_done(&old_outcome), is_done(&new_outcome), "{old_outcome:?} and {new_outcome:?}");
+        assert_eq!(next_held.high_watermark == end + 1, is_done(&old_outcome));
+        held = next_held;
+    }
+    assert_chain(store, &held.partition).await;
+}
+
+pub(crate) async fn of_two_commits_of_one_owner_at_the_same_base_exactly_one_wins(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    for number in 0..ITERATIONS {
+        let (one, two) = (request(&held, number, number), request(&held, number, number));
+        intend(store, &one).await;
+        intend(store, &two).await;
+        let (first, second) = tokio::join!(commit(store, &one), commit(store, &two));
+        assert_ne!(is_done(&first), is_done(&second), "{first:?} and {second:?}");
+    }
+    assert_chain(store, &held.partition).await;
+}
+
+pub(crate) async fn of_many_agents_that_acquire_at_once_one_gets_each_partition(store: &dyn MetadataStore) {
+    create_topic(store, "orders", 8).await;
+    let wanted: Vec<_> = (0..8).map(|partition_id| partition("orders", partition_id)).collect();
+    let backwards: Vec<_> = wanted.iter().rev().cloned().collect();
+    let (one, two, three) = (agent(store).await, agent(store).await, agent(store).await);
+    let (a, b, c) = tokio::join!(
+        store.acquire(one, LONG_LEASE, &wanted),
+        store.acquire(two, LONG_LEASE, &backwards),
+        store.acquire(three, LONG_LEASE, &wanted),
+    );
+    let mut taken: Vec<Ownership> = Vec::new();
+    for outcome in [a, b, c].into_iter().flat_map(|outcomes| outcomes.expect("asked")) {
+        if let AcquireOutcome::Acquired(held) = outcome {
+            taken.push(held);
+        }
+    }
+    taken.sort_by_key(|held| held.partition.partition_id);
+    assert!(taken.iter().map(|held| held.partition.partition_id).eq(0..8), "{taken:?}");
+    for held in taken {
+        let now = get_partition(store, &held.partition).await;
+        assert_eq!((now.owner, now.epoch.0), (Some(held.owner), 1));
+    }
+}
+
+pub(crate) async fn groups_over_the_same_partitions_in_opposite_order_all_end(store: &dyn MetadataStore) {
+    create_topic(store, "orders", 6).await;
+    let owner = agent(store).await;
+    let mut held = Vec::new();
+    for partition_id in 0..6 {
+        held.push(take(store, owner, &partition("orders", partition_id)).await);
+    }
+    for number in 0..10 {
+        let forwards: Vec<_> = held.iter().map(|held| request(held, number, number)).collect();
+        let backwards: Vec<_> = held.iter().rev().map(|held| request(held, number, number)).collect();
+        let (one, two): (Vec<_>, Vec<_>) =
+            (forwards.iter().flat_map(intents).collect(), backwards.iter().flat_map(intents).collect());
+        let (one, two) = tokio::join!(store.record_intents(&one), store.record_intents(&two));
+        assert!(one.iter().chain(&two).all(Result::is_ok), "{one:?} {two:?}");
+        let (one, two) = tokio::join!(commit_group(store, &forwards), commit_group(store, &backwards));
+        for (first, second) in one.iter().zip(two.iter().rev()) {
+            assert_ne!(is_done(first), is_done(second), "{first:?} and {second:?}");
+        }
+    }
+    for held in &held {
+        assert_chain(store, &held.partition).await;
+    }
+}
+
+pub(crate) async fn a_takeover_at_any_moment_leaves_one_chain(store: &dyn MetadataStore) {
+    create_topic(store, "orders", 1).await;
+    let orders = partition("orders", 0);
+    let rivals = [agent(store).await, agent(store).await, agent(store).await];
+    // Each rival takes the partition whenever it can (nobody's lease lasts), and commits until it is fenced.
+    let rival = |owner| {
+        let orders = orders.clone();
+        async move {
+            let mut done = 0_u64;
+            for _ in 0..ITERATIONS {
+                let outcome = acquire_expired(store, owner, std::time::Duration::ZERO, &orders).await;
+                let AcquireOutcome::Acquired(held) = outcome else {
+                    continue;
+                };
+                let mut base = held.high_watermark;
+                for _ in 0..3 {
+                    let request = request(&held, base, base + 4);
+                    if store.record_intents(&intents(&request)).await[0].is_err() {
+                        break;
+                    }
+                    if !is_done(&commit(store, &request).await) {
+                        break;
+                    }
+                    done += 1;
+                    base += 5;
+                }
+            }
+            done
+        }
+    };
+    let (one, two, three) = tokio::join!(rival(rivals[0]), rival(rivals[1]), rival(rivals[2]));
+    assert_chain(store, &orders).await;
+    let now = get_partition(store, &orders).await;
+    assert_eq!(now.commit_no, one + two + three, "every commit that was answered with done is there, once");
+    assert!(now.commit_no > 0);
+}

@@ -1,0 +1,8 @@
+//! Reading through the public door: DataFusion and DuckDB over objects that an SQLite catalog lists.
+
+mod duckdb;
+mod lake;
+mod pruning;
+mod reading;
+mod spying_store;
+mod tables;
