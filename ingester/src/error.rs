@@ -26,7 +26,7 @@ pub enum ProducerError {
     #[error(transparent)]
     Queue(#[from] QueueError),
     /// The catalog could not say what the topic is; nothing was sent.
-    #[error("topic metadata: {0}")]
+    #[error(transparent)]
     Catalog(#[from] CatalogError),
 }
 

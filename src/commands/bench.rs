@@ -111,7 +111,7 @@ async fn one_run(bench: &Bench, number: u32, args: &Args) -> anyhow::Result<Run>
     let ends = bench.ends(queue.as_ref()).await?;
     let ceiling = ceiling::measure(&queue, bench, &ends).await?;
     let catalog = bench.fresh_catalog().await?;
-    let pipeline = Box::pin(pipeline::measure(&queue, bench, &catalog, &ends, ceiling.messages)).await;
+    let pipeline = Box::pin(pipeline::measure(&queue, bench, &catalog, &ends, &ceiling)).await;
     bench.forget(catalog).await?;
     Ok(Run::new(publish, ceiling, pipeline?))
 }

@@ -17,7 +17,7 @@ use writer::service::{self, Service};
 
 use super::publish::report;
 use crate::feed::{FeedFormat, FeedOptions, Tally, feed};
-use crate::output;
+use crate::output::{self, UsageError};
 use crate::settle::until_committed;
 use crate::units::{bytes_text, count_text};
 
@@ -50,6 +50,9 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
         }
         return Box::pin(service::run(settings)).await;
     };
+    if !settings.topics.is_empty() && !settings.topics.iter().any(|name| name == topic.as_str()) {
+        return Err(UsageError::new(format!("TOPICS={} leaves {topic} out", settings.topics.join(","))).into());
+    }
     let mut service = Box::pin(Service::start(settings)).await?;
     let fed = feed_stdin(&args, &topic, &mut service).await;
     let summary = service.writer.summary();

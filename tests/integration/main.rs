@@ -4,6 +4,7 @@
 //! Does not own: what each crate promises by itself (their own tests).
 
 mod arguments;
+mod bench;
 mod binary;
 mod demo;
 mod nats;

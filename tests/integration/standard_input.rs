@@ -24,3 +24,28 @@ async fn what_came_before_a_bad_line_of_standard_input_is_committed() {
     fed.fails(1, &["(standard input):2", "stopped after 1 message"]);
     siltstone.run(&["query", "SELECT count(*) AS n FROM events"]).await.ok().says(&["1"]);
 }
+
+#[tokio::test]
+async fn a_topic_that_is_absent_or_left_out_is_refused() {
+    let siltstone = Siltstone::new();
+    siltstone.run_with_input(&["up", "--stdin", "absent"], b"{}\n").await.fails(1, &["topic absent does not exist"]);
+    let siltstone = siltstone.with("TOPICS", "a,b");
+    siltstone.run_with_input(&["up", "--stdin", "c"], b"{}\n").await.fails(2, &["TOPICS=a,b", "leaves c out"]);
+}
+
+#[tokio::test]
+async fn a_topic_on_nats_is_fed_and_settled_in_one_process() {
+    let server = support::nats::NatsServer::start().await.expect("a NATS server");
+    let siltstone = Siltstone::new().with("QUEUE_TYPE", "nats").with("NATS_URL", &server.url());
+    siltstone.run(&["topic", "create", "events", "--column", "id:int64!", "--partitions", "2"]).await.ok();
+    let lines: String = (0..500).map(|id| format!("{{\"id\":{id}}}\n")).collect();
+    for total in [500, 1000] {
+        let fed = siltstone.run_with_input(&["up", "--stdin", "events", "--key-field", "id"], lines.as_bytes()).await;
+        fed.ok().says(&["published 500 messages", "committed 500 records"]);
+        let query = ["query", "SELECT count(*) AS n, count(DISTINCT id) AS ids FROM events", "--json"];
+        let counted = siltstone.run(&query).await.ok().json();
+        assert_eq!(counted, serde_json::json!({"n": total, "ids": 500}));
+    }
+    let described = siltstone.run(&["topic", "describe", "events", "--json"]).await.ok().json();
+    assert!(described["partitions"].as_array().expect("a list").iter().all(|partition| partition["lag"] == 0));
+}

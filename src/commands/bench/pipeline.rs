@@ -44,13 +44,13 @@ pub(super) struct Pipeline {
     pub(super) budget_peak_bytes: usize,
 }
 
-/// Runs a writer until `ends` are committed.
+/// Runs a writer until `ends` are committed, which must be the messages that the ceiling read.
 pub(super) async fn measure(
     queue: &Arc<dyn Queue>,
     bench: &Bench,
     catalog: &Arc<dyn MetadataStore>,
     ends: &[u64],
-    expected_messages: u64,
+    ceiling: &Phase,
 ) -> anyhow::Result<Pipeline> {
     let measurement = Measurement::start();
     let mut running = start_writer(queue, bench, catalog).await?;
@@ -59,11 +59,10 @@ pub(super) async fn measure(
     let stopped = running.shutdown().await;
     committed?;
     let summary = stopped?;
-    if summary.messages != expected_messages {
-        bail!("{expected_messages} messages were read for the ceiling, but {} were committed", summary.messages);
+    if summary.messages != ceiling.messages {
+        bail!("{} messages were read for the ceiling, but {} were committed", ceiling.messages, summary.messages);
     }
-    let bytes = expected_messages * bench.payload_bytes as u64;
-    let phase = measurement.finish_after(seconds, expected_messages, bytes);
+    let phase = measurement.finish_after(seconds, ceiling.messages, ceiling.bytes);
     Ok(Pipeline::new(phase, &summary, budget_peak_bytes))
 }
 

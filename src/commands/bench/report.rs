@@ -37,7 +37,8 @@ pub(super) struct Setup {
     pub(super) catalog: String,
     pub(super) format: String,
     pub(super) columns: usize,
-    pub(super) payload_bytes: usize,
+    /// Mean.
+    pub(super) payload_bytes: u64,
     pub(super) partitions: u32,
     pub(super) flush_interval_secs: u64,
     pub(super) segment_bytes_max: usize,
@@ -99,7 +100,11 @@ impl Run {
 
 impl Report {
     /// A report of these runs, which may be none.
-    pub(super) fn new(setup: Setup, runs: Vec<Run>, live: Option<LiveReport>) -> Self {
+    pub(super) fn new(mut setup: Setup, runs: Vec<Run>, live: Option<LiveReport>) -> Self {
+        if let Some(ceiling) = runs.first().map(|run| &run.ceiling).filter(|ceiling| ceiling.messages > 0) {
+            // Messages that were only read again have the size they have.
+            setup.payload_bytes = ceiling.bytes / ceiling.messages;
+        }
         let figures: Vec<Figures> = runs.iter().map(Run::figures).collect();
         let of = |pick: &dyn Fn(Vec<f64>) -> f64| {
             (!figures.is_empty()).then(|| Figures {

@@ -184,7 +184,7 @@ impl Bench {
                 Format::Json => self.topic.config.columns.len(),
                 Format::Raw => 1,
             },
-            payload_bytes: self.payload_bytes,
+            payload_bytes: self.payload_bytes as u64,
             partitions: self.topic.partition_count,
             flush_interval_secs: settings.flush_interval_secs,
             segment_bytes_max: settings.max_segment_size_bytes,

@@ -1,0 +1,43 @@
+//! The bench measures what it says; no figure is judged here.
+
+use support::nats::NatsServer;
+
+use crate::binary::Siltstone;
+
+#[tokio::test]
+async fn a_run_commits_as_many_messages_as_the_ceiling_read_and_cleans_up() {
+    let siltstone = Siltstone::new();
+    let bench = ["bench", "--messages", "500", "--partitions", "3", "--runs", "2", "--live-seconds", "0", "--json"];
+    let report = siltstone.run(&bench).await.ok().json();
+    for run in report["runs"].as_array().expect("a list") {
+        assert_eq!((&run["ceiling"]["messages"], &run["pipeline"]["records"]), (&500.into(), &500.into()), "{run}");
+        assert_eq!((&run["publish"]["bytes"], &run["pipeline"]["bytes"]), (&100_000.into(), &100_000.into()), "{run}");
+    }
+    assert!(report["best"]["ratio"].as_f64() >= report["median"]["ratio"].as_f64(), "{report}");
+    let left = std::fs::read_dir(siltstone.path().join("data/bench")).expect("the parent stays").count();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn every_live_message_of_many_partitions_is_timed() {
+    let siltstone = Siltstone::new().with("FLUSH_INTERVAL_SECS", "1");
+    let report = siltstone.run(&["bench", "--many-partitions", "100", "--seconds", "2", "--json"]).await.ok().json();
+    let live = &report["live"];
+    assert_eq!((&live["freshness"]["messages"], &live["partitions"]), (&200.into(), &100.into()), "{live}");
+    siltstone.run(&["bench", "--many-partitions", "10", "--topic", "t"]).await.fails(2, &["--topic"]);
+}
+
+#[tokio::test]
+async fn a_kept_topic_is_read_again_and_left_as_it_was() {
+    let server = NatsServer::start().await.expect("a NATS server");
+    let siltstone = Siltstone::new().with("QUEUE_TYPE", "nats").with("NATS_URL", &server.url());
+    let bench = ["bench", "--topic", "kept", "--messages", "300", "--size", "64", "--format", "raw", "--json"];
+    siltstone.run(&[&bench[..], &["--live-seconds", "0"]].concat()).await.ok();
+    let again = siltstone.run(&[&bench[..], &["--live-seconds", "1", "--reread"]].concat()).await.ok().json();
+    assert_eq!((&again["runs"][0]["pipeline"]["records"], &again["setup"]["payload_bytes"]), (&300.into(), &64.into()));
+    assert_eq!(again["runs"][0]["publish"], serde_json::Value::Null);
+    let kept = siltstone.run(&["topic", "describe", "kept", "--json"]).await.ok().json();
+    let partition = &kept["partitions"][0];
+    assert_eq!((&partition["high_watermark"], &partition["lag"]), (&0.into(), &300.into()), "{partition}");
+    assert_eq!(siltstone.run(&["topic", "list", "--json"]).await.ok().json().as_array().map(Vec::len), Some(1));
+}
