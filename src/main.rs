@@ -1,2 +1,53 @@
-//! stub
-fn main() {}
+//! `siltstone`: everything in one binary.
+//!
+//! Owns: the process. Arguments and settings in, exit code out, the allocator, the runtime.
+//! Does not own: what a command does (`commands`), how an answer looks (`output`).
+
+mod cli;
+mod columns;
+mod commands;
+mod feed;
+mod output;
+mod progress;
+mod settle;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use common::config::Settings;
+
+use crate::cli::{Cli, Command};
+use crate::output::UsageError;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const EXIT_FAILURE: u8 = 1;
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    // Ends the process itself for --help, --version (0) and arguments that are wrong (2).
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(&format!("error: {error:#}"));
+            ExitCode::from(if error.is::<UsageError>() { EXIT_USAGE } else { EXIT_FAILURE })
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    if let Command::Completions(args) = &cli.command {
+        return commands::completions::run(args);
+    }
+    let mut settings = Settings::from_env().map_err(|error| UsageError::new(error.to_string()))?;
+    if !cli.command.is_service() && settings.log_level == Settings::default().log_level {
+        // One answer is wanted, not the story of how it was found. Any other level holds as it was set.
+        "warn".clone_into(&mut settings.log_level);
+    }
+    common::telemetry::init_logs(&settings).map_err(|error| UsageError::new(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(Box::pin(cli.command.run(settings, cli.json)))
+}

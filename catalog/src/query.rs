@@ -7,6 +7,7 @@
 //! `quarantine."<topic>"`, and the catalog itself as `siltstone.topics`, `siltstone.partitions` and
 //! `siltstone.segments`. Nothing is listed in the object store: an object that the catalog does not list is not read.
 
+mod exact_store;
 mod format;
 mod provider;
 mod pruning;
@@ -35,6 +36,7 @@ use url::Url;
 use crate::error::CatalogError;
 use crate::store::MetadataStore;
 
+pub use datafusion::execution::SendableRecordBatchStream as BatchStream;
 pub use format::{format_table, write_json_lines};
 pub use provider::{SegmentCounts, segment_counts};
 use schemas::QueryCatalog;

@@ -1,1 +1,25 @@
-//! stub
+//! Producing messages: which partition, which id, how often to try.
+//!
+//! Owns: [`Producer`] and its errors. Does not own: storing (the queue), what topics exist (the catalog), or when a
+//! message is committed (the writer, which this crate does not know).
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use common::TopicName;
+//! use common::queue::memory::InMemoryQueue;
+//!
+//! let catalog = catalog::connect("sqlite:./data/catalog.db").await?;
+//! let producer = ingester::Producer::new(Arc::new(InMemoryQueue::default()), catalog);
+//! let sent = producer.send(&TopicName::new("orders")?, Some(b"customer-7"), b"{}", None).await?;
+//! println!("partition {} offset {}", sent.partition, sent.offset);
+//! # Ok(())
+//! # }
+//! ```
+
+mod error;
+mod producer;
+mod topics;
+
+pub use error::{ProducerError, Result};
+pub use producer::{Producer, SendResult};

@@ -21,6 +21,8 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::future::{BoxFuture, FutureExt, TryFutureExt};
 use object_store::ObjectStore;
 
+use super::exact_store::ExactStore;
+
 /// Makes readers that cache footers and name the key in every error.
 #[derive(Debug)]
 pub(super) struct NamedReaderFactory {
@@ -29,7 +31,7 @@ pub(super) struct NamedReaderFactory {
 
 impl NamedReaderFactory {
     pub(super) fn new(store: Arc<dyn ObjectStore>, footers: Arc<dyn FileMetadataCache>) -> Self {
-        Self { inner: CachedParquetFileReaderFactory::new(store, footers) }
+        Self { inner: CachedParquetFileReaderFactory::new(Arc::new(ExactStore(store)), footers) }
     }
 }
 

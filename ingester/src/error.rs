@@ -1,0 +1,42 @@
+//! Why a message was not sent, and what the caller must do.
+
+use catalog::CatalogError;
+use common::{ErrorKind, QueueError, TopicName};
+
+/// Short for results of this crate.
+pub type Result<T, E = ProducerError> = std::result::Result<T, E>;
+
+/// An error of the producer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProducerError {
+    /// The catalog has no topic of this name.
+    #[error("topic {0} does not exist; create it first")]
+    TopicNotFound(TopicName),
+    /// The caller named a partition that the topic does not have.
+    #[error("partition {partition} does not exist: topic {topic} has partitions 0 to {}", partition_count - 1)]
+    InvalidPartition {
+        /// The topic.
+        topic: TopicName,
+        /// What was asked for.
+        partition: u32,
+        /// How many partitions there are, at least 1.
+        partition_count: u32,
+    },
+    /// The queue did not confirm. Any part of the messages may be stored: repeat with the same message ids.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The catalog could not say what the topic is; nothing was sent.
+    #[error("topic metadata: {0}")]
+    Catalog(#[from] CatalogError),
+}
+
+impl ProducerError {
+    /// What the caller must do.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::TopicNotFound(_) | Self::InvalidPartition { .. } => ErrorKind::Fatal,
+            Self::Queue(error) => error.kind(),
+            Self::Catalog(error) => error.kind(),
+        }
+    }
+}

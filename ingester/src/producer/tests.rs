@@ -1,0 +1,214 @@
+//! The producer against the queue in memory and a catalog in memory.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use catalog::TopicConfig;
+use common::TopicDefinition;
+use common::partitioner::Partitioner;
+use common::queue::memory::InMemoryQueue;
+use common::queue::{Bounds, SubscribeRequest, Subscription};
+use common::topic::TopicOptions;
+
+use super::*;
+use crate::topics::METADATA_AGE_MAX;
+
+/// Stores what it is given and then says that it could not, so many times.
+#[derive(Debug)]
+struct LosesReplies {
+    queue: InMemoryQueue,
+    replies_to_lose: AtomicU32,
+}
+
+#[async_trait]
+impl Queue for LosesReplies {
+    async fn create_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
+        self.queue.create_topic(topic).await
+    }
+    async fn delete_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
+        self.queue.delete_topic(topic).await
+    }
+    async fn open_topic(&self, topic: &TopicDefinition, next_offsets: &[u64]) -> Result<(), QueueError> {
+        self.queue.open_topic(topic, next_offsets).await
+    }
+    async fn publish(
+        &self,
+        to: &TopicPartition,
+        messages: Vec<OutgoingMessage>,
+    ) -> Result<Vec<PublishAck>, QueueError> {
+        let acks = self.queue.publish(to, messages).await?;
+        let lose = |left: u32| left.checked_sub(1);
+        match self.replies_to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lose) {
+            Ok(_) => Err(QueueError::Unavailable { reason: "the reply was lost".to_owned() }),
+            Err(_) => Ok(acks),
+        }
+    }
+    async fn subscribe(&self, request: SubscribeRequest) -> Result<Box<dyn Subscription>, QueueError> {
+        self.queue.subscribe(request).await
+    }
+    async fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, QueueError> {
+        self.queue.bounds(partition).await
+    }
+    async fn read(&self, partition: &TopicPartition, from: u64, to: u64) -> Result<Vec<common::Message>, QueueError> {
+        self.queue.read(partition, from, to).await
+    }
+    async fn check(&self) -> Result<(), QueueError> {
+        self.queue.check().await
+    }
+}
+
+struct Setup {
+    queue: Arc<LosesReplies>,
+    catalog: Arc<dyn MetadataStore>,
+    producer: Producer,
+}
+
+fn name(text: &str) -> TopicName {
+    TopicName::new(text).expect("valid")
+}
+
+fn config(topic: &str, partition_count: u32) -> TopicConfig {
+    TopicConfig { name: name(topic), partition_count, retention_ms: None, config: TopicOptions::default() }
+}
+
+async fn setup() -> Setup {
+    let queue = InMemoryQueue::new(16 * 1024 * 1024);
+    let queue = Arc::new(LosesReplies { queue, replies_to_lose: AtomicU32::new(0) });
+    let catalog = catalog::connect("sqlite::memory:").await.expect("a catalog in memory");
+    catalog.create_topic(config("orders", 3)).await.expect("new topic");
+    let producer = Producer::new(Arc::clone(&queue) as Arc<dyn Queue>, Arc::clone(&catalog));
+    Setup { queue, catalog, producer }
+}
+
+async fn stored(setup: &Setup, partition: u32) -> Vec<common::Message> {
+    let partition = TopicPartition::new(name("orders"), partition);
+    setup.queue.read(&partition, 0, u64::MAX).await.expect("readable")
+}
+
+/// From here on waits cost nothing; the catalog, whose own time-outs would fire, is not needed again.
+async fn know_the_topic_and_pause(setup: &Setup) {
+    setup.producer.send(&name("orders"), None, b"first", Some(0)).await.expect("sent");
+    tokio::time::pause();
+}
+
+#[tokio::test]
+async fn test_compute_partition_with_key() {
+    let setup = setup().await;
+    let expected = Partitioner::Siphash.partition_of(b"customer-7", 3);
+    for _ in 0..3 {
+        let sent = setup.producer.send(&name("orders"), Some(b"customer-7"), b"x", None).await.expect("sent");
+        assert_eq!(sent.partition, expected, "the same key always has the same partition");
+    }
+    let mut nats = config("nats-mapped", 3);
+    nats.config.partitioner = Partitioner::Nats;
+    setup.catalog.create_topic(nats).await.expect("new topic");
+    for key in [&b"a"[..], b"b", b"customer-7"] {
+        let sent = setup.producer.send(&name("nats-mapped"), Some(key), b"x", None).await.expect("sent");
+        assert_eq!(sent.partition, Partitioner::Nats.partition_of(key, 3), "the topic chooses the partitioner");
+    }
+}
+
+#[tokio::test]
+async fn test_producer_send_basic() {
+    let setup = setup().await;
+    let mut partitions = Vec::new();
+    for offset in 0..2 {
+        for _ in 0..3 {
+            let sent = setup.producer.send(&name("orders"), None, b"hello", None).await.expect("sent");
+            assert_eq!((sent.offset, sent.duplicate), (offset, false));
+            partitions.push(sent.partition);
+        }
+    }
+    assert_eq!(partitions, [0, 1, 2, 0, 1, 2], "without a key, partitions take turns");
+    assert_eq!(&stored(&setup, 0).await[0].payload[..], b"hello");
+}
+
+#[tokio::test]
+async fn test_producer_explicit_partition() {
+    let setup = setup().await;
+    let sent = setup.producer.send(&name("orders"), Some(b"any key"), b"x", Some(2)).await.expect("sent");
+    assert_eq!((sent.partition, sent.offset), (2, 0));
+    assert_eq!(stored(&setup, 2).await[0].key.as_deref(), Some(&b"any key"[..]), "the key is kept");
+}
+
+#[tokio::test]
+async fn test_producer_invalid_partition() {
+    let setup = setup().await;
+    let error = setup.producer.send(&name("orders"), None, b"x", Some(3)).await.expect_err("0 to 2");
+    assert!(matches!(error, ProducerError::InvalidPartition { partition: 3, partition_count: 3, .. }), "{error:?}");
+    assert_eq!(error.to_string(), "partition 3 does not exist: topic orders has partitions 0 to 2");
+    assert_eq!(error.kind(), ErrorKind::Fatal);
+}
+
+#[tokio::test]
+async fn test_producer_topic_not_found() {
+    let setup = setup().await;
+    let error = setup.producer.send(&name("absent"), None, b"x", None).await.expect_err("absent");
+    assert!(matches!(&error, ProducerError::TopicNotFound(topic) if topic.as_str() == "absent"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_in_its_order_and_keeps_the_order_of_each_partition() {
+    let setup = setup().await;
+    let messages = (0..30).map(|i| OutgoingMessage::new(format!("{i}")).with_key(format!("key-{i}"))).collect();
+    let sent = setup.producer.send_batch(&name("orders"), messages).await.expect("sent");
+    for (i, result) in sent.iter().enumerate() {
+        let expected = Partitioner::Siphash.partition_of(format!("key-{i}").as_bytes(), 3);
+        let message = &stored(&setup, expected).await[usize::try_from(result.offset).expect("small")];
+        assert_eq!((result.partition, &message.payload[..]), (expected, i.to_string().as_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn a_message_whose_reply_was_lost_is_repeated_and_stored_once() {
+    let setup = setup().await;
+    know_the_topic_and_pause(&setup).await;
+    setup.queue.replies_to_lose.store(2, Ordering::SeqCst);
+    let sent = setup.producer.send(&name("orders"), None, b"x", Some(0)).await.expect("the third attempt");
+    assert_eq!((sent.offset, sent.duplicate), (1, false));
+    assert_eq!(stored(&setup, 0).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_queue_that_stays_away_is_reported_after_three_attempts() {
+    let setup = setup().await;
+    know_the_topic_and_pause(&setup).await;
+    setup.queue.replies_to_lose.store(10, Ordering::SeqCst);
+    let error = setup.producer.send(&name("orders"), None, b"x", Some(0)).await.expect_err("unavailable");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(setup.queue.replies_to_lose.load(Ordering::SeqCst), 7);
+}
+
+#[tokio::test]
+async fn an_id_of_the_caller_that_the_queue_knows_is_reported_as_a_duplicate() {
+    let setup = setup().await;
+    let message = || vec![OutgoingMessage::new("x").with_message_id("order-1")];
+    let first = setup.producer.send_batch_to(&name("orders"), Some(1), message()).await.expect("sent");
+    let again = setup.producer.send_batch_to(&name("orders"), Some(1), message()).await.expect("sent");
+    assert_eq!((first[0].duplicate, again[0].duplicate), (false, true));
+    assert_eq!(first[0].offset, again[0].offset);
+    assert_eq!(stored(&setup, 1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_topic_that_was_deleted_is_noticed_after_the_refresh_time() {
+    let setup = setup().await;
+    setup.producer.send(&name("orders"), None, b"x", None).await.expect("sent");
+    setup.catalog.delete_topic(&name("orders")).await.expect("deleted");
+    setup.producer.send(&name("orders"), None, b"x", None).await.expect("still remembered");
+    tokio::time::pause();
+    tokio::time::advance(METADATA_AGE_MAX).await;
+    tokio::time::resume();
+    let error = setup.producer.send(&name("orders"), None, b"x", None).await.expect_err("deleted");
+    assert!(matches!(error, ProducerError::TopicNotFound(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_topic_that_the_queue_lost_sight_of_is_opened_again() {
+    let setup = setup().await;
+    setup.producer.send(&name("orders"), None, b"x", Some(0)).await.expect("sent");
+    let definition = config("orders", 3);
+    let definition = TopicDefinition::new(definition.name, definition.partition_count);
+    setup.queue.delete_topic(&definition).await.expect("deleted");
+    setup.producer.send(&name("orders"), None, b"x", Some(0)).await.expect("opened again");
+}

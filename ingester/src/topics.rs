@@ -1,0 +1,82 @@
+//! What the producer knows of topics, for up to 30 seconds.
+//!
+//! Owns: when the catalog is asked again, and opening a topic in the queue before the first message.
+//! Does not own: which partition a message takes (`producer`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use catalog::{MetadataStore, Topic};
+use common::partitioner::RoundRobin;
+use common::{ErrorKind, Queue, TopicName};
+use tokio::time::Instant;
+
+use crate::error::{ProducerError, Result};
+
+/// How long a topic's metadata is used before the catalog is asked again.
+pub(crate) const METADATA_AGE_MAX: Duration = Duration::from_secs(30);
+
+/// A topic as the producer uses it.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownTopic {
+    pub(crate) topic: Arc<Topic>,
+    /// Survives refreshes, so that the turns go on.
+    pub(crate) turns: Arc<RoundRobin>,
+    read_at: Instant,
+}
+
+/// Topics that were looked up.
+#[derive(Debug)]
+pub(crate) struct Topics {
+    queue: Arc<dyn Queue>,
+    catalog: Arc<dyn MetadataStore>,
+    // A std mutex: held for a look-up or an insert, never across an await.
+    known: Mutex<HashMap<TopicName, KnownTopic>>,
+}
+
+impl Topics {
+    pub(crate) fn new(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> Self {
+        Self { queue, catalog, known: Mutex::default() }
+    }
+
+    /// The topic, from memory while it is fresh. A catalog that is away does not stop a producer that has
+    /// sent to the topic before: the old metadata are used on.
+    pub(crate) async fn get(&self, name: &TopicName) -> Result<KnownTopic> {
+        let known = self.remembered(name);
+        if let Some(fresh) = known.as_ref().filter(|topic| topic.read_at.elapsed() < METADATA_AGE_MAX) {
+            return Ok(fresh.clone());
+        }
+        match (self.refresh(name).await, known) {
+            (Err(error), Some(old)) if error.kind() == ErrorKind::Unavailable => {
+                tracing::warn!(topic = %name, %error, "topic metadata could not be refreshed; using the old ones");
+                Ok(old)
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// Asks the catalog, and opens the topic in the queue.
+    pub(crate) async fn refresh(&self, name: &TopicName) -> Result<KnownTopic> {
+        let Some(topic) = self.catalog.get_topic(name).await? else {
+            self.forget(name);
+            return Err(ProducerError::TopicNotFound(name.clone()));
+        };
+        let partitions = self.catalog.list_partitions(name).await?;
+        let next_offsets: Vec<u64> = partitions.iter().map(|partition| partition.high_watermark).collect();
+        self.queue.open_topic(&topic.definition(), &next_offsets).await?;
+
+        let turns = self.remembered(name).map_or_else(Arc::default, |old| old.turns);
+        let known = KnownTopic { topic: Arc::new(topic), turns, read_at: Instant::now() };
+        self.known.lock().expect("no holder of this lock panics").insert(name.clone(), known.clone());
+        Ok(known)
+    }
+
+    fn remembered(&self, name: &TopicName) -> Option<KnownTopic> {
+        self.known.lock().expect("no holder of this lock panics").get(name).cloned()
+    }
+
+    fn forget(&self, name: &TopicName) {
+        self.known.lock().expect("no holder of this lock panics").remove(name);
+    }
+}

@@ -1,0 +1,78 @@
+//! The command line: which commands there are.
+//!
+//! Owns: the top level of the arguments, and who runs them. Does not own: each command's own arguments.
+
+use clap::{Parser, Subcommand};
+use common::config::Settings;
+
+use crate::commands::{bench, completions, config, demo, publish, topic, up};
+
+const AFTER_HELP: &str = "\
+Settings of queue, storage and catalog come from the environment; `siltstone config` lists them all.
+Answers go to standard output, logs and progress to standard error.
+Exit codes: 0 done, 1 failed, 2 wrong arguments or settings.
+
+Start with: siltstone demo";
+
+/// Message streams settle into queryable Parquet, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "siltstone", version, after_help = AFTER_HELP, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// Answer in JSON instead of text for people
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show everything in one process: publish orders, settle them into Parquet, query them
+    Demo(demo::Args),
+    /// Run the writer service until SIGTERM or SIGINT
+    Up(up::Args),
+    /// Create, list, describe or delete topics
+    Topic(topic::Args),
+    /// Publish messages from a file or standard input
+    Publish(publish::Args),
+    /// Show the effective settings
+    Config(config::Args),
+    /// Measure the pipeline against the queue's own reading speed
+    Bench(bench::Args),
+    /// Write a completion script for a shell to standard output
+    Completions(completions::Args),
+}
+
+impl Command {
+    /// Whether it runs on until it is told to stop, and therefore logs what it does.
+    pub(crate) fn is_service(&self) -> bool {
+        matches!(self, Self::Up(_))
+    }
+
+    /// Runs it.
+    pub(crate) async fn run(self, settings: Settings, json: bool) -> anyhow::Result<()> {
+        match self {
+            Self::Demo(args) => Box::pin(demo::run(args, &settings, json)).await,
+            Self::Up(args) => Box::pin(up::run(args, settings, json)).await,
+            Self::Topic(args) => Box::pin(topic::run(args, &settings, json)).await,
+            Self::Publish(args) => Box::pin(publish::run(args, &settings, json)).await,
+            Self::Config(args) => config::run(&args, &settings, json),
+            Self::Bench(args) => Box::pin(bench::run(args, &settings, json)).await,
+            Self::Completions(args) => completions::run(&args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_declared_without_contradiction() {
+        Cli::command().debug_assert();
+    }
+}

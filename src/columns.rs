@@ -1,0 +1,78 @@
+//! Columns on the command line: `amount:decimal(12,2)`, `id:int64!`, `tags:list(string)`.
+//!
+//! Owns: this notation, both ways. Does not own: which columns are valid (`common::topic`).
+
+use common::topic::{ColumnSpec, ColumnType};
+
+const ALLOWED: &str = "allowed are bool, int32, int64, float64, string, binary, date, timestamp, timestamp_s, \
+    timestamp_ms, timestamp_us, decimal(precision,scale), json and list(type); structs need --schema";
+
+/// Reads `name:type`, with `!` behind the type when the column must be present.
+pub(crate) fn parse_column(text: &str) -> Result<ColumnSpec, String> {
+    let Some((name, column_type)) = text.rsplit_once(':') else {
+        return Err(format!("{text:?} is not of the form name:type"));
+    };
+    let (column_type, nullable) = match column_type.trim().strip_suffix('!') {
+        Some(required) => (required, false),
+        None => (column_type, true),
+    };
+    Ok(ColumnSpec { name: name.trim().to_owned(), column_type: parse_type(column_type)?, nullable })
+}
+
+fn parse_type(text: &str) -> Result<ColumnType, String> {
+    let text = text.trim();
+    if let Some(element) = arguments(text, "list") {
+        return Ok(ColumnType::List(Box::new(parse_type(element)?)));
+    }
+    if let Some((precision, scale)) = arguments(text, "decimal").and_then(|pair| pair.split_once(',')) {
+        let number = |digits: &str| digits.trim().parse().map_err(|_| format!("{text:?}: {ALLOWED}"));
+        return Ok(ColumnType::Decimal { precision: number(precision)?, scale: number(scale)? });
+    }
+    // The plain names are those of the stored JSON; `decimal` and the others with arguments fail here.
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|_| format!("unknown type {text:?}; {ALLOWED}"))
+}
+
+fn arguments<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.strip_prefix(name)?.trim_start().strip_prefix('(')?.strip_suffix(')')
+}
+
+/// The type in the same notation; a struct shows its members.
+pub(crate) fn type_text(column_type: &ColumnType) -> String {
+    match column_type {
+        ColumnType::Decimal { precision, scale } => format!("decimal({precision},{scale})"),
+        ColumnType::List(element) => format!("list({})", type_text(element)),
+        ColumnType::Struct(members) => {
+            format!("struct({})", members.iter().map(column_text).collect::<Vec<_>>().join(", "))
+        }
+        plain => match serde_json::to_value(plain) {
+            Ok(serde_json::Value::String(name)) => name,
+            _ => format!("{plain:?}"),
+        },
+    }
+}
+
+/// The column in the same notation.
+pub(crate) fn column_text(column: &ColumnSpec) -> String {
+    let required = if column.nullable { "" } else { "!" };
+    format!("{}:{}{required}", column.name, type_text(&column.column_type))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_read_back_as_shown() {
+        for text in ["id:int64!", "amount:decimal(12,2)", "tags:list(list(string))", "at:timestamp_ms", "a:b:json"] {
+            assert_eq!(column_text(&parse_column(text).expect(text)), text);
+        }
+    }
+
+    #[test]
+    fn mistakes_name_what_is_allowed() {
+        assert!(parse_column("id").expect_err("no type").contains("name:type"));
+        for text in ["id:varchar", "id:decimal", "id:decimal(x,2)", "id:list", "id:list(varchar)", "id:struct"] {
+            assert!(parse_column(text).expect_err(text).contains("int64"), "{text}");
+        }
+    }
+}

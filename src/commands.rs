@@ -1,0 +1,9 @@
+//! One file per command: its arguments and what it does with them.
+
+pub(crate) mod bench;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod publish;
+pub(crate) mod topic;
+pub(crate) mod up;

@@ -1,0 +1,154 @@
+//! `bench`: what the pipeline adds to reading, measured in one run of one process.
+//!
+//! Owns: the order of the phases. First the ceiling (the same subscription loop, throwing messages away), then
+//! the pipeline to committed segments, both over the same messages; their ratio is the figure that travels
+//! between machines. A live phase then measures freshness.
+//! Does not own: each phase (`ceiling`, `pipeline`, `live`), the messages (`load`), the figures (`report`).
+
+mod ceiling;
+mod live;
+mod load;
+mod measure;
+mod pipeline;
+mod report;
+mod setup;
+
+use std::path::PathBuf;
+
+use common::TopicName;
+use common::config::{QueueType, Settings};
+
+use self::report::{LiveReport, Report, Run};
+use self::setup::Bench;
+use crate::output::{self, UsageError};
+
+/// Arguments of `bench`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The queue; by default as QUEUE_TYPE says
+    #[arg(long, value_parser = ["memory", "nats"])]
+    queue: Option<String>,
+    /// How many messages each run reads
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = clap::value_parser!(u64).range(1..))]
+    messages: u64,
+    /// Bytes of each payload
+    #[arg(long, value_name = "BYTES", default_value = "200", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    size: u32,
+    /// Format of the topic: json objects with five declared columns, or raw
+    #[arg(long, default_value = "json", value_parser = ["json", "raw"])]
+    format: String,
+    /// Partitions of the topic
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    partitions: u32,
+    /// Use this topic of the configured catalog, made if absent and kept; else one of the run's own, deleted at
+    /// the end. No other writer should be running on it
+    #[arg(long, value_name = "NAME")]
+    topic: Option<TopicName>,
+    /// Publish nothing: read again what --topic holds
+    #[arg(long, requires = "topic")]
+    reread: bool,
+    /// Put segments and catalog into this directory instead of the configured store
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Keep segments and catalog
+    #[arg(long)]
+    keep: bool,
+    /// Repeat, and report the best and the median
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    /// Messages per second of the live phase
+    #[arg(long, value_name = "N", default_value = "5000", value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
+    live_rate: u64,
+    /// Length of the live phase, 0 for none; several times FLUSH_INTERVAL_SECS gives meaningful percentiles
+    #[arg(long, value_name = "SECONDS", default_value = "20")]
+    live_seconds: u64,
+    /// Instead of all that: memory queue with so many partitions, one message per second for each
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000),
+          conflicts_with_all = ["queue", "messages", "partitions", "topic", "reread", "runs", "live_rate", "live_seconds"])]
+    many_partitions: Option<u32>,
+    /// Length of --many-partitions
+    #[arg(long, value_name = "SECONDS", default_value = "30", requires = "many_partitions",
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+}
+
+/// Runs the bench.
+pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+    let settings = bench_settings(&args, settings)?;
+    if cfg!(debug_assertions) {
+        output::note("warning: this is a debug build; figures of a release build are many times higher");
+    }
+    let bench = Box::pin(Bench::prepare(&args, settings)).await?;
+    let outcome = match args.many_partitions {
+        Some(partitions) => Box::pin(many_partitions(&bench, partitions, args.seconds)).await,
+        None => Box::pin(throughput(&bench, &args)).await,
+    };
+    let cleaned = bench.clean_up(args.keep).await;
+    let report = outcome?;
+    cleaned?;
+    if json { output::print_json(&report) } else { output::print(&report.to_string()) }
+}
+
+async fn throughput(bench: &Bench, args: &Args) -> anyhow::Result<Report> {
+    let mut runs = Vec::new();
+    for number in 1..=args.runs {
+        output::note(&format!("run {number} of {}", args.runs));
+        runs.push(Box::pin(one_run(bench, number, args)).await?);
+    }
+    let live = match args.live_seconds {
+        0 => None,
+        seconds => Some(Box::pin(live_phase(bench, args.live_rate, seconds, live::POLL)).await?),
+    };
+    Ok(Report::new(bench.describe(), runs, live))
+}
+
+async fn one_run(bench: &Bench, number: u32, args: &Args) -> anyhow::Result<Run> {
+    let queue = bench.queue().await?;
+    let publish = match args.reread || (number > 1 && bench.queue_is_durable()) {
+        true => None,
+        false => Some(load::publish_all(&queue, bench, args.messages).await?),
+    };
+    let ends = bench.ends(queue.as_ref()).await?;
+    let ceiling = ceiling::measure(&queue, bench, &ends).await?;
+    let catalog = bench.fresh_catalog().await?;
+    let pipeline = Box::pin(pipeline::measure(&queue, bench, &catalog, &ends, ceiling.messages)).await;
+    bench.forget(catalog).await?;
+    Ok(Run::new(publish, ceiling, pipeline?))
+}
+
+async fn live_phase(bench: &Bench, rate: u64, seconds: u64, poll: std::time::Duration) -> anyhow::Result<LiveReport> {
+    let live = bench.live_bench().await?;
+    let queue = live.queue().await?;
+    let catalog = live.fresh_catalog().await?;
+    let measured = Box::pin(live::measure(&queue, &live, &catalog, rate, seconds, poll)).await;
+    live.forget(catalog).await?;
+    live.drop_topic().await?;
+    measured
+}
+
+async fn many_partitions(bench: &Bench, partitions: u32, seconds: u64) -> anyhow::Result<Report> {
+    let live = Box::pin(live_phase(bench, u64::from(partitions), seconds, live::POLL_MANY)).await?;
+    Ok(Report::new(bench.describe(), Vec::new(), Some(live)))
+}
+
+fn bench_settings(args: &Args, settings: &Settings) -> anyhow::Result<Settings> {
+    let mut settings = settings.clone();
+    match args.queue.as_deref() {
+        Some("nats") => settings.queue_type = QueueType::Nats,
+        Some(_) => settings.queue_type = QueueType::Memory,
+        None => {}
+    }
+    if args.many_partitions.is_some() {
+        settings.queue_type = QueueType::Memory;
+    }
+    if settings.queue_type == QueueType::Memory && args.topic.is_some() {
+        return Err(UsageError::new("--topic needs --queue nats: the memory queue is new with every process").into());
+    }
+    if let Some(dir) = &args.dir {
+        settings.storage_type = common::config::StorageType::Local;
+        settings.storage_path.clone_from(dir);
+        settings.storage_url = None;
+        settings.catalog_url = None;
+    }
+    Ok(settings)
+}

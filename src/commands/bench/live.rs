@@ -1,0 +1,228 @@
+//! The live phase: messages at a steady rate, and how long each takes until its watermark has passed.
+//!
+//! Owns: the pace, and the clock of each message: from before its publish call until a look at the watermarks
+//! finds it below. The figures are therefore late by at most one poll, never early.
+//! Does not own: the writer under measurement.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use catalog::MetadataStore;
+use common::clock::{Clock, SystemClock};
+use common::{OutgoingMessage, Queue, TopicPartition};
+use futures::future::try_join_all;
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+use writer::RunningWriter;
+
+use super::load::Payloads;
+use super::measure::Measurement;
+use super::pipeline::{rolls_of, start_writer};
+use super::report::LiveReport;
+use super::setup::Bench;
+use crate::output;
+
+/// How often watermarks are looked at.
+pub(super) const POLL: Duration = Duration::from_millis(10);
+
+/// The same for thousands of partitions, where each look costs a little.
+pub(super) const POLL_MANY: Duration = Duration::from_millis(50);
+
+/// Messages go out in this many small bursts a second, spread over the partitions in turn.
+const TICKS_PER_SEC: u64 = 100;
+
+/// Room for the bursts of one second: the watcher looks far more often.
+const SENT_CHANNEL: usize = 100_000;
+
+/// After the last message, commits must follow within this much more than the flush interval.
+const DRAIN_MAX: Duration = Duration::from_secs(60);
+
+/// Messages of one publish call.
+#[derive(Debug)]
+struct Sent {
+    partition_id: u32,
+    last_offset: u64,
+    messages: u64,
+    /// Before the call.
+    at_us: i64,
+}
+
+/// Publishes `rate` messages a second for `seconds` and watches them being committed.
+pub(super) async fn measure(
+    queue: &Arc<dyn Queue>,
+    bench: &Bench,
+    catalog: &Arc<dyn MetadataStore>,
+    rate: u64,
+    seconds: u64,
+    poll: Duration,
+) -> anyhow::Result<LiveReport> {
+    output::note(&format!("live phase: {rate} messages a second for {seconds} s"));
+    let mut running = start_writer(queue, bench, catalog).await?;
+    let measurement = Measurement::start();
+    let (sender, receiver) = mpsc::channel(SENT_CHANNEL);
+    let watched =
+        tokio::try_join!(publish(queue.as_ref(), bench, rate, seconds, sender), watch(&running, receiver, bench, poll));
+    let budget_peak_bytes = running.budget().used_bytes_peak();
+    let elapsed = measurement.seconds();
+    let stopped = running.shutdown().await;
+    let ((), freshness) = watched?;
+    let summary = stopped?;
+    let messages = freshness.messages;
+    let phase = measurement.finish_after(elapsed, messages, messages * bench.payload_bytes as u64);
+    Ok(LiveReport {
+        phase,
+        rate,
+        publish_seconds: seconds,
+        partitions: bench.topic.partition_count,
+        freshness,
+        segments: summary.segments,
+        segment_bytes: summary.bytes,
+        rolls: rolls_of(&summary),
+        budget_peak_bytes,
+    })
+}
+
+async fn publish(
+    queue: &dyn Queue,
+    bench: &Bench,
+    rate: u64,
+    seconds: u64,
+    sent: mpsc::Sender<Sent>,
+) -> anyhow::Result<()> {
+    let partitions: Vec<TopicPartition> = bench.partitions().collect();
+    let mut payloads = Payloads::new(bench.topic.config.format, bench.payload_bytes, 1);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / u32::try_from(TICKS_PER_SEC).expect("100"));
+    // A late burst is made up for at once, so that the rate holds on average.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    let mut published = 0;
+    for tick in 1..=seconds * TICKS_PER_SEC {
+        ticks.tick().await;
+        let due = tick * rate / TICKS_PER_SEC;
+        let mut batches: Vec<Vec<OutgoingMessage>> = vec![Vec::new(); partitions.len()];
+        for number in published..due {
+            let partition = usize::try_from(number).unwrap_or_default() % partitions.len();
+            batches[partition].push(OutgoingMessage::new(payloads.next()));
+        }
+        published = due;
+        let at_us = SystemClock.now_us();
+        let calls = partitions.iter().zip(batches).filter(|(_, batch)| !batch.is_empty()).map(
+            async |(partition, batch)| -> anyhow::Result<Sent> {
+                let messages = batch.len() as u64;
+                let acks = queue.publish(partition, batch).await?;
+                let last_offset = acks.last().map_or(0, |ack| ack.offset);
+                Ok(Sent { partition_id: partition.partition_id, last_offset, messages, at_us })
+            },
+        );
+        for call in try_join_all(calls).await? {
+            sent.send(call).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends when the publisher has ended and everything it sent is committed.
+async fn watch(
+    running: &RunningWriter,
+    mut sent: mpsc::Receiver<Sent>,
+    bench: &Bench,
+    poll: Duration,
+) -> anyhow::Result<Freshness> {
+    let mut waiting: Vec<VecDeque<Sent>> = Vec::new();
+    waiting.resize_with(bench.topic.partition_count as usize, VecDeque::new);
+    let mut latencies = Latencies::default();
+    let drain_max = DRAIN_MAX + bench.settings.flush_interval();
+    let mut closed_at: Option<Instant> = None;
+    loop {
+        tokio::time::sleep(poll).await;
+        let status = running.status();
+        let now_us = SystemClock.now_us();
+        loop {
+            match sent.try_recv() {
+                Ok(call) => waiting[call.partition_id as usize].push_back(call),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+                Err(mpsc::error::TryRecvError::Disconnected) => {
+                    closed_at.get_or_insert_with(Instant::now);
+                    break;
+                }
+            }
+        }
+        for partition in &status {
+            let calls = &mut waiting[partition.partition.partition_id as usize];
+            while let Some(call) = calls.pop_front_if(|call| call.last_offset < partition.high_watermark) {
+                latencies.add(now_us - call.at_us, call.messages);
+            }
+        }
+        if let Some(closed_at) = closed_at {
+            let left = waiting.iter().flatten().map(|call| call.messages).sum::<u64>();
+            if left == 0 {
+                return Ok(latencies.into_freshness(poll));
+            }
+            if closed_at.elapsed() > drain_max {
+                bail!("{left} messages were not committed {} s after the last was sent", drain_max.as_secs());
+            }
+        }
+    }
+}
+
+/// From publish to commit.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(super) struct Freshness {
+    /// How many messages were timed.
+    pub(super) messages: u64,
+    /// Half of them were committed within this.
+    pub(super) p50_ms: f64,
+    /// 99 of 100 were.
+    pub(super) p99_ms: f64,
+    /// All were.
+    pub(super) max_ms: f64,
+    /// Each figure may be late by this much.
+    pub(super) poll_ms: f64,
+}
+
+/// Microseconds, each with a number of messages.
+#[derive(Debug, Default)]
+struct Latencies {
+    measured: Vec<(i64, u64)>,
+}
+
+impl Latencies {
+    fn add(&mut self, latency_us: i64, messages: u64) {
+        self.measured.push((latency_us.max(0), messages));
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "shown in milliseconds")]
+    fn into_freshness(mut self, poll: Duration) -> Freshness {
+        self.measured.sort_unstable();
+        let messages: u64 = self.measured.iter().map(|(_, messages)| messages).sum();
+        let percentile = |percent: u64| {
+            let mut left = (messages * percent).div_ceil(100);
+            let found = self.measured.iter().find(|(_, messages)| {
+                let reached = left <= *messages;
+                left = left.saturating_sub(*messages);
+                reached
+            });
+            found.map_or(0.0, |(latency_us, _)| *latency_us as f64 / 1000.0)
+        };
+        let (p50_ms, p99_ms, max_ms) = (percentile(50), percentile(99), percentile(100));
+        Freshness { messages, p50_ms, p99_ms, max_ms, poll_ms: poll.as_secs_f64() * 1000.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_count_messages_not_calls() {
+        let mut latencies = Latencies::default();
+        latencies.add(9_000, 1);
+        latencies.add(1_000, 98);
+        latencies.add(5_000, 1);
+        let freshness = latencies.into_freshness(POLL);
+        assert_eq!((freshness.p50_ms, freshness.p99_ms, freshness.max_ms), (1.0, 5.0, 9.0));
+        assert_eq!(Latencies::default().into_freshness(POLL).max_ms, 0.0);
+    }
+}

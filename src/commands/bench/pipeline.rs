@@ -1,0 +1,131 @@
+//! The pipeline: from watermark 0 to everything committed.
+//!
+//! Owns: starting a writer on the bench's topic, waiting for its watermarks, counting its segments.
+//! Does not own: the writer. It is the one that the service runs, with the same settings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::bail;
+use catalog::MetadataStore;
+use common::Queue;
+use serde::Serialize;
+use tokio::time::Instant;
+use writer::{PartitionStatus, RunningWriter, Summary, Writer, WriterConfig};
+
+use super::measure::{Measurement, Phase};
+use super::setup::Bench;
+use crate::progress;
+
+/// How often positions are looked at; short beside any phase worth measuring.
+const POLL: Duration = Duration::from_millis(10);
+
+/// A writer that neither fetches nor commits for so long has failed; retries within it are shorter.
+const STALL_MAX: Duration = Duration::from_secs(60);
+
+/// What the pipeline did.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Pipeline {
+    /// Time, CPU and memory until the last commit.
+    #[serde(flatten)]
+    pub(super) phase: Phase,
+    /// Rows in the topic's table.
+    pub(super) records: u64,
+    /// Records in quarantine.
+    pub(super) quarantined: u64,
+    /// Segments that were committed.
+    pub(super) segments: u64,
+    /// Their bytes.
+    pub(super) segment_bytes: u64,
+    /// Batches by the reason that closed them.
+    pub(super) rolls: BTreeMap<String, u64>,
+    /// The most bytes of the memory budget in use at once.
+    pub(super) budget_peak_bytes: usize,
+}
+
+/// Runs a writer until `ends` are committed.
+pub(super) async fn measure(
+    queue: &Arc<dyn Queue>,
+    bench: &Bench,
+    catalog: &Arc<dyn MetadataStore>,
+    ends: &[u64],
+    expected_messages: u64,
+) -> anyhow::Result<Pipeline> {
+    let measurement = Measurement::start();
+    let mut running = start_writer(queue, bench, catalog).await?;
+    let committed = wait_committed(&running, ends).await;
+    let (seconds, budget_peak_bytes) = (measurement.seconds(), running.budget().used_bytes_peak());
+    let stopped = running.shutdown().await;
+    committed?;
+    let summary = stopped?;
+    if summary.messages != expected_messages {
+        bail!("{expected_messages} messages were read for the ceiling, but {} were committed", summary.messages);
+    }
+    let bytes = expected_messages * bench.payload_bytes as u64;
+    let phase = measurement.finish_after(seconds, expected_messages, bytes);
+    Ok(Pipeline::new(phase, &summary, budget_peak_bytes))
+}
+
+/// A writer as the service would start it, for the bench's topic alone.
+pub(super) async fn start_writer(
+    queue: &Arc<dyn Queue>,
+    bench: &Bench,
+    catalog: &Arc<dyn MetadataStore>,
+) -> anyhow::Result<RunningWriter> {
+    let storage = writer::connect::storage(&bench.settings)?;
+    let writer = Writer::builder(Arc::clone(queue), storage, Arc::clone(catalog))
+        .config(WriterConfig::from(&bench.settings))
+        .topics(vec![bench.topic.name.clone()])
+        .build();
+    Ok(writer.start().await?)
+}
+
+async fn wait_committed(running: &RunningWriter, ends: &[u64]) -> anyhow::Result<()> {
+    let bar = progress::bar(ends.iter().sum(), "offsets", "writing");
+    let mut progressed_at = Instant::now();
+    let mut seen_before = (0, 0);
+    loop {
+        let status = running.status();
+        let behind = |at: fn(&PartitionStatus) -> u64| {
+            let reached = |status: &&PartitionStatus| at(status) >= ends[status.partition.partition_id as usize];
+            ends.len() - status.iter().filter(reached).count()
+        };
+        if behind(|partition| partition.high_watermark) == 0 {
+            bar.finish_and_clear();
+            return Ok(());
+        }
+        if behind(|partition| partition.position) == 0 {
+            running.flush().await;
+        }
+        let sum = |at: fn(&PartitionStatus) -> u64| status.iter().map(at).sum::<u64>();
+        let seen = (sum(|partition| partition.position), sum(|partition| partition.high_watermark));
+        if seen != seen_before {
+            (seen_before, progressed_at) = (seen, Instant::now());
+            bar.set_position(seen.0);
+        } else if progressed_at.elapsed() > STALL_MAX {
+            bail!("the writer has not moved for {} s; it stands at {status:?}", STALL_MAX.as_secs());
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+impl Pipeline {
+    fn new(phase: Phase, summary: &Summary, budget_peak_bytes: usize) -> Self {
+        Self {
+            phase,
+            records: summary.records,
+            quarantined: summary.quarantined,
+            segments: summary.segments,
+            segment_bytes: summary.bytes,
+            rolls: rolls_of(summary),
+            budget_peak_bytes,
+        }
+    }
+}
+
+/// Batches by the reason that closed them, those that happened.
+pub(super) fn rolls_of(summary: &Summary) -> BTreeMap<String, u64> {
+    let happened = summary.rolls.iter().filter(|(_, count)| *count > 0);
+    happened.map(|(reason, count)| (reason.to_string(), *count)).collect()
+}

@@ -1,0 +1,224 @@
+//! What a bench works on: queue, topic, store and catalog, and their removal afterwards.
+//!
+//! Owns: that every run starts at watermark 0 of a topic that no catalog in use depends on.
+//! Does not own: what is measured on it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use catalog::{MetadataStore, TopicConfig};
+use common::clock::{Clock, SystemClock};
+use common::config::{QueueType, Settings, StorageType, redacted_url};
+use common::topic::Format;
+use common::{Queue, TopicDefinition, TopicName, TopicPartition};
+
+use super::load;
+use super::measure::Hardware;
+use super::report::Setup;
+use crate::commands::topic::create_topic;
+
+/// Room beside the messages that a memory queue is given.
+const QUEUE_SLACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// A prepared bench.
+#[derive(Debug)]
+pub(super) struct Bench {
+    /// The settings that everything runs with.
+    pub(super) settings: Settings,
+    /// The topic that is read.
+    pub(super) topic: TopicConfig,
+    /// Bytes of each payload that is published.
+    pub(super) payload_bytes: usize,
+    /// The topic belongs to this bench and goes with it.
+    own_topic: bool,
+    /// The run catalog is a file of this bench; else the configured one.
+    own_catalog: bool,
+    run_dir: PathBuf,
+    /// The durable queue, connected once; a memory queue is new in every run.
+    durable: Option<Arc<dyn Queue>>,
+}
+
+impl Bench {
+    /// Connects, makes the topic if needed, and the run's own directory.
+    pub(super) async fn prepare(args: &super::Args, settings: Settings) -> anyhow::Result<Self> {
+        let name = format!("bench-{}", SystemClock.now_ms());
+        let run_dir = settings.storage_path.join("bench").join(&name);
+        std::fs::create_dir_all(&run_dir).with_context(|| run_dir.display().to_string())?;
+        let own_catalog = settings.catalog_url.is_none() || args.topic.is_some();
+        let mut settings = settings;
+        let durable = match settings.queue_type {
+            QueueType::Memory => None,
+            QueueType::Nats => Some(writer::connect::queue(&settings).await?),
+        };
+        let partition_count = args.many_partitions.unwrap_or(args.partitions);
+        let config = |name: TopicName| load::topic(name, partition_count, &args.format);
+        let topic = match (&args.topic, &durable) {
+            (Some(name), Some(queue)) => given_topic(name, config(name.clone()), queue.as_ref(), &settings).await?,
+            _ => config(TopicName::new(&name)?),
+        };
+        let payload_bytes = args.size as usize;
+        match &durable {
+            Some(queue) if args.topic.is_none() => queue.create_topic(&definition(&topic)).await?,
+            Some(_) => {}
+            None => settings.queue_memory_bytes = memory_queue_bytes(args, &settings),
+        }
+        if settings.storage_type == StorageType::Local && settings.storage_url.is_none() {
+            settings.storage_path.clone_from(&run_dir);
+        }
+        Ok(Self { settings, topic, payload_bytes, own_topic: args.topic.is_none(), own_catalog, run_dir, durable })
+    }
+
+    /// Whether messages outlive a run.
+    pub(super) fn queue_is_durable(&self) -> bool {
+        self.durable.is_some()
+    }
+
+    /// The queue of the next run, with the topic open.
+    pub(super) async fn queue(&self) -> anyhow::Result<Arc<dyn Queue>> {
+        let queue = match &self.durable {
+            Some(queue) => Arc::clone(queue),
+            None => writer::connect::queue(&self.settings).await?,
+        };
+        let watermarks = vec![0; self.topic.partition_count as usize];
+        queue.open_topic(&definition(&self.topic), &watermarks).await?;
+        Ok(queue)
+    }
+
+    /// The offset after the last message of each partition.
+    pub(super) async fn ends(&self, queue: &dyn Queue) -> anyhow::Result<Vec<u64>> {
+        let mut ends = Vec::new();
+        for partition in self.partitions() {
+            let bounds = queue.bounds(&partition).await?;
+            ends.push(if bounds.first_offset == bounds.next_offset { 0 } else { bounds.next_offset });
+        }
+        Ok(ends)
+    }
+
+    /// The topic's partitions.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = TopicPartition> + '_ {
+        (0..self.topic.partition_count).map(|id| TopicPartition::new(self.topic.name.clone(), id))
+    }
+
+    /// A catalog in which the topic is new, at watermark 0.
+    pub(super) async fn fresh_catalog(&self) -> anyhow::Result<Arc<dyn MetadataStore>> {
+        let mut settings = self.settings.clone();
+        if self.own_catalog {
+            settings.catalog_url = Some(format!("sqlite:{}", self.run_dir.join("catalog.db").display()));
+        }
+        let catalog = writer::connect::catalog(&settings).await?;
+        catalog.create_topic(self.topic.clone()).await?;
+        Ok(catalog)
+    }
+
+    /// Takes the topic out of a catalog again.
+    pub(super) async fn forget(&self, catalog: Arc<dyn MetadataStore>) -> anyhow::Result<()> {
+        let deleted = catalog.delete_topic(&self.topic.name).await;
+        catalog.close().await;
+        Ok(deleted?)
+    }
+
+    /// The same set-up with an empty topic of its own, for live messages.
+    pub(super) async fn live_bench(&self) -> anyhow::Result<Self> {
+        let mut topic = self.topic.clone();
+        topic.name = TopicName::new(format!("bench-live-{}", SystemClock.now_ms()))?;
+        topic.config.streams.clear();
+        if let Some(queue) = &self.durable {
+            queue.create_topic(&definition(&topic)).await?;
+        }
+        Ok(Self {
+            settings: self.settings.clone(),
+            topic,
+            payload_bytes: self.payload_bytes,
+            own_topic: true,
+            own_catalog: self.own_catalog,
+            run_dir: self.run_dir.clone(),
+            durable: self.durable.clone(),
+        })
+    }
+
+    /// Deletes the topic's messages, if the topic is this bench's own.
+    pub(super) async fn drop_topic(&self) -> anyhow::Result<()> {
+        if let Some(queue) = self.durable.as_ref().filter(|_| self.own_topic) {
+            queue.delete_topic(&definition(&self.topic)).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what the bench made; with `keep`, the directory stays.
+    pub(super) async fn clean_up(&self, keep: bool) -> anyhow::Result<()> {
+        self.drop_topic().await?;
+        if !keep {
+            tokio::fs::remove_dir_all(&self.run_dir).await?;
+        }
+        Ok(())
+    }
+
+    /// What a reader of the figures must know.
+    pub(super) fn describe(&self) -> Setup {
+        let settings = &self.settings;
+        let local = settings.storage_type == StorageType::Local && settings.storage_url.is_none();
+        let storage = match &settings.storage_url {
+            Some(url) => redacted_url(url),
+            None => format!("{:?}", settings.storage_type).to_lowercase(),
+        };
+        Setup {
+            build: if cfg!(debug_assertions) { "debug" } else { "release" },
+            hardware: Hardware::read(),
+            queue: match settings.queue_type {
+                QueueType::Memory => "memory".to_owned(),
+                QueueType::Nats => {
+                    format!("nats {} (its server's CPU is not counted)", redacted_url(&settings.nats_url))
+                }
+            },
+            store: format!(
+                "{storage}, {}",
+                if local { "fsync of file and directory" } else { "durable when the store says so" }
+            ),
+            catalog: match (self.own_catalog, &settings.catalog_url) {
+                (false, Some(url)) => redacted_url(url),
+                _ => "sqlite, synchronous=full".to_owned(),
+            },
+            format: format!("{:?}", self.topic.config.format).to_lowercase(),
+            columns: match self.topic.config.format {
+                Format::Json => self.topic.config.columns.len(),
+                Format::Raw => 1,
+            },
+            payload_bytes: self.payload_bytes,
+            partitions: self.topic.partition_count,
+            flush_interval_secs: settings.flush_interval_secs,
+            segment_bytes_max: settings.max_segment_size_bytes,
+            memory_budget_bytes: settings.memory_budget_bytes,
+        }
+    }
+}
+
+/// The topic as queues see it.
+pub(super) fn definition(topic: &TopicConfig) -> TopicDefinition {
+    let (name, options) = (topic.name.clone(), topic.config.clone());
+    TopicDefinition { name, partition_count: topic.partition_count, options }
+}
+
+/// The topic that was named: as the configured catalog has it, or made new in both.
+async fn given_topic(
+    name: &TopicName,
+    config: TopicConfig,
+    queue: &dyn Queue,
+    settings: &Settings,
+) -> anyhow::Result<TopicConfig> {
+    let catalog = writer::connect::catalog(settings).await?;
+    let topic = match catalog.get_topic(name).await? {
+        Some(topic) => topic,
+        None => create_topic(queue, catalog.as_ref(), config).await?,
+    };
+    catalog.close().await;
+    let (name, config) = (topic.name, topic.config);
+    Ok(TopicConfig { name, partition_count: topic.partition_count, retention_ms: topic.retention_ms, config })
+}
+
+fn memory_queue_bytes(args: &super::Args, settings: &Settings) -> usize {
+    let message_bytes = args.size as usize + common::message::MESSAGE_OVERHEAD_BYTES;
+    let messages = usize::try_from(args.messages).unwrap_or(usize::MAX);
+    let needed = messages.saturating_mul(message_bytes).saturating_add(QUEUE_SLACK_BYTES);
+    settings.queue_memory_bytes.max(needed)
+}

@@ -1,0 +1,140 @@
+//! `demo`: the whole path in one process, from published orders to a query over Parquet.
+//!
+//! Owns: the steps, and the check that nothing is missing. Does not own: the orders (`orders`), the report
+//! (`report`), anything that a real set-up would use: this is the same queue, writer, catalog and reader.
+//!
+//! Each run has a directory of its own, so that no run can touch what another one made.
+
+mod orders;
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use catalog::MetadataStore;
+use common::clock::{Clock, SystemClock};
+use common::config::{QueueType, Settings, StorageType};
+use common::{OutgoingMessage, Queue, TopicName, TopicPartition};
+use ingester::Producer;
+use tokio::time::Instant;
+use writer::{Writer, WriterConfig};
+
+use self::orders::Orders;
+use self::report::Report;
+use super::topic::create_topic;
+use crate::progress;
+use crate::settle::until_committed;
+
+const BATCH_MESSAGES: usize = 1000;
+
+/// Arguments of `demo`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many orders to publish
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    records: u64,
+    /// Where to put the run's own directory
+    #[arg(long, value_name = "DIR", default_value = "./data/demo")]
+    dir: PathBuf,
+    /// Delete the run's directory at the end
+    #[arg(long)]
+    discard: bool,
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// When anything fails, and when the table plus the quarantine do not hold exactly what was published.
+pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+    let run_dir = new_run_dir(&args.dir)?;
+    let demo = demo_settings(settings, run_dir);
+    let queue = writer::connect::queue(&demo).await?;
+    let catalog = writer::connect::catalog(&demo).await?;
+    let outcome = Box::pin(settle_orders(&args, &demo, queue, &catalog)).await;
+    let reported = match outcome {
+        Ok(seconds) => Report::collect(args.records, seconds, &demo, &catalog).await,
+        Err(error) => Err(error),
+    };
+    catalog.close().await;
+    let report = reported?;
+    report.print(json)?;
+    report.check()?;
+    if args.discard {
+        tokio::fs::remove_dir_all(&demo.storage_path).await?;
+    }
+    Ok(())
+}
+
+/// Publishes and writes at the same time, until everything is committed. Returns the seconds that took.
+async fn settle_orders(
+    args: &Args,
+    settings: &Settings,
+    queue: Arc<dyn Queue>,
+    catalog: &Arc<dyn MetadataStore>,
+) -> anyhow::Result<f64> {
+    let topic = orders::topic();
+    let name = topic.name.clone();
+    create_topic(queue.as_ref(), catalog.as_ref(), topic).await?;
+    let storage = writer::connect::storage(settings)?;
+    let writer = Writer::builder(Arc::clone(&queue), storage, Arc::clone(catalog))
+        .config(WriterConfig::from(settings))
+        .topics(vec![name.clone()])
+        .build();
+    let started = Instant::now();
+    let mut running = writer.start().await?;
+    let published = publish_orders(args.records, &name, Producer::new(queue, Arc::clone(catalog))).await;
+    let settled = match published {
+        Ok(ends) => until_committed(&mut running, &ends).await,
+        Err(error) => Err(error),
+    };
+    let seconds = started.elapsed().as_secs_f64();
+    let stopped = running.shutdown().await;
+    settled?;
+    stopped?;
+    Ok(seconds)
+}
+
+/// Returns the offset after the last order of each partition.
+async fn publish_orders(
+    records: u64,
+    topic: &TopicName,
+    producer: Producer,
+) -> anyhow::Result<Vec<(TopicPartition, u64)>> {
+    let bar = progress::bar(records, "orders", "publishing");
+    let mut orders = Orders::new(records);
+    let mut ends = BTreeMap::new();
+    loop {
+        let batch: Vec<OutgoingMessage> = orders.by_ref().take(BATCH_MESSAGES).collect();
+        if batch.is_empty() {
+            break;
+        }
+        let sent = producer.send_batch(topic, batch).await?;
+        bar.inc(sent.len() as u64);
+        ends.extend(sent.into_iter().map(|sent| (TopicPartition::new(sent.topic, sent.partition), sent.offset + 1)));
+    }
+    bar.finish_and_clear();
+    Ok(ends.into_iter().collect())
+}
+
+fn demo_settings(settings: &Settings, run_dir: PathBuf) -> Settings {
+    Settings {
+        queue_type: QueueType::Memory,
+        storage_type: StorageType::Local,
+        storage_path: run_dir,
+        storage_url: None,
+        catalog_url: None,
+        topics: Vec::new(),
+        ..settings.clone()
+    }
+}
+
+fn new_run_dir(parent: &PathBuf) -> anyhow::Result<PathBuf> {
+    let now = chrono::DateTime::from_timestamp_micros(SystemClock.now_us()).context("the clock is out of range")?;
+    let run_dir = parent.join(format!("run-{}", now.format("%Y%m%d-%H%M%S-%6f")));
+    std::fs::create_dir_all(parent).with_context(|| format!("--dir {}", parent.display()))?;
+    std::fs::create_dir(&run_dir).with_context(|| format!("--dir {}", run_dir.display()))?;
+    ensure!(run_dir.to_str().is_some(), "--dir {}: the path is not UTF-8", run_dir.display());
+    Ok(run_dir)
+}

@@ -1,0 +1,81 @@
+//! `duckdb-sql`: statements that give DuckDB a view of every topic.
+//!
+//! Owns: finding out, from settings and environment, how DuckDB reaches the store. Does not own: the statements
+//! (catalog::duckdb).
+
+use std::env;
+
+use anyhow::bail;
+use catalog::duckdb::{DuckDbLocation, S3Access, views_sql};
+use catalog::{MetadataStore, TopicSnapshot, TopicStore};
+use common::TopicName;
+use common::config::Settings;
+use writer::storage::Storage;
+
+use crate::output::{self, UsageError};
+
+/// Print SQL that makes a view of every topic in DuckDB.
+///
+/// A view reads exactly the segments that are committed now; print it again to see later ones. For example:
+/// siltstone duckdb-sql > views.sql && duckdb -init views.sql
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only these topics
+    topics: Vec<TopicName>,
+}
+
+/// Prints the statements, or with `json` an object with the member `sql`.
+pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+    let location = location(&writer::connect::storage(settings)?)?;
+    let catalog = writer::connect::catalog(settings).await?;
+    let taken = snapshots(&args.topics, catalog.as_ref()).await;
+    catalog.close().await;
+    let sql = views_sql(&taken?, &location);
+    match json {
+        true => output::print_json(&serde_json::json!({ "sql": sql })),
+        false => output::print(&sql),
+    }
+}
+
+async fn snapshots(topics: &[TopicName], catalog: &dyn MetadataStore) -> anyhow::Result<Vec<TopicSnapshot>> {
+    let topics = match topics {
+        [] => catalog.list_topics().await?.into_iter().map(|topic| topic.name).collect(),
+        named => named.to_vec(),
+    };
+    let mut snapshots = Vec::with_capacity(topics.len());
+    for topic in &topics {
+        snapshots.push(catalog.snapshot(topic).await?);
+    }
+    Ok(snapshots)
+}
+
+fn location(storage: &Storage) -> anyhow::Result<DuckDbLocation> {
+    if let Some(root) = &storage.local_root {
+        return Ok(DuckDbLocation::Local { root: root.clone() });
+    }
+    let bucket = storage.bucket.clone();
+    Ok(match storage.url.scheme() {
+        "s3" | "s3a" => DuckDbLocation::S3 { bucket, access: s3_access() },
+        "gs" => DuckDbLocation::Gcs { bucket },
+        "az" | "azure" | "abfs" | "abfss" => {
+            DuckDbLocation::Azure { container: bucket, account: variable(&["AZURE_STORAGE_ACCOUNT_NAME"]) }
+        }
+        scheme => bail!(UsageError::new(format!(
+            "DuckDB cannot read storage {scheme}: it is inside the writer's process; choose local, s3, azure or gcs"
+        ))),
+    })
+}
+
+/// What the store's own client takes from the same variables; keys are not among them.
+fn s3_access() -> S3Access {
+    S3Access {
+        endpoint: variable(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]),
+        region: variable(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
+        virtual_hosted: variable(&["AWS_VIRTUAL_HOSTED_STYLE_REQUEST"]).is_some_and(|value| value == "true"),
+    }
+}
+
+/// The first of the variables that is set and not empty.
+fn variable(names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| env::var(name).ok().filter(|value| !value.is_empty()))
+}

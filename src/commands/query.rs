@@ -1,0 +1,95 @@
+//! `query`: SQL over everything that is committed.
+//!
+//! Owns: where the statement comes from and how rows are shown. Does not own: planning and reading (catalog::query).
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use catalog::MetadataStore;
+use catalog::query::{QueryError, QueryOptions, QuerySession, QueryStore, format_table, write_json_lines};
+use common::config::{Settings, StorageType};
+use futures::StreamExt;
+
+use crate::output::{self, UsageError};
+use crate::units::count_text;
+
+/// Query committed records with SQL.
+///
+/// Each topic is a table of its name; quote names that are not plain lower case. Records that could not be decoded
+/// are in quarantine."<topic>"; the catalog itself is in siltstone.topics, siltstone.partitions, siltstone.segments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// One SELECT, SHOW or EXPLAIN statement; `-` reads it from standard input
+    sql: String,
+}
+
+/// Prints the rows as a table, or with `json` as one JSON object per line; their number and the time taken go to
+/// standard error.
+pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+    let sql = statement(args.sql)?;
+    let session_catalog = writer::connect::catalog(settings).await?;
+    let answered = answer(&sql, Arc::clone(&session_catalog), settings, json).await;
+    session_catalog.close().await;
+    answered
+}
+
+async fn answer(
+    sql: &str,
+    catalog: Arc<dyn MetadataStore>,
+    settings: &Settings,
+    json: bool,
+) -> anyhow::Result<()> {
+    let storage = writer::connect::storage(settings)?;
+    ensure!(
+        settings.storage_type != StorageType::Memory && storage.url.scheme() != "memory",
+        UsageError::new("STORAGE_TYPE=memory keeps segments inside the writer's process; query them there, or choose another store")
+    );
+    let options = QueryOptions { memory_bytes_max: settings.memory_budget_bytes, ..QueryOptions::default() };
+    let store = QueryStore { url: storage.url, store: storage.store };
+    let session = QuerySession::open_with(catalog, store, options)?;
+    let started = Instant::now();
+    let frame = match session.sql(sql).await {
+        Err(error @ QueryError::UnknownTable { .. }) => return Err(UsageError::new(error.to_string()).into()),
+        planned => planned?,
+    };
+    let rows = if json {
+        print_lines(frame.execute_stream().await?).await?
+    } else {
+        let batches = frame.collect().await?;
+        let rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
+        if rows > 0 {
+            output::print(&format!("{}\n", format_table(&batches)?))?;
+        }
+        rows
+    };
+    let unit = if rows == 1 { "row" } else { "rows" };
+    output::note(&format!("{} {unit} in {:.3} s", count_text(rows as u64), started.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// Prints each batch as it comes, so that an answer of any size fits in memory; returns the number of rows.
+async fn print_lines(mut batches: catalog::query::BatchStream) -> anyhow::Result<usize> {
+    let mut rows = 0;
+    while let Some(batch) = batches.next().await {
+        let batch = batch?;
+        rows += batch.num_rows();
+        let mut lines = Vec::new();
+        write_json_lines(&mut lines, &[batch])?;
+        output::print_bytes(&lines)?;
+    }
+    Ok(rows)
+}
+
+fn statement(sql: String) -> anyhow::Result<String> {
+    let sql = if sql == "-" {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text).context("cannot read the statement from standard input")?;
+        text
+    } else {
+        sql
+    };
+    ensure!(!sql.trim().is_empty(), UsageError::new("the statement is empty; try \"SHOW TABLES\""));
+    Ok(sql)
+}

@@ -1,0 +1,100 @@
+//! `segments`: what the catalog lists.
+//!
+//! Owns: filtering and showing. Does not own: the segments.
+
+use catalog::{MetadataStore, SegmentInfo, SegmentKind, TopicStore};
+use clap::ValueEnum;
+use common::TopicName;
+use common::config::Settings;
+
+use crate::output::{self, Align, Table};
+use crate::units::{bytes_text, count_text, time_text};
+
+/// List committed segments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only of this topic
+    topic: Option<TopicName>,
+    /// Only of this partition
+    #[arg(long)]
+    partition: Option<u32>,
+    /// Only of this kind
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+}
+
+/// What a segment holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Decoded records
+    Data,
+    /// Records that could not be decoded
+    Quarantine,
+}
+
+impl Args {
+    fn wants(&self, segment: &SegmentInfo) -> bool {
+        let kind = match segment.kind {
+            SegmentKind::Data => Kind::Data,
+            SegmentKind::Quarantine => Kind::Quarantine,
+        };
+        self.partition.is_none_or(|partition| partition == segment.partition_id)
+            && self.kind.is_none_or(|wanted| wanted == kind)
+    }
+}
+
+/// Prints a table with totals, or with `json` the segments as the catalog holds them.
+pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+    let catalog = writer::connect::catalog(settings).await?;
+    let listed = list(&args, catalog.as_ref()).await;
+    catalog.close().await;
+    let segments = listed?;
+    if json {
+        return output::print_json(&segments);
+    }
+    output::print(&table(&segments).to_string())?;
+    let records: u64 = segments.iter().map(|segment| segment.record_count).sum();
+    let bytes: u64 = segments.iter().map(|segment| segment.size_bytes).sum();
+    let count = count_text(segments.len() as u64);
+    output::note(&format!("{count} segments, {} records, {}", count_text(records), bytes_text(bytes)));
+    Ok(())
+}
+
+async fn list(args: &Args, catalog: &dyn MetadataStore) -> anyhow::Result<Vec<SegmentInfo>> {
+    let topics = match &args.topic {
+        Some(topic) => vec![topic.clone()],
+        None => catalog.list_topics().await?.into_iter().map(|topic| topic.name).collect(),
+    };
+    let mut segments = Vec::new();
+    for topic in topics {
+        let snapshot = catalog.snapshot(&topic).await?;
+        segments.extend(snapshot.segments.into_iter().filter(|segment| args.wants(segment)));
+    }
+    Ok(segments)
+}
+
+fn table(segments: &[SegmentInfo]) -> Table {
+    let mut table = Table::new(&[
+        ("TOPIC", Align::Left),
+        ("PARTITION", Align::Right),
+        ("KIND", Align::Left),
+        ("OFFSETS", Align::Right),
+        ("RECORDS", Align::Right),
+        ("SIZE", Align::Right),
+        ("CREATED", Align::Left),
+        ("KEY", Align::Left),
+    ]);
+    for segment in segments {
+        table.row([
+            segment.topic.to_string(),
+            segment.partition_id.to_string(),
+            format!("{:?}", segment.kind).to_lowercase(),
+            format!("{}-{}", segment.base_offset, segment.end_offset),
+            count_text(segment.record_count),
+            bytes_text(segment.size_bytes),
+            time_text(segment.created_at),
+            segment.key.clone(),
+        ]);
+    }
+    table
+}

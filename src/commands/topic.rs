@@ -1,0 +1,42 @@
+//! `topic`: create, list, describe, delete.
+//!
+//! Owns: the choice among them, and opening what they work on. Does not own: what each one does.
+
+mod create;
+mod delete;
+mod describe;
+mod list;
+
+use clap::Subcommand;
+use common::config::Settings;
+
+pub(crate) use create::create_topic;
+
+/// Arguments of `topic`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create a topic, with the streams it needs in the queue
+    Create(Box<create::Args>),
+    /// List all topics
+    List,
+    /// Show a topic's options, its partitions and how far each is committed
+    Describe(describe::Args),
+    /// Delete a topic with its messages and segments
+    Delete(delete::Args),
+}
+
+/// Runs the chosen one.
+pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+    match args.command {
+        Command::Create(args) => create::run(*args, settings, json).await,
+        Command::List => list::run(settings, json).await,
+        Command::Describe(args) => describe::run(args, settings, json).await,
+        Command::Delete(args) => delete::run(args, settings, json).await,
+    }
+}

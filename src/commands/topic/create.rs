@@ -1,0 +1,244 @@
+//! `topic create`: in the queue first, then in the catalog, so that a listed topic always has its streams.
+//!
+//! Owns: options made of arguments, the order of the two creations and what is said when one of them exists.
+//! Does not own: which options are valid (`common::topic`).
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use catalog::{CatalogError, MetadataStore, Topic, TopicConfig};
+use common::config::Settings;
+use common::partitioner::Partitioner;
+use common::topic::{BoundStream, ColumnSpec, Format, StreamLimits, TopicOptions};
+use common::{Queue, TopicDefinition, TopicName};
+
+use crate::columns::{column_text, parse_column};
+use crate::output::{self, UsageError};
+use crate::units::{parse_duration, parse_size};
+
+/// Arguments of `topic create`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name of the topic
+    name: TopicName,
+    /// Number of partitions; by default one, or one per --stream
+    #[arg(long, value_name = "N")]
+    partitions: Option<u32>,
+    /// What a payload is: raw bytes, or JSON objects with declared columns; json when columns are given
+    #[arg(long, value_parser = ["raw", "json"])]
+    format: Option<String>,
+    /// A column of a json topic, such as id:int64! amount:decimal(12,2) tags:list(string); repeat it. The
+    /// mark ! means that a record without it goes to quarantine
+    #[arg(long = "column", value_name = "NAME:TYPE", value_parser = parse_column)]
+    columns: Vec<ColumnSpec>,
+    /// The columns as a JSON array, or all options as a JSON object: the JSON itself, or the path of a file
+    #[arg(long, value_name = "FILE|JSON", conflicts_with = "columns")]
+    schema: Option<String>,
+    /// How long segments are kept, such as 7d; for ever by default
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    retention: Option<Duration>,
+    /// How keys are spread: siphash, or nats as in the server's {{partition(n,…)}} mapping
+    #[arg(long, value_parser = ["siphash", "nats"])]
+    partitioner: Option<String>,
+    /// Read this existing stream, optionally only some of its subjects, instead of making one; repeat it for
+    /// more partitions
+    #[arg(long = "stream", value_name = "STREAM[:SUBJECT,…]", value_parser = parse_stream)]
+    streams: Vec<BoundStream>,
+    /// Copies of each stream in a NATS cluster
+    #[arg(long, value_name = "1..5", value_parser = clap::value_parser!(u8).range(1..=5))]
+    replicas: Option<u8>,
+    /// Streams discard messages older than this, committed or not
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    max_age: Option<Duration>,
+    /// Publishing fails when a partition's stream holds this many bytes
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    max_bytes: Option<u64>,
+    /// How long streams remember message ids
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    duplicate_window: Option<Duration>,
+}
+
+/// Creates the topic.
+pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+    let config = config_of(args)?;
+    let queue = writer::connect::queue(settings).await?;
+    let catalog = writer::connect::catalog(settings).await?;
+    let topic = create_topic(queue.as_ref(), catalog.as_ref(), config).await;
+    catalog.close().await;
+    let topic = topic?;
+    if json {
+        return output::print_json(&topic);
+    }
+    output::print(&format!("created topic {}: {}\n", topic.name, summary(&topic)))
+}
+
+/// Creates the topic in the queue, then in the catalog. Repeating it after a failure in between is harmless.
+pub(crate) async fn create_topic(
+    queue: &dyn Queue,
+    catalog: &dyn MetadataStore,
+    config: TopicConfig,
+) -> anyhow::Result<Topic> {
+    let name = config.name.clone();
+    let exists = || format!("topic {name} exists already; `siltstone topic describe {name}` shows it");
+    if catalog.get_topic(&name).await?.is_some() {
+        bail!(exists());
+    }
+    let definition =
+        TopicDefinition { name: name.clone(), partition_count: config.partition_count, options: config.config.clone() };
+    let in_queue = queue.create_topic(&definition).await;
+    in_queue.with_context(|| format!("topic {name} was not created: the catalog has no such topic, but the queue"))?;
+    match catalog.create_topic(config).await {
+        Ok(topic) => Ok(topic),
+        Err(CatalogError::TopicAlreadyExists(_)) => bail!(exists()),
+        Err(error) => Err(anyhow::Error::new(error).context(format!(
+            "topic {name} is ready in the queue but not listed in the catalog; repeat the same command"
+        ))),
+    }
+}
+
+fn summary(topic: &Topic) -> String {
+    let partitions = if topic.partition_count == 1 { "partition" } else { "partitions" };
+    let format = match topic.config.format {
+        Format::Raw => "raw payloads".to_owned(),
+        Format::Json => {
+            let columns: Vec<String> = topic.config.columns.iter().map(column_text).collect();
+            format!("json with {}", columns.join(", "))
+        }
+    };
+    format!("{} {partitions}, {format}", topic.partition_count)
+}
+
+fn config_of(args: Args) -> Result<TopicConfig, UsageError> {
+    let mut options = match &args.schema {
+        Some(schema) => read_schema(schema)?,
+        None => TopicOptions { columns: args.columns, ..TopicOptions::default() },
+    };
+    options.format = match args.format.as_deref() {
+        Some("json") => Format::Json,
+        Some(_) => Format::Raw,
+        None if !options.columns.is_empty() => Format::Json,
+        None => options.format,
+    };
+    match args.partitioner.as_deref() {
+        Some("nats") => options.partitioner = Partitioner::Nats,
+        Some(_) => options.partitioner = Partitioner::Siphash,
+        None => {}
+    }
+    if !args.streams.is_empty() {
+        options.streams = args.streams;
+    }
+    let limits = StreamLimits {
+        replicas: args.replicas.map(usize::from),
+        age_max_secs: args.max_age.map(whole_seconds),
+        bytes_max: args.max_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        duplicate_window_secs: args.duplicate_window.map(whole_seconds),
+    };
+    if limits != StreamLimits::default() {
+        options.stream_limits = Some(merged(limits, options.stream_limits.unwrap_or_default()));
+    }
+    let bound = u32::try_from(options.streams.len()).unwrap_or(u32::MAX);
+    let partition_count = args.partitions.unwrap_or(bound.max(1));
+    let definition = TopicDefinition { name: args.name, partition_count, options };
+    definition.validate().map_err(|error| UsageError::new(error.to_string()))?;
+    let retention_ms = args.retention.map(|retention| u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
+    Ok(TopicConfig { name: definition.name, partition_count, retention_ms, config: definition.options })
+}
+
+fn merged(set: StreamLimits, from_schema: StreamLimits) -> StreamLimits {
+    StreamLimits {
+        replicas: set.replicas.or(from_schema.replicas),
+        age_max_secs: set.age_max_secs.or(from_schema.age_max_secs),
+        bytes_max: set.bytes_max.or(from_schema.bytes_max),
+        duplicate_window_secs: set.duplicate_window_secs.or(from_schema.duplicate_window_secs),
+    }
+}
+
+/// Rounded up: a limit is never shorter than asked for.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+fn read_schema(schema: &str) -> Result<TopicOptions, UsageError> {
+    let is_json = schema.trim_start().starts_with(['[', '{']);
+    let (text, origin) = if is_json {
+        (schema.to_owned(), "--schema".to_owned())
+    } else {
+        let text = std::fs::read_to_string(Path::new(schema))
+            .map_err(|error| UsageError::new(format!("--schema {schema}: {error}")))?;
+        (text, format!("--schema {schema}"))
+    };
+    let parsed = if text.trim_start().starts_with('[') {
+        serde_json::from_str(&text).map(|columns| TopicOptions {
+            format: Format::Json,
+            columns,
+            ..TopicOptions::default()
+        })
+    } else {
+        serde_json::from_str(&text)
+    };
+    parsed.map_err(|error| UsageError::new(format!("{origin}: {error}; expected is an array of columns or an object")))
+}
+
+fn parse_stream(text: &str) -> Result<BoundStream, String> {
+    let (stream, subjects) = text.split_once(':').unwrap_or((text, ""));
+    if stream.is_empty() {
+        return Err(format!("{text:?} names no stream; expected is STREAM or STREAM:subject,subject"));
+    }
+    let subjects = subjects.split(',').filter(|subject| !subject.is_empty()).map(str::to_owned).collect();
+    Ok(BoundStream { stream: stream.to_owned(), subjects })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct TestCli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn config(args: &[&str]) -> Result<TopicConfig, String> {
+        let cli = TestCli::try_parse_from([&["create"], args].concat()).map_err(|error| error.to_string())?;
+        config_of(cli.args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn columns_make_a_json_topic() {
+        let made = config(&["t", "--column", "id:int64!", "--column", "at:timestamp"]).expect("valid");
+        assert_eq!((made.config.format, made.config.columns.len(), made.partition_count), (Format::Json, 2, 1));
+        let schema = r#"[{"name":"id","type":"int64","nullable":false},{"name":"at","type":"timestamp"}]"#;
+        assert_eq!(config(&["t", "--schema", schema]).expect("valid").config, made.config);
+    }
+
+    #[test]
+    fn an_options_object_is_taken_whole_and_arguments_win() {
+        let schema = r#"{"format":"json","columns":[{"name":"a","type":"json"}],"stream_limits":{"replicas":3}}"#;
+        let made = config(&["t", "--schema", schema, "--max-age", "90s", "--retention", "7d"]).expect("valid");
+        let limits = made.config.stream_limits.expect("given");
+        assert_eq!((limits.replicas, limits.age_max_secs), (Some(3), Some(90)));
+        assert_eq!(made.retention_ms, Some(604_800_000));
+    }
+
+    #[test]
+    fn each_bound_stream_is_a_partition() {
+        let made = config(&["t", "--stream", "A", "--stream", "B:x.>,y"]).expect("valid");
+        assert_eq!(made.partition_count, 2);
+        assert_eq!(made.config.streams[1].subjects, ["x.>", "y"]);
+        assert!(config(&["t", "--stream", "A", "--partitions", "3"]).expect_err("one stream").contains("3 partitions"));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert!(config(&["t", "--format", "json"]).expect_err("none").contains("at least one column"));
+        assert!(config(&["t", "--format", "raw", "--column", "a:json"]).expect_err("raw").contains("takes no columns"));
+        assert!(config(&["t", "--schema", "/no/such/file"]).expect_err("absent").contains("/no/such/file"));
+        assert!(config(&["t", "--schema", "[1]"]).expect_err("not a column").contains("--schema"));
+        assert!(config(&["t", "--partitions", "0"]).expect_err("zero").contains("1..="));
+        assert!(config(&["t", "--retention", "soon"]).expect_err("no duration").contains("not a duration"));
+        assert!(config(&["a\nb"]).expect_err("control").contains("control character"));
+    }
+}

@@ -1,0 +1,71 @@
+//! `topic delete`: from the queue first, then from the catalog, so that a failure in between can be repeated.
+//!
+//! Owns: asking before, and the order. Does not own: what is deleted with a topic (queue and catalog).
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use anyhow::{Context, bail};
+use catalog::{CatalogError, MetadataStore};
+use common::TopicName;
+use common::config::Settings;
+use serde_json::json;
+
+use crate::output::{self, UsageError};
+
+/// Arguments of `topic delete`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name of the topic
+    name: TopicName,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Deletes the topic.
+pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+    let catalog = writer::connect::catalog(settings).await?;
+    let deleted = delete(&args, settings, catalog.as_ref()).await;
+    catalog.close().await;
+    deleted?;
+    if json {
+        return output::print_json(&json!({ "deleted": args.name }));
+    }
+    output::print(&format!("deleted topic {}\n", args.name))
+}
+
+async fn delete(args: &Args, settings: &Settings, catalog: &dyn MetadataStore) -> anyhow::Result<()> {
+    let name = &args.name;
+    let Some(topic) = catalog.get_topic(name).await? else {
+        return Err(CatalogError::TopicNotFound(name.to_string()).into());
+    };
+    if !args.yes {
+        confirm(name)?;
+    }
+    let queue = writer::connect::queue(settings).await?;
+    let in_queue = queue.delete_topic(&topic.definition()).await;
+    in_queue.with_context(|| format!("topic {name} was not deleted; its messages could not be removed"))?;
+    let in_catalog = catalog.delete_topic(name).await;
+    in_catalog.with_context(|| {
+        format!("topic {name} is gone from the queue but still listed in the catalog; repeat the same command")
+    })
+}
+
+fn confirm(name: &TopicName) -> anyhow::Result<()> {
+    if !io::stdin().is_terminal() {
+        return Err(UsageError::new(format!(
+            "topic delete {name}: this deletes its messages and segments; standard input is no terminal to ask on, \
+             so say --yes"
+        ))
+        .into());
+    }
+    let mut error_stream = io::stderr();
+    write!(error_stream, "Delete topic {name} with all its messages and segments? Type its name: ")?;
+    error_stream.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    if answer.trim_end_matches(['\r', '\n']) != name.as_str() {
+        bail!("nothing was deleted");
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! `topic describe`: what is declared, what is committed, what still waits in the queue.
+//!
+//! Owns: putting the three together. Does not own: the numbers (catalog and queue).
+
+use std::fmt::Write;
+
+use catalog::{MetadataStore, Partition, PartitionState, SegmentInfo, SegmentKind, Topic, TopicSnapshot};
+use common::config::{QueueType, Settings};
+use common::{TopicName, TopicPartition};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+
+use crate::columns::column_text;
+use crate::output::{self, Align, Table};
+use crate::units::{bytes_text, count_text, duration_text, time_text};
+
+/// How many partitions are asked for their bounds at once; each question is a round trip.
+const BOUNDS_CONCURRENCY: usize = 32;
+
+/// Arguments of `topic describe`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name of the topic
+    name: TopicName,
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+struct Description {
+    topic: Topic,
+    partitions: Vec<PartitionDescription>,
+    segments: SegmentTotals,
+    /// Why the queue's part is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_unreachable: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PartitionDescription {
+    #[serde(flatten)]
+    partition: Partition,
+    /// Oldest offset that the queue holds.
+    first_offset: Option<u64>,
+    /// Offset that the next message will get.
+    next_offset: Option<u64>,
+    /// Offsets that are published and not committed.
+    lag: Option<u64>,
+    segments: SegmentTotals,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct SegmentTotals {
+    count: u64,
+    rows: u64,
+    quarantined: u64,
+    bytes: u64,
+}
+
+impl SegmentTotals {
+    fn of<'a>(segments: impl Iterator<Item = &'a SegmentInfo>) -> Self {
+        segments.fold(Self::default(), |mut totals, segment| {
+            totals.count += 1;
+            totals.bytes += segment.size_bytes;
+            match segment.kind {
+                SegmentKind::Data => totals.rows += segment.record_count,
+                SegmentKind::Quarantine => totals.quarantined += segment.record_count,
+            }
+            totals
+        })
+    }
+}
+
+/// Describes the topic. A queue that cannot be reached is said so, and is no failure.
+pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+    let catalog = writer::connect::catalog(settings).await?;
+    let described = describe(catalog.as_ref(), &args.name, settings).await;
+    catalog.close().await;
+    let description = described?;
+    if json { output::print_json(&description) } else { output::print(&text_of(&description)) }
+}
+
+async fn describe(catalog: &dyn MetadataStore, name: &TopicName, settings: &Settings) -> anyhow::Result<Description> {
+    let snapshot = catalog.snapshot(name).await?;
+    let (bounds, queue_unreachable) = match queue_bounds(&snapshot, settings).await {
+        Ok(bounds) => (bounds, None),
+        Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+    };
+    let partitions = snapshot.partitions.into_iter().map(|partition| {
+        let bounds = bounds.get(partition.partition_id as usize).copied();
+        let segments = snapshot.segments.iter().filter(|segment| segment.partition_id == partition.partition_id);
+        PartitionDescription {
+            first_offset: bounds.map(|(first, _)| first),
+            next_offset: bounds.map(|(_, next)| next),
+            // An empty stream that starts above the watermark has nothing left to commit but the gap.
+            lag: bounds.map(|(first, next)| next.saturating_sub(partition.high_watermark.max(first.min(next)))),
+            segments: SegmentTotals::of(segments),
+            partition,
+        }
+    });
+    Ok(Description {
+        partitions: partitions.collect(),
+        segments: SegmentTotals::of(snapshot.segments.iter()),
+        topic: snapshot.topic,
+        queue_unreachable,
+    })
+}
+
+/// First and next offset of each partition, by number.
+async fn queue_bounds(snapshot: &TopicSnapshot, settings: &Settings) -> anyhow::Result<Vec<(u64, u64)>> {
+    anyhow::ensure!(
+        settings.queue_type != QueueType::Memory,
+        "QUEUE_TYPE=memory: that queue is inside the process that writes"
+    );
+    let queue = writer::connect::queue(settings).await?;
+    let next_offsets: Vec<u64> = snapshot.partitions.iter().map(|partition| partition.high_watermark).collect();
+    queue.open_topic(&snapshot.topic.definition(), &next_offsets).await?;
+    let name = &snapshot.topic.name;
+    let questions = (0..snapshot.topic.partition_count).map(|id| {
+        let (queue, partition) = (&queue, TopicPartition::new(name.clone(), id));
+        async move { queue.bounds(&partition).await.map(|bounds| (bounds.first_offset, bounds.next_offset)) }
+    });
+    Ok(stream::iter(questions).buffered(BOUNDS_CONCURRENCY).try_collect().await?)
+}
+
+fn text_of(description: &Description) -> String {
+    let topic = &description.topic;
+    let mut text = format!("topic {}\n", topic.name);
+    let mut line = |name: &str, value: String| {
+        let _strings_take_all = writeln!(text, "  {name:<12} {value}");
+    };
+    line("format", format!("{:?}", topic.config.format).to_lowercase());
+    for (index, column) in topic.config.columns.iter().enumerate() {
+        line(if index == 0 { "columns" } else { "" }, column_text(column));
+    }
+    line("retention", topic.retention_ms.map_or_else(|| "for ever".to_owned(), duration_text));
+    line("partitioner", format!("{:?}", topic.config.partitioner).to_lowercase());
+    for (index, bound) in topic.config.streams.iter().enumerate() {
+        let label = if index == 0 { "streams" } else { "" };
+        line(label, format!("{} {}", bound.stream, bound.subjects.join(",")).trim_end().to_owned());
+    }
+    line("schema", format!("version {}", topic.schema_version));
+    line("created", time_text(topic.created_at));
+    let totals = &description.segments;
+    line(
+        "segments",
+        format!(
+            "{} with {} rows and {} quarantined, {}",
+            count_text(totals.count),
+            count_text(totals.rows),
+            count_text(totals.quarantined),
+            bytes_text(totals.bytes)
+        ),
+    );
+    if let Some(reason) = &description.queue_unreachable {
+        line("queue", format!("not reachable: {reason}"));
+    }
+    format!("{text}\n{}", partition_table(description))
+}
+
+fn partition_table(description: &Description) -> Table {
+    let mut table = Table::new(&[
+        ("PARTITION", Align::Right),
+        ("WATERMARK", Align::Right),
+        ("FIRST", Align::Right),
+        ("NEXT", Align::Right),
+        ("LAG", Align::Right),
+        ("SEGMENTS", Align::Right),
+        ("BYTES", Align::Right),
+        ("EPOCH", Align::Right),
+        ("STATE", Align::Left),
+        ("OWNER", Align::Left),
+    ]);
+    let known = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), count_text);
+    for described in &description.partitions {
+        let partition = &described.partition;
+        let state = match (partition.state, &partition.halt_reason) {
+            (PartitionState::Active, _) => "active".to_owned(),
+            (PartitionState::Halted, reason) => format!("halted: {}", reason.as_deref().unwrap_or("no reason given")),
+        };
+        table.row([
+            partition.partition_id.to_string(),
+            count_text(partition.high_watermark),
+            known(described.first_offset),
+            known(described.next_offset),
+            known(described.lag),
+            count_text(described.segments.count),
+            bytes_text(described.segments.bytes),
+            partition.epoch.to_string(),
+            state,
+            partition.owner.map_or_else(|| "-".to_owned(), |owner| owner.to_string()),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,121 @@
+//! `up`: the writer service, as configured; with `--stdin`, fed in the same process.
+//!
+//! Owns: the choice, and that standard input is settled before the process ends. Does not own: the service
+//! (`writer::service`), cutting lines (`feed`).
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use common::config::{QueueType, Settings};
+use common::{TopicName, TopicPartition};
+use ingester::Producer;
+use serde_json::json;
+use tokio::io::BufReader;
+use tokio::signal::unix::{SignalKind, signal};
+use writer::Summary;
+use writer::service::{self, Service};
+
+use super::publish::report;
+use crate::feed::{FeedFormat, FeedOptions, Tally, feed};
+use crate::output;
+use crate::settle::until_committed;
+use crate::units::{bytes_text, count_text};
+
+/// Most lines on their way into the queue at once.
+const BATCH_MESSAGES: usize = 1000;
+
+/// Arguments of `up`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Publish the lines of standard input, each a JSON object, to TOPIC while writing; ends when the input has
+    /// ended and everything is committed
+    #[arg(long, value_name = "TOPIC")]
+    stdin: Option<TopicName>,
+    /// With --stdin: take each message's key from this member of its JSON object
+    #[arg(long, value_name = "NAME", requires = "stdin")]
+    key_field: Option<String>,
+    /// With --stdin: publish lines without checking that they are JSON objects
+    #[arg(long, requires = "stdin")]
+    no_check: bool,
+}
+
+/// Runs until it is told to stop, or until standard input ends.
+pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::Result<()> {
+    let Some(topic) = args.stdin.clone() else {
+        if settings.queue_type == QueueType::Memory {
+            output::note(
+                "warning: QUEUE_TYPE=memory takes messages from this process only, and nothing here publishes any; \
+                 set QUEUE_TYPE=nats, or use --stdin TOPIC",
+            );
+        }
+        return Box::pin(service::run(settings)).await;
+    };
+    let mut service = Box::pin(Service::start(settings)).await?;
+    let fed = feed_stdin(&args, &topic, &mut service).await;
+    let summary = service.writer.summary();
+    let stopped = Box::pin(service.stop()).await;
+    let tally = fed?;
+    stopped?;
+    if json {
+        output::print_json(&answer(&topic, &tally, &summary))
+    } else {
+        output::print(&text(&topic, &tally, &summary))
+    }
+}
+
+/// Publishes standard input and returns when all of it is committed. What was published before a failure is
+/// committed as well.
+async fn feed_stdin(args: &Args, topic: &TopicName, service: &mut Service) -> anyhow::Result<Tally> {
+    let options = FeedOptions {
+        source: "(standard input)".to_owned(),
+        format: FeedFormat::Ndjson,
+        check: !args.no_check,
+        key_field: args.key_field.clone(),
+        partition: None,
+        batch_messages: BATCH_MESSAGES,
+    };
+    let producer = Producer::new(Arc::clone(&service.queue), Arc::clone(&service.catalog));
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut reader = BufReader::new(tokio::io::stdin());
+    let mut tally = Tally::default();
+    let fed = tokio::select! {
+        fed = feed(&producer, topic, &mut reader, &options, &mut tally, &|_| {}) => fed,
+        ended = service.writer.ended() => return Err(match ended {
+            Ok(()) => anyhow::anyhow!("the writer ended before standard input did"),
+            Err(error) => error.into(),
+        }),
+        _ = terminate.recv() => Err(anyhow::anyhow!("stopped by SIGTERM before standard input ended")),
+        _ = interrupt.recv() => Err(anyhow::anyhow!("stopped by SIGINT before standard input ended")),
+    };
+    let end = |(id, range): (&u32, &crate::feed::OffsetRange)| {
+        (TopicPartition::new(topic.clone(), *id), range.last_offset + 1)
+    };
+    let ends: Vec<_> = tally.partitions.iter().map(end).collect();
+    tokio::select! {
+        committed = until_committed(&mut service.writer, &ends) => committed?,
+        _ = terminate.recv() => bail!("stopped by SIGTERM before everything published was committed"),
+        _ = interrupt.recv() => bail!("stopped by SIGINT before everything published was committed"),
+    }
+    fed.map(|()| tally)
+}
+
+fn answer(topic: &TopicName, tally: &Tally, summary: &Summary) -> serde_json::Value {
+    json!({
+        "topic": topic,
+        "published": tally,
+        "committed": { "messages": summary.messages, "records": summary.records, "quarantined": summary.quarantined,
+                       "segments": summary.segments, "bytes": summary.bytes },
+    })
+}
+
+fn text(topic: &TopicName, tally: &Tally, summary: &Summary) -> String {
+    format!(
+        "{}committed {} records and {} quarantined in {} segments, {}\n",
+        report(topic, tally),
+        count_text(summary.records),
+        count_text(summary.quarantined),
+        count_text(summary.segments),
+        bytes_text(summary.bytes)
+    )
+}

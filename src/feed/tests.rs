@@ -1,0 +1,75 @@
+//! Cutting and checking, into the queue in memory.
+
+use std::sync::Arc;
+
+use catalog::TopicConfig;
+use common::queue::memory::InMemoryQueue;
+use common::topic::TopicOptions;
+use common::{Queue, TopicPartition};
+
+use super::*;
+
+fn options(format: FeedFormat) -> FeedOptions {
+    let source = "input".to_owned();
+    FeedOptions { source, format, check: true, key_field: None, partition: None, batch_messages: 2 }
+}
+
+/// The outcome, and the payloads that are in the queue afterwards.
+async fn fed(input: &str, options: FeedOptions) -> (Result<Tally, String>, Vec<(Option<Bytes>, Bytes)>) {
+    let queue = Arc::new(InMemoryQueue::new(1 << 20));
+    let catalog = catalog::connect("sqlite::memory:").await.expect("a catalog in memory");
+    let name = TopicName::new("t").expect("valid");
+    let config =
+        TopicConfig { name: name.clone(), partition_count: 1, retention_ms: None, config: TopicOptions::default() };
+    catalog.create_topic(config).await.expect("new");
+    let producer = Producer::new(Arc::clone(&queue) as Arc<dyn Queue>, catalog);
+    let mut tally = Tally::default();
+    let outcome = feed(&producer, &name, &mut input.as_bytes(), &options, &mut tally, &|_| {}).await;
+    let messages = match queue.read(&TopicPartition::new(name, 0), 0, u64::MAX).await {
+        Ok(messages) => messages.into_iter().map(|message| (message.key, message.payload)).collect(),
+        Err(_never_opened) => Vec::new(),
+    };
+    (outcome.map(|()| tally).map_err(|error| format!("{error:#}")), messages)
+}
+
+fn payloads(messages: &[(Option<Bytes>, Bytes)]) -> Vec<&[u8]> {
+    messages.iter().map(|(_, payload)| &payload[..]).collect()
+}
+
+#[tokio::test]
+async fn ndjson_skips_blank_lines_and_needs_no_last_line_end() {
+    let (tally, messages) = fed("{\"a\":1}\n\n{\"a\":2}\r\n  \n{\"a\":3}", options(FeedFormat::Ndjson)).await;
+    assert_eq!(payloads(&messages), [&b"{\"a\":1}"[..], b"{\"a\":2}\r", b"{\"a\":3}"]);
+    let tally = tally.expect("all valid");
+    assert_eq!((tally.messages, tally.partitions[&0].first_offset, tally.partitions[&0].last_offset), (3, 0, 2));
+}
+
+#[tokio::test]
+async fn a_bad_line_is_named_and_everything_before_it_is_published() {
+    for bad in ["{\"a\":", "[1]", "7"] {
+        let (outcome, messages) = fed(&format!("{{}}\n{{}}\n{{}}\n{bad}\n{{}}\n"), options(FeedFormat::Ndjson)).await;
+        let error = outcome.expect_err(bad);
+        assert!(error.contains("input:4") && error.contains("stopped after 3 messages"), "{error}");
+        assert_eq!(messages.len(), 3);
+    }
+    let unchecked = FeedOptions { check: false, ..options(FeedFormat::Ndjson) };
+    assert_eq!(fed("{\"a\":\n", unchecked).await.1.len(), 1);
+}
+
+#[tokio::test]
+async fn keys_come_from_the_named_member() {
+    let keyed = FeedOptions { key_field: Some("id".to_owned()), ..options(FeedFormat::Ndjson) };
+    let (_, messages) = fed("{\"id\":\"a\"}\n{\"id\":7}\n", keyed.clone()).await;
+    let keys: Vec<_> = messages.iter().map(|(key, _)| key.as_deref()).collect();
+    assert_eq!(keys, [Some(&b"a"[..]), Some(b"7")]);
+    let error = fed("{\"id\":[1]}\n", keyed.clone()).await.0.expect_err("no key");
+    assert!(error.contains("input:1") && error.contains("cannot be the key"), "{error}");
+    assert!(fed("{}\n", keyed).await.0.expect_err("absent").contains("\"id\""));
+}
+
+#[tokio::test]
+async fn lines_keep_blank_ones_and_raw_is_one_message() {
+    assert_eq!(payloads(&fed("a\n\nb", options(FeedFormat::Lines)).await.1), [&b"a"[..], b"", b"b"]);
+    assert_eq!(payloads(&fed("a\n\nb", options(FeedFormat::Raw)).await.1), [&b"a\n\nb"[..]]);
+    assert_eq!(fed("", options(FeedFormat::Lines)).await.0.expect("nothing").messages, 0);
+}

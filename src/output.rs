@@ -1,0 +1,136 @@
+//! Answers: on standard output, as text for people or as JSON for programs.
+//!
+//! Owns: the two streams' rules (answers out, notes to standard error), broken pipes, aligned tables.
+//! Does not own: what an answer holds (each command), numbers with units (`units`).
+
+use std::fmt;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// The caller's mistake: wrong arguments or settings. Ends the process with exit code 2.
+#[derive(Debug)]
+pub(crate) struct UsageError(String);
+
+impl UsageError {
+    /// With `text` as the message.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Writes an answer. A reader that has gone away (as `head` does) had what it wanted: no error.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// The same for bytes.
+pub(crate) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Writes an answer as indented JSON.
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// Writes a line for people to standard error; nothing depends on its arrival.
+pub(crate) fn note(text: &str) {
+    let _nobody_reads_it = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// On which side a column's cells are padded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Align {
+    /// Text.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// Rows with aligned columns, shown by `Display`.
+#[derive(Debug)]
+pub(crate) struct Table {
+    columns: Vec<(String, Align)>,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug)]
+enum Line {
+    Cells(Vec<String>),
+    Text(String),
+}
+
+impl Table {
+    /// An empty table with these columns.
+    pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
+        let columns = columns.iter().map(|(name, align)| ((*name).to_owned(), *align)).collect();
+        Self { columns, lines: Vec::new() }
+    }
+
+    /// Adds a row, one cell per column.
+    pub(crate) fn row<C: Into<String>>(&mut self, cells: impl IntoIterator<Item = C>) {
+        let cells: Vec<String> = cells.into_iter().map(Into::into).collect();
+        assert_eq!(cells.len(), self.columns.len(), "a row has one cell per column");
+        self.lines.push(Line::Cells(cells));
+    }
+
+    /// Adds a line of its own that is not aligned.
+    pub(crate) fn text(&mut self, text: impl Into<String>) {
+        self.lines.push(Line::Text(text.into()));
+    }
+
+    fn width(&self, column: usize) -> usize {
+        let cells = self.lines.iter().filter_map(|line| match line {
+            Line::Cells(cells) => Some(cells[column].chars().count()),
+            Line::Text(_) => None,
+        });
+        cells.chain([self.columns[column].0.chars().count()]).max().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths: Vec<usize> = (0..self.columns.len()).map(|column| self.width(column)).collect();
+        let line = |cells: &mut dyn Iterator<Item = &str>| {
+            let padded = cells.zip(&self.columns).zip(&widths).map(|((cell, (_, align)), width)| match align {
+                Align::Left => format!("{cell:<width$}"),
+                Align::Right => format!("{cell:>width$}"),
+            });
+            padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        writeln!(f, "{}", line(&mut self.columns.iter().map(|(name, _)| name.as_str())))?;
+        for row in &self.lines {
+            match row {
+                Line::Cells(cells) => writeln!(f, "{}", line(&mut cells.iter().map(String::as_str)))?,
+                Line::Text(text) => writeln!(f, "{text}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut table = Table::new(&[("NAME", Align::Left), ("N", Align::Right)]);
+        table.row(["é", "100"]);
+        table.row(["longer", "7"]);
+        assert_eq!(table.to_string(), "NAME      N\né       100\nlonger    7\n");
+    }
+}

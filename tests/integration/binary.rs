@@ -1,0 +1,140 @@
+//! Running the binary: its environment, its answer.
+//!
+//! Owns: a directory per test, and an environment that holds nothing of the machine's own settings.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+/// Longest run of a command in these tests; a debug build on a busy machine is slow, a hang is forever.
+const DEADLINE: Duration = Duration::from_secs(180);
+
+const POLL: Duration = Duration::from_millis(10);
+
+/// The binary with a data directory of its own.
+pub(crate) struct Siltstone {
+    directory: TempDir,
+    settings: Vec<(String, String)>,
+}
+
+/// What a run said.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Siltstone {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory"), settings: Vec::new() }
+    }
+
+    /// The same with a setting.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Where it runs; local data are below.
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The command, ready to be started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_siltstone"));
+        command.args(arguments).current_dir(self.path()).env_clear();
+        command
+            .env("STORAGE_PATH", self.path().join("data"))
+            .env("HTTP_ADDR", "127.0.0.1:0")
+            .envs(self.settings.iter().cloned());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs it with nothing on standard input.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Answer {
+        self.run_with_input(arguments, b"").await
+    }
+
+    /// Runs it with `input` on standard input.
+    pub(crate) async fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Answer {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().expect("the binary starts");
+        let (mut stdin, input) = (child.stdin.take().expect("piped"), input.to_owned());
+        let writing = std::thread::spawn(move || {
+            // A command that does not read its input may end first.
+            let _closed_early = stdin.write_all(&input);
+        });
+        let (out, err) = (collect(child.stdout.take()), collect(child.stderr.take()));
+        let Some(code) = exit_code(&mut child).await else {
+            child.kill().expect("it was running");
+            panic!("siltstone {arguments:?} did not end: {}", err.join().expect("no panic"));
+        };
+        writing.join().expect("no panic");
+        Answer { code, out: out.join().expect("no panic"), err: err.join().expect("no panic") }
+    }
+}
+
+/// What the process ended with; `None` after the deadline.
+async fn exit_code(child: &mut Child) -> Option<i32> {
+    let end = Instant::now() + DEADLINE;
+    while Instant::now() < end {
+        if let Some(status) = child.try_wait().expect("a child of this process") {
+            return Some(status.code().unwrap_or(-1));
+        }
+        sleep(POLL).await;
+    }
+    None
+}
+
+/// Reads a pipe to its end beside the process, so that a full pipe never stops it.
+fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    let mut pipe = pipe.expect("piped");
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipe.read_to_end(&mut bytes).expect("a pipe is readable");
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+impl Answer {
+    /// The answer, which must be a success.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{self:#?}");
+        self
+    }
+
+    /// The answer, which must have this exit code and say each of `parts` on standard error, and nothing on
+    /// standard output.
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32, parts: &[&str]) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        for part in parts {
+            assert!(self.err.contains(part), "{part:?} is not in {self:#?}");
+        }
+        assert!(!self.err.contains("panicked"), "{self:#?}");
+        assert_eq!(self.out, "", "answers of a failure go to standard error");
+        self
+    }
+
+    /// The answer as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+
+    /// Asserts that each of `parts` is on standard output.
+    #[track_caller]
+    pub(crate) fn says(&self, parts: &[&str]) {
+        for part in parts {
+            assert!(self.out.contains(part), "{part:?} is not in {self:#?}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The built `siltstone` binary, run as its users run it, against real servers.
+//!
+//! Owns: what is seen from outside: arguments, settings, exit codes, both output streams, what is left on disk.
+//! Does not own: what each crate promises by itself (their own tests).
+
+mod arguments;
+mod binary;
+mod demo;
+mod nats;
+mod settings;
+mod standard_input;
+mod topics;

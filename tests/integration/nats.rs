@@ -1,0 +1,68 @@
+//! Topics and publishing on a real NATS server.
+
+use serde_json::json;
+use support::nats::NatsServer;
+
+use crate::binary::Siltstone;
+
+async fn on_nats() -> (NatsServer, Siltstone) {
+    let server = NatsServer::start().await.expect("a NATS server");
+    let siltstone = Siltstone::new().with("QUEUE_TYPE", "nats").with("NATS_URL", &server.url());
+    (server, siltstone)
+}
+
+#[tokio::test]
+async fn published_lines_show_up_as_lag() {
+    let (_server, siltstone) = on_nats().await;
+    siltstone.run(&["topic", "create", "orders", "--partitions", "2", "--column", "id:int64"]).await.ok();
+    let lines: String = (0..25).map(|id| format!("{{\"id\":{id},\"customer\":\"c{}\"}}\n", id % 7)).collect();
+    std::fs::write(siltstone.path().join("orders.ndjson"), &lines).expect("written");
+
+    let publish = ["publish", "orders", "orders.ndjson", "--key-field", "customer", "--batch", "4"];
+    siltstone.run(&publish).await.ok().says(&["published 25 messages to orders", "PARTITION"]);
+    let publish = ["publish", "orders", "--partition", "1", "--json"];
+    let published = siltstone.run_with_input(&publish, lines.as_bytes()).await.ok().json();
+    assert_eq!(published["published"]["messages"], 25);
+    let range = &published["published"]["partitions"]["1"];
+    let span = range["last_offset"].as_u64().expect("a number") - range["first_offset"].as_u64().expect("a number");
+    assert_eq!((span, &range["messages"]), (24, &json!(25)));
+
+    let described = siltstone.run(&["topic", "describe", "orders", "--json"]).await.ok().json();
+    let lags = described["partitions"].as_array().expect("a list").iter().map(|p| p["lag"].as_u64().expect("known"));
+    assert_eq!(lags.sum::<u64>(), 50);
+    siltstone.run(&["topic", "describe", "orders"]).await.ok().says(&["LAG", "active"]);
+    siltstone.run(&["topic", "delete", "orders", "--yes"]).await.ok();
+    siltstone.run(&["topic", "create", "orders"]).await.ok().says(&["1 partition"]);
+}
+
+#[tokio::test]
+async fn a_bad_line_stops_publishing_and_is_named() {
+    let (_server, siltstone) = on_nats().await;
+    siltstone.run(&["topic", "create", "t"]).await.ok();
+    std::fs::write(siltstone.path().join("bad.ndjson"), "{}\n{}\nnot json\n{}\n").expect("written");
+    let failed = siltstone.run(&["publish", "t", "bad.ndjson"]).await;
+    failed.fails(1, &["bad.ndjson:3", "not JSON", "stopped after 2 messages"]);
+    siltstone.run(&["publish", "t", "bad.ndjson", "--no-check"]).await.ok().says(&["published 4 messages"]);
+}
+
+#[tokio::test]
+async fn publishing_to_nothing_says_what_is_missing() {
+    let (_server, siltstone) = on_nats().await;
+    siltstone.run(&["publish", "absent"]).await.ok().says(&["published 0 messages"]);
+    siltstone.run_with_input(&["publish", "absent"], b"{}\n").await.fails(1, &["topic absent does not exist"]);
+    siltstone.run(&["topic", "create", "t"]).await.ok();
+    siltstone.run(&["publish", "t", "absent.ndjson"]).await.fails(1, &["absent.ndjson", "No such file"]);
+    let beyond = siltstone.run_with_input(&["publish", "t", "--partition", "1"], b"{}\n").await;
+    beyond.fails(1, &["partition 1 does not exist", "partitions 0 to 0"]);
+}
+
+#[tokio::test]
+async fn an_unreachable_server_is_a_failure_that_names_it_and_describe_still_answers() {
+    let siltstone = Siltstone::new();
+    siltstone.run(&["topic", "create", "t"]).await.ok();
+    let siltstone = siltstone.with("QUEUE_TYPE", "nats").with("NATS_URL", "nats://127.0.0.1:1");
+    siltstone.run(&["publish", "t"]).await.fails(1, &["127.0.0.1:1"]);
+    siltstone.run(&["topic", "create", "u"]).await.fails(1, &["127.0.0.1:1"]);
+    siltstone.run(&["topic", "list"]).await.ok().says(&["t"]);
+    siltstone.run(&["topic", "describe", "t"]).await.ok().says(&["not reachable", "127.0.0.1:1"]);
+}
