@@ -7,7 +7,7 @@ use std::env;
 
 use anyhow::bail;
 use catalog::duckdb::{DuckDbLocation, S3Access, views_sql};
-use catalog::{MetadataStore, TopicSnapshot, TopicStore};
+use catalog::{MetadataStore, TopicSnapshot};
 use common::TopicName;
 use common::config::Settings;
 use writer::storage::Storage;

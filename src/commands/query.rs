@@ -35,16 +35,13 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     answered
 }
 
-async fn answer(
-    sql: &str,
-    catalog: Arc<dyn MetadataStore>,
-    settings: &Settings,
-    json: bool,
-) -> anyhow::Result<()> {
+async fn answer(sql: &str, catalog: Arc<dyn MetadataStore>, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let storage = writer::connect::storage(settings)?;
     ensure!(
         settings.storage_type != StorageType::Memory && storage.url.scheme() != "memory",
-        UsageError::new("STORAGE_TYPE=memory keeps segments inside the writer's process; query them there, or choose another store")
+        UsageError::new(
+            "STORAGE_TYPE=memory keeps segments inside the writer's process; query them there, or choose another store"
+        )
     );
     let options = QueryOptions { memory_bytes_max: settings.memory_budget_bytes, ..QueryOptions::default() };
     let store = QueryStore { url: storage.url, store: storage.store };

@@ -2,7 +2,7 @@
 //!
 //! Owns: filtering and showing. Does not own: the segments.
 
-use catalog::{MetadataStore, SegmentInfo, SegmentKind, TopicStore};
+use catalog::{MetadataStore, SegmentInfo, SegmentKind};
 use clap::ValueEnum;
 use common::TopicName;
 use common::config::Settings;
