@@ -5,7 +5,7 @@
 use clap::{Parser, Subcommand};
 use common::config::Settings;
 
-use crate::commands::{bench, completions, config, demo, publish, topic, up};
+use crate::commands::{bench, completions, config, demo, duckdb_sql, publish, query, segments, topic, up};
 
 const AFTER_HELP: &str = "\
 Settings of queue, storage and catalog come from the environment; `siltstone config` lists them all.
@@ -37,6 +37,12 @@ pub(crate) enum Command {
     Topic(topic::Args),
     /// Publish messages from a file or standard input
     Publish(publish::Args),
+    /// Query committed records with SQL
+    Query(query::Args),
+    /// List committed segments
+    Segments(segments::Args),
+    /// Print SQL that makes a view of every topic in DuckDB
+    DuckdbSql(duckdb_sql::Args),
     /// Show the effective settings
     Config(config::Args),
     /// Measure the pipeline against the queue's own reading speed
@@ -58,6 +64,9 @@ impl Command {
             Self::Up(args) => Box::pin(up::run(args, settings, json)).await,
             Self::Topic(args) => Box::pin(topic::run(args, &settings, json)).await,
             Self::Publish(args) => Box::pin(publish::run(args, &settings, json)).await,
+            Self::Query(args) => Box::pin(query::run(args, &settings, json)).await,
+            Self::Segments(args) => Box::pin(segments::run(args, &settings, json)).await,
+            Self::DuckdbSql(args) => Box::pin(duckdb_sql::run(args, &settings, json)).await,
             Self::Config(args) => config::run(&args, &settings, json),
             Self::Bench(args) => Box::pin(bench::run(args, &settings, json)).await,
             Self::Completions(args) => completions::run(&args),

@@ -166,7 +166,10 @@ impl Report {
         {
             writeln!(text, "  STORAGE_PATH={root} {program} {command}")?;
         }
-        writeln!(text, "With DuckDB:\n  STORAGE_PATH={root} {program} duckdb-sql orders | duckdb")?;
+        writeln!(
+            text,
+            "With DuckDB:\n  STORAGE_PATH={root} {program} duckdb-sql > views.sql && duckdb -init views.sql"
+        )?;
         Ok(text)
     }
 
