@@ -89,12 +89,11 @@ impl SqliteMetadataStore {
         create_parent_directory(options.get_filename())?;
         let options = options
             .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
         let unusable = |error| refused_if_unusable(options.get_filename(), error);
-        let writer = one_connection().connect_with(options.clone()).await.map_err(unusable)?;
+        let writer = open_writer(&options).await.map_err(unusable)?;
         let mut connection = writer.acquire().await?;
         check_version(&mut connection).await?;
         migrate(&mut connection).await.map_err(|error| match error {
@@ -180,6 +179,24 @@ fn pool_options() -> SqlitePoolOptions {
 /// A pool that keeps its one connection for ever.
 fn one_connection() -> SqlitePoolOptions {
     pool_options().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None)
+}
+
+/// Opens the writing connection and turns WAL on, which the file remembers.
+///
+/// While two processes do so to a new file, SQLite answers one of them with BUSY at once: its time-out does not cover
+/// the change of the journal. Nothing tells when the other is through, so this asks again until that time is over.
+async fn open_writer(options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+    let options = options.clone().journal_mode(SqliteJournalMode::Wal);
+    let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match one_connection().connect_with(options.clone()).await {
+            Err(error) if is_sqlite_busy(&error) && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(ASK_AGAIN_AFTER).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 async fn check_version(connection: &mut SqliteConnection) -> Result<()> {

@@ -69,7 +69,7 @@ pub trait TopicStore: Send + Sync {
     async fn list_partitions(&self, topic: &TopicName) -> Result<Vec<Partition>>;
 
     /// Moves an unowned partition's watermark forward, for imports and repairs. The writer never calls it: its
-    /// watermark moves in [`CommitStore::commit`] alone.
+    /// watermark moves in [`CommitStore::commit`] alone. A watermark that moves leaves the partition without anchor.
     ///
     /// # Errors
     /// `PartitionNotFound`; `InvalidOffset` when it would move back; `Fenced` while somebody owns the partition.
@@ -82,7 +82,8 @@ pub trait SegmentStore: Send + Sync {
     /// Lists a segment outside a commit, for imports and repairs; the writer never calls it.
     ///
     /// # Errors
-    /// `PartitionNotFound`; `InvalidOffset` when the range is reversed or its base is listed already.
+    /// `PartitionNotFound`; `InvalidOffset` when the range is reversed or overlaps a listed segment of its kind, or
+    /// when its id or key is listed already.
     async fn add_segment(&self, segment: SegmentInfo) -> Result<()>;
 
     /// Live segments of both kinds of a partition, by incarnation and base offset.
@@ -92,7 +93,7 @@ pub trait SegmentStore: Send + Sync {
     /// of segments.
     async fn find_segment_for_offset(&self, partition: &TopicPartition, offset: u64) -> Result<Option<SegmentInfo>>;
 
-    /// Takes segments that end below `offset` off the list and hands their objects to the janitor, in one
+    /// Takes segments of the current incarnation that end below `offset` off the list and hands their objects to the janitor, in one
     /// transaction; returns how many. Offsets stay committed.
     async fn delete_segments_before(&self, partition: &TopicPartition, offset: u64) -> Result<u64>;
 
@@ -126,8 +127,10 @@ pub trait CommitStore: Send + Sync {
     async fn commit(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome>;
 
     /// Settles an unknown outcome: on a fresh connection, locks the partition and looks for the commit.
-    /// Never `Unknown`; `NotDone` means that the request may be sent again (or that the database is away, with
-    /// an error of kind `Unavailable`: then resolve again).
+    /// Never `Unknown`; `NotDone` means that the request may be sent again.
+    ///
+    /// # Errors
+    /// It could not be looked up; of kind `Unavailable` when the database is away: then resolve again.
     async fn resolve(&self, request: &CommitRequest) -> Result<CommitOutcome>;
 }
 

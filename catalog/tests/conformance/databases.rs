@@ -60,7 +60,7 @@ async fn a_database_in_memory_is_one_database_for_all_its_users() {
 }
 
 #[tokio::test]
-async fn sqlite_writes_ahead_and_waits_for_the_disk() {
+async fn a_new_file_is_made_with_its_directory_and_writes_ahead() {
     let backend = Backend::sqlite_file().await;
     assert_eq!(backend.texts("SELECT journal_mode FROM pragma_journal_mode").await, ["wal"]);
     assert!(backend.url().contains("/new/"), "the directory was made");
@@ -81,6 +81,38 @@ async fn processes_that_open_one_new_file_at_once_all_get_the_same_catalog() {
             other.clone().close().await;
         }
         one.close().await;
+    }
+}
+
+/// Set for a process that [`real_processes_share_one_new_file`] starts from this very test program.
+const SHARED_FILE: &str = "SILTSTONE_TEST_SHARED_CATALOG";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_processes_share_one_new_file() {
+    if let Ok(path) = std::env::var(SHARED_FILE) {
+        let store = SqliteMetadataStore::new(path).await.expect("opens");
+        let held = owned(&store, &format!("topic-{}", std::process::id())).await;
+        for number in 0..20 {
+            commit_range(&store, &held, number, number).await;
+        }
+        assert_chain(&store, &held.partition).await;
+        return;
+    }
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let path = directory.path().join("catalog.db");
+    let start = || {
+        let mut command = std::process::Command::new(std::env::current_exe().expect("this program"));
+        command.args(["--exact", "conformance::databases::real_processes_share_one_new_file"]).env(SHARED_FILE, &path);
+        command.spawn().expect("starts")
+    };
+    for mut process in [start(), start(), start()] {
+        assert!(process.wait().expect("waited for").success());
+    }
+    let store = SqliteMetadataStore::new(&path).await.expect("opens");
+    let topics = store.list_topics().await.expect("listed");
+    assert_eq!(topics.len(), 3);
+    for topic in topics {
+        assert_eq!(get_partition(&store, &partition(topic.name.as_str(), 0)).await.high_watermark, 20);
     }
 }
 

@@ -39,7 +39,7 @@ async fn a_killed_server_loses_and_doubles_nothing() {
     let mut seen = Vec::new();
     for round in 0..3_u64 {
         let mut subscription = subscribe_again(&queue, &partition, position).await;
-        let messages = take(&mut *subscription, 1_500).await;
+        let messages = take(&mut *subscription, 1_000).await;
         seen.extend(numbers(&messages));
         position = messages.last().expect("some").offset + 1;
         subscription.ack(&receipt(&partition, position)).await.expect("acks");
@@ -58,9 +58,9 @@ async fn a_killed_server_loses_and_doubles_nothing() {
         assert!(matches!(lost.await, QueueError::SubscriptionLost { .. }));
         harness.server.restart().await.expect("restarts");
         // The same queue publishes again.
-        let from = 5_000 + round * 10;
+        let from = 5_000 + round * 2_000;
         step(async {
-            let messages: Vec<_> = (from..from + 10)
+            let messages: Vec<_> = (from..from + 2_000)
                 .map(|n| common::OutgoingMessage::new(n.to_string()).with_message_id(format!("late-{n}")))
                 .collect();
             while queue.publish(&partition, messages.clone()).await.is_err() {
@@ -70,9 +70,9 @@ async fn a_killed_server_loses_and_doubles_nothing() {
         .await;
     }
     let mut subscription = subscribe_again(&queue, &partition, position).await;
-    let rest = 5_030 - seen.len();
+    let rest = 11_000 - seen.len();
     seen.extend(numbers(&take(&mut *subscription, rest).await));
-    assert_eq!(seen, (0..5_030).collect::<Vec<_>>());
+    assert_eq!(seen, (0..11_000).collect::<Vec<_>>());
     step(queue.check()).await.expect("answers");
 }
 

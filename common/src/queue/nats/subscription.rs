@@ -319,6 +319,7 @@ impl NatsSubscription {
 impl Subscription for NatsSubscription {
     async fn next(&mut self, messages_max: usize, bytes_max: usize) -> Result<Delivery, QueueError> {
         let messages_max = messages_max.max(1);
+        self.check()?;
         if let Some(first) = &self.first {
             let memory = self.budget.acquire(first.memory_bytes()).await;
             let messages = self.first.take().into_iter().collect();
