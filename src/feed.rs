@@ -4,6 +4,7 @@
 //! Does not own: where the bytes come from (commands), retries and partitions (`ingester`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
@@ -20,6 +21,9 @@ const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A batch is sent when it has this many bytes, whatever its count.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A batch is sent when nothing more has come for so long: lines of a slow source do not wait for others.
+const LINGER_MAX: Duration = Duration::from_millis(20);
 
 /// How a byte stream is cut into messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -128,24 +132,33 @@ struct Cutter<'a> {
 }
 
 impl Cutter<'_> {
-    /// The messages up to the end of the batch, of the stream, or up to a problem; empty at the end.
+    /// The messages up to the end of the batch, a pause or the end of the stream, or a problem; empty at the end.
     async fn next_batch(&mut self) -> (Vec<OutgoingMessage>, Option<anyhow::Error>) {
         let mut batch = Vec::new();
         let mut bytes = 0;
         while batch.len() < self.options.batch_messages && bytes < BATCH_BYTES_MAX {
+            if !batch.is_empty() {
+                match tokio::time::timeout(LINGER_MAX, self.reader.fill_buf()).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => return (batch, Some(self.ended_by(error.into()))),
+                    Err(_nothing_came) => break,
+                }
+            }
             match self.next_message().await {
                 Ok(Some(message)) => {
                     bytes += message.payload.len();
                     batch.push(message);
                 }
                 Ok(None) => break,
-                Err(problem) => {
-                    self.at_end = true;
-                    return (batch, Some(problem));
-                }
+                Err(problem) => return (batch, Some(self.ended_by(problem))),
             }
         }
         (batch, None)
+    }
+
+    fn ended_by(&mut self, problem: anyhow::Error) -> anyhow::Error {
+        self.at_end = true;
+        problem
     }
 
     async fn next_message(&mut self) -> anyhow::Result<Option<OutgoingMessage>> {

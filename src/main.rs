@@ -49,5 +49,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
     common::telemetry::init_logs(&settings).map_err(|error| UsageError::new(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(Box::pin(cli.command.run(settings, cli.json)))
+    let outcome = runtime.block_on(Box::pin(cli.command.run(settings, cli.json)));
+    // Commands join what they start. What may be left is a read of standard input that nothing can interrupt, and
+    // that must not keep the process.
+    runtime.shutdown_background();
+    outcome
 }

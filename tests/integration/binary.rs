@@ -12,9 +12,9 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 /// Longest run of a command in these tests; a debug build on a busy machine is slow, a hang is forever.
-const DEADLINE: Duration = Duration::from_secs(180);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 
-const POLL: Duration = Duration::from_millis(10);
+pub(crate) const POLL: Duration = Duration::from_millis(10);
 
 /// The binary with a data directory of its own.
 pub(crate) struct Siltstone {
@@ -82,7 +82,7 @@ impl Siltstone {
 }
 
 /// What the process ended with; `None` after the deadline.
-async fn exit_code(child: &mut Child) -> Option<i32> {
+pub(crate) async fn exit_code(child: &mut Child) -> Option<i32> {
     let end = Instant::now() + DEADLINE;
     while Instant::now() < end {
         if let Some(status) = child.try_wait().expect("a child of this process") {

@@ -1,6 +1,11 @@
 //! Lines of standard input, settled in the same process.
 
-use crate::binary::Siltstone;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use tokio::time::{Instant, sleep};
+
+use crate::binary::{DEADLINE, POLL, Siltstone, exit_code};
 
 #[tokio::test]
 async fn standard_input_is_settled_and_the_process_ends() {
@@ -48,4 +53,22 @@ async fn a_topic_on_nats_is_fed_and_settled_in_one_process() {
     }
     let described = siltstone.run(&["topic", "describe", "events", "--json"]).await.ok().json();
     assert!(described["partitions"].as_array().expect("a list").iter().all(|partition| partition["lag"] == 0));
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_while_standard_input_stays_open() {
+    let siltstone = Siltstone::new().with("FLUSH_INTERVAL_SECS", "1");
+    siltstone.run(&["topic", "create", "events", "--column", "id:int64!"]).await.ok();
+    let mut child = siltstone.command(&["up", "--stdin", "events"]).stdin(Stdio::piped()).spawn().expect("starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(b"{\"id\":1}\n{\"id\":2}\n").expect("written");
+    let end = Instant::now() + DEADLINE;
+    while siltstone.run(&["query", "SELECT count(*) AS n FROM events", "--json"]).await.ok().json()["n"] != 2 {
+        assert!(Instant::now() < end, "the lines were not committed");
+        sleep(POLL).await;
+    }
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    assert_eq!(exit_code(&mut child).await, Some(1), "it ended before its input did");
+    drop(stdin);
 }
