@@ -6,6 +6,8 @@
 mod arguments;
 mod binary;
 mod demo;
+mod deployment;
+mod exactly_once;
 mod nats;
 mod settings;
 mod standard_input;
