@@ -7,6 +7,8 @@ mod arguments;
 mod bench;
 mod binary;
 mod demo;
+mod deployment;
+mod exactly_once;
 mod nats;
 mod settings;
 mod standard_input;

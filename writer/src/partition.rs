@@ -19,7 +19,7 @@ use crate::context::{Context, Stop};
 use crate::decode::TopicTable;
 use crate::fetch::Fetcher;
 use crate::roll::RollPolicy;
-use crate::status::StatusBoard;
+use crate::status::{Gauges, StatusBoard};
 use crate::summary::Totals;
 use crate::upload::Uploader;
 
@@ -49,13 +49,13 @@ impl Pipeline {
     /// The pipeline's orders, and its work: to be run in a task until it ends.
     pub(crate) fn prepare(self) -> (Orders, impl Future<Output = (TopicPartition, Result<(), Stop>)> + Send + 'static) {
         let (orders, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
-        (orders, self.run(commands))
+        let gauges = self.board.insert(self.held.partition.clone(), self.held.high_watermark);
+        (orders, self.run(commands, gauges))
     }
 
-    async fn run(self, commands: mpsc::Receiver<Command>) -> (TopicPartition, Result<(), Stop>) {
+    async fn run(self, commands: mpsc::Receiver<Command>, gauges: Arc<Gauges>) -> (TopicPartition, Result<(), Stop>) {
         let Self { context, board, totals, held, tables, dense, stop } = self;
         let partition = held.partition.clone();
-        let gauges = board.insert(partition.clone(), held.high_watermark);
         let (fetched, fetched_input) = mpsc::channel(FETCHED_WAITING_MAX);
         let (assembled, assembled_input) = mpsc::channel(SEALED_WAITING_MAX);
         let (receipts, acks) = watch::channel(None);
