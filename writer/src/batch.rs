@@ -93,7 +93,11 @@ impl OpenBatch {
         self.message_count += messages.len() as u64;
         self.gaps.extend(gaps);
         self.pending_bytes += messages.iter().map(Message::memory_bytes).sum::<usize>();
-        self.pending.extend(messages);
+        if self.pending.is_empty() {
+            self.pending = messages;
+        } else {
+            self.pending.extend(messages);
+        }
         self.memory.merge(memory);
     }
 

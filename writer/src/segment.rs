@@ -110,8 +110,12 @@ impl SegmentEncoder {
     }
 }
 
-/// Level 1 costs a third of the CPU time of the default level 3 and gives files about 5 % larger.
+/// The fastest level: the writer shares its cores with the queue.
 const ZSTD_LEVEL: i32 = 1;
+
+/// Narrow columns end their pages here, for the page index. Each page costs a compression context of its own, so the
+/// usual 20,000 rows would cost more than they save.
+const PAGE_ROWS_MAX: usize = 100_000;
 
 fn properties(page_bytes: usize) -> WriterProperties {
     let zstd = ZstdLevel::try_new(ZSTD_LEVEL).expect("a valid level");
@@ -120,6 +124,7 @@ fn properties(page_bytes: usize) -> WriterProperties {
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(zstd))
         .set_data_page_size_limit(page_bytes)
+        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
         .set_statistics_enabled(EnabledStatistics::Page);
     // Rising numbers: a dictionary would be as large as the column, differences are a few bits.

@@ -58,8 +58,12 @@ impl Decoder<'_> {
         if payload.is_empty() {
             return self.refuse(&mut cursor, &message.payload, "the message is empty, not a JSON object");
         }
-        if !payload.contains(&b'\n') || self.is_one_text(payload) {
-            return self.text(&mut cursor, payload);
+        // By far the most messages are one object, which needs no look for line breaks.
+        if self.rows.try_row(payload).is_ok() {
+            return self.accept(&mut cursor);
+        }
+        if !payload.contains(&b'\n') || is_one_text(payload) {
+            return self.values(&mut cursor, payload);
         }
         for line in payload.split(|byte| *byte == b'\n') {
             let line = line.trim_ascii();
@@ -69,23 +73,16 @@ impl Decoder<'_> {
         }
     }
 
-    /// Whether a payload of several lines is one text, not one per line.
-    fn is_one_text(&self, payload: &[u8]) -> bool {
-        let mut lines = payload.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-        let first = lines.next().unwrap_or_default();
-        let begun = |text| serde_json::from_slice::<&RawValue>(text).is_err_and(|error| error.is_eof());
-        if !begun(first) {
-            return false;
-        }
-        serde_json::from_slice::<&RawValue>(payload).is_ok() || !lines.next().is_some_and(|line| line.starts_with(b"{"))
-    }
-
     /// A text of one or many records.
     fn text(&mut self, cursor: &mut Cursor<'_>, text: &[u8]) {
-        if self.rows.try_row(text).is_ok() {
-            return self.accept(cursor);
+        match self.rows.try_row(text) {
+            Ok(()) => self.accept(cursor),
+            Err(_) => self.values(cursor, text),
         }
-        // The slow path: cut the text into values first, so that a bad one is set aside exactly.
+    }
+
+    /// The slow path: cuts a text into values first, so that a bad one is set aside exactly.
+    fn values(&mut self, cursor: &mut Cursor<'_>, text: &[u8]) {
         let mut values = serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>();
         let mut start = 0;
         while let Some(value) = values.next() {
@@ -113,6 +110,17 @@ impl Decoder<'_> {
         self.quarantine.push(cursor.message, cursor.row, payload, reason);
         cursor.row += 1;
     }
+}
+
+/// Whether a payload of several lines is one text, not one per line.
+fn is_one_text(payload: &[u8]) -> bool {
+    let mut lines = payload.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    let begun = |text| serde_json::from_slice::<&RawValue>(text).is_err_and(|error| error.is_eof());
+    if !begun(first) {
+        return false;
+    }
+    serde_json::from_slice::<&RawValue>(payload).is_ok() || !lines.next().is_some_and(|line| line.starts_with(b"{"))
 }
 
 #[cfg(test)]

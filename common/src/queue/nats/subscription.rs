@@ -138,21 +138,23 @@ impl NatsSubscription {
 
     /// Takes the frames that are here, up to the limits.
     fn drain(&mut self, messages_max: usize, bytes_max: usize) -> Result<(), QueueError> {
+        // One look at the clock for all of them: the silence it measures is counted in seconds.
+        let now = Instant::now();
         while self.intake.has_room(messages_max, bytes_max) {
             // Unconstrained, or the runtime would call the channel empty after 128 frames.
             let Some(frame) = tokio::task::unconstrained(self.frames.next()).now_or_never() else { break };
-            self.accept(frame)?;
+            self.accept(frame, now)?;
         }
         Ok(())
     }
 
-    fn accept(&mut self, frame: Option<async_nats::Message>) -> Result<(), QueueError> {
+    fn accept(&mut self, frame: Option<async_nats::Message>, now: Instant) -> Result<(), QueueError> {
         let Some(frame) = frame else { return Err(self.lose("the connection was closed")) };
-        match self.intake.accept(frame, Instant::now()) {
+        match self.intake.accept(frame, now) {
             Ok(Frame::Taken) => Ok(()),
             Ok(Frame::PullRefused(reason)) => {
                 tracing::debug!(partition = %self.stream.partition, %reason, "pull refused for now");
-                self.paused_until = Some(Instant::now() + SHORT_PAUSE_MAX);
+                self.paused_until = Some(now + SHORT_PAUSE_MAX);
                 Ok(())
             }
             Err(reason) => Err(self.lose(reason)),
@@ -275,7 +277,7 @@ impl NatsSubscription {
             () = tokio::time::sleep_until(deadline) => None,
         };
         match frame {
-            Some(frame) => self.accept(frame)?,
+            Some(frame) => self.accept(frame, Instant::now())?,
             None => self.break_silence().await?,
         }
         if !self.intake.pulls.is_outstanding()
