@@ -1,6 +1,6 @@
 //! Columns on the command line: `amount:decimal(12,2)`, `id:int64!`, `tags:list(string)`.
 //!
-//! Owns: this notation, both ways. Does not own: which columns are valid (`common::topic`).
+//! Owns: reading this notation; `ColumnSpec` displays itself in it. Does not own: which columns are valid (`common::topic`).
 
 use common::topic::{ColumnSpec, ColumnType};
 
@@ -36,27 +36,6 @@ fn arguments<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.strip_prefix(name)?.trim_start().strip_prefix('(')?.strip_suffix(')')
 }
 
-/// The type in the same notation; a struct shows its members.
-pub(crate) fn type_text(column_type: &ColumnType) -> String {
-    match column_type {
-        ColumnType::Decimal { precision, scale } => format!("decimal({precision},{scale})"),
-        ColumnType::List(element) => format!("list({})", type_text(element)),
-        ColumnType::Struct(members) => {
-            format!("struct({})", members.iter().map(column_text).collect::<Vec<_>>().join(", "))
-        }
-        plain => match serde_json::to_value(plain) {
-            Ok(serde_json::Value::String(name)) => name,
-            _ => format!("{plain:?}"),
-        },
-    }
-}
-
-/// The column in the same notation.
-pub(crate) fn column_text(column: &ColumnSpec) -> String {
-    let required = if column.nullable { "" } else { "!" };
-    format!("{}:{}{required}", column.name, type_text(&column.column_type))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,7 +43,7 @@ mod tests {
     #[test]
     fn columns_read_back_as_shown() {
         for text in ["id:int64!", "amount:decimal(12,2)", "tags:list(list(string))", "at:timestamp_ms", "a:b:json"] {
-            assert_eq!(column_text(&parse_column(text).expect(text)), text);
+            assert_eq!(ToString::to_string(&parse_column(text).expect(text)), text);
         }
     }
 

@@ -4,6 +4,7 @@
 //! Does not own: the Arrow schema made of them (catalog), decoding (writer).
 
 use std::collections::HashSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +88,7 @@ pub enum ColumnType {
     Int32,
     /// An integer of 64 bits, without fraction or exponent.
     Int64,
-    /// A number; integers only up to 2^53 in size, so that none is rounded.
+    /// A number, rounded to the nearest double as JSON readers do; whole numbers between 2^53 and 2^64 are refused.
     Float64,
     /// A string.
     String,
@@ -116,6 +117,40 @@ pub enum ColumnType {
     List(Box<ColumnType>),
     /// An object with these members; others are refused.
     Struct(Vec<ColumnSpec>),
+}
+
+/// The notation of the command line: `decimal(12,2)`, `list(string)`.
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bool => "bool",
+            Self::Int32 => "int32",
+            Self::Int64 => "int64",
+            Self::Float64 => "float64",
+            Self::String => "string",
+            Self::Binary => "binary",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+            Self::TimestampS => "timestamp_s",
+            Self::TimestampMs => "timestamp_ms",
+            Self::TimestampUs => "timestamp_us",
+            Self::Json => "json",
+            Self::Decimal { precision, scale } => return write!(f, "decimal({precision},{scale})"),
+            Self::List(element) => return write!(f, "list({element})"),
+            Self::Struct(members) => {
+                let members: Vec<String> = members.iter().map(ToString::to_string).collect();
+                return write!(f, "struct({})", members.join(", "));
+            }
+        })
+    }
+}
+
+/// The notation of the command line: `name:type`, with `!` where it takes no null.
+impl fmt::Display for ColumnSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let required = if self.nullable { "" } else { "!" };
+        write!(f, "{}:{}{required}", self.name, self.column_type)
+    }
 }
 
 /// An existing stream that serves one partition.

@@ -42,18 +42,21 @@ pub(crate) struct Pipeline {
     pub(crate) stop: CancellationToken,
 }
 
+/// A pipeline that ended, and why.
+pub(crate) type Ended = (TopicPartition, Result<(), Stop>);
+
 /// The way to give orders to a running pipeline.
 pub(crate) type Orders = mpsc::Sender<Command>;
 
 impl Pipeline {
     /// The pipeline's orders, and its work: to be run in a task until it ends.
-    pub(crate) fn prepare(self) -> (Orders, impl Future<Output = (TopicPartition, Result<(), Stop>)> + Send + 'static) {
+    pub(crate) fn prepare(self) -> (Orders, impl Future<Output = Ended> + Send + 'static) {
         let (orders, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
         let gauges = self.board.insert(self.held.partition.clone(), self.held.high_watermark);
         (orders, self.run(commands, gauges))
     }
 
-    async fn run(self, commands: mpsc::Receiver<Command>, gauges: Arc<Gauges>) -> (TopicPartition, Result<(), Stop>) {
+    async fn run(self, commands: mpsc::Receiver<Command>, gauges: Arc<Gauges>) -> Ended {
         let Self { context, board, totals, held, tables, dense, stop } = self;
         let partition = held.partition.clone();
         let (fetched, fetched_input) = mpsc::channel(FETCHED_WAITING_MAX);

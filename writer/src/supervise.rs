@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::{Context, Stop};
 use crate::decode::TopicTable;
 use crate::error::{Result, WriterError};
-use crate::partition::{Orders, Pipeline};
+use crate::partition::{Ended, Orders, Pipeline};
 use crate::status::StatusBoard;
 use crate::summary::Totals;
 
@@ -42,7 +42,7 @@ pub(crate) struct Supervisor {
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: CancellationToken,
     topics: HashMap<TopicName, OpenTopic>,
-    pipelines: JoinSet<(TopicPartition, Result<(), Stop>)>,
+    pipelines: JoinSet<Ended>,
     tasks: HashMap<Id, TopicPartition>,
     held: HashMap<TopicPartition, Ownership>,
     resting: HashMap<TopicPartition, Instant>,
@@ -215,7 +215,7 @@ impl Supervisor {
         self.held.insert(partition, held);
     }
 
-    async fn ended(&mut self, ended: Result<(Id, (TopicPartition, Result<(), Stop>)), JoinError>) {
+    async fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
         let (id, end) = match ended {
             Ok((id, (_, end))) => (id, end),
             Err(error) => (error.id(), Err(Stop::Internal(error.to_string()))),

@@ -57,7 +57,8 @@ fn every_setting_changes_its_field() {
 
 #[test]
 fn nonsense_is_refused_with_name_value_and_what_is_allowed() {
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: &[Case<'_>] = &[
         (&[("QUEUE_TYPE", "kafka")], &["QUEUE_TYPE=kafka", "memory or nats"]),
         (&[("FLUSH_INTERVAL_SECS", "soon")], &["FLUSH_INTERVAL_SECS=soon", "1 to 86400"]),
         (&[("FLUSH_INTERVAL_SECS", "0")], &["FLUSH_INTERVAL_SECS=0", "1..=86400"]),

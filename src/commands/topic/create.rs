@@ -13,7 +13,7 @@ use common::partitioner::Partitioner;
 use common::topic::{BoundStream, ColumnSpec, Format, StreamLimits, TopicOptions};
 use common::{Queue, TopicDefinition, TopicName};
 
-use crate::columns::{column_text, parse_column};
+use crate::columns::parse_column;
 use crate::output::{self, UsageError};
 use crate::units::{parse_duration, parse_size};
 
@@ -102,7 +102,7 @@ fn summary(topic: &Topic) -> String {
     let format = match topic.config.format {
         Format::Raw => "raw payloads".to_owned(),
         Format::Json => {
-            let columns: Vec<String> = topic.config.columns.iter().map(column_text).collect();
+            let columns: Vec<String> = topic.config.columns.iter().map(ToString::to_string).collect();
             format!("json with {}", columns.join(", "))
         }
     };

@@ -10,7 +10,6 @@ use common::{TopicName, TopicPartition};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
-use crate::columns::column_text;
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, duration_text, time_text};
 
@@ -130,7 +129,7 @@ fn text_of(description: &Description) -> String {
     };
     line("format", format!("{:?}", topic.config.format).to_lowercase());
     for (index, column) in topic.config.columns.iter().enumerate() {
-        line(if index == 0 { "columns" } else { "" }, column_text(column));
+        line(if index == 0 { "columns" } else { "" }, column.to_string());
     }
     line("retention", topic.retention_ms.map_or_else(|| "for ever".to_owned(), duration_text));
     line("partitioner", format!("{:?}", topic.config.partitioner).to_lowercase());

@@ -8,7 +8,7 @@ use std::fmt;
 
 use arrow_array::ArrayRef;
 use arrow_schema::{DataType, SchemaRef};
-use common::topic::{ColumnSpec, ColumnType};
+use common::topic::ColumnSpec;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -159,11 +159,7 @@ pub(super) fn add_member<'de, A: MapAccess<'de>>(
 
 #[cold]
 fn in_column<E: de::Error>(spec: &ColumnSpec, error: &E) -> E {
-    E::custom(format_args!("column {:?} ({}): {error}", spec.name, type_name(&spec.column_type)))
-}
-
-fn type_name(column_type: &ColumnType) -> String {
-    serde_json::to_string(column_type).unwrap_or_default().replace('"', "")
+    E::custom(format_args!("column {:?} ({}): {error}", spec.name, spec.column_type))
 }
 
 enum Member {

@@ -91,7 +91,7 @@ impl<'de> Visitor<'de> for ColumnSeed<'_> {
             ColumnType::Bool => "true or false",
             ColumnType::Int32 => "an integer of 32 bits",
             ColumnType::Int64 => "an integer of 64 bits",
-            ColumnType::Float64 => "a number; integers up to 2^53, so that none is rounded",
+            ColumnType::Float64 => "a number that a double holds; whole ones up to 2^53",
             ColumnType::String => "a string",
             ColumnType::Binary => "a string in base64",
             ColumnType::Date => "a string yyyy-mm-dd",
