@@ -100,3 +100,13 @@ fn empty_values_and_other_programs_variables_are_ignored() {
     let settings = read(&[("CATALOG_URL", ""), ("NATS_CONTEXT", "x"), ("PATH", "y")]).expect("valid");
     assert_eq!(settings, Settings::default());
 }
+
+#[test]
+fn the_readme_lists_every_setting_as_it_is() {
+    let readme = include_str!("../../../README.md");
+    for SettingDoc { name, default, allowed, about, .. } in SETTINGS {
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        let row = format!("| `{name}` | {default} | {allowed} | {about} |");
+        assert!(readme.contains(&row), "not in README.md: {row}");
+    }
+}
