@@ -72,6 +72,8 @@ impl Service {
         let listener = tokio::net::TcpListener::bind(settings.http_addr)
             .await
             .with_context(|| format!("cannot listen on HTTP_ADDR={}", settings.http_addr))?;
+        // Port 0 lets the system choose; the log names its choice.
+        let http_addr = listener.local_addr()?;
         let writer = Writer::builder(Arc::clone(&queue), storage.clone(), Arc::clone(&catalog))
             .config(WriterConfig::from(&settings))
             .topics(topics)
@@ -85,7 +87,7 @@ impl Service {
             queue = %match settings.queue_type { QueueType::Memory => "memory".to_owned(), QueueType::Nats => redacted_url(&settings.nats_url) },
             storage = storage.display_url(),
             catalog = redacted_url(&settings.catalog_url()),
-            http = %settings.http_addr,
+            http = %http_addr,
             memory_budget_bytes = settings.memory_budget_bytes,
             version = env!("CARGO_PKG_VERSION"),
             "writer started"
