@@ -3,7 +3,7 @@
 //! Owns: the log subscriber and the Prometheus recorder with its histogram buckets.
 //! Does not own: which metrics there are, or the server that shows them (writer).
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -33,6 +33,16 @@ pub fn init_logs(settings: &Settings) -> Result<(), InvalidSetting> {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     Ok(())
+}
+
+/// Says on standard error why the process fails: as a line for people, or as one more JSON line of the log.
+/// Unlike a log line it is written at any `LOG_LEVEL`.
+pub fn report_failure(format: LogFormat, failure: &str) {
+    let line = match format {
+        LogFormat::Text => format!("error: {failure}"),
+        LogFormat::Json => serde_json::json!({ "level": "ERROR", "message": "failed", "error": failure }).to_string(),
+    };
+    let _nobody_reads_it = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Installs the process's metrics recorder and returns what renders it. Call [`upkeep`] in a task beside it.
