@@ -15,7 +15,8 @@ mod units;
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::config::Settings;
+use common::config::{LogFormat, Settings};
+use common::telemetry::report_failure;
 
 use crate::cli::{Cli, Command};
 use crate::output::UsageError;
@@ -29,16 +30,18 @@ const EXIT_USAGE: u8 = 2;
 fn main() -> ExitCode {
     // Ends the process itself for --help, --version (0) and arguments that are wrong (2).
     let cli = Cli::parse();
-    match run(cli) {
+    let mut failure_format = LogFormat::Text;
+    match run(cli, &mut failure_format) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::note(&format!("error: {error:#}"));
+            report_failure(failure_format, &format!("{error:#}"));
             ExitCode::from(if error.is::<UsageError>() { EXIT_USAGE } else { EXIT_FAILURE })
         }
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
+/// `failure_format` becomes that of the logs once they are set up for a service.
+fn run(cli: Cli, failure_format: &mut LogFormat) -> anyhow::Result<()> {
     if let Command::Completions(args) = &cli.command {
         return commands::completions::run(args);
     }
@@ -48,6 +51,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         "warn".clone_into(&mut settings.log_level);
     }
     common::telemetry::init_logs(&settings).map_err(|error| UsageError::new(error.to_string()))?;
+    if cli.command.is_service() {
+        *failure_format = settings.log_format;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(Box::pin(cli.command.run(settings, cli.json)));
     // Commands join what they start. What may be left is a read of standard input that nothing can interrupt, and

@@ -7,6 +7,7 @@
 //! for each other. READ COMMITTED is enough: every decision is one compare in an UPDATE, or reads a locked row.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 /// PostgreSQL 14; older ones are no longer maintained.
 const VERSION_NUMBER_MIN: i32 = 140_000;
 const CONNECTIONS_MAX: u32 = 10;
+/// How long the first connection may take, so that a start against a server that is silent fails soon.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Of every session. A writer that was stopped in the middle of a transaction must not keep its locks: the server
 /// ends the session.
@@ -51,7 +54,9 @@ impl PostgresMetadataStore {
         })?;
         let options = options.application_name("siltstone").options(SESSION);
         // Not through the pool, which would go on trying for a while before it said that nobody listens.
-        let mut first = PgConnection::connect_with(&options).await.map_err(refused_if_unusable)?;
+        let first = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
+        let silent = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer within 10 s"));
+        let mut first = first.map_err(silent).flatten().map_err(refused_if_unusable)?;
         check_server(&mut first).await?;
         MIGRATIONS.run_direct(None, &mut first, false).await?;
         first.close().await?;

@@ -43,9 +43,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::Result<()> {
     let Some(topic) = args.stdin.clone() else {
         if settings.queue_type == QueueType::Memory {
-            output::note(
-                "warning: QUEUE_TYPE=memory takes messages from this process only, and nothing here publishes any; \
-                 set QUEUE_TYPE=nats, or use --stdin TOPIC",
+            tracing::warn!(
+                "QUEUE_TYPE=memory takes messages from this process only, and nothing here publishes any; \
+                 set QUEUE_TYPE=nats, or use --stdin TOPIC"
             );
         }
         return Box::pin(service::run(settings)).await;

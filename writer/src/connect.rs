@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use catalog::MetadataStore;
-use common::Queue;
 use common::config::{QueueAck, QueueType, Settings, redacted_url};
 use common::queue::memory::InMemoryQueue;
 use common::queue::nats::{AckMode, NatsConfig, NatsQueue};
+use common::{ErrorKind, Queue};
 
 use crate::storage::Storage;
 
@@ -35,7 +35,11 @@ pub async fn queue(settings: &Settings) -> anyhow::Result<Arc<dyn Queue>> {
                 ack,
                 ..NatsConfig::default()
             };
-            Ok(Arc::new(NatsQueue::connect(config).await?))
+            let queue = NatsQueue::connect(config).await.map_err(|error| match error.kind() {
+                ErrorKind::Unavailable => anyhow!("{error}; is NATS_URL right, and does the server run?"),
+                _ => anyhow!("{error}; are NATS_URL and the login (NATS_USER, NATS_TOKEN or NATS_CREDENTIALS) right?"),
+            })?;
+            Ok(Arc::new(queue))
         }
     }
 }
@@ -46,7 +50,11 @@ pub async fn queue(settings: &Settings) -> anyhow::Result<Arc<dyn Queue>> {
 /// When it cannot be opened; the text names it, without its password.
 pub async fn catalog(settings: &Settings) -> anyhow::Result<Arc<dyn MetadataStore>> {
     let url = settings.catalog_url();
-    catalog::connect(&url).await.with_context(|| format!("cannot open the catalog {}", redacted_url(&url)))
+    let failed = |reason: &str| {
+        let url = redacted_url(&url);
+        anyhow!("cannot open the catalog {url}: {reason}; is CATALOG_URL right, and does the database run?")
+    };
+    catalog::connect(&url).await.map_err(|error| failed(&error.to_string()))
 }
 
 /// Opens the configured store without contacting it.

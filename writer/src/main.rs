@@ -1,11 +1,39 @@
 //! `writer`: the standalone service. Owns nothing but the process: see `writer::service`.
 
-use common::config::Settings;
+use std::process::ExitCode;
+
+use common::config::{LogFormat, Settings};
+use common::telemetry::report_failure;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    writer::service::run(Settings::from_env()?).await
+const EXIT_FAILURE: u8 = 1;
+/// As of `siltstone`: the settings are wrong.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let settings = match Settings::from_env() {
+        Ok(settings) => settings,
+        Err(error) => {
+            report_failure(LogFormat::Text, &error.to_string());
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let format = settings.log_format;
+    match run(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report_failure(format, &format!("{error:#}"));
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+fn run(settings: Settings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(Box::pin(writer::service::run(settings)));
+    // Tasks were joined or aborted; a blocking call that hangs, such as a write to a dead disk, must not keep the process.
+    runtime.shutdown_background();
+    outcome
 }

@@ -3,8 +3,9 @@
 //! Owns: names, units and help texts. Does not own: the recorder (common's telemetry).
 
 use common::memory::MemoryBudget;
-use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
+use crate::roll::RollReason;
 use crate::status::StatusBoard;
 
 pub(crate) const MESSAGES: &str = "siltstone_messages_fetched_total";
@@ -26,7 +27,7 @@ const PARTITIONS: &str = "siltstone_partitions_owned";
 const LAG: &str = "siltstone_partition_lag_messages";
 const FRESHNESS: &str = "siltstone_partition_freshness_seconds";
 
-/// Gives every metric its help text.
+/// Gives every metric its help text, and counters their zero: what has not happened yet is shown as well.
 pub(crate) fn describe() {
     describe_counter!(MESSAGES, "messages fetched from the queue");
     describe_counter!(MESSAGE_BYTES, "bytes of messages fetched, as counted against memory");
@@ -46,6 +47,17 @@ pub(crate) fn describe() {
     describe_gauge!(PARTITIONS, "partitions this writer owns");
     describe_gauge!(LAG, "messages in the queue that are not committed");
     describe_gauge!(FRESHNESS, "age of the oldest message that is fetched and not committed");
+    for name in [MESSAGES, MESSAGE_BYTES, RECORDS, QUARANTINED, SEGMENT_BYTES] {
+        counter!(name).increment(0);
+    }
+    for name in [UPLOAD_RETRIES, COMMIT_RETRIES, ATTACHES, GAP_OFFSETS] {
+        counter!(name).increment(0);
+    }
+    for reason in RollReason::ALL {
+        counter!(SEGMENTS, "reason" => reason.as_str()).increment(0);
+    }
+    // Made known; a duration is recorded when there is one.
+    let _empty = (histogram!(UPLOAD_SECONDS), histogram!(COMMIT_SECONDS));
 }
 
 /// Sets the gauges; called before each scrape, so that they cost nothing in between.

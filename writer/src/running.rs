@@ -200,6 +200,10 @@ impl Observer {
     /// Asks for an object that does not exist: the right answer proves address, bucket and login.
     pub(crate) async fn check_store(&self) -> Result<(), String> {
         let storage = &self.context.storage;
+        // A put makes missing directories; one that vanished, as a mount does, must not be made anew unnoticed.
+        if let Some(root) = storage.local_root.as_ref().filter(|root| !root.is_dir()) {
+            return Err(format!("the directory {} is gone", root.display()));
+        }
         let absent: Path = storage.prefix.clone().join("siltstone-readiness-check");
         match storage.store.head(&absent).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),

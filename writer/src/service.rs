@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use catalog::MetadataStore;
 use common::config::{QueueType, Settings, redacted_url};
 use common::telemetry;
@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::config::WriterConfig;
+use crate::error::WriterError;
 use crate::running::RunningWriter;
 use crate::storage::Storage;
 use crate::writer::Writer;
@@ -53,12 +54,19 @@ impl Service {
     /// Connects everything, proves the store usable, and starts.
     ///
     /// # Errors
-    /// The first thing that does not work, with its address and what to change.
+    /// The first thing that does not work, with its address and what to change; or the signal that came meanwhile.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         telemetry::init_logs(&settings)?;
+        let mut signals = Signals::new()?;
+        tokio::select! {
+            started = Box::pin(Self::start_parts(settings)) => started,
+            name = signals.next() => bail!("{name} during the start: ended at once"),
+        }
+    }
+
+    async fn start_parts(settings: Settings) -> anyhow::Result<Self> {
         let metrics = telemetry::init_metrics();
-        let signals =
-            Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+        let signals = Signals::new()?;
         let topics = settings.topics.iter().map(TopicName::new).collect::<Result<Vec<_>, _>>().context("TOPICS")?;
         let storage = connect::storage(&settings)?;
         storage.probe().await?;
@@ -72,12 +80,18 @@ impl Service {
         let listener = tokio::net::TcpListener::bind(settings.http_addr)
             .await
             .with_context(|| format!("cannot listen on HTTP_ADDR={}", settings.http_addr))?;
+        // Port 0 lets the system choose; the log names its choice.
+        let http_addr = listener.local_addr()?;
         let writer = Writer::builder(Arc::clone(&queue), storage.clone(), Arc::clone(&catalog))
             .config(WriterConfig::from(&settings))
             .topics(topics)
             .build()
             .start()
-            .await?;
+            .await
+            .map_err(|error| match error {
+                WriterError::TopicNotFound(_) => anyhow!("TOPICS={}: {error}", settings.topics.join(",")),
+                other => other.into(),
+            })?;
         let mut http = JoinSet::new();
         http.spawn(telemetry::upkeep(metrics.clone()));
         http.spawn(http::serve(listener, writer.observer(), metrics));
@@ -85,7 +99,7 @@ impl Service {
             queue = %match settings.queue_type { QueueType::Memory => "memory".to_owned(), QueueType::Nats => redacted_url(&settings.nats_url) },
             storage = storage.display_url(),
             catalog = redacted_url(&settings.catalog_url()),
-            http = %settings.http_addr,
+            http = %http_addr,
             memory_budget_bytes = settings.memory_budget_bytes,
             version = env!("CARGO_PKG_VERSION"),
             "writer started"
@@ -131,6 +145,11 @@ impl Service {
 }
 
 impl Signals {
+    /// From now on signals no longer end the process by themselves.
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

@@ -67,7 +67,10 @@ impl Storage {
     /// [`WriterError::Storage`] when it cannot be created.
     pub fn local(root: PathBuf) -> Result<Self> {
         let shown = root.display().to_string();
-        local::create_dir_durably(&root).map_err(|error| unusable(&shown, &error))?;
+        local::create_dir_durably(&root).map_err(|error| {
+            let advice = "may this user create the directory that STORAGE_PATH or STORAGE_URL names?";
+            unusable(&shown, &format!("cannot create the directory: {error}; {advice}"))
+        })?;
         let root = root.canonicalize().map_err(|error| unusable(&shown, &error))?;
         let url = Url::from_directory_path(&root).map_err(|()| unusable(&shown, &"not an absolute path"))?;
         let store = LocalFileSystem::new_with_prefix(&root).map_err(|error| unusable(&shown, &error))?;

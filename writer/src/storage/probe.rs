@@ -16,7 +16,7 @@ pub(super) async fn probe(storage: &Storage) -> Result<()> {
     let key = storage.prefix.clone().join(format!("siltstone-probe-{}", Uuid::now_v7()));
     let failed = |step: &str, error: &Error| WriterError::Storage {
         url: storage.display_url(),
-        reason: format!("cannot {step}: {}; {}", root_cause(error), advice(error)),
+        reason: format!("cannot {step}: {}; {}", cause(error), advice(storage.url.scheme(), error)),
     };
     storage.put_new(&key, PutPayload::from_static(CANARY)).await.map_err(|error| match error {
         PutError::Ambiguous(error) => failed("put an object", &error),
@@ -37,24 +37,42 @@ async fn delete(storage: &Storage, key: &Path) -> object_store::Result<()> {
     storage.store.delete(key).await
 }
 
-/// The innermost cause: the outer layers only repeat the request.
-fn root_cause(error: &Error) -> String {
+/// The error with its innermost cause; what a store says in XML is cut to its code and message.
+fn cause(error: &Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
     let (text, inner) = (error.to_string(), cause.to_string());
-    if text.contains(&inner) { text } else { format!("{text}: {inner}") }
+    let text = if text.contains(&inner) { text } else { format!("{text}: {inner}") };
+    let Some((before, xml)) = text.split_once("<?xml") else { return text };
+    let element = |name: &str| Some(xml.split_once(&format!("<{name}>"))?.1.split_once("</")?.0);
+    match (element("Code"), element("Message")) {
+        (Some(code), message) => format!("{before}{code}: {}", message.unwrap_or_default().trim_end_matches('.')),
+        (None, _) => text,
+    }
 }
 
-fn advice(error: &Error) -> &'static str {
+fn advice(scheme: &str, error: &Error) -> &'static str {
+    let s3 = matches!(scheme, "s3" | "s3a");
     match error {
-        Error::NotFound { .. } => "does the bucket exist, and is its name right in STORAGE_URL?",
-        Error::Unauthenticated { .. } => "are the access key and its secret right?",
-        Error::PermissionDenied { .. } => "may this key put, read and delete objects here?",
         Error::NotImplemented { .. } | Error::NotSupported { .. } => {
             "the store lacks an operation that Siltstone needs"
         }
-        _ => "is the address right, the store up, the place writable?",
+        _ if scheme == "file" => "may this user write to the directory that STORAGE_PATH or STORAGE_URL names?",
+        Error::NotFound { .. } => "does the bucket exist, and is its name right in STORAGE_URL?",
+        Error::Unauthenticated { .. } | Error::PermissionDenied { .. } if s3 => {
+            "are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may this key put, read and delete objects here?"
+        }
+        Error::Unauthenticated { .. } | Error::PermissionDenied { .. } => {
+            "are the credentials right, and may they put, read and delete objects here?"
+        }
+        _ if s3 && cause(error).contains("URL scheme is not allowed") => {
+            "an AWS_ENDPOINT_URL with plain http needs AWS_ALLOW_HTTP=true"
+        }
+        _ if s3 => {
+            "is the store up, and are AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right?"
+        }
+        _ => "is the store up, and are its address and credentials right?",
     }
 }

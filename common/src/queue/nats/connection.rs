@@ -125,7 +125,9 @@ pub(super) fn server_error(what: &str, error: &ServerError) -> QueueError {
 
 fn note_event(event: &Event, loss: &watch::Sender<u64>) {
     match event {
-        Event::Disconnected | Event::LameDuckMode | Event::SlowConsumer(_) | Event::Closed => {
+        // Sent when the last handle is dropped, and by nothing else: nobody is left to read or to lose anything.
+        Event::Closed => tracing::debug!("nats connection closed"),
+        Event::Disconnected | Event::LameDuckMode | Event::SlowConsumer(_) => {
             tracing::warn!(%event, "nats connection disturbed, subscriptions start anew");
             loss.send_modify(|count| *count += 1);
         }

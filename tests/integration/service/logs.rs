@@ -1,0 +1,74 @@
+//! What the logs say, and never say.
+
+use support::nats::{NatsOptions, NatsServer};
+use support::postgres;
+use support::s3::S3;
+
+use super::{Kind, Service, counted, create_orders, publish, run_to_end};
+use crate::binary::Siltstone;
+
+#[tokio::test]
+async fn json_logs_are_one_object_a_line_and_secrets_stay_out() {
+    let users = "authorization { users: [{user: anyone, password: x}, {user: me, password: nats-secret}] }";
+    let lines = vec![users.to_owned(), "no_auth_user: anyone".to_owned()];
+    let nats = NatsServer::start_with(NatsOptions { lines, ..NatsOptions::default() }).await.expect("a NATS server");
+    let s3 = S3::shared().expect("an S3 server");
+    let catalog = postgres::fresh_database().await.expect("a database");
+    let catalog = catalog.replace("postgres@", "postgres:catalog-secret@");
+    let siltstone = Siltstone::new()
+        .with("QUEUE_TYPE", "nats")
+        .with("NATS_URL", &nats.url())
+        .with("NATS_USER", "me")
+        .with("NATS_PASSWORD", "nats-secret")
+        .with("CATALOG_URL", &catalog)
+        .with("STORAGE_URL", &format!("s3://{}/{}", s3.bucket, s3.fresh_prefix()))
+        .with("AWS_ENDPOINT_URL", &s3.endpoint)
+        .with("AWS_REGION", &s3.region)
+        .with("AWS_ACCESS_KEY_ID", &s3.access_key)
+        .with("AWS_SECRET_ACCESS_KEY", &s3.secret_key)
+        .with("AWS_ALLOW_HTTP", "true")
+        .with("LOG_FORMAT", "json")
+        .with("LOG_LEVEL", "trace");
+    create_orders(&siltstone).await;
+    let mut service = Service::start(Kind::Writer, &siltstone).await;
+    publish(&nats, 0..10).await;
+    service.fetched(10).await;
+    service.signal("TERM");
+    assert_eq!(service.ended().await, 0, "{}", service.log_text());
+    assert_eq!(counted(&siltstone).await, (10, 10, 9));
+    for line in service.lines() {
+        assert!(line["level"].is_string() && line["timestamp"].is_string() && line["target"].is_string(), "{line}");
+    }
+    let committed = service.logged_at_end("segment committed");
+    assert_eq!((&committed["topic"], &committed["records"]), (&"orders".into(), &10.into()), "{committed}");
+    let config = siltstone.run(&["config"]).await.ok().out + &siltstone.run(&["config", "--json"]).await.ok().out;
+    for text in [service.log_text(), config] {
+        for secret in ["nats-secret", "catalog-secret", &s3.secret_key] {
+            let line = text.lines().find(|line| line.contains(secret));
+            assert!(line.is_none(), "{line:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn text_logs_have_no_colours_outside_a_terminal_and_a_good_end_has_no_warning() {
+    let nats = NatsServer::start().await.expect("a NATS server");
+    let siltstone = Siltstone::new().with("QUEUE_TYPE", "nats").with("NATS_URL", &nats.url());
+    create_orders(&siltstone).await;
+    let answer = siltstone.run_with_input(&["up", "--stdin", "orders"], b"{\"n\":1}\n").await.ok();
+    assert!(answer.err.contains("INFO") && answer.err.contains("writer stopped"), "{}", answer.err);
+    assert!(!answer.err.contains('\x1b') && !answer.err.contains("WARN"), "{}", answer.err);
+    let listed = siltstone.run(&["topic", "list"]).await.ok();
+    assert_eq!(listed.err, "", "a connection that is closed on purpose is nothing to warn about");
+}
+
+#[tokio::test]
+async fn failures_are_json_lines_as_well() {
+    let siltstone = Siltstone::new().with("LOG_FORMAT", "json").with("TOPICS", "absent");
+    for kind in [Kind::Writer, Kind::Up] {
+        let answer = run_to_end(kind, &siltstone).await;
+        let last = answer.err.lines().rfind(|line| line.starts_with('{')).expect("a line of JSON");
+        let last: serde_json::Value = serde_json::from_str(last).expect("JSON");
+        assert!(last["error"].as_str().is_some_and(|text| text.contains("topic not found: absent")), "{last}");
+    }
+}
