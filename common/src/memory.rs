@@ -78,6 +78,8 @@ impl MemoryBudget {
             receiver
         };
         self.shared.pressure.notify_one();
+        // Dropped after the receiver, so that a caller who gives up no longer holds up those behind it.
+        let _leaving = Leaving(&self.shared);
         receiver.await.expect("a waiter is only removed by granting it")
     }
 
@@ -141,6 +143,16 @@ impl Shared {
             }
         }
         drop(unclaimed);
+    }
+}
+
+/// Serves the line when its owner leaves it, with bytes or without.
+struct Leaving<'a>(&'a Arc<Shared>);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.lock().waiters.retain(|waiter| !waiter.granted.is_closed());
+        self.0.give_back(0);
     }
 }
 
@@ -226,6 +238,21 @@ mod tests {
         drop(held);
         assert_eq!(next.await.bytes(), 100);
         assert_eq!(budget.used_bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_behind_one_that_gives_up_is_served_at_once() {
+        let budget = MemoryBudget::new(100);
+        let held = budget.acquire(50).await;
+        let mut gone = Box::pin(budget.acquire(60));
+        assert!((&mut gone).now_or_never().is_none());
+        let mut next = Box::pin(budget.acquire(10));
+        assert!((&mut next).now_or_never().is_none());
+        drop(gone);
+        assert_eq!(budget.waiters(), 0, "nobody waits any more");
+        assert_eq!((&mut next).now_or_never().map(|permit| permit.bytes()), Some(10));
+        assert!(budget.try_acquire(50).is_some());
+        assert_eq!(held.bytes(), 50);
     }
 
     #[tokio::test]

@@ -111,6 +111,10 @@ impl Assembler {
         match command {
             Command::Relieve => self.roll(RollReason::Memory).await,
             Command::Flush(answer) => {
+                // The one delivery that may wait here was fetched before.
+                if let Ok(fetched) = self.input.try_recv() {
+                    self.add(fetched).await?;
+                }
                 self.roll(RollReason::Flush).await?;
                 self.hand_on(Assembled::Flush(answer)).await
             }
@@ -160,5 +164,87 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catalog::SqliteMetadataStore;
+    use common::queue::memory::InMemoryQueue;
+    use common::topic::TopicOptions;
+    use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::config::WriterConfig;
+    use crate::group::Groups;
+    use crate::storage::Storage;
+
+    fn fetched(context: &Context) -> Fetched {
+        let message = Message {
+            offset: 0,
+            timestamp_us: 0,
+            key: None,
+            headers: vec![],
+            subject: Arc::from("t.0"),
+            payload: "payload".into(),
+        };
+        let memory = context.budget.try_acquire(message.memory_bytes()).expect("free");
+        Fetched { delivery: Delivery { messages: vec![message], memory }, gaps: vec![] }
+    }
+
+    #[tokio::test]
+    async fn a_flush_covers_what_was_fetched_before_it() {
+        let catalog: Arc<dyn catalog::MetadataStore> =
+            Arc::new(SqliteMetadataStore::new_in_memory().await.expect("a catalog"));
+        let (groups, _work) = Groups::new(Arc::clone(&catalog));
+        let queue = Arc::new(InMemoryQueue::default());
+        let context = Arc::new(Context::new(queue, catalog, Storage::memory(), WriterConfig::default(), groups));
+        let name = TopicName::new("t").expect("valid");
+        let table = TopicTable::new(&catalog::Topic {
+            name: name.clone(),
+            partition_count: 1,
+            retention_ms: None,
+            config: TopicOptions::default(),
+            schema_version: 1,
+            created_at: 0,
+            updated_at: 0,
+        });
+        // Which of the two is looked at first is left to chance, so that it is tried often.
+        for _ in 0..32 {
+            let (fetches, input) = mpsc::channel(1);
+            let (orders, commands) = mpsc::channel(1);
+            let (output, mut assembled) = mpsc::channel(4);
+            let assembler = Assembler {
+                context: Arc::clone(&context),
+                held: Ownership {
+                    partition: TopicPartition::new(name.clone(), 0),
+                    owner: OwnerId(Uuid::nil()),
+                    epoch: Epoch(1),
+                    incarnation: Incarnation(0),
+                    high_watermark: 0,
+                    anchor: None,
+                },
+                gauges: Arc::default(),
+                tables: watch::channel(Arc::clone(&table)).1,
+                input,
+                commands,
+                output,
+                settings: EncodeSettings { table: Arc::clone(&table), partition_id: 0, page_bytes: 1024 },
+                policy: RollPolicy::from(&WriterConfig::default()),
+                next_offset: 0,
+                batch: None,
+            };
+            fetches.send(fetched(&context)).await.expect("room");
+            let (answer, _answered) = oneshot::channel();
+            orders.send(Command::Flush(answer)).await.expect("room");
+            let (ended, first) = tokio::join!(assembler.run(), async {
+                let first = assembled.recv().await;
+                drop(fetches);
+                first
+            });
+            ended.expect("ends in good order");
+            assert!(matches!(first, Some(Assembled::Batch(_))), "{first:?}");
+        }
     }
 }

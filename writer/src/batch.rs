@@ -106,9 +106,10 @@ impl OpenBatch {
         self.pending.len() >= CHUNK_MESSAGES_MAX || self.pending_bytes >= CHUNK_BYTES_MAX
     }
 
-    /// About how large its data segment would be, in bytes, without what waits to be encoded.
+    /// About how large the larger of its segments would be, in bytes, without what waits to be encoded.
     pub(crate) fn encoded_bytes(&self) -> usize {
-        self.encoders.data.as_ref().map_or(0, SegmentEncoder::estimated_size)
+        let encoded = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::estimated_size);
+        encoded(&self.encoders.data).max(encoded(&self.encoders.quarantine))
     }
 
     /// Rows encoded so far, and at least one for each message that waits.

@@ -54,7 +54,10 @@ impl Fetcher {
             let stop = self.stop.clone();
             let opened = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                opened = self.open() => opened?,
+                opened = self.open() => match opened {
+                    Ok(opened) => opened,
+                    Err(reason) => return self.halt(reason).await,
+                },
             };
             let lost = match opened {
                 Ok(subscription) => {
@@ -147,6 +150,15 @@ impl Fetcher {
                 }
             }
         }
+    }
+
+    /// Lets the later steps commit what was fetched before: nobody could fetch it again. Then ends for `reason`.
+    async fn halt(self, reason: Stop) -> Result<(), Stop> {
+        tracing::error!(partition = %self.held.partition, position = self.position, ?reason, "reading ends here");
+        let Self { output, mut receipts, .. } = self;
+        drop(output);
+        while receipts.changed().await.is_ok() {}
+        Err(reason)
     }
 
     /// Lets the later steps end, and acks what they commit meanwhile.

@@ -19,6 +19,8 @@ pub struct PartitionStatus {
     pub position: u64,
     /// Exclusive: everything below is committed.
     pub high_watermark: u64,
+    /// Offset of the oldest message that the queue held, when last asked.
+    pub queue_first_offset: u64,
     /// Offset that the queue's next message will get, when last asked.
     pub queue_next_offset: u64,
     /// Memory of the open batch, in bytes.
@@ -30,9 +32,10 @@ pub struct PartitionStatus {
 }
 
 impl PartitionStatus {
-    /// Messages that the queue holds and that are not committed; an upper bound where offsets are not dense.
+    /// Messages that are not committed, fetched or still in the queue; an upper bound where offsets are not dense.
     pub fn lag(&self) -> u64 {
-        self.queue_next_offset.max(self.position).saturating_sub(self.high_watermark)
+        let fetched = self.position.saturating_sub(self.high_watermark);
+        fetched + self.queue_next_offset.saturating_sub(self.position.max(self.queue_first_offset))
     }
 }
 
@@ -41,6 +44,7 @@ impl PartitionStatus {
 pub(crate) struct Gauges {
     pub(crate) position: AtomicU64,
     pub(crate) high_watermark: AtomicU64,
+    pub(crate) queue_first_offset: AtomicU64,
     pub(crate) queue_next_offset: AtomicU64,
     pub(crate) batch_bytes: AtomicUsize,
     pub(crate) failing: AtomicBool,
@@ -103,6 +107,7 @@ impl StatusBoard {
             partition,
             position: gauges.position.load(Ordering::Relaxed),
             high_watermark: gauges.high_watermark.load(Ordering::Relaxed),
+            queue_first_offset: gauges.queue_first_offset.load(Ordering::Relaxed),
             queue_next_offset: gauges.queue_next_offset.load(Ordering::Relaxed),
             batch_bytes: gauges.batch_bytes.load(Ordering::Relaxed),
             freshness: gauges.oldest_timestamp_us().map_or(Duration::ZERO, |oldest_us| {
@@ -123,6 +128,26 @@ mod tests {
     use common::TopicName;
 
     use super::*;
+
+    #[test]
+    fn lag_counts_what_the_queue_holds_or_the_writer_has_and_nothing_that_is_gone() {
+        let status = |high_watermark, position, queue_first_offset, queue_next_offset| PartitionStatus {
+            partition: TopicPartition::new(TopicName::new("t").expect("valid"), 0),
+            position,
+            high_watermark,
+            queue_first_offset,
+            queue_next_offset,
+            batch_bytes: 0,
+            freshness: Duration::ZERO,
+            failing: false,
+        };
+        assert_eq!(status(0, 0, 1, 1).lag(), 0, "an empty stream of JetStream, which counts from 1");
+        assert_eq!(status(50, 50, 101, 101).lag(), 0, "everything was purged");
+        assert_eq!(status(50, 50, 81, 101).lag(), 20, "a part was purged");
+        assert_eq!(status(50, 70, 50, 101).lag(), 51, "a part is fetched");
+        assert_eq!(status(50, 70, 101, 101).lag(), 20, "what is fetched is gone from the queue");
+        assert_eq!(status(50, 70, 40, 60).lag(), 20, "the queue was asked before that was published");
+    }
 
     #[test]
     fn freshness_is_the_age_of_the_oldest_uncommitted_batch() {

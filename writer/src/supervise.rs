@@ -53,6 +53,10 @@ struct OpenTopic {
     tables: watch::Sender<Arc<TopicTable>>,
     dense: bool,
     partition_count: u32,
+    /// Tells the topic from a later one of the same name.
+    created_at: i64,
+    /// Ends its pipelines.
+    gone: CancellationToken,
 }
 
 impl Supervisor {
@@ -130,9 +134,16 @@ impl Supervisor {
         }
     }
 
-    /// Opens topics that are new, and tells pipelines of changed schemas.
+    /// Opens topics that are new, tells pipelines of changed schemas, and ends those of deleted topics.
     async fn follow(&mut self, topics: Vec<Topic>) {
-        self.topics.retain(|name, _| topics.iter().any(|topic| topic.name == *name));
+        self.topics.retain(|name, open| {
+            let remains = topics.iter().any(|topic| topic.name == *name && topic.created_at == open.created_at);
+            if !remains {
+                tracing::info!(topic = %name, "topic deleted, its partitions are given up");
+                open.gone.cancel();
+            }
+            remains
+        });
         let wanted = |topic: &Topic| self.wanted.is_empty() || self.wanted.contains(&topic.name);
         for topic in topics.iter().filter(|topic| wanted(topic)) {
             if let Some(open) = self.topics.get(&topic.name) {
@@ -149,7 +160,8 @@ impl Supervisor {
                 Ok(()) => {
                     let dense = topic.config.streams.iter().all(|stream| stream.subjects.is_empty());
                     let (tables, _) = watch::channel(TopicTable::new(topic));
-                    let open = OpenTopic { tables, dense, partition_count: topic.partition_count };
+                    let (partition_count, created_at) = (topic.partition_count, topic.created_at);
+                    let open = OpenTopic { tables, dense, partition_count, created_at, gone: self.stop.child_token() };
                     self.topics.insert(topic.name.clone(), open);
                 }
                 Err(error) => {
@@ -206,7 +218,7 @@ impl Supervisor {
             held: held.clone(),
             tables: topic.tables.subscribe(),
             dense: topic.dense,
-            stop: self.stop.child_token(),
+            stop: topic.gone.clone(),
         };
         let (orders, work) = pipeline.prepare();
         self.orders.lock().expect("no holder panics").insert(partition.clone(), orders);
@@ -223,7 +235,13 @@ impl Supervisor {
         let partition = self.tasks.remove(&id).expect("every pipeline was entered when it was spawned");
         self.orders.lock().expect("no holder panics").remove(&partition);
         self.board.remove(&partition);
-        let Err(stop) = end else { return };
+        let Err(stop) = end else {
+            // At shutdown it stays held, to be given back; else its topic is gone, and another may come.
+            if !self.stop.is_cancelled() {
+                self.held.remove(&partition);
+            }
+            return;
+        };
         let Some(held) = self.held.remove(&partition) else { return };
         match stop {
             Stop::Fenced(reason) => {

@@ -42,7 +42,10 @@ pub(crate) async fn watch_lag(context: Arc<Context>, board: StatusBoard) {
         ticks.tick().await;
         for (partition, gauges) in board.all() {
             match context.queue.bounds(&partition).await {
-                Ok(bounds) => gauges.queue_next_offset.store(bounds.next_offset, Ordering::Relaxed),
+                Ok(bounds) => {
+                    gauges.queue_first_offset.store(bounds.first_offset, Ordering::Relaxed);
+                    gauges.queue_next_offset.store(bounds.next_offset, Ordering::Relaxed);
+                }
                 Err(error) => tracing::debug!(%partition, %error, "lag unknown"),
             }
         }

@@ -202,3 +202,24 @@ async fn a_store_that_cannot_be_written_is_refused_with_the_reason() {
     let error = Storage::local("/proc/nothing".into()).expect_err("not writable");
     assert!(error.to_string().contains("/proc/nothing"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_quarantine_alone_rolls_by_size_too() {
+    let mut world = World::new().await;
+    world.config.batch_age_max = Duration::from_secs(3600);
+    world.config.segment_bytes_max = 256 * 1024;
+    let topic = world.topic("t", 1, JSON).await;
+    let partition = TopicPartition::new(topic.clone(), 0);
+    let mut writer = world.start().await;
+    let bad = |seed: u64| -> String {
+        let mut random = fastrand::Rng::with_seed(seed);
+        (0..1024).map(|_| random.alphanumeric()).collect()
+    };
+    world.publish(&partition, (0..20_000).map(bad)).await;
+    while writer.status()[0].position < 20_000 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let summary = writer.shutdown().await.expect("drains");
+    assert_eq!(summary.quarantined, 20_000);
+    assert!(rolls(&summary, RollReason::Size) >= 2, "{summary:?}");
+}

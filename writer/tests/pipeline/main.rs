@@ -2,4 +2,5 @@
 
 mod faults;
 mod flow;
+mod topics;
 mod world;

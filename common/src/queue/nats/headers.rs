@@ -67,17 +67,29 @@ pub(super) fn decode(map: &HeaderMap) -> (Option<Bytes>, Headers) {
 }
 
 /// The same from the bytes as stored, whatever they hold: what is no header line is left out, and what is no UTF-8
-/// is replaced.
+/// is replaced. Lines end and go on as for the client, or the anchor of one message would differ by how it was read.
 pub(super) fn decode_stored(bytes: &[u8]) -> (Option<Bytes>, Headers) {
     let text = String::from_utf8_lossy(bytes);
-    let lines = text.split("\r\n").skip(1);
-    sort_out(lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim())))
+    let mut lines = text.lines().skip(1).peekable();
+    let mut pairs = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some((name, value)) = line.split_once(':') else { continue };
+        let mut value = value.trim_start().to_owned();
+        while let Some(more) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
+            value.push_str(more);
+        }
+        pairs.push((name, value));
+    }
+    sort_out(pairs.iter().map(|(name, value)| (*name, value.trim_end())))
 }
 
 fn sort_out<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> (Option<Bytes>, Headers) {
+    // Sorted before the key is chosen: the client gives the names in an order of its own each time.
+    let mut pairs: Vec<_> = pairs.filter(|(name, _)| !DIRECT_GET.contains(name)).collect();
+    pairs.sort_by_key(|(name, _)| *name);
     let mut key = None;
     let mut headers = Headers::new();
-    for (name, value) in pairs.filter(|(name, _)| !DIRECT_GET.contains(name)) {
+    for (name, value) in pairs {
         let decoded = match name {
             KEY => Some(Bytes::copy_from_slice(value.as_bytes())),
             KEY_BASE64 => STANDARD.decode(value).ok().map(Bytes::from),
@@ -88,7 +100,6 @@ fn sort_out<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> (Option<Byte
             _ => headers.push((name.to_owned(), value.to_owned())),
         }
     }
-    headers.sort_by(|(one, _), (other, _)| one.cmp(other));
     (key, headers)
 }
 
@@ -147,6 +158,27 @@ mod tests {
         let mut map = HeaderMap::new();
         map.append(KEY_BASE64, "not base64!");
         assert_eq!(decode(&map), (None, vec![(KEY_BASE64.to_owned(), "not base64!".to_owned())]));
+    }
+
+    #[test]
+    fn two_keys_give_the_same_one_however_they_are_read() {
+        let stored = b"NATS/1.0\r\nSiltstone-Key-Base64: YQ==\r\nSiltstone-Key: b\r\n\r\n";
+        // Each map iterates in an order of its own.
+        for _ in 0..64 {
+            let mut map = HeaderMap::new();
+            map.append(KEY_BASE64, "YQ==");
+            map.append(KEY, "b");
+            assert_eq!(decode(&map), decode_stored(stored));
+        }
+    }
+
+    #[test]
+    fn stored_lines_end_and_go_on_as_the_client_reads_them() {
+        let mut map = HeaderMap::new();
+        map.append(KEY, "a b");
+        map.append("x", "1");
+        assert_eq!(decode(&map), decode_stored(b"NATS/1.0\r\nSiltstone-Key: a\r\n b\r\nx:1\r\n\r\n"));
+        assert_eq!(decode(&map), decode_stored(b"NATS/1.0\r\nSiltstone-Key: a b\nx: 1\r\n\r\n"));
     }
 
     proptest! {
