@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("by key: the same key always goes to the same partition");
     let mut partition_of: BTreeMap<String, u32> = BTreeMap::new();
     for n in 0..10 {
-        let customer = format!("customer-{}", n % 4);
+        let customer = format!("customer-{}", n % 7);
         let value = format!(r#"{{"order":{n},"customer":"{customer}"}}"#);
         let sent = producer.send(&orders, Some(customer.as_bytes()), value.as_bytes(), None).await?;
         show(&customer, &sent);

@@ -94,7 +94,7 @@ impl Assembler {
                 self.batch = Some(OpenBatch::open(self.next_offset, messages, gaps, memory));
             }
         }
-        if self.batch.as_ref().is_some_and(OpenBatch::has_chunk) {
+        if self.batch.as_ref().is_some_and(|batch| batch.has_chunk(self.policy.bytes_max())) {
             self.encode().await?;
         }
         self.show_memory();

@@ -102,8 +102,9 @@ impl OpenBatch {
     }
 
     /// Whether enough messages wait to be encoded.
-    pub(crate) fn has_chunk(&self) -> bool {
-        self.pending.len() >= CHUNK_MESSAGES_MAX || self.pending_bytes >= CHUNK_BYTES_MAX
+    /// Segments smaller than a chunk are wanted rarely, but then their size must be seen in time.
+    pub(crate) fn has_chunk(&self, segment_bytes_max: usize) -> bool {
+        self.pending.len() >= CHUNK_MESSAGES_MAX || self.pending_bytes >= CHUNK_BYTES_MAX.min(segment_bytes_max)
     }
 
     /// About how large the larger of its segments would be, in bytes, without what waits to be encoded.

@@ -70,6 +70,11 @@ impl From<&WriterConfig> for RollPolicy {
 }
 
 impl RollPolicy {
+    /// The encoded size of a full batch, in bytes.
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     /// How long a batch may wait.
     pub fn age_max(&self) -> Duration {
         self.age_max

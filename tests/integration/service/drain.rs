@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use support::nats::NatsServer;
+use tokio::time::{Instant, sleep};
 
 use super::{Kind, Service, counted, create_orders, high_watermark, on_nats, publish};
-use crate::binary::Siltstone;
+use crate::binary::{DEADLINE, POLL, Siltstone};
 
 const MESSAGES: u64 = 2000;
 
@@ -96,4 +97,23 @@ async fn a_second_signal_ends_a_drain_without_queue_and_catalog() {
     service.logged("stopping: draining what was fetched").await;
     service.signal("INT");
     assert_eq!(service.ended().await, 1, "{}", service.log_text());
+}
+
+#[tokio::test]
+async fn a_signal_ends_a_start_that_waits_for_an_answer() {
+    // Connections to it are made, and nobody takes them.
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let url = format!("postgres://postgres@{}/db", silent.local_addr().expect("bound"));
+    let siltstone = Siltstone::new().with("LOG_FORMAT", "json").with("CATALOG_URL", &url);
+    let mut service = Service::spawn(Kind::Writer, &siltstone);
+    // The store is opened after signals are taken and before the catalog is.
+    let (end, data) = (Instant::now() + DEADLINE, siltstone.path().join("data"));
+    while !data.exists() {
+        assert!(Instant::now() < end, "{}", service.log_text());
+        sleep(POLL).await;
+    }
+    service.signal("TERM");
+    assert_eq!(service.ended().await, 1, "{}", service.log_text());
+    let failed = service.logged_at_end("failed");
+    assert!(failed["error"].as_str().is_some_and(|text| text.contains("SIGTERM during the start")), "{failed}");
 }
