@@ -10,6 +10,7 @@ use catalog::MetadataStore;
 use common::config::{QueueType, Settings, redacted_url};
 use common::telemetry;
 use common::{Queue, TopicName};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -34,6 +35,9 @@ pub struct Service {
     http: JoinSet<()>,
 }
 
+/// A service without its signals.
+type Parts = (Arc<dyn Queue>, Arc<dyn MetadataStore>, Storage, RunningWriter, JoinSet<()>);
+
 #[derive(Debug)]
 struct Signals {
     terminate: Signal,
@@ -57,13 +61,22 @@ impl Service {
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         telemetry::init_logs(&settings)?;
         let metrics = telemetry::init_metrics();
-        let signals =
+        let mut signals =
             Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+        let (queue, catalog, storage, writer, http) = tokio::select! {
+            parts = Self::start_parts(&settings, metrics) => parts?,
+            // Nothing is fetched yet that would have to be drained; whatever it waits for may never answer.
+            name = signals.next() => bail!("{name} before the start was complete"),
+        };
+        Ok(Self { queue, catalog, storage, writer, signals, http })
+    }
+
+    async fn start_parts(settings: &Settings, metrics: PrometheusHandle) -> anyhow::Result<Parts> {
         let topics = settings.topics.iter().map(TopicName::new).collect::<Result<Vec<_>, _>>().context("TOPICS")?;
-        let storage = connect::storage(&settings)?;
+        let storage = connect::storage(settings)?;
         storage.probe().await?;
-        let catalog = connect::catalog(&settings).await?;
-        let queue = connect::queue(&settings).await?;
+        let catalog = connect::catalog(settings).await?;
+        let queue = connect::queue(settings).await?;
         if settings.queue_type == QueueType::Memory {
             tracing::warn!(
                 "the memory queue loses what is not committed when this process dies; QUEUE_TYPE=nats keeps it"
@@ -73,7 +86,7 @@ impl Service {
             .await
             .with_context(|| format!("cannot listen on HTTP_ADDR={}", settings.http_addr))?;
         let writer = Writer::builder(Arc::clone(&queue), storage.clone(), Arc::clone(&catalog))
-            .config(WriterConfig::from(&settings))
+            .config(WriterConfig::from(settings))
             .topics(topics)
             .build()
             .start()
@@ -90,7 +103,7 @@ impl Service {
             version = env!("CARGO_PKG_VERSION"),
             "writer started"
         );
-        Ok(Self { queue, catalog, storage, writer, signals, http })
+        Ok((queue, catalog, storage, writer, http))
     }
 
     /// Waits for a signal, then drains and ends.
