@@ -26,7 +26,8 @@ const VERSION_NUMBER_MIN: i32 = 140_000;
 const CONNECTIONS_MAX: u32 = 10;
 /// How long the first connection may take, so that a start against a server that is silent fails soon.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Shorter than a lease: whoever waits for a database that is away must hear of it in time to say so.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of every session. A writer that was stopped in the middle of a transaction must not keep its locks: the server
 /// ends the session.
 const SESSION: [(&str, &str); 3] =

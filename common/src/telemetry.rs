@@ -23,7 +23,12 @@ const SECONDS_BUCKETS: &[f64] =
 /// # Errors
 /// When `LOG_LEVEL` cannot be parsed.
 pub fn init_logs(settings: &Settings) -> Result<(), InvalidSetting> {
-    let filter = EnvFilter::try_new(&settings.log_level)
+    // What the clients of queue, catalog and store say at info repeats our own lines.
+    let directives = match settings.log_level.as_str() {
+        "info" => "info,async_nats=warn,sqlx=warn,object_store=warn",
+        given => given,
+    };
+    let filter = EnvFilter::try_new(directives)
         .map_err(|error| InvalidSetting::new(format!("LOG_LEVEL={}: {error}", settings.log_level)))?;
     let colours = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
