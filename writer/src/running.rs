@@ -123,14 +123,17 @@ impl RunningWriter {
     /// # Errors
     /// Why it ended.
     pub async fn ended(&mut self) -> Result<()> {
-        match &mut self.supervisor {
-            None => Ok(()),
-            Some(supervisor) => {
-                let ended = supervisor.await;
-                self.supervisor = None;
-                ended.unwrap_or_else(|error| Err(WriterError::Internal(error.to_string())))
+        let Some(supervisor) = &mut self.supervisor else { return Ok(()) };
+        let ended = tokio::select! {
+            ended = supervisor => ended,
+            // Without any one of them the pipelines run on and nothing is committed, or memory is never relieved.
+            Some(watcher) = self.watchers.join_next() => {
+                let reason = watcher.err().map_or_else(|| "it returned".to_owned(), |error| error.to_string());
+                return Err(WriterError::Internal(format!("a watcher ended: {reason}")));
             }
-        }
+        };
+        self.supervisor = None;
+        ended.unwrap_or_else(|error| Err(WriterError::Internal(error.to_string())))
     }
 
     /// Stops fetching, commits everything that was fetched, acks it, gives the partitions back.
@@ -209,5 +212,24 @@ impl Observer {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::queue::memory::InMemoryQueue;
+
+    use crate::storage::Storage;
+    use crate::writer::Writer;
+
+    #[tokio::test]
+    async fn a_watcher_that_ends_is_the_end_of_the_writer() {
+        let writer = Writer::new(Box::new(InMemoryQueue::default()), Storage::memory().store);
+        let mut running = writer.start().await.expect("starts");
+        // Stands for a panic: without the task that groups commits, nothing is ever committed.
+        running.watchers.abort_all();
+        let deadline = std::time::Duration::from_secs(20);
+        let ended = tokio::time::timeout(deadline, running.ended()).await.expect("it is noticed");
+        assert!(ended.expect_err("it cannot go on").to_string().contains("internal error"));
     }
 }
