@@ -2,6 +2,11 @@
 //!
 //! Owns: names, units and help texts. Does not own: the recorder (common's telemetry).
 
+use std::collections::BTreeSet;
+use std::mem;
+use std::sync::{Arc, Mutex};
+
+use common::TopicPartition;
 use common::memory::MemoryBudget;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
@@ -60,17 +65,58 @@ pub(crate) fn describe() {
     let _empty = (histogram!(UPLOAD_SECONDS), histogram!(COMMIT_SECONDS));
 }
 
+/// Partitions whose gauges were set: one that was given up must not show its last lag for ever.
+// A std mutex: held for one look at all partitions, never across an await.
+pub(crate) type Shown = Arc<Mutex<BTreeSet<TopicPartition>>>;
+
 /// Sets the gauges; called before each scrape, so that they cost nothing in between.
-pub(crate) fn observe(board: &StatusBoard, budget: &MemoryBudget, now_us: i64) {
+pub(crate) fn observe(board: &StatusBoard, budget: &MemoryBudget, shown: &Shown, now_us: i64) {
     gauge!(MEMORY_USED).set(budget.used_bytes() as f64);
     gauge!(MEMORY_PEAK).set(budget.used_bytes_peak() as f64);
     gauge!(MEMORY_BUDGET).set(budget.capacity_bytes() as f64);
     let statuses = board.statuses(now_us);
     gauge!(PARTITIONS).set(statuses.len() as f64);
+    let mut shown = shown.lock().expect("no holder of this lock panics");
+    let mut gone = mem::take(&mut *shown);
     for status in statuses {
-        let labels =
-            [("topic", status.partition.topic.to_string()), ("partition", status.partition.partition_id.to_string())];
-        gauge!(LAG, &labels).set(status.lag() as f64);
-        gauge!(FRESHNESS, &labels).set(status.freshness.as_secs_f64());
+        set_partition(&status.partition, status.lag() as f64, status.freshness.as_secs_f64());
+        gone.remove(&status.partition);
+        shown.insert(status.partition);
+    }
+    for partition in gone {
+        set_partition(&partition, 0.0, 0.0);
+    }
+}
+
+fn set_partition(partition: &TopicPartition, lag: f64, freshness: f64) {
+    let labels = [("topic", partition.topic.to_string()), ("partition", partition.partition_id.to_string())];
+    gauge!(LAG, &labels).set(lag);
+    gauge!(FRESHNESS, &labels).set(freshness);
+}
+
+#[cfg(test)]
+mod tests {
+    use common::TopicName;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn a_partition_that_was_given_up_no_longer_shows_lag() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let (board, budget, shown) = (StatusBoard::default(), MemoryBudget::new(1), Shown::default());
+        let partition = TopicPartition::new(TopicName::new("t").expect("valid"), 0);
+        let seen = || {
+            metrics::with_local_recorder(&recorder, || observe(&board, &budget, &shown, 1_000_000));
+            let text = recorder.handle().render();
+            let of = |name: &str| text.lines().find(|line| line.starts_with(&format!("{name}{{"))).map(str::to_owned);
+            [of(LAG), of(FRESHNESS)].map(|line| line.and_then(|line| line.rsplit_once(' ').map(|(_, n)| n.to_owned())))
+        };
+        let gauges = board.insert(partition.clone(), 0);
+        gauges.batch_opened(0, 0);
+        gauges.position.store(7, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(seen(), [Some("7".to_owned()), Some("1".to_owned())]);
+        board.remove(&partition);
+        assert_eq!(seen(), [Some("0".to_owned()), Some("0".to_owned())]);
     }
 }

@@ -158,7 +158,8 @@ impl RunningWriter {
 
     /// What readiness and metrics look at.
     pub fn observer(&self) -> Observer {
-        Observer { context: Arc::clone(&self.context), board: self.board.clone(), clock: Arc::clone(&self.clock) }
+        let (context, clock) = (Arc::clone(&self.context), Arc::clone(&self.clock));
+        Observer { context, board: self.board.clone(), shown: metrics::Shown::default(), clock }
     }
 }
 
@@ -175,6 +176,7 @@ impl Drop for RunningWriter {
 pub struct Observer {
     context: Arc<Context>,
     board: StatusBoard,
+    shown: metrics::Shown,
     clock: SharedClock,
 }
 
@@ -185,7 +187,7 @@ impl Observer {
     }
 
     pub(crate) fn observe(&self) {
-        metrics::observe(&self.board, &self.context.budget, self.clock.now_us());
+        metrics::observe(&self.board, &self.context.budget, &self.shown, self.clock.now_us());
     }
 
     pub(crate) fn failing_partitions(&self) -> Vec<String> {
