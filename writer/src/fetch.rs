@@ -86,6 +86,7 @@ impl Fetcher {
     fn report_loss(&self, error: &QueueError, attempts: u32) {
         let (partition, position) = (&self.held.partition, self.position);
         if error.kind() == ErrorKind::Fatal || attempts >= 3 {
+            self.gauges.unreadable.store(true, Ordering::Relaxed);
             tracing::error!(%partition, position, attempts, %error, "cannot read from the queue, trying again");
         } else {
             tracing::warn!(%partition, position, attempts, %error, "reading interrupted, attaching again");
@@ -110,6 +111,7 @@ impl Fetcher {
         };
         let subscription = queue.subscribe(request).await;
         if subscription.is_ok() {
+            self.gauges.unreadable.store(false, Ordering::Relaxed);
             self.gap = gap;
         }
         Ok(subscription)

@@ -43,17 +43,19 @@ async fn scrape(State(pages): State<Pages>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], pages.metrics.render()).into_response()
 }
 
-/// 200 when queue, catalog and store answer and no partition keeps failing; else 503. The body says which.
+/// 200 when queue, catalog and store answer, no partition keeps failing and none is halted; else 503. The body says
+/// which.
 async fn readyz(State(pages): State<Pages>) -> Response {
     let observer = &pages.observer;
     let (queue, catalog, store) =
         tokio::join!(check(observer.check_queue()), check(observer.check_catalog()), check(observer.check_store()));
-    let failing = observer.failing_partitions();
-    let ready = [&queue, &catalog, &store].iter().all(|state| *state == "ok") && failing.is_empty();
+    let (failing, troubles) = (observer.failing_partitions(), observer.troubles());
+    let answered = [&queue, &catalog, &store].iter().all(|state| *state == "ok");
+    let ready = answered && failing.is_empty() && troubles.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body: Value = json!({
         "ready": ready, "queue": queue, "catalog": catalog, "store": store, "failing_partitions": failing,
-        "partitions": observer.statuses().len(),
+        "troubles": troubles, "partitions": observer.statuses().len(),
     });
     (status, Json(body)).into_response()
 }

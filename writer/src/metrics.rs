@@ -29,6 +29,7 @@ const MEMORY_USED: &str = "siltstone_memory_used_bytes";
 const MEMORY_PEAK: &str = "siltstone_memory_peak_bytes";
 const MEMORY_BUDGET: &str = "siltstone_memory_budget_bytes";
 const PARTITIONS: &str = "siltstone_partitions_owned";
+const TROUBLES: &str = "siltstone_troubles";
 const LAG: &str = "siltstone_partition_lag_messages";
 const FRESHNESS: &str = "siltstone_partition_freshness_seconds";
 
@@ -50,6 +51,7 @@ pub(crate) fn describe() {
     describe_gauge!(MEMORY_PEAK, "most bytes held at once since start");
     describe_gauge!(MEMORY_BUDGET, "bytes that may be held");
     describe_gauge!(PARTITIONS, "partitions this writer owns");
+    describe_gauge!(TROUBLES, "partitions that are halted or failed by a defect, and topics that cannot be opened");
     describe_gauge!(LAG, "messages in the queue that are not committed");
     describe_gauge!(FRESHNESS, "age of the oldest message that is fetched and not committed");
     for name in [MESSAGES, MESSAGE_BYTES, RECORDS, QUARANTINED, SEGMENT_BYTES] {
@@ -76,6 +78,7 @@ pub(crate) fn observe(board: &StatusBoard, budget: &MemoryBudget, shown: &Shown,
     gauge!(MEMORY_BUDGET).set(budget.capacity_bytes() as f64);
     let statuses = board.statuses(now_us);
     gauge!(PARTITIONS).set(statuses.len() as f64);
+    gauge!(TROUBLES).set(board.troubles().len() as f64);
     let mut shown = shown.lock().expect("no holder of this lock panics");
     let mut gone = mem::take(&mut *shown);
     for status in statuses {

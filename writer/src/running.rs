@@ -2,6 +2,7 @@
 //!
 //! Owns: flushing, waiting for commits, the orderly and the timely end. Does not own: the work.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -188,6 +189,12 @@ impl Observer {
 
     pub(crate) fn observe(&self) {
         metrics::observe(&self.board, &self.context.budget, &self.shown, self.clock.now_us());
+    }
+
+    /// What this writer cannot work on, by `topic` or `topic/partition`, with the reason: halts, defects, topics that
+    /// cannot be opened.
+    pub fn troubles(&self) -> BTreeMap<String, String> {
+        self.board.troubles()
     }
 
     pub(crate) fn failing_partitions(&self) -> Vec<String> {

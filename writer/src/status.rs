@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use common::TopicPartition;
+use common::{TopicName, TopicPartition};
 
 /// Where one partition stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct PartitionStatus {
     pub batch_bytes: usize,
     /// Age of the oldest message that is fetched and not committed; zero when there is none.
     pub freshness: Duration,
-    /// An upload or commit keeps failing.
+    /// Reading, an upload or a commit keeps failing.
     pub failing: bool,
 }
 
@@ -47,7 +47,10 @@ pub(crate) struct Gauges {
     pub(crate) queue_first_offset: AtomicU64,
     pub(crate) queue_next_offset: AtomicU64,
     pub(crate) batch_bytes: AtomicUsize,
+    /// An upload or commit keeps failing.
     pub(crate) failing: AtomicBool,
+    /// The queue cannot be read.
+    pub(crate) unreadable: AtomicBool,
     // First offset and queue time of each batch that is not committed, oldest first. Never held across an await.
     batches: Mutex<VecDeque<(u64, i64)>>,
 }
@@ -70,12 +73,16 @@ impl Gauges {
     }
 }
 
-/// The partitions that this writer owns.
+/// The partitions that this writer owns, and what it cannot work on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatusBoard {
-    // A std mutex: held to insert, remove or copy pointers, never across an await.
+    // Std mutexes: held to insert, remove or copy, never across an await.
     partitions: Arc<Mutex<BTreeMap<TopicPartition, Arc<Gauges>>>>,
+    troubles: Arc<Mutex<BTreeMap<Place, String>>>,
 }
+
+/// A topic, or one partition of it.
+pub(crate) type Place = (TopicName, Option<u32>);
 
 impl StatusBoard {
     pub(crate) fn insert(&self, partition: TopicPartition, high_watermark: u64) -> Arc<Gauges> {
@@ -92,6 +99,31 @@ impl StatusBoard {
 
     pub(crate) fn all(&self) -> Vec<(TopicPartition, Arc<Gauges>)> {
         lock(&self.partitions).iter().map(|(partition, gauges)| (partition.clone(), Arc::clone(gauges))).collect()
+    }
+
+    /// Notes that nothing goes on at `place`, and why, until it is cleared.
+    pub(crate) fn trouble(&self, place: Place, reason: String) {
+        lock(&self.troubles).insert(place, reason);
+    }
+
+    /// Notes that work goes on at `place`.
+    pub(crate) fn clear(&self, place: &Place) {
+        lock(&self.troubles).remove(place);
+    }
+
+    /// Forgets the troubles of topics that are gone.
+    pub(crate) fn keep_topics(&self, remains: impl Fn(&TopicName) -> bool) {
+        lock(&self.troubles).retain(|(topic, _), _| remains(topic));
+    }
+
+    /// Every halt, defect and topic that cannot be opened, by `topic` or `topic/partition`, with the reason.
+    pub(crate) fn troubles(&self) -> BTreeMap<String, String> {
+        let shown = |((topic, partition_id), reason): (&Place, &String)| {
+            let place =
+                partition_id.map_or_else(|| topic.to_string(), |partition_id| format!("{topic}/{partition_id}"));
+            (place, reason.clone())
+        };
+        lock(&self.troubles).iter().map(shown).collect()
     }
 
     /// The partition whose open batch holds most memory.
@@ -113,7 +145,7 @@ impl StatusBoard {
             freshness: gauges.oldest_timestamp_us().map_or(Duration::ZERO, |oldest_us| {
                 Duration::from_micros(now_us.saturating_sub(oldest_us).max(0).unsigned_abs())
             }),
-            failing: gauges.failing.load(Ordering::Relaxed),
+            failing: gauges.failing.load(Ordering::Relaxed) || gauges.unreadable.load(Ordering::Relaxed),
         };
         self.all().into_iter().map(status).collect()
     }

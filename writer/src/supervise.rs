@@ -18,7 +18,7 @@ use crate::context::{Context, Stop};
 use crate::decode::TopicTable;
 use crate::error::{Result, WriterError};
 use crate::partition::{Ended, Orders, Pipeline};
-use crate::status::StatusBoard;
+use crate::status::{Place, StatusBoard};
 use crate::summary::Totals;
 
 /// Heartbeats per lease: two may be lost before another writer takes over.
@@ -144,6 +144,7 @@ impl Supervisor {
             }
             remains
         });
+        self.board.keep_topics(|name| topics.iter().any(|topic| topic.name == *name));
         let wanted = |topic: &Topic| self.wanted.is_empty() || self.wanted.contains(&topic.name);
         for topic in topics.iter().filter(|topic| wanted(topic)) {
             if let Some(open) = self.topics.get(&topic.name) {
@@ -158,6 +159,7 @@ impl Supervisor {
             }
             match self.open(topic).await {
                 Ok(()) => {
+                    self.board.clear(&(topic.name.clone(), None));
                     let dense = topic.config.streams.iter().all(|stream| stream.subjects.is_empty());
                     let (tables, _) = watch::channel(TopicTable::new(topic));
                     let (partition_count, created_at) = (topic.partition_count, topic.created_at);
@@ -165,7 +167,8 @@ impl Supervisor {
                     self.topics.insert(topic.name.clone(), open);
                 }
                 Err(error) => {
-                    tracing::error!(topic = %topic.name, %error, "topic cannot be opened, trying again later")
+                    tracing::error!(topic = %topic.name, %error, "topic cannot be opened, trying again later");
+                    self.board.trouble((topic.name.clone(), None), error.to_string());
                 }
             }
         }
@@ -201,6 +204,7 @@ impl Supervisor {
                     if self.told.insert((partition.clone(), reason.clone())) {
                         tracing::error!(%partition, reason, "partition is halted and needs an operator");
                     }
+                    self.board.trouble(place(&partition), reason);
                 }
             }
         }
@@ -210,6 +214,7 @@ impl Supervisor {
     fn spawn(&mut self, held: Ownership) {
         let partition = held.partition.clone();
         let Some(topic) = self.topics.get(&partition.topic) else { return };
+        self.board.clear(&place(&partition));
         tracing::info!(%partition, epoch = held.epoch.0, high_watermark = held.high_watermark, "partition taken over");
         let pipeline = Pipeline {
             context: Arc::clone(&self.context),
@@ -252,12 +257,18 @@ impl Supervisor {
                 if let Err(error) = self.context.catalog.halt(&held, &reason).await {
                     tracing::warn!(%partition, %error, "halt not recorded; the next owner will find the same");
                 }
+                self.board.trouble(place(&partition), reason);
             }
             Stop::Internal(reason) => {
                 tracing::error!(%partition, reason, rest = ?REST_AFTER_DEFECT, "partition failed by a defect, trying again later");
+                self.board.trouble(place(&partition), reason);
                 self.resting.insert(partition, Instant::now() + REST_AFTER_DEFECT);
             }
             Stop::Neighbour => tracing::debug!(%partition, "pipeline ended with its process"),
         }
     }
+}
+
+fn place(partition: &TopicPartition) -> Place {
+    (partition.topic.clone(), Some(partition.partition_id))
 }

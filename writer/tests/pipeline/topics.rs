@@ -43,6 +43,10 @@ async fn what_was_fetched_before_the_history_ended_is_committed_and_then_it_halt
     }
     assert_eq!(world.rows(&topic, SegmentKind::Data).await, expected(1, 100));
     world.audit(&topic).await;
+    // The halt is written first, then shown.
+    while writer.observer().troubles().get("t/0").is_none_or(|reason| !reason.starts_with("stream_regressed")) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     writer.shutdown().await.expect("drains");
 }
 
