@@ -18,7 +18,7 @@ use crate::units::count_text;
 /// Query committed records with SQL.
 ///
 /// Each topic is a table of its name; quote names that are not plain lower case. Records that could not be decoded
-/// are in quarantine."<topic>"; the catalog itself is in siltstone.topics, siltstone.partitions, siltstone.segments.
+/// are in quarantine."TOPIC"; the catalog itself is in siltstone.topics, siltstone.partitions, siltstone.segments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// One SELECT, SHOW or EXPLAIN statement; `-` reads it from standard input
