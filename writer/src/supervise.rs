@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::context::{Context, Stop};
 use crate::decode::TopicTable;
@@ -103,6 +104,8 @@ impl Supervisor {
         let mut ticks = tokio::time::interval(self.context.config.lease / HEARTBEATS_PER_LEASE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (stop, refresh) = (self.stop.clone(), Arc::clone(&self.refresh));
+        // In a task of its own: opening a topic may take longer than a lease while the queue is away.
+        let heartbeats = AbortOnDropHandle::new(tokio::spawn(beat(Arc::clone(&self.context), self.agent.clone())));
         while !(stop.is_cancelled() && self.pipelines.is_empty()) {
             tokio::select! {
                 () = stop.cancelled(), if self.pipelines.is_empty() => {}
@@ -111,6 +114,7 @@ impl Supervisor {
                 () = refresh.notified() => self.tick().await,
             }
         }
+        drop(heartbeats);
         let held: Vec<Ownership> = self.held.into_values().collect();
         self.context.catalog.release(&held).await?;
         self.context.catalog.remove_agent(self.agent.owner).await?;
@@ -118,10 +122,6 @@ impl Supervisor {
     }
 
     async fn tick(&mut self) {
-        if let Err(error) = self.context.catalog.heartbeat(&self.agent).await {
-            tracing::warn!(%error, "heartbeat failed; another writer may take over");
-            return;
-        }
         if self.stop.is_cancelled() {
             return;
         }
@@ -265,6 +265,18 @@ impl Supervisor {
                 self.resting.insert(partition, Instant::now() + REST_AFTER_DEFECT);
             }
             Stop::Neighbour => tracing::debug!(%partition, "pipeline ended with its process"),
+        }
+    }
+}
+
+/// Renews the agent's lease until dropped, also while partitions drain.
+async fn beat(context: Arc<Context>, agent: Agent) {
+    let mut ticks = tokio::time::interval(context.config.lease / HEARTBEATS_PER_LEASE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = context.catalog.heartbeat(&agent).await {
+            tracing::warn!(%error, "heartbeat failed; another writer may take over");
         }
     }
 }
