@@ -4,6 +4,7 @@
 //! Does not own: retrying (the writer's commit step does that).
 
 use common::{Anchor, CommitReceipt, Epoch, Incarnation, OwnerId, TopicPartition};
+use serde::{Deserialize, Serialize};
 
 use crate::error::CatalogError;
 use crate::model::SegmentKind;
@@ -59,7 +60,7 @@ pub struct NewSegment {
 }
 
 /// Offsets that the queue no longer held when the writer came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// First missing offset.
     pub base_offset: u64,

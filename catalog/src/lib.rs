@@ -19,9 +19,13 @@ pub mod table_schema;
 pub use commit::{CommitOutcome, CommitRequest, Gap, NewSegment, Refusal};
 pub use error::{CatalogError, Result};
 pub use model::{
-    AcquireOutcome, Agent, ConsumerOffset, Ownership, Partition, PartitionState, SegmentInfo, SegmentKind, Topic,
-    TopicConfig, TopicSnapshot, UploadIntent,
+    AcquireOutcome, Agent, CommitRecord, ConsumerOffset, IncarnationStart, Ownership, OwnershipView, Partition,
+    PartitionOwner, PartitionState, RecordedGap, Replay, ResumePoint, SegmentInfo, SegmentKind, Suspect, Topic,
+    TopicConfig, TopicSnapshot, Upload, UploadIntent, UploadState,
 };
 pub use postgres::PostgresMetadataStore;
 pub use sqlite::SqliteMetadataStore;
-pub use store::{CommitStore, ConsumerStore, MetadataStore, OwnershipStore, SegmentStore, TopicStore, connect};
+pub use store::{
+    CommitStore, ConsumerStore, JanitorStore, MetadataStore, OwnershipStore, ReplayStore, SegmentStore, TopicStore,
+    connect,
+};

@@ -7,6 +7,8 @@ use common::topic::{TopicDefinition, TopicOptions};
 use common::{Anchor, Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 use serde::{Deserialize, Serialize};
 
+use crate::commit::Gap;
+
 /// What is needed to create a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicConfig {
@@ -165,6 +167,30 @@ pub struct Agent {
     pub owner: OwnerId,
     /// For people: host and process id.
     pub name: String,
+    /// It works on these topics only; on all when empty.
+    pub topics: Vec<TopicName>,
+}
+
+/// Who owns a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionOwner {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Its owner, alive or not, if any.
+    pub owner: Option<OwnerId>,
+    /// Number of the current or last ownership.
+    pub epoch: Epoch,
+    /// Whether it takes commits.
+    pub state: PartitionState,
+}
+
+/// Who is there and who owns what, as of one transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnershipView {
+    /// Agents that sent a heartbeat within the lease, by owner.
+    pub agents: Vec<Agent>,
+    /// Every partition of every topic, by topic and number.
+    pub partitions: Vec<PartitionOwner>,
 }
 
 /// A partition in the hands of a writer.
@@ -182,6 +208,133 @@ pub struct Ownership {
     pub high_watermark: u64,
     /// The last committed message.
     pub anchor: Option<Anchor>,
+    /// Takeovers from an owner that did not release, since the watermark last moved; this one included.
+    pub takeovers: u32,
+    /// The message that was being decoded by itself when an earlier owner died.
+    pub suspect: Option<Suspect>,
+}
+
+/// A message that may kill whoever decodes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// Its offset.
+    pub offset: u64,
+    /// How often its decoding was begun without an end.
+    pub times: u32,
+}
+
+/// Where a halted partition goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResumePoint {
+    /// First offset to read, in the new history.
+    pub high_watermark: u64,
+    /// The message before it, where the new history holds it.
+    pub anchor: Option<Anchor>,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// The beginning of a history of the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncarnationStart {
+    /// Its number, from 1 on; incarnation 0 begins at offset 0.
+    pub incarnation: Incarnation,
+    /// The first offset that counts in it.
+    pub start_offset: u64,
+    /// Why it was begun.
+    pub reason: String,
+    /// When.
+    pub created_at: i64,
+}
+
+/// A gap as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedGap {
+    /// The history its offsets count in.
+    pub incarnation: Incarnation,
+    /// Range and reason.
+    pub gap: Gap,
+    /// When it was committed.
+    pub created_at: i64,
+}
+
+/// A commit as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitRecord {
+    /// The history its offsets count in.
+    pub incarnation: Incarnation,
+    /// Number of the commit in its partition, from 1 on.
+    pub commit_no: u64,
+    /// First offset of the range.
+    pub base_offset: u64,
+    /// Last offset of the range, inclusive.
+    pub end_offset: u64,
+    /// The ownership that committed it.
+    pub epoch: Epoch,
+    /// The owner that committed it.
+    pub owner: OwnerId,
+    /// Messages in the range.
+    pub message_count: u64,
+    /// The data segment it listed, which retention may have taken off the list.
+    pub data_segment_id: Option<String>,
+    /// The quarantine segment it listed, likewise.
+    pub quarantine_segment_id: Option<String>,
+    /// The last message of the range.
+    pub anchor: Anchor,
+    /// When.
+    pub committed_at: i64,
+}
+
+/// What is to become of an object that is not listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UploadState {
+    /// It is about to be put and committed.
+    Pending,
+    /// The janitor deletes it.
+    Doomed,
+}
+
+/// An object that is not listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Bucket of the object.
+    pub bucket: String,
+    /// Its key.
+    pub key: String,
+    /// The partition it was for.
+    pub partition: TopicPartition,
+    /// The ownership that wanted to put it; `None` for an object that was listed once.
+    pub epoch: Option<Epoch>,
+    /// The owner that wanted to put it, likewise.
+    pub owner: Option<OwnerId>,
+    /// What is to become of it.
+    pub state: UploadState,
+    /// When the intent, or the segment, was recorded.
+    pub created_at: i64,
+    /// When it was doomed.
+    pub doomed_at: Option<i64>,
+    /// How often the janitor has deleted it.
+    pub sweeps: u32,
+}
+
+/// A quarantined record that was published again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The partition whose quarantine holds it.
+    pub partition: TopicPartition,
+    /// The history its offset counts in.
+    pub incarnation: Incarnation,
+    /// Offset of its message.
+    pub offset: u64,
+    /// Its row in the message.
+    pub row: u32,
+    /// Where it was published to.
+    pub new_partition_id: u32,
+    /// The offset it got there.
+    pub new_offset: u64,
+    /// When.
+    pub replayed_at: i64,
 }
 
 /// The answer to an attempt to take a partition over.

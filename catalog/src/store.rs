@@ -9,19 +9,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::topic::TopicOptions;
-use common::{OwnerId, TopicName, TopicPartition};
+use common::{Incarnation, OwnerId, TopicName, TopicPartition};
 
-use crate::commit::{CommitOutcome, CommitRequest, Gap};
+use crate::commit::{CommitOutcome, CommitRequest};
 use crate::error::{CatalogError, Result};
 use crate::model::{
-    AcquireOutcome, Agent, ConsumerOffset, Ownership, Partition, SegmentInfo, Topic, TopicConfig, TopicSnapshot,
-    UploadIntent,
+    AcquireOutcome, Agent, CommitRecord, ConsumerOffset, IncarnationStart, Ownership, OwnershipView, Partition,
+    RecordedGap, Replay, ResumePoint, SegmentInfo, Topic, TopicConfig, TopicSnapshot, Upload, UploadIntent,
 };
 use crate::{PostgresMetadataStore, SqliteMetadataStore};
 
 /// A whole catalog.
 #[async_trait]
-pub trait MetadataStore: TopicStore + SegmentStore + CommitStore + OwnershipStore + ConsumerStore + fmt::Debug {
+pub trait MetadataStore:
+    TopicStore + SegmentStore + CommitStore + OwnershipStore + JanitorStore + ReplayStore + ConsumerStore + fmt::Debug
+{
     /// Whether the database answers now; for readiness.
     async fn check(&self) -> Result<()>;
 
@@ -103,8 +105,14 @@ pub trait SegmentStore: Send + Sync {
     /// `TopicNotFound`.
     async fn snapshot(&self, topic: &TopicName) -> Result<TopicSnapshot>;
 
-    /// Recorded gaps of a partition, by base offset.
-    async fn list_gaps(&self, partition: &TopicPartition) -> Result<Vec<Gap>>;
+    /// Recorded gaps of a partition, by incarnation and base offset.
+    async fn list_gaps(&self, partition: &TopicPartition) -> Result<Vec<RecordedGap>>;
+
+    /// Every commit of a partition, by number.
+    async fn list_commits(&self, partition: &TopicPartition) -> Result<Vec<CommitRecord>>;
+
+    /// Where the partition's histories begin, from the second one on, by number.
+    async fn list_incarnations(&self, partition: &TopicPartition) -> Result<Vec<IncarnationStart>>;
 }
 
 /// Intents and commits.
@@ -166,6 +174,57 @@ pub trait OwnershipStore: Send + Sync {
 
     /// Agents that sent a heartbeat within `lease`.
     async fn list_agents(&self, lease: Duration) -> Result<Vec<Agent>>;
+
+    /// Agents that sent a heartbeat within `lease`, and every partition with its owner, as of one transaction.
+    async fn ownership_view(&self, lease: Duration) -> Result<OwnershipView>;
+
+    /// Notes that the message at `offset` is about to be decoded by itself, and returns how often that was begun
+    /// without an end, this time included. The note stays until it is cleared or a commit passes it.
+    ///
+    /// # Errors
+    /// `Fenced` when the partition is not held as given.
+    async fn mark_suspect(&self, held: &Ownership, offset: u64) -> Result<u32>;
+
+    /// Takes the note back: the message was decoded.
+    ///
+    /// # Errors
+    /// `Fenced` when the partition is not held as given.
+    async fn clear_suspect(&self, held: &Ownership) -> Result<()>;
+
+    /// Lets a halted partition go on in a new incarnation: what was committed stays, offsets count anew from the
+    /// point, nobody owns it, and pending intents are doomed.
+    ///
+    /// # Errors
+    /// `PartitionNotFound`; `Fenced` when it is not halted, or its incarnation is not the one `seen`.
+    async fn resume(&self, partition: &TopicPartition, seen: Incarnation, at: &ResumePoint) -> Result<Partition>;
+}
+
+/// Objects that are not listed.
+#[async_trait]
+pub trait JanitorStore: Send + Sync {
+    /// Doomed objects that are due: never deleted and doomed for longer than `hold`, or deleted once and doomed for
+    /// longer than `second_sweep`, by the database's clock; oldest first, at most `limit`. Never one that is listed.
+    async fn due_objects(&self, hold: Duration, second_sweep: Duration, limit: u32) -> Result<Vec<Upload>>;
+
+    /// Notes that these objects were deleted; those deleted for the second time are forgotten.
+    async fn swept(&self, objects: &[Upload]) -> Result<()>;
+
+    /// Intents and doomed objects of a partition, by key.
+    async fn list_uploads(&self, partition: &TopicPartition) -> Result<Vec<Upload>>;
+}
+
+/// Quarantined records that were published again.
+#[async_trait]
+pub trait ReplayStore: Send + Sync {
+    /// Notes that these were published again; a later note of the same record replaces the earlier. The time is the
+    /// database's.
+    ///
+    /// # Errors
+    /// `PartitionNotFound`.
+    async fn mark_replayed(&self, replays: &[Replay]) -> Result<()>;
+
+    /// What was published again of a partition, by incarnation, offset and row.
+    async fn list_replays(&self, partition: &TopicPartition) -> Result<Vec<Replay>>;
 }
 
 /// Consumer groups and their offsets.

@@ -10,6 +10,7 @@ mod conformance {
     mod databases;
     pub(crate) mod fixture;
     pub(crate) mod intents;
+    pub(crate) mod janitor;
     mod lost_replies;
     pub(crate) mod ownership;
     pub(crate) mod races;
@@ -78,6 +79,13 @@ on_every_backend! {
     ownership::release_gives_back_only_what_is_still_held,
     ownership::a_halted_partition_takes_no_owner_and_no_commit,
     ownership::a_removed_agent_releases_everything,
+    ownership::takeovers_are_counted_while_the_watermark_stands_still,
+    ownership::a_suspect_is_noted_until_it_is_cleared_or_passed,
+    ownership::a_view_shows_who_is_there_and_who_owns_what,
+    ownership::a_halted_partition_resumes_in_a_new_incarnation,
+    janitor::an_object_is_due_after_the_hold_and_once_more_later,
+    janitor::a_listed_or_pending_object_is_never_due,
+    janitor::replays_are_marked_once_per_record,
     intents::an_intent_needs_the_ownership_it_names,
     intents::a_repeated_intent_is_harmless,
     intents::a_key_is_never_used_twice,

@@ -224,6 +224,8 @@ mod tests {
                     incarnation: Incarnation(0),
                     high_watermark: 0,
                     anchor: None,
+                    takeovers: 0,
+                    suspect: None,
                 },
                 gauges: Arc::default(),
                 tables: watch::channel(Arc::clone(&table)).1,

@@ -88,7 +88,7 @@ impl Writer {
         let (queue, storage) = (Arc::clone(&self.queue), self.storage.clone());
         let context = Arc::new(Context::new(queue, catalog, storage, self.config.clone(), groups));
         let (board, orders) = (StatusBoard::default(), Arc::new(Mutex::default()));
-        let agent = Agent { owner: OwnerId(Uuid::now_v7()), name: agent_name() };
+        let agent = Agent { owner: OwnerId(Uuid::now_v7()), name: agent_name(), topics: self.topics.clone() };
         let mut supervisor =
             Supervisor::new(Arc::clone(&context), agent, self.topics.clone(), board.clone(), Arc::clone(&orders));
         let mut watchers = JoinSet::new();

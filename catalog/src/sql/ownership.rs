@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::{Epoch, OwnerId, TopicPartition};
+use common::{Epoch, Incarnation, OwnerId, TopicPartition};
 
 use super::dialect::{postgres, sqlite};
 use super::input;
-use super::rows::{self, AgentRow, PartitionRow, partition_columns};
+use super::rows::{self, AgentRow, PartitionOwnerRow, PartitionRow, partition_columns};
 use crate::error::{CatalogError, Result};
-use crate::model::{AcquireOutcome, Agent, Ownership, Partition, PartitionState};
+use crate::model::{AcquireOutcome, Agent, Ownership, OwnershipView, Partition, PartitionState, ResumePoint, Suspect};
 use crate::store::OwnershipStore;
 use crate::{PostgresMetadataStore, SqliteMetadataStore};
 
@@ -23,14 +23,16 @@ macro_rules! impl_ownership_store {
         impl OwnershipStore for $store {
             async fn heartbeat(&self, agent: &Agent) -> Result<()> {
                 sqlx::query(concat!(
-                    "INSERT INTO agents (owner, name, started_at, heartbeat_at)
-                     SELECT $1, $2, now_ms, now_ms FROM (SELECT ",
+                    "INSERT INTO agents (owner, name, topics, started_at, heartbeat_at)
+                     SELECT $1, $2, $3, now_ms, now_ms FROM (SELECT ",
                     $dialect!(now_ms),
                     " AS now_ms) AS clock WHERE true
-                     ON CONFLICT (owner) DO UPDATE SET name = excluded.name, heartbeat_at = excluded.heartbeat_at"
+                     ON CONFLICT (owner) DO UPDATE
+                         SET name = excluded.name, topics = excluded.topics, heartbeat_at = excluded.heartbeat_at"
                 ))
                 .bind(agent.owner.to_string())
                 .bind(input::note(&agent.name))
+                .bind(serde_json::to_string(&agent.topics).expect("names are text"))
                 .execute(self.writer())
                 .await?;
                 Ok(())
@@ -102,11 +104,7 @@ macro_rules! impl_ownership_store {
                 .bind(input::note(reason))
                 .execute(self.writer())
                 .await?;
-                if halted.rows_affected() == 0 {
-                    let reason = format!("it is not held at epoch {} by {} any more", held.epoch, held.owner);
-                    return Err(CatalogError::Fenced { partition: held.partition.clone(), reason });
-                }
-                Ok(())
+                if halted.rows_affected() == 0 { Err(not_held(held)) } else { Ok(()) }
             }
 
             async fn remove_agent(&self, owner: OwnerId) -> Result<()> {
@@ -137,7 +135,7 @@ macro_rules! impl_ownership_store {
 
             async fn list_agents(&self, lease: Duration) -> Result<Vec<Agent>> {
                 let rows = sqlx::query_as::<_, AgentRow>(concat!(
-                    "SELECT owner, name FROM agents WHERE heartbeat_at >= ",
+                    "SELECT owner, name, topics FROM agents WHERE heartbeat_at >= ",
                     $dialect!(now_ms),
                     " - $1 ORDER BY owner"
                 ))
@@ -145,6 +143,64 @@ macro_rules! impl_ownership_store {
                 .fetch_all(self.reader())
                 .await?;
                 rows::all(rows)
+            }
+
+            async fn ownership_view(&self, lease: Duration) -> Result<OwnershipView> {
+                let mut transaction = self.begin_read().await?;
+                let agents = sqlx::query_as::<_, AgentRow>(concat!(
+                    "SELECT owner, name, topics FROM agents WHERE heartbeat_at >= ",
+                    $dialect!(now_ms),
+                    " - $1 ORDER BY owner"
+                ))
+                .bind(input::lease_ms(lease))
+                .fetch_all(&mut *transaction)
+                .await?;
+                let partitions = sqlx::query_as::<_, PartitionOwnerRow>(
+                    "SELECT topic, partition_id, owner, epoch, state FROM partitions ORDER BY topic, partition_id",
+                )
+                .fetch_all(&mut *transaction)
+                .await?;
+                transaction.rollback().await?;
+                Ok(OwnershipView { agents: rows::all(agents)?, partitions: rows::all(partitions)? })
+            }
+
+            async fn mark_suspect(&self, held: &Ownership, offset: u64) -> Result<u32> {
+                let times: Option<i64> = sqlx::query_scalar(
+                    "UPDATE partitions SET suspect_offset = $5,
+                            suspect_times = CASE WHEN suspect_offset = $5 THEN suspect_times + 1 ELSE 1 END
+                     WHERE topic = $1 AND partition_id = $2 AND epoch = $3 AND owner = $4 RETURNING suspect_times",
+                )
+                .bind(held.partition.topic.as_str())
+                .bind(i64::from(held.partition.partition_id))
+                .bind(input::number("epoch", held.epoch.0)?)
+                .bind(held.owner.to_string())
+                .bind(input::offset(offset)?)
+                .fetch_optional(self.writer())
+                .await?;
+                rows::unsigned("suspect_times", times.ok_or_else(|| not_held(held))?)
+            }
+
+            async fn clear_suspect(&self, held: &Ownership) -> Result<()> {
+                let cleared = sqlx::query(
+                    "UPDATE partitions SET suspect_offset = NULL, suspect_times = 0
+                     WHERE topic = $1 AND partition_id = $2 AND epoch = $3 AND owner = $4",
+                )
+                .bind(held.partition.topic.as_str())
+                .bind(i64::from(held.partition.partition_id))
+                .bind(input::number("epoch", held.epoch.0)?)
+                .bind(held.owner.to_string())
+                .execute(self.writer())
+                .await?;
+                if cleared.rows_affected() == 0 { Err(not_held(held)) } else { Ok(()) }
+            }
+
+            async fn resume(
+                &self,
+                partition: &TopicPartition,
+                seen: Incarnation,
+                at: &ResumePoint,
+            ) -> Result<Partition> {
+                self.begin_incarnation(partition, seen, at).await
             }
         }
 
@@ -193,22 +249,31 @@ macro_rules! impl_ownership_store {
                     }
                 }
                 let epoch = input::number("epoch", seen.epoch.0)?;
-                let taken = sqlx::query(concat!(
-                    "UPDATE partitions SET epoch = epoch + 1, owner = $4, updated_at = ",
+                // An owner that released took nothing down with it.
+                let taken: Option<(i64, Option<i64>, i64)> = sqlx::query_as(concat!(
+                    "UPDATE partitions SET epoch = epoch + 1, owner = $4,
+                            takeovers = CASE WHEN owner IS NULL THEN takeovers ELSE takeovers + 1 END, updated_at = ",
                     $dialect!(now_ms),
                     "
-                     WHERE topic = $1 AND partition_id = $2 AND epoch = $3"
+                     WHERE topic = $1 AND partition_id = $2 AND epoch = $3
+                     RETURNING takeovers, suspect_offset, suspect_times"
                 ))
                 .bind(partition.topic.as_str())
                 .bind(i64::from(partition.partition_id))
                 .bind(epoch)
                 .bind(owner.to_string())
-                .execute(&mut *connection)
+                .fetch_optional(&mut *connection)
                 .await?;
-                if taken.rows_affected() != 1 {
+                let Some((takeovers, suspect_offset, suspect_times)) = taken else {
                     let reason = format!("its epoch is no longer {epoch}");
                     return Err(CatalogError::Fenced { partition: partition.clone(), reason });
-                }
+                };
+                let suspect = suspect_offset.map(|offset| {
+                    Ok::<_, CatalogError>(Suspect {
+                        offset: rows::unsigned("suspect_offset", offset)?,
+                        times: rows::unsigned("suspect_times", suspect_times)?,
+                    })
+                });
                 sqlx::query(concat!(
                     "UPDATE uploads SET state = 'doomed', doomed_at = ",
                     $dialect!(now_ms),
@@ -227,6 +292,8 @@ macro_rules! impl_ownership_store {
                     incarnation: seen.incarnation,
                     high_watermark: seen.high_watermark,
                     anchor: seen.anchor,
+                    takeovers: rows::unsigned("takeovers", takeovers)?,
+                    suspect: suspect.transpose()?,
                 }))
             }
 
@@ -253,3 +320,8 @@ macro_rules! impl_ownership_store {
 
 impl_ownership_store!(SqliteMetadataStore, sqlx::Sqlite, sqlite);
 impl_ownership_store!(PostgresMetadataStore, sqlx::Postgres, postgres);
+
+fn not_held(held: &Ownership) -> CatalogError {
+    let reason = format!("it is not held at epoch {} by {} any more", held.epoch, held.owner);
+    CatalogError::Fenced { partition: held.partition.clone(), reason }
+}

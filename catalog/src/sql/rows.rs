@@ -7,9 +7,8 @@ use common::{Anchor, Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::commit::Gap;
 use crate::error::{CatalogError, Result};
-use crate::model::{Agent, ConsumerOffset, Partition, PartitionState, SegmentInfo, SegmentKind, Topic};
+use crate::model::{Agent, ConsumerOffset, Partition, PartitionOwner, PartitionState, SegmentInfo, SegmentKind, Topic};
 
 /// The columns of [`TopicRow`].
 macro_rules! topic_columns {
@@ -88,19 +87,22 @@ pub(crate) struct SegmentRow {
     created_at: i64,
 }
 
-/// A row of `gaps`.
-#[derive(FromRow)]
-pub(crate) struct GapRow {
-    base_offset: i64,
-    end_offset: i64,
-    reason: String,
-}
-
 /// A row of `agents`.
 #[derive(FromRow)]
 pub(crate) struct AgentRow {
     owner: String,
     name: String,
+    topics: String,
+}
+
+/// What `partitions` says of an owner.
+#[derive(FromRow)]
+pub(crate) struct PartitionOwnerRow {
+    topic: String,
+    partition_id: i64,
+    owner: Option<String>,
+    epoch: i64,
+    state: String,
 }
 
 /// A row of `consumer_offsets`.
@@ -153,11 +155,7 @@ impl TryFrom<PartitionRow> for Partition {
             incarnation: Incarnation(unsigned("incarnation", row.incarnation)?),
             epoch: Epoch(unsigned("epoch", row.epoch)?),
             owner: row.owner.as_deref().map(owner_id).transpose()?,
-            state: match row.state.as_str() {
-                "active" => PartitionState::Active,
-                "halted" => PartitionState::Halted,
-                other => return Err(CatalogError::Inconsistent(format!("partition state {other:?}"))),
-            },
+            state: partition_state(&row.state)?,
             halt_reason: row.halt_reason,
             anchor,
             commit_no: unsigned("commit_no", row.commit_no)?,
@@ -195,21 +193,24 @@ impl TryFrom<SegmentRow> for SegmentInfo {
     }
 }
 
-impl TryFrom<GapRow> for Gap {
-    type Error = CatalogError;
-    fn try_from(row: GapRow) -> Result<Self> {
-        Ok(Self {
-            base_offset: unsigned("base_offset", row.base_offset)?,
-            end_offset: unsigned("end_offset", row.end_offset)?,
-            reason: row.reason,
-        })
-    }
-}
-
 impl TryFrom<AgentRow> for Agent {
     type Error = CatalogError;
     fn try_from(row: AgentRow) -> Result<Self> {
-        Ok(Self { owner: owner_id(&row.owner)?, name: row.name })
+        let topics = serde_json::from_str(&row.topics)
+            .map_err(|error| CatalogError::Inconsistent(format!("topics of agent {}: {error}", row.owner)))?;
+        Ok(Self { owner: owner_id(&row.owner)?, name: row.name, topics })
+    }
+}
+
+impl TryFrom<PartitionOwnerRow> for PartitionOwner {
+    type Error = CatalogError;
+    fn try_from(row: PartitionOwnerRow) -> Result<Self> {
+        Ok(Self {
+            partition: topic_partition(&row.topic, row.partition_id)?,
+            owner: row.owner.as_deref().map(owner_id).transpose()?,
+            epoch: Epoch(unsigned("epoch", row.epoch)?),
+            state: partition_state(&row.state)?,
+        })
     }
 }
 
@@ -234,6 +235,20 @@ pub(crate) fn all<R, T: TryFrom<R, Error = CatalogError>>(rows: Vec<R>) -> Resul
 /// A stored number that cannot be negative, in the width of the contract.
 pub(crate) fn unsigned<T: TryFrom<i64>>(column: &str, value: i64) -> Result<T> {
     T::try_from(value).map_err(|_| CatalogError::Inconsistent(format!("{column} is {value}")))
+}
+
+/// The word that `partitions.state` holds.
+pub(crate) fn partition_state(word: &str) -> Result<PartitionState> {
+    match word {
+        "active" => Ok(PartitionState::Active),
+        "halted" => Ok(PartitionState::Halted),
+        other => Err(CatalogError::Inconsistent(format!("partition state {other:?}"))),
+    }
+}
+
+/// A stored partition.
+pub(crate) fn topic_partition(topic: &str, partition_id: i64) -> Result<TopicPartition> {
+    Ok(TopicPartition::new(topic_name(topic)?, unsigned("partition_id", partition_id)?))
 }
 
 /// A stored owner.

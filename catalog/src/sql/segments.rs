@@ -7,12 +7,9 @@ use common::{TopicName, TopicPartition};
 
 use super::dialect::{postgres, sqlite};
 use super::input;
-use super::rows::{
-    self, GapRow, PartitionRow, SegmentRow, TopicRow, partition_columns, segment_columns, topic_columns,
-};
-use crate::commit::Gap;
+use super::rows::{self, PartitionRow, SegmentRow, TopicRow, partition_columns, segment_columns, topic_columns};
 use crate::error::{CatalogError, Result, is_unique_violation};
-use crate::model::{SegmentInfo, Topic, TopicSnapshot};
+use crate::model::{CommitRecord, IncarnationStart, RecordedGap, SegmentInfo, Topic, TopicSnapshot};
 use crate::store::SegmentStore;
 use crate::{PostgresMetadataStore, SqliteMetadataStore};
 
@@ -204,16 +201,16 @@ macro_rules! impl_segment_store {
                 })
             }
 
-            async fn list_gaps(&self, partition: &TopicPartition) -> Result<Vec<Gap>> {
-                let rows = sqlx::query_as::<_, GapRow>(
-                    "SELECT base_offset, end_offset, reason FROM gaps WHERE topic = $1 AND partition_id = $2
-                     ORDER BY incarnation, base_offset",
-                )
-                .bind(partition.topic.as_str())
-                .bind(i64::from(partition.partition_id))
-                .fetch_all(self.reader())
-                .await?;
-                rows::all(rows)
+            async fn list_gaps(&self, partition: &TopicPartition) -> Result<Vec<RecordedGap>> {
+                self.read_gaps(partition).await
+            }
+
+            async fn list_commits(&self, partition: &TopicPartition) -> Result<Vec<CommitRecord>> {
+                self.read_commits(partition).await
+            }
+
+            async fn list_incarnations(&self, partition: &TopicPartition) -> Result<Vec<IncarnationStart>> {
+                self.read_incarnations(partition).await
             }
         }
     };

@@ -239,10 +239,10 @@ pub(crate) async fn gaps_and_quarantine_are_committed_without_data(store: &dyn M
     intend(store, &quarantine).await;
     assert_done(&commit(store, &quarantine).await, 200);
     let gaps = store.list_gaps(&held.partition).await.expect("read");
-    let ranges: Vec<_> = gaps.iter().map(|gap| (gap.base_offset, gap.end_offset)).collect();
+    let ranges: Vec<_> = gaps.iter().map(|recorded| (recorded.gap.base_offset, recorded.gap.end_offset)).collect();
     assert_eq!(ranges, [(0, 99), (100, 109), (150, 150)]);
-    assert_eq!(gaps[0].reason, "expired in the queue");
-    assert_eq!(gaps[1].reason, "purged \u{fffd} 'x'");
+    assert_eq!(gaps[0].gap.reason, "expired in the queue");
+    assert_eq!(gaps[1].gap.reason, "purged \u{fffd} 'x'");
     let segments = store.get_segments(&held.partition).await.expect("read");
     assert_eq!(segments.len(), 1);
     assert_eq!(segments[0].kind, SegmentKind::Quarantine);
@@ -330,6 +330,8 @@ pub(crate) async fn thousands_of_requests_are_committed_in_one_group(store: &dyn
         incarnation: Incarnation(0),
         high_watermark: 0,
         anchor: None,
+        takeovers: 0,
+        suspect: None,
     };
     assert_eq!(outcomes.len(), wanted.len());
     let group: Vec<CommitRequest> = (0..wanted.len()).map(|index| request(&held(index), 0, 9)).collect();

@@ -33,7 +33,7 @@ pub(crate) async fn create_topic(store: &dyn MetadataStore, topic: &str, partiti
 /// A new agent that has sent its heartbeat.
 pub(crate) async fn agent(store: &dyn MetadataStore) -> OwnerId {
     let owner = OwnerId(Uuid::now_v7());
-    store.heartbeat(&Agent { owner, name: "host-1".to_owned() }).await.expect("registered");
+    store.heartbeat(&Agent { owner, name: "host-1".to_owned(), topics: vec![] }).await.expect("registered");
     owner
 }
 

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use catalog::{AcquireOutcome, Agent, CatalogError, MetadataStore, Ownership, PartitionState};
-use common::{Epoch, OwnerId};
+use catalog::{
+    AcquireOutcome, Agent, CatalogError, MetadataStore, Ownership, PartitionOwner, PartitionState, ResumePoint,
+    Suspect, UploadState,
+};
+use common::{Epoch, Incarnation, OwnerId};
 use uuid::Uuid;
 
 use super::fixture::*;
@@ -50,7 +53,7 @@ pub(crate) async fn a_live_owner_is_not_robbed_and_an_expired_one_is(store: &dyn
     };
     assert_eq!((taken.epoch, taken.owner), (Epoch(2), other));
     // A heartbeat renews the lease but gives nothing back.
-    store.heartbeat(&Agent { owner: held.owner, name: "host-1".to_owned() }).await.expect("renewed");
+    store.heartbeat(&Agent { owner: held.owner, name: "host-1".to_owned(), topics: vec![] }).await.expect("renewed");
     assert!(
         matches!(acquire(store, held.owner, &held.partition).await, AcquireOutcome::Held { owner, .. } if owner == other)
     );
@@ -141,8 +144,105 @@ pub(crate) async fn a_removed_agent_releases_everything(store: &dyn MetadataStor
     store.remove_agent(one).await.expect("removed");
     store.remove_agent(one).await.expect("again is harmless");
     let listed = store.list_agents(Duration::MAX).await.expect("listed");
-    assert_eq!(listed, [Agent { owner: two, name: "host-1".to_owned() }]);
+    assert_eq!(listed, [Agent { owner: two, name: "host-1".to_owned(), topics: vec![] }]);
     let owners: Vec<_> =
         store.list_partitions(&name("orders")).await.expect("listed").iter().map(|now| now.owner).collect();
     assert_eq!(owners, [None, None, Some(two)]);
+}
+
+pub(crate) async fn takeovers_are_counted_while_the_watermark_stands_still(store: &dyn MetadataStore) {
+    let mut held = owned(store, "orders").await;
+    assert_eq!((held.takeovers, held.suspect), (0, None), "nobody died");
+    for times in 1..=3 {
+        expire(store, held.owner).await;
+        let AcquireOutcome::Acquired(taken) =
+            acquire_expired(store, agent(store).await, NO_LEASE, &held.partition).await
+        else {
+            panic!("the lease has expired");
+        };
+        assert_eq!(taken.takeovers, times);
+        held = taken;
+    }
+    store.release(std::slice::from_ref(&held)).await.expect("released");
+    let again = take(store, held.owner, &held.partition).await;
+    assert_eq!(again.takeovers, 3, "an orderly handover neither adds nor forgets");
+    let own = take(store, held.owner, &held.partition).await;
+    assert_eq!(own.takeovers, 4, "an owner that takes its own partition again had failed");
+    commit_range(store, &own, 0, 9).await;
+    store.release(std::slice::from_ref(&own)).await.expect("released");
+    assert_eq!(take(store, held.owner, &held.partition).await.takeovers, 0, "a commit is progress");
+}
+
+pub(crate) async fn a_suspect_is_noted_until_it_is_cleared_or_passed(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    assert_eq!(store.mark_suspect(&held, 7).await.expect("held"), 1);
+    assert_eq!(store.mark_suspect(&held, 7).await.expect("held"), 2);
+    let again = fail_over(store, &held).await;
+    assert_eq!(again.suspect, Some(Suspect { offset: 7, times: 2 }));
+    assert!(matches!(store.mark_suspect(&held, 7).await, Err(CatalogError::Fenced { .. })), "no longer held");
+    assert!(matches!(store.clear_suspect(&held).await, Err(CatalogError::Fenced { .. })), "no longer held");
+    assert_eq!(store.mark_suspect(&again, 8).await.expect("held"), 1, "another message");
+    store.clear_suspect(&again).await.expect("held");
+    let again = fail_over(store, &again).await;
+    assert_eq!(again.suspect, None);
+    store.mark_suspect(&again, 9).await.expect("held");
+    commit_range(store, &again, 0, 9).await;
+    assert_eq!(fail_over(store, &again).await.suspect, None);
+}
+
+pub(crate) async fn a_view_shows_who_is_there_and_who_owns_what(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    create_topic(store, "audit", 1).await;
+    let other = OwnerId(Uuid::now_v7());
+    let picky = Agent { owner: other, name: "host-2".to_owned(), topics: vec![name("audit")] };
+    store.heartbeat(&picky).await.expect("registered");
+    let view = store.ownership_view(LONG_LEASE).await.expect("read");
+    let plain = Agent { owner: held.owner, name: "host-1".to_owned(), topics: vec![] };
+    assert_eq!(view.agents, [plain, picky]);
+    let row = |topic, owner, epoch| PartitionOwner {
+        partition: partition(topic, 0),
+        owner,
+        epoch: Epoch(epoch),
+        state: PartitionState::Active,
+    };
+    assert_eq!(view.partitions, [row("audit", None, 0), row("orders", Some(held.owner), 1)]);
+    expire(store, held.owner).await;
+    let view = store.ownership_view(NO_LEASE).await.expect("read");
+    assert!(view.agents.iter().all(|agent| agent.owner != held.owner), "its lease has expired");
+    assert_eq!(view.partitions[1].owner, Some(held.owner), "nobody has taken it over yet");
+}
+
+pub(crate) async fn a_halted_partition_resumes_in_a_new_incarnation(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    let first = commit_range(store, &held, 0, 9).await;
+    let pending = request(&held, 10, 19);
+    intend(store, &pending).await;
+    let at = ResumePoint { high_watermark: 5, anchor: None, reason: "the stream was made again".to_owned() };
+    let refused = store.resume(&held.partition, held.incarnation, &at).await.expect_err("it is active");
+    assert!(refused.to_string().contains("not halted"), "{refused}");
+    store.halt(&held, "stream_regressed").await.expect("held");
+    let now = store.resume(&held.partition, held.incarnation, &at).await.expect("resumed");
+    assert_eq!((now.incarnation, now.high_watermark, now.anchor), (Incarnation(1), 5, None));
+    assert_eq!((now.state, now.halt_reason, now.owner), (PartitionState::Active, None, None));
+    assert!(store.resume(&held.partition, Incarnation(0), &at).await.is_err(), "resumed already");
+    let absent = store.resume(&partition("absent", 0), Incarnation(0), &at).await;
+    assert!(matches!(absent, Err(CatalogError::PartitionNotFound { .. })), "{absent:?}");
+    assert_fenced(commit(store, &pending).await);
+    let uploads = store.list_uploads(&held.partition).await.expect("read");
+    assert_eq!(uploads.iter().map(|upload| upload.state).collect::<Vec<_>>(), [UploadState::Doomed]);
+
+    let taken = take(store, agent(store).await, &held.partition).await;
+    assert_eq!((taken.incarnation, taken.high_watermark, taken.epoch), (Incarnation(1), 5, Epoch(3)));
+    // The same offsets once more, in the other history.
+    let second = commit_range(store, &taken, 5, 9).await;
+    let starts = store.list_incarnations(&held.partition).await.expect("read");
+    assert_eq!(starts.len(), 1);
+    assert_eq!((starts[0].incarnation, starts[0].start_offset), (Incarnation(1), 5));
+    assert_eq!(starts[0].reason, "the stream was made again");
+    let commits = store.list_commits(&held.partition).await.expect("read");
+    let ranges: Vec<_> = commits.iter().map(|c| (c.incarnation.0, c.commit_no, c.base_offset, c.end_offset)).collect();
+    assert_eq!(ranges, [(0, 1, 0, 9), (1, 2, 5, 9)]);
+    assert_eq!((commits[0].anchor, commits[1].anchor), (first.anchor, second.anchor));
+    assert_eq!((commits[1].epoch, commits[1].owner), (taken.epoch, taken.owner));
+    assert_eq!(commits[1].data_segment_id, Some(second.segments[0].id.clone()));
 }
