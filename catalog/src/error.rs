@@ -53,6 +53,10 @@ pub enum CatalogError {
     /// The catalog cannot be used as configured: URL, version, permission, schema.
     #[error("catalog refused: {0}")]
     Refused(String),
+    /// The disk failed while a commit was written: what this process sees of the database may not be on the disk.
+    /// Every later call gives this too. The process must end; the next start takes over from what the disk holds.
+    #[error("the catalog's disk failed in a commit, this process must end: {0}")]
+    Poisoned(String),
     /// What is stored contradicts itself; nothing was changed.
     #[error("catalog is inconsistent: {0}")]
     Inconsistent(String),
@@ -66,7 +70,7 @@ impl CatalogError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Database(error) if is_transient(error) => ErrorKind::Unavailable,
-            Self::Refused(_) | Self::Inconsistent(_) | Self::Database(_) => ErrorKind::Fatal,
+            Self::Refused(_) | Self::Poisoned(_) | Self::Inconsistent(_) | Self::Database(_) => ErrorKind::Fatal,
             Self::TopicNotFound(_)
             | Self::TopicAlreadyExists(_)
             | Self::PartitionNotFound { .. }
@@ -113,12 +117,22 @@ pub(crate) fn is_foreign_key_violation(error: &sqlx::Error) -> bool {
 pub(crate) fn is_sqlite_busy(error: &sqlx::Error) -> bool {
     const SQLITE_BUSY: u32 = 5;
     const SQLITE_LOCKED: u32 = 6;
-    let Some(error) = error.as_database_error().and_then(|error| error.try_downcast_ref::<SqliteError>()) else {
-        return false;
-    };
-    let code = sqlx::error::DatabaseError::code(error).and_then(|code| code.parse::<u32>().ok());
+    sqlite_code(error).is_some_and(|code| matches!(code, SQLITE_BUSY | SQLITE_LOCKED))
+}
+
+/// Whether SQLite answered that the disk failed, or that what it read back is damaged.
+pub(crate) fn is_sqlite_disk_failure(error: &sqlx::Error) -> bool {
+    const SQLITE_IOERR: u32 = 10;
+    const SQLITE_CORRUPT: u32 = 11;
+    sqlite_code(error).is_some_and(|code| matches!(code, SQLITE_IOERR | SQLITE_CORRUPT))
+}
+
+/// SQLite's primary result code.
+fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
+    let error = error.as_database_error()?.try_downcast_ref::<SqliteError>()?;
+    let code = sqlx::error::DatabaseError::code(error)?.parse::<u32>().ok()?;
     // The low byte of an extended code is the primary one.
-    code.is_some_and(|code| matches!(code & 0xff, SQLITE_BUSY | SQLITE_LOCKED))
+    Some(code & 0xff)
 }
 
 fn is_transient(error: &sqlx::Error) -> bool {

@@ -84,6 +84,16 @@ impl PostgresMetadataStore {
         Ok(self.pool.begin_with(Self::BEGIN_WRITE).await?)
     }
 
+    /// A server that fails is asked again; nothing poisons this process.
+    pub(crate) fn usable(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The error of a COMMIT whose outcome is unknown.
+    pub(crate) fn unknown_commit(&self, error: sqlx::Error) -> CatalogError {
+        error.into()
+    }
+
     pub(crate) const BEGIN_WRITE: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
     pub(crate) async fn fresh_connection(&self) -> Result<FreshConnection> {

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +17,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
-use crate::error::{CatalogError, Result, is_sqlite_busy};
+use crate::error::{CatalogError, Result, is_sqlite_busy, is_sqlite_disk_failure};
 use crate::store::MetadataStore;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -36,6 +37,8 @@ pub struct SqliteMetadataStore {
     writer: SqlitePool,
     /// For fresh connections; `None` in memory, where a second connection would see another database.
     file: Option<SqliteConnectOptions>,
+    /// Why nothing more may be written by this process.
+    poison: Arc<OnceLock<String>>,
 }
 
 /// A connection of its own, to look at the database with, independent of what went wrong on another.
@@ -82,7 +85,7 @@ impl SqliteMetadataStore {
         check_version(&mut connection).await?;
         MIGRATIONS.run_direct(None, &mut *connection, false).await?;
         drop(connection);
-        Ok(Self { readers: pool.clone(), writer: pool, file: None })
+        Ok(Self { readers: pool.clone(), writer: pool, file: None, poison: Arc::default() })
     }
 
     async fn open(options: SqliteConnectOptions) -> Result<Self> {
@@ -104,7 +107,7 @@ impl SqliteMetadataStore {
         // The guard against a write that bypasses the writing connection.
         let reader = options.clone().pragma("query_only", "ON");
         let readers = pool_options().max_connections(READERS_MAX).connect_with(reader).await?;
-        Ok(Self { readers, writer, file: Some(options) })
+        Ok(Self { readers, writer, file: Some(options), poison: Arc::default() })
     }
 
     pub(crate) fn reader(&self) -> &SqlitePool {
@@ -120,7 +123,23 @@ impl SqliteMetadataStore {
     }
 
     pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>> {
+        self.usable()?;
         Ok(self.writer.begin_with(Self::BEGIN_WRITE).await?)
+    }
+
+    /// # Errors
+    /// `Poisoned` once the disk has failed in a commit.
+    pub(crate) fn usable(&self) -> Result<()> {
+        self.poison.get().map_or(Ok(()), |reason| Err(CatalogError::Poisoned(reason.clone())))
+    }
+
+    /// The error of a COMMIT whose outcome is unknown. After a failed sync the kernel shows pages that the disk does
+    /// not hold: nothing read from now on proves anything, so nothing more is written.
+    pub(crate) fn unknown_commit(&self, error: sqlx::Error) -> CatalogError {
+        if !is_sqlite_disk_failure(&error) {
+            return error.into();
+        }
+        CatalogError::Poisoned(self.poison.get_or_init(|| error.to_string()).clone())
     }
 
     pub(crate) const BEGIN_WRITE: &'static str = "BEGIN IMMEDIATE";

@@ -53,6 +53,9 @@ macro_rules! impl_commit_store {
             }
 
             async fn commit(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
+                if let Err(error) = self.usable() {
+                    return none_done(requests, &error);
+                }
                 let mut connection = match self.writer().acquire().await {
                     Ok(connection) => connection,
                     Err(error) => return none_done(requests, &error.into()),
@@ -87,7 +90,7 @@ macro_rules! impl_commit_store {
                     Err(error) => {
                         // Whatever state this connection is in, nothing more goes through it.
                         connection.close_on_drop();
-                        Ending::Unknown(error.into())
+                        Ending::Unknown(self.unknown_commit(error))
                     }
                 };
                 outcomes(requests, verdicts, &ending)
@@ -98,6 +101,7 @@ macro_rules! impl_commit_store {
                     Ok(columns) => columns,
                     Err(error) => return Ok(CommitOutcome::NotDone(error)),
                 };
+                self.usable()?;
                 let mut connection = self.fresh_connection().await?;
                 let mut transaction = connection.get().begin_with(Self::BEGIN_WRITE).await?;
                 // The lock waits for a COMMIT that is still under way on the connection that was lost.
