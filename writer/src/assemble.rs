@@ -63,16 +63,18 @@ impl Assembler {
         loop {
             let deadline = self.deadline();
             tokio::select! {
-                fetched = self.input.recv() => match fetched {
-                    Some(fetched) => self.add(fetched).await?,
-                    None => return self.roll(RollReason::Shutdown).await,
-                },
+                // Messages last: they may come without end, while each of the others is rare and spent once served.
+                biased;
                 Some(command) = self.commands.recv() => self.obey(command).await?,
-                () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
                 Ok(()) = self.tables.changed() => {
                     self.roll(RollReason::Schema).await?;
                     self.settings.table = Arc::clone(&self.tables.borrow_and_update());
                 }
+                () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
+                fetched = self.input.recv() => match fetched {
+                    Some(fetched) => self.add(fetched).await?,
+                    None => return self.roll(RollReason::Shutdown).await,
+                },
             }
         }
     }
@@ -147,11 +149,14 @@ impl Assembler {
     }
 }
 
-/// Runs CPU work beside the async threads, as many at once as there are cores.
+/// Runs CPU work beside the async threads, as many at once as there are cores; or in place, where that was asked for.
 async fn on_cpu<T: Send + 'static>(
     context: &Context,
     work: impl FnOnce() -> Result<T, parquet::errors::ParquetError> + Send + 'static,
 ) -> Result<T, Stop> {
+    if context.encode_inline {
+        return work().map_err(|error| Stop::Internal(format!("encoding failed: {error}")));
+    }
     let _core = context.encoders.acquire().await.expect("the semaphore is never closed");
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => Ok(done),
@@ -210,43 +215,40 @@ mod tests {
             created_at: 0,
             updated_at: 0,
         });
-        // Which of the two is looked at first is left to chance, so that it is tried often.
-        for _ in 0..32 {
-            let (fetches, input) = mpsc::channel(1);
-            let (orders, commands) = mpsc::channel(1);
-            let (output, mut assembled) = mpsc::channel(4);
-            let assembler = Assembler {
-                context: Arc::clone(&context),
-                held: Ownership {
-                    partition: TopicPartition::new(name.clone(), 0),
-                    owner: OwnerId(Uuid::nil()),
-                    epoch: Epoch(1),
-                    incarnation: Incarnation(0),
-                    high_watermark: 0,
-                    anchor: None,
-                    takeovers: 0,
-                    suspect: None,
-                },
-                gauges: Arc::default(),
-                tables: watch::channel(Arc::clone(&table)).1,
-                input,
-                commands,
-                output,
-                settings: EncodeSettings { table: Arc::clone(&table), partition_id: 0, page_bytes: 1024 },
-                policy: RollPolicy::from(&WriterConfig::default()),
-                next_offset: 0,
-                batch: None,
-            };
-            fetches.send(fetched(&context)).await.expect("room");
-            let (answer, _answered) = oneshot::channel();
-            orders.send(Command::Flush(answer)).await.expect("room");
-            let (ended, first) = tokio::join!(assembler.run(), async {
-                let first = assembled.recv().await;
-                drop(fetches);
-                first
-            });
-            ended.expect("ends in good order");
-            assert!(matches!(first, Some(Assembled::Batch(_))), "{first:?}");
-        }
+        let (fetches, input) = mpsc::channel(1);
+        let (orders, commands) = mpsc::channel(1);
+        let (output, mut assembled) = mpsc::channel(4);
+        let assembler = Assembler {
+            context: Arc::clone(&context),
+            held: Ownership {
+                partition: TopicPartition::new(name.clone(), 0),
+                owner: OwnerId(Uuid::nil()),
+                epoch: Epoch(1),
+                incarnation: Incarnation(0),
+                high_watermark: 0,
+                anchor: None,
+                takeovers: 0,
+                suspect: None,
+            },
+            gauges: Arc::default(),
+            tables: watch::channel(Arc::clone(&table)).1,
+            input,
+            commands,
+            output,
+            settings: EncodeSettings { table: Arc::clone(&table), partition_id: 0, page_bytes: 1024 },
+            policy: RollPolicy::from(&WriterConfig::default()),
+            next_offset: 0,
+            batch: None,
+        };
+        fetches.send(fetched(&context)).await.expect("room");
+        let (answer, _answered) = oneshot::channel();
+        orders.send(Command::Flush(answer)).await.expect("room");
+        let (ended, first) = tokio::join!(assembler.run(), async {
+            let first = assembled.recv().await;
+            drop(fetches);
+            first
+        });
+        ended.expect("ends in good order");
+        assert!(matches!(first, Some(Assembled::Batch(_))), "{first:?}");
     }
 }

@@ -47,6 +47,8 @@ impl Committer {
         let mut open = true;
         while open || !uploads.is_empty() {
             tokio::select! {
+                // Uploads are begun before one is settled, so that they overlap; their number is bounded.
+                biased;
                 assembled = self.input.recv(), if open && uploads.len() < PARTITION_UPLOADS_MAX => match assembled {
                     Some(assembled) => uploads.push_back(self.begin(assembled)),
                     None => open = false,

@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) groups: Groups,
     /// Decoding and encoding at once: one per core, the work being CPU alone.
     pub(crate) encoders: Semaphore,
+    /// Encode where the messages are, instead of on a thread beside.
+    pub(crate) encode_inline: bool,
     /// Uploads at once.
     pub(crate) uploads: Semaphore,
 }
@@ -39,7 +41,7 @@ impl Context {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let budget = MemoryBudget::new(config.memory_budget_bytes);
         let (encoders, uploads) = (Semaphore::new(cores), Semaphore::new(PROCESS_UPLOADS_MAX));
-        Self { queue, catalog, storage, config, budget, groups, encoders, uploads }
+        Self { queue, catalog, storage, config, budget, groups, encoders, encode_inline: false, uploads }
     }
 }
 

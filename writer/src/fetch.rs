@@ -53,6 +53,7 @@ impl Fetcher {
         while !self.stop.is_cancelled() {
             let stop = self.stop.clone();
             let opened = tokio::select! {
+                biased;
                 () = stop.cancelled() => return Ok(()),
                 opened = self.open() => match opened {
                     Ok(opened) => opened,
@@ -76,6 +77,7 @@ impl Fetcher {
             };
             self.report_loss(&lost, backoff.attempts());
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return Ok(()),
                 () = backoff.wait() => {}
             }

@@ -126,6 +126,7 @@ impl RunningWriter {
     pub async fn ended(&mut self) -> Result<()> {
         let Some(supervisor) = &mut self.supervisor else { return Ok(()) };
         let ended = tokio::select! {
+            biased;
             ended = supervisor => ended,
             // Without any one of them the pipelines run on and nothing is committed, or memory is never relieved.
             Some(watcher) = self.watchers.join_next() => {

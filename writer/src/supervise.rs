@@ -3,7 +3,7 @@
 //! Owns: heartbeats, taking partitions over, following changes of topics, and what the end of a pipeline means.
 //! Does not own: the pipeline, or whether a commit is allowed (the catalog compares the epoch in every one).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const HEARTBEATS_PER_LEASE: u32 = 3;
 const REST_AFTER_DEFECT: Duration = Duration::from_secs(30);
 
 /// The orders of every running pipeline. A std mutex: held to copy or change entries, never across an await.
-pub(crate) type OrderBook = Arc<Mutex<HashMap<TopicPartition, Orders>>>;
+pub(crate) type OrderBook = Arc<Mutex<BTreeMap<TopicPartition, Orders>>>;
 
 /// The state of supervision.
 pub(crate) struct Supervisor {
@@ -42,10 +42,11 @@ pub(crate) struct Supervisor {
     /// Told when topics may have changed.
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: CancellationToken,
-    topics: HashMap<TopicName, OpenTopic>,
+    // Ordered where the order has effects, so that a run can be repeated.
+    topics: BTreeMap<TopicName, OpenTopic>,
     pipelines: JoinSet<Ended>,
     tasks: HashMap<Id, TopicPartition>,
-    held: HashMap<TopicPartition, Ownership>,
+    held: BTreeMap<TopicPartition, Ownership>,
     resting: HashMap<TopicPartition, Instant>,
     told: HashSet<(TopicPartition, String)>,
 }
@@ -77,10 +78,10 @@ impl Supervisor {
             orders,
             refresh: Arc::default(),
             stop: CancellationToken::new(),
-            topics: HashMap::new(),
+            topics: BTreeMap::new(),
             pipelines: JoinSet::new(),
             tasks: HashMap::new(),
-            held: HashMap::new(),
+            held: BTreeMap::new(),
             resting: HashMap::new(),
             told: HashSet::new(),
         }
@@ -108,6 +109,8 @@ impl Supervisor {
         let heartbeats = AbortOnDropHandle::new(tokio::spawn(beat(Arc::clone(&self.context), self.agent.clone())));
         while !(stop.is_cancelled() && self.pipelines.is_empty()) {
             tokio::select! {
+                // Ends first: there are no more of them than pipelines, and only a tick starts new ones.
+                biased;
                 () = stop.cancelled(), if self.pipelines.is_empty() => {}
                 Some(ended) = self.pipelines.join_next_with_id() => self.ended(ended).await,
                 _ = ticks.tick() => self.tick().await,

@@ -46,6 +46,9 @@ pub struct Writer {
     config: WriterConfig,
     topics: Vec<TopicName>,
     clock: SharedClock,
+    /// Given by a simulation; else new at each start.
+    owner: Option<OwnerId>,
+    encode_inline: bool,
 }
 
 /// Sets up a [`Writer`].
@@ -65,13 +68,17 @@ impl Writer {
             config: WriterConfig::default(),
             topics: Vec::new(),
             clock: system_clock(),
+            owner: None,
+            encode_inline: false,
         }
     }
 
     /// A writer with these parts and default settings.
     pub fn builder(queue: Arc<dyn Queue>, storage: Storage, catalog: Arc<dyn MetadataStore>) -> WriterBuilder {
-        let (config, clock) = (WriterConfig::default(), system_clock());
-        WriterBuilder { writer: Self { queue, storage, catalog: Some(catalog), config, topics: Vec::new(), clock } }
+        let (config, clock, topics) = (WriterConfig::default(), system_clock(), Vec::new());
+        let catalog = Some(catalog);
+        let writer = Self { queue, storage, catalog, config, topics, clock, owner: None, encode_inline: false };
+        WriterBuilder { writer }
     }
 
     /// Registers as an agent, takes partitions over and starts working on them.
@@ -86,9 +93,12 @@ impl Writer {
         metrics::describe();
         let (groups, grouping) = Groups::new(Arc::clone(&catalog));
         let (queue, storage) = (Arc::clone(&self.queue), self.storage.clone());
-        let context = Arc::new(Context::new(queue, catalog, storage, self.config.clone(), groups));
+        let mut context = Context::new(queue, catalog, storage, self.config.clone(), groups);
+        context.encode_inline = self.encode_inline;
+        let context = Arc::new(context);
         let (board, orders) = (StatusBoard::default(), Arc::new(Mutex::default()));
-        let agent = Agent { owner: OwnerId(Uuid::now_v7()), name: agent_name(), topics: self.topics.clone() };
+        let owner = self.owner.unwrap_or_else(|| OwnerId(Uuid::now_v7()));
+        let agent = Agent { owner, name: agent_name(), topics: self.topics.clone() };
         let mut supervisor =
             Supervisor::new(Arc::clone(&context), agent, self.topics.clone(), board.clone(), Arc::clone(&orders));
         let mut watchers = JoinSet::new();
@@ -129,6 +139,23 @@ impl WriterBuilder {
     #[must_use]
     pub fn clock(mut self, clock: SharedClock) -> Self {
         self.writer.clock = clock;
+        self
+    }
+
+    /// As this owner, for simulations, where a run must be repeatable. It must differ at every start, since two
+    /// starts of one owner are not fenced from each other.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn owner(mut self, owner: OwnerId) -> Self {
+        self.writer.owner = Some(owner);
+        self
+    }
+
+    /// Decodes and encodes on the thread of the runtime, for simulations: threads beside it would bring chance in.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn encode_inline(mut self) -> Self {
+        self.writer.encode_inline = true;
         self
     }
 
