@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod failpoint;
 pub mod ids;
 pub mod memory;
 pub mod message;
