@@ -88,6 +88,8 @@ pub struct Settings {
     pub memory_budget_bytes: usize,
     pub upload_retries: u32,
     pub lease_secs: u64,
+    /// How long an object that is not listed, or no longer, is left before it is deleted.
+    pub janitor_hold_secs: u64,
     pub shutdown_timeout_secs: u64,
     pub http_addr: SocketAddr,
     pub log_format: LogFormat,
@@ -117,6 +119,7 @@ impl Default for Settings {
             memory_budget_bytes: 512 * MIB,
             upload_retries: 3,
             lease_secs: 10,
+            janitor_hold_secs: 24 * 60 * 60,
             shutdown_timeout_secs: 30,
             http_addr: SocketAddr::from(([127, 0, 0, 1], 8080)),
             log_format: LogFormat::Text,
@@ -184,6 +187,7 @@ impl Settings {
         self.check_range("QUEUE_MEMORY_BYTES", self.queue_memory_bytes, MIB..=1 << 40)?;
         self.check_range("UPLOAD_RETRIES", self.upload_retries as usize, 1..=100)?;
         self.check_range("LEASE_SECS", self.lease_secs as usize, 2..=3600)?;
+        self.check_range("JANITOR_HOLD_SECS", self.janitor_hold_secs as usize, 60..=31_536_000)?;
         self.check_range("SHUTDOWN_TIMEOUT_SECS", self.shutdown_timeout_secs as usize, 1..=3600)?;
         self.check_storage()?;
         self.check_nats_login()?;

@@ -51,14 +51,6 @@ pub async fn hit(name: &'static str) {
     }
 }
 
-/// The same where nothing can be awaited; a wait blocks the thread.
-#[inline]
-pub fn hit_blocking(name: &'static str) {
-    if let Some(wait) = imp::hit(name) {
-        std::thread::sleep(wait);
-    }
-}
-
 /// Crashes here if the environment asks for it at something of which `holds` tells that it holds the text asked for.
 #[inline]
 pub fn hit_at(name: &'static str, holds: impl Fn(&str) -> bool) {

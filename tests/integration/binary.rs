@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 
 /// The binary with a data directory of its own.
+#[derive(Clone)]
 pub(crate) struct Siltstone {
-    directory: TempDir,
+    directory: Arc<TempDir>,
     settings: Vec<(String, String)>,
 }
 
@@ -32,7 +34,7 @@ pub(crate) struct Answer {
 
 impl Siltstone {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().expect("a temporary directory"), settings: Vec::new() }
+        Self { directory: Arc::new(tempfile::tempdir().expect("a temporary directory")), settings: Vec::new() }
     }
 
     /// The same with a setting.

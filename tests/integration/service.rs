@@ -3,9 +3,12 @@
 //! Owns: starting a service, finding its address in its log, and reading its pages. Does not own: what a test expects
 //! of them (the modules below).
 
+mod balance;
 mod drain;
+mod failpoints;
 mod logs;
 mod pages;
+mod poison;
 mod refusals;
 mod standby;
 

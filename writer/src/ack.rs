@@ -2,7 +2,7 @@
 //!
 //! Owns: that an ack needs a receipt, and that a lost one costs nothing. Does not own: when a receipt exists.
 
-use common::{CommitReceipt, Subscription};
+use common::{CommitReceipt, Subscription, failpoint};
 use tokio::sync::watch;
 
 /// Acks the newest receipt. A failure is only logged: the next ack covers it, and the next attach starts at the
@@ -13,9 +13,11 @@ pub(crate) async fn ack_newest(
 ) {
     let receipt = receipts.borrow_and_update().clone();
     let Some(receipt) = receipt else { return };
+    failpoint::hit("ack.before").await;
     if let Err(error) = subscription.ack(&receipt).await {
         tracing::debug!(partition = %receipt.partition(), high_watermark = receipt.high_watermark(), %error, "ack lost");
     }
+    failpoint::hit("ack.done").await;
 }
 
 /// Acks until no more receipts can come, then closes the subscription.

@@ -7,14 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use catalog::{Gap, Ownership};
+use common::backoff::Backoff;
 use common::message::Message;
 use common::queue::Delivery;
+use common::{ErrorKind, failpoint};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::batch::{EncodeSettings, OpenBatch, SealedBatch};
+use crate::config::CHUNK_MESSAGES_MAX;
 use crate::context::{Context, Stop};
 use crate::decode::TopicTable;
+use crate::isolate::{Care, Caution};
 use crate::roll::{RollPolicy, RollReason};
 use crate::status::Gauges;
 
@@ -23,6 +27,23 @@ use crate::status::Gauges;
 pub(crate) struct Fetched {
     pub(crate) delivery: Delivery,
     pub(crate) gaps: Vec<Gap>,
+}
+
+impl Fetched {
+    /// The same in parts of at most `messages_max` messages, each with the gaps before its last message.
+    fn split(self, messages_max: usize) -> impl Iterator<Item = Self> {
+        let Delivery { mut messages, mut memory } = self.delivery;
+        let mut gaps = self.gaps;
+        std::iter::from_fn(move || {
+            let rest = messages.split_off(messages_max.min(messages.len()));
+            let part = std::mem::replace(&mut messages, rest);
+            let last = part.last()?.offset;
+            let later = gaps.split_off(gaps.partition_point(|gap| gap.base_offset < last));
+            let gaps = std::mem::replace(&mut gaps, later);
+            let memory = memory.split(part.iter().map(Message::memory_bytes).sum());
+            Some(Self { delivery: Delivery { messages: part, memory }, gaps })
+        })
+    }
 }
 
 /// What may be asked of the loop from outside.
@@ -52,6 +73,7 @@ pub(crate) struct Assembler {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) output: mpsc::Sender<Assembled>,
     pub(crate) settings: EncodeSettings,
+    pub(crate) caution: Caution,
     pub(crate) policy: RollPolicy,
     pub(crate) next_offset: u64,
     pub(crate) batch: Option<OpenBatch>,
@@ -84,7 +106,68 @@ impl Assembler {
         self.batch.as_ref().map(|batch| batch.opened_at + self.policy.age_max())
     }
 
+    /// Adds what was fetched, as carefully as the deaths of earlier owners ask for.
     async fn add(&mut self, fetched: Fetched) -> Result<(), Stop> {
+        let Some(first) = fetched.delivery.messages.first() else { return Ok(()) };
+        match self.caution.at(first.offset) {
+            Care::None => self.add_batch(fetched).await,
+            Care::Chunks => {
+                for part in fetched.split(CHUNK_MESSAGES_MAX) {
+                    self.add_batch(part).await?;
+                    // Alone in its batch: what is before the deadly chunk gets committed.
+                    self.roll(RollReason::Isolation).await?;
+                }
+                Ok(())
+            }
+            Care::Singles => {
+                for part in fetched.split(1) {
+                    self.add_single(part).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Decodes one message by itself, so that a death tells which one it was; one that killed before is not decoded.
+    async fn add_single(&mut self, fetched: Fetched) -> Result<(), Stop> {
+        let offset = fetched.delivery.messages[0].offset;
+        self.settings.condemned = self.caution.condemned(offset);
+        if let Some(reason) = &self.settings.condemned {
+            tracing::error!(partition = %self.held.partition, offset, reason, "message goes to quarantine undecoded");
+        }
+        let is_noted = self.settings.condemned.is_none() && self.caution.is_to_be_noted(offset);
+        if is_noted {
+            self.mark_suspect(offset).await?;
+        }
+        self.add_batch(fetched).await?;
+        let sealed = self.seal(RollReason::Isolation).await?;
+        self.settings.condemned = None;
+        if is_noted && let Err(error) = self.context.catalog.clear_suspect(&self.held).await {
+            // The commit clears it as well.
+            tracing::debug!(partition = %self.held.partition, offset, %error, "note of a suspect not cleared");
+        }
+        self.caution.survived();
+        match sealed {
+            Some(sealed) => self.hand_on(Assembled::Batch(sealed)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn mark_suspect(&mut self, offset: u64) -> Result<(), Stop> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.context.catalog.mark_suspect(&self.held, offset).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Conflict => return Err(Stop::Fenced(error.to_string())),
+                Err(error) => {
+                    tracing::warn!(partition = %self.held.partition, offset, %error, "suspect not noted, trying again");
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    async fn add_batch(&mut self, fetched: Fetched) -> Result<(), Stop> {
         let Fetched { delivery: Delivery { messages, memory }, gaps } = fetched;
         let Some(first_timestamp_us) = messages.first().map(|first: &Message| first.timestamp_us) else {
             return Ok(());
@@ -131,12 +214,21 @@ impl Assembler {
     }
 
     async fn roll(&mut self, reason: RollReason) -> Result<(), Stop> {
-        let Some(batch) = self.batch.take() else { return Ok(()) };
+        match self.seal(reason).await? {
+            Some(sealed) => self.hand_on(Assembled::Batch(sealed)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Closes the open batch, if there is one.
+    async fn seal(&mut self, reason: RollReason) -> Result<Option<SealedBatch>, Stop> {
+        let Some(batch) = self.batch.take() else { return Ok(None) };
         self.next_offset = batch.next_offset;
         let (settings, held) = (self.settings.clone(), self.held.clone());
         let sealed = on_cpu(&self.context, move || batch.seal(&settings, &held, reason)).await?;
         self.show_memory();
-        self.hand_on(Assembled::Batch(sealed)).await
+        failpoint::hit("batch.sealed").await;
+        Ok(Some(sealed))
     }
 
     async fn hand_on(&mut self, assembled: Assembled) -> Result<(), Stop> {
@@ -173,82 +265,5 @@ async fn sleep_until(deadline: Option<Instant>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use catalog::SqliteMetadataStore;
-    use common::queue::memory::InMemoryQueue;
-    use common::topic::TopicOptions;
-    use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::config::WriterConfig;
-    use crate::group::Groups;
-    use crate::storage::Storage;
-
-    fn fetched(context: &Context) -> Fetched {
-        let message = Message {
-            offset: 0,
-            timestamp_us: 0,
-            key: None,
-            headers: vec![],
-            subject: Arc::from("t.0"),
-            payload: "payload".into(),
-        };
-        let memory = context.budget.try_acquire(message.memory_bytes()).expect("free");
-        Fetched { delivery: Delivery { messages: vec![message], memory }, gaps: vec![] }
-    }
-
-    #[tokio::test]
-    async fn a_flush_covers_what_was_fetched_before_it() {
-        let catalog: Arc<dyn catalog::MetadataStore> =
-            Arc::new(SqliteMetadataStore::new_in_memory().await.expect("a catalog"));
-        let (groups, _work) = Groups::new(Arc::clone(&catalog));
-        let queue = Arc::new(InMemoryQueue::default());
-        let context = Arc::new(Context::new(queue, catalog, Storage::memory(), WriterConfig::default(), groups));
-        let name = TopicName::new("t").expect("valid");
-        let table = TopicTable::new(&catalog::Topic {
-            name: name.clone(),
-            partition_count: 1,
-            retention_ms: None,
-            config: TopicOptions::default(),
-            schema_version: 1,
-            created_at: 0,
-            updated_at: 0,
-        });
-        let (fetches, input) = mpsc::channel(1);
-        let (orders, commands) = mpsc::channel(1);
-        let (output, mut assembled) = mpsc::channel(4);
-        let assembler = Assembler {
-            context: Arc::clone(&context),
-            held: Ownership {
-                partition: TopicPartition::new(name.clone(), 0),
-                owner: OwnerId(Uuid::nil()),
-                epoch: Epoch(1),
-                incarnation: Incarnation(0),
-                high_watermark: 0,
-                anchor: None,
-                takeovers: 0,
-                suspect: None,
-            },
-            gauges: Arc::default(),
-            tables: watch::channel(Arc::clone(&table)).1,
-            input,
-            commands,
-            output,
-            settings: EncodeSettings { table: Arc::clone(&table), partition_id: 0, page_bytes: 1024 },
-            policy: RollPolicy::from(&WriterConfig::default()),
-            next_offset: 0,
-            batch: None,
-        };
-        fetches.send(fetched(&context)).await.expect("room");
-        let (answer, _answered) = oneshot::channel();
-        orders.send(Command::Flush(answer)).await.expect("room");
-        let (ended, first) = tokio::join!(assembler.run(), async {
-            let first = assembled.recv().await;
-            drop(fetches);
-            first
-        });
-        ended.expect("ends in good order");
-        assert!(matches!(first, Some(Assembled::Batch(_))), "{first:?}");
-    }
-}
+#[path = "assemble/tests.rs"]
+mod tests;

@@ -17,6 +17,8 @@ pub(crate) enum Attach {
         offset: u64,
         /// What the queue no longer holds.
         gap: Option<Gap>,
+        /// Offset that the queue's next message will get.
+        queue_end: u64,
     },
     /// The queue's history is not the one that was committed.
     Regressed(String),
@@ -57,7 +59,7 @@ fn decide(bounds: &Bounds, position: u64, anchor: Option<Anchor>, held: Option<&
         }
     }
     let gap = missing_before(bounds.first_offset, position);
-    Attach::From { offset: position.max(bounds.first_offset), gap }
+    Attach::From { offset: position.max(bounds.first_offset), gap, queue_end: bounds.next_offset }
 }
 
 /// What lies between the position and the first message held. Offset 0 alone is never missing: JetStream counts
@@ -92,7 +94,7 @@ mod tests {
     fn the_same_history_goes_on_where_it_stopped() {
         let last = message(9, "x");
         let found = decide(&bounds(1, 20), 10, Some(Anchor::of(&last)), Some(&last));
-        assert_eq!(found, Attach::From { offset: 10, gap: None });
+        assert_eq!(found, Attach::From { offset: 10, gap: None, queue_end: 20 });
     }
 
     #[test]
@@ -107,7 +109,7 @@ mod tests {
     #[test]
     fn what_the_queue_discarded_is_a_gap() {
         let anchor = Anchor::of(&message(9, "x"));
-        let Attach::From { offset, gap: Some(gap) } = decide(&bounds(15, 20), 10, Some(anchor), None) else {
+        let Attach::From { offset, gap: Some(gap), .. } = decide(&bounds(15, 20), 10, Some(anchor), None) else {
             panic!("a gap")
         };
         assert_eq!((offset, gap.base_offset, gap.end_offset), (15, 10, 14));
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_new_stream_has_no_gap_before_its_first_message() {
-        assert_eq!(decide(&bounds(1, 1), 0, None, None), Attach::From { offset: 1, gap: None });
-        assert_eq!(decide(&bounds(0, 5), 0, None, None), Attach::From { offset: 0, gap: None });
+        assert_eq!(decide(&bounds(1, 1), 0, None, None), Attach::From { offset: 1, gap: None, queue_end: 1 });
+        assert_eq!(decide(&bounds(0, 5), 0, None, None), Attach::From { offset: 0, gap: None, queue_end: 5 });
     }
 }

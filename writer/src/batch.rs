@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use catalog::{Gap, Ownership, SegmentKind};
 use common::memory::MemoryPermit;
-use common::{Anchor, Message};
+use common::{Anchor, Message, failpoint};
 use parquet::errors::ParquetError;
 use tokio::time::Instant;
 
@@ -62,6 +62,8 @@ pub(crate) struct EncodeSettings {
     pub(crate) table: Arc<TopicTable>,
     pub(crate) partition_id: u32,
     pub(crate) page_bytes: usize,
+    /// Why messages go to quarantine undecoded.
+    pub(crate) condemned: Option<String>,
 }
 
 impl OpenBatch {
@@ -191,7 +193,14 @@ impl OpenBatch {
 
 impl Encoders {
     fn write(&mut self, settings: &EncodeSettings, messages: &[Message]) -> Result<(), ParquetError> {
-        let decoded = settings.table.decode(settings.partition_id, messages);
+        let decoded = match &settings.condemned {
+            Some(reason) => settings.table.quarantine_whole(settings.partition_id, messages, reason),
+            None => {
+                let holds = |text: &str| messages.iter().any(|message| contains(&message.payload, text.as_bytes()));
+                failpoint::hit_at("batch.decode", holds);
+                settings.table.decode(settings.partition_id, messages)
+            }
+        };
         for (slot, rows) in [(&mut self.data, decoded.rows), (&mut self.quarantine, decoded.quarantine)] {
             let Some(rows) = rows else { continue };
             let encoder = match slot {
@@ -207,4 +216,8 @@ impl Encoders {
         let bytes = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::memory_bytes);
         bytes(&self.data) + bytes(&self.quarantine)
     }
+}
+
+fn contains(payload: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || payload.windows(part.len()).any(|window| window == part)
 }

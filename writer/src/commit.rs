@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use catalog::{CatalogError, CommitOutcome, CommitRequest, SegmentKind};
 use common::backoff::Backoff;
-use common::{CommitReceipt, ErrorKind};
+use common::{CommitReceipt, ErrorKind, failpoint};
 use futures::StreamExt;
 use futures::future::{self, FutureExt};
 use futures::stream::FuturesOrdered;
@@ -83,6 +83,7 @@ impl Committer {
     async fn settle(&mut self, uploaded: UploadedBatch) -> Result<(), Stop> {
         let started = Instant::now();
         let receipt = self.commit(self.request(&uploaded)).await?;
+        failpoint::hit("commit.done").await;
         ::metrics::histogram!(metrics::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
         self.uploader.gauges.committed(receipt.high_watermark());
         self.uploader.gauges.failing.store(false, Ordering::Relaxed);
@@ -111,8 +112,20 @@ impl Committer {
     async fn commit(&self, request: CommitRequest) -> Result<CommitReceipt, Stop> {
         let mut backoff = Backoff::default();
         loop {
+            failpoint::hit("commit.before").await;
             let outcome = self.uploader.context.groups.commit(request.clone()).await.ok_or(Stop::Neighbour)?;
             let outcome = match outcome {
+                CommitOutcome::Done(_) if failpoint::fails("commit.reply").await => {
+                    CommitOutcome::Unknown(CatalogError::NotCommitted(request.partition.clone()))
+                }
+                outcome => outcome,
+            };
+            let outcome = match outcome {
+                CommitOutcome::Unknown(error) | CommitOutcome::NotDone(error)
+                    if matches!(error, CatalogError::Poisoned(_)) =>
+                {
+                    return Err(Stop::Exit(error.to_string()));
+                }
                 CommitOutcome::Unknown(error) => {
                     self.wait(&mut backoff, &request, &error, "commit outcome unknown, reading it back").await;
                     self.resolve(&request, &mut backoff).await

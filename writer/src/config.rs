@@ -48,6 +48,8 @@ pub struct WriterConfig {
     pub upload_retries: u32,
     /// After this long without a sign, another writer may take over.
     pub lease: Duration,
+    /// How long the janitor leaves an object that is not listed, or no longer.
+    pub janitor_hold: Duration,
     /// How long a shutdown may take.
     pub shutdown_timeout: Duration,
 }
@@ -68,6 +70,7 @@ impl From<&Settings> for WriterConfig {
             memory_budget_bytes: settings.memory_budget_bytes,
             upload_retries: settings.upload_retries,
             lease: Duration::from_secs(settings.lease_secs),
+            janitor_hold: Duration::from_secs(settings.janitor_hold_secs),
             shutdown_timeout: Duration::from_secs(settings.shutdown_timeout_secs),
         }
     }

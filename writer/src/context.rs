@@ -54,6 +54,8 @@ pub(crate) enum Stop {
     Halted(String),
     /// A defect.
     Internal(String),
+    /// This process can do nothing more safely, in any partition.
+    Exit(String),
     /// The neighbouring step ended; it has the reason.
     Neighbour,
 }

@@ -19,6 +19,8 @@ use catalog::table_schema::{quarantine_schema, table_schema};
 use common::Message;
 use common::topic::{Format, TopicOptions};
 
+use self::quarantine::Quarantine;
+
 /// Everything about a topic that decoding and encoding need; one version of its schema.
 #[derive(Debug)]
 pub struct TopicTable {
@@ -62,6 +64,15 @@ impl TopicTable {
     /// The catalog's number of this schema.
     pub fn schema_version(&self) -> u32 {
         self.schema_version
+    }
+
+    /// Keeps `messages` of one partition whole, undecoded, one quarantined record each.
+    pub fn quarantine_whole(&self, partition_id: u32, messages: &[Message], reason: &str) -> Decoded {
+        let mut quarantine = Quarantine::new(partition_id);
+        for message in messages {
+            quarantine.push(message, 0, &message.payload, reason);
+        }
+        Decoded { rows: None, quarantine: quarantine.finish(&self.quarantine) }
     }
 
     /// Decodes `messages` of one partition, in order. Every message gives at least one row, in the table or in

@@ -41,6 +41,12 @@ pub enum WriterError {
         /// Why, and how to go on.
         reason: String,
     },
+    /// This process can do nothing more safely; the next start takes over from what is stored.
+    #[error("this process cannot go on: {reason}")]
+    CannotGoOn {
+        /// Why.
+        reason: String,
+    },
     /// A part of the pipeline ended unexpectedly; a defect.
     #[error("internal error: {0}")]
     Internal(String),
@@ -62,6 +68,7 @@ impl WriterError {
             Self::Storage { .. }
             | Self::TopicNotFound(_)
             | Self::Halted { .. }
+            | Self::CannotGoOn { .. }
             | Self::Internal(_)
             | Self::ShutdownDeadline { .. } => ErrorKind::Fatal,
         }

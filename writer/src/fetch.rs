@@ -4,13 +4,13 @@
 //! subscription. Shutdown reaches this step alone; the later ones drain and end.
 //! Does not own: how a queue is read (common), what becomes of messages.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use catalog::{Gap, Ownership};
 use common::backoff::Backoff;
 use common::queue::{Delivery, SubscribeRequest};
-use common::{Anchor, CommitReceipt, ErrorKind, QueueError, Subscription};
+use common::{Anchor, CommitReceipt, ErrorKind, QueueError, Subscription, failpoint};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +35,8 @@ pub(crate) struct Fetcher {
     pub(crate) position: u64,
     pub(crate) last_read: Option<Anchor>,
     pub(crate) gap: Option<Gap>,
+    /// Told to the next step.
+    pub(crate) queue_end: Arc<OnceLock<u64>>,
     pub(crate) output: mpsc::Sender<Fetched>,
     pub(crate) receipts: watch::Receiver<Option<CommitReceipt>>,
     pub(crate) stop: CancellationToken,
@@ -100,10 +102,15 @@ impl Fetcher {
         let partition = &self.held.partition;
         let queue = self.context.queue.as_ref();
         let (offset, gap) = match attach(queue, partition, self.position, self.last_read).await {
-            Ok(Attach::From { offset, gap }) => (offset, gap),
+            Ok(Attach::From { offset, gap, queue_end }) => {
+                // Only the first time counts: what the queue held when the partition was taken over.
+                self.queue_end.get_or_init(|| queue_end);
+                (offset, gap)
+            }
             Ok(Attach::Regressed(reason)) => return Err(Stop::Halted(format!("stream_regressed: {reason}"))),
             Err(error) => return Ok(Err(error)),
         };
+        failpoint::hit("fetch.attached").await;
         ::metrics::counter!(metrics::ATTACHES).increment(1);
         let request = SubscribeRequest {
             partition: partition.clone(),
@@ -145,6 +152,7 @@ impl Fetcher {
                 None => return Ok(Ended::Stopped(subscription)),
                 Some(Err(error)) => return Ok(Ended::Lost(error)),
                 Some(Ok(delivery)) => {
+                    failpoint::hit("fetch.received").await;
                     let fetched =
                         accept(&mut self.position, &mut self.last_read, self.dense, self.gap.take(), delivery);
                     self.gauges.position.store(self.position, Ordering::Relaxed);

@@ -1,11 +1,11 @@
 //! Partition: the pipeline of one owned partition, from its first step to its last.
 //!
 //! Owns: the tasks and the channels between them, and how the end of one ends the others.
-//! Does not own: ownership (`ownership`), the steps themselves.
+//! Does not own: ownership (`supervise`), the steps themselves.
 //!
 //! fetch → assemble (decode, batch, roll, segment) → commit (upload, commit) → ack, back in fetch.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use catalog::Ownership;
 use common::TopicPartition;
@@ -18,6 +18,7 @@ use crate::commit::Committer;
 use crate::context::{Context, Stop};
 use crate::decode::TopicTable;
 use crate::fetch::Fetcher;
+use crate::isolate::Caution;
 use crate::roll::RollPolicy;
 use crate::status::{Gauges, StatusBoard};
 use crate::summary::Totals;
@@ -62,6 +63,7 @@ impl Pipeline {
         let (fetched, fetched_input) = mpsc::channel(FETCHED_WAITING_MAX);
         let (assembled, assembled_input) = mpsc::channel(SEALED_WAITING_MAX);
         let (receipts, acks) = watch::channel(None);
+        let queue_end = Arc::new(OnceLock::new());
         let fetcher = Fetcher {
             context: Arc::clone(&context),
             held: held.clone(),
@@ -70,6 +72,7 @@ impl Pipeline {
             position: held.high_watermark,
             last_read: held.anchor,
             gap: None,
+            queue_end: Arc::clone(&queue_end),
             output: fetched,
             receipts: acks,
             stop,
@@ -87,7 +90,9 @@ impl Pipeline {
                 table,
                 partition_id: partition.partition_id,
                 page_bytes: context.config.block_size_target,
+                condemned: None,
             },
+            caution: Caution::new(&held, queue_end),
             policy: RollPolicy::from(&context.config),
             next_offset: held.high_watermark,
             batch: None,

@@ -24,12 +24,14 @@ pub enum RollReason {
     Flush,
     /// The writer stops.
     Shutdown,
+    /// Earlier owners died here: messages are committed a few at a time.
+    Isolation,
 }
 
 impl RollReason {
     /// All reasons, for metrics and figures.
-    pub const ALL: [Self; 7] =
-        [Self::Size, Self::Age, Self::Rows, Self::Schema, Self::Memory, Self::Flush, Self::Shutdown];
+    pub const ALL: [Self; 8] =
+        [Self::Size, Self::Age, Self::Rows, Self::Schema, Self::Memory, Self::Flush, Self::Shutdown, Self::Isolation];
 
     /// The word in logs and metrics.
     pub fn as_str(self) -> &'static str {
@@ -41,6 +43,7 @@ impl RollReason {
             Self::Memory => "memory",
             Self::Flush => "flush",
             Self::Shutdown => "shutdown",
+            Self::Isolation => "isolation",
         }
     }
 }

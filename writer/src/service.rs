@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use catalog::MetadataStore;
 use common::config::{QueueType, Settings, redacted_url};
-use common::telemetry;
 use common::{Queue, TopicName};
+use common::{failpoint, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
@@ -57,6 +57,7 @@ impl Service {
     /// The first thing that does not work, with its address and what to change; or the signal that came meanwhile.
     pub async fn start(settings: Settings) -> anyhow::Result<Self> {
         telemetry::init_logs(&settings)?;
+        failpoint::check().map_err(|reason| anyhow!(reason))?;
         let mut signals = Signals::new()?;
         tokio::select! {
             started = Box::pin(Self::start_parts(settings)) => started,

@@ -1,26 +1,28 @@
 //! Supervise: which partitions this process owns, and a running pipeline for each of them.
 //!
-//! Owns: heartbeats, taking partitions over, following changes of topics, and what the end of a pipeline means.
-//! Does not own: the pipeline, or whether a commit is allowed (the catalog compares the epoch in every one).
+//! Owns: heartbeats, taking partitions over and giving them away, and what the end of a pipeline means.
+//! Does not own: the pipeline, which partitions are this writer's share (`balance`), or whether a commit is allowed
+//! (the catalog compares the epoch in every one).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use catalog::{AcquireOutcome, Agent, Ownership, Topic};
-use common::{TopicName, TopicPartition};
+use catalog::{AcquireOutcome, Agent, Ownership, OwnershipView, PartitionState};
+use common::{TopicName, TopicPartition, failpoint};
 use tokio::sync::{Notify, watch};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::balance::{Balancer, Plan};
 use crate::context::{Context, Stop};
-use crate::decode::TopicTable;
 use crate::error::{Result, WriterError};
 use crate::partition::{Ended, Orders, Pipeline};
 use crate::status::{Place, StatusBoard};
 use crate::summary::Totals;
+use crate::topics::Topics;
 
 /// Heartbeats per lease: two may be lost before another writer takes over.
 const HEARTBEATS_PER_LEASE: u32 = 3;
@@ -32,33 +34,44 @@ pub(crate) type OrderBook = Arc<Mutex<BTreeMap<TopicPartition, Orders>>>;
 
 /// The state of supervision.
 pub(crate) struct Supervisor {
-    pub(crate) context: Arc<Context>,
-    pub(crate) agent: Agent,
-    /// Only these topics; all when empty.
-    pub(crate) wanted: Vec<TopicName>,
-    pub(crate) board: StatusBoard,
+    context: Arc<Context>,
+    agent: Agent,
+    board: StatusBoard,
     pub(crate) totals: Arc<Totals>,
-    pub(crate) orders: OrderBook,
+    orders: OrderBook,
     /// Told when topics may have changed.
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: CancellationToken,
-    // Ordered where the order has effects, so that a run can be repeated.
-    topics: BTreeMap<TopicName, OpenTopic>,
+    topics: Topics,
+    balancer: Balancer,
+    /// What heartbeats say; nothing is sent while there is nothing to say.
+    advert: watch::Sender<Option<Agent>>,
     pipelines: JoinSet<Ended>,
     tasks: HashMap<Id, TopicPartition>,
-    held: BTreeMap<TopicPartition, Ownership>,
-    resting: HashMap<TopicPartition, Instant>,
-    told: HashSet<(TopicPartition, String)>,
+    running: BTreeMap<TopicPartition, Running>,
+    /// Drained, and to be given back.
+    drained: Vec<Ownership>,
+    resting: BTreeMap<TopicPartition, Instant>,
+    halted: BTreeSet<TopicPartition>,
+    shares: Option<Shares>,
+    /// Why this process must end.
+    fatal: Option<String>,
 }
 
-struct OpenTopic {
-    tables: watch::Sender<Arc<TopicTable>>,
-    dense: bool,
-    partition_count: u32,
-    /// Tells the topic from a later one of the same name.
-    created_at: i64,
-    /// Ends its pipelines.
-    gone: CancellationToken,
+/// How the partitions are shared, as last told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Shares {
+    own: usize,
+    all: usize,
+    writers: usize,
+}
+
+struct Running {
+    held: Ownership,
+    /// Lets it drain.
+    stop: CancellationToken,
+    /// Ends it where it stands.
+    abort: AbortHandle,
 }
 
 impl Supervisor {
@@ -69,35 +82,41 @@ impl Supervisor {
         board: StatusBoard,
         orders: OrderBook,
     ) -> Self {
+        let stop = CancellationToken::new();
         Self {
+            balancer: Balancer::new(agent.owner, context.config.lease, Instant::now()),
+            topics: Topics::new(Arc::clone(&context), board.clone(), stop.clone(), wanted),
+            advert: watch::channel(Some(agent.clone())).0,
             context,
             agent,
-            wanted,
             board,
             totals: Arc::default(),
             orders,
             refresh: Arc::default(),
-            stop: CancellationToken::new(),
-            topics: BTreeMap::new(),
+            stop,
             pipelines: JoinSet::new(),
             tasks: HashMap::new(),
-            held: BTreeMap::new(),
-            resting: HashMap::new(),
-            told: HashSet::new(),
+            running: BTreeMap::new(),
+            drained: Vec::new(),
+            resting: BTreeMap::new(),
+            halted: BTreeSet::new(),
+            shares: None,
+            fatal: None,
         }
     }
 
     /// The first look at topics and partitions, whose errors are start-up errors.
     pub(crate) async fn begin(&mut self) -> Result<()> {
         let topics = self.context.catalog.list_topics().await?;
-        for name in &self.wanted {
+        for name in &self.topics.wanted {
             if !topics.iter().any(|topic| topic.name == *name) {
                 return Err(WriterError::TopicNotFound(name.to_string()));
             }
         }
         self.context.catalog.heartbeat(&self.agent).await?;
-        self.follow(topics).await;
-        self.take_over().await
+        self.topics.follow(&topics).await;
+        self.advert.send_replace(self.topics.advertise(&self.agent, &topics));
+        self.share_out().await
     }
 
     /// Runs until stopped; then until every pipeline has drained, and gives everything back.
@@ -106,7 +125,8 @@ impl Supervisor {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (stop, refresh) = (self.stop.clone(), Arc::clone(&self.refresh));
         // In a task of its own: opening a topic may take longer than a lease while the queue is away.
-        let heartbeats = AbortOnDropHandle::new(tokio::spawn(beat(Arc::clone(&self.context), self.agent.clone())));
+        let beating = beat(Arc::clone(&self.context), self.advert.subscribe());
+        let heartbeats = AbortOnDropHandle::new(tokio::spawn(beating));
         while !(stop.is_cancelled() && self.pipelines.is_empty()) {
             tokio::select! {
                 // Ends first: there are no more of them than pipelines, and only a tick starts new ones.
@@ -116,11 +136,17 @@ impl Supervisor {
                 _ = ticks.tick() => self.tick().await,
                 () = refresh.notified() => self.tick().await,
             }
+            if let Some(reason) = self.fatal {
+                // Dropping the pipelines ends them; whoever starts next takes over from what is stored.
+                return Err(WriterError::CannotGoOn { reason });
+            }
         }
         drop(heartbeats);
-        let held: Vec<Ownership> = self.held.into_values().collect();
-        self.context.catalog.release(&held).await?;
+        failpoint::hit("release.before").await;
+        self.drained.extend(self.running.into_values().map(|running| running.held));
+        self.context.catalog.release(&self.drained).await?;
         self.context.catalog.remove_agent(self.agent.owner).await?;
+        failpoint::hit("release.done").await;
         Ok(())
     }
 
@@ -129,96 +155,115 @@ impl Supervisor {
             return;
         }
         match self.context.catalog.list_topics().await {
-            Ok(topics) => self.follow(topics).await,
+            Ok(topics) => {
+                self.topics.follow(&topics).await;
+                self.advert.send_replace(self.topics.advertise(&self.agent, &topics));
+            }
             Err(error) => tracing::warn!(%error, "topics not refreshed"),
         }
-        if let Err(error) = self.take_over().await {
+        self.give_back().await;
+        if let Err(error) = self.share_out().await {
             tracing::warn!(%error, "partitions not taken over");
         }
     }
 
-    /// Opens topics that are new, tells pipelines of changed schemas, and ends those of deleted topics.
-    async fn follow(&mut self, topics: Vec<Topic>) {
-        self.topics.retain(|name, open| {
-            let remains = topics.iter().any(|topic| topic.name == *name && topic.created_at == open.created_at);
-            if !remains {
-                tracing::info!(topic = %name, "topic deleted, its partitions are given up");
-                open.gone.cancel();
-            }
-            remains
-        });
-        self.board.keep_topics(|name| topics.iter().any(|topic| topic.name == *name));
-        let wanted = |topic: &Topic| self.wanted.is_empty() || self.wanted.contains(&topic.name);
-        for topic in topics.iter().filter(|topic| wanted(topic)) {
-            if let Some(open) = self.topics.get(&topic.name) {
-                open.tables.send_if_modified(|table| {
-                    let changed = table.schema_version() != topic.schema_version;
-                    if changed {
-                        *table = TopicTable::new(topic);
-                    }
-                    changed
-                });
-                continue;
-            }
-            match self.open(topic).await {
-                Ok(()) => {
-                    self.board.clear(&(topic.name.clone(), None));
-                    let dense = topic.config.streams.iter().all(|stream| stream.subjects.is_empty());
-                    let (tables, _) = watch::channel(TopicTable::new(topic));
-                    let (partition_count, created_at) = (topic.partition_count, topic.created_at);
-                    let open = OpenTopic { tables, dense, partition_count, created_at, gone: self.stop.child_token() };
-                    self.topics.insert(topic.name.clone(), open);
-                }
-                Err(error) => {
-                    tracing::error!(topic = %topic.name, %error, "topic cannot be opened, trying again later");
-                    self.board.trouble((topic.name.clone(), None), error.to_string());
-                }
+    /// Looks who owns what, and does this writer's part: ends what was lost, drains what is too much, takes what is due.
+    async fn share_out(&mut self) -> Result<()> {
+        self.resting.retain(|_, until| *until > Instant::now());
+        let view = self.context.catalog.ownership_view(self.context.config.lease).await?;
+        self.end_lost(&view);
+        self.tell_shares(&view);
+        let Plan { acquire, release } = self.balancer.plan(&view, Instant::now());
+        for partition in &release {
+            if let Some(running) = self.running.get(partition).filter(|running| !running.stop.is_cancelled()) {
+                tracing::info!(%partition, "partition is drained for a writer that has fewer");
+                running.stop.cancel();
             }
         }
-    }
-
-    async fn open(&self, topic: &Topic) -> Result<()> {
-        let partitions = self.context.catalog.list_partitions(&topic.name).await?;
-        let next_offsets: Vec<u64> = partitions.iter().map(|partition| partition.high_watermark).collect();
-        Ok(self.context.queue.open_topic(&topic.definition(), &next_offsets).await?)
-    }
-
-    /// Tries to take over every partition that is not running here.
-    async fn take_over(&mut self) -> Result<()> {
-        self.resting.retain(|_, until| *until > Instant::now());
-        let all = self.topics.iter().flat_map(|(name, topic)| {
-            (0..topic.partition_count).map(|partition_id| TopicPartition::new(name.clone(), partition_id))
-        });
-        let missing: Vec<TopicPartition> =
-            all.filter(|p| !self.held.contains_key(p) && !self.resting.contains_key(p)).collect();
+        let missing = self.missing(&view, acquire);
         if missing.is_empty() {
             return Ok(());
         }
         let outcomes = self.context.catalog.acquire(self.agent.owner, self.context.config.lease, &missing).await?;
+        failpoint::hit("takeover.done").await;
         for outcome in outcomes {
             match outcome {
                 AcquireOutcome::Acquired(held) => self.spawn(held),
                 AcquireOutcome::Held { partition, owner } => {
-                    if self.told.insert((partition.clone(), owner.to_string())) {
-                        tracing::info!(%partition, %owner, "owned by another writer, standing by");
-                    }
+                    tracing::debug!(%partition, %owner, "another writer was faster");
                 }
                 AcquireOutcome::Halted { partition, reason } => {
-                    if self.told.insert((partition.clone(), reason.clone())) {
-                        tracing::error!(%partition, reason, "partition is halted and needs an operator");
-                    }
+                    tracing::error!(%partition, reason, "partition is halted and needs an operator");
                     self.board.trouble(place(&partition), reason);
+                    self.halted.insert(partition);
                 }
             }
         }
         Ok(())
     }
 
+    /// What to ask the catalog for: this writer's share, what it owns without working on it, and what is halted, to
+    /// hear why.
+    fn missing(&mut self, view: &OwnershipView, acquire: Vec<TopicPartition>) -> Vec<TopicPartition> {
+        let mut wanted: BTreeSet<TopicPartition> = acquire.into_iter().collect();
+        for row in &view.partitions {
+            let is_halted = row.state == PartitionState::Halted;
+            if !is_halted && self.halted.remove(&row.partition) {
+                self.board.clear(&place(&row.partition));
+            }
+            if row.owner == Some(self.agent.owner) || (is_halted && !self.halted.contains(&row.partition)) {
+                wanted.insert(row.partition.clone());
+            }
+        }
+        wanted.retain(|partition| {
+            self.topics.get(&partition.topic).is_some()
+                && !self.running.contains_key(partition)
+                && !self.resting.contains_key(partition)
+        });
+        wanted.into_iter().collect()
+    }
+
+    /// Ends pipelines whose partition has another owner or epoch: nothing of them could be committed.
+    fn end_lost(&self, view: &OwnershipView) {
+        for row in &view.partitions {
+            let Some(running) = self.running.get(&row.partition) else { continue };
+            if (row.owner, row.epoch) != (Some(self.agent.owner), running.held.epoch) {
+                let (partition, epoch) = (&row.partition, row.epoch.0);
+                tracing::warn!(%partition, epoch, "partition lost; what was not committed is left to its owner");
+                running.abort.abort();
+            }
+        }
+    }
+
+    /// One line whenever the shares change.
+    fn tell_shares(&mut self, view: &OwnershipView) {
+        let own = view.partitions.iter().filter(|row| row.owner == Some(self.agent.owner)).count();
+        let shares = Shares { own, all: view.partitions.len(), writers: view.agents.len() };
+        if self.shares != Some(shares) {
+            tracing::info!(own, all = shares.all, writers = shares.writers, "partitions shared out");
+            self.shares = Some(shares);
+        }
+    }
+
+    async fn give_back(&mut self) {
+        if self.drained.is_empty() {
+            return;
+        }
+        failpoint::hit("release.before").await;
+        match self.context.catalog.release(&self.drained).await {
+            Ok(()) => self.drained.clear(),
+            Err(error) => tracing::warn!(%error, "drained partitions not given back, trying again"),
+        }
+        failpoint::hit("release.done").await;
+    }
+
     fn spawn(&mut self, held: Ownership) {
         let partition = held.partition.clone();
         let Some(topic) = self.topics.get(&partition.topic) else { return };
         self.board.clear(&place(&partition));
-        tracing::info!(%partition, epoch = held.epoch.0, high_watermark = held.high_watermark, "partition taken over");
+        let (epoch, high_watermark, takeovers) = (held.epoch.0, held.high_watermark, held.takeovers);
+        tracing::info!(%partition, epoch, high_watermark, takeovers, "partition taken over");
+        let stop = topic.gone.child_token();
         let pipeline = Pipeline {
             context: Arc::clone(&self.context),
             board: self.board.clone(),
@@ -226,34 +271,36 @@ impl Supervisor {
             held: held.clone(),
             tables: topic.tables.subscribe(),
             dense: topic.dense,
-            stop: topic.gone.clone(),
+            stop: stop.clone(),
         };
         let (orders, work) = pipeline.prepare();
         self.orders.lock().expect("no holder panics").insert(partition.clone(), orders);
-        let task = self.pipelines.spawn(work);
-        self.tasks.insert(task.id(), partition.clone());
-        self.held.insert(partition, held);
+        let abort = self.pipelines.spawn(work);
+        self.tasks.insert(abort.id(), partition.clone());
+        self.running.insert(partition, Running { held, stop, abort });
     }
 
     async fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
         let (id, end) = match ended {
             Ok((id, (_, end))) => (id, end),
+            Err(error) if error.is_cancelled() => (error.id(), Err(Stop::Neighbour)),
             Err(error) => (error.id(), Err(Stop::Internal(error.to_string()))),
         };
         let partition = self.tasks.remove(&id).expect("every pipeline was entered when it was spawned");
         self.orders.lock().expect("no holder panics").remove(&partition);
         self.board.remove(&partition);
+        let Some(Running { held, .. }) = self.running.remove(&partition) else { return };
         let Err(stop) = end else {
-            // At shutdown it stays held, to be given back; else its topic is gone, and another may come.
+            // Its topic may be gone as well; then there is nothing left to give back, which is no error.
+            self.drained.push(held);
             if !self.stop.is_cancelled() {
-                self.held.remove(&partition);
+                self.give_back().await;
             }
             return;
         };
-        let Some(held) = self.held.remove(&partition) else { return };
         match stop {
             Stop::Fenced(reason) => {
-                tracing::warn!(%partition, reason, "partition lost; what was not committed is left to its owner")
+                tracing::warn!(%partition, reason, "partition lost; what was not committed is left to its owner");
             }
             Stop::Halted(reason) => {
                 tracing::error!(%partition, reason, "partition halted; it needs an operator");
@@ -261,23 +308,27 @@ impl Supervisor {
                     tracing::warn!(%partition, %error, "halt not recorded; the next owner will find the same");
                 }
                 self.board.trouble(place(&partition), reason);
+                self.halted.insert(partition);
             }
             Stop::Internal(reason) => {
                 tracing::error!(%partition, reason, rest = ?REST_AFTER_DEFECT, "partition failed by a defect, trying again later");
                 self.board.trouble(place(&partition), reason);
                 self.resting.insert(partition, Instant::now() + REST_AFTER_DEFECT);
             }
-            Stop::Neighbour => tracing::debug!(%partition, "pipeline ended with its process"),
+            Stop::Exit(reason) => self.fatal = Some(reason),
+            Stop::Neighbour => tracing::debug!(%partition, "pipeline ended with its process or its ownership"),
         }
     }
 }
 
 /// Renews the agent's lease until dropped, also while partitions drain.
-async fn beat(context: Arc<Context>, agent: Agent) {
+async fn beat(context: Arc<Context>, advert: watch::Receiver<Option<Agent>>) {
     let mut ticks = tokio::time::interval(context.config.lease / HEARTBEATS_PER_LEASE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        failpoint::hit("heartbeat.before").await;
+        let Some(agent) = advert.borrow().clone() else { continue };
         if let Err(error) = context.catalog.heartbeat(&agent).await {
             tracing::warn!(%error, "heartbeat failed; another writer may take over");
         }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use catalog::{NewSegment, Ownership, SegmentKind, UploadIntent};
-use common::ErrorKind;
 use common::backoff::Backoff;
+use common::{ErrorKind, failpoint};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::time::Instant;
@@ -106,10 +106,17 @@ impl Uploader {
     }
 
     async fn record_intent(&self, key: &Path, tries: &mut Tries<'_>) -> Result<(), Stop> {
+        failpoint::hit("intent.before").await;
         loop {
-            match self.context.groups.record_intent(self.intent(key)).await {
+            let recorded = self.context.groups.record_intent(self.intent(key)).await;
+            let is_reply_lost = failpoint::fails("intent.reply").await;
+            match recorded {
                 None => return Err(Stop::Neighbour),
-                Some(Ok(())) => return Ok(()),
+                Some(Ok(())) if is_reply_lost => tries.wait("intent", key, &lost_reply()).await,
+                Some(Ok(())) => {
+                    failpoint::hit("intent.done").await;
+                    return Ok(());
+                }
                 Some(Err(error)) if error.kind() == ErrorKind::Conflict => return Err(Stop::Fenced(error.to_string())),
                 Some(Err(error)) => tries.wait("intent", key, &error).await,
             }
@@ -118,9 +125,16 @@ impl Uploader {
 
     /// Puts the object and is sure of it (`true`), or sure that this key must not be used (`false`).
     async fn put(&self, key: &Path, encoded: &EncodedSegment, tries: &mut Tries<'_>) -> bool {
+        failpoint::hit("put.before").await;
         loop {
-            match self.context.storage.put_new(key, encoded.payload.clone()).await {
-                Ok(()) => return true,
+            let put = self.context.storage.put_new(key, encoded.payload.clone()).await;
+            let put =
+                if failpoint::fails("put.reply").await { put.and(Err(PutError::Ambiguous(lost_reply()))) } else { put };
+            match put {
+                Ok(()) => {
+                    failpoint::hit("put.done").await;
+                    return true;
+                }
                 Err(PutError::NotDurable(error)) => {
                     tries.wait("sync", key, &error).await;
                     return false;
@@ -173,6 +187,11 @@ impl Uploader {
             key: key.to_string(),
         }
     }
+}
+
+/// What a failpoint makes of a reply.
+fn lost_reply() -> object_store::Error {
+    object_store::Error::Generic { store: "failpoint", source: "the reply was lost".into() }
 }
 
 enum Found {

@@ -16,12 +16,11 @@ use crate::config::WriterConfig;
 use crate::context::Context;
 use crate::error::Result;
 use crate::group::Groups;
-use crate::metrics;
 use crate::running::RunningWriter;
 use crate::status::StatusBoard;
 use crate::storage::Storage;
 use crate::supervise::Supervisor;
-use crate::watchers;
+use crate::{janitor, metrics, watchers};
 
 /// A writer that is not running yet.
 ///
@@ -104,6 +103,7 @@ impl Writer {
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);
         watchers.spawn(watchers::relieve_memory(Arc::clone(&context), board.clone(), Arc::clone(&orders)));
+        watchers.spawn(janitor::run(Arc::clone(&context)));
         watchers.spawn(watchers::watch_lag(Arc::clone(&context), board.clone()));
         supervisor.begin().await?;
         Ok(RunningWriter {

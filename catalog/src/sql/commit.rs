@@ -167,6 +167,7 @@ macro_rules! impl_commit_store {
                     }
                     verdicts[index] = Some(verdict);
                 }
+                common::failpoint::hit("commit.in_transaction").await;
                 Self::insert_commits(connection, &accepted).await?;
                 Self::insert_segments(connection, &accepted).await?;
                 Self::insert_gaps(connection, &accepted).await?;
@@ -220,8 +221,10 @@ macro_rules! impl_commit_store {
             ) -> Result<Option<i64>> {
                 let commit_no = sqlx::query_scalar(concat!(
                     "UPDATE partitions SET high_watermark = $7, anchor_offset = $8, anchor_timestamp_us = $9,
-                            anchor_hash = $10, commit_no = commit_no + 1, takeovers = 0, suspect_offset = NULL,
-                            suspect_times = 0, updated_at = ", $dialect!(now_ms), "
+                            anchor_hash = $10, commit_no = commit_no + 1, takeovers = 0,
+                            suspect_offset = CASE WHEN suspect_offset >= $7 THEN suspect_offset END,
+                            suspect_times = CASE WHEN suspect_offset >= $7 THEN suspect_times ELSE 0 END,
+                            updated_at = ", $dialect!(now_ms), "
                      WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND epoch = $4 AND owner = $5
                        AND high_watermark = $6 AND state = 'active'
                      RETURNING commit_no"

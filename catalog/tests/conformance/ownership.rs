@@ -185,8 +185,11 @@ pub(crate) async fn a_suspect_is_noted_until_it_is_cleared_or_passed(store: &dyn
     store.clear_suspect(&again).await.expect("held");
     let again = fail_over(store, &again).await;
     assert_eq!(again.suspect, None);
-    store.mark_suspect(&again, 9).await.expect("held");
+    store.mark_suspect(&again, 10).await.expect("held");
     commit_range(store, &again, 0, 9).await;
+    let again = fail_over(store, &again).await;
+    assert_eq!(again.suspect, Some(Suspect { offset: 10, times: 1 }), "the commit did not pass it");
+    commit_range(store, &again, 10, 19).await;
     assert_eq!(fail_over(store, &again).await.suspect, None);
 }
 

@@ -85,6 +85,12 @@ pub const SETTINGS: &[SettingDoc] = &[
         "2 to 3600",
         "a writer that gave no sign for this long loses its partitions to another",
     ),
+    setting(
+        "JANITOR_HOLD_SECS",
+        "86400",
+        "60 to 31536000",
+        "how long an object that is not listed, or no longer, is left before it is deleted; deleted again after 7 times as long",
+    ),
     setting("SHUTDOWN_TIMEOUT_SECS", "30", "1 to 3600", "how long a shutdown may take to write what was fetched"),
     setting("HTTP_ADDR", "127.0.0.1:8080", "address:port", "serves /healthz, /readyz and /metrics"),
     setting("LOG_FORMAT", "text", "text or json", "form of log lines on standard error"),

@@ -13,7 +13,8 @@ async fn one_takes_over_from_the_other(catalog_url: &str) {
     let mut owner = Service::start(Kind::Writer, &siltstone).await;
     owner.metric("siltstone_partitions_owned", |count| count == 1.0).await;
     let mut other = Service::start(Kind::Writer, &siltstone).await;
-    other.logged("owned by another writer, standing by").await;
+    let line = other.logged("partitions shared out").await;
+    assert_eq!((&line["own"], &line["all"], &line["writers"]), (&0.into(), &1.into(), &2.into()), "{line}");
     publish(&nats, 0..MESSAGES).await;
     owner.metric("siltstone_records_committed_total", |records| records >= 300.0).await;
     assert_eq!(other.metrics().await["siltstone_partitions_owned"], 0.0);
