@@ -1,0 +1,215 @@
+//! What a user of the catalog calls.
+//!
+//! Owns: which transaction each call of the contract is, and which rows it locks; written once, for the model itself
+//! and for sessions. Here are the roles that the protocol hangs on, in `client/tables.rs` the others.
+//! Does not own: how a call gets to the server (`server`, `session`).
+
+use std::fmt;
+use std::time::Duration;
+
+use ::catalog::{
+    AcquireOutcome, Agent, CatalogError, CommitOutcome, CommitRequest, CommitStore, JanitorStore, MetadataStore,
+    Ownership, OwnershipStore, OwnershipView, Partition, Result, ResumePoint, Upload, UploadIntent,
+};
+use async_trait::async_trait;
+use common::{Incarnation, OwnerId, TopicName, TopicPartition};
+
+use super::state::CatalogState;
+
+mod tables;
+
+/// A catalog behind some door.
+#[derive(Clone, Debug)]
+pub struct Client<D> {
+    pub(crate) door: D,
+}
+
+/// How a call gets to the tables.
+pub trait Door: fmt::Debug + Send + Sync + 'static {
+    /// Runs the transaction, or fails on the way. A caller that is dropped does not take a transaction back that was
+    /// sent already.
+    fn run<T, F>(&self, call: Call, transaction: F) -> impl Future<Output = Result<T, Failure>> + Send
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut CatalogState) -> T + Send + 'static;
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its name in the contract.
+    pub name: &'static str,
+    /// The rows of `partitions` that it locks.
+    pub rows: Rows,
+}
+
+/// Rows of `partitions`.
+#[derive(Clone, Debug)]
+pub enum Rows {
+    /// None.
+    None,
+    /// The rows of these partitions.
+    These(Vec<TopicPartition>),
+    /// The rows of the topic.
+    OfTopic(TopicName),
+    /// The rows that the agent owns.
+    OwnedBy(OwnerId),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Whether the transaction may have been applied, or may be later.
+    pub maybe_applied: bool,
+    /// What the caller sees.
+    pub error: CatalogError,
+}
+
+impl Rows {
+    fn of(partition: &TopicPartition) -> Self {
+        Self::These(vec![partition.clone()])
+    }
+}
+
+impl<D: Door> Client<D> {
+    async fn write<T, F>(&self, name: &'static str, rows: Rows, transaction: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut CatalogState) -> Result<T> + Send + 'static,
+    {
+        self.door.run(Call { name, rows }, transaction).await.map_err(|failure| failure.error)?
+    }
+
+    /// A read locks nothing.
+    async fn read<T, F>(&self, name: &'static str, transaction: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&CatalogState) -> Result<T> + Send + 'static,
+    {
+        self.write(name, Rows::None, |state| transaction(state)).await
+    }
+}
+
+#[async_trait]
+impl<D: Door> MetadataStore for Client<D> {
+    async fn check(&self) -> Result<()> {
+        self.read("check", |_| Ok(())).await
+    }
+
+    async fn close(&self) {}
+}
+
+#[async_trait]
+impl<D: Door> CommitStore for Client<D> {
+    async fn record_intents(&self, intents: &[UploadIntent]) -> Vec<Result<()>> {
+        let rows = Rows::These(intents.iter().map(|intent| intent.partition.clone()).collect());
+        let owned = intents.to_vec();
+        let answers = self.write("record_intents", rows, move |state| Ok(state.record_intents(&owned))).await;
+        answers.unwrap_or_else(|error| vec![Err(error); intents.len()])
+    }
+
+    async fn abandon_intents(&self, intents: &[UploadIntent]) -> Result<()> {
+        let intents = intents.to_vec();
+        self.write("abandon_intents", Rows::None, move |state| state.abandon_intents(&intents)).await
+    }
+
+    async fn commit(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
+        let rows = Rows::These(requests.iter().map(|request| request.partition.clone()).collect());
+        let owned = requests.to_vec();
+        let call = Call { name: "commit", rows };
+        let failure = match self.door.run(call, move |state| state.commit(&owned)).await {
+            Ok(outcomes) => return outcomes,
+            Err(failure) => failure,
+        };
+        let outcome = if failure.maybe_applied { CommitOutcome::Unknown } else { CommitOutcome::NotDone };
+        requests.iter().map(|_| outcome(failure.error.clone())).collect()
+    }
+
+    /// Waits for the partition's row, and so for a commit of it that the server has begun.
+    async fn resolve(&self, request: &CommitRequest) -> Result<CommitOutcome> {
+        let (rows, request) = (Rows::of(&request.partition), request.clone());
+        self.write("resolve", rows, move |state| Ok(state.resolve(&request))).await
+    }
+}
+
+#[async_trait]
+impl<D: Door> OwnershipStore for Client<D> {
+    async fn heartbeat(&self, agent: &Agent) -> Result<()> {
+        let agent = agent.clone();
+        self.write("heartbeat", Rows::None, move |state| {
+            state.heartbeat(&agent);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn acquire(
+        &self,
+        owner: OwnerId,
+        lease: Duration,
+        partitions: &[TopicPartition],
+    ) -> Result<Vec<AcquireOutcome>> {
+        let partitions = partitions.to_vec();
+        let rows = Rows::These(partitions.clone());
+        self.write("acquire", rows, move |state| state.acquire(owner, lease, &partitions)).await
+    }
+
+    async fn release(&self, held: &[Ownership]) -> Result<()> {
+        let rows = Rows::These(held.iter().map(|held| held.partition.clone()).collect());
+        let held = held.to_vec();
+        self.write("release", rows, move |state| state.release(&held)).await
+    }
+
+    async fn halt(&self, held: &Ownership, reason: &str) -> Result<()> {
+        let (rows, held, reason) = (Rows::of(&held.partition), held.clone(), reason.to_owned());
+        self.write("halt", rows, move |state| state.halt(&held, &reason)).await
+    }
+
+    async fn remove_agent(&self, owner: OwnerId) -> Result<()> {
+        self.write("remove_agent", Rows::OwnedBy(owner), move |state| {
+            state.remove_agent(owner);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list_agents(&self, lease: Duration) -> Result<Vec<Agent>> {
+        self.read("list_agents", move |state| Ok(state.list_agents(lease))).await
+    }
+
+    async fn ownership_view(&self, lease: Duration) -> Result<OwnershipView> {
+        self.read("ownership_view", move |state| Ok(state.ownership_view(lease))).await
+    }
+
+    async fn mark_suspect(&self, held: &Ownership, offset: u64) -> Result<u32> {
+        let (rows, held) = (Rows::of(&held.partition), held.clone());
+        self.write("mark_suspect", rows, move |state| state.mark_suspect(&held, offset)).await
+    }
+
+    async fn clear_suspect(&self, held: &Ownership) -> Result<()> {
+        let (rows, held) = (Rows::of(&held.partition), held.clone());
+        self.write("clear_suspect", rows, move |state| state.clear_suspect(&held)).await
+    }
+
+    async fn resume(&self, partition: &TopicPartition, seen: Incarnation, at: &ResumePoint) -> Result<Partition> {
+        let (rows, partition, at) = (Rows::of(partition), partition.clone(), at.clone());
+        self.write("resume", rows, move |state| state.resume(&partition, seen, &at)).await
+    }
+}
+
+#[async_trait]
+impl<D: Door> JanitorStore for Client<D> {
+    async fn due_objects(&self, hold: Duration, second_sweep: Duration, limit: u32) -> Result<Vec<Upload>> {
+        self.read("due_objects", move |state| Ok(state.due_objects(hold, second_sweep, limit))).await
+    }
+
+    async fn swept(&self, objects: &[Upload]) -> Result<()> {
+        let objects = objects.to_vec();
+        self.write("swept", Rows::None, move |state| state.swept(&objects)).await
+    }
+
+    async fn list_uploads(&self, partition: &TopicPartition) -> Result<Vec<Upload>> {
+        let partition = partition.clone();
+        self.read("list_uploads", move |state| Ok(state.list_uploads(&partition))).await
+    }
+}

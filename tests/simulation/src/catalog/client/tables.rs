@@ -1,0 +1,146 @@
+//! Calls on topics, segments, replays and consumer groups.
+//!
+//! Owns: which transaction each of them is. Does not own: the calls of writers (`client`).
+
+use ::catalog::{
+    CommitRecord, ConsumerOffset, ConsumerStore, IncarnationStart, Partition, RecordedGap, Replay, ReplayStore, Result,
+    SegmentInfo, SegmentStore, Topic, TopicConfig, TopicSnapshot, TopicStore,
+};
+use async_trait::async_trait;
+use common::topic::TopicOptions;
+use common::{TopicName, TopicPartition};
+
+use super::{Client, Door, Rows};
+
+#[async_trait]
+impl<D: Door> TopicStore for Client<D> {
+    async fn create_topic(&self, topic: TopicConfig) -> Result<Topic> {
+        self.write("create_topic", Rows::None, |state| state.create_topic(topic)).await
+    }
+
+    async fn delete_topic(&self, name: &TopicName) -> Result<()> {
+        let name = name.clone();
+        self.write("delete_topic", Rows::OfTopic(name.clone()), move |state| state.delete_topic(&name)).await
+    }
+
+    async fn get_topic(&self, name: &TopicName) -> Result<Option<Topic>> {
+        let name = name.clone();
+        self.read("get_topic", move |state| Ok(state.topics.get(&name).cloned())).await
+    }
+
+    async fn list_topics(&self) -> Result<Vec<Topic>> {
+        self.read("list_topics", |state| Ok(state.topics.values().cloned().collect())).await
+    }
+
+    async fn update_topic_config(
+        &self,
+        name: &TopicName,
+        retention_ms: Option<u64>,
+        config: TopicOptions,
+    ) -> Result<Topic> {
+        let name = name.clone();
+        self.write("update_topic_config", Rows::None, move |state| {
+            state.update_topic_config(&name, retention_ms, config)
+        })
+        .await
+    }
+
+    async fn get_partition(&self, partition: &TopicPartition) -> Result<Option<Partition>> {
+        let partition = partition.clone();
+        self.read("get_partition", move |state| Ok(state.get_partition(&partition))).await
+    }
+
+    async fn list_partitions(&self, topic: &TopicName) -> Result<Vec<Partition>> {
+        let topic = topic.clone();
+        self.read("list_partitions", move |state| Ok(state.list_partitions(&topic))).await
+    }
+
+    async fn update_high_watermark(&self, partition: &TopicPartition, high_watermark: u64) -> Result<()> {
+        let (rows, partition) = (Rows::of(partition), partition.clone());
+        self.write("update_high_watermark", rows, move |state| state.update_high_watermark(&partition, high_watermark))
+            .await
+    }
+}
+
+#[async_trait]
+impl<D: Door> SegmentStore for Client<D> {
+    async fn add_segment(&self, segment: SegmentInfo) -> Result<()> {
+        let rows = Rows::These(vec![TopicPartition::new(segment.topic.clone(), segment.partition_id)]);
+        self.write("add_segment", rows, |state| state.add_segment(segment)).await
+    }
+
+    async fn get_segments(&self, partition: &TopicPartition) -> Result<Vec<SegmentInfo>> {
+        let partition = partition.clone();
+        self.read("get_segments", move |state| Ok(state.segments_of(&partition).to_vec())).await
+    }
+
+    async fn find_segment_for_offset(&self, partition: &TopicPartition, offset: u64) -> Result<Option<SegmentInfo>> {
+        let partition = partition.clone();
+        self.read("find_segment_for_offset", move |state| state.find_segment_for_offset(&partition, offset)).await
+    }
+
+    async fn delete_segments_before(&self, partition: &TopicPartition, offset: u64) -> Result<u64> {
+        let (rows, partition) = (Rows::of(partition), partition.clone());
+        self.write("delete_segments_before", rows, move |state| state.delete_segments_before(&partition, offset)).await
+    }
+
+    async fn snapshot(&self, topic: &TopicName) -> Result<TopicSnapshot> {
+        let topic = topic.clone();
+        self.read("snapshot", move |state| state.snapshot(&topic)).await
+    }
+
+    async fn list_gaps(&self, partition: &TopicPartition) -> Result<Vec<RecordedGap>> {
+        let partition = partition.clone();
+        self.read("list_gaps", move |state| Ok(state.list_gaps(&partition))).await
+    }
+
+    async fn list_commits(&self, partition: &TopicPartition) -> Result<Vec<CommitRecord>> {
+        let partition = partition.clone();
+        self.read("list_commits", move |state| Ok(state.list_commits(&partition))).await
+    }
+
+    async fn list_incarnations(&self, partition: &TopicPartition) -> Result<Vec<IncarnationStart>> {
+        let partition = partition.clone();
+        self.read("list_incarnations", move |state| Ok(state.list_incarnations(&partition))).await
+    }
+}
+
+#[async_trait]
+impl<D: Door> ReplayStore for Client<D> {
+    async fn mark_replayed(&self, replays: &[Replay]) -> Result<()> {
+        let replays = replays.to_vec();
+        self.write("mark_replayed", Rows::None, move |state| state.mark_replayed(&replays)).await
+    }
+
+    async fn list_replays(&self, partition: &TopicPartition) -> Result<Vec<Replay>> {
+        let partition = partition.clone();
+        self.read("list_replays", move |state| Ok(state.list_replays(&partition))).await
+    }
+}
+
+#[async_trait]
+impl<D: Door> ConsumerStore for Client<D> {
+    async fn ensure_consumer_group(&self, group_id: &str) -> Result<()> {
+        let group_id = group_id.to_owned();
+        self.write("ensure_consumer_group", Rows::None, move |state| state.ensure_consumer_group(&group_id)).await
+    }
+
+    async fn commit_offset(&self, offset: ConsumerOffset) -> Result<()> {
+        self.write("commit_offset", Rows::None, |state| state.commit_offset(offset)).await
+    }
+
+    async fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition) -> Result<Option<u64>> {
+        let (group_id, partition) = (group_id.to_owned(), partition.clone());
+        self.read("get_committed_offset", move |state| state.get_committed_offset(&group_id, &partition)).await
+    }
+
+    async fn get_consumer_offsets(&self, group_id: &str) -> Result<Vec<ConsumerOffset>> {
+        let group_id = group_id.to_owned();
+        self.read("get_consumer_offsets", move |state| state.get_consumer_offsets(&group_id)).await
+    }
+
+    async fn delete_consumer_group(&self, group_id: &str) -> Result<()> {
+        let group_id = group_id.to_owned();
+        self.write("delete_consumer_group", Rows::None, move |state| state.delete_consumer_group(&group_id)).await
+    }
+}

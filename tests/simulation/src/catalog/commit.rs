@@ -1,0 +1,296 @@
+//! The commit.
+//!
+//! Owns: the group of requests as one transaction: step 1 and 2 of each request in order of partition, then the rows
+//! of all, or nothing when a row is not unique. Does not own: the compares (`judge`), and what may happen to the
+//! transaction on its way (`session`).
+
+use ::catalog::{
+    CatalogError, CommitOutcome, CommitRecord, CommitRequest, Gap, NewSegment, RecordedGap, Refusal, Result,
+    SegmentInfo, SegmentKind, Upload,
+};
+use common::{CommitReceipt, TopicPartition};
+
+use super::event::Change;
+use super::judge;
+use super::limits;
+use super::state::{CatalogState, ObjectName, PartitionRow};
+
+/// A request whose watermark is moved and whose intents are consumed, and what is needed to take that back.
+struct Accepted<'a> {
+    request: &'a CommitRequest,
+    before: PartitionRow,
+    consumed: Vec<Upload>,
+    commit_no: u64,
+}
+
+/// What was found out about one request.
+enum Verdict {
+    Done,
+    Refused(Refusal),
+    NotDone(CatalogError),
+}
+
+impl CatalogState {
+    /// Commits the requests as one transaction, one outcome each, in the order given.
+    pub(crate) fn commit(&mut self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        order.sort_by_key(|&index| &requests[index].partition);
+        let mut verdicts: Vec<Option<Verdict>> = requests.iter().map(|_| None).collect();
+        let mut accepted = Vec::new();
+        let mut blocked: Option<&TopicPartition> = None;
+        for index in order {
+            let request = &requests[index];
+            let is_blocked = blocked == Some(&request.partition);
+            let verdict = self.judge_and_move(request, is_blocked, &mut accepted);
+            if !matches!(verdict, Verdict::Done) {
+                blocked = Some(&request.partition);
+            }
+            verdicts[index] = Some(verdict);
+        }
+        if let Err(error) = self.insert_all(&accepted) {
+            self.take_back(accepted);
+            return requests.iter().map(|_| CommitOutcome::NotDone(error.clone())).collect();
+        }
+        for accepted in &accepted {
+            self.changed(Change::Committed(accepted.request.clone()));
+        }
+        let judged = requests.iter().zip(verdicts);
+        judged.map(|(request, verdict)| outcome(request, verdict.expect("each index is in order once"))).collect()
+    }
+
+    /// Tells what became of a request, without changing anything.
+    pub(crate) fn resolve(&self, request: &CommitRequest) -> CommitOutcome {
+        if let Err(error) = judge::check(request) {
+            return CommitOutcome::NotDone(error);
+        }
+        if self.is_committed(request) {
+            return outcome(request, Verdict::Done);
+        }
+        let mut row = self.partitions.get(&request.partition).cloned();
+        if let Some(row) = &mut row {
+            // A watermark below the base waits for an earlier commit, and then takes this one.
+            row.partition.high_watermark = row.partition.high_watermark.max(request.base_offset);
+        }
+        outcome(request, self.why_not(request, row.as_ref()))
+    }
+
+    fn judge_and_move<'a>(
+        &mut self,
+        request: &'a CommitRequest,
+        is_blocked: bool,
+        accepted: &mut Vec<Accepted<'a>>,
+    ) -> Verdict {
+        if let Err(error) = judge::check(request) {
+            return Verdict::NotDone(error);
+        }
+        if is_blocked {
+            if self.is_committed(request) {
+                return Verdict::Done;
+            }
+            return Verdict::Refused(judge::fenced(request, "an earlier request of the same group was refused"));
+        }
+        let Some((before, commit_no)) = self.move_watermark(request) else {
+            if accepted.iter().any(|accepted| accepted.request == request) || self.is_committed(request) {
+                return Verdict::Done;
+            }
+            return self.why_not(request, self.partitions.get(&request.partition));
+        };
+        match self.consume_intents(request) {
+            Ok(consumed) => {
+                accepted.push(Accepted { request, before, consumed, commit_no });
+                Verdict::Done
+            }
+            Err(key) => {
+                self.partitions.insert(request.partition.clone(), before);
+                Verdict::Refused(Refusal::IntentLost { key })
+            }
+        }
+    }
+
+    /// Step 1. Gives the row as it was and the number of the commit, or `None` where any of the compares fails.
+    fn move_watermark(&mut self, request: &CommitRequest) -> Option<(PartitionRow, u64)> {
+        let (guards, now_ms) = (self.guards, self.now_ms);
+        let row = self.partitions.get_mut(&request.partition)?;
+        if judge::failed_compare(&guards, row, request).is_some() {
+            return None;
+        }
+        let before = row.clone();
+        let now = &mut row.partition;
+        now.high_watermark = request.end_offset + 1;
+        now.anchor = Some(request.anchor);
+        now.commit_no += 1;
+        now.updated_at = now_ms;
+        row.takeovers = 0;
+        row.suspect = row.suspect.filter(|suspect| suspect.offset > request.end_offset);
+        Some((before, row.partition.commit_no))
+    }
+
+    /// Step 2. Gives the consumed intents, or the key whose intent is lost; then none is consumed.
+    fn consume_intents(&mut self, request: &CommitRequest) -> Result<Vec<Upload>, String> {
+        let mut consumed: Vec<Upload> = Vec::new();
+        for segment in &request.segments {
+            let object = ObjectName::new(&segment.bucket, &segment.key);
+            let found =
+                self.uploads.get(&object).is_some_and(|upload| judge::intent_holds(&self.guards, upload, request));
+            if found {
+                consumed.extend(self.uploads.remove(&object));
+            } else if self.guards.intent_check {
+                self.give_back(consumed);
+                return Err(segment.key.clone());
+            }
+        }
+        Ok(consumed)
+    }
+
+    /// Whether this very request is among the commits, whoever owns the partition now.
+    fn is_committed(&self, request: &CommitRequest) -> bool {
+        let commits = self.commits.get(&request.partition);
+        commits.is_some_and(|commits| commits.iter().any(|record| judge::is_record_of(record, request)))
+    }
+
+    fn why_not(&self, request: &CommitRequest, row: Option<&PartitionRow>) -> Verdict {
+        let reason = match row {
+            None => "it does not exist".to_owned(),
+            Some(row) => match judge::failed_compare(&self.guards, row, request) {
+                Some(reason) => reason,
+                None => return Verdict::NotDone(CatalogError::NotCommitted(request.partition.clone())),
+            },
+        };
+        Verdict::Refused(judge::fenced(request, reason))
+    }
+
+    /// Step 3 of all requests. On an error, some of the rows are inserted.
+    fn insert_all(&mut self, accepted: &[Accepted<'_>]) -> Result<()> {
+        for accepted in accepted {
+            if self.guards.unique_rows {
+                self.refuse_known_rows(accepted.request, accepted.commit_no)?;
+            }
+            self.insert(accepted);
+        }
+        Ok(())
+    }
+
+    /// What the unique indexes refuse.
+    fn refuse_known_rows(&self, request: &CommitRequest, commit_no: u64) -> Result<()> {
+        let of = &request.partition;
+        let refuse = |what: &str| Err(CatalogError::Inconsistent(format!("{of}: {what} is recorded already")));
+        let commits = self.commits.get(of).map_or(&[][..], Vec::as_slice);
+        let clashes = |record: &CommitRecord| {
+            let same_history = record.incarnation == request.incarnation;
+            let same_edge = record.base_offset == request.base_offset || record.end_offset == request.end_offset;
+            record.commit_no == commit_no || (same_history && same_edge)
+        };
+        if commits.iter().any(clashes) {
+            return refuse("a commit of the same base, end or number");
+        }
+        for (index, segment) in request.segments.iter().enumerate() {
+            let object = ObjectName::new(&segment.bucket, &segment.key);
+            let is_twin = |other: &NewSegment| (&other.bucket, &other.key) == (&segment.bucket, &segment.key);
+            let is_known = self.segment_ids.contains(&segment.id) || self.is_listed(&object);
+            let is_at_base = self.segments_of(of).iter().any(|other| {
+                (other.incarnation, other.kind, other.base_offset)
+                    == (request.incarnation, segment.kind, request.base_offset)
+            });
+            if is_known || is_at_base || request.segments[..index].iter().any(is_twin) {
+                return refuse("a segment of the same id, key or place");
+            }
+        }
+        let gaps = self.gaps.get(of).map_or(&[][..], Vec::as_slice);
+        let is_known = |recorded: &RecordedGap| {
+            recorded.incarnation == request.incarnation
+                && request.gaps.iter().any(|gap| gap.base_offset == recorded.gap.base_offset)
+        };
+        if gaps.iter().any(is_known) { refuse("a gap of the same base") } else { Ok(()) }
+    }
+
+    fn insert(&mut self, accepted: &Accepted<'_>) {
+        let (request, now_ms) = (accepted.request, self.now_ms);
+        let id_of = |kind| request.segments.iter().find(|segment| segment.kind == kind).map(|s| s.id.clone());
+        let record = CommitRecord {
+            incarnation: request.incarnation,
+            commit_no: accepted.commit_no,
+            base_offset: request.base_offset,
+            end_offset: request.end_offset,
+            epoch: request.epoch,
+            owner: request.owner,
+            message_count: request.message_count,
+            data_segment_id: id_of(SegmentKind::Data),
+            quarantine_segment_id: id_of(SegmentKind::Quarantine),
+            anchor: request.anchor,
+            committed_at: now_ms,
+        };
+        self.commits.entry(request.partition.clone()).or_default().push(record);
+        for segment in &request.segments {
+            self.list(listed(request, segment, now_ms));
+        }
+        for gap in &request.gaps {
+            let gap = Gap { reason: limits::note(&gap.reason), ..gap.clone() };
+            let recorded = RecordedGap { incarnation: request.incarnation, gap, created_at: now_ms };
+            self.gaps.entry(request.partition.clone()).or_default().push(recorded);
+        }
+    }
+
+    /// Rolls the whole group back, latest first.
+    fn take_back(&mut self, accepted: Vec<Accepted<'_>>) {
+        for accepted in accepted.into_iter().rev() {
+            let of = &accepted.request.partition;
+            let last_no = self.commits.get(of).and_then(|commits| commits.last()).map(|record| record.commit_no);
+            if last_no == Some(accepted.commit_no) {
+                self.remove_rows(accepted.request);
+            }
+            self.give_back(accepted.consumed);
+            self.partitions.insert(of.clone(), accepted.before);
+        }
+    }
+
+    /// Removes the rows of the last commit of its partition.
+    fn remove_rows(&mut self, request: &CommitRequest) {
+        let of = &request.partition;
+        self.commits.entry(of.clone()).or_default().pop();
+        for segment in &request.segments {
+            self.listed.remove(&ObjectName::new(&segment.bucket, &segment.key));
+            self.segment_ids.remove(&segment.id);
+            self.segments.entry(of.clone()).or_default().retain(|other| other.id != segment.id);
+        }
+        let gaps = self.gaps.entry(of.clone()).or_default();
+        gaps.truncate(gaps.len() - request.gaps.len());
+    }
+
+    fn give_back(&mut self, uploads: Vec<Upload>) {
+        for upload in uploads {
+            self.uploads.insert(ObjectName::new(&upload.bucket, &upload.key), upload);
+        }
+    }
+}
+
+fn listed(request: &CommitRequest, segment: &NewSegment, now_ms: i64) -> SegmentInfo {
+    SegmentInfo {
+        id: segment.id.clone(),
+        topic: request.partition.topic.clone(),
+        partition_id: request.partition.partition_id,
+        incarnation: request.incarnation,
+        kind: segment.kind,
+        base_offset: request.base_offset,
+        end_offset: request.end_offset,
+        record_count: segment.record_count,
+        size_bytes: segment.size_bytes,
+        bucket: segment.bucket.clone(),
+        key: segment.key.clone(),
+        min_timestamp_us: segment.min_timestamp_us,
+        max_timestamp_us: segment.max_timestamp_us,
+        checksum: segment.checksum,
+        schema_version: segment.schema_version,
+        created_at: now_ms,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the catalog's commit")]
+fn outcome(request: &CommitRequest, verdict: Verdict) -> CommitOutcome {
+    match verdict {
+        Verdict::Done => {
+            CommitOutcome::Done(CommitReceipt::issue(request.partition.clone(), request.epoch, request.end_offset + 1))
+        }
+        Verdict::Refused(refusal) => CommitOutcome::Refused(refusal),
+        Verdict::NotDone(error) => CommitOutcome::NotDone(error),
+    }
+}

@@ -1,0 +1,56 @@
+//! What the observer is told.
+//!
+//! Owns: one variant for each kind of change to the tables. Does not own: what follows from them.
+
+use ::catalog::{CommitRequest, Ownership, UploadIntent};
+use common::{OwnerId, TopicName, TopicPartition};
+
+use super::state::ObjectName;
+
+/// One transaction that changed something, seen right after it was applied.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The database's clock, milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// The number of the writer's session; `None` for calls on the model itself.
+    pub writer: Option<u32>,
+    /// What it changed, in order.
+    pub changes: Vec<Change>,
+}
+
+/// One change. Heartbeats, offsets of consumers and replays are [`Change::Other`]: the protocol does not hang on them.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A topic and its partitions were made.
+    TopicCreated(TopicName),
+    /// A topic went with everything in it.
+    TopicDeleted(TopicName),
+    /// A watermark was moved outside a commit.
+    WatermarkMoved(TopicPartition, u64),
+    /// A segment was listed outside a commit.
+    SegmentAdded(ObjectName),
+    /// Segments were taken off the list.
+    SegmentsDeleted(Vec<ObjectName>),
+    /// An intent is recorded.
+    Intended(UploadIntent),
+    /// An intent or a segment was handed to the janitor.
+    Doomed(ObjectName),
+    /// A request was committed.
+    Committed(CommitRequest),
+    /// A partition was taken over.
+    Acquired(Ownership),
+    /// A partition was given back by its owner.
+    Released(TopicPartition, OwnerId),
+    /// A partition was stopped, with the reason.
+    Halted(TopicPartition, String),
+    /// A halted partition goes on in a new incarnation.
+    Resumed(TopicPartition),
+    /// The janitor says that it deleted the object.
+    Swept(ObjectName),
+    /// A server with another state took over.
+    Restored,
+    /// The database's clock was set, by so many milliseconds.
+    ClockJumped(i64),
+    /// Anything else, by the name of the call.
+    Other(&'static str),
+}

@@ -1,0 +1,72 @@
+//! The compares of the protocol, each with a switch.
+//!
+//! Owns: their names. Does not own: the compares themselves, which are where they are used.
+
+#[cfg(test)]
+mod tests;
+
+/// Which compares are made. All are; a test that switches one off shows that the invariants notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guards {
+    /// Commit: the watermark must be the request's base.
+    pub watermark_compare: bool,
+    /// Commit: the partition's epoch must be the request's.
+    pub epoch_compare: bool,
+    /// Commit: the partition's owner must be the request's.
+    pub owner_compare: bool,
+    /// Commit: the partition's incarnation must be the request's.
+    pub incarnation_compare: bool,
+    /// Commit: the partition must be active.
+    pub state_compare: bool,
+    /// Commit: each segment needs its intent.
+    pub intent_check: bool,
+    /// Commit: the intent must be of the request's epoch and owner.
+    pub intent_epoch: bool,
+    /// Commit: the intent must be pending, not doomed.
+    pub intent_pending: bool,
+    /// Commit: rows of commits, segments and gaps are unique, as the indexes demand.
+    pub unique_rows: bool,
+    /// Intent: the partition must be active and held at the intent's epoch by its owner.
+    pub intent_fence: bool,
+    /// Intent: a key that is listed, or in other hands, or doomed, cannot be used again.
+    pub key_reuse_check: bool,
+    /// Takeover: pending intents of older epochs are doomed.
+    pub doom_at_takeover: bool,
+    /// Takeover: the owner's lease must have expired.
+    pub lease_check: bool,
+    /// Takeover: the epoch rises.
+    pub epoch_rises: bool,
+    /// Takeover: a halted partition takes no owner.
+    pub halt_check: bool,
+    /// Janitor: an object must have been doomed for the hold before it is due.
+    pub gc_hold: bool,
+    /// Janitor: an object that is listed is never due.
+    pub gc_listed_check: bool,
+    /// Janitor: a pending intent is never due, however old.
+    pub gc_doomed_only: bool,
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self {
+            watermark_compare: true,
+            epoch_compare: true,
+            owner_compare: true,
+            incarnation_compare: true,
+            state_compare: true,
+            intent_check: true,
+            intent_epoch: true,
+            intent_pending: true,
+            unique_rows: true,
+            intent_fence: true,
+            key_reuse_check: true,
+            doom_at_takeover: true,
+            lease_check: true,
+            epoch_rises: true,
+            halt_check: true,
+            gc_hold: true,
+            gc_listed_check: true,
+            gc_doomed_only: true,
+        }
+    }
+}

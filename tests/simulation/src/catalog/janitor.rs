@@ -1,0 +1,78 @@
+//! Transactions of the janitor.
+//!
+//! Owns: which objects are due, and forgetting them. Does not own: how an object comes to be doomed.
+
+use std::time::Duration;
+
+use ::catalog::{Result, Upload, UploadState};
+use common::TopicPartition;
+
+use super::event::Change;
+use super::limits;
+use super::state::{CatalogState, ObjectName};
+
+/// Deletes of an object until it is forgotten.
+const SWEEPS: u32 = 2;
+
+impl CatalogState {
+    pub(crate) fn due_objects(&self, hold: Duration, second_sweep: Duration, limit: u32) -> Vec<Upload> {
+        let is_due = |&(name, upload): &(&ObjectName, &Upload)| {
+            self.may_be_deleted(upload)
+                && self.is_held_long_enough(upload, hold, second_sweep)
+                && !(self.guards.gc_listed_check && self.is_listed(name))
+        };
+        let mut due: Vec<Upload> = self.uploads.iter().filter(is_due).map(|(_, upload)| upload.clone()).collect();
+        // Stable: by bucket and key among those of one moment.
+        due.sort_by_key(doomed_since);
+        due.truncate(usize::try_from(limit).expect("a usize has 32 bits at least"));
+        due
+    }
+
+    fn may_be_deleted(&self, upload: &Upload) -> bool {
+        upload.state == UploadState::Doomed || !self.guards.gc_doomed_only
+    }
+
+    fn is_held_long_enough(&self, upload: &Upload, hold: Duration, second_sweep: Duration) -> bool {
+        let hold = match upload.sweeps {
+            0 => hold,
+            1 => second_sweep,
+            _ => return false,
+        };
+        !self.guards.gc_hold || doomed_since(upload) < self.now_ms - limits::duration_ms(hold)
+    }
+
+    pub(crate) fn swept(&mut self, objects: &[Upload]) -> Result<()> {
+        for object in objects {
+            limits::exact("bucket", &object.bucket)?;
+            limits::exact("key", &object.key)?;
+        }
+        for object in objects {
+            let name = ObjectName::new(&object.bucket, &object.key);
+            // Compared with what was seen: another janitor may have counted already.
+            let Some(upload) = self.uploads.get_mut(&name).filter(|upload| upload.sweeps == object.sweeps) else {
+                continue;
+            };
+            if upload.state != UploadState::Doomed {
+                continue;
+            }
+            upload.sweeps += 1;
+            if upload.sweeps >= SWEEPS {
+                self.uploads.remove(&name);
+            }
+            self.changed(Change::Swept(name));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn list_uploads(&self, partition: &TopicPartition) -> Vec<Upload> {
+        let mut uploads: Vec<Upload> =
+            self.uploads.values().filter(|upload| &upload.partition == partition).cloned().collect();
+        uploads.sort_by(|one, other| one.key.cmp(&other.key));
+        uploads
+    }
+}
+
+/// When the hold began. A pending one counts from its intent, for the test in which the janitor takes it for doomed.
+fn doomed_since(upload: &Upload) -> i64 {
+    upload.doomed_at.unwrap_or(upload.created_at)
+}

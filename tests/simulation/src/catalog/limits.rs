@@ -1,0 +1,46 @@
+//! What a column can hold: the same values are refused as by SQL.
+//!
+//! Owns: these checks. Does not own: whether a value makes sense in its place.
+
+use std::time::Duration;
+
+use ::catalog::{CatalogError, Result};
+
+/// The largest number that a column holds.
+pub(crate) const NUMBER_MAX: u64 = i64::MAX as u64;
+
+/// Offsets and watermarks end where the columns do.
+pub(crate) fn offset(offset: u64) -> Result<()> {
+    if offset > NUMBER_MAX {
+        let reason = "it is above 2^63 - 1, the largest that can be stored".to_owned();
+        return Err(CatalogError::InvalidOffset { offset, reason });
+    }
+    Ok(())
+}
+
+/// So does every other number.
+pub(crate) fn number(name: &str, value: u64) -> Result<()> {
+    if value > NUMBER_MAX {
+        return Err(CatalogError::Refused(format!("{name} {value} is above 2^63 - 1, the largest that can be stored")));
+    }
+    Ok(())
+}
+
+/// Text that must read back as it was written holds no NUL.
+pub(crate) fn exact(name: &str, text: &str) -> Result<()> {
+    if text.contains('\0') {
+        return Err(CatalogError::Refused(format!("{name} {text:?} holds a NUL; allowed is any other text")));
+    }
+    Ok(())
+}
+
+/// Text for people: a NUL becomes the replacement character.
+pub(crate) fn note(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// A duration in milliseconds; longer than 10,000 years counts as that.
+pub(crate) fn duration_ms(duration: Duration) -> i64 {
+    const MAX: i64 = 10_000 * 366 * 24 * 3_600 * 1_000;
+    i64::try_from(duration.as_millis()).map_or(MAX, |duration| duration.min(MAX))
+}

@@ -1,0 +1,143 @@
+//! Transactions on topics and partitions.
+//!
+//! Owns: creating and deleting them, their options, the watermark's way outside commits.
+//! Does not own: the watermark's way in operation (`commit`).
+
+use ::catalog::{CatalogError, Partition, PartitionState, Result, Topic, TopicConfig};
+use common::topic::{TopicDefinition, TopicOptions};
+use common::{Epoch, Incarnation, TopicName, TopicPartition};
+
+use super::event::Change;
+use super::limits;
+use super::state::{CatalogState, ObjectName, PartitionRow};
+
+impl CatalogState {
+    pub(crate) fn create_topic(&mut self, topic: TopicConfig) -> Result<Topic> {
+        storable(topic.retention_ms)?;
+        valid(&topic.name, topic.partition_count, &topic.config)?;
+        if self.topics.contains_key(&topic.name) {
+            return Err(CatalogError::TopicAlreadyExists(topic.name.to_string()));
+        }
+        let created = Topic {
+            name: topic.name,
+            partition_count: topic.partition_count,
+            retention_ms: topic.retention_ms,
+            config: topic.config,
+            schema_version: 1,
+            created_at: self.now_ms,
+            updated_at: self.now_ms,
+        };
+        for partition_id in 0..created.partition_count {
+            let partition = TopicPartition::new(created.name.clone(), partition_id);
+            let row = new_partition(&partition, self.now_ms);
+            self.partitions.insert(partition, row);
+        }
+        self.topics.insert(created.name.clone(), created.clone());
+        self.changed(Change::TopicCreated(created.name.clone()));
+        Ok(created)
+    }
+
+    pub(crate) fn delete_topic(&mut self, name: &TopicName) -> Result<()> {
+        if !self.topics.contains_key(name) {
+            return Err(CatalogError::TopicNotFound(name.to_string()));
+        }
+        let partitions: Vec<TopicPartition> = self.partitions_of(name).map(|(of, _)| of.clone()).collect();
+        let listed: Vec<ObjectName> =
+            partitions.iter().flat_map(|of| self.segments_of(of)).map(|s| ObjectName::new(&s.bucket, &s.key)).collect();
+        self.refuse_known_uploads(&listed)?;
+        self.doom_pending(|upload| &upload.partition.topic == name);
+        for of in &partitions {
+            self.unlist(of, |_| true);
+            self.partitions.remove(of);
+            self.segments.remove(of);
+            self.commits.remove(of);
+            self.gaps.remove(of);
+            self.incarnations.remove(of);
+        }
+        self.offsets.retain(|(_, of), _| &of.topic != name);
+        self.replays.retain(|(of, ..), _| &of.topic != name);
+        self.topics.remove(name);
+        self.changed(Change::TopicDeleted(name.clone()));
+        Ok(())
+    }
+
+    pub(crate) fn update_topic_config(
+        &mut self,
+        name: &TopicName,
+        retention_ms: Option<u64>,
+        options: TopicOptions,
+    ) -> Result<Topic> {
+        storable(retention_ms)?;
+        let Some(topic) = self.topics.get_mut(name) else {
+            return Err(CatalogError::TopicNotFound(name.to_string()));
+        };
+        valid(name, topic.partition_count, &options)?;
+        topic.schema_version += u32::from(topic.config != options);
+        topic.config = options;
+        topic.retention_ms = retention_ms;
+        topic.updated_at = self.now_ms;
+        let topic = topic.clone();
+        self.changed(Change::Other("update_topic_config"));
+        Ok(topic)
+    }
+
+    pub(crate) fn get_partition(&self, partition: &TopicPartition) -> Option<Partition> {
+        self.partitions.get(partition).map(|row| row.partition.clone())
+    }
+
+    pub(crate) fn list_partitions(&self, topic: &TopicName) -> Vec<Partition> {
+        self.partitions_of(topic).map(|(_, row)| row.partition.clone()).collect()
+    }
+
+    pub(crate) fn update_high_watermark(&mut self, partition: &TopicPartition, high_watermark: u64) -> Result<()> {
+        limits::offset(high_watermark)?;
+        let now = &self.row(partition)?.partition;
+        if let Some(owner) = now.owner {
+            let reason = format!("it is owned by {owner}; stop that writer first");
+            return Err(CatalogError::Fenced { partition: partition.clone(), reason });
+        }
+        if high_watermark < now.high_watermark {
+            let reason = format!("the watermark is {} and never moves back", now.high_watermark);
+            return Err(CatalogError::InvalidOffset { offset: high_watermark, reason });
+        }
+        if high_watermark == now.high_watermark {
+            return Ok(());
+        }
+        let now_ms = self.now_ms;
+        let row = self.partitions.get_mut(partition).expect("it was read above");
+        row.partition.high_watermark = high_watermark;
+        // Nobody knows the message before the new watermark.
+        row.partition.anchor = None;
+        row.partition.updated_at = now_ms;
+        self.changed(Change::WatermarkMoved(partition.clone(), high_watermark));
+        Ok(())
+    }
+}
+
+fn new_partition(partition: &TopicPartition, now_ms: i64) -> PartitionRow {
+    let partition = Partition {
+        topic: partition.topic.clone(),
+        partition_id: partition.partition_id,
+        high_watermark: 0,
+        incarnation: Incarnation(0),
+        epoch: Epoch(0),
+        owner: None,
+        state: PartitionState::Active,
+        halt_reason: None,
+        anchor: None,
+        commit_no: 0,
+        created_at: now_ms,
+        updated_at: now_ms,
+    };
+    PartitionRow { partition, takeovers: 0, suspect: None }
+}
+
+fn storable(retention_ms: Option<u64>) -> Result<()> {
+    retention_ms.map_or(Ok(()), |value| limits::number("retention_ms", value))
+}
+
+fn valid(name: &TopicName, partition_count: u32, options: &TopicOptions) -> Result<()> {
+    TopicDefinition { name: name.clone(), partition_count, options: options.clone() }
+        .validate()
+        .map_err(|error| CatalogError::Refused(error.to_string()))
+}
