@@ -1,5 +1,5 @@
-//! One suite for every catalog: what the contract says, shown against SQLite in a file and in memory, and against
-//! a real PostgreSQL.
+//! One suite for every catalog: what the contract says, shown against SQLite in a file and in memory, against a
+//! real PostgreSQL, and against the model of the catalog that simulations run on.
 //!
 //! Owns: which cases there are and what they run against. Does not own: the cases (`conformance/`).
 
@@ -8,6 +8,7 @@ mod conformance {
     pub(crate) mod commits;
     pub(crate) mod consumers;
     mod databases;
+    mod differential;
     pub(crate) mod fixture;
     pub(crate) mod intents;
     pub(crate) mod janitor;
@@ -44,6 +45,12 @@ macro_rules! on_every_backend {
         }
         mod postgres {
             cases! { postgres: $($cases)* }
+        }
+        mod model {
+            cases! { model: $($cases)* }
+        }
+        mod model_session {
+            cases! { model_session: $($cases)* }
         }
     };
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use catalog::{MetadataStore, PostgresMetadataStore, SqliteMetadataStore, connect};
+use simulation::catalog::{Faults, Guards, ModelCatalog, Rates, Session, VirtualClock};
 use tempfile::TempDir;
 
 /// A fresh catalog; its file goes with it.
@@ -33,6 +34,20 @@ impl Backend {
         Self { store: Arc::new(store), url, _directory: None }
     }
 
+    /// The model that simulations run on.
+    pub(crate) async fn model() -> Self {
+        let model = ModelCatalog::new(VirtualClock::shared(), Guards::default());
+        Self { store: Arc::new(model), url: "model".to_owned(), _directory: None }
+    }
+
+    /// The model, seen by a writer whose calls take their time.
+    pub(crate) async fn model_session() -> Self {
+        let model = ModelCatalog::new(VirtualClock::shared(), Guards::default());
+        let faults = Faults::new(1, Rates { network_ms: (0, 1), commit_ms: (0, 1), ..Rates::default() });
+        let store = Arc::new(Session::new(&model, &faults, 1));
+        Self { store, url: "model".to_owned(), _directory: None }
+    }
+
     pub(crate) fn store(&self) -> &dyn MetadataStore {
         &*self.store
     }
@@ -41,12 +56,12 @@ impl Backend {
         &self.url
     }
 
-    /// The same database, opened once more.
+    /// The same database, opened once more. Not for the model, which nothing outlives.
     pub(crate) async fn open_again(&self) -> Arc<dyn MetadataStore> {
         connect(&self.url).await.expect("opens again")
     }
 
-    /// The first column of each row, as text; for what the contract does not show.
+    /// The first column of each row, as text; for what the contract does not show. Not for the model: it has no SQL.
     pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
         if self.url.starts_with("postgres") {
             let pool = sqlx::PgPool::connect(&self.url).await.expect("connects");

@@ -1,0 +1,183 @@
+//! The model and SQL side by side: long random histories, each call answered by both, all tables compared.
+//!
+//! Owns: how a call is made and its answer written down without times and wording.
+//! Does not own: which calls there are (`differential/history.rs`). Leases do not expire here, and nothing becomes due:
+//! both databases would need one clock. The cases of the suite show that.
+
+mod history;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use catalog::{CatalogError, CommitOutcome, MetadataStore, Partition, Refusal, Result, SegmentInfo};
+use common::TopicPartition;
+
+use self::history::{History, Step};
+use super::backend::Backend;
+use super::fixture::LONG_LEASE;
+
+/// Calls of one history.
+const STEPS: usize = 150;
+
+/// What both said to a step. `Acquired` ownerships are part of it, so that the history can go on from them.
+async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
+    match step {
+        Step::CreateTopic(topic) => shown(store.create_topic(topic.clone()).await.map(|topic| topic.schema_version)),
+        Step::DeleteTopic(name) => shown(store.delete_topic(name).await),
+        Step::MoveWatermark(of, to) => shown(store.update_high_watermark(of, *to).await),
+        Step::AddSegment(segment) => shown(store.add_segment(segment.clone()).await),
+        Step::FindSegment(of, offset) => {
+            shown(store.find_segment_for_offset(of, *offset).await.map(|found| found.map(timeless_segment)))
+        }
+        Step::DeleteBefore(of, offset) => shown(store.delete_segments_before(of, *offset).await),
+        Step::Heartbeat(agent) => shown(store.heartbeat(agent).await),
+        Step::Acquire(owner, wanted) => shown(store.acquire(*owner, LONG_LEASE, wanted).await),
+        Step::Release(held) => shown(store.release(held).await),
+        Step::Halt(held) => shown(store.halt(held, "stopped").await),
+        Step::Resume(of, seen, at) => shown(store.resume(of, *seen, at).await.map(timeless_partition)),
+        Step::RemoveAgent(owner) => shown(store.remove_agent(*owner).await),
+        Step::MarkSuspect(held, offset) => shown(store.mark_suspect(held, *offset).await),
+        Step::ClearSuspect(held) => shown(store.clear_suspect(held).await),
+        Step::Intend(intents) => {
+            let answers = store.record_intents(intents).await;
+            answers.into_iter().map(shown).collect::<Vec<_>>().join(", ")
+        }
+        Step::Abandon(intents) => shown(store.abandon_intents(intents).await),
+        Step::Commit(requests) => {
+            let outcomes = store.commit(requests).await;
+            outcomes.iter().map(outcome).collect::<Vec<_>>().join(", ")
+        }
+        Step::Resolve(request) => outcome(&store.resolve(request).await.expect("looked up")),
+        Step::Sweep(of) => {
+            let uploads = store.list_uploads(of).await.expect("read");
+            shown(store.swept(&uploads).await)
+        }
+        Step::CommitOffset(offset) => shown(store.commit_offset(offset.clone()).await),
+        Step::MarkReplayed(replay) => shown(store.mark_replayed(std::slice::from_ref(replay)).await),
+    }
+}
+
+fn shown<T: Debug>(answer: Result<T>) -> String {
+    match answer {
+        Ok(answer) => format!("{answer:?}"),
+        Err(error) => word(&error),
+    }
+}
+
+/// The error without its text. What a unique index refuses is a contradiction to the model.
+fn word(error: &CatalogError) -> String {
+    match error {
+        CatalogError::Database(_) | CatalogError::Inconsistent(_) => format!("{:?}", error.kind()),
+        other => format!("{other:?}").chars().take_while(|char| char.is_alphanumeric()).collect(),
+    }
+}
+
+fn outcome(outcome: &CommitOutcome) -> String {
+    match outcome {
+        CommitOutcome::Done(receipt) => format!("done {}", receipt.high_watermark()),
+        CommitOutcome::Refused(Refusal::Fenced { reason, .. }) => format!("fenced: {reason}"),
+        CommitOutcome::Refused(Refusal::IntentLost { key }) => format!("lost {key}"),
+        CommitOutcome::NotDone(error) => format!("not done: {}", word(error)),
+        CommitOutcome::Unknown(error) => panic!("nothing fails here: {error}"),
+    }
+}
+
+/// Everything that the contract shows of a partition, without times.
+async fn tables(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
+    let partition = store.get_partition(of).await.expect("read").map(timeless_partition);
+    let offsets = store.get_consumer_offsets("g").await.expect("read");
+    let owners = store.ownership_view(LONG_LEASE).await.expect("read");
+    vec![
+        format!("{partition:?} {offsets:?} {owners:?}"),
+        timeless(store.get_segments(of).await, |segment| segment.created_at = 0),
+        timeless(store.list_gaps(of).await, |gap| gap.created_at = 0),
+        timeless(store.list_commits(of).await, |commit| commit.committed_at = 0),
+        timeless(store.list_incarnations(of).await, |start| start.created_at = 0),
+        timeless(store.list_uploads(of).await, |upload| {
+            upload.created_at = 0;
+            upload.doomed_at = upload.doomed_at.map(|_| 0);
+        }),
+        timeless(store.list_replays(of).await, |replay| replay.replayed_at = 0),
+    ]
+}
+
+fn timeless<T: Debug>(rows: Result<Vec<T>>, forget: impl Fn(&mut T)) -> String {
+    let mut rows = rows.expect("read");
+    rows.iter_mut().for_each(forget);
+    format!("{rows:?}")
+}
+
+fn timeless_partition(partition: Partition) -> Partition {
+    Partition { created_at: 0, updated_at: 0, ..partition }
+}
+
+fn timeless_segment(segment: SegmentInfo) -> SegmentInfo {
+    SegmentInfo { created_at: 0, ..segment }
+}
+
+/// How often each word was the answer to a commit.
+type Tally = BTreeMap<String, usize>;
+
+/// Runs the history of `seed` on both.
+async fn compare(sql: &dyn MetadataStore, seed: u64, tally: &mut Tally) {
+    let model = Backend::model().await;
+    let mut history = History::new(seed);
+    for number in 0..STEPS {
+        let step = history.next(model.store()).await;
+        let (expected, answered) = (answer(sql, &step).await, answer(model.store(), &step).await);
+        assert_eq!(answered, expected, "seed {seed}, step {number}: {step:?}");
+        if matches!(step, Step::Commit(_)) {
+            count(&answered, tally);
+        }
+        history.heard(&step, model.store()).await;
+        if number % 10 == 9 {
+            for of in history.partitions() {
+                let (expected, found) = (tables(sql, &of).await, tables(model.store(), &of).await);
+                assert_eq!(found, expected, "seed {seed}, after step {number}: {step:?}");
+            }
+        }
+    }
+}
+
+fn count(answered: &str, tally: &mut Tally) {
+    // The words of a refusal that tell which compare it was, without numbers and names.
+    let kinds = [
+        "done ",
+        "lost ",
+        "its incarnation",
+        "its epoch",
+        "its watermark",
+        "it is halted",
+        "does not exist",
+        "an earlier request",
+        "InvalidOffset",
+        "Refused",
+        "Fatal",
+    ];
+    for kind in kinds {
+        *tally.entry(kind.to_owned()).or_default() += answered.matches(kind).count();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_model_answers_like_sqlite() {
+    let mut tally = Tally::new();
+    for seed in 0..60 {
+        let sql = Backend::sqlite_memory().await;
+        compare(sql.store(), seed, &mut tally).await;
+        sql.store().close().await;
+    }
+    // Every kind of answer came up, so that the comparison says something about it.
+    assert!(tally.values().all(|&times| times >= 5), "{tally:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_model_answers_like_postgres() {
+    let mut tally = Tally::new();
+    for seed in 1_000..1_006 {
+        let sql = Backend::postgres().await;
+        compare(sql.store(), seed, &mut tally).await;
+        sql.store().close().await;
+    }
+    assert!(tally["done "] > 20, "{tally:?}");
+}
