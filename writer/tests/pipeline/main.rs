@@ -2,5 +2,6 @@
 
 mod faults;
 mod flow;
+mod janitor;
 mod topics;
 mod world;
