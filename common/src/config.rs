@@ -77,6 +77,7 @@ pub struct Settings {
     pub nats_password: Option<String>,
     pub nats_token: Option<String>,
     pub nats_ca: Option<PathBuf>,
+    pub nats_monitor_url: Option<String>,
     pub storage_type: StorageType,
     pub storage_path: PathBuf,
     pub storage_url: Option<String>,
@@ -108,6 +109,7 @@ impl Default for Settings {
             nats_password: None,
             nats_token: None,
             nats_ca: None,
+            nats_monitor_url: None,
             storage_type: StorageType::Local,
             storage_path: PathBuf::from("./data"),
             storage_url: None,
@@ -191,6 +193,9 @@ impl Settings {
         self.check_range("SHUTDOWN_TIMEOUT_SECS", self.shutdown_timeout_secs as usize, 1..=3600)?;
         self.check_storage()?;
         self.check_nats_login()?;
+        if let Some(url) = self.nats_monitor_url.as_ref().filter(|url| !url.starts_with("http://")) {
+            return Err(invalid(doc("NATS_MONITOR_URL"), &redacted_url(url)));
+        }
         match self.catalog_url().split(':').next() {
             Some("sqlite" | "postgres" | "postgresql") => Ok(()),
             _ => Err(invalid(doc("CATALOG_URL"), &redacted_url(&self.catalog_url()))),

@@ -6,6 +6,7 @@ pub mod anchor;
 pub mod backoff;
 pub mod clock;
 pub mod config;
+pub mod diagnosis;
 pub mod error;
 pub mod failpoint;
 pub mod ids;

@@ -12,6 +12,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+use crate::diagnosis::Finding;
 use crate::error::ErrorKind;
 use crate::ids::{Epoch, TopicName, TopicPartition};
 use crate::memory::{MemoryBudget, MemoryPermit};
@@ -59,6 +60,12 @@ pub trait Queue: fmt::Debug + Send + Sync {
 
     /// Whether the queue answers now; for readiness.
     async fn check(&self) -> Result<(), QueueError>;
+
+    /// What an operator should know about the queue and what it keeps for `topics`. Changes nothing that lasts.
+    async fn diagnose(&self, topics: &[TopicDefinition]) -> Vec<Finding> {
+        let _nothing_is_known_of_them = topics;
+        Vec::new()
+    }
 }
 
 /// One reader of one partition.

@@ -32,6 +32,7 @@ pub async fn queue(settings: &Settings) -> anyhow::Result<Arc<dyn Queue>> {
                 password: settings.nats_password.clone(),
                 token: settings.nats_token.clone(),
                 ca_file: settings.nats_ca.clone(),
+                monitor_url: settings.nats_monitor_url.clone(),
                 ack,
                 ..NatsConfig::default()
             };

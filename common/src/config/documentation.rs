@@ -44,6 +44,12 @@ pub const SETTINGS: &[SettingDoc] = &[
     secret("NATS_PASSWORD", "text", "the password of NATS_USER"),
     secret("NATS_TOKEN", "text", "log in with a token"),
     setting("NATS_CA", "", "path of a PEM file", "trust this certificate authority for TLS"),
+    setting(
+        "NATS_MONITOR_URL",
+        "",
+        "http://host:port",
+        "the NATS server's monitoring page, which only `siltstone doctor` reads; port 8222 of its host when unset",
+    ),
     setting("STORAGE_TYPE", "local", "local, s3, azure, gcs or memory", "where segments are stored"),
     setting("STORAGE_PATH", "./data", "path of a directory", "root of local storage, and of the default catalog"),
     setting(

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use self::partition::Partition;
 use self::subscription::MemorySubscription;
 use crate::clock::{SharedClock, system_clock};
+use crate::diagnosis::{Area, Finding};
 use crate::ids::{TopicName, TopicPartition};
 use crate::memory::MemoryBudget;
 use crate::message::{Headers, MESSAGE_OVERHEAD_BYTES, Message, OutgoingMessage};
@@ -240,6 +241,16 @@ impl Queue for InMemoryQueue {
 
     async fn check(&self) -> Result<(), QueueError> {
         Ok(())
+    }
+
+    async fn diagnose(&self, _topics: &[TopicDefinition]) -> Vec<Finding> {
+        vec![Finding::reduced(
+            Area::Queue,
+            "durability",
+            "the queue is in the memory of this process",
+            "what is not committed is lost when the process dies; set QUEUE_TYPE=nats, or let producers wait for the \
+             commit",
+        )]
     }
 }
 

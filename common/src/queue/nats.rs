@@ -9,8 +9,10 @@ mod config;
 mod connection;
 mod consumer;
 mod contiguity;
+mod diagnose;
 mod headers;
 mod intake;
+mod monitor;
 mod publish;
 mod pulls;
 mod read;
@@ -30,6 +32,7 @@ pub use self::config::{AckMode, NatsConfig};
 use self::connection::Connection;
 use self::subscription::NatsSubscription;
 use self::topic_streams::PartitionStream;
+use crate::diagnosis::Finding;
 use crate::ids::{TopicName, TopicPartition};
 use crate::message::{Message, OutgoingMessage};
 use crate::queue::{Bounds, PublishAck, Queue, QueueError, SubscribeRequest, Subscription};
@@ -156,6 +159,10 @@ impl Queue for NatsQueue {
             Ok(_) => Ok(()),
             Err(error) => Err(connection::server_error("JetStream", &error)),
         }
+    }
+
+    async fn diagnose(&self, topics: &[TopicDefinition]) -> Vec<Finding> {
+        diagnose::diagnose(self.connection(), &self.shared.config, topics).await
     }
 }
 

@@ -26,6 +26,8 @@ pub struct NatsConfig {
     pub ack: AckMode,
     /// The connection's name in the server's monitoring; `siltstone` if absent.
     pub connection_name: Option<String>,
+    /// Where the server's monitoring page is; on port 8222 of its host if absent. Only diagnosing reads it.
+    pub monitor_url: Option<String>,
 }
 
 /// Whether commits are acked to the server.
@@ -51,6 +53,7 @@ impl fmt::Debug for NatsConfig {
             .field("ca_file", &self.ca_file)
             .field("ack", &self.ack)
             .field("connection_name", &self.connection_name)
+            .field("monitor_url", &self.monitor_url)
             .finish()
     }
 }

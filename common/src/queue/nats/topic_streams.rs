@@ -66,7 +66,7 @@ impl Losses {
 }
 
 /// Name and filters of a partition's stream.
-fn stream_of(topic: &TopicDefinition, partition_id: u32) -> (String, Vec<String>) {
+pub(super) fn stream_of(topic: &TopicDefinition, partition_id: u32) -> (String, Vec<String>) {
     match topic.options.streams.get(partition_id as usize) {
         Some(bound) => (bound.stream.clone(), bound.subjects.clone()),
         None => (format!("{}-{partition_id}", topic.name), Vec::new()),
