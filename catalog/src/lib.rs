@@ -4,6 +4,7 @@
 //! readable when, and only when, it is listed here.
 //! Does not own: objects (the writer puts them) and messages (the queue keeps them).
 
+pub mod audit;
 mod commit;
 pub mod duckdb;
 mod error;

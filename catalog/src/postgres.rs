@@ -6,12 +6,15 @@
 //! Transactions that touch many partitions lock them in order of topic and number, so that two of them cannot wait
 //! for each other. READ COMMITTED is enough: every decision is one compare in an UPDATE, or reads a locked row.
 
+mod diagnose;
+
 use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use common::diagnosis::Finding;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
@@ -125,6 +128,10 @@ impl MetadataStore for PostgresMetadataStore {
     async fn check(&self) -> Result<()> {
         sqlx::query("SELECT count(*) FROM agents").execute(&self.pool).await?;
         Ok(())
+    }
+
+    async fn diagnose(&self) -> Vec<Finding> {
+        diagnose::diagnose(self).await
     }
 
     async fn close(&self) {

@@ -6,6 +6,8 @@
 //! SQLite has one writer at a time anyway; one connection for all writing makes them wait in our queue instead of
 //! in its busy loop. Every writing transaction is `BEGIN IMMEDIATE`: it waits for its turn *before* it reads.
 
+mod diagnose;
+
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -13,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use common::diagnosis::Finding;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
@@ -176,6 +179,10 @@ impl MetadataStore for SqliteMetadataStore {
     async fn check(&self) -> Result<()> {
         sqlx::query("SELECT count(*) FROM agents").execute(&self.readers).await?;
         Ok(())
+    }
+
+    async fn diagnose(&self) -> Vec<Finding> {
+        diagnose::diagnose(self).await
     }
 
     async fn close(&self) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use common::diagnosis::Finding;
 use common::topic::TopicOptions;
 use common::{Incarnation, OwnerId, TopicName, TopicPartition};
 
@@ -26,6 +27,11 @@ pub trait MetadataStore:
 {
     /// Whether the database answers now; for readiness.
     async fn check(&self) -> Result<()>;
+
+    /// What an operator should know about the database: whether a commit here outlives a crash. Changes nothing.
+    async fn diagnose(&self) -> Vec<Finding> {
+        Vec::new()
+    }
 
     /// Ends all connections in good order.
     async fn close(&self);

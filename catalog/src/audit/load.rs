@@ -1,0 +1,102 @@
+//! Everything the catalog holds of one partition, as of one moment.
+//!
+//! Owns: cutting what was read later back to that moment: a writer may commit, and retention may take segments off the
+//! list, while an audit reads. Does not own: judging it.
+
+use std::collections::HashSet;
+
+use common::{Incarnation, TopicPartition};
+
+use crate::error::Result;
+use crate::model::{CommitRecord, IncarnationStart, Partition, RecordedGap, SegmentInfo, TopicSnapshot, Upload};
+use crate::store::MetadataStore;
+
+/// What the catalog says of one partition.
+#[derive(Clone, Debug)]
+pub struct PartitionRecords {
+    /// The partition.
+    pub partition: Partition,
+    /// Where its incarnations begin, from the second one on.
+    pub incarnations: Vec<IncarnationStart>,
+    /// Its commits, by number.
+    pub commits: Vec<CommitRecord>,
+    /// Its listed segments, by incarnation and base offset.
+    pub segments: Vec<SegmentInfo>,
+    /// Its gaps, by incarnation and base offset.
+    pub gaps: Vec<RecordedGap>,
+    /// Objects that are not listed.
+    pub uploads: Vec<Upload>,
+    /// Whether segments may go off the list by age.
+    pub has_retention: bool,
+    /// Whether each offset of the queue belongs to the partition, so that messages can be counted by offsets.
+    pub is_dense: bool,
+}
+
+impl PartitionRecords {
+    /// Reads what belongs to the partition `partition_id` of `snapshot`; `None` when it is not in there.
+    ///
+    /// # Errors
+    /// As the catalog's own.
+    pub async fn load(
+        catalog: &dyn MetadataStore,
+        snapshot: &TopicSnapshot,
+        partition_id: u32,
+    ) -> Result<Option<Self>> {
+        let found = snapshot.partitions.iter().find(|partition| partition.partition_id == partition_id);
+        let Some(partition) = found.cloned() else { return Ok(None) };
+        let id = TopicPartition::new(partition.topic.clone(), partition_id);
+        let uploads = catalog.list_uploads(&id).await?;
+        let segments = snapshot.segments.iter().filter(|segment| segment.partition_id == partition_id);
+        let mut records = Self {
+            commits: catalog.list_commits(&id).await?,
+            gaps: catalog.list_gaps(&id).await?,
+            incarnations: catalog.list_incarnations(&id).await?,
+            segments: segments.cloned().collect(),
+            uploads,
+            has_retention: snapshot.topic.retention_ms.is_some(),
+            is_dense: snapshot.topic.config.streams.iter().all(|stream| stream.subjects.is_empty()),
+            partition,
+        };
+        if records.has_newer() {
+            let now = catalog.get_partition(&id).await?;
+            records.cut(now.as_ref());
+        }
+        records.forget_expired(catalog, &id).await?;
+        Ok(Some(records))
+    }
+
+    fn has_newer(&self) -> bool {
+        let (then, end) = (&self.partition, (self.partition.incarnation, self.partition.high_watermark));
+        self.commits.iter().any(|commit| commit.commit_no > then.commit_no)
+            || self.incarnations.iter().any(|start| start.incarnation > then.incarnation)
+            || self.gaps.iter().any(|gap| (gap.incarnation, gap.gap.base_offset) >= end)
+    }
+
+    /// Leaves out what was committed after the partition was read, as far as the partition as it is `now` knows of it:
+    /// what is beyond even that stays, to be reported.
+    fn cut(&mut self, now: Option<&Partition>) {
+        let Some(now) = now else { return };
+        let then = &self.partition;
+        self.commits.retain(|commit| commit.commit_no <= then.commit_no || commit.commit_no > now.commit_no);
+        let is_known = |incarnation: Incarnation| incarnation <= then.incarnation || incarnation > now.incarnation;
+        self.incarnations.retain(|start| is_known(start.incarnation));
+        let place = |gap: &RecordedGap| (gap.incarnation, gap.gap.base_offset);
+        let (then_end, now_end) = ((then.incarnation, then.high_watermark), (now.incarnation, now.high_watermark));
+        self.gaps.retain(|gap| place(gap) < then_end || place(gap) >= now_end);
+    }
+
+    /// A segment that was taken off the list since then is also among the uploads by now. One that is still listed was
+    /// listed all the time: its upload is a contradiction.
+    async fn forget_expired(&mut self, catalog: &dyn MetadataStore, id: &TopicPartition) -> Result<()> {
+        let place = |segment: &SegmentInfo| (segment.bucket.clone(), segment.key.clone());
+        let listed: HashSet<_> = self.segments.iter().map(place).collect();
+        let is_listed = |upload: &Upload| listed.contains(&(upload.bucket.clone(), upload.key.clone()));
+        if !self.uploads.iter().any(is_listed) {
+            return Ok(());
+        }
+        let now: HashSet<_> = catalog.get_segments(id).await?.iter().map(place).collect();
+        let is_gone = |place: &(String, String)| listed.contains(place) && !now.contains(place);
+        self.segments.retain(|segment| !is_gone(&place(segment)));
+        Ok(())
+    }
+}
