@@ -47,6 +47,22 @@ pub enum WriterError {
         /// Why.
         reason: String,
     },
+    /// A partition cannot go on as was asked.
+    #[error("{partition} cannot be resumed: {reason}")]
+    Resume {
+        /// The partition.
+        partition: TopicPartition,
+        /// Why, and what is allowed.
+        reason: String,
+    },
+    /// A listed object is missing, or is not what was committed.
+    #[error("segment {key}: {reason}; `siltstone audit` says more")]
+    Segment {
+        /// Its key.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A part of the pipeline ended unexpectedly; a defect.
     #[error("internal error: {0}")]
     Internal(String),
@@ -69,6 +85,8 @@ impl WriterError {
             | Self::TopicNotFound(_)
             | Self::Halted { .. }
             | Self::CannotGoOn { .. }
+            | Self::Resume { .. }
+            | Self::Segment { .. }
             | Self::Internal(_)
             | Self::ShutdownDeadline { .. } => ErrorKind::Fatal,
         }

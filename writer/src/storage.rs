@@ -3,6 +3,7 @@
 //! Owns: which store a URL names, durability of a local put, the canary that proves the store usable.
 //! Does not own: object keys (`keys`), retries and the meaning of an ambiguous answer (`upload`).
 
+mod diagnose;
 mod local;
 mod probe;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::config::{Settings, StorageType, redacted_url};
+use common::diagnosis::Finding;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
@@ -150,6 +152,19 @@ impl Storage {
     /// [`WriterError::Storage`] names the step that failed and what to look at.
     pub async fn probe(&self) -> Result<()> {
         probe::probe(self).await
+    }
+
+    /// Whether the store refuses a create-only put of a key that exists, as [`Storage::put_new`] asks it to.
+    ///
+    /// # Errors
+    /// [`WriterError::Storage`] names the step that failed and what to look at.
+    pub async fn honours_create(&self) -> Result<bool> {
+        probe::honours_create(self).await
+    }
+
+    /// What an operator should know about the store. Puts and deletes canaries.
+    pub async fn diagnose(&self) -> Vec<Finding> {
+        diagnose::diagnose(self).await
     }
 
     /// The store's place for people, without secrets.

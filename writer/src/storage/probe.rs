@@ -4,16 +4,16 @@
 //! cannot pass the probe does not start.
 
 use object_store::path::Path;
-use object_store::{Error, ObjectStoreExt, PutPayload};
+use object_store::{Error, ObjectStoreExt, PutMode, PutPayload};
 use uuid::Uuid;
 
 use super::{PutError, Storage};
 use crate::error::{Result, WriterError};
 
-const CANARY: &[u8] = b"siltstone probe; safe to delete";
+pub(super) const CANARY: &[u8] = b"siltstone probe; safe to delete";
 
 pub(super) async fn probe(storage: &Storage) -> Result<()> {
-    let key = storage.prefix.clone().join(format!("siltstone-probe-{}", Uuid::now_v7()));
+    let key = canary_key(storage);
     let failed = |step: &str, error: &Error| WriterError::Storage {
         url: storage.display_url(),
         reason: format!("cannot {step}: {}; {}", cause(error), advice(storage.url.scheme(), error)),
@@ -31,6 +31,29 @@ pub(super) async fn probe(storage: &Storage) -> Result<()> {
     }
     let reason = format!("an object of {} bytes came back with {}", CANARY.len(), found.size);
     Err(WriterError::Storage { url: storage.display_url(), reason })
+}
+
+/// Whether the store refuses a create-only put of a key that exists, tried with a canary.
+pub(super) async fn honours_create(storage: &Storage) -> Result<bool> {
+    let key = canary_key(storage);
+    let failed = |step: &str, error: &Error| WriterError::Storage {
+        url: storage.display_url(),
+        reason: format!("cannot {step}: {}; {}", cause(error), advice(storage.url.scheme(), error)),
+    };
+    let put = || storage.store.put_opts(&key, PutPayload::from_static(CANARY), PutMode::Create.into());
+    put().await.map_err(|error| failed("put an object", &error))?;
+    let second = put().await;
+    delete(storage, &key).await.map_err(|error| failed("delete an object", &error))?;
+    match second {
+        Ok(_) => Ok(false),
+        Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(true),
+        Err(error) => Err(failed("put an object a second time", &error)),
+    }
+}
+
+/// A key that nobody has used, with a name that says what it is.
+pub(super) fn canary_key(storage: &Storage) -> Path {
+    storage.prefix.clone().join(format!("siltstone-probe-{}", Uuid::now_v7()))
 }
 
 async fn delete(storage: &Storage, key: &Path) -> object_store::Result<()> {

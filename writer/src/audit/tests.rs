@@ -1,0 +1,173 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use catalog::{SegmentKind, SegmentStore};
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+
+use super::*;
+use crate::test_lake::{Lake, queue_of};
+
+async fn lake() -> Lake {
+    let mut lake = Lake::new(60).await;
+    for _ in 0..5 {
+        lake.commit(10).await;
+    }
+    lake
+}
+
+async fn audited(lake: &Lake, queue: Option<&dyn Queue>, is_deep: bool) -> AuditReport {
+    let audit = Audit {
+        catalog: lake.catalog.as_ref(),
+        storage: &lake.storage,
+        queue,
+        partition_id: None,
+        is_deep,
+        memory_bytes_max: 1 << 20,
+    };
+    let heard = AtomicU64::new(0);
+    let progress = |bytes| {
+        heard.fetch_add(bytes, Ordering::Relaxed);
+    };
+    let report = audit.run(&lake.partition.topic, &progress).await.expect("audited");
+    assert_eq!(heard.into_inner(), report.objects.bytes, "progress hears of every byte");
+    report
+}
+
+async fn segment(lake: &Lake, index: usize, kind: SegmentKind) -> SegmentInfo {
+    let segments = lake.catalog.get_segments(&lake.partition).await.expect("listed");
+    segments.into_iter().filter(|segment| segment.kind == kind).nth(index).expect("there")
+}
+
+/// The one problem that both audits, deep or not, find.
+async fn only_problem(lake: &Lake) -> Problem {
+    let mut found = Vec::new();
+    for is_deep in [false, true] {
+        let report = audited(lake, Some(&lake.queue), is_deep).await;
+        assert_eq!(report.problem_count(), 1, "{:#?}", report.problems);
+        found.push(report.problems[0].clone());
+    }
+    assert_eq!(found[0], found[1]);
+    found.remove(0)
+}
+
+#[tokio::test]
+async fn a_sound_lake_is_clean_and_counted() {
+    let lake = lake().await;
+    let deep = audited(&lake, Some(&lake.queue), true).await;
+    assert_eq!((deep.problem_count(), deep.notes.len()), (0, 0), "{:#?}", deep.problems);
+    assert_eq!((deep.catalog.commits, deep.catalog.offsets, deep.catalog.messages), (5, 50, 50));
+    let counts = deep.objects;
+    assert_eq!((counts.objects, counts.decoded_commits, counts.rows), (10, 5, 50), "data and quarantine each");
+    assert_eq!((counts.stream_messages, counts.stream_discarded), (50, 0));
+    let shallow = audited(&lake, Some(&lake.queue), false).await;
+    assert_eq!((shallow.problem_count(), shallow.objects.objects), (0, 10), "every object is read and summed");
+    assert_eq!(shallow.objects.decoded_commits, SAMPLES as u64);
+    let alone = audited(&lake, None, true).await;
+    assert_eq!((alone.objects.rows, alone.objects.stream_messages), (50, 0));
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_is_found() {
+    let lake = lake().await;
+    let lost = segment(&lake, 2, SegmentKind::Quarantine).await;
+    lake.storage.store.delete(&Path::parse(&lost.key).expect("a key")).await.expect("deleted");
+    let problem = only_problem(&lake).await;
+    assert_eq!((problem.check, problem.offset, problem.key), (Check::Objects, Some(20), Some(lost.key)));
+    assert!(problem.found.contains("does not exist") && problem.advice.contains("backup"));
+}
+
+#[tokio::test]
+async fn an_object_that_was_altered_is_found() {
+    for (is_cut, part) in [(false, "CRC-32C"), (true, "bytes instead of")] {
+        let lake = lake().await;
+        let altered = segment(&lake, 3, SegmentKind::Data).await;
+        let key = Path::parse(&altered.key).expect("a key");
+        let mut bytes = lake.storage.store.get(&key).await.expect("there").bytes().await.expect("read").to_vec();
+        let middle = bytes.len() / 2;
+        if is_cut {
+            bytes.truncate(middle)
+        } else {
+            bytes[middle] ^= 1
+        }
+        lake.storage.store.put(&key, PutPayload::from(bytes)).await.expect("put");
+        let problem = only_problem(&lake).await;
+        assert_eq!((problem.check, problem.key.clone()), (Check::Objects, Some(altered.key)));
+        assert!(problem.found.contains(part), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_of_another_segment_is_told_by_its_footer() {
+    let lake = lake().await;
+    let records = |from: &SegmentInfo, like: &SegmentInfo| SegmentInfo {
+        id: like.id.clone(),
+        base_offset: like.base_offset,
+        end_offset: like.end_offset,
+        ..from.clone()
+    };
+    let (first, second) = (segment(&lake, 0, SegmentKind::Data).await, segment(&lake, 1, SegmentKind::Data).await);
+    let bytes = lake.storage.store.get(&Path::parse(&first.key).expect("a key")).await.expect("there");
+    let bytes = bytes.bytes().await.expect("read");
+    let swapped = records(&first, &second);
+    let found = rows::decode(bytes, &swapped, common::Epoch(1)).await.expect_err("another");
+    assert!(found.contains("its footer says base_offset 0, the catalog says 10"), "{found}");
+}
+
+#[tokio::test]
+async fn messages_that_the_queue_discarded_are_counted_and_no_problem() {
+    let lake = lake().await;
+    let receipts = lake.queue.bounds(&lake.partition).await.expect("open");
+    assert_eq!((receipts.first_offset, receipts.next_offset), (0, 60));
+    let later = common::queue::memory::InMemoryQueue::default();
+    let definition = common::TopicDefinition::new(lake.partition.topic.clone(), 1);
+    later.open_topic(&definition, &[60]).await.expect("opened");
+    let report = audited(&lake, Some(&later), true).await;
+    assert_eq!(report.problem_count(), 0, "{:#?}", report.problems);
+    assert_eq!((report.objects.rows, report.objects.stream_messages), (50, 0));
+}
+
+#[tokio::test]
+async fn another_history_of_the_queue_is_found() {
+    let lake = lake().await;
+    let regressed = queue_of(&lake.partition, &[(1_000_000, 30)]).await;
+    let report = audited(&lake, Some(&regressed), false).await;
+    assert_eq!(report.problem_count(), 1, "{:#?}", report.problems);
+    assert_eq!(report.problems[0].check, Check::Stream);
+    assert!(report.problems[0].found.contains("ends at offset 30"));
+    lake.halt().await;
+    let halted = audited(&lake, Some(&regressed), false).await;
+    assert_eq!((halted.problem_count(), halted.notes.len()), (0, 2), "a halt says it already: {:?}", halted.notes);
+}
+
+#[tokio::test]
+async fn a_message_that_is_not_the_committed_one_is_found() {
+    let lake = lake().await;
+    // The last committed message is the same; some before it are not.
+    let other = queue_of(&lake.partition, &[(1_000_000, 33), (1_000_001, 4), (1_000_000, 13)]).await;
+    let report = audited(&lake, Some(&other), true).await;
+    let offsets: Vec<_> = report.problems.iter().filter_map(|problem| problem.offset).collect();
+    assert_eq!(offsets, [33, 34, 35, 36], "{:#?}", report.problems);
+    assert!(report.problems.iter().all(|problem| problem.check == Check::Stream));
+}
+
+#[tokio::test]
+async fn samples_are_spread_and_bounded() {
+    let lake = lake().await;
+    let snapshot = lake.catalog.snapshot(&lake.partition.topic).await.expect("read");
+    let records = PartitionRecords::load(lake.catalog.as_ref(), &snapshot, 0).await.expect("read").expect("there");
+    let audit = Audit {
+        catalog: lake.catalog.as_ref(),
+        storage: &lake.storage,
+        queue: None,
+        partition_id: None,
+        is_deep: false,
+        memory_bytes_max: 1,
+    };
+    let decoded: Vec<u64> = audit
+        .work(&records, None)
+        .iter()
+        .filter(|work| work.is_decoded)
+        .filter_map(|work| work.commit.map(|commit| commit.commit_no))
+        .collect();
+    assert_eq!(decoded, [1, 2, 3, 5]);
+}

@@ -1,0 +1,61 @@
+//! What an operator should know about the deployment that the settings name.
+//!
+//! Owns: asking queue, catalog and store, each on its own: one that cannot be reached hides nothing of the others.
+//! Does not own: what each knows of itself, the verdict over all (`common::diagnosis`).
+
+use common::config::{Settings, redacted_url};
+use common::diagnosis::{Area, Finding};
+use common::topic::TopicDefinition;
+
+use crate::connect;
+
+/// Looks at everything that the settings name.
+pub async fn diagnose(settings: &Settings) -> Vec<Finding> {
+    let (mut findings, topics) = catalog(settings).await;
+    findings.extend(store(settings).await);
+    findings.extend(queue(settings, &topics).await);
+    findings.sort_by_key(|finding| finding.area);
+    findings
+}
+
+/// What the catalog says of itself, and the topics in it.
+async fn catalog(settings: &Settings) -> (Vec<Finding>, Vec<TopicDefinition>) {
+    let fail = |error: &dyn std::fmt::Display| Finding::fail(Area::Catalog, "connection", error.to_string(), "");
+    let catalog = match connect::catalog(settings).await {
+        Ok(catalog) => catalog,
+        Err(error) => return (vec![fail(&format!("{error:#}"))], Vec::new()),
+    };
+    let mut findings = vec![Finding::ok(Area::Catalog, "connection", redacted_url(&settings.catalog_url()))];
+    findings.extend(catalog.diagnose().await);
+    let topics = match catalog.list_topics().await {
+        Ok(topics) => topics.iter().map(catalog::Topic::definition).collect(),
+        Err(error) => {
+            findings.push(fail(&error));
+            Vec::new()
+        }
+    };
+    catalog.close().await;
+    (findings, topics)
+}
+
+async fn store(settings: &Settings) -> Vec<Finding> {
+    match connect::storage(settings) {
+        Ok(storage) => storage.diagnose().await,
+        Err(error) => vec![Finding::fail(Area::Store, "connection", format!("{error:#}"), "")],
+    }
+}
+
+async fn queue(settings: &Settings, topics: &[TopicDefinition]) -> Vec<Finding> {
+    let queue = match connect::queue(settings).await {
+        Ok(queue) => queue,
+        Err(error) => return vec![Finding::fail(Area::Queue, "connection", format!("{error:#}"), "")],
+    };
+    let advice = "JetStream must be enabled for this account: nats-server -js";
+    let answers = match queue.check().await {
+        Ok(()) => Finding::ok(Area::Queue, "connection", "answers"),
+        Err(error) => Finding::fail(Area::Queue, "connection", error.to_string(), advice),
+    };
+    let mut findings = vec![answers];
+    findings.extend(queue.diagnose(topics).await);
+    findings
+}

@@ -1,0 +1,144 @@
+//! A small lake for unit tests: a queue in memory whose messages stay, and commits made of them step by step.
+//!
+//! Owns: doing by hand what the pipeline does, so that a test decides what the queue still holds afterwards.
+//! Does not own: any check.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::{
+    AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, MetadataStore, NewSegment, Ownership,
+    OwnershipStore, Partition, SqliteMetadataStore, TopicConfig, TopicStore, UploadIntent,
+};
+use common::clock::ManualClock;
+use common::memory::MemoryBudget;
+use common::queue::memory::InMemoryQueue;
+use common::{OutgoingMessage, OwnerId, Queue, TopicName, TopicPartition};
+use uuid::Uuid;
+
+use crate::batch::{EncodeSettings, OpenBatch};
+use crate::decode::TopicTable;
+use crate::keys::SegmentName;
+use crate::roll::RollReason;
+use crate::storage::Storage;
+
+const LEASE: Duration = Duration::from_secs(3600);
+
+pub(crate) struct Lake {
+    pub(crate) queue: InMemoryQueue,
+    pub(crate) catalog: Arc<SqliteMetadataStore>,
+    pub(crate) storage: Storage,
+    pub(crate) partition: TopicPartition,
+    pub(crate) table: Arc<TopicTable>,
+    held: Ownership,
+}
+
+/// A queue whose messages `0..count` are those of `history`: the time of each tells it from that of another history.
+pub(crate) async fn queue_of(partition: &TopicPartition, history: &[(i64, u64)]) -> InMemoryQueue {
+    let clock = Arc::new(ManualClock::at(0));
+    let queue = InMemoryQueue::with_clock(64 << 20, Arc::clone(&clock) as _);
+    let definition = common::TopicDefinition::new(partition.topic.clone(), 1);
+    queue.open_topic(&definition, &[0]).await.expect("opened");
+    let mut number = 0;
+    for (time_us, count) in history {
+        for _ in 0..*count {
+            clock.set(time_us + number as i64);
+            // Every fifth message does not fit the column.
+            let payload = if number % 5 == 4 { "{\"n\":\"x\"}".to_owned() } else { format!("{{\"n\":{number}}}") };
+            queue.publish(partition, vec![OutgoingMessage::new(payload)]).await.expect("published");
+            number += 1;
+        }
+    }
+    queue
+}
+
+impl Lake {
+    /// A topic with one partition, whose queue holds `count` messages of the history that began at time 1,000,000.
+    pub(crate) async fn new(count: u64) -> Self {
+        let name = TopicName::new("t").expect("valid");
+        let partition = TopicPartition::new(name.clone(), 0);
+        let catalog = Arc::new(SqliteMetadataStore::new_in_memory().await.expect("a catalog"));
+        let options = r#"{"format":"json","columns":[{"name":"n","type":"int64"}]}"#;
+        let config = serde_json::from_str(options).expect("valid");
+        let topic = TopicConfig { name, partition_count: 1, retention_ms: None, config };
+        let topic = catalog.create_topic(topic).await.expect("created");
+        let owner = OwnerId(Uuid::now_v7());
+        catalog.heartbeat(&Agent { owner, name: "test".to_owned(), topics: vec![] }).await.expect("registered");
+        let held = take(catalog.as_ref(), owner, &partition).await;
+        let queue = queue_of(&partition, &[(1_000_000, count)]).await;
+        let storage = Storage::memory();
+        Self { queue, catalog, storage, partition, table: TopicTable::new(&topic), held }
+    }
+
+    /// Commits the next `count` messages as one batch.
+    pub(crate) async fn commit(&mut self, count: u64) {
+        let base_offset = self.partition().await.high_watermark;
+        let messages = self.queue.read(&self.partition, base_offset, base_offset + count).await.expect("read");
+        assert_eq!(messages.len() as u64, count, "the queue holds what is to be committed");
+        let memory = MemoryBudget::new(1 << 20).acquire(1).await;
+        let settings = EncodeSettings { table: Arc::clone(&self.table), partition_id: 0, page_bytes: 1 << 16 };
+        let batch = OpenBatch::open(base_offset, messages, vec![], memory);
+        let mut batch = batch.seal(&settings, &self.held, RollReason::Age).expect("sealed");
+        let mut segments = Vec::new();
+        for (kind, encoded) in std::mem::take(&mut batch.segments) {
+            let (end_offset, epoch) = (batch.end_offset, self.held.epoch);
+            let first_timestamp_us = batch.first_timestamp_us;
+            let partition = &self.partition;
+            let name = SegmentName { partition, base_offset, end_offset, epoch, kind, first_timestamp_us };
+            let new = name.new_key(&self.storage.prefix);
+            let (bucket, key) = (String::new(), new.key.to_string());
+            let intent = UploadIntent { partition: partition.clone(), epoch, owner: self.held.owner, bucket, key };
+            self.catalog.record_intents(&[intent]).await.remove(0).expect("recorded");
+            self.storage.put_new(&new.key, encoded.payload.clone()).await.expect("put");
+            segments.push(NewSegment {
+                id: new.id,
+                kind,
+                record_count: encoded.record_count,
+                size_bytes: encoded.size_bytes,
+                bucket: String::new(),
+                key: new.key.to_string(),
+                min_timestamp_us: encoded.min_timestamp_us,
+                max_timestamp_us: encoded.max_timestamp_us,
+                checksum: encoded.checksum,
+                schema_version: batch.schema_version,
+            });
+        }
+        let request = CommitRequest {
+            partition: self.partition.clone(),
+            incarnation: self.held.incarnation,
+            epoch: self.held.epoch,
+            owner: self.held.owner,
+            base_offset,
+            end_offset: batch.end_offset,
+            anchor: batch.anchor,
+            message_count: batch.message_count,
+            segments,
+            gaps: vec![],
+        };
+        let outcome = self.catalog.commit(&[request]).await.remove(0);
+        assert!(matches!(outcome, CommitOutcome::Done(_)), "{outcome:?}");
+    }
+
+    /// Halts the partition, as a writer does that found another history.
+    pub(crate) async fn halt(&self) {
+        self.catalog.halt(&self.held, "stream_regressed: as the test says").await.expect("halted");
+    }
+
+    /// Takes the partition over, after a resume.
+    pub(crate) async fn take_over(&mut self) {
+        self.held = take(self.catalog.as_ref(), self.held.owner, &self.partition).await;
+    }
+
+    /// The partition as the catalog has it.
+    pub(crate) async fn partition(&self) -> Partition {
+        let catalog: &dyn MetadataStore = self.catalog.as_ref();
+        catalog.get_partition(&self.partition).await.expect("read").expect("it exists")
+    }
+}
+
+async fn take(catalog: &dyn MetadataStore, owner: OwnerId, partition: &TopicPartition) -> Ownership {
+    match catalog.acquire(owner, LEASE, std::slice::from_ref(partition)).await.expect("asked").remove(0) {
+        AcquireOutcome::Acquired(held) => held,
+        other => panic!("{partition} is not free: {other:?}"),
+    }
+}
