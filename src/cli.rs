@@ -5,12 +5,14 @@
 use clap::{Parser, Subcommand};
 use common::config::Settings;
 
-use crate::commands::{bench, completions, config, demo, duckdb_sql, publish, query, segments, topic, up};
+use crate::commands::{
+    audit, bench, completions, config, demo, doctor, duckdb_sql, gaps, publish, quarantine, query, segments, topic, up,
+};
 
 const AFTER_HELP: &str = "\
 Settings of queue, storage and catalog come from the environment; `siltstone config` lists them all.
 Answers go to standard output, logs and progress to standard error.
-Exit codes: 0 done, 1 failed, 2 wrong arguments or settings.
+Exit codes: 0 done, 1 failed (audit: problems found), 2 wrong arguments or settings.
 
 Start with: siltstone demo";
 
@@ -33,7 +35,7 @@ pub(crate) enum Command {
     Demo(demo::Args),
     /// Run the writer service until SIGTERM or SIGINT
     Up(up::Args),
-    /// Create, list, describe or delete topics
+    /// Create, list, describe, resume or delete topics
     Topic(topic::Args),
     /// Publish messages from a file or standard input
     Publish(publish::Args),
@@ -41,6 +43,14 @@ pub(crate) enum Command {
     Query(query::Args),
     /// List committed segments
     Segments(segments::Args),
+    /// List, show or replay records that could not be decoded
+    Quarantine(quarantine::Args),
+    /// List offsets that the queue had lost before they were written
+    Gaps(gaps::Args),
+    /// Prove that every committed message is there exactly once
+    Audit(audit::Args),
+    /// Check the deployment, and say what it can promise
+    Doctor(doctor::Args),
     /// Print SQL that makes a view of every topic in DuckDB
     DuckdbSql(duckdb_sql::Args),
     /// Show the effective settings
@@ -66,6 +76,10 @@ impl Command {
             Self::Publish(args) => Box::pin(publish::run(args, &settings, json)).await,
             Self::Query(args) => Box::pin(query::run(args, &settings, json)).await,
             Self::Segments(args) => Box::pin(segments::run(args, &settings, json)).await,
+            Self::Quarantine(args) => Box::pin(quarantine::run(args, &settings, json)).await,
+            Self::Gaps(args) => Box::pin(gaps::run(args, &settings, json)).await,
+            Self::Audit(args) => Box::pin(audit::run(args, &settings, json)).await,
+            Self::Doctor(args) => Box::pin(doctor::run(args, &settings, json)).await,
             Self::DuckdbSql(args) => Box::pin(duckdb_sql::run(args, &settings, json)).await,
             Self::Config(args) => config::run(&args, &settings, json),
             Self::Bench(args) => Box::pin(bench::run(args, &settings, json)).await,

@@ -1,11 +1,15 @@
 //! One file per command: its arguments and what it does with them.
 
+pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod duckdb_sql;
+pub(crate) mod gaps;
 pub(crate) mod publish;
+pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod segments;
 pub(crate) mod topic;

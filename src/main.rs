@@ -7,6 +7,7 @@ mod cli;
 mod columns;
 mod commands;
 mod feed;
+mod opened;
 mod output;
 mod progress;
 mod settle;
@@ -19,7 +20,7 @@ use common::config::{LogFormat, Settings};
 use common::telemetry::report_failure;
 
 use crate::cli::{Cli, Command};
-use crate::output::UsageError;
+use crate::output::{Reported, UsageError};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let mut failure_format = LogFormat::Text;
     match run(cli, &mut failure_format) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Reported>() => ExitCode::from(EXIT_FAILURE),
         Err(error) => {
             report_failure(failure_format, &format!("{error:#}"));
             ExitCode::from(if error.is::<UsageError>() { EXIT_USAGE } else { EXIT_FAILURE })

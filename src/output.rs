@@ -27,6 +27,18 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
+/// The answer is given and says what is wrong. Ends the process with exit code 1 and without another word.
+#[derive(Debug)]
+pub(crate) struct Reported;
+
+impl fmt::Display for Reported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer says what is wrong")
+    }
+}
+
+impl std::error::Error for Reported {}
+
 /// Writes an answer. A reader that has gone away (as `head` does) had what it wanted: no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     print_bytes(text.as_bytes())

@@ -189,7 +189,7 @@ impl<'r> PartitionAudit<'r> {
             let text = format!("commit {} has epoch {}, the one before it {epoch}", commit.commit_no, commit.epoch);
             problems.push(of(text, EPOCHS, base));
         }
-        if commit.anchor.offset != last {
+        if commit.message_count > 0 && commit.anchor.offset != last {
             let text = format!("commit {} ends at {last}, its anchor is at {}", commit.commit_no, commit.anchor.offset);
             problems.push(of(text, ANCHOR, last));
         }
