@@ -39,7 +39,8 @@ pub(crate) fn storage(settings: &Settings) -> anyhow::Result<Storage> {
     ensure!(
         settings.storage_type != StorageType::Memory && storage.url.scheme() != "memory",
         UsageError::new(
-            "STORAGE_TYPE=memory keeps segments inside the writer's process; nobody else can read them there"
+            "STORAGE_TYPE=memory keeps segments inside the writer's process, where nobody else can read them; choose \
+             another store"
         )
     );
     Ok(storage)

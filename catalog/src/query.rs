@@ -39,6 +39,7 @@ use crate::store::MetadataStore;
 pub use datafusion::execution::SendableRecordBatchStream as BatchStream;
 pub use format::{format_table, write_json_lines};
 pub use provider::{SegmentCounts, segment_counts};
+pub use reader::{UnreadableSegment, unreadable_segment};
 use schemas::QueryCatalog;
 
 /// Name of DataFusion's catalog and, in it, of the schema of system tables.
@@ -71,11 +72,14 @@ pub struct QueryOptions {
     pub memory_bytes_max: usize,
     /// Partitions that plans are made for: about the number of cores to use. 0 means all.
     pub parallelism: usize,
+    /// Read each object whole and compare it with its checksum before any of it is used. Without it a changed byte may
+    /// be an error, or another value: Parquet's pages carry no checksums of their own.
+    pub verify: bool,
 }
 
 impl Default for QueryOptions {
     fn default() -> Self {
-        Self { memory_bytes_max: 512 * 1024 * 1024, parallelism: 0 }
+        Self { memory_bytes_max: 512 * 1024 * 1024, parallelism: 0, verify: false }
     }
 }
 
@@ -122,6 +126,7 @@ pub struct QuerySession {
     runtime: Arc<RuntimeEnv>,
     /// Functions, rules and settings; every query gets a copy with its own tables.
     template: SessionState,
+    verify: bool,
 }
 
 impl fmt::Debug for QuerySession {
@@ -164,7 +169,7 @@ impl QuerySession {
             .with_runtime_env(Arc::clone(&runtime))
             .with_default_features()
             .build();
-        Ok(Self { catalog, store_url, store: store.store, runtime, template })
+        Ok(Self { catalog, store_url, store: store.store, runtime, template, verify: options.verify })
     }
 
     /// Plans one statement over a fresh snapshot of every topic it names. Only reading is allowed.
@@ -190,6 +195,7 @@ impl QuerySession {
         let readers = reader::NamedReaderFactory::new(
             Arc::clone(&self.store),
             self.runtime.cache_manager.get_file_metadata_cache(),
+            self.verify,
         );
         Ok(QueryCatalog::new(Arc::clone(&self.catalog), topics, self.store_url.clone(), Arc::new(readers)))
     }

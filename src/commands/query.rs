@@ -8,10 +8,13 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use catalog::MetadataStore;
-use catalog::query::{QueryError, QueryOptions, QuerySession, QueryStore, format_table, write_json_lines};
-use common::config::{Settings, StorageType};
+use catalog::query::{
+    QueryError, QueryOptions, QuerySession, QueryStore, format_table, unreadable_segment, write_json_lines,
+};
+use common::config::Settings;
 use futures::StreamExt;
 
+use crate::opened;
 use crate::output::{self, UsageError};
 use crate::units::count_text;
 
@@ -23,27 +26,44 @@ use crate::units::count_text;
 pub(crate) struct Args {
     /// One SELECT, SHOW or EXPLAIN statement; `-` reads it from standard input
     sql: String,
+    /// Read each object whole and compare it with its checksum before any of it is used
+    #[arg(long)]
+    verify: bool,
 }
 
 /// Prints the rows as a table, or with `json` as one JSON object per line; their number and the time taken go to
 /// standard error.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let sql = statement(args.sql)?;
+    let sql = statement(&args.sql)?;
     let session_catalog = writer::connect::catalog(settings).await?;
-    let answered = answer(&sql, Arc::clone(&session_catalog), settings, json).await;
+    let options =
+        QueryOptions { memory_bytes_max: settings.memory_budget_bytes, verify: args.verify, ..QueryOptions::default() };
+    let answered = answer(&sql, Arc::clone(&session_catalog), settings, options, json).await;
     session_catalog.close().await;
-    answered
+    answered.map_err(explained)
 }
 
-async fn answer(sql: &str, catalog: Arc<dyn MetadataStore>, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let storage = writer::connect::storage(settings)?;
-    ensure!(
-        settings.storage_type != StorageType::Memory && storage.url.scheme() != "memory",
-        UsageError::new(
-            "STORAGE_TYPE=memory keeps segments inside the writer's process; query them there, or choose another store"
-        )
-    );
-    let options = QueryOptions { memory_bytes_max: settings.memory_budget_bytes, ..QueryOptions::default() };
+/// An object that cannot be read is said alone: what the plan made of it on the way says no more.
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    if let Some(segment) = unreadable_segment(error.as_ref()) {
+        return anyhow::anyhow!("{segment}");
+    }
+    let text = error.to_string();
+    if text.starts_with("Parquet error") || text.starts_with("Arrow error") {
+        return error
+            .context("an object could not be decoded; `siltstone audit` or --verify names one that was altered");
+    }
+    error
+}
+
+async fn answer(
+    sql: &str,
+    catalog: Arc<dyn MetadataStore>,
+    settings: &Settings,
+    options: QueryOptions,
+    json: bool,
+) -> anyhow::Result<()> {
+    let storage = opened::storage(settings)?;
     let store = QueryStore { url: storage.url, store: storage.store };
     let session = QuerySession::open_with(catalog, store, options)?;
     let started = Instant::now();
@@ -79,13 +99,13 @@ async fn print_lines(mut batches: catalog::query::BatchStream) -> anyhow::Result
     Ok(rows)
 }
 
-fn statement(sql: String) -> anyhow::Result<String> {
+fn statement(sql: &str) -> anyhow::Result<String> {
     let sql = if sql == "-" {
         let mut text = String::new();
         std::io::stdin().lock().read_to_string(&mut text).context("cannot read the statement from standard input")?;
         text
     } else {
-        sql
+        sql.to_owned()
     };
     ensure!(!sql.trim().is_empty(), UsageError::new("the statement is empty; try \"SHOW TABLES\""));
     Ok(sql)

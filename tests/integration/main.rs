@@ -10,6 +10,7 @@ mod demo;
 mod deployment;
 mod exactly_once;
 mod nats;
+mod operations;
 mod service;
 mod settings;
 mod standard_input;

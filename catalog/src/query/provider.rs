@@ -22,7 +22,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::pruning::prune;
-use super::reader::NamedReaderFactory;
+use super::reader::{ListedChecksum, NamedReaderFactory};
 use super::statistics::statistics_of;
 use crate::model::{SegmentInfo, SegmentKind, TopicSnapshot};
 use crate::table_schema::{quarantine_schema, table_schema};
@@ -64,6 +64,7 @@ impl SegmentTable {
         let with_statistics = segments.len() * self.schema.fields().len() <= FILE_STATISTICS_MAX;
         let file = |segment: &&SegmentInfo| {
             let file = PartitionedFile::new_from_meta(object_meta(segment)?);
+            let file = file.with_extension(ListedChecksum(segment.checksum));
             Ok(match with_statistics {
                 true => file.with_statistics(Arc::new(statistics_of(&[*segment], &self.schema))),
                 false => file,

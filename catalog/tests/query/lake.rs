@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use catalog::query::{QuerySession, QueryStore};
+use catalog::query::{QueryOptions, QuerySession, QueryStore};
 use catalog::table_schema::{self, quarantine_schema, table_schema};
 use catalog::{MetadataStore, SegmentInfo, SegmentKind, SegmentStore, SqliteMetadataStore, TopicConfig, TopicStore};
 use common::topic::TopicOptions;
@@ -75,7 +75,7 @@ impl Lake {
         kind: SegmentKind,
     ) -> String {
         let key = self.key(topic, partition, &offsets, kind);
-        let size_bytes = self.put(topic, partition, &offsets, kind, &key).await;
+        let (size_bytes, checksum) = self.put(topic, partition, &offsets, kind, &key).await;
         let topic = self.catalog.get_topic(&name(topic)).await.expect("catalog").expect("topic");
         let segment = SegmentInfo {
             id: key.clone(),
@@ -91,7 +91,7 @@ impl Lake {
             key: key.clone(),
             min_timestamp_us: timestamp_us(*offsets.start()),
             max_timestamp_us: timestamp_us(*offsets.end()),
-            checksum: 0,
+            checksum,
             schema_version: topic.schema_version,
             created_at: 0,
         };
@@ -107,7 +107,7 @@ impl Lake {
         if self.prefix.is_empty() { path } else { format!("{}/{path}", self.prefix) }
     }
 
-    /// Puts an object without listing it; returns its size.
+    /// Puts an object without listing it; returns its size and CRC-32C.
     pub(crate) async fn put(
         &self,
         topic: &str,
@@ -115,15 +115,24 @@ impl Lake {
         offsets: &RangeInclusive<u64>,
         kind: SegmentKind,
         key: &str,
-    ) -> u64 {
+    ) -> (u64, u32) {
         let options = self.catalog.get_topic(&name(topic)).await.expect("catalog").expect("topic").config;
         let batch = rows(&options, partition, offsets.clone(), kind);
         let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("schema");
         writer.write(&batch).expect("rows");
         let bytes = writer.into_inner().expect("in memory");
         let size_bytes = bytes.len() as u64;
+        let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes);
         self.store.put(&Path::parse(key).expect("a valid key"), bytes.into()).await.expect("put");
-        size_bytes
+        (size_bytes, u32::try_from(checksum).expect("32 bits"))
+    }
+
+    /// A session that compares each object with its checksum first.
+    pub(crate) fn verifying(&self) -> QuerySession {
+        let store = QueryStore { url: "siltstone://data".parse().expect("a URL"), store: Arc::clone(&self.store) as _ };
+        let catalog = Arc::clone(&self.catalog) as Arc<dyn MetadataStore>;
+        let options = QueryOptions { verify: true, ..QueryOptions::default() };
+        QuerySession::open_with(catalog, store, options).expect("opens")
     }
 
     pub(crate) async fn rows(&self, sql: &str) -> Vec<RecordBatch> {

@@ -1,0 +1,139 @@
+//! A stream whose history is another one ends in a halt with an explanation, and one command to go on.
+
+use async_nats::jetstream;
+use serde_json::json;
+use support::nats::NatsServer;
+
+use super::{Json, Writer, copy_directory, numbers, orders, publish, settle};
+use crate::binary::Siltstone;
+
+async fn stream_config(nats: &NatsServer, name: &str) -> jetstream::stream::Config {
+    let context = jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
+    context.get_stream(name).await.expect("there").cached_info().config.clone()
+}
+
+/// Deletes the stream and makes it again, empty.
+async fn made_again(nats: &NatsServer, name: &str) {
+    let config = stream_config(nats, name).await;
+    let context = jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
+    context.delete_stream(name).await.expect("deleted");
+    context.create_stream(config).await.expect("made");
+}
+
+/// A writer that halted partition 0.
+async fn halted(lake: &Siltstone) -> Writer {
+    let writer = Writer::start(lake);
+    let is_halted = |partition: &serde_json::Value| partition["partition_id"] != 0 || partition["state"] == "halted";
+    writer.until(lake, is_halted).await;
+    writer
+}
+
+/// Waits until the writer has committed everything, the resumed partition included; stops it; audits.
+async fn goes_on(lake: &Siltstone, writer: Writer) {
+    writer.until(lake, |partition| partition["lag"] == 0 && partition["state"] == "active").await;
+    writer.stop().await;
+    let report = lake.run(&["audit", "orders", "--deep", "--json"]).await.reported();
+    assert_eq!(report["clean"], true, "{report:#}");
+}
+
+async fn rows(lake: &Siltstone) -> u64 {
+    let row = lake.run(&["query", "--json", "SELECT count(*) AS count FROM orders"]).await.ok().json();
+    row["count"].as_u64().expect("a number")
+}
+
+#[tokio::test]
+async fn a_stream_made_again_halts_and_goes_on_from_its_beginning() {
+    let (nats, lake) = orders().await;
+    lake.run(&["topic", "resume", "orders"]).await.ok().says(&["nothing to resume"]);
+    publish(&nats, 0, numbers(0..100)).await;
+    settle(&lake).await;
+    made_again(&nats, "orders-0").await;
+    publish(&nats, 0, numbers(100..130)).await;
+    let writer = halted(&lake).await;
+    // A halt is said by the audit, and is no damage.
+    lake.run(&["audit", "orders"]).await.ok().says(&["orders/0 is halted", "siltstone topic resume", "audit: clean"]);
+
+    lake.run(&["topic", "resume", "orders", "--partition", "1"]).await.ok().says(&["orders/1 is active"]);
+    let unasked = lake.run(&["topic", "resume", "orders"]).await;
+    assert!(unasked.code == 2 && unasked.err.contains("--yes") && unasked.err.contains("--dry-run"), "{unasked:?}");
+    let dry = lake.run(&["topic", "resume", "orders", "--dry-run"]).await.ok();
+    dry.says(&[
+        "orders/0 is halted",
+        "stream_regressed",
+        "every message below offset 101",
+        "holds offsets 1 to 30 now",
+        "none of the messages it holds is known to be a committed one",
+        "at offset 1, as incarnation 1",
+        "nothing was changed",
+    ]);
+    lake.run(&["topic", "resume", "orders", "--dry-run", "--from", "50"]).await.err.contains("not in 1..=31");
+    let resumed = lake.run(&["topic", "resume", "orders", "--yes"]).await.ok();
+    resumed.says(&["resumed orders/0 at offset 1 as incarnation 1"]);
+    goes_on(&lake, writer).await;
+    assert_eq!(rows(&lake).await, 130, "old rows stay, new ones are written");
+}
+
+#[tokio::test]
+async fn an_older_copy_of_the_store_halts_and_goes_on_behind_what_is_shared() {
+    let (mut nats, lake) = orders().await;
+    publish(&nats, 0, numbers(0..120)).await;
+    settle(&lake).await;
+    nats.stop_gracefully().await.expect("stopped");
+    let copy = lake.path().join("copy-of-the-store");
+    copy_directory(&nats.store_dir(), &copy);
+    nats.restart().await.expect("started");
+    publish(&nats, 0, numbers(120..200)).await;
+    settle(&lake).await;
+    assert_eq!(rows(&lake).await, 200);
+    nats.stop_gracefully().await.expect("stopped");
+    std::fs::remove_dir_all(nats.store_dir()).expect("removed");
+    copy_directory(&copy, &nats.store_dir());
+    nats.restart().await.expect("started");
+    publish(&nats, 0, numbers(200..250)).await;
+    let writer = halted(&lake).await;
+    let plan = lake.run(&["topic", "resume", "orders", "--dry-run", "--json"]).await.ok().json()["plans"][0].take();
+    assert_eq!((&plan["proven_end"], &plan["start_offset"]), (&json!(121), &json!(121)), "{plan:#}");
+    // The stream holds 170 messages; 50 of them got offsets that were committed before.
+    assert_eq!((&plan["rewritten_max"], &plan["skipped_max"]), (&json!(50), &json!(0)), "{plan:#}");
+    let resumed = lake.run(&["topic", "resume", "orders", "--yes", "--json"]).await.ok().json();
+    assert_eq!(
+        (&resumed["resumed"][0]["high_watermark"], &resumed["resumed"][0]["state"]),
+        (&json!(121), &json!("active"))
+    );
+    goes_on(&lake, writer).await;
+    assert_eq!(rows(&lake).await, 250, "none of the shared messages is written again");
+    let report = lake.run(&["audit", "orders", "--deep", "--json"]).await.reported();
+    // Of the old incarnation nothing is compared with the stream.
+    assert_eq!(report["topics"][0]["objects"]["stream_messages"], 50, "{report:#}");
+}
+
+#[tokio::test]
+async fn messages_purged_before_they_were_written_are_a_gap_with_no_halt() {
+    let (nats, lake) = orders().await;
+    publish(&nats, 0, numbers(0..100)).await;
+    settle(&lake).await;
+    publish(&nats, 0, numbers(100..150)).await;
+    let context = jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
+    let stream = context.get_stream("orders-0").await.expect("there");
+    stream.purge().sequence(131).await.expect("purged");
+    settle(&lake).await;
+    let gaps = lake.run(&["gaps", "orders", "--json"]).await.ok().json();
+    assert_eq!((&gaps[0]["base_offset"], &gaps[0]["end_offset"]), (&json!(101), &json!(130)), "{gaps:#}");
+    assert_eq!(rows(&lake).await, 120);
+    lake.run(&["audit", "orders", "--deep"]).await.ok().says(&["30 in 1 gaps", "audit: clean"]);
+}
+
+#[tokio::test]
+async fn from_the_end_nothing_held_is_written() {
+    let (nats, lake) = orders().await;
+    publish(&nats, 0, numbers(0..60)).await;
+    settle(&lake).await;
+    made_again(&nats, "orders-0").await;
+    publish(&nats, 0, numbers(0..20)).await;
+    let writer = halted(&lake).await;
+    let resumed = lake.run(&["topic", "resume", "orders", "--from", "end", "--yes"]).await.ok();
+    resumed.says(&["will NOT be written", "at offset 21"]);
+    publish(&nats, 0, numbers(60..65)).await;
+    goes_on(&lake, writer).await;
+    assert_eq!(rows(&lake).await, 65);
+}
