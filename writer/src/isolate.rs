@@ -20,6 +20,9 @@ const TAKEOVERS_FOR_CHUNKS: u32 = 2;
 const TAKEOVERS_FOR_SINGLES: u32 = 3;
 const DEATHS_TO_CONDEMN: u32 = 2;
 
+/// How the reason of a record begins that was never decoded.
+pub(crate) const CONDEMNED: &str = "not decoded: ";
+
 /// How careful to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Care {
@@ -75,7 +78,7 @@ impl Caution {
     pub(crate) fn condemned(&self, offset: u64) -> Option<String> {
         let suspect = self.suspect.filter(|suspect| suspect.offset == offset && suspect.times >= DEATHS_TO_CONDEMN)?;
         Some(format!(
-            "not decoded: the writer died {} times while it decoded this message by itself, after {TAKEOVERS_FOR_SINGLES} deaths nearby",
+            "{CONDEMNED}the writer died {} times while it decoded this message by itself, after {TAKEOVERS_FOR_SINGLES} deaths nearby",
             suspect.times
         ))
     }

@@ -76,7 +76,8 @@ impl Lake {
         let messages = self.queue.read(&self.partition, base_offset, base_offset + count).await.expect("read");
         assert_eq!(messages.len() as u64, count, "the queue holds what is to be committed");
         let memory = MemoryBudget::new(1 << 20).acquire(1).await;
-        let settings = EncodeSettings { table: Arc::clone(&self.table), partition_id: 0, page_bytes: 1 << 16 };
+        let settings =
+            EncodeSettings { table: Arc::clone(&self.table), partition_id: 0, page_bytes: 1 << 16, condemned: None };
         let batch = OpenBatch::open(base_offset, messages, vec![], memory);
         let mut batch = batch.seal(&settings, &self.held, RollReason::Age).expect("sealed");
         let mut segments = Vec::new();

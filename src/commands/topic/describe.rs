@@ -153,7 +153,12 @@ fn text_of(description: &Description) -> String {
     if let Some(reason) = &description.queue_unreachable {
         line("queue", format!("not reachable: {reason}"));
     }
-    format!("{text}\n{}", partition_table(description))
+    let is_halted = |described: &PartitionDescription| described.partition.state == PartitionState::Halted;
+    let hint = match description.partitions.iter().any(is_halted) {
+        true => format!("\nhalted partitions go on with `siltstone topic resume {}`\n", topic.name),
+        false => String::new(),
+    };
+    format!("{text}\n{}{hint}", partition_table(description))
 }
 
 fn partition_table(description: &Description) -> Table {

@@ -4,6 +4,7 @@ use catalog::{SegmentKind, SegmentStore};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 
+use super::work::SAMPLES;
 use super::*;
 use crate::test_lake::{Lake, queue_of};
 

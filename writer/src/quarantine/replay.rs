@@ -20,6 +20,7 @@ use serde::Serialize;
 use super::{Filter, Origin, QuarantineReader, QuarantinedRecord};
 use crate::decode::TopicTable;
 use crate::error::Result;
+use crate::isolate::CONDEMNED;
 use crate::storage::Storage;
 
 /// The header that a replayed record carries: `<incarnation>/<partition>/<offset>/<row>` of the one in quarantine.
@@ -200,6 +201,10 @@ pub fn origin_of(replay: &Replay) -> Origin {
 
 /// Why `record` would come back to quarantine under the columns of `table`; `None` when it would not.
 pub fn refusal(table: &TopicTable, record: &QuarantinedRecord) -> Option<String> {
+    if record.reason.starts_with(CONDEMNED) {
+        // Trying it could end this process as well.
+        return Some(format!("decoding it killed the writer, so it is not tried again ({})", record.reason));
+    }
     let message = Message {
         offset: record.origin.offset,
         timestamp_us: record.timestamp_us,
@@ -285,5 +290,7 @@ mod tests {
         assert!(refusal(&strict, &wrong).expect("still wrong").contains('n'));
         assert_eq!(refusal(&mended, &wrong), None);
         assert!(refusal(&mended, &record("not json")).is_some());
+        let deadly = QuarantinedRecord { reason: format!("{CONDEMNED}the writer died"), ..record(r#"{"n":"one"}"#) };
+        assert!(refusal(&mended, &deadly).expect("not tried").contains("killed the writer"));
     }
 }

@@ -2,9 +2,12 @@ use common::{Anchor, OwnerId, TopicName};
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::listing::segment_ids;
 use super::*;
 use crate::commit::Gap;
-use crate::model::{IncarnationStart, Partition, PartitionState, Upload};
+use crate::model::{
+    IncarnationStart, Partition, PartitionState, RecordedGap, SegmentInfo, SegmentKind, Upload, UploadState,
+};
 
 /// What one commit of a made-up partition is like.
 #[derive(Clone, Copy, Debug)]
