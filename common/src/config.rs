@@ -76,8 +76,12 @@ pub struct Settings {
     pub nats_user: Option<String>,
     pub nats_password: Option<String>,
     pub nats_token: Option<String>,
+    pub nats_nkey: Option<String>,
+    pub nats_nkey_file: Option<PathBuf>,
     pub nats_ca: Option<PathBuf>,
     pub nats_monitor_url: Option<String>,
+    pub nats_client_cert: Option<PathBuf>,
+    pub nats_client_key: Option<PathBuf>,
     pub storage_type: StorageType,
     pub storage_path: PathBuf,
     pub storage_url: Option<String>,
@@ -108,8 +112,12 @@ impl Default for Settings {
             nats_user: None,
             nats_password: None,
             nats_token: None,
+            nats_nkey: None,
+            nats_nkey_file: None,
             nats_ca: None,
             nats_monitor_url: None,
+            nats_client_cert: None,
+            nats_client_key: None,
             storage_type: StorageType::Local,
             storage_path: PathBuf::from("./data"),
             storage_url: None,
@@ -249,10 +257,23 @@ impl Settings {
                 "NATS_USER and NATS_PASSWORD belong together; one of them is missing".to_owned(),
             ));
         }
-        let ways = [self.nats_credentials.is_some(), self.nats_user.is_some(), self.nats_token.is_some()];
-        if ways.iter().filter(|set| **set).count() > 1 {
-            let text = "NATS_CREDENTIALS, NATS_USER and NATS_TOKEN are different ways to log in; set one of them";
-            return Err(InvalidSetting(text.to_owned()));
+        if self.nats_client_cert.is_some() != self.nats_client_key.is_some() {
+            return Err(InvalidSetting(
+                "NATS_CLIENT_CERT and NATS_CLIENT_KEY belong together; one of them is missing".to_owned(),
+            ));
+        }
+        let ways = [
+            ("NATS_CREDENTIALS", self.nats_credentials.is_some()),
+            ("NATS_USER", self.nats_user.is_some()),
+            ("NATS_TOKEN", self.nats_token.is_some()),
+            ("NATS_NKEY", self.nats_nkey.is_some()),
+            ("NATS_NKEY_FILE", self.nats_nkey_file.is_some()),
+            ("the login in NATS_URL", self.nats_url.split(',').any(|url| url.contains('@'))),
+        ];
+        let given: Vec<&str> = ways.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+        if given.len() > 1 {
+            let given = given.join(" and ");
+            return Err(InvalidSetting(format!("{given} are different ways to log in; set one of them")));
         }
         Ok(())
     }

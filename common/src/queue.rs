@@ -9,6 +9,7 @@ pub mod memory;
 pub mod nats;
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -27,8 +28,8 @@ pub trait Queue: fmt::Debug + Send + Sync {
     /// harmless; a topic that exists otherwise is [`QueueError::Refused`]. Opens the topic as well.
     async fn create_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError>;
 
-    /// Removes what [`Queue::create_topic`] made, with the messages in it. A topic bound to streams that
-    /// somebody else made is only closed. An absent topic is no error.
+    /// Removes what [`Queue::create_topic`] made, with the messages in it. Of streams that somebody else made, only
+    /// this topic's readers are removed. An absent topic is no error.
     async fn delete_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError>;
 
     /// Makes the topic known to this process, and checks that the queue can serve it; changes nothing there.
@@ -94,6 +95,9 @@ pub struct SubscribeRequest {
     pub partition: TopicPartition,
     /// The first offset wanted.
     pub from_offset: u64,
+    /// Everything below is committed; at most `from_offset`. A queue that drops what no reader wants any more keeps
+    /// all messages from here on, since what was read and is not committed may have to be read again.
+    pub committed: u64,
     /// The ownership under which it is read.
     pub epoch: Epoch,
     /// Where the memory of fetched messages is taken from, before they are fetched.
@@ -127,6 +131,25 @@ pub struct Bounds {
     pub next_offset: u64,
     /// Says which history this is; evidence only, equal text does not prove equal history nor the contrary.
     pub history: String,
+    /// What makes the queue discard messages, committed or not; nothing when only readers make it do so.
+    pub limits: Option<DiscardLimits>,
+}
+
+/// How much a queue keeps of a partition before it discards the oldest messages, and how much it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiscardLimits {
+    /// Messages held.
+    pub messages: u64,
+    /// Most messages held.
+    pub messages_max: Option<u64>,
+    /// Bytes held.
+    pub bytes: u64,
+    /// Most bytes held.
+    pub bytes_max: Option<u64>,
+    /// Queue time of the oldest message held, microseconds UTC.
+    pub first_timestamp_us: i64,
+    /// Longest time that a message is held.
+    pub age_max: Option<Duration>,
 }
 
 /// Why a queue did not do what was asked.

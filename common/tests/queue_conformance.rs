@@ -18,6 +18,8 @@ mod memory;
 mod nats;
 #[path = "queue_conformance/nats_faults.rs"]
 mod nats_faults;
+#[path = "queue_conformance/nats_kinds.rs"]
+mod nats_kinds;
 
 /// Makes a test of each case for each queue.
 macro_rules! for_every_queue {

@@ -5,6 +5,7 @@
 //! Does not own: the subscription (`fetch`).
 
 use catalog::Gap;
+use chrono::{DateTime, SecondsFormat};
 use common::queue::Bounds;
 use common::{Anchor, Message, Queue, QueueError, TopicPartition};
 
@@ -38,28 +39,58 @@ pub(crate) async fn attach(
         }
         _ => None,
     };
-    Ok(decide(&bounds, position, anchor, held.as_ref()))
+    Ok(decide(partition, &bounds, position, anchor, held.as_ref()))
 }
 
-fn decide(bounds: &Bounds, position: u64, anchor: Option<Anchor>, held: Option<&Message>) -> Attach {
+fn decide(
+    partition: &TopicPartition,
+    bounds: &Bounds,
+    position: u64,
+    anchor: Option<Anchor>,
+    held: Option<&Message>,
+) -> Attach {
     if let Some(anchor) = anchor {
-        if bounds.next_offset <= anchor.offset {
-            return Attach::Regressed(format!(
-                "the queue ends at offset {} but offset {} was read before; the stream was deleted and made again, or \
-                 restored from an older copy",
-                bounds.next_offset, anchor.offset
-            ));
+        let offset = anchor.offset;
+        if bounds.next_offset <= offset {
+            let what = match bounds.next_offset.checked_sub(1) {
+                Some(last) if last > 0 => {
+                    format!("the queue now ends at offset {last}, but offset {offset} was read before")
+                }
+                _ => format!("the queue is now empty and counts from the start, but offset {offset} was read before"),
+            };
+            return Attach::Regressed(regressed(partition, bounds, &what));
         }
         if let Some(found) = held.map(Anchor::of).filter(|found| *found != anchor) {
-            return Attach::Regressed(format!(
-                "the message at offset {} is not the one that was read before (time {} us then, {} us now); the stream \
-                 was deleted and made again, or restored from an older copy",
-                anchor.offset, anchor.timestamp_us, found.timestamp_us
-            ));
+            let what = format!(
+                "the message at offset {offset} is not the one that was read before (stored at {} then, at {} now)",
+                time(anchor.timestamp_us),
+                time(found.timestamp_us)
+            );
+            return Attach::Regressed(regressed(partition, bounds, &what));
         }
     }
     let gap = missing_before(bounds.first_offset, position);
     Attach::From { offset: position.max(bounds.first_offset), gap, queue_end: bounds.next_offset }
+}
+
+/// The whole explanation of a halt, for somebody who never heard of attaching.
+fn regressed(partition: &TopicPartition, bounds: &Bounds, what: &str) -> String {
+    let shown = if bounds.history.is_empty() { String::new() } else { format!(" ({})", bounds.history) };
+    // A topic's name may hold blanks and quotes; the command is to be copied.
+    let topic = partition.topic.as_str();
+    let is_plain = topic.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let topic = if is_plain { topic.to_owned() } else { format!("'{}'", topic.replace('\'', r"'\''")) };
+    format!(
+        "{what}{shown}. The stream was deleted and made again, or restored from an older copy, so that its offsets no \
+         longer mean what the catalog knows. All committed rows stay as they are. Restore the stream it was, or read \
+         this one as a new history beside the old rows: siltstone topic resume {topic} --partition {}",
+        partition.partition_id
+    )
+}
+
+fn time(timestamp_us: i64) -> String {
+    let time = DateTime::from_timestamp_micros(timestamp_us);
+    time.map_or_else(|| format!("{timestamp_us} us"), |time| time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
 /// What lies between the position and the first message held. Offset 0 alone is never missing: JetStream counts
@@ -69,7 +100,7 @@ fn missing_before(first_offset: u64, position: u64) -> Option<Gap> {
     (first_offset > base_offset).then(|| Gap {
         base_offset,
         end_offset: first_offset - 1,
-        reason: "discarded by the queue before the writer came".to_owned(),
+        reason: "discarded by the queue before the writer came: purged, deleted, or beyond its limits".to_owned(),
     })
 }
 
@@ -78,6 +109,7 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
+    use common::TopicName;
 
     use super::*;
 
@@ -87,7 +119,15 @@ mod tests {
     }
 
     fn bounds(first_offset: u64, next_offset: u64) -> Bounds {
-        Bounds { first_offset, next_offset, history: String::new() }
+        Bounds { first_offset, next_offset, history: "stream t-0 created then".to_owned(), limits: None }
+    }
+
+    fn decide(bounds: &Bounds, position: u64, anchor: Option<Anchor>, held: Option<&Message>) -> Attach {
+        super::decide(&partition("orders"), bounds, position, anchor, held)
+    }
+
+    fn partition(topic: &str) -> TopicPartition {
+        TopicPartition::new(TopicName::new(topic).expect("valid"), 3)
     }
 
     #[test]
@@ -103,7 +143,40 @@ mod tests {
         let changed = decide(&bounds(1, 20), 10, Some(anchor), Some(&message(9, "y")));
         assert!(matches!(changed, Attach::Regressed(reason) if reason.contains("offset 9")));
         let shorter = decide(&bounds(1, 9), 10, Some(anchor), None);
-        assert!(matches!(shorter, Attach::Regressed(reason) if reason.contains("ends at offset 9")));
+        assert!(matches!(shorter, Attach::Regressed(reason) if reason.contains("ends at offset 8")));
+        let empty = decide(&bounds(1, 1), 10, Some(anchor), None);
+        assert!(matches!(empty, Attach::Regressed(reason) if reason.contains("is now empty")));
+    }
+
+    #[test]
+    fn a_halt_says_what_happened_and_the_one_command_to_go_on() {
+        let anchor = Anchor::of(&message(9, "x"));
+        for (topic, command) in [
+            ("orders", "siltstone topic resume orders --partition 3"),
+            ("my orders", "siltstone topic resume 'my orders' --partition 3"),
+            ("o'clock", r"siltstone topic resume 'o'\''clock' --partition 3"),
+        ] {
+            let halted = super::decide(&partition(topic), &bounds(1, 20), 10, Some(anchor), Some(&message(9, "y")));
+            let Attach::Regressed(reason) = halted else { panic!("another message") };
+            assert!(reason.ends_with(command), "{reason}");
+            assert!(reason.contains("stream t-0 created then") && reason.contains("1970-01-01T00:00:00.000007Z"));
+        }
+    }
+
+    #[test]
+    fn another_creation_time_alone_proves_nothing() {
+        let last = message(9, "x");
+        let again = Bounds { history: "stream t-0 created later".to_owned(), ..bounds(1, 20) };
+        assert_eq!(decide(&again, 10, Some(Anchor::of(&last)), Some(&last)), Attach::From { offset: 10, gap: None });
+    }
+
+    #[test]
+    fn an_anchor_that_was_acked_away_is_no_other_history() {
+        let anchor = Anchor::of(&message(9, "x"));
+        assert_eq!(decide(&bounds(10, 20), 10, Some(anchor), None), Attach::From { offset: 10, gap: None });
+        assert_eq!(decide(&bounds(10, 10), 10, Some(anchor), None), Attach::From { offset: 10, gap: None });
+        let lost_ack = decide(&bounds(4, 20), 10, Some(anchor), None);
+        assert_eq!(lost_ack, Attach::From { offset: 10, gap: None }, "an earlier message waits for its ack");
     }
 
     #[test]

@@ -31,14 +31,20 @@ pub async fn queue(settings: &Settings) -> anyhow::Result<Arc<dyn Queue>> {
                 user: settings.nats_user.clone(),
                 password: settings.nats_password.clone(),
                 token: settings.nats_token.clone(),
+                nkey: settings.nats_nkey.clone(),
+                nkey_file: settings.nats_nkey_file.clone(),
                 ca_file: settings.nats_ca.clone(),
                 monitor_url: settings.nats_monitor_url.clone(),
+                client_certificate_file: settings.nats_client_cert.clone(),
+                client_key_file: settings.nats_client_key.clone(),
                 ack,
                 ..NatsConfig::default()
             };
             let queue = NatsQueue::connect(config).await.map_err(|error| match error.kind() {
                 ErrorKind::Unavailable => anyhow!("{error}; is NATS_URL right, and does the server run?"),
-                _ => anyhow!("{error}; are NATS_URL and the login (NATS_USER, NATS_TOKEN or NATS_CREDENTIALS) right?"),
+                _ => anyhow!(
+                    "{error}; are NATS_URL and the login (NATS_USER, NATS_TOKEN, NATS_NKEY or NATS_CREDENTIALS) right?"
+                ),
             })?;
             Ok(Arc::new(queue))
         }

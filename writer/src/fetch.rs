@@ -115,6 +115,7 @@ impl Fetcher {
         let request = SubscribeRequest {
             partition: partition.clone(),
             from_offset: offset,
+            committed: self.committed(),
             epoch: self.held.epoch,
             budget: self.context.budget.clone(),
         };
@@ -124,6 +125,12 @@ impl Fetcher {
             self.gap = gap;
         }
         Ok(subscription)
+    }
+
+    /// Everything below is committed, by the catalog's word.
+    fn committed(&self) -> u64 {
+        let receipt = self.receipts.borrow();
+        receipt.as_ref().map_or(self.held.high_watermark, CommitReceipt::high_watermark)
     }
 
     async fn read(&mut self, mut subscription: Box<dyn Subscription>) -> Result<Ended, Stop> {

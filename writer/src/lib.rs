@@ -19,6 +19,7 @@ pub mod connect;
 mod context;
 pub mod decode;
 pub mod diagnose;
+mod discard;
 pub mod error;
 mod fetch;
 mod group;

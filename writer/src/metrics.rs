@@ -2,9 +2,10 @@
 //!
 //! Owns: names, units and help texts. Does not own: the recorder (common's telemetry).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use common::TopicPartition;
 use common::memory::MemoryBudget;
@@ -33,6 +34,8 @@ const PARTITIONS: &str = "siltstone_partitions_owned";
 const TROUBLES: &str = "siltstone_troubles";
 const LAG: &str = "siltstone_partition_lag_messages";
 const FRESHNESS: &str = "siltstone_partition_freshness_seconds";
+const MARGIN_MESSAGES: &str = "siltstone_discard_margin_messages";
+const MARGIN_SECONDS: &str = "siltstone_discard_margin_seconds";
 
 /// Gives every metric its help text, and counters their zero: what has not happened yet is shown as well.
 pub(crate) fn describe() {
@@ -56,6 +59,8 @@ pub(crate) fn describe() {
     describe_gauge!(TROUBLES, "partitions that are halted or failed by a defect, and topics that cannot be opened");
     describe_gauge!(LAG, "messages in the queue that are not committed");
     describe_gauge!(FRESHNESS, "age of the oldest message that is fetched and not committed");
+    describe_gauge!(MARGIN_MESSAGES, "messages that may be published before the queue discards an uncommitted one");
+    describe_gauge!(MARGIN_SECONDS, "seconds before the queue discards an uncommitted message for its age");
     for name in [MESSAGES, MESSAGE_BYTES, RECORDS, QUARANTINED, SEGMENT_BYTES] {
         counter!(name).increment(0);
     }
@@ -69,9 +74,10 @@ pub(crate) fn describe() {
     let _empty = (histogram!(UPLOAD_SECONDS), histogram!(COMMIT_SECONDS));
 }
 
-/// Partitions whose gauges were set: one that was given up must not show its last lag for ever.
+/// Partitions whose gauges were set, and whether the queue limits them: one that was given up must not show its last lag
+/// for ever.
 // A std mutex: held for one look at all partitions, never across an await.
-pub(crate) type Shown = Arc<Mutex<BTreeSet<TopicPartition>>>;
+pub(crate) type Shown = Arc<Mutex<BTreeMap<TopicPartition, bool>>>;
 
 /// Sets the gauges; called before each scrape, so that they cost nothing in between.
 pub(crate) fn observe(board: &StatusBoard, budget: &MemoryBudget, shown: &Shown, now_us: i64) {
@@ -85,12 +91,26 @@ pub(crate) fn observe(board: &StatusBoard, budget: &MemoryBudget, shown: &Shown,
     let mut gone = mem::take(&mut *shown);
     for status in statuses {
         set_partition(&status.partition, status.lag() as f64, status.freshness.as_secs_f64());
-        gone.remove(&status.partition);
-        shown.insert(status.partition);
+        let was_limited = gone.remove(&status.partition).unwrap_or(false);
+        let is_limited = status.discard_margin.is_some() || status.discard_margin_time.is_some();
+        if is_limited || was_limited {
+            set_margin(&status.partition, status.discard_margin, status.discard_margin_time);
+        }
+        shown.insert(status.partition, is_limited || was_limited);
     }
-    for partition in gone {
+    for (partition, was_limited) in gone {
         set_partition(&partition, 0.0, 0.0);
+        if was_limited {
+            set_margin(&partition, None, None);
+        }
     }
+}
+
+/// No limit is an infinite margin.
+fn set_margin(partition: &TopicPartition, messages: Option<u64>, time: Option<Duration>) {
+    let labels = [("topic", partition.topic.to_string()), ("partition", partition.partition_id.to_string())];
+    gauge!(MARGIN_MESSAGES, &labels).set(messages.map_or(f64::INFINITY, |messages| messages as f64));
+    gauge!(MARGIN_SECONDS, &labels).set(time.map_or(f64::INFINITY, |time| time.as_secs_f64()));
 }
 
 fn set_partition(partition: &TopicPartition, lag: f64, freshness: f64) {

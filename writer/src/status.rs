@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use common::{TopicName, TopicPartition};
 
+use crate::discard::Margin;
+
 /// Where one partition stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionStatus {
@@ -27,6 +29,11 @@ pub struct PartitionStatus {
     pub batch_bytes: usize,
     /// Age of the oldest message that is fetched and not committed; zero when there is none.
     pub freshness: Duration,
+    /// Messages that may still be published before the queue discards one that is not committed, when last asked;
+    /// nothing where it discards none for being full.
+    pub discard_margin: Option<u64>,
+    /// Time before the queue discards a message that is not committed, when last asked; nothing where it keeps them for ever.
+    pub discard_margin_time: Option<Duration>,
     /// Reading, an upload or a commit keeps failing.
     pub failing: bool,
 }
@@ -51,6 +58,8 @@ pub(crate) struct Gauges {
     pub(crate) failing: AtomicBool,
     /// The queue cannot be read.
     pub(crate) unreadable: AtomicBool,
+    // A std mutex: held to copy or replace two numbers.
+    margin: Mutex<(Option<u64>, Option<Duration>)>,
     // First offset and queue time of each batch that is not committed, oldest first. Never held across an await.
     batches: Mutex<VecDeque<(u64, i64)>>,
 }
@@ -68,7 +77,11 @@ impl Gauges {
         }
     }
 
-    fn oldest_timestamp_us(&self) -> Option<i64> {
+    pub(crate) fn set_margin(&self, margin: &Margin) {
+        *lock(&self.margin) = (margin.messages, margin.time);
+    }
+
+    pub(crate) fn oldest_timestamp_us(&self) -> Option<i64> {
         lock(&self.batches).front().map(|(_, timestamp_us)| *timestamp_us)
     }
 }
@@ -145,6 +158,8 @@ impl StatusBoard {
             freshness: gauges.oldest_timestamp_us().map_or(Duration::ZERO, |oldest_us| {
                 Duration::from_micros(now_us.saturating_sub(oldest_us).max(0).unsigned_abs())
             }),
+            discard_margin: lock(&gauges.margin).0,
+            discard_margin_time: lock(&gauges.margin).1,
             failing: gauges.failing.load(Ordering::Relaxed) || gauges.unreadable.load(Ordering::Relaxed),
         };
         self.all().into_iter().map(status).collect()
@@ -171,6 +186,8 @@ mod tests {
             queue_next_offset,
             batch_bytes: 0,
             freshness: Duration::ZERO,
+            discard_margin: None,
+            discard_margin_time: None,
             failing: false,
         };
         assert_eq!(status(0, 0, 1, 1).lag(), 0, "an empty stream of JetStream, which counts from 1");

@@ -1,16 +1,22 @@
 //! Watchers: what goes on beside the pipelines.
 //!
-//! Owns: relieving memory when somebody waits for it, and asking the queue for its end to tell the lag.
+//! Owns: relieving memory when somebody waits for it, and asking the queue for its bounds, to tell the lag and to warn of
+//! messages that it is about to discard uncommitted (`discard` judges).
 //! Does not own: batches; it only gives orders.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use common::TopicPartition;
+use common::clock::SharedClock;
+use common::queue::Bounds;
 use tokio::time::MissedTickBehavior;
 
 use crate::assemble::Command;
 use crate::context::Context;
+use crate::discard::{Margin, margin, oldest_us};
 use crate::status::StatusBoard;
 use crate::supervise::OrderBook;
 
@@ -34,20 +40,51 @@ pub(crate) async fn relieve_memory(context: Arc<Context>, board: StatusBoard, or
     }
 }
 
-/// Keeps every partition's idea of the queue's end fresh. Never returns.
-pub(crate) async fn watch_lag(context: Arc<Context>, board: StatusBoard) {
+/// Keeps every partition's idea of the queue's bounds fresh. Never returns.
+pub(crate) async fn watch_lag(context: Arc<Context>, board: StatusBoard, clock: SharedClock) {
     let mut ticks = tokio::time::interval(LAG_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut warned = HashSet::new();
     loop {
         ticks.tick().await;
-        for (partition, gauges) in board.all() {
+        let partitions = board.all();
+        warned.retain(|partition| partitions.iter().any(|(owned, _)| owned == partition));
+        for (partition, gauges) in partitions {
             match context.queue.bounds(&partition).await {
                 Ok(bounds) => {
                     gauges.queue_first_offset.store(bounds.first_offset, Ordering::Relaxed);
                     gauges.queue_next_offset.store(bounds.next_offset, Ordering::Relaxed);
+                    let now_us = clock.now_us();
+                    let committed = gauges.high_watermark.load(Ordering::Relaxed);
+                    let queue = context.queue.as_ref();
+                    let oldest_us = oldest_us(queue, &partition, &gauges, &bounds, committed, now_us).await;
+                    let margin = margin(&bounds, committed, oldest_us, now_us);
+                    gauges.set_margin(&margin);
+                    warn_of_discard(&partition, committed, &bounds, margin, &mut warned);
                 }
                 Err(error) => tracing::debug!(%partition, %error, "lag unknown"),
             }
         }
+    }
+}
+
+/// Says it once when the margin becomes small, and once when it no longer is.
+fn warn_of_discard(
+    partition: &TopicPartition,
+    high_watermark: u64,
+    bounds: &Bounds,
+    margin: Margin,
+    warned: &mut HashSet<TopicPartition>,
+) {
+    let (first_offset, next_offset) = (bounds.first_offset, bounds.next_offset);
+    match margin.warning {
+        Some(reason) if warned.insert(partition.clone()) => tracing::warn!(
+            %partition, high_watermark, first_offset, next_offset, margin_messages = margin.messages, reason,
+            "the queue is about to discard messages that are not committed"
+        ),
+        None if warned.remove(partition) => {
+            tracing::info!(%partition, high_watermark, first_offset, "the queue no longer threatens to discard messages");
+        }
+        _ => {}
     }
 }

@@ -104,7 +104,7 @@ impl Writer {
         watchers.spawn(grouping);
         watchers.spawn(watchers::relieve_memory(Arc::clone(&context), board.clone(), Arc::clone(&orders)));
         watchers.spawn(janitor::run(Arc::clone(&context)));
-        watchers.spawn(watchers::watch_lag(Arc::clone(&context), board.clone()));
+        watchers.spawn(watchers::watch_lag(Arc::clone(&context), board.clone(), Arc::clone(&self.clock)));
         supervisor.begin().await?;
         Ok(RunningWriter {
             context,

@@ -43,6 +43,8 @@ pub const SETTINGS: &[SettingDoc] = &[
     setting("NATS_USER", "", "text", "log in with user and password"),
     secret("NATS_PASSWORD", "text", "the password of NATS_USER"),
     secret("NATS_TOKEN", "text", "log in with a token"),
+    secret("NATS_NKEY", "the seed of an nkey, SU…", "log in with an nkey"),
+    setting("NATS_NKEY_FILE", "", "path of a file with the seed of an nkey", "log in with an nkey"),
     setting("NATS_CA", "", "path of a PEM file", "trust this certificate authority for TLS"),
     setting(
         "NATS_MONITOR_URL",
@@ -50,6 +52,8 @@ pub const SETTINGS: &[SettingDoc] = &[
         "http://host:port",
         "the NATS server's monitoring page, which only `siltstone doctor` reads; port 8222 of its host when unset",
     ),
+    setting("NATS_CLIENT_CERT", "", "path of a PEM file", "the certificate that this client shows for TLS"),
+    setting("NATS_CLIENT_KEY", "", "path of a PEM file", "the key of NATS_CLIENT_CERT"),
     setting("STORAGE_TYPE", "local", "local, s3, azure, gcs or memory", "where segments are stored"),
     setting("STORAGE_PATH", "./data", "path of a directory", "root of local storage, and of the default catalog"),
     setting(

@@ -28,6 +28,7 @@ fn every_setting_changes_its_field() {
         ("NATS_URL", "nats://a:1,nats://b:2"),
         ("NATS_CREDENTIALS", "/a.creds"),
         ("NATS_CA", "/ca.pem"),
+        ("NATS_NKEY_FILE", "/a.nk"),
         ("STORAGE_TYPE", "memory"),
         ("STORAGE_PATH", "/elsewhere"),
         ("STORAGE_URL", "s3://bucket/prefix"),
@@ -53,6 +54,10 @@ fn every_setting_changes_its_field() {
     let login = read(&[("NATS_USER", "u"), ("NATS_PASSWORD", "p")]).expect("valid");
     assert_eq!((login.nats_user.as_deref(), login.nats_password.as_deref()), (Some("u"), Some("p")));
     assert_eq!(read(&[("NATS_TOKEN", "t")]).expect("valid").nats_token.as_deref(), Some("t"));
+    assert_eq!(read(&[("NATS_NKEY", "SU")]).expect("valid").nats_nkey.as_deref(), Some("SU"));
+    let shown = read(&[("NATS_CLIENT_CERT", "/c.pem"), ("NATS_CLIENT_KEY", "/k.pem")]).expect("valid");
+    let path = |path: Option<PathBuf>| path.expect("set").display().to_string();
+    assert_eq!((path(shown.nats_client_cert), path(shown.nats_client_key)), ("/c.pem".to_owned(), "/k.pem".to_owned()));
 }
 
 #[test]
@@ -71,7 +76,10 @@ fn nonsense_is_refused_with_name_value_and_what_is_allowed() {
         (&[("STORAGE_URL", "ftp://b")], &["STORAGE_URL=ftp://b"]),
         (&[("CATALOG_URL", "mysql://u:hush@h/d")], &["CATALOG_URL=mysql://u:********@h/d", "postgres"]),
         (&[("NATS_USER", "u")], &["NATS_PASSWORD"]),
-        (&[("NATS_TOKEN", "t"), ("NATS_CREDENTIALS", "/c")], &["set one of them"]),
+        (&[("NATS_TOKEN", "t"), ("NATS_CREDENTIALS", "/c")], &["NATS_CREDENTIALS and NATS_TOKEN", "set one of them"]),
+        (&[("NATS_NKEY", "SUhush"), ("NATS_NKEY_FILE", "/c")], &["NATS_NKEY and NATS_NKEY_FILE", "set one of them"]),
+        (&[("NATS_URL", "nats://u:hush@h"), ("NATS_TOKEN", "t")], &["NATS_TOKEN and the login in NATS_URL"]),
+        (&[("NATS_CLIENT_CERT", "/c")], &["NATS_CLIENT_KEY", "belong together"]),
         (&[("STORAGE_PTH", "x")], &["STORAGE_PTH", "did you mean STORAGE_PATH"]),
         (&[("UPLOAD_RETRIES", "0")], &["UPLOAD_RETRIES=0"]),
     ];

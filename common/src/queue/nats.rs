@@ -1,7 +1,8 @@
 //! A queue on NATS JetStream: a partition is a stream, an offset is its sequence.
 //!
-//! Owns: the topics opened in this process. Does not own: the connection (`connection`), streams (`topic_streams`),
-//! consumers (`consumer`, `subscription` and the rules beside it), publishing (`publish`), reading (`read`).
+//! Owns: the topics opened in this process. Does not own: the connection (`connection`, `login`, `server_version`), streams
+//! (`topic_streams`, `retention`), consumers (`consumer`, `subscription` and the rules beside it), publishing (`publish`),
+//! reading (`read`).
 //! Nothing here keeps a position: the catalog knows how far a partition is committed.
 
 mod ack_subject;
@@ -12,11 +13,14 @@ mod contiguity;
 mod diagnose;
 mod headers;
 mod intake;
+mod login;
 mod monitor;
 mod publish;
 mod pulls;
 mod read;
+mod retention;
 mod runs;
+mod server_version;
 mod silence;
 mod status;
 mod subscription;
@@ -82,6 +86,22 @@ impl NatsQueue {
         found.ok_or_else(|| QueueError::PartitionUnknown { partition: partition.clone(), partition_count })
     }
 
+    /// Whether a mirror has got as far as `offset`: what it has not copied yet must not pass for deleted.
+    async fn check_copied(&self, stream: &PartitionStream, offset: u64) -> Result<(), QueueError> {
+        let info = topic_streams::info(self.connection(), &stream.stream).await?;
+        let behind = info.filter(|info| {
+            let lag = info.mirror.as_ref().map_or(0, |state| state.lag);
+            (info.state.last_sequence + 1..info.state.last_sequence + 1 + lag).contains(&offset)
+        });
+        match behind {
+            Some(info) => Err(QueueError::unavailable(format!(
+                "mirror {} has copied its origin up to offset {} only, and {offset} is wanted",
+                stream.stream, info.state.last_sequence
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Keeps what is open already and still the same, so that running subscriptions go on being known.
     fn insert(&self, topic: &TopicName, streams: Vec<Arc<PartitionStream>>) {
         let mut topics = self.shared.topics.write().expect("no holder of this lock panics");
@@ -106,14 +126,15 @@ impl Queue for NatsQueue {
     async fn delete_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
         self.shared.topics.write().expect("no holder of this lock panics").remove(&topic.name);
         if topic_streams::is_managed(topic) {
-            topic_streams::delete(self.connection(), topic).await?;
+            topic_streams::delete(self.connection(), topic).await
+        } else {
+            topic_streams::forget(self.connection(), topic, self.shared.config.ack).await
         }
-        Ok(())
     }
 
     async fn open_topic(&self, topic: &TopicDefinition, _next_offsets: &[u64]) -> Result<(), QueueError> {
         topic.validate().map_err(QueueError::refused)?;
-        let streams = topic_streams::open(self.connection(), topic).await?;
+        let streams = topic_streams::open(self.connection(), topic, self.shared.config.ack).await?;
         self.insert(&topic.name, streams);
         Ok(())
     }
@@ -128,6 +149,7 @@ impl Queue for NatsQueue {
 
     async fn subscribe(&self, request: SubscribeRequest) -> Result<Box<dyn Subscription>, QueueError> {
         let stream = self.stream(&request.partition)?;
+        self.connection().check_version()?;
         let connection = Arc::clone(&self.shared.connection);
         let subscription = NatsSubscription::new(connection, stream, request, self.shared.config.ack).await?;
         Ok(Box::new(subscription))
@@ -139,10 +161,28 @@ impl Queue for NatsQueue {
             let reason = format!("stream {} was deleted", stream.stream);
             return Err(QueueError::TopicUnknown { topic: partition.topic.clone(), reason });
         };
-        let next_offset = info.state.last_sequence + 1;
-        let first_offset = if info.state.messages == 0 { next_offset } else { info.state.first_sequence };
+        if !stream.retention.is_of(info.config.retention) {
+            return Err(QueueError::refused(format!(
+                "stream {} was opened with another retention than {:?}; restart this process to read it as it is now",
+                stream.stream, info.config.retention
+            )));
+        }
+        let limits = topic_streams::discard_limits(&info);
+        let own_end = info.state.last_sequence + 1;
+        // A mirror has the origin's numbers; what it has not copied yet exists all the same.
+        let next_offset = match (&stream.mirror_of, &info.mirror) {
+            (Some(origin), Some(state)) if state.active.is_none() && own_end == 1 => {
+                return Err(QueueError::unavailable(format!(
+                    "stream {} is a mirror that has not reached its origin {origin} yet",
+                    stream.stream
+                )));
+            }
+            (Some(_), Some(state)) => own_end + state.lag,
+            _ => own_end,
+        };
+        let first_offset = if info.state.messages == 0 { own_end } else { info.state.first_sequence };
         let history = format!("stream {} created {}", stream.stream, info.created);
-        Ok(Bounds { first_offset, next_offset, history })
+        Ok(Bounds { first_offset, next_offset, history, limits })
     }
 
     async fn read(
@@ -151,12 +191,17 @@ impl Queue for NatsQueue {
         from_offset: u64,
         to_offset: u64,
     ) -> Result<Vec<Message>, QueueError> {
-        read::read(self.connection(), &*self.stream(partition)?, from_offset, to_offset).await
+        let stream = self.stream(partition)?;
+        let messages = read::read(self.connection(), &stream, from_offset, to_offset).await?;
+        if messages.is_empty() && from_offset < to_offset && stream.mirror_of.is_some() {
+            self.check_copied(&stream, from_offset).await?;
+        }
+        Ok(messages)
     }
 
     async fn check(&self) -> Result<(), QueueError> {
         match self.connection().api::<serde_json::Value>("INFO".to_owned(), &connection::EMPTY).await? {
-            Ok(_) => Ok(()),
+            Ok(_) => self.connection().check_version(),
             Err(error) => Err(connection::server_error("JetStream", &error)),
         }
     }

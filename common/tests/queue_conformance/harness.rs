@@ -105,14 +105,25 @@ pub(crate) async fn publish(queue: &dyn Queue, to: &TopicPartition, range: std::
     acks.into_iter().map(|ack| ack.offset).collect()
 }
 
+/// A request of the owner with this epoch.
+pub(crate) fn request(
+    partition: &TopicPartition,
+    from_offset: u64,
+    committed: u64,
+    epoch: u64,
+    budget: &MemoryBudget,
+) -> SubscribeRequest {
+    let (partition, budget) = (partition.clone(), budget.clone());
+    SubscribeRequest { partition, from_offset, committed, epoch: Epoch(epoch), budget }
+}
+
 pub(crate) async fn subscribe_with(
     queue: &dyn Queue,
     partition: &TopicPartition,
     from_offset: u64,
     budget: &MemoryBudget,
 ) -> Box<dyn Subscription> {
-    let request =
-        SubscribeRequest { partition: partition.clone(), from_offset, epoch: Epoch(1), budget: budget.clone() };
+    let request = request(partition, from_offset, from_offset, 1, budget);
     step(queue.subscribe(request)).await.expect("subscribes")
 }
 

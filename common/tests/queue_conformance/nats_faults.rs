@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use common::memory::MemoryBudget;
 use common::queue::nats::{AckMode, NatsConfig, NatsQueue};
-use common::queue::{Queue, SubscribeRequest, Subscription};
-use common::{Epoch, QueueError, TopicPartition};
+use common::queue::{Queue, Subscription};
+use common::{QueueError, TopicPartition};
 
 use support::proxy::{Mode, Proxy};
 use tokio::io::AsyncWriteExt;
@@ -17,8 +17,7 @@ async fn subscribe_again(queue: &dyn Queue, partition: &TopicPartition, from_off
     let budget = MemoryBudget::new(64 * MIB);
     step(async {
         loop {
-            let request =
-                SubscribeRequest { partition: partition.clone(), from_offset, epoch: Epoch(1), budget: budget.clone() };
+            let request = request(partition, from_offset, from_offset, 1, &budget);
             match queue.subscribe(request).await {
                 Ok(subscription) => return subscription,
                 Err(QueueError::Unavailable { .. }) => tokio::time::sleep(Duration::from_millis(50)).await,

@@ -41,7 +41,7 @@ async fn read(
     budget: MemoryBudget,
 ) -> anyhow::Result<(u64, u64)> {
     // Epoch 0 is nobody's: a writer's first is 1.
-    let request = SubscribeRequest { partition, from_offset: 0, epoch: Epoch(0), budget };
+    let request = SubscribeRequest { partition, from_offset: 0, committed: 0, epoch: Epoch(0), budget };
     let mut subscription = queue.subscribe(request).await?;
     let (mut messages, mut bytes, mut next_offset) = (0, 0, 0);
     while next_offset < end {

@@ -7,6 +7,7 @@
 
 pub mod duckdb;
 pub mod http;
+pub mod keys;
 pub mod nats;
 pub mod port;
 pub mod postgres;

@@ -1,6 +1,7 @@
-//! A NATS server with JetStream, of one test's own.
+//! NATS servers with JetStream, of one test's own: one, or a cluster.
 //!
-//! Owns: the server process, its configuration and its store, which outlives kills and restarts. Does not own: streams.
+//! Owns: the server processes, their configuration and their stores, which outlive kills and restarts; copies of a store.
+//! Does not own: streams; keys and certificates (`keys`).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,8 +26,55 @@ pub struct NatsOptions {
     pub max_payload: Option<usize>,
     /// Further lines inside the `jetstream` block, such as `sync_interval: always`.
     pub jetstream_lines: Vec<String>,
-    /// Further lines of the configuration file.
+    /// Further lines of the configuration file, such as an `authorization` block.
     pub lines: Vec<String>,
+    /// How to ask this server whether it is ready.
+    pub client: NatsClient,
+}
+
+/// How a plain client logs in.
+#[derive(Clone, Debug, Default)]
+pub struct NatsClient {
+    /// User and password.
+    pub user: Option<(String, String)>,
+    /// A `.creds` file.
+    pub credentials_file: Option<PathBuf>,
+    /// The seed of an nkey.
+    pub nkey: Option<String>,
+    /// PEM file of the authority to trust; with TLS.
+    pub ca_file: Option<PathBuf>,
+    /// PEM files of the client's certificate and key; with TLS.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+}
+
+impl NatsClient {
+    /// A client with user and password.
+    pub fn user(user: &str, password: &str) -> Self {
+        Self { user: Some((user.to_owned(), password.to_owned())), ..Self::default() }
+    }
+
+    /// Connects.
+    pub async fn connect(&self, url: &str) -> Result<async_nats::Client> {
+        let mut options = async_nats::ConnectOptions::new()
+            .connection_timeout(Duration::from_secs(2))
+            .request_timeout(Some(Duration::from_secs(5)));
+        if let Some((user, password)) = &self.user {
+            options = options.user_and_password(user.clone(), password.clone());
+        }
+        if let Some(seed) = &self.nkey {
+            options = options.nkey(seed.clone());
+        }
+        if let Some(file) = &self.credentials_file {
+            options = options.credentials_file(file).await?;
+        }
+        if let Some(file) = &self.ca_file {
+            options = options.add_root_certificates(file.clone()).require_tls(true);
+        }
+        if let Some((certificate, key)) = &self.certificate {
+            options = options.add_client_certificate(certificate.clone(), key.clone());
+        }
+        Ok(options.connect(url).await?)
+    }
 }
 
 /// A running (or killed, until `restart`) server with a file store in a temporary folder; stopped when dropped.
@@ -37,6 +85,7 @@ pub struct NatsServer {
     directory: TempDir,
     name: String,
     port: u16,
+    client: NatsClient,
 }
 
 impl NatsServer {
@@ -49,9 +98,7 @@ impl NatsServer {
     pub async fn start_with(options: NatsOptions) -> Result<Self> {
         let mut failure = None;
         for _ in 0..START_ATTEMPTS {
-            let directory = tempfile::Builder::new().prefix("siltstone-nats-").tempdir()?;
-            let mut server = Self { process: None, directory, name: crate::unique_name(), port: port::free()? };
-            server.write_configuration(&options)?;
+            let mut server = Self::prepare(options.clone())?;
             match server.restart().await {
                 Ok(()) => return Ok(server),
                 Err(error) if log_tail(&server.log()).contains("address already in use") => failure = Some(error),
@@ -59,6 +106,83 @@ impl NatsServer {
             }
         }
         Err(failure.expect("the loop ran")).context("every port that was tried was taken")
+    }
+
+    /// Starts a cluster of `count` servers whose streams can have as many replicas.
+    pub async fn start_cluster(count: usize) -> Result<Vec<Self>> {
+        let mut failure = None;
+        for _ in 0..START_ATTEMPTS {
+            let ports = (0..count).map(|_| port::free()).collect::<Result<Vec<_>>>()?;
+            let routes: Vec<String> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+            let cluster = |port: &u16| {
+                let routes = routes.join(", ");
+                format!("cluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}")
+            };
+            let options = |port| NatsOptions { lines: vec![cluster(port)], ..NatsOptions::default() };
+            let mut servers = ports.iter().map(|port| Self::prepare(options(port))).collect::<Result<Vec<_>>>()?;
+            // None is ready before a majority runs.
+            let started = async {
+                for server in &mut servers {
+                    server.spawn()?;
+                }
+                for server in &mut servers {
+                    server.wait_until_ready().await?;
+                }
+                Ok(())
+            };
+            let Err(error) = started.await else { return Ok(servers) };
+            if !servers.iter().any(|server| log_tail(&server.log()).contains("address already in use")) {
+                return Err(error);
+            }
+            failure = Some(error);
+        }
+        Err(failure.expect("the loop ran")).context("every port that was tried was taken")
+    }
+
+    fn prepare(options: NatsOptions) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("siltstone-nats-").tempdir()?;
+        let client = options.client.clone();
+        let server = Self { process: None, directory, name: crate::unique_name(), port: port::free()?, client };
+        server.write_configuration(&options)?;
+        Ok(server)
+    }
+
+    /// Replaces the configuration of a running server, as an operator does with a changed file and SIGHUP. What it
+    /// cannot change while running is refused in its log. Connections that are no longer allowed end a moment later.
+    pub fn reload(&mut self, options: &NatsOptions) -> Result<()> {
+        self.write_configuration(options)?;
+        self.client = options.client.clone();
+        match &self.process {
+            Some(process) => process.signal("HUP"),
+            None => Ok(()),
+        }
+    }
+
+    /// Replaces the configuration for the next start.
+    pub fn reconfigure(&mut self, options: &NatsOptions) -> Result<()> {
+        self.client = options.client.clone();
+        self.write_configuration(options)
+    }
+
+    /// Copies the store as it is on disk to a new folder. Of a running server this is what a power cut may leave.
+    pub fn copy_store(&self) -> Result<TempDir> {
+        let copy = tempfile::Builder::new().prefix("siltstone-store-").tempdir()?;
+        copy_folder(&self.store_dir(), &copy.path().join("store"))?;
+        Ok(copy)
+    }
+
+    /// Puts a copy in place of the store; the server must be down.
+    pub fn replace_store(&self, copy: &TempDir) -> Result<()> {
+        if self.process.is_some() {
+            bail!("the server must be down");
+        }
+        std::fs::remove_dir_all(self.store_dir())?;
+        copy_folder(&copy.path().join("store"), &self.store_dir())
+    }
+
+    /// The name by which the server calls itself.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// `nats://127.0.0.1:PORT`; stays the same over restarts.
@@ -105,34 +229,40 @@ impl NatsServer {
     /// Starts the server again with the same port and store, after a graceful stop if it is up.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop_gracefully().await?;
+        self.spawn()?;
+        self.wait_until_ready().await
+    }
+
+    fn spawn(&mut self) -> Result<()> {
         let mut command = Command::new(tools::nats_server()?);
         command.arg("-c").arg(self.configuration());
-        let mut process = Process::spawn("nats-server", command, &self.log())?;
+        self.process = Some(Process::spawn("nats-server", command, &self.log())?);
+        Ok(())
+    }
+
+    async fn wait_until_ready(&mut self) -> Result<()> {
         let end = Instant::now() + START_DEADLINE;
-        loop {
+        let failure = loop {
             let refused = match self.ask().await {
-                Ok(()) => break,
+                Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            if let Some(status) = process.exited()? {
-                bail!("the NATS server ended at start ({status}): {}", log_tail(&self.log()));
+            let log = log_tail(&self.log());
+            match self.process.as_mut().map(Process::exited).transpose()?.flatten() {
+                Some(status) => break anyhow::anyhow!("the NATS server ended at start ({status}): {log}"),
+                None if Instant::now() >= end => {
+                    break anyhow::anyhow!("the NATS server is not ready after {START_DEADLINE:?}: {refused}: {log}");
+                }
+                None => sleep(POLL_INTERVAL).await,
             }
-            if Instant::now() >= end {
-                bail!("the NATS server is not ready after {START_DEADLINE:?}: {refused}: {}", log_tail(&self.log()));
-            }
-            sleep(POLL_INTERVAL).await;
-        }
-        self.process = Some(process);
-        Ok(())
+        };
+        self.process = None;
+        Err(failure)
     }
 
     /// Ok when this very server answers a JetStream request.
     async fn ask(&self) -> Result<()> {
-        let client = async_nats::ConnectOptions::new()
-            .connection_timeout(Duration::from_secs(2))
-            .request_timeout(Some(Duration::from_secs(2)))
-            .connect(self.url())
-            .await?;
+        let client = self.client.connect(&self.url()).await?;
         let name = client.server_info().server_name;
         if name != self.name {
             bail!("another server, {name:?}, answers at {}", self.url());
@@ -159,6 +289,23 @@ impl NatsServer {
         std::fs::write(self.configuration(), lines.join("\n") + "\n")?;
         Ok(())
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else if let Err(error) = std::fs::copy(entry.path(), &target) {
+            // A running server removes files meanwhile.
+            if error.kind() != std::io::ErrorKind::NotFound {
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn path_text(path: &Path) -> Result<&str> {

@@ -69,7 +69,8 @@ async fn deleting_a_topic_frees_its_bytes_and_ends_its_readers() {
     let queue = InMemoryQueue::default();
     opened(&queue, 0).await;
     let budget = MemoryBudget::new(1_000);
-    let request = SubscribeRequest { partition: partition(), from_offset: 1, epoch: crate::ids::Epoch(1), budget };
+    let request =
+        SubscribeRequest { partition: partition(), from_offset: 1, committed: 0, epoch: crate::ids::Epoch(1), budget };
     let mut subscription = queue.subscribe(request).await.expect("subscribes");
     queue.publish(&partition(), vec![OutgoingMessage::new("a")]).await.expect("stored");
     queue.delete_topic(&TopicDefinition::new(partition().topic, 1)).await.expect("deletes");

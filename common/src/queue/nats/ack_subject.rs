@@ -57,15 +57,25 @@ pub(super) fn parse(reply: &str) -> Option<DeliveryInfo> {
     })
 }
 
-/// The subject that acks the first delivery of another message of the consumer that sent `reply`.
-pub(super) fn for_other_delivery(reply: &str, stream_sequence: u64, consumer_sequence: u64) -> Option<String> {
-    let mut tokens: Vec<&str> = reply.split('.').collect();
-    let at = delivered_index(tokens.len())?;
-    let (stream_sequence, consumer_sequence) = (stream_sequence.to_string(), consumer_sequence.to_string());
-    tokens[at] = "1";
-    tokens[at + 1] = &stream_sequence;
-    tokens[at + 2] = &consumer_sequence;
-    Some(tokens.join("."))
+/// What the ack subjects of one consumer's first deliveries have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AckPattern {
+    head: String,
+    tail: String,
+}
+
+impl AckPattern {
+    /// The pattern of the consumer that sent `reply`.
+    pub(super) fn of(reply: &str) -> Option<Self> {
+        let tokens: Vec<&str> = reply.split('.').collect();
+        let at = delivered_index(tokens.len())?;
+        Some(Self { head: format!("{}.1.", tokens[..at].join(".")), tail: format!(".{}", tokens[at + 3..].join(".")) })
+    }
+
+    /// The subject that acks the first delivery of a message.
+    pub(super) fn subject(&self, stream_sequence: u64, consumer_sequence: u64) -> String {
+        format!("{}{stream_sequence}.{consumer_sequence}{}", self.head, self.tail)
+    }
 }
 
 #[cfg(test)]
@@ -92,14 +102,14 @@ mod tests {
 
     #[test]
     fn another_delivery_keeps_everything_else() {
-        let other = for_other_delivery(V1, 100, 65).expect("a delivery");
+        let other = AckPattern::of(V1).expect("a delivery").subject(100, 65);
         assert_eq!(other, "$JS.ACK.orders-0.reader.1.100.65.1700000000123456789.3");
     }
 
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(reply in "[$A-Za-z0-9_.]{0,120}") {
-            let _ = parse(&reply);
+            let _ = (parse(&reply), AckPattern::of(&reply));
         }
 
         #[test]
@@ -109,7 +119,7 @@ mod tests {
             let domain = domain.map(|domain| format!("{domain}.hash.")).unwrap_or_default();
             let random = if random && !domain.is_empty() { ".rnd" } else { "" };
             let reply = format!("$JS.ACK.{domain}s.c.1.1.1.5.0{random}");
-            let other = for_other_delivery(&reply, stream_sequence, consumer_sequence).expect("a delivery");
+            let other = AckPattern::of(&reply).expect("a delivery").subject(stream_sequence, consumer_sequence);
             let info = parse(&other).expect("reads back");
             prop_assert_eq!((info.stream_sequence, info.consumer_sequence), (stream_sequence, consumer_sequence));
         }

@@ -20,8 +20,14 @@ pub struct NatsConfig {
     pub token: Option<String>,
     /// The seed of an nkey.
     pub nkey: Option<String>,
-    /// PEM file of certificates to trust beside the system's.
+    /// A file with the seed of an nkey.
+    pub nkey_file: Option<PathBuf>,
+    /// PEM file of certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// PEM file of the certificate that this client shows.
+    pub client_certificate_file: Option<PathBuf>,
+    /// PEM file of its key.
+    pub client_key_file: Option<PathBuf>,
     /// Whether commits are acked to the server.
     pub ack: AckMode,
     /// The connection's name in the server's monitoring; `siltstone` if absent.
@@ -50,7 +56,10 @@ impl fmt::Debug for NatsConfig {
             .field("password", &hidden(&self.password))
             .field("token", &hidden(&self.token))
             .field("nkey", &hidden(&self.nkey))
+            .field("nkey_file", &self.nkey_file)
             .field("ca_file", &self.ca_file)
+            .field("client_certificate_file", &self.client_certificate_file)
+            .field("client_key_file", &self.client_key_file)
             .field("ack", &self.ack)
             .field("connection_name", &self.connection_name)
             .field("monitor_url", &self.monitor_url)

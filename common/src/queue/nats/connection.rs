@@ -1,21 +1,24 @@
 //! The connection to the server, and requests of JetStream's interface.
 //!
-//! Owns: connecting, reconnecting for ever, the sign that what was on its way may be lost, reading answers.
-//! Does not own: what is asked.
+//! Owns: connecting, reconnecting for ever, the sign that what was on its way may be lost, what the server last complained
+//! of, reading answers. Does not own: what is asked, and how to log in (`login`).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::jetstream::context::RequestErrorKind;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, Context};
 use async_nats::jetstream::{Error as ServerError, ErrorCode};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::{Client, ConnectErrorKind, Event};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
 
 use super::config::{NatsConfig, without_passwords};
+use super::login;
+use super::server_version::{Judgement, judge};
 use crate::queue::QueueError;
 
 /// How long any request may take.
@@ -39,12 +42,21 @@ pub(super) struct Connection {
     /// Rises whenever messages on their way to this process may have been lost.
     losses: watch::Receiver<u64>,
     reader_count: AtomicUsize,
+    complaint: Complaint,
+    /// The version that was last judged untested, to say so once.
+    warned_of: Mutex<String>,
 }
+
+/// What the server or the network last complained of, until the next good connection.
+// A std mutex: held to copy or replace the text, never across an await.
+type Complaint = Arc<Mutex<Option<String>>>;
 
 impl Connection {
     pub(super) async fn new(config: &NatsConfig) -> Result<Self, QueueError> {
         let (loss, losses) = watch::channel(0_u64);
-        let options = identified(config)
+        let complaint = Complaint::default();
+        let noted = Arc::clone(&complaint);
+        let options = login::options(config)
             .await?
             .name(config.connection_name.as_deref().unwrap_or("siltstone"))
             .connection_timeout(REQUEST_TIMEOUT)
@@ -52,7 +64,7 @@ impl Connection {
             .max_reconnects(None)
             .reconnect_delay_callback(reconnect_delay)
             .event_callback(move |event| {
-                note_event(&event, &loss);
+                note_event(&event, &loss, &noted);
                 std::future::ready(())
             });
         let urls: Vec<&str> = config.url.split(',').map(str::trim).filter(|url| !url.is_empty()).collect();
@@ -66,7 +78,42 @@ impl Connection {
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(REQUEST_TIMEOUT);
         let publish_permits = Semaphore::new(PUBLISHES_IN_FLIGHT_MAX);
-        Ok(Self { client, jetstream, publish_permits, losses, reader_count: AtomicUsize::new(0) })
+        let (reader_count, warned_of) = (AtomicUsize::new(0), Mutex::default());
+        let connection = Self { client, jetstream, publish_permits, losses, reader_count, complaint, warned_of };
+        connection.check_version()?;
+        Ok(connection)
+    }
+
+    /// Whether the server that is connected now may be used; warns once of a version that nobody tried.
+    pub(super) fn check_version(&self) -> Result<(), QueueError> {
+        let version = self.client.server_info().version;
+        match judge(&version) {
+            Judgement::Tested => Ok(()),
+            Judgement::Refused(reason) => Err(QueueError::Refused { reason }),
+            Judgement::Untested(reason) => {
+                let mut warned_of = self.warned_of.lock().expect("no holder of this lock panics");
+                if *warned_of != version {
+                    tracing::warn!(%reason, "untested server version");
+                    *warned_of = version;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What the server last complained of, as the end of a sentence; empty when there is nothing.
+    pub(super) fn because(&self) -> String {
+        let complaint = self.complaint.lock().expect("no holder of this lock panics");
+        complaint.as_ref().map_or(String::new(), |complaint| format!("; the connection says: {complaint}"))
+    }
+
+    /// The server's word that this login may not publish to `subject`.
+    pub(super) fn denied(&self, subject: &str) -> Option<QueueError> {
+        let complaint = self.complaint.lock().expect("no holder of this lock panics");
+        let words = complaint.as_ref()?;
+        let is_denied = words.to_lowercase().contains("permissions violation")
+            && words.to_lowercase().contains(&subject.to_lowercase());
+        is_denied.then(|| QueueError::refused(format!("this NATS login lacks a permission: {words}")))
     }
 
     /// Sends `request` to `$JS.API.<subject>`; the inner error is the server's answer.
@@ -82,7 +129,11 @@ impl Connection {
             Err(error) if error.kind() == RequestErrorKind::NoResponders => Err(QueueError::unavailable(format!(
                 "no answer to {subject}: JetStream is not enabled for this account, or not ready"
             ))),
-            Err(error) => Err(QueueError::unavailable(format!("no answer to {subject}: {error}"))),
+            Err(error) => {
+                let why = self.because();
+                let unavailable = QueueError::unavailable(format!("no answer to {subject}: {error}{why}"));
+                Err(self.denied(&subject).unwrap_or(unavailable))
+            }
         }
     }
 
@@ -123,7 +174,11 @@ pub(super) fn server_error(what: &str, error: &ServerError) -> QueueError {
     if temporary { QueueError::Unavailable { reason } } else { QueueError::Refused { reason } }
 }
 
-fn note_event(event: &Event, loss: &watch::Sender<u64>) {
+fn note_event(event: &Event, loss: &watch::Sender<u64>, complaint: &Complaint) {
+    let replace = |text: Option<String>| {
+        let mut complaint = complaint.lock().expect("no holder of this lock panics");
+        std::mem::replace(&mut *complaint, text.clone()) != text
+    };
     match event {
         // Sent when the last handle is dropped, and by nothing else: nobody is left to read or to lose anything.
         Event::Closed => tracing::debug!("nats connection closed"),
@@ -131,39 +186,23 @@ fn note_event(event: &Event, loss: &watch::Sender<u64>) {
             tracing::warn!(%event, "nats connection disturbed, subscriptions start anew");
             loss.send_modify(|count| *count += 1);
         }
-        Event::Connected => tracing::info!("nats connected"),
-        _ => tracing::warn!(%event, "nats connection"),
+        Event::Connected => {
+            replace(None);
+            tracing::info!("nats connected");
+        }
+        Event::ServerError(_) | Event::ClientError(_) => {
+            // Said once, not at every attempt to reconnect.
+            if replace(Some(event.to_string())) {
+                tracing::warn!(%event, "nats connection");
+            }
+        }
+        Event::Draining => tracing::warn!(%event, "nats connection"),
     }
 }
 
 fn reconnect_delay(attempts: usize) -> Duration {
     let exponent = u32::try_from(attempts).unwrap_or(u32::MAX).min(5);
     (Duration::from_millis(50) * 2_u32.pow(exponent)).min(RECONNECT_DELAY_MAX)
-}
-
-async fn identified(config: &NatsConfig) -> Result<ConnectOptions, QueueError> {
-    let mut options = ConnectOptions::new();
-    match (&config.user, &config.password) {
-        (Some(user), Some(password)) => options = options.user_and_password(user.clone(), password.clone()),
-        (None, None) => {}
-        _ => return Err(QueueError::refused("NATS user and password are needed together")),
-    }
-    if let Some(token) = &config.token {
-        options = options.token(token.clone());
-    }
-    if let Some(seed) = &config.nkey {
-        options = options.nkey(seed.clone());
-    }
-    if let Some(file) = &config.credentials_file {
-        let read = options.credentials_file(file).await;
-        options = read.map_err(|error| {
-            QueueError::refused(format!("NATS credentials file {} cannot be read: {error}", file.display()))
-        })?;
-    }
-    if let Some(file) = &config.ca_file {
-        options = options.add_root_certificates(file.clone()).require_tls(true);
-    }
-    Ok(options)
 }
 
 fn connect_error(error: &async_nats::ConnectError, shown: &str) -> QueueError {

@@ -1,7 +1,7 @@
 //! The server's side of a subscription: one consumer per partition, epoch and subscription.
 //!
-//! Owns: its name and settings, deleting it and its predecessors. Does not own: the position, which is the
-//! catalog's: a consumer is never shared, resumed or trusted with anything.
+//! Owns: its name and settings, making it, deleting it and its predecessors. Does not own: what a stream's retention asks
+//! for (`retention`), and the position, which is the catalog's: a consumer is never shared, resumed or trusted with it.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::config::AckMode;
 use super::connection::{Connection, EMPTY, server_error};
+use super::retention::Acks;
 use super::topic_streams::PartitionStream;
 use crate::ids::{Epoch, TopicPartition};
 use crate::queue::QueueError;
@@ -21,8 +21,6 @@ use crate::queue::QueueError;
 const ACK_PENDING_MAX: u64 = 50_000_000;
 /// A message is never delivered again to the same consumer while its segment is settled.
 const ACK_WAIT: Duration = Duration::from_secs(2 * 60 * 60);
-/// A consumer whose reader died goes by itself after this.
-const INACTIVE_THRESHOLD: Duration = Duration::from_secs(5 * 60);
 /// Deletions at once.
 const DELETES_MAX: usize = 8;
 
@@ -43,48 +41,120 @@ fn epoch_of(partition: &TopicPartition, name: &str) -> Option<Epoch> {
     epoch.parse().ok().map(Epoch)
 }
 
-/// Makes a consumer that starts at the first message with an offset of at least `from_offset`; gives its name.
-pub(super) async fn create(
+/// What a reader needs of the server.
+pub(super) struct Wanted {
+    pub(super) epoch: Epoch,
+    /// The first offset that was not read.
+    pub(super) from_offset: u64,
+    /// Everything below is committed.
+    pub(super) committed: u64,
+    pub(super) acks: Acks,
+}
+
+/// A consumer that was made.
+pub(super) struct Made {
+    pub(super) name: String,
+    /// It delivers nothing below; possibly offsets that were read before.
+    pub(super) start: u64,
+}
+
+/// Makes a consumer of its own, and deletes those of this and earlier epochs, in the order that loses nothing.
+pub(super) async fn make(
     connection: &Connection,
     stream: &PartitionStream,
-    epoch: Epoch,
-    from_offset: u64,
-    ack: AckMode,
-) -> Result<String, QueueError> {
+    wanted: &Wanted,
+) -> Result<Made, QueueError> {
+    let retention = stream.retention;
+    if retention.deletes() {
+        let others = of_partition(connection, stream).await?;
+        if let Some((name, epoch)) = others.iter().find(|(_, epoch)| *epoch > wanted.epoch) {
+            return Err(QueueError::unavailable(format!(
+                "consumer {name} of stream {} belongs to epoch {epoch}, a later owner of {} than epoch {}; if there is \
+                 none, because the catalog was restored from an older copy, delete that consumer",
+                stream.stream, stream.partition, wanted.epoch
+            )));
+        }
+        if retention.deletes_before_making() {
+            delete_all(connection, stream, others.into_iter().map(|(name, _)| name).collect()).await;
+        }
+    }
+    let name = create(connection, stream, wanted).await?;
+    if !retention.deletes_before_making() {
+        // What cannot be listed or deleted now costs the server a little until the next attach.
+        let others = of_partition(connection, stream).await.unwrap_or_default();
+        let earlier = others.into_iter().filter(|(other, epoch)| *other != name && *epoch <= wanted.epoch);
+        delete_all(connection, stream, earlier.map(|(name, _)| name).collect()).await;
+    }
+    Ok(Made { name, start: retention.start(wanted.from_offset, wanted.committed).unwrap_or(0) })
+}
+
+async fn create(connection: &Connection, stream: &PartitionStream, wanted: &Wanted) -> Result<String, QueueError> {
     let unique = Uuid::now_v7().simple().to_string();
-    let name = format!("{}{epoch}-{}", prefix(&stream.partition), &unique[12..]);
+    let name = format!("{}{}-{}", prefix(&stream.partition), wanted.epoch, &unique[12..]);
+    let config = config(stream, wanted, &name);
+    let request = json!({ "stream_name": stream.stream, "config": config, "action": "create" });
+    let answer = connection.api::<Value>(format!("CONSUMER.CREATE.{}.{name}", stream.stream), &request).await?;
+    let error = match answer {
+        Ok(_) => return Ok(name),
+        Err(error) => error,
+    };
+    if error.error_code() == ErrorCode::STREAM_NOT_FOUND {
+        let reason = format!("stream {} was deleted", stream.stream);
+        return Err(QueueError::TopicUnknown { topic: stream.partition.topic.clone(), reason });
+    }
+    if matches!(
+        error.error_code(),
+        ErrorCode::CONSUMER_WQ_MULTIPLE_UNFILTERED | ErrorCode::CONSUMER_WQ_CONSUMER_NOT_UNIQUE
+    ) {
+        let others = names(connection, stream).await.unwrap_or_default();
+        return Err(QueueError::refused(format!(
+            "stream {} has retention workqueue, which gives each message to one consumer, and {} takes what {} would \
+             read ({error}); delete that consumer, or bind the topic to subjects that it does not take",
+            stream.stream,
+            if others.is_empty() { "another".to_owned() } else { others.join(", ") },
+            stream.partition
+        )));
+    }
+    Err(server_error(&format!("no consumer on stream {}", stream.stream), &error))
+}
+
+fn config(stream: &PartitionStream, wanted: &Wanted, name: &str) -> Value {
     let mut config = json!({
         "name": name,
-        "description": format!("Siltstone {} epoch {epoch}", stream.partition),
-        "deliver_policy": "by_start_sequence",
-        "opt_start_seq": from_offset.max(1),
+        "description": format!("Siltstone {} epoch {}", stream.partition, wanted.epoch),
         "replay_policy": "instant",
         "max_deliver": -1,
-        "inactive_threshold": nanos(INACTIVE_THRESHOLD),
-        "num_replicas": 1,
-        "mem_storage": true,
     });
-    match ack {
-        AckMode::All => {
-            config["ack_policy"] = json!("all");
+    match stream.retention.start(wanted.from_offset, wanted.committed) {
+        Some(start) => {
+            config["deliver_policy"] = json!("by_start_sequence");
+            config["opt_start_seq"] = json!(start.max(1));
+        }
+        None => config["deliver_policy"] = json!("all"),
+    }
+    match stream.retention.inactive_threshold() {
+        Some(threshold) => {
+            config["inactive_threshold"] = json!(nanos(threshold));
+            config["mem_storage"] = json!(true);
+        }
+        // It must outlive the server as well as the reader.
+        None => config["durable_name"] = json!(name),
+    }
+    if !stream.retention.deletes() {
+        config["num_replicas"] = json!(1);
+    }
+    match wanted.acks {
+        Acks::None => config["ack_policy"] = json!("none"),
+        acks => {
+            config["ack_policy"] = json!(if acks == Acks::Explicit { "explicit" } else { "all" });
             config["ack_wait"] = json!(nanos(ACK_WAIT));
             config["max_ack_pending"] = json!(ACK_PENDING_MAX);
         }
-        AckMode::None => config["ack_policy"] = json!("none"),
     }
     if !stream.filters.is_empty() {
         config["filter_subjects"] = json!(stream.filters);
     }
-    let request = json!({ "stream_name": stream.stream, "config": config, "action": "create" });
-    let answer = connection.api::<Value>(format!("CONSUMER.CREATE.{}.{name}", stream.stream), &request).await?;
-    match answer {
-        Ok(_) => Ok(name),
-        Err(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Err(QueueError::TopicUnknown {
-            topic: stream.partition.topic.clone(),
-            reason: format!("stream {} was deleted", stream.stream),
-        }),
-        Err(error) => Err(server_error(&format!("no consumer on stream {}", stream.stream), &error)),
-    }
+    config
 }
 
 #[derive(Deserialize)]
@@ -95,28 +165,45 @@ struct Names {
     consumers: Option<Vec<String>>,
 }
 
-/// Deletes the partition's consumers of this and earlier epochs except `own`, as far as possible: those that
-/// remain cost the server a little until they go by themselves.
-pub(super) async fn delete_others(connection: &Connection, stream: &PartitionStream, epoch: Epoch, own: &str) {
+/// Every consumer of the stream.
+async fn names(connection: &Connection, stream: &PartitionStream) -> Result<Vec<String>, QueueError> {
     let mut names: Vec<String> = Vec::new();
     loop {
         let request = json!({ "offset": names.len() });
-        let page = connection.api::<Names>(format!("CONSUMER.NAMES.{}", stream.stream), &request).await;
-        let Ok(Ok(page)) = page else { break };
+        let page = connection.api::<Names>(format!("CONSUMER.NAMES.{}", stream.stream), &request).await?;
+        let page = page.map_err(|error| server_error(&format!("consumers of stream {}", stream.stream), &error))?;
         let found = page.consumers.unwrap_or_default();
         let is_last = found.is_empty() || names.len() + found.len() >= page.total;
         names.extend(found);
         if is_last {
-            break;
+            return Ok(names);
         }
     }
-    names.retain(|name| name != own && epoch_of(&stream.partition, name).is_some_and(|of| of <= epoch));
+}
+
+/// The consumers of the partition, with their epochs.
+async fn of_partition(connection: &Connection, stream: &PartitionStream) -> Result<Vec<(String, Epoch)>, QueueError> {
+    let names = names(connection, stream).await?;
+    let of_partition = |name: String| epoch_of(&stream.partition, &name).map(|epoch| (name, epoch));
+    Ok(names.into_iter().filter_map(of_partition).collect())
+}
+
+/// Deletes consumers, as far as possible.
+async fn delete_all(connection: &Connection, stream: &PartitionStream, names: Vec<String>) {
     stream::iter(names)
         .for_each_concurrent(DELETES_MAX, |name| async move {
             let deleted = delete(connection, stream, &name).await;
             tracing::debug!(consumer = %name, ok = deleted.is_ok(), "earlier consumer deleted");
         })
         .await;
+}
+
+/// Deletes every consumer of the partition, whatever its epoch: the topic is gone.
+pub(super) async fn forget(connection: &Connection, stream: &PartitionStream) -> Result<(), QueueError> {
+    for (name, _) in of_partition(connection, stream).await? {
+        delete(connection, stream, &name).await?;
+    }
+    Ok(())
 }
 
 /// Deletes one consumer; an absent one is no error.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::ack_subject::{self, DeliveryInfo};
-use super::config::AckMode;
+use super::ack_subject::{self, AckPattern, DeliveryInfo};
 use super::contiguity::Contiguity;
 use super::headers;
 use super::pulls::Pulls;
-use super::runs::Runs;
+use super::retention::Acks;
+use super::runs::{Run, Runs};
 use super::silence::Silence;
 use super::status::{self, Status};
 use crate::message::Message;
@@ -21,14 +21,15 @@ use crate::message::Message;
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 pub(super) struct Intake {
-    ack_mode: AckMode,
-    pub(super) contiguity: Contiguity,
+    acks: Acks,
+    contiguity: Contiguity,
+    /// Deliveries below were read before: they are acked in their time and not handed over again.
+    from_offset: u64,
     pub(super) pulls: Pulls,
     pub(super) silence: Silence,
     runs: Runs,
     acked: u64,
-    /// A reply subject of this consumer, as pattern for acks.
-    reply_pattern: Option<String>,
+    ack_pattern: Option<AckPattern>,
     /// The last message's subject: the next one's is mostly the same, and then shared.
     subject: Arc<str>,
     ready: Vec<Message>,
@@ -49,15 +50,17 @@ pub(super) enum Frame {
 }
 
 impl Intake {
-    pub(super) fn new(from_offset: u64, ack_mode: AckMode, message_bytes_max: usize, silence: Silence) -> Self {
+    /// For a consumer that starts at `start`, and a reader that wants messages from `from_offset` on.
+    pub(super) fn new(start: u64, from_offset: u64, acks: Acks, message_bytes_max: usize, silence: Silence) -> Self {
         Self {
-            ack_mode,
-            contiguity: Contiguity::new(from_offset),
+            acks,
+            contiguity: Contiguity::new(start),
+            from_offset,
             pulls: Pulls::default(),
             silence,
             runs: Runs::default(),
-            acked: from_offset,
-            reply_pattern: None,
+            acked: start,
+            ack_pattern: None,
             subject: Arc::from(""),
             ready: Vec::new(),
             ready_bytes: 0,
@@ -83,11 +86,14 @@ impl Intake {
         self.pulls.delivered(frame.length);
         self.silence.delivered(now);
         self.is_flowing = true;
-        if self.ack_mode == AckMode::All {
+        if self.acks != Acks::None {
             self.runs.push(info.stream_sequence, info.consumer_sequence);
-            if self.reply_pattern.is_none() {
-                self.reply_pattern = frame.reply.as_ref().map(ToString::to_string);
+            if self.ack_pattern.is_none() {
+                self.ack_pattern = frame.reply.as_deref().and_then(AckPattern::of);
             }
+        }
+        if info.stream_sequence < self.from_offset {
+            return Ok(());
         }
         if *self.subject != *frame.subject {
             self.subject = Arc::from(frame.subject.as_str());
@@ -138,6 +144,11 @@ impl Intake {
         Ok(())
     }
 
+    /// The first offset that was not read yet.
+    pub(super) fn position(&self) -> u64 {
+        self.contiguity.position().max(self.from_offset)
+    }
+
     /// Largest message to be expected.
     pub(super) fn message_bytes_max(&self) -> usize {
         self.message_bytes_max
@@ -177,15 +188,21 @@ impl Intake {
         self.ready_bytes + self.pulls.credit_bytes()
     }
 
-    /// Where to send the ack of everything below `high_watermark`; nothing when there is nothing to ack.
-    pub(super) fn ack_subject(&mut self, high_watermark: u64) -> Option<String> {
-        if self.ack_mode == AckMode::None || high_watermark <= self.acked {
-            return None;
+    /// Where to send the acks of everything below `high_watermark` that was not acked yet.
+    pub(super) fn ack_subjects(&mut self, high_watermark: u64) -> impl Iterator<Item = String> + use<> {
+        let mut runs = Vec::new();
+        if self.acks != Acks::None && high_watermark > self.acked {
+            self.acked = high_watermark;
+            runs = self.runs.take_below(high_watermark);
         }
-        self.acked = high_watermark;
-        let (stream_sequence, consumer_sequence) = self.runs.take_below(high_watermark)?;
-        // An ack through any other delivery than that of the very message would be ignored without a word.
-        ack_subject::for_other_delivery(self.reply_pattern.as_deref()?, stream_sequence, consumer_sequence)
+        if self.acks == Acks::Cumulative {
+            // An ack through any other delivery than that of the very message would be ignored without a word.
+            runs = runs.last().map(|run| run.last()).into_iter().collect();
+        }
+        let pattern = self.ack_pattern.clone();
+        runs.into_iter().flat_map(Run::each).filter_map(move |(stream_sequence, consumer_sequence)| {
+            Some(pattern.as_ref()?.subject(stream_sequence, consumer_sequence))
+        })
     }
 }
 

@@ -53,12 +53,7 @@ pub(super) async fn publish(
     to: &PartitionStream,
     messages: Vec<OutgoingMessage>,
 ) -> Result<Vec<PublishAck>, QueueError> {
-    let Some(subject) = &to.publish_subject else {
-        return Err(QueueError::refused(format!(
-            "stream {} has only wildcard subjects: publish to one of them with a NATS client",
-            to.stream
-        )));
-    };
+    let subject = to.publish_subject.as_ref().map_err(QueueError::refused)?;
     let bytes_max = connection.message_bytes_max().min(to.message_bytes_max);
     let encoded = messages.into_iter().map(|message| encode(message, bytes_max)).collect::<Result<Vec<_>, _>>()?;
     let mut acks = vec![None; encoded.len()];
@@ -119,7 +114,7 @@ async fn pass(
             let Some(oldest) = in_flight.pop_front() else {
                 break Some(connection.publish_permits.acquire().await.expect("it is never closed"));
             };
-            full = settle(oldest, acks).await?;
+            full = settle(connection, subject, oldest, acks).await?;
             if full.is_some() {
                 break None;
             }
@@ -130,7 +125,7 @@ async fn pass(
         in_flight.push_back(InFlight { index, ack, _permit: permit });
     }
     for publish in in_flight {
-        let reason = settle(publish, acks).await?;
+        let reason = settle(connection, subject, publish, acks).await?;
         full = full.or(reason);
     }
     Ok(full.map_or(Pass::Done, Pass::Full))
@@ -141,11 +136,20 @@ async fn send(connection: &Connection, subject: &str, message: &Encoded) -> Resu
     if let Some(headers) = &message.headers {
         publish = publish.headers(headers.clone());
     }
-    connection.jetstream.send_publish(subject.to_owned(), publish).await.map_err(|error| publish_error(&error))
+    connection
+        .jetstream
+        .send_publish(subject.to_owned(), publish)
+        .await
+        .map_err(|error| publish_error(connection, subject, &error))
 }
 
 /// Awaits one ack and notes it; gives the server's words when the stream was full.
-async fn settle(publish: InFlight<'_>, acks: &mut [Option<PublishAck>]) -> Result<Option<String>, QueueError> {
+async fn settle(
+    connection: &Connection,
+    subject: &str,
+    publish: InFlight<'_>,
+    acks: &mut [Option<PublishAck>],
+) -> Result<Option<String>, QueueError> {
     match publish.ack.await {
         Ok(ack) => {
             acks[publish.index] = Some(PublishAck { offset: ack.sequence, duplicate: ack.duplicate });
@@ -153,7 +157,7 @@ async fn settle(publish: InFlight<'_>, acks: &mut [Option<PublishAck>]) -> Resul
         }
         Err(error) => match server_words(&error).filter(|words| is_full(words)) {
             Some(words) => Ok(Some(words.to_string())),
-            None => Err(publish_error(&error)),
+            None => Err(publish_error(connection, subject, &error)),
         },
     }
 }
@@ -168,15 +172,18 @@ fn is_full(error: &ServerError) -> bool {
     error.error_code() == ErrorCode::STREAM_STORE_FAILED && (words.contains("maximum") && words.contains("exceeded"))
 }
 
-fn publish_error(error: &PublishError) -> QueueError {
+fn publish_error(connection: &Connection, subject: &str, error: &PublishError) -> QueueError {
     let words = server_words(error);
+    let denied = connection.denied(subject);
     match error.kind() {
+        PublishErrorKind::TimedOut if denied.is_some() => denied.expect("it was just seen"),
         PublishErrorKind::StreamNotFound => {
             QueueError::unavailable("no stream answered: the server restarts, or the topic's stream was deleted")
         }
-        PublishErrorKind::TimedOut => {
-            QueueError::unavailable("the ack did not come in time: the message may or may not be stored")
-        }
+        PublishErrorKind::TimedOut => QueueError::unavailable(format!(
+            "the ack did not come in time: the message may or may not be stored{}",
+            connection.because()
+        )),
         PublishErrorKind::Other if words.is_some_and(|words| words.code() != 503) => {
             QueueError::refused(words.expect("it was just seen"))
         }

@@ -1,4 +1,4 @@
-//! Stored messages by offset, beside every consumer.
+//! Stored messages by offset, beside every consumer: reading them, and deleting one.
 //!
 //! Owns: which of the server's ways to ask. Does not own: what the messages are wanted for.
 //!
@@ -86,6 +86,17 @@ pub(super) async fn next_from_leader(
         }
     }
     Ok(first)
+}
+
+/// Deletes one message; an absent one is no error. Only for messages that are committed and cannot be acked.
+pub(super) async fn delete(connection: &Connection, stream: &PartitionStream, offset: u64) -> Result<(), QueueError> {
+    let request = json!({ "seq": offset, "no_erase": true });
+    let answer = connection.api::<serde_json::Value>(format!("STREAM.MSG.DELETE.{}", stream.stream), &request).await?;
+    match answer {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == 404 || error.error_code() == ErrorCode::SEQUENCE_NOT_FOUND => Ok(()),
+        Err(error) => Err(server_error(&format!("message {offset} of stream {}", stream.stream), &error)),
+    }
 }
 
 #[derive(Deserialize)]

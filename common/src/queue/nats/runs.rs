@@ -7,10 +7,23 @@ use std::collections::VecDeque;
 
 /// Deliveries whose stream and consumer sequences rise together by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
+pub(super) struct Run {
     stream_start: u64,
     consumer_start: u64,
     length: u64,
+}
+
+impl Run {
+    /// Stream and consumer sequence of each delivery.
+    pub(super) fn each(self) -> impl Iterator<Item = (u64, u64)> {
+        (0..self.length).map(move |index| (self.stream_start + index, self.consumer_start + index))
+    }
+
+    /// Only its last delivery.
+    pub(super) fn last(self) -> Self {
+        let before = self.length - 1;
+        Self { stream_start: self.stream_start + before, consumer_start: self.consumer_start + before, length: 1 }
+    }
 }
 
 /// The unacked deliveries of one consumer.
@@ -32,16 +45,15 @@ impl Runs {
         self.runs.push_back(Run { stream_start: stream_sequence, consumer_start: consumer_sequence, length: 1 });
     }
 
-    /// Removes every delivery with a stream sequence below `high_watermark`, and gives the stream and consumer
-    /// sequence of the last of them.
-    pub(super) fn take_below(&mut self, high_watermark: u64) -> Option<(u64, u64)> {
-        let mut last = None;
+    /// Removes and gives every delivery with a stream sequence below `high_watermark`, in order.
+    pub(super) fn take_below(&mut self, high_watermark: u64) -> Vec<Run> {
+        let mut taken = Vec::new();
         while let Some(run) = self.runs.front_mut() {
             let count = high_watermark.saturating_sub(run.stream_start).min(run.length);
             if count == 0 {
                 break;
             }
-            last = Some((run.stream_start + count - 1, run.consumer_start + count - 1));
+            taken.push(Run { length: count, ..*run });
             if count < run.length {
                 run.stream_start += count;
                 run.consumer_start += count;
@@ -50,7 +62,7 @@ impl Runs {
             }
             self.runs.pop_front();
         }
-        last
+        taken
     }
 }
 
@@ -65,14 +77,15 @@ mod tests {
         let mut runs = Runs::default();
         (1..=1_000).for_each(|n| runs.push(500 + n, n));
         assert_eq!(runs.runs.len(), 1);
-        assert_eq!(runs.take_below(601), Some((600, 100)));
-        assert_eq!(runs.take_below(601), None, "acked already");
-        assert_eq!(runs.take_below(9_999), Some((1_500, 1_000)));
+        let last = |taken: Vec<Run>| taken.last().and_then(|run| run.last().each().next());
+        assert_eq!(last(runs.take_below(601)), Some((600, 100)));
+        assert_eq!(last(runs.take_below(601)), None, "acked already");
+        assert_eq!(last(runs.take_below(9_999)), Some((1_500, 1_000)));
     }
 
     proptest! {
         #[test]
-        fn the_last_delivery_below_the_watermark_is_found(
+        fn the_deliveries_below_the_watermark_are_taken_once(
             steps in prop::collection::vec(1_u64..4, 1..100), marks in prop::collection::vec(0_u64..300, 1..10)
         ) {
             let mut runs = Runs::default();
@@ -85,7 +98,8 @@ mod tests {
             }
             for mark in marks {
                 let below: Vec<_> = model.iter().copied().filter(|(stream, _)| *stream < mark).collect();
-                prop_assert_eq!(runs.take_below(mark), below.last().copied());
+                let taken: Vec<_> = runs.take_below(mark).into_iter().flat_map(Run::each).collect();
+                prop_assert_eq!(taken, below);
                 model.retain(|(stream, _)| *stream >= mark);
             }
         }

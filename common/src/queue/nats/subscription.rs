@@ -81,10 +81,13 @@ impl NatsSubscription {
             None
         };
         let from_offset = first.as_ref().map_or(request.from_offset, |first| first.offset + 1);
-        let consumer = consumer::create(&connection, &stream, request.epoch, from_offset, ack_mode).await?;
-        consumer::delete_others(&connection, &stream, request.epoch, &consumer).await;
+        let acks = stream.retention.acks(ack_mode);
+        let wanted =
+            consumer::Wanted { epoch: request.epoch, from_offset, committed: request.committed.min(from_offset), acks };
+        let made = consumer::make(&connection, &stream, &wanted).await?;
         let silence = Silence::new(HEARTBEAT, Instant::now());
-        let intake = Intake::new(from_offset, ack_mode, connection.message_bytes_max(), silence);
+        let intake = Intake::new(made.start, from_offset, acks, connection.message_bytes_max(), silence);
+        let consumer = made.name;
         connection.reader_came();
         Ok(Self {
             pull_subject: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", stream.stream),
@@ -132,7 +135,7 @@ impl NatsSubscription {
     }
 
     fn lose_connection(&mut self) -> QueueError {
-        self.stream.losses.note(self.intake.contiguity.position());
+        self.stream.losses.note(self.intake.position());
         self.lose("the connection was disturbed")
     }
 
@@ -305,9 +308,9 @@ impl NatsSubscription {
     async fn break_silence(&mut self) -> Result<(), QueueError> {
         match self.intake.silence.verdict(Instant::now()) {
             Verdict::Wait => Ok(()),
-            Verdict::Lost(reason) => Err(self.lose(reason)),
+            Verdict::Lost(reason) => Err(self.lose(format!("{reason}{}", self.connection.because()))),
             Verdict::Ask => {
-                let position = self.intake.contiguity.position();
+                let position = self.intake.position();
                 let next = read::next_from_leader(&self.connection, &self.stream, position).await;
                 // No answer says nothing about the consumer; the question is asked again later.
                 self.intake.silence.answered(Instant::now(), matches!(next, Ok(Some(_))));
@@ -324,6 +327,9 @@ impl Subscription for NatsSubscription {
         self.check()?;
         if let Some(first) = &self.first {
             let memory = self.budget.acquire(first.memory_bytes()).await;
+            if self.stream.retention.deletes() {
+                self.stream.losses.note_aside(first.offset);
+            }
             let messages = self.first.take().into_iter().collect();
             return Ok(Delivery { messages, memory });
         }
@@ -352,8 +358,14 @@ impl Subscription for NatsSubscription {
             return Err(QueueError::refused(format!("a receipt of {given} cannot ack a subscription of {here}")));
         }
         self.check()?;
-        let Some(subject) = self.intake.ack_subject(receipt.high_watermark()) else { return Ok(()) };
-        self.connection.client.publish(subject, "+ACK".into()).await.map_err(QueueError::unavailable)
+        for subject in self.intake.ack_subjects(receipt.high_watermark()) {
+            self.connection.client.publish(subject, "+ACK".into()).await.map_err(QueueError::unavailable)?;
+        }
+        // The consumer cannot deliver these, so they cannot be acked; each costs the connection until it is gone.
+        for offset in self.stream.losses.take_aside_below(receipt.high_watermark()) {
+            read::delete(&self.connection, &self.stream, offset).await?;
+        }
+        Ok(())
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), QueueError> {
@@ -361,6 +373,9 @@ impl Subscription for NatsSubscription {
         let closed = tokio::time::timeout(REQUEST_TIMEOUT, async {
             self.connection.client.flush().await.map_err(QueueError::unavailable)?;
             self.frames.unsubscribe().await.map_err(QueueError::unavailable)?;
+            if self.stream.retention.keeps_consumer() {
+                return Ok(());
+            }
             consumer::delete(&self.connection, &self.stream, &self.consumer).await
         });
         closed.await.unwrap_or_else(|_| Err(QueueError::unavailable("the server did not answer while closing")))
@@ -375,6 +390,6 @@ impl Drop for NatsSubscription {
 
 impl fmt::Debug for NatsSubscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "NatsSubscription({} at {})", self.stream.partition, self.intake.contiguity.position())
+        write!(f, "NatsSubscription({} at {})", self.stream.partition, self.intake.position())
     }
 }

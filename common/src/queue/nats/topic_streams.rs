@@ -12,9 +12,12 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{Config, DeleteStatus, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::config::AckMode;
 use super::connection::{Connection, EMPTY, server_error};
+use super::consumer;
+use super::retention::{Retention, retention_of};
 use crate::ids::TopicPartition;
-use crate::queue::QueueError;
+use crate::queue::{DiscardLimits, QueueError};
 use crate::topic::TopicDefinition;
 
 /// Requests at once: making a stream writes to disk, asking for one does not.
@@ -31,8 +34,12 @@ pub(super) struct PartitionStream {
     pub(super) stream: String,
     /// Only these subjects of it; empty means all.
     pub(super) filters: Vec<String>,
-    /// Where new messages go, if that is clear.
-    pub(super) publish_subject: Option<String>,
+    /// What readers may make it delete.
+    pub(super) retention: Retention,
+    /// The origin that it copies, sequences included.
+    pub(super) mirror_of: Option<String>,
+    /// Where new messages go, or why none can.
+    pub(super) publish_subject: Result<String, String>,
     /// The stream's own limit of a message.
     pub(super) message_bytes_max: usize,
     /// Whether only the leader surely holds everything: then it alone is asked.
@@ -46,8 +53,10 @@ pub(super) struct PartitionStream {
 /// The position at which readers of one partition lost their connection, and how often in a row.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
-    // A std mutex: held for a few instructions; it outlives the subscriptions that note their end here.
+    // Std mutexes: held for a few instructions; they outlive the subscriptions that note their end here.
     last: Mutex<(u64, u32)>,
+    /// Messages that were fetched beside the consumer and are still in the stream.
+    aside: Mutex<Vec<u64>>,
 }
 
 /// Losses at one position after which its next message is fetched in a way that cannot disturb the connection.
@@ -62,6 +71,18 @@ impl Losses {
     pub(super) fn is_suspect(&self, position: u64) -> bool {
         let last = self.last.lock().expect("no holder of this lock panics");
         last.0 == position && last.1 >= LOSSES_SUSPECT
+    }
+
+    /// The message at `offset` was handed over without its consumer.
+    pub(super) fn note_aside(&self, offset: u64) {
+        self.aside.lock().expect("no holder of this lock panics").push(offset);
+    }
+
+    pub(super) fn take_aside_below(&self, high_watermark: u64) -> Vec<u64> {
+        let mut aside = self.aside.lock().expect("no holder of this lock panics");
+        let (below, rest) = aside.drain(..).partition(|offset| *offset < high_watermark);
+        *aside = rest;
+        below
     }
 }
 
@@ -127,11 +148,12 @@ async fn delete_one(connection: &Connection, name: String) -> Result<(), QueueEr
 pub(super) async fn open(
     connection: &Connection,
     topic: &TopicDefinition,
+    ack: AckMode,
 ) -> Result<Vec<Arc<PartitionStream>>, QueueError> {
     if is_managed(topic) {
         check_plain(topic)?;
     }
-    stream::iter((0..topic.partition_count).map(|id| open_one(connection, topic, id)))
+    stream::iter((0..topic.partition_count).map(|id| open_one(connection, topic, id, ack)))
         .buffered(CHECKS_MAX)
         .try_collect()
         .await
@@ -141,6 +163,7 @@ async fn open_one(
     connection: &Connection,
     topic: &TopicDefinition,
     partition_id: u32,
+    ack: AckMode,
 ) -> Result<Arc<PartitionStream>, QueueError> {
     let (stream, filters) = stream_of(topic, partition_id);
     check_stream_name(&stream)?;
@@ -153,18 +176,16 @@ async fn open_one(
         let reason = format!("stream {stream} does not exist; {hint}");
         return Err(QueueError::TopicUnknown { topic: topic.name.clone(), reason });
     };
-    check_retention(&stream, info.config.retention)?;
+    let retention = retention_of(&info.config, ack).map_err(QueueError::refused)?;
     if filters.iter().any(|filter| has_wildcard(filter)) {
         tracing::warn!(%stream, ?filters, "a wildcard filter costs the server about ten times as much per message");
     }
-    let publish_subject = if is_managed(topic) {
-        Some(format!("{}.{partition_id}", topic.name))
-    } else {
-        let candidates = if filters.is_empty() { &info.config.subjects } else { &filters };
-        candidates.iter().find(|subject| !has_wildcard(subject)).cloned()
-    };
+    let publish_subject = publish_subject(topic, partition_id, &info.config, &filters);
+    let mirror_of = info.config.mirror.as_ref().map(|origin| origin.name.clone());
     Ok(Arc::new(PartitionStream {
         partition: TopicPartition::new(topic.name.clone(), partition_id),
+        retention,
+        mirror_of,
         publish_subject,
         message_bytes_max: usize::try_from(info.config.max_message_size)
             .ok()
@@ -205,13 +226,62 @@ fn check_stream_name(stream: &str) -> Result<(), QueueError> {
     Err(QueueError::refused(format!("stream name {stream:?} is invalid: it is empty or holds a space, . * > / or \\")))
 }
 
-fn check_retention(stream: &str, retention: RetentionPolicy) -> Result<(), QueueError> {
-    let reason = match retention {
-        RetentionPolicy::Limits => return Ok(()),
-        RetentionPolicy::WorkQueue => "workqueue, which takes only explicit acks of each message",
-        RetentionPolicy::Interest => "interest, which deletes messages together with their last consumer",
-    };
-    Err(QueueError::refused(format!("stream {stream} has retention {reason}; only limits is supported")))
+fn publish_subject(
+    topic: &TopicDefinition,
+    partition_id: u32,
+    config: &Config,
+    filters: &[String],
+) -> Result<String, String> {
+    let stream = &config.name;
+    if config.sealed {
+        return Err(format!("stream {stream} is sealed: it takes no more messages"));
+    }
+    if let Some(origin) = &config.mirror {
+        return Err(format!("stream {stream} is a mirror of {}: publish there", origin.name));
+    }
+    if is_managed(topic) {
+        return Ok(format!("{}.{partition_id}", topic.name));
+    }
+    let candidates = if filters.is_empty() { &config.subjects } else { filters };
+    let plain = candidates.iter().find(|subject| !has_wildcard(subject));
+    plain.cloned().ok_or_else(|| {
+        if candidates.is_empty() {
+            format!("stream {stream} has no subjects of its own: publish to its sources")
+        } else {
+            format!("stream {stream} has only wildcard subjects: publish to one of them with a NATS client")
+        }
+    })
+}
+
+/// What the stream discards by itself, committed or not.
+pub(super) fn discard_limits(info: &Info) -> Option<DiscardLimits> {
+    let config = &info.config;
+    // With the other policy a full stream refuses new messages instead of discarding old ones.
+    let discards_old = config.discard == DiscardPolicy::Old;
+    let most = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0 && discards_old);
+    let (messages_max, bytes_max) = (most(config.max_messages), most(config.max_bytes));
+    let age_max = (!config.max_age.is_zero()).then_some(config.max_age);
+    (messages_max.is_some() || bytes_max.is_some() || age_max.is_some()).then(|| DiscardLimits {
+        messages: info.state.messages,
+        messages_max,
+        bytes: info.state.bytes,
+        bytes_max,
+        first_timestamp_us: i64::try_from(info.state.first_timestamp.unix_timestamp_nanos() / 1_000).unwrap_or(0),
+        age_max,
+    })
+}
+
+/// Removes what readers of a bound topic left at its streams: on some, a forgotten consumer keeps messages for ever.
+pub(super) async fn forget(connection: &Connection, topic: &TopicDefinition, ack: AckMode) -> Result<(), QueueError> {
+    for partition_id in 0..topic.partition_count {
+        match open_one(connection, topic, partition_id, ack).await {
+            Ok(stream) => consumer::forget(connection, &stream).await?,
+            // A stream that is gone or cannot be served has no readers of ours.
+            Err(QueueError::TopicUnknown { .. } | QueueError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn has_wildcard(subject: &str) -> bool {

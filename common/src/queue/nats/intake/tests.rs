@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::queue::nats::pulls::PullSize;
 
-fn intake(ack_mode: AckMode) -> (Intake, Instant) {
+fn intake(acks: Acks) -> (Intake, Instant) {
     let now = Instant::now();
-    (Intake::new(1, ack_mode, 1_000, Silence::new(Duration::from_secs(5), now)), now)
+    (Intake::new(1, 1, acks, 1_000, Silence::new(Duration::from_secs(5), now)), now)
 }
 
 fn delivery(stream_sequence: u64, consumer_sequence: u64) -> async_nats::Message {
@@ -39,7 +39,7 @@ fn status(code: u16, words: &str, headers: &[(&str, &str)]) -> async_nats::Messa
 
 #[tokio::test]
 async fn a_message_larger_than_expected_gets_a_larger_pull_and_not_for_ever() {
-    let (mut intake, now) = intake(AckMode::All);
+    let (mut intake, now) = intake(Acks::Cumulative);
     let oversized = || {
         let left = [("Nats-Pending-Messages", "5"), ("Nats-Pending-Bytes", "999999999")];
         status(409, "Message Size Exceeds MaxBytes", &left)
@@ -52,22 +52,38 @@ async fn a_message_larger_than_expected_gets_a_larger_pull_and_not_for_ever() {
 
 #[tokio::test]
 async fn acks_go_through_the_delivery_of_the_last_message_below() {
-    let (mut all, now) = intake(AckMode::All);
-    let (mut none, _) = intake(AckMode::None);
+    let (mut all, now) = intake(Acks::Cumulative);
+    let (mut none, _) = intake(Acks::None);
     for (consumer_sequence, stream_sequence) in [(1, 3), (2, 4), (3, 9)] {
         all.accept(delivery(stream_sequence, consumer_sequence), now).expect("good");
         none.accept(delivery(stream_sequence, consumer_sequence), now).expect("good");
     }
-    assert_eq!(all.ack_subject(3), None, "nothing was delivered below");
-    assert_eq!(all.ack_subject(8).as_deref(), Some("$JS.ACK.orders-0.c.1.4.2.5000.0"));
-    assert_eq!(all.ack_subject(8), None, "acked already");
-    assert_eq!(all.ack_subject(10).as_deref(), Some("$JS.ACK.orders-0.c.1.9.3.5000.0"));
-    assert_eq!(none.ack_subject(10), None);
+    let acked = |intake: &mut Intake, mark| intake.ack_subjects(mark).collect::<Vec<_>>();
+    assert_eq!(acked(&mut all, 3), [""; 0], "nothing was delivered below");
+    assert_eq!(acked(&mut all, 8), ["$JS.ACK.orders-0.c.1.4.2.5000.0"]);
+    assert_eq!(acked(&mut all, 8), [""; 0], "acked already");
+    assert_eq!(acked(&mut all, 10), ["$JS.ACK.orders-0.c.1.9.3.5000.0"]);
+    assert_eq!(acked(&mut none, 10), [""; 0]);
+}
+
+#[tokio::test]
+async fn explicit_acks_name_every_message_once_also_those_that_were_read_before() {
+    let now = Instant::now();
+    let mut intake = Intake::new(0, 5, Acks::Explicit, 1_000, Silence::new(Duration::from_secs(5), now));
+    for (consumer_sequence, stream_sequence) in [(1, 3), (2, 4), (3, 5), (4, 9)] {
+        intake.accept(delivery(stream_sequence, consumer_sequence), now).expect("good");
+    }
+    let offsets: Vec<u64> = intake.take(10).0.iter().map(|message| message.offset).collect();
+    assert_eq!((offsets, intake.position()), (vec![5, 9], 10));
+    let acked = |intake: &mut Intake, mark| intake.ack_subjects(mark).collect::<Vec<_>>();
+    let subject = |stream, consumer| format!("$JS.ACK.orders-0.c.1.{stream}.{consumer}.5000.0");
+    assert_eq!(acked(&mut intake, 6), [subject(3, 1), subject(4, 2), subject(5, 3)]);
+    assert_eq!(acked(&mut intake, 10), [subject(9, 4)]);
 }
 
 #[tokio::test]
 async fn a_stored_status_line_is_a_message() {
-    let (mut intake, now) = intake(AckMode::All);
+    let (mut intake, now) = intake(Acks::Cumulative);
     let lookalike = async_nats::Message { reply: delivery(1, 1).reply, ..status(409, "Consumer Deleted", &[]) };
     intake.accept(lookalike, now).expect("a message");
     assert_eq!(intake.take(10).0.len(), 1);
@@ -78,7 +94,7 @@ proptest! {
     fn frames_lost_anywhere_are_noticed_before_a_later_message_or_heartbeat(
         count in 1_u64..40, lost in prop::collection::btree_set(0_u64..40, 0..4), messages_max in 1_usize..10,
     ) {
-        let (mut intake, now) = intake(AckMode::All);
+        let (mut intake, now) = intake(Acks::Cumulative);
         intake.pulls.requested(PullSize { batch: 100, bytes_max: 100_000 });
         let mut taken = Vec::new();
         let mut is_noticed = false;
