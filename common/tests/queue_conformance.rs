@@ -20,6 +20,8 @@ mod nats;
 mod nats_faults;
 #[path = "queue_conformance/nats_kinds.rs"]
 mod nats_kinds;
+#[path = "queue_conformance/nats_login.rs"]
+mod nats_login;
 
 /// Makes a test of each case for each queue.
 macro_rules! for_every_queue {

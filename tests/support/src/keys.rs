@@ -163,9 +163,18 @@ impl Operator {
 
     /// Makes a user whose credentials file has this name. The same name again replaces the file, with another key.
     pub fn user(&self, name: &str) -> Result<OperatorUser> {
+        self.user_with(name, None)
+    }
+
+    /// The same, with credentials that expire after so many seconds.
+    pub fn user_for(&self, name: &str, seconds: u64) -> Result<OperatorUser> {
+        self.user_with(name, Some(seconds))
+    }
+
+    fn user_with(&self, name: &str, seconds: Option<u64>) -> Result<OperatorUser> {
         let user = KeyPair::new_user();
         let claims = r#"{"type":"user","version":2,"pub":{},"sub":{},"subs":-1,"data":-1,"payload":-1}"#;
-        let jwt = jwt(&self.account, &user.public_key(), name, claims)?;
+        let jwt = jwt_for(&self.account, &user.public_key(), name, claims, seconds)?;
         let seed = user.seed()?;
         let credentials_file = self.directory.path().join(format!("{name}.creds"));
         let text = format!(
@@ -182,10 +191,16 @@ impl Operator {
 
 /// A JWT of NATS' own kind about `subject`, signed by `issuer`.
 fn jwt(issuer: &KeyPair, subject: &str, name: &str, nats: &str) -> Result<String> {
+    jwt_for(issuer, subject, name, nats, None)
+}
+
+/// The same, which expires after so many seconds.
+fn jwt_for(issuer: &KeyPair, subject: &str, name: &str, nats: &str, seconds: Option<u64>) -> Result<String> {
     let header = URL_SAFE_NO_PAD.encode(br#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
     let issued_at = seconds_now();
+    let expires = seconds.map_or(String::new(), |seconds| format!(r#""exp":{},"#, issued_at + seconds));
     let claims = format!(
-        r#"{{"jti":"{}","iat":{issued_at},"iss":"{}","name":"{name}","sub":"{subject}","nats":{nats}}}"#,
+        r#"{{"jti":"{}",{expires}"iat":{issued_at},"iss":"{}","name":"{name}","sub":"{subject}","nats":{nats}}}"#,
         crate::unique_name(),
         issuer.public_key()
     );

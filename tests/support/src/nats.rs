@@ -233,6 +233,11 @@ impl NatsServer {
         self.wait_until_ready().await
     }
 
+    /// Starts the server again without asking whether it is ready: for one that cannot be asked.
+    pub fn spawn_again(&mut self) -> Result<()> {
+        self.spawn()
+    }
+
     fn spawn(&mut self) -> Result<()> {
         let mut command = Command::new(tools::nats_server()?);
         command.arg("-c").arg(self.configuration());

@@ -34,6 +34,9 @@ pub struct NatsConfig {
     pub connection_name: Option<String>,
     /// Where the server's monitoring page is; on port 8222 of its host if absent. Only diagnosing reads it.
     pub monitor_url: Option<String>,
+    /// Messages that may wait in the client for one reader before it drops them, and the reader starts anew; 65,536 if
+    /// absent, more than is ever asked for at once.
+    pub reader_capacity: Option<usize>,
 }
 
 /// Whether commits are acked to the server.
@@ -63,6 +66,7 @@ impl fmt::Debug for NatsConfig {
             .field("ack", &self.ack)
             .field("connection_name", &self.connection_name)
             .field("monitor_url", &self.monitor_url)
+            .field("reader_capacity", &self.reader_capacity)
             .finish()
     }
 }

@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::jetstream::context::RequestErrorKind;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, Context};
 use async_nats::jetstream::{Error as ServerError, ErrorCode};
-use async_nats::{Client, ConnectErrorKind, Event};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 use super::config::{NatsConfig, without_passwords};
 use super::login;
@@ -29,6 +31,9 @@ const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
 
 /// Most publishes of all callers together that wait for their ack: well below the 5,000 at which the client blocks.
 pub(super) const PUBLISHES_IN_FLIGHT_MAX: usize = 2_048;
+
+/// Pause between two probes of a server that cannot be reached.
+const PROBE_PAUSE: Duration = Duration::from_secs(2);
 
 /// A request without content; `null` is refused by some of the server's answers.
 #[derive(Serialize)]
@@ -45,6 +50,9 @@ pub(super) struct Connection {
     complaint: Complaint,
     /// The version that was last judged untested, to say so once.
     warned_of: Mutex<String>,
+    config: NatsConfig,
+    /// When the last probe began; held while one runs.
+    probing: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// What the server or the network last complained of, until the next good connection.
@@ -56,30 +64,18 @@ impl Connection {
         let (loss, losses) = watch::channel(0_u64);
         let complaint = Complaint::default();
         let noted = Arc::clone(&complaint);
-        let options = login::options(config)
-            .await?
-            .name(config.connection_name.as_deref().unwrap_or("siltstone"))
-            .connection_timeout(REQUEST_TIMEOUT)
-            .request_timeout(Some(REQUEST_TIMEOUT))
-            .max_reconnects(None)
-            .reconnect_delay_callback(reconnect_delay)
-            .event_callback(move |event| {
-                note_event(&event, &loss, &noted);
-                std::future::ready(())
-            });
-        let urls: Vec<&str> = config.url.split(',').map(str::trim).filter(|url| !url.is_empty()).collect();
-        let shown = without_passwords(&config.url);
-        if urls.is_empty() {
-            return Err(QueueError::refused(
-                "the NATS URL is empty; allowed is nats://host:port, or several with commas",
-            ));
-        }
-        let client = options.connect(urls.as_slice()).await.map_err(|error| connect_error(&error, &shown))?;
+        let options = login::options(config).await?.max_reconnects(None).event_callback(move |event| {
+            note_event(&event, &loss, &noted);
+            std::future::ready(())
+        });
+        let client = connect(config, options).await?;
         let mut jetstream = jetstream::new(client.clone());
         jetstream.set_timeout(REQUEST_TIMEOUT);
         let publish_permits = Semaphore::new(PUBLISHES_IN_FLIGHT_MAX);
         let (reader_count, warned_of) = (AtomicUsize::new(0), Mutex::default());
-        let connection = Self { client, jetstream, publish_permits, losses, reader_count, complaint, warned_of };
+        let (config, probing) = (config.clone(), tokio::sync::Mutex::default());
+        let connection =
+            Self { client, jetstream, publish_permits, losses, reader_count, complaint, warned_of, config, probing };
         connection.check_version()?;
         Ok(connection)
     }
@@ -107,6 +103,28 @@ impl Connection {
         complaint.as_ref().map_or(String::new(), |complaint| format!("; the connection says: {complaint}"))
     }
 
+    /// Finds out why there is no connection, which the client keeps to itself while it reconnects.
+    pub(super) async fn probe(&self) {
+        if self.client.connection_state() == State::Connected {
+            return;
+        }
+        // Everybody who waits in vain asks at the same time: one answer serves all.
+        let Ok(mut last) = self.probing.try_lock() else { return };
+        if last.is_some_and(|last| last.elapsed() < PROBE_PAUSE) {
+            return;
+        }
+        *last = Some(Instant::now());
+        let probed = match login::options(&self.config).await {
+            Ok(options) => connect(&self.config, options).await.err(),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = probed
+            && self.client.connection_state() != State::Connected
+        {
+            *self.complaint.lock().expect("no holder of this lock panics") = Some(error.to_string());
+        }
+    }
+
     /// The server's word that this login may not publish to `subject`.
     pub(super) fn denied(&self, subject: &str) -> Option<QueueError> {
         let complaint = self.complaint.lock().expect("no holder of this lock panics");
@@ -130,6 +148,7 @@ impl Connection {
                 "no answer to {subject}: JetStream is not enabled for this account, or not ready"
             ))),
             Err(error) => {
+                self.probe().await;
                 let why = self.because();
                 let unavailable = QueueError::unavailable(format!("no answer to {subject}: {error}{why}"));
                 Err(self.denied(&subject).unwrap_or(unavailable))
@@ -191,8 +210,11 @@ fn note_event(event: &Event, loss: &watch::Sender<u64>, complaint: &Complaint) {
             tracing::info!("nats connected");
         }
         Event::ServerError(_) | Event::ClientError(_) => {
-            // Said once, not at every attempt to reconnect.
-            if replace(Some(event.to_string())) {
+            // Said once, not at every attempt to reconnect; and a probe knows more than the client tells.
+            let text = event.to_string();
+            let is_vague = text.ends_with("IO error") || text.ends_with("TLS error");
+            let is_known = complaint.lock().expect("no holder of this lock panics").is_some();
+            if !(is_vague && is_known) && replace(Some(text)) {
                 tracing::warn!(%event, "nats connection");
             }
         }
@@ -205,6 +227,23 @@ fn reconnect_delay(attempts: usize) -> Duration {
     (Duration::from_millis(50) * 2_u32.pow(exponent)).min(RECONNECT_DELAY_MAX)
 }
 
+/// One attempt to connect.
+async fn connect(config: &NatsConfig, options: ConnectOptions) -> Result<Client, QueueError> {
+    let urls: Vec<&str> = config.url.split(',').map(str::trim).filter(|url| !url.is_empty()).collect();
+    if urls.is_empty() {
+        return Err(QueueError::refused("the NATS URL is empty; allowed is nats://host:port, or several with commas"));
+    }
+    let mut options = options
+        .name(config.connection_name.as_deref().unwrap_or("siltstone"))
+        .connection_timeout(REQUEST_TIMEOUT)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .reconnect_delay_callback(reconnect_delay);
+    if let Some(capacity) = config.reader_capacity {
+        options = options.subscription_capacity(capacity);
+    }
+    options.connect(urls.as_slice()).await.map_err(|error| connect_error(&error, &without_passwords(&config.url)))
+}
+
 fn connect_error(error: &async_nats::ConnectError, shown: &str) -> QueueError {
     let reason = format!("cannot connect to NATS at {shown}: {error}");
     match error.kind() {
@@ -212,6 +251,8 @@ fn connect_error(error: &async_nats::ConnectError, shown: &str) -> QueueError {
         | ConnectErrorKind::Authentication
         | ConnectErrorKind::AuthorizationViolation
         | ConnectErrorKind::Tls => QueueError::Refused { reason },
+        // A handshake that fails has no kind of its own.
+        ConnectErrorKind::Io if reason.contains("certificate") => QueueError::Refused { reason },
         _ => QueueError::Unavailable { reason },
     }
 }
