@@ -16,8 +16,12 @@ mod limits;
 mod memory;
 #[path = "queue_conformance/nats.rs"]
 mod nats;
+#[path = "queue_conformance/nats_cluster.rs"]
+mod nats_cluster;
 #[path = "queue_conformance/nats_faults.rs"]
 mod nats_faults;
+#[path = "queue_conformance/nats_histories.rs"]
+mod nats_histories;
 #[path = "queue_conformance/nats_kinds.rs"]
 mod nats_kinds;
 #[path = "queue_conformance/nats_login.rs"]

@@ -6,6 +6,8 @@
 mod balance;
 mod drain;
 mod failpoints;
+mod histories;
+mod kinds;
 mod logs;
 mod pages;
 mod poison;

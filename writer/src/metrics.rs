@@ -27,6 +27,7 @@ pub(crate) const COMMIT_RETRIES: &str = "siltstone_commit_retries_total";
 pub(crate) const ATTACHES: &str = "siltstone_attaches_total";
 pub(crate) const GAP_OFFSETS: &str = "siltstone_gap_offsets_total";
 pub(crate) const OBJECTS_DELETED: &str = "siltstone_janitor_objects_deleted_total";
+pub(crate) const QUEUE_OFFSETS_LOST: &str = "siltstone_queue_offsets_lost_total";
 const MEMORY_USED: &str = "siltstone_memory_used_bytes";
 const MEMORY_PEAK: &str = "siltstone_memory_peak_bytes";
 const MEMORY_BUDGET: &str = "siltstone_memory_budget_bytes";
@@ -52,6 +53,7 @@ pub(crate) fn describe() {
     describe_counter!(ATTACHES, "times a partition was attached to the queue, the first time included");
     describe_counter!(GAP_OFFSETS, "offsets that the queue no longer held");
     describe_counter!(OBJECTS_DELETED, "objects deleted that were never listed, or no longer");
+    describe_counter!(QUEUE_OFFSETS_LOST, "offsets by which the queue's end was found to have moved back");
     describe_gauge!(MEMORY_USED, "bytes of messages and open segments held now");
     describe_gauge!(MEMORY_PEAK, "most bytes held at once since start");
     describe_gauge!(MEMORY_BUDGET, "bytes that may be held");
@@ -64,7 +66,7 @@ pub(crate) fn describe() {
     for name in [MESSAGES, MESSAGE_BYTES, RECORDS, QUARANTINED, SEGMENT_BYTES] {
         counter!(name).increment(0);
     }
-    for name in [UPLOAD_RETRIES, COMMIT_RETRIES, ATTACHES, GAP_OFFSETS, OBJECTS_DELETED] {
+    for name in [UPLOAD_RETRIES, COMMIT_RETRIES, ATTACHES, GAP_OFFSETS, OBJECTS_DELETED, QUEUE_OFFSETS_LOST] {
         counter!(name).increment(0);
     }
     for reason in RollReason::ALL {

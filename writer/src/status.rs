@@ -81,6 +81,10 @@ impl Gauges {
         *lock(&self.margin) = (margin.messages, margin.time);
     }
 
+    fn margin(&self) -> (Option<u64>, Option<Duration>) {
+        *lock(&self.margin)
+    }
+
     pub(crate) fn oldest_timestamp_us(&self) -> Option<i64> {
         lock(&self.batches).front().map(|(_, timestamp_us)| *timestamp_us)
     }
@@ -158,8 +162,8 @@ impl StatusBoard {
             freshness: gauges.oldest_timestamp_us().map_or(Duration::ZERO, |oldest_us| {
                 Duration::from_micros(now_us.saturating_sub(oldest_us).max(0).unsigned_abs())
             }),
-            discard_margin: lock(&gauges.margin).0,
-            discard_margin_time: lock(&gauges.margin).1,
+            discard_margin: gauges.margin().0,
+            discard_margin_time: gauges.margin().1,
             failing: gauges.failing.load(Ordering::Relaxed) || gauges.unreadable.load(Ordering::Relaxed),
         };
         self.all().into_iter().map(status).collect()

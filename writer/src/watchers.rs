@@ -1,10 +1,10 @@
 //! Watchers: what goes on beside the pipelines.
 //!
 //! Owns: relieving memory when somebody waits for it, and asking the queue for its bounds, to tell the lag and to warn of
-//! messages that it is about to discard uncommitted (`discard` judges).
+//! messages that it is about to discard uncommitted (`discard` judges) or has lost at its end.
 //! Does not own: batches; it only gives orders.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::time::MissedTickBehavior;
 use crate::assemble::Command;
 use crate::context::Context;
 use crate::discard::{Margin, margin, oldest_us};
+use crate::metrics;
 use crate::status::StatusBoard;
 use crate::supervise::OrderBook;
 
@@ -45,15 +46,25 @@ pub(crate) async fn watch_lag(context: Arc<Context>, board: StatusBoard, clock: 
     let mut ticks = tokio::time::interval(LAG_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut warned = HashSet::new();
+    let mut ends: HashMap<TopicPartition, End> = HashMap::new();
     loop {
         ticks.tick().await;
         let partitions = board.all();
         warned.retain(|partition| partitions.iter().any(|(owned, _)| owned == partition));
+        ends.retain(|partition, _| partitions.iter().any(|(owned, _)| owned == partition));
         for (partition, gauges) in partitions {
             match context.queue.bounds(&partition).await {
                 Ok(bounds) => {
                     gauges.queue_first_offset.store(bounds.first_offset, Ordering::Relaxed);
                     gauges.queue_next_offset.store(bounds.next_offset, Ordering::Relaxed);
+                    if let Some(lost) = ends.entry(partition.clone()).or_default().look(bounds.next_offset) {
+                        ::metrics::counter!(metrics::QUEUE_OFFSETS_LOST).increment(lost);
+                        tracing::error!(
+                            %partition, lost, next_offset = bounds.next_offset, history = bounds.history,
+                            "the queue lost messages at its end that it held before; what of them was read is noticed \
+                             when reading starts anew, the rest only here"
+                        );
+                    }
                     let now_us = clock.now_us();
                     let committed = gauges.high_watermark.load(Ordering::Relaxed);
                     let queue = context.queue.as_ref();
@@ -65,6 +76,31 @@ pub(crate) async fn watch_lag(context: Arc<Context>, board: StatusBoard, clock: 
                 Err(error) => tracing::debug!(%partition, %error, "lag unknown"),
             }
         }
+    }
+}
+
+/// How far a queue has reached.
+#[derive(Debug, Default)]
+struct End {
+    furthest: u64,
+    /// Looks in a row at which it was nearer: a copy of a queue may say less for a moment.
+    nearer: u32,
+}
+
+impl End {
+    /// Notes one look; gives how many offsets are gone when that is sure.
+    fn look(&mut self, next_offset: u64) -> Option<u64> {
+        if next_offset >= self.furthest {
+            *self = Self { furthest: next_offset, nearer: 0 };
+            return None;
+        }
+        self.nearer += 1;
+        if self.nearer < 2 {
+            return None;
+        }
+        let lost = self.furthest - next_offset;
+        *self = Self { furthest: next_offset, nearer: 0 };
+        Some(lost)
     }
 }
 
@@ -86,5 +122,17 @@ fn warn_of_discard(
             tracing::info!(%partition, high_watermark, first_offset, "the queue no longer threatens to discard messages");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_stays_nearer_is_a_loss_and_a_moment_of_it_is_none() {
+        let mut end = End::default();
+        let looks = [1, 101, 90, 101, 90, 91, 92, 95, 200].map(|next_offset| end.look(next_offset));
+        assert_eq!(looks, [None, None, None, None, None, Some(10), None, None, None]);
     }
 }
