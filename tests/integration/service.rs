@@ -8,6 +8,7 @@ mod drain;
 mod failpoints;
 mod histories;
 mod kinds;
+mod logins;
 mod logs;
 mod pages;
 mod poison;
