@@ -163,20 +163,24 @@ mod tests {
         }
     }
 
+    fn at_ten(queue_end: u64) -> Attach {
+        Attach::From { offset: 10, gap: None, queue_end }
+    }
+
     #[test]
     fn another_creation_time_alone_proves_nothing() {
         let last = message(9, "x");
         let again = Bounds { history: "stream t-0 created later".to_owned(), ..bounds(1, 20) };
-        assert_eq!(decide(&again, 10, Some(Anchor::of(&last)), Some(&last)), Attach::From { offset: 10, gap: None });
+        assert_eq!(decide(&again, 10, Some(Anchor::of(&last)), Some(&last)), at_ten(20));
     }
 
     #[test]
     fn an_anchor_that_was_acked_away_is_no_other_history() {
         let anchor = Anchor::of(&message(9, "x"));
-        assert_eq!(decide(&bounds(10, 20), 10, Some(anchor), None), Attach::From { offset: 10, gap: None });
-        assert_eq!(decide(&bounds(10, 10), 10, Some(anchor), None), Attach::From { offset: 10, gap: None });
+        assert_eq!(decide(&bounds(10, 20), 10, Some(anchor), None), at_ten(20));
+        assert_eq!(decide(&bounds(10, 10), 10, Some(anchor), None), at_ten(10));
         let lost_ack = decide(&bounds(4, 20), 10, Some(anchor), None);
-        assert_eq!(lost_ack, Attach::From { offset: 10, gap: None }, "an earlier message waits for its ack");
+        assert_eq!(lost_ack, at_ten(20), "an earlier message waits for its ack");
     }
 
     #[test]

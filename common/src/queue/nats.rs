@@ -200,6 +200,7 @@ impl Queue for NatsQueue {
     }
 
     async fn check(&self) -> Result<(), QueueError> {
+        self.connection().check_connected().await?;
         match self.connection().api::<serde_json::Value>("INFO".to_owned(), &connection::EMPTY).await? {
             Ok(_) => self.connection().check_version(),
             Err(error) => Err(connection::server_error("JetStream", &error)),

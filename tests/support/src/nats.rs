@@ -73,7 +73,7 @@ impl NatsClient {
         if let Some((certificate, key)) = &self.certificate {
             options = options.add_client_certificate(certificate.clone(), key.clone());
         }
-        Ok(options.connect(url).await?)
+        Ok(Box::pin(options.connect(url)).await?)
     }
 }
 

@@ -53,6 +53,7 @@ async fn nats_takes_the_options_it_is_given() -> Result<()> {
         max_payload: Some(4096),
         jetstream_lines: vec!["sync_interval: always".into()],
         lines: vec!["max_connections: 7".into()],
+        ..NatsOptions::default()
     };
     let server = NatsServer::start_with(options).await?;
     let client = async_nats::connect(server.url()).await?;

@@ -56,13 +56,12 @@ pub(super) struct Connection {
 }
 
 /// What the server or the network last complained of, until the next good connection.
-// A std mutex: held to copy or replace the text, never across an await.
-type Complaint = Arc<Mutex<Option<String>>>;
+type Complaint = Arc<watch::Sender<Option<String>>>;
 
 impl Connection {
     pub(super) async fn new(config: &NatsConfig) -> Result<Self, QueueError> {
         let (loss, losses) = watch::channel(0_u64);
-        let complaint = Complaint::default();
+        let complaint: Complaint = Arc::new(watch::channel(None).0);
         let noted = Arc::clone(&complaint);
         let options = login::options(config).await?.max_reconnects(None).event_callback(move |event| {
             note_event(&event, &loss, &noted);
@@ -99,8 +98,31 @@ impl Connection {
 
     /// What the server last complained of, as the end of a sentence; empty when there is nothing.
     pub(super) fn because(&self) -> String {
-        let complaint = self.complaint.lock().expect("no holder of this lock panics");
+        let complaint = self.complaint.borrow();
         complaint.as_ref().map_or(String::new(), |complaint| format!("; the connection says: {complaint}"))
+    }
+
+    /// Waits for the server's word that this login may not publish to `subject`.
+    async fn denial(&self, subject: &str) -> QueueError {
+        let mut complaints = self.complaint.subscribe();
+        loop {
+            // The sender lives as long as the connection.
+            if complaints.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            if let Some(denied) = self.denied(subject) {
+                return denied;
+            }
+        }
+    }
+
+    /// An error when there is no connection now, with the reason.
+    pub(super) async fn check_connected(&self) -> Result<(), QueueError> {
+        self.probe().await;
+        if self.client.connection_state() == State::Connected {
+            return Ok(());
+        }
+        Err(QueueError::unavailable(format!("not connected to NATS{}", self.because())))
     }
 
     /// Finds out why there is no connection, which the client keeps to itself while it reconnects.
@@ -121,13 +143,13 @@ impl Connection {
         if let Some(error) = probed
             && self.client.connection_state() != State::Connected
         {
-            *self.complaint.lock().expect("no holder of this lock panics") = Some(error.to_string());
+            self.complaint.send_replace(Some(error.to_string()));
         }
     }
 
     /// The server's word that this login may not publish to `subject`.
     pub(super) fn denied(&self, subject: &str) -> Option<QueueError> {
-        let complaint = self.complaint.lock().expect("no holder of this lock panics");
+        let complaint = self.complaint.borrow();
         let words = complaint.as_ref()?;
         let is_denied = words.to_lowercase().contains("permissions violation")
             && words.to_lowercase().contains(&subject.to_lowercase());
@@ -140,7 +162,12 @@ impl Connection {
         subject: String,
         request: &(impl Serialize + Sync),
     ) -> Result<Result<T, ServerError>, QueueError> {
-        let answer: Result<Response<T>, _> = self.jetstream.request(subject.clone(), request).await;
+        let answer: Result<Response<T>, _> = tokio::select! {
+            biased;
+            answer = self.jetstream.request(subject.clone(), request) => answer,
+            // The server does not answer what is not permitted.
+            denied = self.denial(&subject) => return Err(denied),
+        };
         match answer {
             Ok(Response::Ok(answer)) => Ok(Ok(answer)),
             Ok(Response::Err { error }) => Ok(Err(error)),
@@ -194,10 +221,6 @@ pub(super) fn server_error(what: &str, error: &ServerError) -> QueueError {
 }
 
 fn note_event(event: &Event, loss: &watch::Sender<u64>, complaint: &Complaint) {
-    let replace = |text: Option<String>| {
-        let mut complaint = complaint.lock().expect("no holder of this lock panics");
-        std::mem::replace(&mut *complaint, text.clone()) != text
-    };
     match event {
         // Sent when the last handle is dropped, and by nothing else: nobody is left to read or to lose anything.
         Event::Closed => tracing::debug!("nats connection closed"),
@@ -206,15 +229,19 @@ fn note_event(event: &Event, loss: &watch::Sender<u64>, complaint: &Complaint) {
             loss.send_modify(|count| *count += 1);
         }
         Event::Connected => {
-            replace(None);
+            complaint.send_replace(None);
             tracing::info!("nats connected");
         }
         Event::ServerError(_) | Event::ClientError(_) => {
-            // Said once, not at every attempt to reconnect; and a probe knows more than the client tells.
             let text = event.to_string();
+            // A probe knows more than the client tells.
             let is_vague = text.ends_with("IO error") || text.ends_with("TLS error");
-            let is_known = complaint.lock().expect("no holder of this lock panics").is_some();
-            if !(is_vague && is_known) && replace(Some(text)) {
+            if is_vague && complaint.borrow().is_some() {
+                return;
+            }
+            let before = complaint.send_replace(Some(text.clone()));
+            // Said once, not at every attempt to reconnect.
+            if before != Some(text) {
                 tracing::warn!(%event, "nats connection");
             }
         }
@@ -241,7 +268,10 @@ async fn connect(config: &NatsConfig, options: ConnectOptions) -> Result<Client,
     if let Some(capacity) = config.reader_capacity {
         options = options.subscription_capacity(capacity);
     }
-    options.connect(urls.as_slice()).await.map_err(|error| connect_error(&error, &without_passwords(&config.url)))
+    // Boxed: the future is large, and part of every request, since a request in vain probes.
+    Box::pin(options.connect(urls.as_slice()))
+        .await
+        .map_err(|error| connect_error(&error, &without_passwords(&config.url)))
 }
 
 fn connect_error(error: &async_nats::ConnectError, shown: &str) -> QueueError {
