@@ -1,116 +1,227 @@
-//! Cases: the network between writer and PostgreSQL ends in the middle of a commit.
+//! Cases: the network between writer and PostgreSQL ends in the middle of an exchange, after every byte of it.
 //!
-//! Owns: a proxy that cuts at a chosen place of the exchange. Does not own: what the writer does about it.
+//! Owns: which exchange is cut where, and what the catalog must say about it. Does not own: the cut (`support::proxy`),
+//! and what the writer does about the answer.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 
-use catalog::{CommitOutcome, CommitStore, PostgresMetadataStore};
+use catalog::{CommitOutcome, CommitRequest, CommitStore, Ownership, PostgresMetadataStore};
 use common::ErrorKind;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use support::proxy::{Direction, Proxy};
 use tokio::task::JoinSet;
 
 use super::fixture::*;
 
-/// Where the next connection that gets there is ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Cut {
-    Never,
-    /// When this many bytes have passed, in both directions together.
-    AfterBytes(usize),
-    /// COMMIT is lost.
-    BeforeCommit,
-    /// COMMIT arrives, its answer is lost.
-    BeforeAnswer,
+const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
+/// Partitions that are cut off at once, each behind a proxy of its own.
+const LANES: usize = 4;
+/// Exchanges differ by a few digits; cuts go on a little beyond the one that was measured.
+const SPARE: u64 = 16;
+
+/// One partition, and its owner's way to the database.
+struct Lane {
+    proxy: Proxy,
+    /// Through the proxy.
+    store: PostgresMetadataStore,
+    /// Around it.
+    direct: PostgresMetadataStore,
+    held: Ownership,
+    next: u64,
 }
 
-/// Passes bytes in both directions up to the cut, which happens once.
-async fn cutting_proxy(target: SocketAddr, cut: Arc<Mutex<Cut>>, tasks: &mut JoinSet<()>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    tasks.spawn(async move {
-        let mut connections = JoinSet::new();
-        while let Ok((client, _)) = listener.accept().await {
-            let server = TcpStream::connect(target).await.expect("the server listens");
-            connections.spawn(pass(client, server, cut.clone()));
-        }
-    });
-    address
+/// What became of the commits that were cut.
+#[derive(Debug, Default)]
+struct Tally {
+    done: u64,
+    not_done: u64,
+    unknown_done: u64,
+    unknown_not_done: u64,
 }
 
-async fn pass(mut client: TcpStream, mut server: TcpStream, cut: Arc<Mutex<Cut>>) {
-    let (mut from_client, mut from_server) = (vec![0; 65_536], vec![0; 65_536]);
-    let mut commit_passed = false;
-    loop {
-        let (bytes, to, is_commit) = tokio::select! {
-            read = client.read(&mut from_client) => {
-                let bytes = &from_client[..read.unwrap_or(0)];
-                (bytes, &mut server, bytes.windows(7).any(|window| window == b"COMMIT\0"))
-            }
-            read = server.read(&mut from_server) => (&from_server[..read.unwrap_or(0)], &mut client, false),
-        };
-        let passing = {
-            let mut cut = cut.lock().expect("no holder panics");
-            let passing = match *cut {
-                Cut::AfterBytes(left) => left.min(bytes.len()),
-                Cut::BeforeCommit if is_commit => 0,
-                Cut::BeforeAnswer if commit_passed => 0,
-                _ => bytes.len(),
-            };
-            commit_passed |= is_commit && *cut == Cut::BeforeAnswer;
-            *cut = match *cut {
-                _ if passing < bytes.len() => Cut::Never,
-                Cut::AfterBytes(left) => Cut::AfterBytes(left - passing),
-                other => other,
-            };
-            passing
-        };
-        if to.write_all(&bytes[..passing]).await.is_err() || passing < bytes.len() || bytes.is_empty() {
-            return;
-        }
+impl Lane {
+    async fn start(url: &str, topic: &str) -> Self {
+        let server = server_address(url);
+        let proxy = Proxy::start(server).await.expect("a proxy");
+        let direct = PostgresMetadataStore::connect(url).await.expect("opens");
+        let through = url.replace(&server.to_string(), &proxy.address().to_string());
+        let store = PostgresMetadataStore::connect(&through).await.expect("opens");
+        let held = owned(&direct, topic).await;
+        Self { proxy, store, direct, held, next: 0 }
     }
+
+    /// A request for the next offset, with its intent recorded around the proxy.
+    async fn next_request(&mut self) -> CommitRequest {
+        let request = request(&self.held, self.next, self.next);
+        intend(&self.direct, &request).await;
+        self.next += 1;
+        request
+    }
+
+    /// A commit that nothing disturbs. The connection it leaves in the pool knows every statement.
+    async fn commit_calmly(&mut self) {
+        let request = self.next_request().await;
+        assert_done(&commit(&self.store, &request).await, self.next);
+    }
+
+    fn passed(&self) -> [u64; 2] {
+        DIRECTIONS.map(|direction| self.proxy.passed(direction))
+    }
+
+    /// Bytes of one commit on a connection that knows every statement, by direction.
+    async fn measure_commit(&mut self) -> [u64; 2] {
+        self.commit_calmly().await;
+        let before = self.passed();
+        self.commit_calmly().await;
+        let after = self.passed();
+        [after[0] - before[0], after[1] - before[1]]
+    }
+
+    /// Bytes of one look at what became of a commit, which makes a connection of its own.
+    async fn measure_resolve(&mut self, request: &CommitRequest) -> [u64; 2] {
+        let before = self.passed();
+        self.store.resolve(request).await.expect("looked up");
+        let after = self.passed();
+        [after[0] - before[0], after[1] - before[1]]
+    }
+
+    /// Commits with a cut, then settles it as a writer does.
+    async fn cut_commit(&mut self, direction: Direction, bytes: u64, tally: &mut Tally) {
+        let request = self.next_request().await;
+        let cut = self.proxy.cut_after(direction, bytes);
+        let outcome = commit(&self.store, &request).await;
+        self.proxy.disarm();
+        let was_cut = cut.await.is_ok();
+        let settled = self.store.resolve(&request).await.expect("looked up");
+        let place = format!("{direction:?} {bytes}: {outcome:?}, settled as {settled:?}");
+        match (&outcome, &settled) {
+            (CommitOutcome::Done(_), CommitOutcome::Done(_)) => tally.done += 1,
+            (CommitOutcome::NotDone(error), CommitOutcome::NotDone(_)) => {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{place}");
+                tally.not_done += 1;
+            }
+            (CommitOutcome::Unknown(_), CommitOutcome::Done(_)) => tally.unknown_done += 1,
+            (CommitOutcome::Unknown(_), CommitOutcome::NotDone(_)) => tally.unknown_not_done += 1,
+            _ => panic!("{place}"),
+        }
+        assert!(was_cut || matches!(outcome, CommitOutcome::Done(_)), "nothing was cut: {place}");
+        // The identical request again is right whatever happened.
+        assert_done(&commit(&self.store, &request).await, self.next);
+    }
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.done += other.done;
+        self.not_done += other.not_done;
+        self.unknown_done += other.unknown_done;
+        self.unknown_not_done += other.unknown_not_done;
+    }
+}
+
+/// Cuts a commit after every byte that `share` of the lanes has.
+async fn cut_everywhere(mut lane: Lane, share: usize) -> Tally {
+    let exchange = lane.measure_commit().await;
+    let mut tally = Tally::default();
+    for (direction, length) in DIRECTIONS.into_iter().zip(exchange) {
+        for bytes in (0..=length + SPARE).skip(share).step_by(LANES) {
+            lane.commit_calmly().await;
+            lane.cut_commit(direction, bytes, &mut tally).await;
+        }
+        println!("lane {share}, {direction:?}: {length} bytes");
+    }
+    assert_chain(&lane.direct, &lane.held.partition).await;
+    tally
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_commit_cut_off_before_or_after_its_commit_is_settled_and_recorded_once() {
+async fn a_commit_cut_off_after_any_byte_is_settled_and_recorded_once() {
     let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
-    let server = server_address(&url);
-    let next_cut = Arc::new(Mutex::new(Cut::Never));
-    let mut tasks = JoinSet::new();
-    let address = cutting_proxy(server, next_cut.clone(), &mut tasks).await;
-    let store = PostgresMetadataStore::connect(&url.replace(&server.to_string(), &address.to_string())).await;
-    let store = store.expect("opens");
-    let held = owned(&store, "orders").await;
-    let cuts = (1..4_000).step_by(97).map(Cut::AfterBytes).chain([Cut::BeforeCommit, Cut::BeforeAnswer]);
-    for (next, cut) in (0..).zip(cuts) {
-        let request = request(&held, next, next);
-        intend(&store, &request).await;
-        *next_cut.lock().expect("no holder panics") = cut;
-        let outcome = commit(&store, &request).await;
-        *next_cut.lock().expect("no holder panics") = Cut::Never;
-        let settled = store.resolve(&request).await.expect("looked up");
-        println!("{cut:?}: {outcome:?}, settled as {settled:?}");
-        match &outcome {
-            CommitOutcome::Done(_) => assert_done(&settled, next + 1),
-            CommitOutcome::NotDone(error) => {
-                assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-                assert!(matches!(settled, CommitOutcome::NotDone(_)), "it was certain");
-            }
-            CommitOutcome::Unknown(_) => {}
-            CommitOutcome::Refused(refusal) => panic!("{refusal}"),
-        }
-        let is_unknown = matches!(outcome, CommitOutcome::Unknown(_));
-        match cut {
-            Cut::BeforeCommit => assert!(is_unknown && matches!(settled, CommitOutcome::NotDone(_))),
-            Cut::BeforeAnswer => assert!(is_unknown && matches!(settled, CommitOutcome::Done(_))),
-            Cut::AfterBytes(_) | Cut::Never => {}
-        }
-        // The identical request again is right whatever happened.
-        assert_done(&commit(&store, &request).await, next + 1);
+    let mut lanes = JoinSet::new();
+    for share in 0..LANES {
+        lanes.spawn(cut_everywhere(Lane::start(&url, &format!("orders-{share}")).await, share));
     }
-    assert_chain(&store, &held.partition).await;
-    tasks.shutdown().await;
+    let mut total = Tally::default();
+    for tally in lanes.join_all().await {
+        total.add(&tally);
+    }
+    println!("{total:?}");
+    // Cut before COMMIT, in it, after it, and beyond the answer: each is among them.
+    assert!(total.not_done > 0 && total.unknown_not_done > 0 && total.unknown_done > 0 && total.done > 0, "{total:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_on_a_new_connection_is_settled_wherever_it_is_cut_off() {
+    let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
+    let mut lane = Lane::start(&url, "orders").await;
+    let mut tally = Tally::default();
+    for bytes in (0..6_000).step_by(97) {
+        for direction in DIRECTIONS {
+            lane.proxy.cut();
+            lane.cut_commit(direction, bytes, &mut tally).await;
+        }
+    }
+    println!("{tally:?}");
+    assert!(tally.not_done > 0 && tally.done > 0, "{tally:?}");
+    assert_chain(&lane.direct, &lane.held.partition).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_at_an_unknown_outcome_that_is_cut_off_is_repeated_and_tells_the_truth() {
+    let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
+    let mut lane = Lane::start(&url, "orders").await;
+    let committed = lane.next_request().await;
+    assert_done(&commit(&lane.store, &committed).await, lane.next);
+    let waiting = lane.next_request().await;
+    let exchange = lane.measure_resolve(&committed).await;
+    let mut failed = 0;
+    for (direction, length) in DIRECTIONS.into_iter().zip(exchange) {
+        for bytes in (0..=length + SPARE).step_by(7) {
+            for request in [&committed, &waiting] {
+                let _cut = lane.proxy.cut_after(direction, bytes);
+                let first = lane.store.resolve(request).await;
+                lane.proxy.disarm();
+                let answer = match first {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        failed += 1;
+                        assert_eq!(error.kind(), ErrorKind::Unavailable, "{direction:?} {bytes}: {error}");
+                        lane.store.resolve(request).await.expect("looked up")
+                    }
+                };
+                let is_done = matches!(answer, CommitOutcome::Done(_));
+                assert_eq!(is_done, request == &committed, "{direction:?} {bytes}: {answer:?}");
+                assert!(is_done || matches!(answer, CommitOutcome::NotDone(_)), "{direction:?} {bytes}: {answer:?}");
+            }
+        }
+    }
+    println!("{exchange:?} bytes, {failed} looks cut off");
+    assert!(failed > 100, "{failed}");
+    assert_done(&commit(&lane.store, &waiting).await, lane.next);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_intent_that_is_cut_off_is_recorded_by_the_next_attempt() {
+    let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
+    let mut lane = Lane::start(&url, "orders").await;
+    let mut failed = 0;
+    for bytes in (0..1_500).step_by(5) {
+        for direction in DIRECTIONS {
+            let request = request(&lane.held, lane.next, lane.next);
+            let _cut = lane.proxy.cut_after(direction, bytes);
+            let first = lane.store.record_intents(&intents(&request)).await.remove(0);
+            lane.proxy.disarm();
+            if let Err(error) = first {
+                failed += 1;
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{direction:?} {bytes}: {error}");
+                intend(&lane.store, &request).await;
+            }
+            lane.next += 1;
+            assert_done(&commit(&lane.store, &request).await, lane.next);
+        }
+    }
+    println!("{failed} intents cut off");
+    assert!(failed > 20, "{failed}");
+    assert_chain(&lane.direct, &lane.held.partition).await;
 }
 
 fn server_address(url: &str) -> SocketAddr {

@@ -1,21 +1,27 @@
 //! A TCP proxy on loopback whose behaviour a test changes while it runs: the faulty network.
 //!
-//! Owns: its connections. Does not own: either end.
+//! Owns: its connections. Does not own: either end, and which faults come when.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Result;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
 
 /// What happens to the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// They pass.
     Pass,
+    /// They pass, each piece after waiting this long.
+    Delay(Duration),
     /// Nothing passes in either direction and no connection ends; what was held passes later.
     Stall,
     /// New connections are closed at once; the ones that are open go on.
@@ -24,26 +30,59 @@ pub enum Mode {
     DropReplies,
 }
 
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client.
+    ToServer,
+    /// From the server.
+    ToClient,
+}
+
+/// How the proxy ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Both ends are told that it is closed, after what has passed.
+    Closed,
+    /// Both ends are told at once that it is broken; what has passed may be lost.
+    Reset,
+    /// Neither end is told anything, not even that the other has closed.
+    Stranded,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct State {
     mode: Mode,
-    /// Rises with each cut; a connection ends when it is no longer the one it started with.
-    cuts: u64,
+    /// Rises with each order to end connections; it concerns those that began before.
+    ended: u64,
+    /// The latest such order.
+    end: End,
     /// Bytes of replies that were lost so far.
     lost: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    ToServer,
-    ToClient,
+/// A cut that waits for its byte.
+#[derive(Debug)]
+struct Armed {
+    direction: Direction,
+    left: u64,
+    done: oneshot::Sender<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: watch::Sender<State>,
+    /// Bytes that passed, by direction.
+    passed: [AtomicU64; 2],
+    // A std mutex: held for one subtraction, never across an await.
+    armed: Mutex<Option<Armed>>,
 }
 
 /// A proxy that listens until it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
-    state: Arc<watch::Sender<State>>,
+    shared: Arc<Shared>,
     accepting: JoinHandle<()>,
 }
 
@@ -52,10 +91,10 @@ impl Proxy {
     pub async fn start(target: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let (state, receiver) = watch::channel(State { mode: Mode::Pass, cuts: 0, lost: 0 });
-        let state = Arc::new(state);
-        let accepting = tokio::spawn(accept(listener, target, Link { sender: state.clone(), receiver }));
-        Ok(Self { address, state, accepting })
+        let (state, _) = watch::channel(State { mode: Mode::Pass, ended: 0, end: End::Closed, lost: 0 });
+        let shared = Arc::new(Shared { state, passed: Default::default(), armed: Mutex::default() });
+        let accepting = tokio::spawn(accept(listener, target, Arc::clone(&shared)));
+        Ok(Self { address, shared, accepting })
     }
 
     /// Where clients connect.
@@ -65,18 +104,58 @@ impl Proxy {
 
     /// Changes what happens to the bytes, in open connections too.
     pub fn set(&self, mode: Mode) {
-        self.state.send_modify(|state| state.mode = mode);
+        self.shared.state.send_modify(|state| state.mode = mode);
     }
 
     /// Waits until at least this many bytes of replies were lost in [`Mode::DropReplies`] since the start.
     pub async fn lost_at_least(&self, bytes: u64) {
-        let mut state = self.state.subscribe();
+        let mut state = self.shared.state.subscribe();
         state.wait_for(|state| state.lost >= bytes).await.expect("the proxy itself holds the sender");
     }
 
-    /// Ends every open connection now; the mode stays.
+    /// Bytes that passed in this direction since the start, in all connections together.
+    pub fn passed(&self, direction: Direction) -> u64 {
+        self.shared.passed[direction as usize].load(Ordering::Relaxed)
+    }
+
+    /// Ends every open connection now; both ends see it closed. The mode stays.
     pub fn cut(&self) {
-        self.state.send_modify(|state| state.cuts += 1);
+        self.shared.end_all(End::Closed);
+    }
+
+    /// Breaks every open connection off now (RST); what has passed and was not read may be lost. The mode stays.
+    pub fn reset(&self) {
+        self.shared.end_all(End::Reset);
+    }
+
+    /// Leaves every open connection half open, as a lost route does: neither end hears anything of the other any more,
+    /// not even that it has closed, until the next [`Proxy::cut`] or [`Proxy::reset`]. New connections work.
+    pub fn strand(&self) {
+        self.shared.end_all(End::Stranded);
+    }
+
+    /// Cuts once, as soon as exactly this many more bytes have passed in this direction; the connection they passed
+    /// in is ended, the others go on. The answer comes when that has happened. A later call replaces this one.
+    pub fn cut_after(&self, direction: Direction, bytes: u64) -> oneshot::Receiver<()> {
+        let (done, answer) = oneshot::channel();
+        *self.shared.armed.lock().expect("no holder panics") = Some(Armed { direction, left: bytes, done });
+        answer
+    }
+
+    /// Forgets a cut that has not happened yet.
+    pub fn disarm(&self) {
+        self.shared.armed.lock().expect("no holder panics").take();
+    }
+
+    /// Cuts every connection and refuses new ones for `down`, then lets them pass for `up`, so many times.
+    pub async fn flap(&self, times: u32, down: Duration, up: Duration) {
+        for _ in 0..times {
+            self.set(Mode::Refuse);
+            self.cut();
+            sleep(down).await;
+            self.set(Mode::Pass);
+            sleep(up).await;
+        }
     }
 }
 
@@ -87,21 +166,39 @@ impl Drop for Proxy {
     }
 }
 
-/// A connection's end of the state.
-#[derive(Clone)]
-struct Link {
-    sender: Arc<watch::Sender<State>>,
-    receiver: watch::Receiver<State>,
+impl Shared {
+    fn end_all(&self, end: End) {
+        self.state.send_modify(|state| {
+            state.ended += 1;
+            state.end = end;
+        });
+    }
+
+    /// How many of `length` bytes may pass, and whether the connection is cut after them.
+    fn allow(&self, direction: Direction, length: usize) -> (usize, Option<oneshot::Sender<()>>) {
+        let mut armed = self.armed.lock().expect("no holder panics");
+        match armed.as_mut().filter(|armed| armed.direction == direction) {
+            Some(cut) if cut.left <= length as u64 => {
+                let passing = usize::try_from(cut.left).expect("not more than the length");
+                (passing, armed.take().map(|cut| cut.done))
+            }
+            Some(cut) => {
+                cut.left -= length as u64;
+                (length, None)
+            }
+            None => (length, None),
+        }
+    }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, link: Link) {
+async fn accept(listener: TcpListener, target: SocketAddr, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
-                if link.receiver.borrow().mode != Mode::Refuse {
-                    connections.spawn(connection(client, target, link.clone()));
+                if shared.state.borrow().mode != Mode::Refuse {
+                    connections.spawn(connection(client, target, Arc::clone(&shared)));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -109,36 +206,84 @@ async fn accept(listener: TcpListener, target: SocketAddr, link: Link) {
     }
 }
 
-async fn connection(client: TcpStream, target: SocketAddr, mut link: Link) {
-    let cuts = link.receiver.borrow().cuts;
-    let Ok(server) = TcpStream::connect(target).await else { return };
-    let (client_read, client_write) = client.into_split();
-    let (server_read, server_write) = server.into_split();
-    let to_server = pump(client_read, server_write, Direction::ToServer, link.clone());
-    let to_client = pump(server_read, client_write, Direction::ToClient, link.clone());
-    tokio::select! {
-        _ = async { tokio::join!(to_server, to_client) } => {}
-        _ = link.receiver.wait_for(|state| state.cuts != cuts) => {}
+async fn connection(mut client: TcpStream, target: SocketAddr, shared: Arc<Shared>) {
+    let mut orders = shared.state.subscribe();
+    let begun = orders.borrow().ended;
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    // Without it a piece waits for the answer to the one before it.
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let mut end = {
+        let ((client_read, client_write), (server_read, server_write)) = (client.split(), server.split());
+        let to_server = pump(client_read, server_write, Direction::ToServer, &shared);
+        let to_client = pump(server_read, client_write, Direction::ToClient, &shared);
+        tokio::select! {
+            passed = async { tokio::try_join!(to_server, to_client) } => passed.err(),
+            ordered = next_end(&mut orders, begun) => ordered,
+        }
+    };
+    if end == Some(End::Stranded) {
+        let stranded = orders.borrow().ended;
+        end = tokio::select! {
+            () = swallow(&mut client, &mut server) => None,
+            ordered = next_end(&mut orders, stranded) => ordered,
+        };
+    }
+    match end {
+        // Both ends closed it, or the proxy is gone.
+        None | Some(End::Stranded) => {}
+        Some(End::Closed) => {
+            // Sockets that are dropped with unread bytes reset the connection, and what has passed could be lost.
+            let _ = (client.shutdown().await, server.shutdown().await);
+            swallow(&mut client, &mut server).await;
+        }
+        Some(End::Reset) => {
+            // Fails only on a connection that is broken already.
+            let _ = (client.set_zero_linger(), server.set_zero_linger());
+        }
     }
 }
 
+/// The next order to end connections after that number; `None` when the proxy is gone.
+async fn next_end(orders: &mut watch::Receiver<State>, known: u64) -> Option<End> {
+    orders.wait_for(|state| state.ended != known).await.ok().map(|state| state.end)
+}
+
 /// Copies until the reader ends; then the writer's side is closed too.
-async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, direction: Direction, mut link: Link) {
+async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, direction: Direction, shared: &Shared) -> Result<(), End> {
+    let mut orders = shared.state.subscribe();
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = from.read(&mut buffer).await.unwrap_or(0);
-        let mode = match link.receiver.wait_for(|state| state.mode != Mode::Stall).await {
+        let mode = match orders.wait_for(|state| state.mode != Mode::Stall).await {
             Ok(state) => state.mode,
-            Err(_) => return,
+            Err(_) => return Ok(()),
         };
+        if let Mode::Delay(wait) = mode {
+            sleep(wait).await;
+        }
         if length == 0 {
             let _ = to.shutdown().await;
-            return;
+            return Ok(());
         }
         if mode == Mode::DropReplies && direction == Direction::ToClient {
-            link.sender.send_modify(|state| state.lost += length as u64);
-        } else if to.write_all(&buffer[..length]).await.is_err() {
-            return;
+            shared.state.send_modify(|state| state.lost += length as u64);
+            continue;
+        }
+        let (passing, cut) = shared.allow(direction, length);
+        if to.write_all(&buffer[..passing]).await.is_err() {
+            return Ok(());
+        }
+        shared.passed[direction as usize].fetch_add(passing as u64, Ordering::Relaxed);
+        if let Some(done) = cut {
+            // Whoever armed it may not wait for it.
+            let _ = done.send(());
+            return Err(End::Closed);
         }
     }
+}
+
+/// Reads off and loses what both ends send, until both have closed.
+async fn swallow(client: &mut TcpStream, server: &mut TcpStream) {
+    let (mut lost, mut also_lost) = (tokio::io::sink(), tokio::io::sink());
+    let _ = tokio::join!(tokio::io::copy(client, &mut lost), tokio::io::copy(server, &mut also_lost));
 }

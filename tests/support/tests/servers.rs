@@ -1,19 +1,11 @@
 //! The servers of this crate, for real: each starts, answers, is killed and started again, and leaves no process.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use support::nats::{NatsOptions, NatsServer};
 use support::postgres::{self, PostgresServer};
 use support::process::is_alive;
-use support::proxy::{Mode, Proxy};
 use support::s3::S3;
 use support::{duckdb, http, python};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn publish(url: &str, payload: &'static str) -> Result<u64> {
     let context = async_nats::jetstream::new(async_nats::connect(url).await?);
@@ -182,63 +174,5 @@ async fn s3_refuses_requests_that_are_not_signed_by_its_key() -> Result<()> {
     assert_eq!(duckdb::query_s3(&s3, &list).await?, [["0"]]);
     let error = format!("{:#}", duckdb::query_s3(&wrong, &list).await.expect_err("a wrong key is refused"));
     assert!(error.contains("403") || error.contains("Forbidden"), "{error}");
-    Ok(())
-}
-
-/// A server that sends back what it gets, and a proxy in front of it.
-async fn echo_behind_proxy() -> Result<(Proxy, tokio::task::JoinSet<()>)> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    let target = listener.local_addr()?;
-    let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(async move {
-        let mut echoes = tokio::task::JoinSet::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            echoes.spawn(async move {
-                let (mut read, mut write) = stream.split();
-                let _ = tokio::io::copy(&mut read, &mut write).await;
-            });
-        }
-    });
-    Ok((Proxy::start(target).await?, tasks))
-}
-
-async fn byte_from(stream: &mut TcpStream) -> Option<u8> {
-    timeout(PATIENCE, stream.read_u8()).await.expect("an answer in time").ok()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn proxy_passes_stalls_and_passes_again() -> Result<()> {
-    let (proxy, _echo) = echo_behind_proxy().await?;
-    let mut stream = TcpStream::connect(proxy.address()).await?;
-    stream.write_u8(1).await?;
-    assert_eq!(byte_from(&mut stream).await, Some(1));
-    proxy.set(Mode::Stall);
-    stream.write_u8(2).await?;
-    assert!(timeout(Duration::from_millis(100), stream.read_u8()).await.is_err(), "a byte passed a stalled proxy");
-    proxy.set(Mode::Pass);
-    assert_eq!(byte_from(&mut stream).await, Some(2));
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn proxy_cuts_refuses_and_drops_replies() -> Result<()> {
-    let (proxy, _echo) = echo_behind_proxy().await?;
-    let mut stream = TcpStream::connect(proxy.address()).await?;
-    stream.write_u8(1).await?;
-    assert_eq!(byte_from(&mut stream).await, Some(1));
-    proxy.cut();
-    assert_eq!(byte_from(&mut stream).await, None, "a cut connection is open");
-
-    proxy.set(Mode::Refuse);
-    let mut refused = TcpStream::connect(proxy.address()).await?;
-    assert_eq!(byte_from(&mut refused).await, None, "a refused connection is open");
-
-    proxy.set(Mode::DropReplies);
-    let mut deaf = TcpStream::connect(proxy.address()).await?;
-    deaf.write_u8(3).await?;
-    timeout(PATIENCE, proxy.lost_at_least(1)).await.expect("the reply is lost in time");
-    proxy.set(Mode::Pass);
-    deaf.write_u8(4).await?;
-    assert_eq!(byte_from(&mut deaf).await, Some(4), "the dropped reply came back");
     Ok(())
 }
