@@ -6,6 +6,7 @@
 mod arguments;
 mod bench;
 mod binary;
+mod crash;
 mod demo;
 mod deployment;
 mod exactly_once;

@@ -12,7 +12,7 @@ use crate::process::{self, Process};
 use crate::tools;
 
 /// How long one program may run.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_secs(600);
 
 /// What to run.
 #[derive(Clone, Debug)]

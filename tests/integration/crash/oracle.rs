@@ -1,0 +1,281 @@
+//! The judge: what was confirmed against what is in SQL, row by row, and the catalog against itself.
+//!
+//! Owns: reading every row with DataFusion and with DuckDB from the segments that the catalog lists, and comparing.
+//! Does not own: what was published (`publisher`).
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Deserialize;
+use sqlx::{PgPool, SqlitePool};
+
+use super::publisher::{Plan, Published};
+use super::world::{Kind, World};
+
+/// Violations that are told one by one; of the others only the number.
+const TOLD_MAX: usize = 20;
+
+/// A row of the topic's table, or of its quarantine: there `text` is the whole payload.
+#[derive(Debug, Deserialize)]
+struct Row {
+    p: u32,
+    o: u64,
+    r: u32,
+    n: Option<u64>,
+    text: String,
+}
+
+const ROWS: &str = "SELECT _partition AS p, _offset AS o, _row AS r, n, text FROM orders";
+
+/// What is wrong, by kind.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    rows: u64,
+    quarantined: u64,
+    commits: u64,
+    gaps: u64,
+    lost: u64,
+    doubled: u64,
+    altered: u64,
+    foreign: u64,
+    broken_invariants: u64,
+    audit: Option<bool>,
+    pub(super) violations: Vec<String>,
+}
+
+impl Verdict {
+    pub(super) fn is_clean(&self) -> bool {
+        self.total() == 0
+    }
+
+    fn total(&self) -> u64 {
+        self.lost + self.doubled + self.altered + self.foreign + self.broken_invariants
+    }
+
+    fn tell(&mut self, violation: String) {
+        if self.violations.len() < TOLD_MAX {
+            self.violations.push(violation);
+        }
+    }
+
+    fn check(&mut self, holds: bool, violation: impl FnOnce() -> String) {
+        if !holds {
+            self.broken_invariants += 1;
+            self.tell(violation());
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} rows and {} quarantined in {} commits, audit {}, {} gaps, {} lost, {} doubled, {} altered, {} foreign, \
+             {} violations",
+            self.rows,
+            self.quarantined,
+            self.commits,
+            match self.audit {
+                Some(true) => "clean",
+                Some(false) => "not clean",
+                None => "not run",
+            },
+            self.gaps,
+            self.lost,
+            self.doubled,
+            self.altered,
+            self.foreign,
+            self.total(),
+        )
+    }
+}
+
+/// Judges a world whose writers have ended.
+pub(super) async fn judge(world: &World, plan: &Plan, published: &Published) -> Verdict {
+    let mut verdict = Verdict::default();
+    let expected = Expected::new(plan, published, &mut verdict);
+    let readers = [("DataFusion", with_datafusion(world).await), ("DuckDB", with_duckdb(world).await)];
+    for (reader, [rows, quarantined]) in readers {
+        (verdict.rows, verdict.quarantined) = (rows.len() as u64, quarantined.len() as u64);
+        expected.compare(reader, &rows, &quarantined, &mut verdict);
+    }
+    judge_catalog(world, published, &mut verdict).await;
+    verdict
+}
+
+/// The number of the message at each confirmed offset, by partition.
+struct Expected<'a> {
+    plan: &'a Plan,
+    numbers: Vec<Vec<Option<u64>>>,
+}
+
+impl<'a> Expected<'a> {
+    fn new(plan: &'a Plan, published: &Published, verdict: &mut Verdict) -> Self {
+        let mut numbers = Vec::new();
+        for (partition, confirmed) in published.by_partition.iter().enumerate() {
+            let length = confirmed.iter().map(|(offset, _)| *offset as usize + 1).max().unwrap_or(0);
+            let mut by_offset = vec![None; length];
+            for (offset, n) in confirmed {
+                let other = by_offset[*offset as usize].replace(*n);
+                verdict.check(other.is_none(), || format!("{partition}/{offset} was confirmed for {other:?} and {n}"));
+            }
+            numbers.push(by_offset);
+        }
+        Self { plan, numbers }
+    }
+
+    fn compare(&self, reader: &str, rows: &[Row], quarantined: &[Row], verdict: &mut Verdict) {
+        let mut seen: Vec<Vec<u32>> = self.numbers.iter().map(|numbers| vec![0; numbers.len()]).collect();
+        let rows = rows.iter().map(|row| (row, false)).chain(quarantined.iter().map(|row| (row, true)));
+        for (row, is_quarantined) in rows {
+            let place = format_args!("{}/{}", row.p, row.o);
+            let number = self.numbers.get(row.p as usize).and_then(|numbers| *numbers.get(row.o as usize)?);
+            let Some(n) = number else {
+                verdict.foreign += 1;
+                verdict.tell(format!("{reader}: {place} was never confirmed: {row:?}"));
+                continue;
+            };
+            let times = &mut seen[row.p as usize][row.o as usize];
+            *times += 1;
+            if *times > 1 {
+                verdict.doubled += 1;
+                verdict.tell(format!("{reader}: {place} (message {n}) is there {times} times"));
+            }
+            if !self.is_unaltered(row, n, is_quarantined) {
+                verdict.altered += 1;
+                verdict.tell(format!("{reader}: {place} is not message {n}: {row:?}"));
+            }
+        }
+        for (partition, numbers) in self.numbers.iter().enumerate() {
+            for (offset, n) in numbers.iter().enumerate().filter_map(|(offset, n)| Some((offset, (*n)?))) {
+                if seen[partition][offset] == 0 {
+                    verdict.lost += 1;
+                    verdict.tell(format!("{reader}: {partition}/{offset} (message {n}) is lost"));
+                }
+            }
+        }
+    }
+
+    fn is_unaltered(&self, row: &Row, n: u64, is_quarantined: bool) -> bool {
+        let is_broken = self.plan.is_broken(n);
+        let content = match is_broken {
+            true => row.n.is_none() && row.text == self.plan.payload(n),
+            false => row.n == Some(n) && row.text == self.plan.text(n),
+        };
+        is_quarantined == is_broken && row.r == 0 && content
+    }
+}
+
+/// The rows of table and quarantine as the product's own query engine reads them.
+async fn with_datafusion(world: &World) -> [Vec<Row>; 2] {
+    let quarantine =
+        "SELECT _partition AS p, _offset AS o, _row AS r, CAST(payload AS VARCHAR) AS text FROM quarantine.orders";
+    let rows = world.siltstone.run(&["query", "--json", ROWS]).await.ok().out;
+    let quarantined = world.siltstone.run(&["query", "--json", quarantine]).await.ok().out;
+    [parsed(&rows), parsed(&quarantined)]
+}
+
+/// The same as DuckDB reads them.
+async fn with_duckdb(world: &World) -> [Vec<Row>; 2] {
+    let views = world.siltstone.run(&["duckdb-sql"]).await.ok().out;
+    let keys = world.s3.as_ref().map(|s3| {
+        [("s3_access_key_id", &s3.access_key), ("s3_secret_access_key", &s3.secret_key)]
+            .map(|(name, value)| format!("SET {name} = '{value}'"))
+    });
+    let setup: Vec<&str> = keys.iter().flatten().map(String::as_str).collect();
+    let extensions: &[&str] = if world.s3.is_some() { &["httpfs"] } else { &[] };
+    let quarantine = "SELECT _partition AS p, _offset AS o, _row AS r, decode(payload) AS text FROM quarantine_orders";
+    let mut tables = [Vec::new(), Vec::new()];
+    for (table, sql) in tables.iter_mut().zip([ROWS, quarantine]) {
+        let file = world.siltstone.path().join("duckdb.json");
+        let sql = format!("{views}COPY ({sql}) TO '{}' (FORMAT json)", file.display());
+        support::duckdb::query_with(extensions, &setup, &sql).await.expect("DuckDB answers");
+        *table = parsed(&read(&file));
+    }
+    tables
+}
+
+fn read(file: &Path) -> String {
+    std::fs::read_to_string(file).expect("DuckDB wrote it")
+}
+
+fn parsed(lines: &str) -> Vec<Row> {
+    let row = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    lines.lines().map(row).collect()
+}
+
+/// A row of `commits`.
+#[derive(Debug, sqlx::FromRow)]
+struct Commit {
+    partition_id: i64,
+    commit_no: i64,
+    base_offset: i64,
+    end_offset: i64,
+    epoch: i64,
+    owner: String,
+    message_count: i64,
+}
+
+const COMMITS: &str = "SELECT partition_id, commit_no, base_offset, end_offset, epoch, owner, message_count
+    FROM commits WHERE topic = 'orders' ORDER BY partition_id, commit_no";
+const GAPS: &str = "SELECT count(*) FROM gaps";
+const PENDING: &str = "SELECT count(*) FROM uploads WHERE state = 'pending'";
+const OWNED: &str = "SELECT count(*) FROM partitions WHERE owner IS NOT NULL";
+
+/// Ranges chain, the watermark is their end, one owner an epoch, nothing pending and nobody in possession.
+async fn judge_catalog(world: &World, published: &Published, verdict: &mut Verdict) {
+    let (commits, [gaps, pending, owned]) = read_catalog(world).await;
+    (verdict.commits, verdict.gaps) = (commits.len() as u64, gaps as u64);
+    verdict.check(gaps == 0, || format!("{gaps} gaps: the queue lost what it had confirmed, or it was not seen"));
+    verdict.check(pending == 0, || format!("{pending} intents are pending after the last writer ended"));
+    verdict.check(owned == 0, || format!("{owned} partitions are owned after the last writer ended"));
+    for partition in world.partitions().await {
+        let id = partition["partition_id"].as_i64().expect("a number");
+        let (mut next, mut number, mut epoch, mut owner) = (0, 0, 0, "");
+        let mut messages = 0;
+        for commit in commits.iter().filter(|commit| commit.partition_id == id) {
+            number += 1;
+            verdict.check(commit.base_offset == next && commit.commit_no == number, || format!("no chain: {commit:?}"));
+            let same_epoch = commit.epoch == epoch && commit.owner == owner;
+            verdict.check(commit.epoch > epoch || same_epoch, || format!("after {epoch} of {owner}: {commit:?}"));
+            next = commit.end_offset + 1;
+            messages += commit.message_count;
+            (epoch, owner) = (commit.epoch, &commit.owner);
+        }
+        let watermark = partition["high_watermark"].as_i64();
+        verdict.check(watermark == Some(next), || format!("partition {id} ends at {next}: {partition}"));
+        let confirmed = published.by_partition[id as usize].len() as i64;
+        verdict.check(messages == confirmed, || format!("partition {id}: {messages} committed, {confirmed} confirmed"));
+        verdict.check(partition["state"] == "active", || format!("partition {id} is not active: {partition}"));
+    }
+}
+
+async fn read_catalog(world: &World) -> (Vec<Commit>, [i64; 3]) {
+    let counts = [GAPS, PENDING, OWNED];
+    let mut numbers = [0; 3];
+    let commits = match (&world.postgres, world.kind) {
+        (Some(server), _) => {
+            let pool = PgPool::connect(&server.url()).await.expect("connects");
+            for (number, sql) in numbers.iter_mut().zip(counts) {
+                *number = sqlx::query_scalar(sql).fetch_one(&pool).await.expect(sql);
+            }
+            let commits = sqlx::query_as(COMMITS).fetch_all(&pool).await.expect(COMMITS);
+            pool.close().await;
+            commits
+        }
+        (None, Kind::PostgresS3) => panic!("no PostgreSQL"),
+        (None, Kind::SqliteLocal) => {
+            let file = world.siltstone.path().join("data/catalog.db");
+            let pool = SqlitePool::connect(&format!("sqlite:{}", file.display())).await.expect("opens");
+            for (number, sql) in numbers.iter_mut().zip(counts) {
+                *number = sqlx::query_scalar(sql).fetch_one(&pool).await.expect(sql);
+            }
+            let commits = sqlx::query_as(COMMITS).fetch_all(&pool).await.expect(COMMITS);
+            let intact: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&pool).await.expect("checked");
+            assert_eq!(intact, "ok", "the file is damaged");
+            pool.close().await;
+            commits
+        }
+    };
+    (commits, numbers)
+}

@@ -1,0 +1,289 @@
+//! Servers, proxies in front of them, and writers as processes that something keeps alive.
+//!
+//! Owns: starting, signalling and reviving them, and asking how far they are. Does not own: which fault comes when.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use support::nats::{NatsOptions, NatsServer};
+use support::postgres::PostgresServer;
+use support::process::{Process, log_tail};
+use support::proxy::{Mode, Proxy};
+use support::s3::S3;
+use tokio::time::{Instant, sleep};
+
+use super::publisher::Published;
+use crate::binary::Siltstone;
+
+/// Of the writers, in seconds: the shortest there is.
+pub(super) const LEASE: Duration = Duration::from_secs(2);
+/// A debug build on a busy machine is slow; a hang is for ever.
+const DEADLINE: Duration = Duration::from_secs(600);
+const POLL: Duration = Duration::from_millis(300);
+/// What a supervisor waits before it starts a process again that ended by itself.
+const REVIVAL_PAUSE: Duration = Duration::from_millis(300);
+
+/// Which catalog and store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// PostgreSQL and S3, both behind proxies.
+    PostgresS3,
+    /// One SQLite file and a directory, shared by all writers.
+    SqliteLocal,
+}
+
+/// A writer process, or the lack of one.
+enum Slot {
+    Running(Process),
+    /// Until it is told to go on.
+    Stopped(Process, Instant),
+    /// Until it is started again.
+    Down(Instant),
+    /// Not to be started.
+    Off,
+}
+
+pub(super) struct World {
+    pub(super) kind: Kind,
+    pub(super) nats: NatsServer,
+    pub(super) postgres: Option<PostgresServer>,
+    pub(super) s3: Option<S3>,
+    /// Settings that lead straight to the servers.
+    pub(super) siltstone: Siltstone,
+    /// In front of queue, catalog and store, as far as these are servers.
+    pub(super) proxies: Vec<Arc<Proxy>>,
+    /// Settings of the writers that lead through the proxies instead.
+    detours: Vec<(&'static str, String)>,
+    writers: Vec<Slot>,
+    /// Words before the writer's name on its command line.
+    pub(super) wrapper: Vec<String>,
+    /// Writers that ended without being asked to.
+    pub(super) ended_by_themselves: u64,
+}
+
+impl World {
+    /// Starts servers and writers and creates the topic `orders`.
+    pub(super) async fn start(kind: Kind, partitions: u32, writers: usize) -> Self {
+        let mut world = Self::start_servers(kind, partitions, writers, &[]).await;
+        for index in 0..writers {
+            world.start_writer(index);
+        }
+        world
+    }
+
+    /// Like [`World::start`] without starting the writers, and with further settings.
+    pub(super) async fn start_servers(kind: Kind, partitions: u32, writers: usize, settings: &[(&str, &str)]) -> Self {
+        let synced = NatsOptions { jetstream_lines: vec!["sync_interval: always".to_owned()], ..Default::default() };
+        let nats = NatsServer::start_with(synced).await.expect("a NATS server");
+        let mut siltstone = Siltstone::new()
+            .with("QUEUE_TYPE", "nats")
+            .with("NATS_URL", &nats.url())
+            .with("FLUSH_INTERVAL_SECS", "1")
+            .with("LEASE_SECS", &LEASE.as_secs().to_string());
+        for (name, value) in settings {
+            siltstone = siltstone.with(name, value);
+        }
+        let queue = proxy(nats.address()).await;
+        let detour = format!("nats://{}", queue.address());
+        let (mut proxies, mut detours) = (vec![queue], vec![("NATS_URL", detour)]);
+        let (mut postgres, mut s3) = (None, None);
+        if kind == Kind::PostgresS3 {
+            let server = PostgresServer::start().await.expect("a Postgres server");
+            let objects = S3::shared().expect("an S3 server");
+            let catalog = proxy(server.address()).await;
+            let store = proxy(objects.authority().parse().expect("an address and a port")).await;
+            detours.push((
+                "CATALOG_URL",
+                server.url().replace(&server.address().to_string(), &catalog.address().to_string()),
+            ));
+            detours.push(("AWS_ENDPOINT_URL", format!("http://{}", store.address())));
+            siltstone = siltstone
+                .with("CATALOG_URL", &server.url())
+                .with("STORAGE_URL", &format!("s3://{}/{}", objects.bucket, objects.fresh_prefix()))
+                .with("AWS_ENDPOINT_URL", &objects.endpoint)
+                .with("AWS_REGION", &objects.region)
+                .with("AWS_ACCESS_KEY_ID", &objects.access_key)
+                .with("AWS_SECRET_ACCESS_KEY", &objects.secret_key)
+                .with("AWS_ALLOW_HTTP", "true");
+            proxies.extend([catalog, store]);
+            (postgres, s3) = (Some(server), Some(objects));
+        }
+        let (count, columns) = (partitions.to_string(), ["--column", "n:int64", "--column", "text:string"]);
+        let create = [&["topic", "create", "orders", "--partitions", &count][..], &columns].concat();
+        siltstone.run(&create).await.ok();
+        let writers = std::iter::repeat_with(|| Slot::Off).take(writers).collect();
+        Self {
+            kind,
+            nats,
+            postgres,
+            s3,
+            siltstone,
+            proxies,
+            detours,
+            writers,
+            wrapper: Vec::new(),
+            ended_by_themselves: 0,
+        }
+    }
+
+    pub(super) fn log(&self, writer: usize) -> PathBuf {
+        self.siltstone.path().join(format!("writer-{writer}.log"))
+    }
+
+    /// The logs of all writers, from their first start on.
+    pub(super) fn logs(&self) -> Vec<String> {
+        let text = |index| String::from_utf8_lossy(&std::fs::read(self.log(index)).unwrap_or_default()).into_owned();
+        (0..self.writers.len()).map(text).collect()
+    }
+
+    pub(super) fn start_writer(&mut self, writer: usize) {
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_siltstone")).with_file_name("writer");
+        let mut command = match self.wrapper.as_slice() {
+            [] => Command::new(program),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
+        let like = self.siltstone.command(&[]);
+        command.env_clear().current_dir(self.siltstone.path());
+        command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.envs(self.detours.iter().cloned());
+        let process = Process::spawn("writer", command, &self.log(writer)).expect("the writer starts");
+        self.writers[writer] = Slot::Running(process);
+    }
+
+    /// Starts a writer of this number, which may be one more than there were.
+    pub(super) fn add_writer(&mut self, writer: usize) {
+        while self.writers.len() <= writer {
+            self.writers.push(Slot::Off);
+        }
+        self.start_writer(writer);
+    }
+
+    /// A writer that runs, chosen by `choice`.
+    pub(super) fn running(&self, choice: usize) -> Option<usize> {
+        let running: Vec<usize> =
+            (0..self.writers.len()).filter(|index| matches!(self.writers[*index], Slot::Running(_))).collect();
+        (!running.is_empty()).then(|| running[choice % running.len()])
+    }
+
+    fn take(&mut self, writer: usize) -> Process {
+        match std::mem::replace(&mut self.writers[writer], Slot::Off) {
+            Slot::Running(process) | Slot::Stopped(process, _) => process,
+            Slot::Down(_) | Slot::Off => panic!("writer {writer} does not run"),
+        }
+    }
+
+    /// SIGKILL; it is started again after `pause`.
+    pub(super) async fn kill_writer(&mut self, writer: usize, pause: Duration) {
+        self.take(writer).kill().await.expect("killed");
+        self.writers[writer] = Slot::Down(Instant::now() + pause);
+    }
+
+    /// SIGSTOP; it is told to go on after `pause`.
+    pub(super) fn stop_writer(&mut self, writer: usize, pause: Duration) {
+        let process = self.take(writer);
+        process.signal("STOP").expect("sent");
+        self.writers[writer] = Slot::Stopped(process, Instant::now() + pause);
+    }
+
+    /// SIGTERM, so many times, and the exit code; it stays off.
+    pub(super) async fn terminate_writer(&mut self, writer: usize, times: u32) -> Option<i32> {
+        let mut process = self.take(writer);
+        for _ in 0..times {
+            // It may have ended after the first.
+            let _gone = process.signal("TERM");
+            sleep(Duration::from_millis(20)).await;
+        }
+        let ended = process.wait(DEADLINE).await;
+        let status = ended.unwrap_or_else(|error| panic!("{error}: {}", log_tail(&self.log(writer))));
+        status.code()
+    }
+
+    /// Does what is due: lets stopped writers go on, starts those that are down, and notices those that ended.
+    pub(super) fn tend(&mut self) {
+        let now = Instant::now();
+        for index in 0..self.writers.len() {
+            match &mut self.writers[index] {
+                Slot::Running(process) => {
+                    if process.exited().expect("its status").is_some() {
+                        self.ended_by_themselves += 1;
+                        self.writers[index] = Slot::Down(now + REVIVAL_PAUSE);
+                    }
+                }
+                Slot::Stopped(_, until) if *until <= now => {
+                    let process = self.take(index);
+                    process.signal("CONT").expect("sent");
+                    self.writers[index] = Slot::Running(process);
+                }
+                Slot::Down(until) if *until <= now => self.start_writer(index),
+                Slot::Stopped(..) | Slot::Down(_) | Slot::Off => {}
+            }
+        }
+    }
+
+    /// Tends the writers for a while.
+    pub(super) async fn pass_time(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.tend();
+            sleep(Duration::from_millis(50).min(end.saturating_duration_since(Instant::now()))).await;
+        }
+        self.tend();
+    }
+
+    /// The partitions as `topic describe` shows them.
+    pub(super) async fn partitions(&self) -> Vec<Value> {
+        let mut described = self.siltstone.run(&["topic", "describe", "orders", "--json"]).await.ok().json();
+        match described["partitions"].take() {
+            Value::Array(partitions) => partitions,
+            other => panic!("not a list: {other}"),
+        }
+    }
+
+    /// Heals the network and waits, with all writers alive, until everything confirmed is below its watermark.
+    pub(super) async fn settle(&mut self, published: &Published) {
+        for proxy in &self.proxies {
+            proxy.disarm();
+            proxy.set(Mode::Pass);
+        }
+        let (wanted, deadline) = (published.last_offsets(), Instant::now() + DEADLINE);
+        loop {
+            self.pass_time(POLL).await;
+            let partitions = self.partitions().await;
+            let watermarks: Vec<u64> =
+                partitions.iter().map(|row| row["high_watermark"].as_u64().expect("a number")).collect();
+            if watermarks.iter().zip(&wanted).all(|(watermark, last)| *last == 0 || watermark > last) {
+                return;
+            }
+            let halted = partitions.iter().find(|row| row["state"] != "active");
+            let ends =
+                || (0..self.writers.len()).map(|index| log_tail(&self.log(index))).collect::<Vec<_>>().join("\n\n");
+            assert!(halted.is_none(), "halted: {halted:?}\n{}", ends());
+            assert!(Instant::now() < deadline, "{watermarks:?} do not pass {wanted:?}\n{}", ends());
+        }
+    }
+
+    /// Ends every writer in good order.
+    pub(super) async fn stop_writers(&mut self) {
+        for index in 0..self.writers.len() {
+            match &self.writers[index] {
+                Slot::Running(_) => {
+                    let code = self.terminate_writer(index, 1).await;
+                    assert_eq!(code, Some(0), "{}", log_tail(&self.log(index)));
+                }
+                Slot::Stopped(..) => panic!("writer {index} is stopped"),
+                Slot::Down(_) | Slot::Off => self.writers[index] = Slot::Off,
+            }
+        }
+    }
+}
+
+async fn proxy(target: std::net::SocketAddr) -> Arc<Proxy> {
+    Arc::new(Proxy::start(target).await.expect("a proxy"))
+}
