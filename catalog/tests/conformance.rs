@@ -16,6 +16,8 @@ mod conformance {
     pub(crate) mod ownership;
     pub(crate) mod races;
     pub(crate) mod segments;
+    mod sqlite_kills;
+    pub(crate) mod storms;
     pub(crate) mod topics;
 }
 
@@ -122,4 +124,5 @@ on_every_backend! {
     races::of_many_agents_that_acquire_at_once_one_gets_each_partition,
     races::groups_over_the_same_partitions_in_opposite_order_all_end,
     races::a_takeover_at_any_moment_leaves_one_chain,
+    storms::a_storm_of_takeovers_makes_progress_and_one_chain,
 }

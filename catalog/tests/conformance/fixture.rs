@@ -33,8 +33,13 @@ pub(crate) async fn create_topic(store: &dyn MetadataStore, topic: &str, partiti
 /// A new agent that has sent its heartbeat.
 pub(crate) async fn agent(store: &dyn MetadataStore) -> OwnerId {
     let owner = OwnerId(Uuid::now_v7());
-    store.heartbeat(&Agent { owner, name: "host-1".to_owned(), topics: vec![] }).await.expect("registered");
+    beat(store, owner).await;
     owner
+}
+
+/// A heartbeat of the agent.
+pub(crate) async fn beat(store: &dyn MetadataStore, owner: OwnerId) {
+    store.heartbeat(&Agent { owner, name: "host-1".to_owned(), topics: vec![] }).await.expect("registered");
 }
 
 pub(crate) async fn acquire(store: &dyn MetadataStore, owner: OwnerId, of: &TopicPartition) -> AcquireOutcome {

@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::Scale;
 use super::world::{LEASE, World};
 
+/// How long an event waits for a sign of work: a few takeovers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
     Kill,
@@ -75,8 +78,8 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Carries out every event of the run, spread evenly over its messages: before each event, and after the last, as
-/// many more messages are allowed.
+/// Carries out every event of the run, spread evenly over its messages: some are allowed before each event, some with
+/// it, and the rest after the last.
 pub(super) async fn rage(world: &mut World, scale: &Scale, allowed: &watch::Sender<u64>) -> Faults {
     let mut rng = Rng::with_seed(scale.seed);
     let events = events(world, scale, &mut rng);
@@ -86,8 +89,15 @@ pub(super) async fn rage(world: &mut World, scale: &Scale, allowed: &watch::Send
     let mut faults = Faults::default();
     let steps = events.len() as u64 + 1;
     for (step, event) in (1..).zip(events) {
-        allowed.send_replace(scale.messages * step / steps);
+        let commits = world.commits();
+        allowed.send_replace(scale.messages * (2 * step - 1) / (2 * steps));
         world.pass_time(milliseconds(&mut rng, 200..1500)).await;
+        // Most faults hit writers that work; some come before anybody has recovered from the last one.
+        if rng.u32(..4) > 0 {
+            world.pass_commit(commits, PATIENCE).await;
+        }
+        // It comes in the middle of publishing.
+        allowed.send_replace(scale.messages * step / steps);
         carry_out(world, event, &mut rng, &mut faults).await;
     }
     allowed.send_replace(scale.messages);
@@ -163,7 +173,7 @@ async fn victim(world: &mut World, rng: &mut Rng) -> usize {
 async fn disturb(proxies: Vec<Arc<Proxy>>, mut rng: Rng, calm: CancellationToken) -> u64 {
     let mut count = 0;
     while !calm.is_cancelled() && !proxies.is_empty() {
-        sleep(milliseconds(&mut rng, 300..2500)).await;
+        sleep(milliseconds(&mut rng, 300..4000)).await;
         let proxy = &proxies[rng.usize(..proxies.len())];
         disturb_once(proxy, &mut rng).await;
         count += 1;
@@ -199,7 +209,7 @@ async fn disturb_once(proxy: &Proxy, rng: &mut Rng) {
         6 => {
             let direction = if rng.bool() { Direction::ToServer } else { Direction::ToClient };
             // Comes when it comes, perhaps in the middle of the next fault.
-            let _nobody_waits = proxy.cut_after(direction, rng.u64(..20_000));
+            let _nobody_waits = proxy.cut_after(direction, rng.u64(..6_000));
         }
         _ => proxy.flap(3, milliseconds(rng, 10..200), milliseconds(rng, 10..200)).await,
     }

@@ -82,6 +82,7 @@ impl World {
             .with("QUEUE_TYPE", "nats")
             .with("NATS_URL", &nats.url())
             .with("FLUSH_INTERVAL_SECS", "1")
+            .with("MAX_SEGMENT_RECORDS", "1000")
             .with("LEASE_SECS", &LEASE.as_secs().to_string());
         for (name, value) in settings {
             siltstone = siltstone.with(name, value);
@@ -235,6 +236,19 @@ impl World {
             sleep(Duration::from_millis(50).min(end.saturating_duration_since(Instant::now()))).await;
         }
         self.tend();
+    }
+
+    /// Tends the writers until one of them has committed something since `commits` were counted, for at most `time`.
+    pub(super) async fn pass_commit(&mut self, commits: usize, time: Duration) {
+        let end = Instant::now() + time;
+        while self.commits() <= commits && Instant::now() < end {
+            self.pass_time(POLL).await;
+        }
+    }
+
+    /// How many commits the writers logged.
+    pub(super) fn commits(&self) -> usize {
+        self.logs().iter().map(|log| log.matches("segment committed").count()).sum()
     }
 
     /// The partitions as `topic describe` shows them.
