@@ -31,6 +31,12 @@ const CONNECTIONS_MAX: u32 = 10;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Shorter than a lease: whoever waits for a database that is away must hear of it in time to say so.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the server may be silent before its connection is given up. Longer than any statement may take, so that a
+/// server that is only slow answers first; a route that is lost, or a server that hangs, never answers, and nothing
+/// else would end the wait.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a connection may take to show that it is usable when it is given back.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of every session. A writer that was stopped in the middle of a transaction must not keep its locks: the server
 /// ends the session.
 const SESSION: [(&str, &str); 3] =
@@ -41,6 +47,7 @@ const SESSION: [(&str, &str); 3] =
 pub struct PostgresMetadataStore {
     pool: PgPool,
     options: PgConnectOptions,
+    answer_timeout: Duration,
 }
 
 /// A connection of its own, to look at the database with, independent of what went wrong on another.
@@ -59,7 +66,7 @@ impl PostgresMetadataStore {
         let options = options.application_name("siltstone").options(SESSION);
         // Not through the pool, which would go on trying for a while before it said that nobody listens.
         let first = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
-        let silent = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "no answer within 10 s"));
+        let silent = |_| timed_out(format!("no answer within {CONNECT_TIMEOUT:?}"));
         let mut first = first.map_err(silent).flatten().map_err(refused_if_unusable)?;
         check_server(&mut first).await?;
         MIGRATIONS.run_direct(None, &mut first, false).await?;
@@ -67,8 +74,28 @@ impl PostgresMetadataStore {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_release(|connection, _| Box::pin(is_answering(connection)))
             .connect_lazy_with(options.clone());
-        Ok(Self { pool, options })
+        Ok(Self { pool, options, answer_timeout: ANSWER_TIMEOUT })
+    }
+
+    /// The same with another limit to the server's silence than two minutes.
+    #[must_use]
+    pub fn with_answer_timeout(mut self, answer_timeout: Duration) -> Self {
+        self.answer_timeout = answer_timeout;
+        self
+    }
+
+    /// What `work` gives, or that the server was silent for too long. Dropped work leaves its connection to the pool,
+    /// which gives up those that do not answer.
+    pub(crate) async fn answered<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T>
+    where
+        CatalogError: From<E>,
+    {
+        match tokio::time::timeout(self.answer_timeout, work).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(timed_out(format!("no answer within {:?}", self.answer_timeout)).into()),
+        }
     }
 
     pub(crate) fn reader(&self) -> &PgPool {
@@ -146,6 +173,20 @@ impl fmt::Debug for PostgresMetadataStore {
             .field("database", &self.options.get_database())
             .finish_non_exhaustive()
     }
+}
+
+/// Whether the pool may keep a connection that was used. Its own test would wait for ever, and the connection's place
+/// in the pool with it.
+async fn is_answering(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        // An error ends it at once; `false` would take leave of the server first.
+        Err(_) => Err(timed_out(format!("no answer within {RELEASE_TIMEOUT:?}"))),
+    }
+}
+
+fn timed_out(text: String) -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, text))
 }
 
 async fn check_server(connection: &mut PgConnection) -> Result<()> {

@@ -121,6 +121,14 @@ impl SqliteMetadataStore {
         &self.writer
     }
 
+    /// What `work` gives: its statements wait for locks, and for nothing else.
+    pub(crate) async fn answered<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T>
+    where
+        CatalogError: From<E>,
+    {
+        Ok(work.await?)
+    }
+
     pub(crate) async fn begin_read(&self) -> Result<Transaction<'static, Sqlite>> {
         Ok(self.readers.begin().await?)
     }

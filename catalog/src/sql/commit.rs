@@ -7,8 +7,11 @@
 //! not tell, the outcome is `Unknown`. A dropped future would leave COMMIT sent and nobody listening: callers run it
 //! in a task of its own.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use sqlx::{Connection, QueryBuilder};
+use tokio::time::timeout;
 
 use super::commit_rows::{CommitColumns, CommitRow, Ending, Verdict, done, fenced, fenced_reason, none_done, outcomes};
 use super::dialect::{postgres, sqlite};
@@ -22,6 +25,9 @@ use crate::{PostgresMetadataStore, SqliteMetadataStore};
 
 /// Rows of one INSERT: 16 columns each stay far below the 32,766 parameters that SQLite takes.
 const ROWS_PER_INSERT: usize = 500;
+
+/// How long a transaction that failed may take to roll back; the failure is told anyway.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How the first steps of a request are taken back when its intent turns out to be lost. That is rare: the group is
 /// tried without savepoints, which cost two statements a request, and again with them if need be.
@@ -45,11 +51,12 @@ macro_rules! impl_commit_store {
         #[async_trait]
         impl CommitStore for $store {
             async fn record_intents(&self, intents: &[UploadIntent]) -> Vec<Result<()>> {
-                self.write_intents(intents).await.unwrap_or_else(|error| vec![Err(error); intents.len()])
+                let written = self.answered(self.write_intents(intents)).await;
+                written.unwrap_or_else(|error| vec![Err(error); intents.len()])
             }
 
             async fn abandon_intents(&self, intents: &[UploadIntent]) -> Result<()> {
-                self.doom_intents(intents).await
+                self.answered(self.doom_intents(intents)).await
             }
 
             async fn commit(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
@@ -62,41 +69,50 @@ macro_rules! impl_commit_store {
                 };
                 let mut undo = Undo::WholeGroup;
                 let (transaction, verdicts) = loop {
-                    let mut transaction = match connection.begin_with(Self::BEGIN_WRITE).await {
+                    let mut transaction = match self.answered(connection.begin_with(Self::BEGIN_WRITE)).await {
                         Ok(transaction) => transaction,
-                        Err(error) => return none_done(requests, &error.into()),
+                        Err(error) => return none_done(requests, &error),
                     };
                     let prepared = async {
                         let verdicts = Self::judge_all(&mut transaction, requests, undo).await?;
                         Self::before_commit(&mut transaction).await?;
                         Ok(verdicts)
                     };
-                    match prepared.await {
+                    match self.answered::<_, CatalogError>(prepared).await {
                         Ok(Some(verdicts)) => break (transaction, verdicts),
                         Ok(None) => undo = Undo::EachRequest,
                         Err(error) => {
                             // The first error is the one to tell; a connection that cannot roll back is given up.
-                            transaction.rollback().await.ok();
+                            timeout(ROLLBACK_TIMEOUT, transaction.rollback()).await.ok();
                             return none_done(requests, &error);
                         }
                     }
-                    if let Err(error) = transaction.rollback().await {
-                        return none_done(requests, &error.into());
+                    if let Err(error) = self.answered(transaction.rollback()).await {
+                        return none_done(requests, &error);
                     }
                 };
-                let ending = match transaction.commit().await {
-                    Ok(()) => Ending::Committed,
-                    Err(error) if Self::commit_certainly_failed(&error) => Ending::NotCommitted(error.into()),
-                    Err(error) => {
-                        // Whatever state this connection is in, nothing more goes through it.
-                        connection.close_on_drop();
-                        Ending::Unknown(self.unknown_commit(error))
-                    }
+                let committed = async { Ok::<_, CatalogError>(transaction.commit().await) };
+                let ending = match self.answered(committed).await {
+                    Ok(Ok(())) => Ending::Committed,
+                    Ok(Err(error)) if Self::commit_certainly_failed(&error) => Ending::NotCommitted(error.into()),
+                    Ok(Err(error)) => Ending::Unknown(self.unknown_commit(error)),
+                    Err(silence) => Ending::Unknown(silence),
                 };
+                if matches!(ending, Ending::Unknown(_)) {
+                    // Whatever state this connection is in, nothing more goes through it.
+                    connection.close_on_drop();
+                }
                 outcomes(requests, verdicts, &ending)
             }
 
             async fn resolve(&self, request: &CommitRequest) -> Result<CommitOutcome> {
+                self.answered(self.look_up(request)).await
+            }
+        }
+
+        impl $store {
+            /// What the database says of the request, on a connection of its own.
+            async fn look_up(&self, request: &CommitRequest) -> Result<CommitOutcome> {
                 let columns = match CommitColumns::of(request) {
                     Ok(columns) => columns,
                     Err(error) => return Ok(CommitOutcome::NotDone(error)),
@@ -130,9 +146,7 @@ macro_rules! impl_commit_store {
                     None => CommitOutcome::NotDone(CatalogError::NotCommitted(request.partition.clone())),
                 })
             }
-        }
 
-        impl $store {
             /// Judges every request, in order of partition and, within one, in the order given; then inserts what
             /// the accepted ones list. `None` when the whole transaction must be rolled back for a lost intent.
             async fn judge_all(

@@ -22,7 +22,7 @@ macro_rules! impl_ownership_store {
         #[async_trait]
         impl OwnershipStore for $store {
             async fn heartbeat(&self, agent: &Agent) -> Result<()> {
-                sqlx::query(concat!(
+                let beat = sqlx::query(concat!(
                     "INSERT INTO agents (owner, name, topics, started_at, heartbeat_at)
                      SELECT $1, $2, $3, now_ms, now_ms FROM (SELECT ",
                     $dialect!(now_ms),
@@ -33,8 +33,8 @@ macro_rules! impl_ownership_store {
                 .bind(agent.owner.to_string())
                 .bind(input::note(&agent.name))
                 .bind(serde_json::to_string(&agent.topics).expect("names are text"))
-                .execute(self.writer())
-                .await?;
+                .execute(self.writer());
+                self.answered(beat).await?;
                 Ok(())
             }
 
@@ -44,28 +44,7 @@ macro_rules! impl_ownership_store {
                 lease: Duration,
                 partitions: &[TopicPartition],
             ) -> Result<Vec<AcquireOutcome>> {
-                let mut order: Vec<usize> = (0..partitions.len()).collect();
-                order.sort_by_key(|&index| &partitions[index]);
-                let mut outcomes: Vec<Option<AcquireOutcome>> = vec![None; partitions.len()];
-                let mut transaction = self.begin_write().await?;
-                if !Self::is_registered(&mut transaction, owner).await? {
-                    transaction.rollback().await?;
-                    return Err(CatalogError::Refused(format!("agent {owner} has not sent a heartbeat")));
-                }
-                let mut alive = HashMap::new();
-                for index in order {
-                    let outcome =
-                        Self::acquire_one(&mut transaction, owner, lease, &partitions[index], &mut alive).await;
-                    match outcome {
-                        Ok(outcome) => outcomes[index] = Some(outcome),
-                        Err(error) => {
-                            transaction.rollback().await?;
-                            return Err(error);
-                        }
-                    }
-                }
-                transaction.commit().await?;
-                Ok(outcomes.into_iter().map(|outcome| outcome.expect("each index is in order once")).collect())
+                self.answered(self.take_over(owner, lease, partitions)).await
             }
 
             async fn release(&self, held: &[Ownership]) -> Result<()> {
@@ -146,22 +125,7 @@ macro_rules! impl_ownership_store {
             }
 
             async fn ownership_view(&self, lease: Duration) -> Result<OwnershipView> {
-                let mut transaction = self.begin_read().await?;
-                let agents = sqlx::query_as::<_, AgentRow>(concat!(
-                    "SELECT owner, name, topics FROM agents WHERE heartbeat_at >= ",
-                    $dialect!(now_ms),
-                    " - $1 ORDER BY owner"
-                ))
-                .bind(input::lease_ms(lease))
-                .fetch_all(&mut *transaction)
-                .await?;
-                let partitions = sqlx::query_as::<_, PartitionOwnerRow>(
-                    "SELECT topic, partition_id, owner, epoch, state FROM partitions ORDER BY topic, partition_id",
-                )
-                .fetch_all(&mut *transaction)
-                .await?;
-                transaction.rollback().await?;
-                Ok(OwnershipView { agents: rows::all(agents)?, partitions: rows::all(partitions)? })
+                self.answered(self.view(lease)).await
             }
 
             async fn mark_suspect(&self, held: &Ownership, offset: u64) -> Result<u32> {
@@ -205,6 +169,57 @@ macro_rules! impl_ownership_store {
         }
 
         impl $store {
+            /// See [`OwnershipStore::ownership_view`].
+            async fn view(&self, lease: Duration) -> Result<OwnershipView> {
+                let mut transaction = self.begin_read().await?;
+                let agents = sqlx::query_as::<_, AgentRow>(concat!(
+                    "SELECT owner, name, topics FROM agents WHERE heartbeat_at >= ",
+                    $dialect!(now_ms),
+                    " - $1 ORDER BY owner"
+                ))
+                .bind(input::lease_ms(lease))
+                .fetch_all(&mut *transaction)
+                .await?;
+                let partitions = sqlx::query_as::<_, PartitionOwnerRow>(
+                    "SELECT topic, partition_id, owner, epoch, state FROM partitions ORDER BY topic, partition_id",
+                )
+                .fetch_all(&mut *transaction)
+                .await?;
+                transaction.rollback().await?;
+                Ok(OwnershipView { agents: rows::all(agents)?, partitions: rows::all(partitions)? })
+            }
+
+            /// See [`OwnershipStore::acquire`].
+            async fn take_over(
+                &self,
+                owner: OwnerId,
+                lease: Duration,
+                partitions: &[TopicPartition],
+            ) -> Result<Vec<AcquireOutcome>> {
+                let mut order: Vec<usize> = (0..partitions.len()).collect();
+                order.sort_by_key(|&index| &partitions[index]);
+                let mut outcomes: Vec<Option<AcquireOutcome>> = vec![None; partitions.len()];
+                let mut transaction = self.begin_write().await?;
+                if !Self::is_registered(&mut transaction, owner).await? {
+                    transaction.rollback().await?;
+                    return Err(CatalogError::Refused(format!("agent {owner} has not sent a heartbeat")));
+                }
+                let mut alive = HashMap::new();
+                for index in order {
+                    let outcome =
+                        Self::acquire_one(&mut transaction, owner, lease, &partitions[index], &mut alive).await;
+                    match outcome {
+                        Ok(outcome) => outcomes[index] = Some(outcome),
+                        Err(error) => {
+                            transaction.rollback().await?;
+                            return Err(error);
+                        }
+                    }
+                }
+                transaction.commit().await?;
+                Ok(outcomes.into_iter().map(|outcome| outcome.expect("each index is in order once")).collect())
+            }
+
             async fn is_registered(
                 connection: &mut <$db as sqlx::Database>::Connection,
                 owner: OwnerId,

@@ -110,9 +110,8 @@ macro_rules! impl_topic_store {
             async fn list_topics(&self) -> Result<Vec<Topic>> {
                 let rows =
                     sqlx::query_as::<_, TopicRow>(concat!("SELECT ", topic_columns!(), " FROM topics ORDER BY name"))
-                        .fetch_all(self.reader())
-                        .await?;
-                rows::all(rows)
+                        .fetch_all(self.reader());
+                rows::all(self.answered(rows).await?)
             }
 
             async fn update_topic_config(

@@ -4,11 +4,13 @@
 //! and what the writer does about the answer.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use catalog::{CommitOutcome, CommitRequest, CommitStore, Ownership, PostgresMetadataStore};
 use common::ErrorKind;
 use support::proxy::{Direction, Proxy};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use super::fixture::*;
 
@@ -61,6 +63,12 @@ impl Lane {
     async fn commit_calmly(&mut self) {
         let request = self.next_request().await;
         assert_done(&commit(&self.store, &request).await, self.next);
+        // The pool tests what comes back to it; until then it makes a new connection for whoever wants one.
+        let mut before = [0, 0];
+        while before != self.passed() {
+            before = self.passed();
+            sleep(Duration::from_millis(2)).await;
+        }
     }
 
     fn passed(&self) -> [u64; 2] {
@@ -69,11 +77,15 @@ impl Lane {
 
     /// Bytes of one commit on a connection that knows every statement, by direction.
     async fn measure_commit(&mut self) -> [u64; 2] {
-        self.commit_calmly().await;
-        let before = self.passed();
-        self.commit_calmly().await;
-        let after = self.passed();
-        [after[0] - before[0], after[1] - before[1]]
+        loop {
+            self.commit_calmly().await;
+            let (connections, before) = (self.proxy.connections(), self.passed());
+            self.commit_calmly().await;
+            let after = self.passed();
+            if self.proxy.connections() == connections {
+                return [after[0] - before[0], after[1] - before[1]];
+            }
+        }
     }
 
     /// Bytes of one look at what became of a commit, which makes a connection of its own.
@@ -84,12 +96,14 @@ impl Lane {
         [after[0] - before[0], after[1] - before[1]]
     }
 
-    /// Commits with a cut, then settles it as a writer does.
-    async fn cut_commit(&mut self, direction: Direction, bytes: u64, tally: &mut Tally) {
+    /// Commits with a cut, then settles it as a writer does. Whether it was one connection that was cut is given.
+    async fn cut_commit(&mut self, direction: Direction, bytes: u64, tally: &mut Tally) -> bool {
         let request = self.next_request().await;
+        let connections = self.proxy.connections();
         let cut = self.proxy.cut_after(direction, bytes);
         let outcome = commit(&self.store, &request).await;
         self.proxy.disarm();
+        let is_one = self.proxy.connections() == connections;
         let was_cut = cut.await.is_ok();
         let settled = self.store.resolve(&request).await.expect("looked up");
         let place = format!("{direction:?} {bytes}: {outcome:?}, settled as {settled:?}");
@@ -106,6 +120,7 @@ impl Lane {
         assert!(was_cut || matches!(outcome, CommitOutcome::Done(_)), "nothing was cut: {place}");
         // The identical request again is right whatever happened.
         assert_done(&commit(&self.store, &request).await, self.next);
+        is_one
     }
 }
 
@@ -124,8 +139,13 @@ async fn cut_everywhere(mut lane: Lane, share: usize) -> Tally {
     let mut tally = Tally::default();
     for (direction, length) in DIRECTIONS.into_iter().zip(exchange) {
         for bytes in (0..=length + SPARE).skip(share).step_by(LANES) {
-            lane.commit_calmly().await;
-            lane.cut_commit(direction, bytes, &mut tally).await;
+            // Again where the connection was cut before it was taken, and another was made.
+            for _ in 0..3 {
+                lane.commit_calmly().await;
+                if lane.cut_commit(direction, bytes, &mut tally).await {
+                    break;
+                }
+            }
         }
         println!("lane {share}, {direction:?}: {length} bytes");
     }
@@ -175,7 +195,7 @@ async fn a_look_at_an_unknown_outcome_that_is_cut_off_is_repeated_and_tells_the_
     let exchange = lane.measure_resolve(&committed).await;
     let mut failed = 0;
     for (direction, length) in DIRECTIONS.into_iter().zip(exchange) {
-        for bytes in (0..=length + SPARE).step_by(7) {
+        for bytes in (0..=length + SPARE).step_by(17) {
             for request in [&committed, &waiting] {
                 let _cut = lane.proxy.cut_after(direction, bytes);
                 let first = lane.store.resolve(request).await;
@@ -195,7 +215,7 @@ async fn a_look_at_an_unknown_outcome_that_is_cut_off_is_repeated_and_tells_the_
         }
     }
     println!("{exchange:?} bytes, {failed} looks cut off");
-    assert!(failed > 100, "{failed}");
+    assert!(failed > 50, "{failed}");
     assert_done(&commit(&lane.store, &waiting).await, lane.next);
 }
 
@@ -204,7 +224,7 @@ async fn an_intent_that_is_cut_off_is_recorded_by_the_next_attempt() {
     let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
     let mut lane = Lane::start(&url, "orders").await;
     let mut failed = 0;
-    for bytes in (0..1_500).step_by(5) {
+    for bytes in (0..1_500).step_by(11) {
         for direction in DIRECTIONS {
             let request = request(&lane.held, lane.next, lane.next);
             let _cut = lane.proxy.cut_after(direction, bytes);
@@ -221,6 +241,43 @@ async fn an_intent_that_is_cut_off_is_recorded_by_the_next_attempt() {
     }
     println!("{failed} intents cut off");
     assert!(failed > 20, "{failed}");
+    assert_chain(&lane.direct, &lane.held.partition).await;
+}
+
+/// The route is lost in the middle of a commit, and nothing tells either end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_never_comes_is_given_up_and_settled() {
+    let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
+    let mut lane = Lane::start(&url, "orders").await;
+    lane.store = lane.store.with_answer_timeout(Duration::from_secs(2));
+    let exchange = lane.measure_commit().await;
+    let (mut unknown, mut not_done) = (0, 0);
+    for (direction, length) in DIRECTIONS.into_iter().zip(exchange) {
+        for bytes in [length / 3, length / 2, length - 20, length - 1] {
+            lane.commit_calmly().await;
+            let request = lane.next_request().await;
+            let _stranded = lane.proxy.strand_after(direction, bytes);
+            let outcome = commit(&lane.store, &request).await;
+            match &outcome {
+                CommitOutcome::Unknown(error) | CommitOutcome::NotDone(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Unavailable, "{direction:?} {bytes}: {error}");
+                }
+                // It was the pool's test that was not answered, and another connection was taken.
+                CommitOutcome::Done(_) => {}
+                CommitOutcome::Refused(refusal) => panic!("{direction:?} {bytes}: {refusal}"),
+            }
+            unknown += u64::from(matches!(outcome, CommitOutcome::Unknown(_)));
+            not_done += u64::from(matches!(outcome, CommitOutcome::NotDone(_)));
+            // The server ends a session that says nothing, and with it the lock; a test need not wait for that.
+            lane.proxy.disarm();
+            lane.proxy.cut();
+            while !matches!(lane.store.resolve(&request).await, Ok(CommitOutcome::Done(_))) {
+                commit(&lane.store, &request).await;
+            }
+        }
+    }
+    println!("{unknown} unknown, {not_done} not done");
+    assert!(unknown > 0 && not_done > 0);
     assert_chain(&lane.direct, &lane.held.partition).await;
 }
 

@@ -61,17 +61,20 @@ struct State {
     lost: u64,
 }
 
-/// A cut that waits for its byte.
+/// An end that waits for its byte.
 #[derive(Debug)]
 struct Armed {
     direction: Direction,
     left: u64,
+    end: End,
     done: oneshot::Sender<()>,
 }
 
 #[derive(Debug)]
 struct Shared {
     state: watch::Sender<State>,
+    /// Connections taken.
+    connections: AtomicU64,
     /// Bytes that passed, by direction.
     passed: [AtomicU64; 2],
     // A std mutex: held for one subtraction, never across an await.
@@ -92,7 +95,8 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (state, _) = watch::channel(State { mode: Mode::Pass, ended: 0, end: End::Closed, lost: 0 });
-        let shared = Arc::new(Shared { state, passed: Default::default(), armed: Mutex::default() });
+        let (connections, passed) = Default::default();
+        let shared = Arc::new(Shared { state, connections, passed, armed: Mutex::default() });
         let accepting = tokio::spawn(accept(listener, target, Arc::clone(&shared)));
         Ok(Self { address, shared, accepting })
     }
@@ -111,6 +115,11 @@ impl Proxy {
     pub async fn lost_at_least(&self, bytes: u64) {
         let mut state = self.shared.state.subscribe();
         state.wait_for(|state| state.lost >= bytes).await.expect("the proxy itself holds the sender");
+    }
+
+    /// Connections that clients made since the start.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Bytes that passed in this direction since the start, in all connections together.
@@ -137,12 +146,21 @@ impl Proxy {
     /// Cuts once, as soon as exactly this many more bytes have passed in this direction; the connection they passed
     /// in is ended, the others go on. The answer comes when that has happened. A later call replaces this one.
     pub fn cut_after(&self, direction: Direction, bytes: u64) -> oneshot::Receiver<()> {
+        self.arm(direction, bytes, End::Closed)
+    }
+
+    /// Like [`Proxy::cut_after`], and the connection is stranded instead of cut.
+    pub fn strand_after(&self, direction: Direction, bytes: u64) -> oneshot::Receiver<()> {
+        self.arm(direction, bytes, End::Stranded)
+    }
+
+    fn arm(&self, direction: Direction, bytes: u64, end: End) -> oneshot::Receiver<()> {
         let (done, answer) = oneshot::channel();
-        *self.shared.armed.lock().expect("no holder panics") = Some(Armed { direction, left: bytes, done });
+        *self.shared.armed.lock().expect("no holder panics") = Some(Armed { direction, left: bytes, end, done });
         answer
     }
 
-    /// Forgets a cut that has not happened yet.
+    /// Forgets an end that has not happened yet.
     pub fn disarm(&self) {
         self.shared.armed.lock().expect("no holder panics").take();
     }
@@ -174,13 +192,13 @@ impl Shared {
         });
     }
 
-    /// How many of `length` bytes may pass, and whether the connection is cut after them.
-    fn allow(&self, direction: Direction, length: usize) -> (usize, Option<oneshot::Sender<()>>) {
+    /// How many of `length` bytes may pass, and what ends the connection after them.
+    fn allow(&self, direction: Direction, length: usize) -> (usize, Option<Armed>) {
         let mut armed = self.armed.lock().expect("no holder panics");
         match armed.as_mut().filter(|armed| armed.direction == direction) {
             Some(cut) if cut.left <= length as u64 => {
                 let passing = usize::try_from(cut.left).expect("not more than the length");
-                (passing, armed.take().map(|cut| cut.done))
+                (passing, armed.take())
             }
             Some(cut) => {
                 cut.left -= length as u64;
@@ -197,6 +215,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, shared: Arc<Shared>) 
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
+                shared.connections.fetch_add(1, Ordering::Relaxed);
                 if shared.state.borrow().mode != Mode::Refuse {
                     connections.spawn(connection(client, target, Arc::clone(&shared)));
                 }
@@ -269,15 +288,15 @@ async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, direction: Directio
             shared.state.send_modify(|state| state.lost += length as u64);
             continue;
         }
-        let (passing, cut) = shared.allow(direction, length);
+        let (passing, end) = shared.allow(direction, length);
         if to.write_all(&buffer[..passing]).await.is_err() {
             return Ok(());
         }
         shared.passed[direction as usize].fetch_add(passing as u64, Ordering::Relaxed);
-        if let Some(done) = cut {
+        if let Some(armed) = end {
             // Whoever armed it may not wait for it.
-            let _ = done.send(());
-            return Err(End::Closed);
+            let _ = armed.done.send(());
+            return Err(armed.end);
         }
     }
 }

@@ -199,6 +199,18 @@ async fn a_stranded_connection_hears_nothing_and_new_ones_work() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_stranded_after_exactly_so_many_bytes() -> Result<()> {
+    let echo = Echo::start().await?;
+    let mut stream = echo.connected().await?;
+    let happened = echo.proxy.strand_after(Direction::ToClient, 2);
+    stream.write_all(&[1, 2, 3]).await?;
+    timeout(PATIENCE, happened).await.expect("in time").expect("it happened");
+    assert_eq!((byte_from(&mut stream).await, byte_from(&mut stream).await), (Some(1), Some(2)));
+    assert!(is_silent(&mut stream).await, "a byte passed, or the end was told");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flapping_proxy_cuts_and_passes_in_the_end() -> Result<()> {
     let echo = Echo::start().await?;
     let mut stream = echo.connected().await?;
