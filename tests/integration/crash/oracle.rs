@@ -23,6 +23,8 @@ struct Row {
     r: u32,
     n: Option<u64>,
     text: String,
+    /// Why it is in quarantine.
+    reason: Option<String>,
 }
 
 const ROWS: &str = "SELECT _partition AS p, _offset AS o, _row AS r, n, text FROM orders";
@@ -33,6 +35,8 @@ pub(super) struct Verdict {
     rows: u64,
     quarantined: u64,
     commits: u64,
+    /// Sound messages in quarantine, since their readers were killed again and again.
+    condemned: u64,
     gaps: u64,
     lost: u64,
     doubled: u64,
@@ -70,10 +74,11 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} rows and {} quarantined in {} commits, audit {}, {} gaps, {} lost, {} doubled, {} altered, {} foreign, \
+            "{} rows and {} quarantined ({} condemned) in {} commits, audit {}, {} gaps, {} lost, {} doubled, {} altered, {} foreign, \
              {} violations",
             self.rows,
             self.quarantined,
+            self.condemned,
             self.commits,
             match self.audit {
                 Some(true) => "clean",
@@ -100,7 +105,18 @@ pub(super) async fn judge(world: &World, plan: &Plan, published: &Published) -> 
         expected.compare(reader, &rows, &quarantined, &mut verdict);
     }
     judge_catalog(world, published, &mut verdict).await;
+    judge_audit(world, &mut verdict).await;
     verdict
+}
+
+/// What the product itself says of the topic, where it has the command.
+async fn judge_audit(world: &World, verdict: &mut Verdict) {
+    if world.siltstone.run(&["audit", "--help"]).await.code != 0 {
+        return;
+    }
+    let audited = world.siltstone.run(&["audit", "orders"]).await;
+    verdict.audit = Some(audited.code == 0);
+    verdict.check(audited.code == 0, || format!("the audit is not clean: {audited:#?}"));
 }
 
 /// The number of the message at each confirmed offset, by partition.
@@ -125,6 +141,7 @@ impl<'a> Expected<'a> {
     }
 
     fn compare(&self, reader: &str, rows: &[Row], quarantined: &[Row], verdict: &mut Verdict) {
+        verdict.condemned = 0;
         let mut seen: Vec<Vec<u32>> = self.numbers.iter().map(|numbers| vec![0; numbers.len()]).collect();
         let rows = rows.iter().map(|row| (row, false)).chain(quarantined.iter().map(|row| (row, true)));
         for (row, is_quarantined) in rows {
@@ -141,7 +158,9 @@ impl<'a> Expected<'a> {
                 verdict.doubled += 1;
                 verdict.tell(format!("{reader}: {place} (message {n}) is there {times} times"));
             }
-            if !self.is_unaltered(row, n, is_quarantined) {
+            if is_quarantined && self.is_condemned(row, n) {
+                verdict.condemned += 1;
+            } else if !self.is_unaltered(row, n, is_quarantined) {
                 verdict.altered += 1;
                 verdict.tell(format!("{reader}: {place} is not message {n}: {row:?}"));
             }
@@ -156,6 +175,12 @@ impl<'a> Expected<'a> {
         }
     }
 
+    /// Whether a sound message was set aside whole because it was being decoded when its readers died.
+    fn is_condemned(&self, row: &Row, n: u64) -> bool {
+        let is_told = row.reason.as_ref().is_some_and(|reason| reason.starts_with("not decoded: the writer died"));
+        is_told && !self.plan.is_broken(n) && row.r == 0 && row.text == self.plan.payload(n)
+    }
+
     fn is_unaltered(&self, row: &Row, n: u64, is_quarantined: bool) -> bool {
         let is_broken = self.plan.is_broken(n);
         let content = match is_broken {
@@ -168,8 +193,7 @@ impl<'a> Expected<'a> {
 
 /// The rows of table and quarantine as the product's own query engine reads them.
 async fn with_datafusion(world: &World) -> [Vec<Row>; 2] {
-    let quarantine =
-        "SELECT _partition AS p, _offset AS o, _row AS r, CAST(payload AS VARCHAR) AS text FROM quarantine.orders";
+    let quarantine = "SELECT _partition AS p, _offset AS o, _row AS r, reason, CAST(payload AS VARCHAR) AS text FROM quarantine.orders";
     let rows = world.siltstone.run(&["query", "--json", ROWS]).await.ok().out;
     let quarantined = world.siltstone.run(&["query", "--json", quarantine]).await.ok().out;
     [parsed(&rows), parsed(&quarantined)]
@@ -184,7 +208,8 @@ async fn with_duckdb(world: &World) -> [Vec<Row>; 2] {
     });
     let setup: Vec<&str> = keys.iter().flatten().map(String::as_str).collect();
     let extensions: &[&str] = if world.s3.is_some() { &["httpfs"] } else { &[] };
-    let quarantine = "SELECT _partition AS p, _offset AS o, _row AS r, decode(payload) AS text FROM quarantine_orders";
+    let quarantine =
+        "SELECT _partition AS p, _offset AS o, _row AS r, reason, decode(payload) AS text FROM quarantine_orders";
     let mut tables = [Vec::new(), Vec::new()];
     for (table, sql) in tables.iter_mut().zip([ROWS, quarantine]) {
         let file = world.siltstone.path().join("duckdb.json");

@@ -74,15 +74,19 @@ async fn two_writers_of_one_configuration_never_own_a_partition_together() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_are_replaced_one_by_one_while_others_run() {
     let mut case = Case::start(2, &[]).await;
+    case.world.wait_started(0).await;
+    case.world.wait_started(1).await;
     for round in 0..4 {
         case.load(1).await;
         // The new one runs before the old one is asked to end, as in a rolling upgrade.
         let (old, new) = (round % 2, 2 + round % 2);
         case.world.add_writer(new);
+        case.world.wait_started(new).await;
         case.load(1).await;
         assert_eq!(case.world.terminate_writer(old, 1).await, Some(0));
-        case.load(1).await;
         case.world.start_writer(old);
+        case.world.wait_started(old).await;
+        case.load(1).await;
         assert_eq!(case.world.terminate_writer(new, 1).await, Some(0));
     }
     assert_eq!(case.end().await, 0, "a writer ended by itself");
@@ -91,9 +95,11 @@ async fn writers_are_replaced_one_by_one_while_others_run() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_under_load_drains_at_a_signal_and_a_second_signal_loses_nothing() {
     let mut case = Case::start(1, &[]).await;
+    case.world.wait_started(0).await;
     case.load(2).await;
     assert_eq!(case.world.terminate_writer(0, 1).await, Some(0), "it drained");
     case.world.start_writer(0);
+    case.world.wait_started(0).await;
     case.load(2).await;
     // It may have drained before the second one came.
     let code = case.world.terminate_writer(0, 2).await;

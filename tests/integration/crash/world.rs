@@ -58,6 +58,8 @@ pub(super) struct World {
     /// Settings of the writers that lead through the proxies instead.
     detours: Vec<(&'static str, String)>,
     writers: Vec<Slot>,
+    /// How long the log of each was when it was last started.
+    starts: Vec<usize>,
     /// Words before the writer's name on its command line.
     pub(super) wrapper: Vec<String>,
     /// Writers that ended without being asked to.
@@ -115,6 +117,7 @@ impl World {
         let (count, columns) = (partitions.to_string(), ["--column", "n:int64", "--column", "text:string"]);
         let create = [&["topic", "create", "orders", "--partitions", &count][..], &columns].concat();
         siltstone.run(&create).await.ok();
+        let starts = vec![0; writers];
         let writers = std::iter::repeat_with(|| Slot::Off).take(writers).collect();
         Self {
             kind,
@@ -125,6 +128,7 @@ impl World {
             proxies,
             detours,
             writers,
+            starts,
             wrapper: Vec::new(),
             ended_by_themselves: 0,
         }
@@ -154,14 +158,25 @@ impl World {
         command.env_clear().current_dir(self.siltstone.path());
         command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.envs(self.detours.iter().cloned());
+        self.starts[writer] = self.logs()[writer].len();
         let process = Process::spawn("writer", command, &self.log(writer)).expect("the writer starts");
         self.writers[writer] = Slot::Running(process);
+    }
+
+    /// Waits until the writer is through with its start, which is repeated if need be.
+    pub(super) async fn wait_started(&mut self, writer: usize) {
+        let deadline = Instant::now() + DEADLINE;
+        while !self.logs()[writer][self.starts[writer]..].contains("writer started") {
+            assert!(Instant::now() < deadline, "it does not start: {}", log_tail(&self.log(writer)));
+            self.pass_time(POLL).await;
+        }
     }
 
     /// Starts a writer of this number, which may be one more than there were.
     pub(super) fn add_writer(&mut self, writer: usize) {
         while self.writers.len() <= writer {
             self.writers.push(Slot::Off);
+            self.starts.push(0);
         }
         self.start_writer(writer);
     }
@@ -286,6 +301,9 @@ impl World {
     /// Ends every writer in good order.
     pub(super) async fn stop_writers(&mut self) {
         for index in 0..self.writers.len() {
+            if matches!(self.writers[index], Slot::Running(_) | Slot::Down(_)) {
+                self.wait_started(index).await;
+            }
             match &self.writers[index] {
                 Slot::Running(_) => {
                     let code = self.terminate_writer(index, 1).await;
