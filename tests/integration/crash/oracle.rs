@@ -304,3 +304,37 @@ async fn read_catalog(world: &World) -> (Vec<Commit>, [i64; 3]) {
     };
     (commits, numbers)
 }
+
+/// A judge that sees nothing would find every run clean.
+#[test]
+fn the_judge_finds_what_is_lost_doubled_altered_foreign_or_in_the_wrong_table() {
+    let plan = Plan { seed: 5, messages: 300, partitions: 1 };
+    let broken = (0..300).find(|n| plan.is_broken(*n)).expect("there is one");
+    let confirmed: Vec<(u64, u64)> = (0..300).map(|n| (n + 1, n)).collect();
+    let published = Published { by_partition: vec![confirmed], repeated: 0, recognised: 0 };
+    let row = |n: u64| Row { p: 0, o: n + 1, r: 0, n: Some(n), text: plan.text(n), reason: None };
+    let set_aside =
+        |n: u64, reason: &str| Row { n: None, text: plan.payload(n), reason: Some(reason.to_owned()), ..row(n) };
+    let sound = || (0..300).filter(|n| *n != broken).map(row).collect::<Vec<_>>();
+    let judged = |rows: &[Row], quarantined: &[Row]| {
+        let mut verdict = Verdict::default();
+        Expected::new(&plan, &published, &mut verdict).compare("test", rows, quarantined, &mut verdict);
+        [verdict.lost, verdict.doubled, verdict.altered, verdict.foreign, verdict.condemned]
+    };
+    let quarantined = [set_aside(broken, "not a number")];
+    assert_eq!(judged(&sound(), &quarantined), [0, 0, 0, 0, 0]);
+    assert_eq!(judged(&sound(), &[]), [1, 0, 0, 0, 0], "lost from quarantine");
+    assert_eq!(judged(&sound()[1..], &quarantined), [1, 0, 0, 0, 0], "lost");
+    let doubled: Vec<Row> = sound().into_iter().chain([row(7)]).collect();
+    assert_eq!(judged(&doubled, &quarantined), [0, 1, 0, 0, 0], "doubled");
+    let foreign: Vec<Row> = sound().into_iter().chain([row(300)]).collect();
+    assert_eq!(judged(&foreign, &quarantined), [0, 0, 0, 1, 0], "never confirmed");
+    let mut altered = sound();
+    altered[3].text.push('x');
+    altered[4].n = Some(1);
+    assert_eq!(judged(&altered, &quarantined), [0, 0, 2, 0, 0], "altered");
+    let wrong_table = [set_aside(broken, "not a number"), set_aside(0, "not a number")];
+    assert_eq!(judged(&sound()[1..], &wrong_table), [0, 0, 1, 0, 0], "a sound message is in quarantine");
+    let condemned = [set_aside(broken, "not a number"), set_aside(0, "not decoded: the writer died 2 times")];
+    assert_eq!(judged(&sound()[1..], &condemned), [0, 0, 0, 0, 1], "set aside for its readers' deaths");
+}
