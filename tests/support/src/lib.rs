@@ -1,12 +1,14 @@
 //! Real servers for tests: NATS, PostgreSQL, an S3 store and DuckDB, started on loopback and stopped by pid.
 //!
-//! Owns: starting, killing, restarting and finding these servers, and the faulty network between them and the code under
-//! test. Does not own: installing them (`scripts/setup-tools`) and the shared servers of a test run (`scripts/test`).
+//! Owns: starting, killing, restarting and finding these servers, and the faulty network, disk and store between them and
+//! the code under test. Does not own: installing them (`scripts/setup-tools`) and the shared servers of a test run (`scripts/test`).
 //!
 //! A server that is not there is an error that says how to get it; nothing here skips a test.
 
 pub mod duckdb;
+pub mod fault_store;
 pub mod http;
+pub mod http_front;
 pub mod keys;
 pub mod nats;
 pub mod port;
@@ -15,6 +17,8 @@ pub mod process;
 pub mod proxy;
 pub mod python;
 pub mod s3;
+pub mod small_disk;
+pub mod strace;
 pub mod tools;
 
 use std::collections::hash_map::RandomState;

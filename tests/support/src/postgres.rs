@@ -1,7 +1,8 @@
-//! PostgreSQL for tests: fresh databases on the run's shared server, and clusters that a test may kill.
+//! PostgreSQL for tests: fresh databases on the run's shared server, clusters that a test may kill, and standbys of them.
 //!
 //! Owns: databases by name, own clusters in temporary folders. Does not own: the shared server (`scripts/test`), schemas.
 
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -67,13 +68,78 @@ impl PostgresServer {
         Err(failure.expect("the loop ran")).context("every port that was tried was taken")
     }
 
+    /// Makes a standby that copies the server at `primary`, and starts it; it answers reading SQL when this returns.
+    ///
+    /// What it received it keeps and replays, also while `primary` is away.
+    pub async fn standby_of(primary: SocketAddr) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("siltstone-postgres-").tempdir()?;
+        let mut server = Self { process: None, directory, port: port::free()? };
+        let mut command = Command::new(tools::postgres("pg_basebackup")?);
+        let source = format!("postgres://postgres@{primary}/postgres");
+        command.args(["-X", "stream", "-c", "fast", "-R", "--no-sync", "-d", &source, "-D"]).arg(server.data());
+        if let Some((user, group)) = as_unprivileged(&mut command).await? {
+            std::os::unix::fs::chown(server.directory.path(), Some(user), Some(group))?;
+        }
+        command.current_dir(server.directory.path());
+        process::run_well("pg_basebackup", command, b"", COMMAND_DEADLINE).await?;
+        server.start_again().await?;
+        Ok(server)
+    }
+
+    /// Makes a standby the primary of its own history; it takes writes when this returns.
+    pub async fn promote(&self) -> Result<()> {
+        let promoted = self.execute("select pg_promote()").await?;
+        if promoted.trim_end() != "t" {
+            bail!("the standby was not promoted: {}", log_tail(&self.log()));
+        }
+        Ok(())
+    }
+
+    /// Runs SQL as the superuser; returns rows as [`execute`] does.
+    pub async fn execute(&self, sql: &str) -> Result<String> {
+        execute(&self.url(), sql).await
+    }
+
+    /// Changes settings and waits until new sessions have them.
+    pub async fn configure(&self, settings: &[(&str, &str)]) -> Result<()> {
+        for (name, value) in settings {
+            self.execute(&format!("alter system set {name} = '{value}'")).await?;
+        }
+        self.execute("select pg_reload_conf()").await?;
+        let end = Instant::now() + START_DEADLINE;
+        for (name, value) in settings {
+            while self.execute(&format!("show {name}")).await?.trim_end() != *value {
+                if Instant::now() >= end {
+                    bail!("{name} is not {value:?} after {START_DEADLINE:?}");
+                }
+                sleep(POLL_INTERVAL).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a query answers with this text.
+    pub async fn wait_for(&self, sql: &str, answer: &str) -> Result<()> {
+        let end = Instant::now() + START_DEADLINE;
+        loop {
+            let answered = self.execute(sql).await?;
+            if answered.trim_end() == answer {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                bail!("{sql:?} answers {answered:?}, not {answer:?}");
+            }
+            sleep(POLL_INTERVAL).await;
+        }
+    }
+
     /// The URL of the database `postgres`; stays the same over restarts.
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
     /// The server's address, for a proxy in front of it.
-    pub fn address(&self) -> std::net::SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
     }
 

@@ -53,6 +53,8 @@ enum End {
 #[derive(Clone, Copy, Debug)]
 struct State {
     mode: Mode,
+    /// Where new connections go.
+    target: SocketAddr,
     /// Rises with each order to end connections; it concerns those that began before.
     ended: u64,
     /// The latest such order.
@@ -94,10 +96,10 @@ impl Proxy {
     pub async fn start(target: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let (state, _) = watch::channel(State { mode: Mode::Pass, ended: 0, end: End::Closed, lost: 0 });
+        let (state, _) = watch::channel(State { mode: Mode::Pass, target, ended: 0, end: End::Closed, lost: 0 });
         let (connections, passed) = Default::default();
         let shared = Arc::new(Shared { state, connections, passed, armed: Mutex::default() });
-        let accepting = tokio::spawn(accept(listener, target, Arc::clone(&shared)));
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, accepting })
     }
 
@@ -109,6 +111,11 @@ impl Proxy {
     /// Changes what happens to the bytes, in open connections too.
     pub fn set(&self, mode: Mode) {
         self.shared.state.send_modify(|state| state.mode = mode);
+    }
+
+    /// New connections go to another server, as after a failover.
+    pub fn retarget(&self, target: SocketAddr) {
+        self.shared.state.send_modify(|state| state.target = target);
     }
 
     /// Waits until at least this many bytes of replies were lost in [`Mode::DropReplies`] since the start.
@@ -209,7 +216,7 @@ impl Shared {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, shared: Arc<Shared>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -217,7 +224,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, shared: Arc<Shared>) 
                 let Ok((client, _)) = accepted else { continue };
                 shared.connections.fetch_add(1, Ordering::Relaxed);
                 if shared.state.borrow().mode != Mode::Refuse {
-                    connections.spawn(connection(client, target, Arc::clone(&shared)));
+                    connections.spawn(connection(client, Arc::clone(&shared)));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -225,9 +232,9 @@ async fn accept(listener: TcpListener, target: SocketAddr, shared: Arc<Shared>) 
     }
 }
 
-async fn connection(mut client: TcpStream, target: SocketAddr, shared: Arc<Shared>) {
+async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
     let mut orders = shared.state.subscribe();
-    let begun = orders.borrow().ended;
+    let State { ended: begun, target, .. } = *orders.borrow();
     let Ok(mut server) = TcpStream::connect(target).await else { return };
     // Without it a piece waits for the answer to the one before it.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));

@@ -46,11 +46,23 @@ pub fn postgres(program: &str) -> Result<PathBuf> {
     if let Some((_, path)) = versions.into_iter().rev().find(|(_, path)| path.is_file()) {
         return Ok(path);
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    match std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file()) {
+    match on_path(program) {
         Some(path) => Ok(path),
         None => bail!("no PostgreSQL program {program:?} here: run scripts/test, or scripts/setup-tools once"),
     }
+}
+
+/// The tracer that makes system calls fail. An error says how to install it.
+pub fn strace() -> Result<PathBuf> {
+    match on_path("strace") {
+        Some(path) => Ok(path),
+        None => bail!("no strace here: run scripts/test, or scripts/setup-tools once"),
+    }
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 fn from_venv(program: &str) -> Result<PathBuf> {
