@@ -71,6 +71,12 @@ impl Service {
         let topics = settings.topics.iter().map(TopicName::new).collect::<Result<Vec<_>, _>>().context("TOPICS")?;
         let storage = connect::storage(&settings)?;
         storage.probe().await?;
+        if !storage.honours_create().await? {
+            tracing::warn!(
+                storage = storage.display_url(),
+                "the store overwrites objects that must be created; keys are unique, so that segments are safe"
+            );
+        }
         let catalog = connect::catalog(&settings).await?;
         let queue = connect::queue(&settings).await?;
         if settings.queue_type == QueueType::Memory {

@@ -154,10 +154,13 @@ impl Storage {
         probe::probe(self).await
     }
 
-    /// Whether the store refuses a create-only put of a key that exists, as [`Storage::put_new`] asks it to.
+    /// Whether a put that must create its object is refused where one exists. Some stores ignore the condition.
+    ///
+    /// Segments are safe either way: a key holds a random number, is put by one writer only and never used again, and
+    /// an answer that proves nothing is settled by reading the object. A store that refuses is a second lock.
     ///
     /// # Errors
-    /// [`WriterError::Storage`] names the step that failed and what to look at.
+    /// [`WriterError::Storage`] when the store cannot be asked.
     pub async fn honours_create(&self) -> Result<bool> {
         probe::honours_create(self).await
     }

@@ -131,10 +131,13 @@ impl Uploader {
             let put =
                 if failpoint::fails("put.reply").await { put.and(Err(PutError::Ambiguous(lost_reply()))) } else { put };
             match put {
-                Ok(()) => {
-                    failpoint::hit("put.done").await;
-                    return true;
-                }
+                Ok(()) => match self.check_size(key, encoded).await {
+                    Ok(()) => {
+                        failpoint::hit("put.done").await;
+                        return true;
+                    }
+                    Err(error) => tries.wait("check", key, &error).await,
+                },
                 Err(PutError::NotDurable(error)) => {
                     tries.wait("sync", key, &error).await;
                     return false;
@@ -153,6 +156,17 @@ impl Uploader {
                 Found::Other => return false,
             }
         }
+    }
+
+    /// A success alone proves little: whatever stands between here and the disk may have dropped the object or cut
+    /// it. What it costs to ask is small beside the put.
+    async fn check_size(&self, key: &Path, encoded: &EncodedSegment) -> object_store::Result<()> {
+        let found = self.context.storage.store.head(key).await?;
+        if found.size == encoded.size_bytes {
+            return Ok(());
+        }
+        let text = format!("the store took {} bytes with success and holds {}", encoded.size_bytes, found.size);
+        Err(object_store::Error::Generic { store: "check", source: text.into() })
     }
 
     /// Reads back what is stored under `key`.

@@ -1,4 +1,4 @@
-//! The start-up probe: a canary object is put, found and deleted.
+//! The start-up probe: a canary object is put, found and deleted; and whether a second put of one is refused.
 //!
 //! Owns: turning a store's refusal into an error that says what to change. Does not own: retrying; a writer that
 //! cannot pass the probe does not start.

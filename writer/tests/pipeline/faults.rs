@@ -1,138 +1,236 @@
-//! A store that fails, lies or loses replies: the batch is kept, nothing is lost or doubled.
+//! A store that fails, lies or loses replies: the batch is kept, nothing is lost or doubled, nothing bad is listed.
 
-use std::fmt;
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use async_trait::async_trait;
 use catalog::SegmentKind;
-use common::TopicPartition;
-use futures::stream::BoxStream;
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-};
+use common::{TopicName, TopicPartition};
+use support::fault_store::{Answer, Effect, Fault, FaultStore, Operation};
+use writer::{RunningWriter, Storage};
 
-use crate::world::{World, expected, storage_over};
+use crate::world::{World, expected};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    /// Fails and stores nothing.
-    ErrorBefore,
-    /// Stores, then fails: the reply is lost.
-    ErrorAfter,
-    /// Stores, then says that the object exists: the client's own retry met itself.
-    ExistsAfter,
-    /// Says that the object exists and stores nothing: a conflict that was mapped wrongly.
-    ExistsBefore,
-    /// Stores other bytes and fails.
-    WrongBytes,
-}
-
-const FAULTS: [Fault; 5] =
-    [Fault::ErrorBefore, Fault::ErrorAfter, Fault::ExistsAfter, Fault::ExistsBefore, Fault::WrongBytes];
-
-/// Every other put meets the next fault.
-#[derive(Debug)]
-struct FaultyStore {
-    inner: Arc<dyn ObjectStore>,
-    puts: AtomicU64,
-    faults: Vec<Fault>,
-}
-
-impl fmt::Display for FaultyStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FaultyStore({})", self.inner)
-    }
-}
-
-#[async_trait]
-impl ObjectStore for FaultyStore {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let number = self.puts.fetch_add(1, Ordering::SeqCst);
-        if number % 2 == 1 {
-            return self.inner.put_opts(location, payload, options).await;
-        }
-        let fault = self.faults[(number / 2) as usize % self.faults.len()];
-        match fault {
-            Fault::ErrorBefore | Fault::ExistsBefore => {}
-            Fault::ErrorAfter | Fault::ExistsAfter => {
-                self.inner.put_opts(location, payload, options).await?;
-            }
-            Fault::WrongBytes => {
-                self.inner.put(location, PutPayload::from_static(b"torn")).await?;
-            }
-        }
-        let source = format!("injected: {fault:?}").into();
-        Err(match fault {
-            Fault::ExistsBefore | Fault::ExistsAfter => Error::AlreadyExists { path: location.to_string(), source },
-            _ => Error::Generic { store: "faulty", source },
-        })
-    }
-
-    async fn put_multipart_opts(&self, l: &Path, o: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(l, o).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(location, options).await
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-}
-
-async fn survives(faults: Vec<Fault>) {
-    let storage = storage_over(|inner| Arc::new(FaultyStore { inner, puts: AtomicU64::new(0), faults }));
-    let mut world = World::with_storage(storage).await;
+/// A world over a store without faults yet, with a topic whose batches close at 500 rows.
+async fn faulty_world() -> (World, Arc<FaultStore>, TopicName) {
+    let store = FaultStore::new(Storage::memory().store);
+    let mut world = World::with_storage(Storage::from_store(store.clone())).await;
     world.config.segment_records_max = 500;
     let topic = world.topic("t", 1, "{}").await;
+    (world, store, topic)
+}
+
+async fn publish(world: &World, topic: &TopicName, count: u64) -> [(TopicPartition, u64); 1] {
     let partition = TopicPartition::new(topic.clone(), 0);
-    let mut writer = world.start().await;
-    for _ in 0..6 {
-        let end = world.publish(&partition, (0..500).map(|n| format!("payload {n}"))).await;
-        writer.wait_committed(&[(partition.clone(), end)]).await.expect("committed");
+    let end = world.publish(&partition, (0..count).map(|n| format!("payload {n}"))).await;
+    [(partition, end)]
+}
+
+/// All faults were met, all messages are listed once and in order, and no key was written twice.
+async fn assert_settled(world: &World, store: &FaultStore, topic: &TopicName, messages: u64) {
+    assert_eq!(store.left(), 0, "every fault was met");
+    assert_eq!(world.rows(topic, SegmentKind::Data).await, expected(1, messages));
+    world.audit(topic).await;
+    let record = store.record();
+    assert!(record.stored.values().all(|times| *times == 1), "a key is never used again: {:?}", record.stored);
+    let listed: BTreeSet<String> = world.segments(topic).await.into_iter().map(|segment| segment.key).collect();
+    assert!(listed.iter().all(|key| record.stored.contains_key(key)));
+}
+
+/// Batches one after the other until all faults were met, each by a put that follows one without.
+async fn survives(faults: &[Fault]) {
+    let (world, store, topic) = faulty_world().await;
+    for fault in faults {
+        store.rule(Operation::Put, "", 1, 1, *fault);
     }
-    assert_eq!(world.rows(&topic, SegmentKind::Data).await, expected(1, 3_000));
-    world.audit(&topic).await;
+    let mut writer = world.start().await;
+    let mut messages = 0;
+    while messages < 1_000 || store.left() > 0 {
+        let targets = publish(&world, &topic, 500).await;
+        writer.wait_committed(&targets).await.expect("committed");
+        messages += 500;
+    }
+    assert_settled(&world, &store, &topic, messages).await;
     writer.shutdown().await.expect("drains");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_put_is_tried_again_and_nothing_overtakes_it() {
-    survives(vec![Fault::ErrorBefore]).await;
+    survives(&[Fault::before(Answer::Unavailable), Fault::before(Answer::TimedOut)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_put_whose_reply_was_lost_is_found_and_not_doubled() {
-    survives(vec![Fault::ErrorAfter]).await;
+    survives(&[Fault::after(Answer::Unavailable), Fault::lost_reply()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn already_exists_proves_nothing() {
-    survives(vec![Fault::ExistsAfter, Fault::ExistsBefore]).await;
+    survives(&[Fault::after(Answer::Exists), Fault::before(Answer::Exists)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_of_conditional_requests_is_settled_by_looking() {
+    survives(&[Fault::before(Answer::Conflict), Fault::after(Answer::Conflict)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_the_store_no_longer_knows_is_settled_by_looking() {
+    survives(&[Fault::before(Answer::NoSuchUpload), Fault::after(Answer::NoSuchUpload)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_bytes_are_never_committed() {
-    survives(vec![Fault::WrongBytes]).await;
+    let wrong = |effect, answer| Fault::wrong(effect, answer);
+    survives(&[wrong(Effect::Changed, Answer::Unavailable), wrong(Effect::Cut, Answer::TimedOut)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_stored_less_or_nothing_is_noticed() {
+    survives(&[Fault::wrong(Effect::Cut, Answer::Success), Fault::wrong(Effect::None, Answer::Success)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_faults_in_turn() {
-    survives(FAULTS.to_vec()).await;
+    let effects = [Effect::None, Effect::Done, Effect::Cut, Effect::Changed];
+    let answers = [Answer::Unavailable, Answer::Throttled, Answer::Exists, Answer::NoSuchUpload, Answer::Denied];
+    let fault = |index: usize| Fault::wrong(effects[index % 4], answers[index % 5]);
+    for half in [0..5, 5..10] {
+        survives(&half.map(fault).collect::<Vec<_>>()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_back_that_fails_is_asked_again_before_anything_is_concluded() {
+    let (world, store, topic) = faulty_world().await;
+    store.next(Operation::Put, 1, Fault::lost_reply());
+    store.next(Operation::Get, 2, Fault::before(Answer::Unavailable));
+    let mut writer = world.start().await;
+    let targets = publish(&world, &topic, 500).await;
+    writer.wait_committed(&targets).await.expect("committed");
+    assert_settled(&world, &store, &topic, 500).await;
+    assert_eq!(store.record().stored.len(), 1, "the object that was found is the one that is listed");
+    writer.shutdown().await.expect("drains");
+}
+
+/// Waits until the partition shows as failing, or as not failing.
+async fn failing(writer: &RunningWriter, wanted: bool) {
+    while writer.status().first().is_none_or(|status| status.failing != wanted) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// The store answers this to every put for a while, then works again.
+async fn is_waited_for_with_an_alarm(answer: Answer) {
+    let (world, store, topic) = faulty_world().await;
+    let refusals = u64::from(world.config.upload_retries) + 2;
+    store.next(Operation::Put, refusals, Fault::before(answer));
+    let mut writer = world.start().await;
+    let targets = publish(&world, &topic, 2_000).await;
+    failing(&writer, true).await;
+    assert!(world.segments(&topic).await.is_empty(), "nothing overtakes what cannot be put");
+    writer.wait_committed(&targets).await.expect("committed");
+    failing(&writer, false).await;
+    assert_settled(&world, &store, &topic, 2_000).await;
+    assert!(store.record().calls[&Operation::Put] < refusals + 20, "it is not asked without pause");
+    writer.shutdown().await.expect("drains");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_throttles_is_waited_for_with_an_alarm() {
+    is_waited_for_with_an_alarm(Answer::Throttled).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_unavailable_is_waited_for_with_an_alarm() {
+    is_waited_for_with_an_alarm(Answer::Unavailable).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_denies_writing_is_waited_for_with_an_alarm() {
+    is_waited_for_with_an_alarm(Answer::Denied).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_store_is_given_several_objects_at_once_and_they_are_committed_in_order() {
+    let (mut world, store, topic) = faulty_world().await;
+    world.config.batch_age_max = Duration::from_secs(3600);
+    // The first of each two takes longer than the second, so that the second is stored first.
+    for _ in 0..4 {
+        store.next(Operation::Put, 1, Fault::slow(Duration::from_millis(500)));
+        store.next(Operation::Put, 1, Fault::slow(Duration::from_millis(50)));
+    }
+    let partition = TopicPartition::new(topic.clone(), 0);
+    let mut writer = world.start().await;
+    for batch in 1..=8 {
+        publish(&world, &topic, 500).await;
+        while writer.status().first().is_none_or(|status| status.position < batch * 500) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    writer.wait_committed(&[(partition, 4_000)]).await.expect("committed");
+    assert_settled(&world, &store, &topic, 4_000).await;
+    assert_eq!(store.record().puts_at_once_max, 2, "as many as one partition may have");
+    writer.shutdown().await.expect("drains");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_defect_in_the_middle_of_an_upload_leaves_everything_to_the_next_owner() {
+    let (world, store, topic) = faulty_world().await;
+    store.next(Operation::Put, 1, Fault::after(Answer::Panic));
+    let mut writer = world.start().await;
+    let targets = publish(&world, &topic, 500).await;
+    while !writer.observer().troubles().contains_key("t/0") {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(world.segments(&topic).await.is_empty());
+    writer.shutdown().await.expect("the others would have gone on");
+    let mut next = world.start().await;
+    next.wait_committed(&targets).await.expect("committed");
+    assert_settled(&world, &store, &topic, 500).await;
+    assert_eq!(store.record().stored.len(), 2, "what the defect left behind is not listed");
+    next.shutdown().await.expect("drains");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_ignores_create_only_is_told_and_does_no_harm() {
+    let (world, store, topic) = faulty_world().await;
+    assert!(world.storage.honours_create().await.expect("asked"));
+    store.ignore_create_only();
+    assert!(!world.storage.honours_create().await.expect("asked"));
+    store.next(Operation::Put, 1, Fault::lost_reply());
+    store.next(Operation::Put, 1, Fault::wrong(Effect::Cut, Answer::Unavailable));
+    let mut writer = world.start().await;
+    for _ in 0..2 {
+        let targets = publish(&world, &topic, 500).await;
+        writer.wait_committed(&targets).await.expect("committed");
+    }
+    assert_eq!(store.left(), 0);
+    assert_eq!(world.rows(&topic, SegmentKind::Data).await, expected(1, 1_000));
+    world.audit(&topic).await;
+    let record = store.record();
+    let written_twice = record.stored.iter().filter(|(_, times)| **times > 1);
+    assert!(written_twice.clone().all(|(key, _)| key.starts_with("siltstone-probe-")), "{:?}", record.stored);
+    assert_eq!(written_twice.count(), 1, "the canary of the second question");
+    writer.shutdown().await.expect("drains");
+}
+
+#[tokio::test]
+async fn the_probe_names_the_step_that_the_store_refuses() {
+    for (operation, step) in [
+        (Operation::Put, "cannot put an object"),
+        (Operation::Head, "cannot find the object just put"),
+        (Operation::Delete, "cannot delete an object"),
+    ] {
+        let store = FaultStore::new(Storage::memory().store);
+        store.next(operation, 1, Fault::before(Answer::Denied));
+        let storage = Storage::from_store(store.clone());
+        let error = storage.probe().await.expect_err("refused").to_string();
+        assert!(error.contains(step) && error.contains("credentials"), "{error}");
+        storage.probe().await.expect("usable without faults");
+    }
+    let store = FaultStore::new(Storage::memory().store);
+    store.next(Operation::Put, 1, Fault::wrong(Effect::Cut, Answer::Success));
+    let error = Storage::from_store(store).probe().await.expect_err("cut").to_string();
+    assert!(error.contains("came back with"), "{error}");
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use catalog::{MetadataStore, SegmentInfo, SegmentKind, SqliteMetadataStore, TopicConfig};
 use common::queue::memory::InMemoryQueue;
 use common::{OutgoingMessage, Queue, TopicName, TopicPartition};
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStoreExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use writer::{RunningWriter, Storage, Writer, WriterConfig};
 
@@ -117,9 +117,4 @@ impl World {
 
 pub(crate) fn expected(partitions: u32, messages: u64) -> Vec<(i32, i64, i32)> {
     (0..partitions as i32).flat_map(|p| (0..messages as i64).map(move |offset| (p, offset, 0))).collect()
-}
-
-/// Any store, made to misbehave by the closure that wraps it.
-pub(crate) fn storage_over(wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Storage {
-    Storage::from_store(wrap(Storage::memory().store))
 }
