@@ -7,6 +7,7 @@
 //! for each other. READ COMMITTED is enough: every decision is one compare in an UPDATE, or reads a locked row.
 
 mod diagnose;
+mod warnings;
 
 use std::fmt;
 use std::io;
@@ -39,8 +40,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Of every session. A writer that was stopped in the middle of a transaction must not keep its locks: the server
 /// ends the session.
-const SESSION: [(&str, &str); 3] =
-    [("lock_timeout", "20s"), ("statement_timeout", "60s"), ("idle_in_transaction_session_timeout", "30s")];
+/// Warnings are always sent: one of them says that a COMMIT may be lost.
+const SESSION: [(&str, &str); 4] = [
+    ("lock_timeout", "20s"),
+    ("statement_timeout", "60s"),
+    ("idle_in_transaction_session_timeout", "30s"),
+    ("client_min_messages", "warning"),
+];
 
 /// A catalog in PostgreSQL. Clones share it.
 #[derive(Clone)]
@@ -69,6 +75,7 @@ impl PostgresMetadataStore {
         let silent = |_| timed_out(format!("no answer within {CONNECT_TIMEOUT:?}"));
         let mut first = first.map_err(silent).flatten().map_err(refused_if_unusable)?;
         check_server(&mut first).await?;
+        check_warnings(&mut first).await?;
         MIGRATIONS.run_direct(None, &mut first, false).await?;
         first.close().await?;
         let pool = PgPoolOptions::new()
@@ -124,18 +131,28 @@ impl PostgresMetadataStore {
         error.into()
     }
 
-    pub(crate) const BEGIN_WRITE: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+    /// Without READ WRITE: a server that was made read-only shall say so when it is written to (25006), which passes.
+    pub(crate) const BEGIN_WRITE: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 
     pub(crate) async fn fresh_connection(&self) -> Result<FreshConnection> {
         Ok(FreshConnection(PgConnection::connect_with(&self.options).await?))
     }
 
-    /// A COMMIT that waits for a synchronous standby and is cancelled answers with success and a warning (01000):
-    /// committed here, perhaps not there. sqlx only logs such warnings, so a caller cannot see one. Therefore no
-    /// statement time-out of ours may cancel a COMMIT; a cancellation by the server's administrator remains.
+    /// Waiting for a synchronous standby may take long; no time-out of ours shall end it.
     pub(crate) async fn before_commit(connection: &mut PgConnection) -> Result<()> {
         sqlx::query("SET LOCAL statement_timeout = 0").execute(connection).await?;
         Ok(())
+    }
+
+    /// Sends COMMIT. A success with a warning (01000) is an error: the wait for a synchronous standby was cancelled,
+    /// and what is committed here would be lost with this server.
+    pub(crate) async fn finish(transaction: Transaction<'_, Postgres>) -> Result<(), sqlx::Error> {
+        let (committed, warnings) = warnings::hear(transaction.commit()).await;
+        committed?;
+        match warnings.first() {
+            None => Ok(()),
+            Some(warning) => Err(sqlx::Error::Protocol(format!("COMMIT answered with a warning: {warning}"))),
+        }
     }
 
     /// Whether a failed COMMIT certainly did not happen. Nothing proves that here.
@@ -210,6 +227,23 @@ async fn check_server(connection: &mut PgConnection) -> Result<()> {
         return Err(CatalogError::Refused(format!("the database's encoding is {encoding}; UTF8 is needed")));
     }
     Ok(())
+}
+
+/// Proves that a warning of this server reaches us, by asking for one.
+async fn check_warnings(connection: &mut PgConnection) -> Result<()> {
+    let question = sqlx::raw_sql("DO $$ BEGIN RAISE WARNING 'siltstone asks whether warnings are heard'; END $$");
+    let (asked, heard) = warnings::hear(question.execute(&mut *connection)).await;
+    asked?;
+    if !heard.is_empty() {
+        return Ok(());
+    }
+    let standbys: String = sqlx::query_scalar("SHOW synchronous_standby_names").fetch_one(connection).await?;
+    if standbys.is_empty() {
+        return Ok(());
+    }
+    let reason = "the server replicates synchronously, and this program cannot hear its warnings: it could not tell a \
+                  commit that the standby lacks; is `tracing` compiled with a limit on levels?";
+    Err(CatalogError::Refused(reason.to_owned()))
 }
 
 /// A login or database that the server refuses stays so until somebody does something about it.

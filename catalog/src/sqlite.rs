@@ -6,6 +6,7 @@
 //! SQLite has one writer at a time anyway; one connection for all writing makes them wait in our queue instead of
 //! in its busy loop. Every writing transaction is `BEGIN IMMEDIATE`: it waits for its turn *before* it reads.
 
+mod damage;
 mod diagnose;
 
 use std::fmt;
@@ -167,6 +168,11 @@ impl SqliteMetadataStore {
         Ok(())
     }
 
+    /// Sends COMMIT.
+    pub(crate) async fn finish(transaction: Transaction<'_, Sqlite>) -> Result<(), sqlx::Error> {
+        transaction.commit().await
+    }
+
     /// Whether a failed COMMIT certainly did not happen: it could not even get its lock.
     pub(crate) fn commit_certainly_failed(error: &sqlx::Error) -> bool {
         is_sqlite_busy(error)
@@ -191,6 +197,11 @@ impl MetadataStore for SqliteMetadataStore {
 
     async fn diagnose(&self) -> Vec<Finding> {
         diagnose::diagnose(self).await
+    }
+
+    async fn verify(&self) -> Result<()> {
+        let mut transaction = self.begin_read().await?;
+        damage::verify(&mut transaction).await
     }
 
     async fn close(&self) {

@@ -13,9 +13,12 @@ mod conformance {
     pub(crate) mod intents;
     pub(crate) mod janitor;
     mod lost_replies;
+    mod migrations;
     pub(crate) mod ownership;
+    mod postgres_faults;
     pub(crate) mod races;
     pub(crate) mod segments;
+    mod sqlite_faults;
     mod sqlite_kills;
     pub(crate) mod storms;
     pub(crate) mod topics;

@@ -107,6 +107,7 @@ impl Supervisor {
 
     /// The first look at topics and partitions, whose errors are start-up errors.
     pub(crate) async fn begin(&mut self) -> Result<()> {
+        self.context.catalog.verify().await?;
         let topics = self.context.catalog.list_topics().await?;
         for name in &self.topics.wanted {
             if !topics.iter().any(|topic| topic.name == *name) {

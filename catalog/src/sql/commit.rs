@@ -91,7 +91,7 @@ macro_rules! impl_commit_store {
                         return none_done(requests, &error);
                     }
                 };
-                let committed = async { Ok::<_, CatalogError>(transaction.commit().await) };
+                let committed = async { Ok::<_, CatalogError>(Self::finish(transaction).await) };
                 let ending = match self.answered(committed).await {
                     Ok(Ok(())) => Ending::Committed,
                     Ok(Err(error)) if Self::commit_certainly_failed(&error) => Ending::NotCommitted(error.into()),
@@ -130,7 +130,9 @@ macro_rules! impl_commit_store {
                 .fetch_optional(&mut *transaction)
                 .await?;
                 let found = Self::is_committed(&mut transaction, request, &columns).await?;
-                transaction.rollback().await?;
+                // On PostgreSQL, COMMIT waits until a synchronous standby has the row lock, and so all that came before:
+                // also a commit whose own wait was cancelled.
+                Self::finish(transaction).await?;
                 if found {
                     return Ok(done(request));
                 }

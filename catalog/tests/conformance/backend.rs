@@ -52,6 +52,11 @@ impl Backend {
         &*self.store
     }
 
+    /// One that is not opened yet, and whose `store` is another.
+    pub(crate) async fn at(url: String) -> Self {
+        Self { store: setup_test_store().await, url, _directory: None }
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.url
     }

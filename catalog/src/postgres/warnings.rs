@@ -1,0 +1,161 @@
+//! Hearing the warnings of PostgreSQL.
+//!
+//! Owns: telling whether the server warned while a statement ran. Does not own: what a warning means.
+//!
+//! A COMMIT that waits for a synchronous standby and is cancelled answers with success and a warning: committed here,
+//! perhaps not there. sqlx gives warnings to `tracing` and to nobody else. So the future of the statement runs under a
+//! dispatcher of ours, which notes them and passes everything on to the one that was there. Whether that works in this
+//! program is asked of each server when it is connected: a filter that is compiled in may leave events out.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::LazyLock;
+
+use tracing::dispatcher::{self, Dispatch};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// Where sqlx tells what the server says.
+const NOTICES: &str = "sqlx::postgres::notice";
+
+/// One for the whole program: each new dispatcher makes all call sites ask again whether anybody listens.
+static LISTENER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Listener));
+
+thread_local! {
+    /// Set while a future is polled here.
+    static HEARING: RefCell<Option<Hearing>> = const { RefCell::new(None) };
+}
+
+/// What is heard in one poll, and who is told everything.
+struct Hearing {
+    outer: Dispatch,
+    warnings: Vec<String>,
+}
+
+/// Runs `work`, and gives the warnings of the server that came meanwhile.
+pub(super) async fn hear<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
+    let mut work = pin!(work);
+    let mut warnings = Vec::new();
+    let output = poll_fn(|context| {
+        let hearing = Hearing { outer: dispatcher::get_default(Dispatch::clone), warnings: Vec::new() };
+        let before = HEARING.replace(Some(hearing));
+        let polled = dispatcher::with_default(&LISTENER, || work.as_mut().poll(context));
+        let heard = HEARING.replace(before).map(|hearing| hearing.warnings);
+        warnings.extend(heard.unwrap_or_default());
+        polled
+    })
+    .await;
+    (output, warnings)
+}
+
+/// Notes warnings of the server, and is else the dispatcher that it stands before.
+struct Listener;
+
+impl Listener {
+    fn is_warning(metadata: &Metadata<'_>) -> bool {
+        metadata.target() == NOTICES && *metadata.level() <= Level::WARN
+    }
+
+    /// Whoever listens to everything else. Nobody outside of [`hear`].
+    fn outer() -> Dispatch {
+        HEARING.with_borrow(|hearing| hearing.as_ref().map_or_else(Dispatch::none, |hearing| hearing.outer.clone()))
+    }
+}
+
+impl Subscriber for Listener {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // What only the others want is asked of them each time; what nobody wants stays free of cost.
+        if Self::is_warning(metadata) { Interest::sometimes() } else { Interest::never() }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::WARN)
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        Self::is_warning(metadata) || Self::outer().enabled(metadata)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if Self::is_warning(event.metadata()) {
+            let mut text = Text::default();
+            event.record(&mut text);
+            HEARING.with_borrow_mut(|hearing| {
+                if let Some(hearing) = hearing {
+                    hearing.warnings.push(text.0);
+                }
+            });
+        }
+        let outer = Self::outer();
+        if outer.enabled(event.metadata()) {
+            outer.event(event);
+        }
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        Self::outer().new_span(span)
+    }
+
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        Self::outer().record(span, values);
+    }
+
+    fn record_follows_from(&self, span: &Id, follows: &Id) {
+        Self::outer().record_follows_from(span, follows);
+    }
+
+    fn enter(&self, span: &Id) {
+        Self::outer().enter(span);
+    }
+
+    fn exit(&self, span: &Id) {
+        Self::outer().exit(span);
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        Self::outer().clone_span(id)
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        Self::outer().try_close(id)
+    }
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn warnings_of_the_server_are_heard_wherever_they_come_from_and_nothing_else_is() {
+        let (output, warnings) = hear(async {
+            tracing::warn!(target: "sqlx::postgres::notice", "one");
+            tokio::task::yield_now().await;
+            tracing::info!(target: "sqlx::postgres::notice", "a notice");
+            tracing::warn!("of somebody else");
+            let (_, inner) = hear(async { tracing::warn!(target: "sqlx::postgres::notice", "inside") }).await;
+            tracing::warn!(target: "sqlx::postgres::notice", "two");
+            inner
+        })
+        .await;
+        assert_eq!(warnings, ["one", "two"]);
+        assert_eq!(output, ["inside"]);
+        tracing::warn!(target: "sqlx::postgres::notice", "to nobody");
+        assert!(hear(async {}).await.1.is_empty());
+    }
+}
