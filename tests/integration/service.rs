@@ -4,19 +4,24 @@
 //! of them (the modules below).
 
 mod balance;
+mod catalog_faults;
+mod disk_faults;
 mod drain;
+mod failover;
 mod failpoints;
 mod histories;
 mod kinds;
+mod limits;
 mod logins;
 mod logs;
 mod pages;
 mod poison;
 mod refusals;
 mod standby;
+mod store_faults;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -89,6 +94,35 @@ async fn high_watermark(siltstone: &Siltstone) -> u64 {
     described["partitions"][0]["high_watermark"].as_u64().expect("a number")
 }
 
+/// Waits until everything below `offset` of `orders` is committed.
+async fn committed(siltstone: &Siltstone, offset: u64) {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        // A catalog that is away or locked does not answer.
+        let described = siltstone.run(&["topic", "describe", "orders", "--json"]).await;
+        let watermark = (described.code == 0).then(|| described.json()["partitions"][0]["high_watermark"].as_u64());
+        if watermark.flatten().is_some_and(|watermark| watermark >= offset) {
+            return;
+        }
+        assert!(Instant::now() < end, "the watermark stays below {offset}: {described:?}");
+        sleep(POLL).await;
+    }
+}
+
+/// The names of all files below a directory, of which some may vanish meanwhile.
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files_below(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
 /// The command with the settings of `siltstone`.
 fn command(kind: Kind, siltstone: &Siltstone) -> Command {
     let up = siltstone.command(&["up"]);
@@ -116,14 +150,32 @@ async fn run_to_end(kind: Kind, siltstone: &Siltstone) -> Answer {
 impl Service {
     /// Starts it without waiting for anything.
     fn spawn(kind: Kind, siltstone: &Siltstone) -> Self {
+        Self::spawn_command(command(kind, siltstone), siltstone)
+    }
+
+    fn spawn_command(command: Command, siltstone: &Siltstone) -> Self {
         let log = siltstone.path().join(format!("{}.log", support::unique_name()));
-        let process = Process::spawn("service", command(kind, siltstone), &log).expect("the service starts");
+        let process = Process::spawn("service", command, &log).expect("the service starts");
         Self { process, log, address: String::new() }
     }
 
     /// Starts it and returns when its pages are served.
     async fn start(kind: Kind, siltstone: &Siltstone) -> Self {
-        let mut service = Self::spawn(kind, siltstone);
+        Self::spawn(kind, siltstone).started().await
+    }
+
+    /// Starts the writer under a limit that the shell's `ulimit` sets.
+    async fn start_under(limit: &str, siltstone: &Siltstone) -> Self {
+        let writer = command(Kind::Writer, siltstone);
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("ulimit {limit} && exec \"$0\"")).arg(writer.get_program());
+        shell.env_clear().current_dir(siltstone.path());
+        shell.envs(writer.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self::spawn_command(shell, siltstone).started().await
+    }
+
+    async fn started(self) -> Self {
+        let mut service = self;
         let line = service.logged("writer started").await;
         service.address = line["http"].as_str().expect("the address is logged").to_owned();
         service

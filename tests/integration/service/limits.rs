@@ -1,0 +1,58 @@
+//! A writer that gets little of what it needs: memory, file descriptors.
+
+use async_nats::jetstream;
+use support::nats::NatsServer;
+
+use super::{Service, on_nats};
+use crate::binary::{DEADLINE, POLL, Siltstone};
+use tokio::time::{Instant, sleep};
+
+/// A topic of many partitions, and one message in each.
+async fn one_message_each(partitions: u64) -> (NatsServer, Siltstone) {
+    let (nats, siltstone) = on_nats().await;
+    let siltstone =
+        siltstone.with("FLUSH_INTERVAL_SECS", "1").with("LEASE_SECS", "30").with("MEMORY_BUDGET_BYTES", "16777216");
+    let count = partitions.to_string();
+    siltstone.run(&["topic", "create", "wide", "--partitions", &count, "--column", "n:int64!"]).await.ok();
+    let context = jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
+    for id in 0..partitions {
+        let sent = context.publish(format!("wide.{id}"), format!("{{\"n\":{id}}}").into()).await.expect("sent");
+        sent.await.expect("confirmed");
+    }
+    (nats, siltstone)
+}
+
+/// Every message is committed once; then the writer ends well.
+async fn all_once(siltstone: &Siltstone, mut service: Service, partitions: u64) {
+    let sql = "SELECT count(*) AS r, count(DISTINCT n) AS d FROM wide";
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let row = siltstone.run(&["query", "--json", sql]).await.ok().json();
+        let numbers = (row["r"].as_u64().expect("a number"), row["d"].as_u64().expect("a number"));
+        assert_eq!(numbers.0, numbers.1, "none twice");
+        if numbers.0 == partitions {
+            break;
+        }
+        assert!(Instant::now() < end, "{numbers:?} of {partitions}: {}", service.log_text());
+        sleep(POLL).await;
+    }
+    service.signal("TERM");
+    assert_eq!(service.ended().await, 0, "{}", service.log_text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_in_each_of_a_thousand_partitions_needs_no_more_memory_than_it_may_have() {
+    const PARTITIONS: u64 = 1_000;
+    let (_nats, siltstone) = one_message_each(PARTITIONS).await;
+    // Of data, in KiB: beyond it the allocator fails and the process dies.
+    let service = Service::start_under("-d 400000", &siltstone).await;
+    all_once(&siltstone, service, PARTITIONS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_and_fifty_six_file_descriptors_are_enough_for_hundreds_of_partitions() {
+    const PARTITIONS: u64 = 400;
+    let (_nats, siltstone) = one_message_each(PARTITIONS).await;
+    let service = Service::start_under("-n 256", &siltstone).await;
+    all_once(&siltstone, service, PARTITIONS).await;
+}
