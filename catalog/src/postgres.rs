@@ -155,6 +155,12 @@ impl PostgresMetadataStore {
         }
     }
 
+    /// Ends a transaction that is no commit of segments. What a standby may lack of it costs work and nothing else: an
+    /// epoch is compared together with its owner, an intent is looked for again by the commit.
+    pub(crate) async fn end(&self, transaction: Transaction<'_, Postgres>) -> Result<()> {
+        Ok(transaction.commit().await?)
+    }
+
     /// Whether a failed COMMIT certainly did not happen. Nothing proves that here.
     pub(crate) fn commit_certainly_failed(_error: &sqlx::Error) -> bool {
         false

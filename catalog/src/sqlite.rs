@@ -131,6 +131,7 @@ impl SqliteMetadataStore {
     }
 
     pub(crate) async fn begin_read(&self) -> Result<Transaction<'static, Sqlite>> {
+        self.usable()?;
         Ok(self.readers.begin().await?)
     }
 
@@ -173,6 +174,11 @@ impl SqliteMetadataStore {
         transaction.commit().await
     }
 
+    /// Ends a transaction that is no commit of segments; a disk that fails in it poisons all the same.
+    pub(crate) async fn end(&self, transaction: Transaction<'_, Sqlite>) -> Result<()> {
+        transaction.commit().await.map_err(|error| self.unknown_commit(error))
+    }
+
     /// Whether a failed COMMIT certainly did not happen: it could not even get its lock.
     pub(crate) fn commit_certainly_failed(error: &sqlx::Error) -> bool {
         is_sqlite_busy(error)
@@ -191,6 +197,7 @@ impl FreshConnection {
 #[async_trait]
 impl MetadataStore for SqliteMetadataStore {
     async fn check(&self) -> Result<()> {
+        self.usable()?;
         sqlx::query("SELECT count(*) FROM agents").execute(&self.readers).await?;
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use catalog::{AcquireOutcome, Agent, Ownership, OwnershipView, PartitionState};
+use catalog::{AcquireOutcome, Agent, CatalogError, Ownership, OwnershipView, PartitionState};
 use common::{TopicName, TopicPartition, failpoint};
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -163,8 +163,11 @@ impl Supervisor {
             Err(error) => tracing::warn!(%error, "topics not refreshed"),
         }
         self.give_back().await;
-        if let Err(error) = self.share_out().await {
-            tracing::warn!(%error, "partitions not taken over");
+        match self.share_out().await {
+            Ok(()) => {}
+            // Also found by a heartbeat, where no partition has anything to commit.
+            Err(WriterError::Catalog(error @ CatalogError::Poisoned(_))) => self.fatal = Some(error.to_string()),
+            Err(error) => tracing::warn!(%error, "partitions not taken over"),
         }
     }
 

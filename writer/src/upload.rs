@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use catalog::{NewSegment, Ownership, SegmentKind, UploadIntent};
+use catalog::{CatalogError, NewSegment, Ownership, SegmentKind, UploadIntent};
 use common::backoff::Backoff;
 use common::{ErrorKind, failpoint};
 use object_store::ObjectStoreExt;
@@ -117,6 +117,7 @@ impl Uploader {
                     failpoint::hit("intent.done").await;
                     return Ok(());
                 }
+                Some(Err(error @ CatalogError::Poisoned(_))) => return Err(Stop::Exit(error.to_string())),
                 Some(Err(error)) if error.kind() == ErrorKind::Conflict => return Err(Stop::Fenced(error.to_string())),
                 Some(Err(error)) => tries.wait("intent", key, &error).await,
             }

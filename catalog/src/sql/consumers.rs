@@ -70,7 +70,7 @@ macro_rules! impl_consumer_store {
                     }
                     return Err(error.into());
                 }
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Ok(())
             }
 

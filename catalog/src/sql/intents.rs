@@ -31,7 +31,7 @@ macro_rules! impl_intents {
                         answer => answer,
                     };
                 }
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Ok(answers)
             }
 
@@ -86,7 +86,7 @@ macro_rules! impl_intents {
                     .execute(&mut *transaction)
                     .await?;
                 }
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Ok(())
             }
 

@@ -106,7 +106,7 @@ macro_rules! impl_janitor_store {
                     .execute(&mut *transaction)
                     .await?;
                 }
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Ok(())
             }
 

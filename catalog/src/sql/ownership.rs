@@ -22,6 +22,7 @@ macro_rules! impl_ownership_store {
         #[async_trait]
         impl OwnershipStore for $store {
             async fn heartbeat(&self, agent: &Agent) -> Result<()> {
+                self.usable()?;
                 let beat = sqlx::query(concat!(
                     "INSERT INTO agents (owner, name, topics, started_at, heartbeat_at)
                      SELECT $1, $2, $3, now_ms, now_ms FROM (SELECT ",
@@ -34,7 +35,8 @@ macro_rules! impl_ownership_store {
                 .bind(input::note(&agent.name))
                 .bind(serde_json::to_string(&agent.topics).expect("names are text"))
                 .execute(self.writer());
-                self.answered(beat).await?;
+                self.answered(async { beat.await.map_err(|error| self.unknown_commit(error)) })
+                    .await?;
                 Ok(())
             }
 
@@ -65,7 +67,7 @@ macro_rules! impl_ownership_store {
                     .execute(&mut *transaction)
                     .await?;
                 }
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Ok(())
             }
 
@@ -108,7 +110,7 @@ macro_rules! impl_ownership_store {
                 .bind(owner.to_string())
                 .execute(&mut *transaction)
                 .await?;
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Ok(())
             }
 
@@ -216,7 +218,7 @@ macro_rules! impl_ownership_store {
                         }
                     }
                 }
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Ok(outcomes.into_iter().map(|outcome| outcome.expect("each index is in order once")).collect())
             }
 

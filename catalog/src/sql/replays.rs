@@ -73,7 +73,7 @@ macro_rules! impl_replay_store {
                         return Err(if absent { rows::partition_not_found(&replay.partition) } else { error.into() });
                     }
                 }
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Ok(())
             }
 

@@ -69,7 +69,7 @@ macro_rules! impl_resume {
                 .bind(i64::from(partition.partition_id))
                 .execute(&mut *transaction)
                 .await?;
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Ok(now)
             }
         }

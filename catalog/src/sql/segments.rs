@@ -81,7 +81,7 @@ macro_rules! impl_segment_store {
                 .await;
                 let reason = match inserted {
                     Ok(done) if done.rows_affected() == 1 => {
-                        transaction.commit().await?;
+                        self.end(transaction).await?;
                         return Ok(());
                     }
                     Ok(_) => "a listed segment of the same kind overlaps its range",
@@ -161,7 +161,7 @@ macro_rules! impl_segment_store {
                 .bind(offset)
                 .execute(&mut *transaction)
                 .await?;
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Ok(deleted.rows_affected())
             }
 

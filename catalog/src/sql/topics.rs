@@ -54,7 +54,7 @@ macro_rules! impl_topic_store {
                 .bind(row.created_at())
                 .execute(&mut *transaction)
                 .await?;
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Topic::try_from(row)
             }
 
@@ -94,7 +94,7 @@ macro_rules! impl_topic_store {
                     transaction.rollback().await?;
                     return Err(CatalogError::TopicNotFound(name.to_string()));
                 }
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Ok(())
             }
 
@@ -151,7 +151,7 @@ macro_rules! impl_topic_store {
                 .bind(i64::from(topic.config != options))
                 .fetch_one(&mut *transaction)
                 .await?;
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Topic::try_from(row)
             }
 
@@ -211,7 +211,7 @@ macro_rules! impl_topic_store {
                 .bind(column)
                 .execute(&mut *transaction)
                 .await?;
-                transaction.commit().await?;
+                self.end(transaction).await?;
                 Ok(())
             }
         }

@@ -64,12 +64,13 @@ async fn a_sqlite_file_locked_by_another_process_for_half_a_minute_is_waited_for
     let service = Service::start(Kind::Writer, &siltstone).await;
     fill(&nats, &siltstone, 0).await;
     let mut stranger = open(&siltstone.path().join("catalog.db")).await;
-    let lock = stranger.begin_with("BEGIN IMMEDIATE").await.expect("locked");
+    let mut lock = stranger.begin_with("BEGIN IMMEDIATE").await.expect("locked");
     publish(&nats, MESSAGES..2 * MESSAGES).await;
     service.fetched(2 * MESSAGES).await;
     // Longer than a statement waits, and much longer than a lease.
     tokio::time::sleep(Duration::from_secs(32)).await;
-    assert_eq!(high_watermark(&siltstone).await, MESSAGES + 1);
+    let watermark = sqlx::query_scalar::<_, i64>("SELECT high_watermark FROM partitions").fetch_one(&mut *lock).await;
+    assert_eq!(watermark.expect("read") as u64, MESSAGES + 1);
     lock.rollback().await.expect("unlocked");
     all_once(&siltstone, 2 * MESSAGES).await;
     stop(service).await;
