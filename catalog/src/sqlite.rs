@@ -110,7 +110,7 @@ impl SqliteMetadataStore {
         drop(connection);
         // The guard against a write that bypasses the writing connection.
         let reader = options.clone().pragma("query_only", "ON");
-        let readers = pool_options().max_connections(READERS_MAX).connect_with(reader).await?;
+        let readers = checked(pool_options()).max_connections(READERS_MAX).connect_with(reader).await?;
         Ok(Self { readers, writer, file: Some(options), poison: Arc::default() })
     }
 
@@ -228,6 +228,22 @@ fn pool_options() -> SqlitePoolOptions {
     SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false)
 }
 
+/// A pool that replaces a connection which is stuck in a transaction.
+///
+/// When the disk is full or fails, SQLite takes the transaction back by itself. sqlx then counts one that is no more,
+/// cannot roll it back, and lets no other begin on that connection, for ever.
+fn checked(options: SqlitePoolOptions) -> SqlitePoolOptions {
+    options.before_acquire(|connection, _| {
+        Box::pin(async move {
+            if connection.is_in_transaction() {
+                // Whoever dropped a transaction did not wait for its end; this comes after it.
+                connection.ping().await?;
+            }
+            Ok(!connection.is_in_transaction())
+        })
+    })
+}
+
 /// A pool that keeps its one connection for ever.
 fn one_connection() -> SqlitePoolOptions {
     pool_options().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None)
@@ -242,7 +258,7 @@ async fn open_writer(options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx:
     let options = options.clone().journal_mode(SqliteJournalMode::Wal);
     let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
     loop {
-        match one_connection().connect_with(options.clone()).await {
+        match checked(one_connection()).connect_with(options.clone()).await {
             Err(error) if is_sqlite_busy(&error) && tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(ASK_AGAIN_AFTER).await;
             }
