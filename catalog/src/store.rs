@@ -34,7 +34,7 @@ pub trait MetadataStore:
     }
 
     /// Looks for what a broken disk may have done to the database; a writer does so before it begins. Reads all of it:
-    /// a second for about a million commits.
+    /// a second for about a million commits. Nothing to do where the database checks its own files.
     ///
     /// # Errors
     /// `Inconsistent` says what contradicts what.

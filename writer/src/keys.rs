@@ -82,6 +82,19 @@ mod tests {
     }
 
     #[test]
+    fn any_queue_time_gives_a_key() {
+        let partition = TopicPartition::new(TopicName::new("t").expect("valid"), 0);
+        for first_timestamp_us in [i64::MIN, -1, 0, 253_402_300_800_000_000, i64::MAX] {
+            let (base_offset, end_offset, epoch) = (0, u64::MAX, Epoch(u64::MAX));
+            let (partition, kind) = (&partition, SegmentKind::Quarantine);
+            let name = SegmentName { partition, base_offset, end_offset, epoch, kind, first_timestamp_us };
+            let key = name.new_key(&Path::default()).key.to_string();
+            assert_eq!(key.split('/').count(), 4, "{key}");
+            assert!(key.ends_with(".quarantine.parquet"), "{key}");
+        }
+    }
+
+    #[test]
     fn no_topic_name_leaves_the_prefix() {
         for topic in ["..", "../x", "a/b", "%2e%2e", "日志"] {
             let key = key(topic, "lake");

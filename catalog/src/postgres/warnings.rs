@@ -42,7 +42,7 @@ pub(super) async fn hear<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
     let mut work = pin!(work);
     let mut warnings = Vec::new();
     let output = poll_fn(|context| {
-        let hearing = Hearing { outer: dispatcher::get_default(Dispatch::clone), warnings: Vec::new() };
+        let hearing = Hearing { outer: others(), warnings: Vec::new() };
         let before = HEARING.replace(Some(hearing));
         let polled = dispatcher::with_default(&LISTENER, || work.as_mut().poll(context));
         let heard = HEARING.replace(before).map(|hearing| hearing.warnings);
@@ -51,6 +51,12 @@ pub(super) async fn hear<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
     })
     .await;
     (output, warnings)
+}
+
+/// Whoever listens now, except ourselves: inside of another [`hear`], its others.
+fn others() -> Dispatch {
+    let now = dispatcher::get_default(Dispatch::clone);
+    if now.is::<Listener>() { Listener::outer() } else { now }
 }
 
 /// Notes warnings of the server, and is else the dispatcher that it stands before.

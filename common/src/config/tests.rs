@@ -82,11 +82,37 @@ fn nonsense_is_refused_with_name_value_and_what_is_allowed() {
         (&[("NATS_CLIENT_CERT", "/c")], &["NATS_CLIENT_KEY", "belong together"]),
         (&[("STORAGE_PTH", "x")], &["STORAGE_PTH", "did you mean STORAGE_PATH"]),
         (&[("UPLOAD_RETRIES", "0")], &["UPLOAD_RETRIES=0"]),
+        (&[("QUEUE_MEMORY_BYTES", "1")], &["QUEUE_MEMORY_BYTES=1", "1048576"]),
+        (&[("QUEUE_ACK", "some")], &["QUEUE_ACK=some", "all or none"]),
+        (&[("MAX_SEGMENT_RECORDS", "0")], &["MAX_SEGMENT_RECORDS=0", "1..="]),
+        (&[("LEASE_SECS", "1")], &["LEASE_SECS=1", "2..=3600"]),
+        (&[("SHUTDOWN_TIMEOUT_SECS", "0")], &["SHUTDOWN_TIMEOUT_SECS=0", "1..=3600"]),
+        (&[("LOG_FORMAT", "xml")], &["LOG_FORMAT=xml", "text or json"]),
+        (&[("STORAGE_TYPE", "tape")], &["STORAGE_TYPE=tape", "local, s3"]),
+        (&[("NATS_PASSWORD", "hush")], &["NATS_USER"]),
     ];
     for (vars, parts) in cases {
         let message = read(vars).expect_err(&format!("{vars:?}"));
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
         assert!(!message.contains("hush"), "{message}");
+    }
+}
+
+/// Names and texts of any kind: whether they are right is known only when they are used, and then told by name.
+const ANY_TEXT: [&str; 7] =
+    ["NATS_URL", "NATS_CREDENTIALS", "NATS_USER", "NATS_CA", "STORAGE_PATH", "TOPICS", "LOG_LEVEL"];
+
+#[test]
+fn every_setting_refuses_what_it_cannot_mean_by_its_name() {
+    for SettingDoc { name, secret, .. } in SETTINGS.iter().filter(|doc| !ANY_TEXT.contains(&doc.name)) {
+        if *secret {
+            // Any text is a password; one without its user, or two ways to log in, are refused.
+            let error = read(&[("NATS_PASSWORD", "hush"), ("NATS_TOKEN", "hush")]).expect_err(name);
+            assert!(error.contains("NATS_") && !error.contains("hush"), "{error}");
+            continue;
+        }
+        let error = read(&[(*name, "no such thing: hush")]).expect_err(name);
+        assert!(error.contains(name), "{name}: {error}");
     }
 }
 

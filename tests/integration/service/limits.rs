@@ -1,7 +1,7 @@
-//! A writer that gets little of what it needs: memory, file descriptors.
+//! A writer that gets little of what it needs: memory, file descriptors; and messages larger than all it may hold.
 
 use async_nats::jetstream;
-use support::nats::NatsServer;
+use support::nats::{NatsOptions, NatsServer};
 
 use super::{Kind, Service, on_nats};
 use crate::binary::{DEADLINE, POLL, Siltstone};
@@ -66,4 +66,32 @@ async fn two_hundred_and_fifty_six_file_descriptors_are_enough_for_hundreds_of_p
     let (_nats, siltstone) = one_message_each(PARTITIONS).await;
     let mut service = Service::start_under("-n 256", &siltstone).await;
     all_once(&siltstone, &mut service, PARTITIONS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_of_the_largest_size_that_nats_takes_are_rows_under_a_smaller_budget() {
+    const LARGE: usize = 60 * 1024 * 1024;
+    let lines = vec!["max_pending: 268435456".to_owned()];
+    let options = NatsOptions { max_payload: Some(64 * 1024 * 1024), lines, ..NatsOptions::default() };
+    let nats = NatsServer::start_with(options).await.expect("a NATS server");
+    let siltstone = Siltstone::new()
+        .with("QUEUE_TYPE", "nats")
+        .with("NATS_URL", &nats.url())
+        .with("FLUSH_INTERVAL_SECS", "1")
+        .with("MEMORY_BUDGET_BYTES", "16777216")
+        .with("LOG_FORMAT", "json");
+    siltstone.run(&["topic", "create", "blobs"]).await.ok();
+    let context = jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
+    for size in [1, LARGE, 0, LARGE, 2] {
+        let sent = context.publish("blobs.0", vec![7; size].into()).await.expect("sent");
+        sent.await.expect("confirmed");
+    }
+    let mut service = Service::spawn(Kind::Writer, &siltstone).started().await;
+    service.metric("siltstone_records_committed_total", |records| records >= 5.0).await;
+    service.signal("TERM");
+    assert_eq!(service.ended().await, 0, "{}", service.log_text());
+    let sql = "SELECT count(*) AS r, count(DISTINCT _offset) AS d, sum(octet_length(value)) AS b FROM blobs";
+    let row = siltstone.run(&["query", "--json", sql]).await.ok().json();
+    assert_eq!((&row["r"], &row["d"]), (&5.into(), &5.into()), "{row}");
+    assert_eq!(row["b"], (2 * LARGE + 3) as u64, "{row}");
 }

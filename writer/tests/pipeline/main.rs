@@ -3,5 +3,6 @@
 mod faults;
 mod flow;
 mod janitor;
+mod payloads;
 mod topics;
 mod world;

@@ -177,6 +177,42 @@ fn deep_nesting_and_wide_objects_do_no_harm() {
     assert_eq!((rows.len(), quarantined.len()), (2, 1));
 }
 
+#[test]
+fn a_million_members_and_a_million_records_in_one_message_are_one_row_and_a_million() {
+    let wide = format!("{{{}\"a\":1}}", (0..1_000_000).map(|i| format!("\"m{i}\":0,")).collect::<String>());
+    let many = "{\"a\":2}\n".repeat(1_000_000);
+    let (rows, quarantined) = run(COLUMNS, &[wide.as_bytes(), many.as_bytes()]);
+    assert_eq!((rows.len(), quarantined.len()), (1_000_001, 0));
+    assert_eq!((rows[0], rows[1_000_000]), ((0, 0, Some(1)), (1, 999_999, Some(2))));
+}
+
+#[test]
+fn numbers_and_times_out_of_range_are_refused_and_not_a_number_is_none() {
+    let columns = r#"[{"name":"a","type":"int64"},{"name":"f","type":"float64"},{"name":"t","type":"timestamp_us"},
+        {"name":"s","type":"timestamp_ms"},{"name":"d","type":"date"},{"name":"g","type":"float32"}]"#;
+    for bad in [
+        r#"{"f":NaN}"#,
+        r#"{"f":Infinity}"#,
+        r#"{"f":-1e400}"#,
+        r#"{"g":1e39}"#,
+        r#"{"a":-9223372036854775809}"#,
+        r#"{"t":9223372036854775808}"#,
+        r#"{"t":"+999999-01-01T00:00:00Z"}"#,
+        r#"{"t":"2026-02-30T00:00:00Z"}"#,
+        r#"{"s":9223372036854775807999}"#,
+        r#"{"d":"2026-13-01"}"#,
+        r#"{"d":"99999-01-01"}"#,
+        r#"{"a":1,"a":1}"#,
+        r#"{"f":1,"f":null}"#,
+    ] {
+        let (rows, quarantined) = run(columns, &[bad.as_bytes(), b"{\"a\":7}"]);
+        assert_eq!((rows.len(), quarantined.len()), (1, 1), "{bad}");
+        assert_eq!(quarantined[0].2, bad, "it is kept whole");
+    }
+    let extremes = br#"{"a":-9223372036854775808,"f":1.7976931348623157e308,"t":-62135596800000000,"d":"0001-01-01"}"#;
+    assert_eq!(run(columns, &[extremes]).0, [(0, 0, Some(i64::MIN))]);
+}
+
 proptest! {
     #[test]
     fn any_bytes_become_rows_or_quarantine(payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..20)) {
