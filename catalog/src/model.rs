@@ -3,6 +3,8 @@
 //! Owns: their shape and units. Times are milliseconds since the Unix epoch, UTC, unless a name says otherwise.
 //! Does not own: SQL.
 
+use std::collections::BTreeSet;
+
 use common::topic::{TopicDefinition, TopicOptions};
 use common::{Anchor, Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 use serde::{Deserialize, Serialize};
@@ -189,6 +191,8 @@ pub struct PartitionOwner {
 pub struct OwnershipView {
     /// Agents that sent a heartbeat within the lease, by owner.
     pub agents: Vec<Agent>,
+    /// Owners that started less than a lease ago: they may be gone as quickly.
+    pub young: BTreeSet<OwnerId>,
     /// Every partition of every topic, by topic and number.
     pub partitions: Vec<PartitionOwner>,
 }

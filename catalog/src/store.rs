@@ -194,7 +194,7 @@ pub trait OwnershipStore: Send + Sync {
     async fn ownership_view(&self, lease: Duration) -> Result<OwnershipView>;
 
     /// Notes that the message at `offset` is about to be decoded by itself, and returns how often that was begun
-    /// without an end, this time included. The note stays until it is cleared or a commit passes it.
+    /// without an end, under this ownership once. The note stays until it is cleared or a commit passes it.
     ///
     /// # Errors
     /// `Fenced` when the partition is not held as given.
@@ -217,9 +217,15 @@ pub trait OwnershipStore: Send + Sync {
 /// Objects that are not listed.
 #[async_trait]
 pub trait JanitorStore: Send + Sync {
-    /// Doomed objects that are due: never deleted and doomed for longer than `hold`, or deleted once and doomed for
+    /// Doomed objects of `bucket` that are due: never deleted and doomed for longer than `hold`, or deleted once and doomed for
     /// longer than `second_sweep`, by the database's clock; oldest first, at most `limit`. Never one that is listed.
-    async fn due_objects(&self, hold: Duration, second_sweep: Duration, limit: u32) -> Result<Vec<Upload>>;
+    async fn due_objects(
+        &self,
+        bucket: &str,
+        hold: Duration,
+        second_sweep: Duration,
+        limit: u32,
+    ) -> Result<Vec<Upload>>;
 
     /// Notes that these objects were deleted; those deleted for the second time are forgotten.
     async fn swept(&self, objects: &[Upload]) -> Result<()>;

@@ -97,6 +97,7 @@ on_every_backend! {
     ownership::a_halted_partition_resumes_in_a_new_incarnation,
     janitor::an_object_is_due_after_the_hold_and_once_more_later,
     janitor::a_listed_or_pending_object_is_never_due,
+            janitor::a_listed_object_is_never_due_even_when_doomed,
     janitor::replays_are_marked_once_per_record,
     intents::an_intent_needs_the_ownership_it_names,
     intents::a_repeated_intent_is_harmless,

@@ -13,6 +13,7 @@ use common::queue::Delivery;
 use common::{ErrorKind, failpoint};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::batch::{EncodeSettings, OpenBatch, SealedBatch};
 use crate::config::CHUNK_MESSAGES_MAX;
@@ -74,6 +75,9 @@ pub(crate) struct Assembler {
     pub(crate) output: mpsc::Sender<Assembled>,
     pub(crate) settings: EncodeSettings,
     pub(crate) caution: Caution,
+    pub(crate) stop: CancellationToken,
+    /// Stopped in the middle of a delivery: nothing that comes later may be added.
+    pub(crate) gave_up: bool,
     pub(crate) policy: RollPolicy,
     pub(crate) next_offset: u64,
     pub(crate) batch: Option<OpenBatch>,
@@ -82,7 +86,7 @@ pub(crate) struct Assembler {
 impl Assembler {
     /// Runs until the fetching ends, then rolls what is left.
     pub(crate) async fn run(mut self) -> Result<(), Stop> {
-        loop {
+        while !self.gave_up {
             let deadline = self.deadline();
             tokio::select! {
                 // Messages last: they may come without end, while each of the others is rare and spent once served.
@@ -95,10 +99,11 @@ impl Assembler {
                 () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
                 fetched = self.input.recv() => match fetched {
                     Some(fetched) => self.add(fetched).await?,
-                    None => return self.roll(RollReason::Shutdown).await,
+                    None => break,
                 },
             }
         }
+        self.roll(RollReason::Shutdown).await
     }
 
     /// When the open batch will have waited long enough.
@@ -119,17 +124,32 @@ impl Assembler {
                 }
                 Ok(())
             }
-            Care::Singles => {
-                for part in fetched.split(1) {
-                    self.add_single(part).await?;
-                }
-                Ok(())
-            }
+            Care::Singles => self.add_singly(fetched).await,
         }
     }
 
-    /// Decodes one message by itself, so that a death tells which one it was; one that killed before is not decoded.
-    async fn add_single(&mut self, fetched: Fetched) -> Result<(), Stop> {
+    /// Decodes the messages one by one, each noted before, so that a death tells which one it was.
+    async fn add_singly(&mut self, fetched: Fetched) -> Result<(), Stop> {
+        let context = Arc::clone(&self.context);
+        let _alone = context.suspects.acquire().await.expect("the semaphore is never closed");
+        let mut is_noted = false;
+        for part in fetched.split(1) {
+            if self.stop.is_cancelled() {
+                // The rest is still in the queue, and noting it all would outlast the shutdown.
+                self.gave_up = true;
+                break;
+            }
+            is_noted |= self.add_single(part).await?;
+        }
+        if is_noted && let Err(error) = self.context.catalog.clear_suspect(&self.held).await {
+            // A commit that passes it clears it as well.
+            tracing::debug!(partition = %self.held.partition, %error, "note of a suspect not cleared");
+        }
+        Ok(())
+    }
+
+    /// Whether the message was noted. One that killed before is not decoded.
+    async fn add_single(&mut self, fetched: Fetched) -> Result<bool, Stop> {
         let offset = fetched.delivery.messages[0].offset;
         self.settings.condemned = self.caution.condemned(offset);
         if let Some(reason) = &self.settings.condemned {
@@ -140,17 +160,10 @@ impl Assembler {
             self.mark_suspect(offset).await?;
         }
         self.add_batch(fetched).await?;
-        let sealed = self.seal(RollReason::Isolation).await?;
+        self.encode().await?;
         self.settings.condemned = None;
-        if is_noted && let Err(error) = self.context.catalog.clear_suspect(&self.held).await {
-            // The commit clears it as well.
-            tracing::debug!(partition = %self.held.partition, offset, %error, "note of a suspect not cleared");
-        }
         self.caution.survived();
-        match sealed {
-            Some(sealed) => self.hand_on(Assembled::Batch(sealed)).await,
-            None => Ok(()),
-        }
+        Ok(is_noted)
     }
 
     async fn mark_suspect(&mut self, offset: u64) -> Result<(), Stop> {

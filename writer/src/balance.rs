@@ -80,6 +80,7 @@ fn is_eligible(agent: &Agent, partition: &TopicPartition) -> bool {
 /// Who has what, as the plan goes on.
 struct Assignment<'v> {
     agents: &'v [Agent],
+    young: &'v BTreeSet<OwnerId>,
     owned: BTreeMap<OwnerId, BTreeSet<TopicPartition>>,
     /// Nobody alive owns them, in order.
     free: Vec<TopicPartition>,
@@ -99,17 +100,19 @@ impl<'v> Assignment<'v> {
                 None => free.push(partition.clone()),
             }
         }
-        Self { agents: &view.agents, owned, free }
+        Self { agents: &view.agents, young: &view.young, owned, free }
     }
 
     fn load(&self, owner: OwnerId) -> usize {
         self.owned.get(&owner).map_or(0, BTreeSet::len)
     }
 
-    /// The writer with the fewest partitions among those that may have this one; the first of equals.
+    /// The writer with the fewest partitions among those that may have this one; the first of equals. One that has just
+    /// started only if there is no other: it may be in a loop of crashes, and gets its share once it has stayed.
     fn least_loaded(&self, partition: &TopicPartition) -> Option<OwnerId> {
         let eligible = self.agents.iter().filter(|agent| is_eligible(agent, partition));
-        eligible.map(|agent| agent.owner).min_by_key(|owner| (self.load(*owner), *owner))
+        let order = |owner: &OwnerId| (self.young.contains(owner), self.load(*owner), *owner);
+        eligible.map(|agent| agent.owner).min_by_key(order)
     }
 
     /// Assigns a free partition.

@@ -31,6 +31,11 @@ pub(crate) const FETCH_MESSAGES_MAX: usize = 10_000;
 /// Bytes of one fetch, when the budget is large enough.
 pub(crate) const FETCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// The janitor's second deletion comes after this many holds: 7 days at the default hold of 24 hours.
+const SECOND_SWEEP_HOLDS: u32 = 7;
+/// A put may be under way for ten minutes.
+const SECOND_SWEEP_MIN: Duration = Duration::from_secs(60 * 60);
+
 /// Settings of a writer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriterConfig {
@@ -50,6 +55,8 @@ pub struct WriterConfig {
     pub lease: Duration,
     /// How long the janitor leaves an object that is not listed, or no longer.
     pub janitor_hold: Duration,
+    /// When it deletes the object once more; longer than any put may be under way.
+    pub janitor_second_sweep: Duration,
     /// How long a shutdown may take.
     pub shutdown_timeout: Duration,
 }
@@ -71,6 +78,8 @@ impl From<&Settings> for WriterConfig {
             upload_retries: settings.upload_retries,
             lease: Duration::from_secs(settings.lease_secs),
             janitor_hold: Duration::from_secs(settings.janitor_hold_secs),
+            janitor_second_sweep: (Duration::from_secs(settings.janitor_hold_secs) * SECOND_SWEEP_HOLDS)
+                .max(SECOND_SWEEP_MIN),
             shutdown_timeout: Duration::from_secs(settings.shutdown_timeout_secs),
         }
     }

@@ -26,6 +26,8 @@ pub(crate) struct Context {
     pub(crate) encoders: Semaphore,
     /// Encode where the messages are, instead of on a thread beside.
     pub(crate) encode_inline: bool,
+    /// Partitions that decode messages one by one, at once: a death must leave one note.
+    pub(crate) suspects: Semaphore,
     /// Uploads at once.
     pub(crate) uploads: Semaphore,
 }
@@ -41,7 +43,8 @@ impl Context {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let budget = MemoryBudget::new(config.memory_budget_bytes);
         let (encoders, uploads) = (Semaphore::new(cores), Semaphore::new(PROCESS_UPLOADS_MAX));
-        Self { queue, catalog, storage, config, budget, groups, encoders, encode_inline: false, uploads }
+        let suspects = Semaphore::new(1);
+        Self { queue, catalog, storage, config, budget, groups, encoders, encode_inline: false, suspects, uploads }
     }
 }
 

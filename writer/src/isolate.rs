@@ -6,9 +6,10 @@
 //!
 //! A first death changes nothing: most have other causes. After a second one at the same watermark a batch holds at
 //! most one chunk, the unit in which messages are decoded, so that everything before the deadly chunk is committed.
-//! After a third the messages of one chunk are decoded one by one, each noted in the catalog before. One that was noted
-//! twice without an end is condemned: it goes to quarantine undecoded. What came into the queue after the takeover
-//! killed nobody, so care ends there.
+//! After a third the messages of one chunk are decoded one by one, each noted in the catalog before, and in one
+//! partition of the process at a time, so that a death leaves one note. One that was noted twice without an end is
+//! condemned: it goes to quarantine undecoded. What came into the queue after the takeover killed nobody, so care ends
+//! there.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,6 +20,7 @@ use crate::config::CHUNK_MESSAGES_MAX;
 const TAKEOVERS_FOR_CHUNKS: u32 = 2;
 const TAKEOVERS_FOR_SINGLES: u32 = 3;
 const DEATHS_TO_CONDEMN: u32 = 2;
+const TAKEOVERS_TO_DOUBT: u32 = 6;
 
 /// How the reason of a record begins that was never decoded.
 pub(crate) const CONDEMNED: &str = "not decoded: ";
@@ -48,6 +50,9 @@ impl Caution {
     /// `queue_end` is set when the queue is first attached.
     pub(crate) fn new(held: &Ownership, queue_end: Arc<OnceLock<u64>>) -> Self {
         let Ownership { takeovers, suspect, .. } = *held;
+        // So many deaths with a suspect at hand: it may be another message, one before it.
+        let is_doubted = takeovers > 0 && takeovers.is_multiple_of(TAKEOVERS_TO_DOUBT);
+        let suspect = suspect.filter(|_| !is_doubted);
         Self { takeovers, suspect, queue_end, singles_left: CHUNK_MESSAGES_MAX }
     }
 
@@ -124,6 +129,7 @@ mod tests {
         assert_eq!(caution(3, Some((7, 1))).condemned(7), None);
         assert!(caution(3, Some((7, 2))).condemned(7).is_some_and(|reason| reason.contains("2 times")));
         assert_eq!(caution(3, Some((7, 2))).condemned(8), None);
+        assert!(caution(6, Some((7, 1))).is_to_be_noted(6), "perhaps it is one before the suspect");
         let noted = |offset| caution(3, Some((7, 1))).is_to_be_noted(offset);
         assert_eq!([noted(6), noted(7), noted(8)], [false, true, true]);
     }

@@ -18,8 +18,6 @@ use object_store::{Error, ObjectStoreExt};
 use crate::context::Context;
 use crate::metrics;
 
-/// The second deletion comes after this many holds: 7 days at the default hold of 24 hours.
-const SECOND_SWEEP_HOLDS: u32 = 7;
 /// Longest pause between two looks; with a short hold it is shorter.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Objects of one look.
@@ -43,8 +41,13 @@ enum Swept {
 
 /// Deletes what is due. `More` when there may be more and everything went well.
 async fn sweep(context: &Context) -> Swept {
+    if context.storage.local_root.as_ref().is_some_and(|root| !root.is_dir()) {
+        tracing::warn!("the directory of the objects is gone; nothing is called deleted");
+        return Swept::Enough;
+    }
     let hold = context.config.janitor_hold;
-    let due = match context.catalog.due_objects(hold, hold * SECOND_SWEEP_HOLDS, OBJECTS_MAX).await {
+    let second = context.config.janitor_second_sweep;
+    let due = match context.catalog.due_objects(&context.storage.bucket, hold, second, OBJECTS_MAX).await {
         Ok(due) => due,
         Err(error) => {
             tracing::warn!(%error, "the catalog does not say what may be deleted; nothing is");
@@ -74,11 +77,7 @@ async fn sweep(context: &Context) -> Swept {
 
 /// Whether the object is certainly gone.
 async fn delete(context: &Context, object: &Upload) -> bool {
-    let Upload { bucket, key, .. } = object;
-    if *bucket != context.storage.bucket {
-        tracing::debug!(bucket, key, "left to a writer of that bucket");
-        return false;
-    }
+    let Upload { key, sweeps, .. } = object;
     let Ok(path) = Path::parse(key) else {
         tracing::warn!(key, "a doomed key is not a path; left alone");
         return false;
@@ -86,8 +85,11 @@ async fn delete(context: &Context, object: &Upload) -> bool {
     failpoint::hit("janitor.before_delete").await;
     match context.storage.store.delete(&path).await {
         Ok(()) => {
-            ::metrics::counter!(metrics::OBJECTS_DELETED).increment(1);
-            tracing::info!(key, sweeps = object.sweeps + 1, "object that is not listed deleted");
+            // Many stores say so of an absent object as well: the second time counts for nothing.
+            if *sweeps == 0 {
+                ::metrics::counter!(metrics::OBJECTS_DELETED).increment(1);
+                tracing::info!(key, "object that is not listed deleted");
+            }
             true
         }
         Err(Error::NotFound { .. }) => true,

@@ -75,7 +75,7 @@ impl Pipeline {
             queue_end: Arc::clone(&queue_end),
             output: fetched,
             receipts: acks,
-            stop,
+            stop: stop.clone(),
         };
         let table = Arc::clone(&tables.borrow());
         let assembler = Assembler {
@@ -93,6 +93,8 @@ impl Pipeline {
                 condemned: None,
             },
             caution: Caution::new(&held, queue_end),
+            stop,
+            gave_up: false,
             policy: RollPolicy::from(&context.config),
             next_offset: held.high_watermark,
             batch: None,

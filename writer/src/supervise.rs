@@ -26,6 +26,8 @@ use crate::topics::Topics;
 
 /// Heartbeats per lease: two may be lost before another writer takes over.
 const HEARTBEATS_PER_LEASE: u32 = 3;
+/// Partitions taken over in one transaction, whose rows are locked meanwhile.
+const ACQUIRE_MAX: usize = 200;
 /// How long a partition rests after its pipeline failed by a defect, so that the others are not disturbed.
 const REST_AFTER_DEFECT: Duration = Duration::from_secs(30);
 
@@ -185,10 +187,14 @@ impl Supervisor {
             }
         }
         let missing = self.missing(&view, acquire);
-        if missing.is_empty() {
-            return Ok(());
+        for some in missing.chunks(ACQUIRE_MAX) {
+            self.take_over(some).await?;
         }
-        let outcomes = self.context.catalog.acquire(self.agent.owner, self.context.config.lease, &missing).await?;
+        Ok(())
+    }
+
+    async fn take_over(&mut self, missing: &[TopicPartition]) -> Result<()> {
+        let outcomes = self.context.catalog.acquire(self.agent.owner, self.context.config.lease, missing).await?;
         failpoint::hit("takeover.done").await;
         for outcome in outcomes {
             match outcome {
@@ -215,7 +221,8 @@ impl Supervisor {
             if !is_halted && self.halted.remove(&row.partition) {
                 self.board.clear(&place(&row.partition));
             }
-            if row.owner == Some(self.agent.owner) || (is_halted && !self.halted.contains(&row.partition)) {
+            let is_own = row.owner == Some(self.agent.owner);
+            if (is_own && !is_halted) || (is_halted && !self.halted.contains(&row.partition)) {
                 wanted.insert(row.partition.clone());
             }
         }
@@ -333,8 +340,12 @@ async fn beat(context: Arc<Context>, advert: watch::Receiver<Option<Agent>>) {
         ticks.tick().await;
         failpoint::hit("heartbeat.before").await;
         let Some(agent) = advert.borrow().clone() else { continue };
-        if let Err(error) = context.catalog.heartbeat(&agent).await {
-            tracing::warn!(%error, "heartbeat failed; another writer may take over");
+        // One that gets no answer must not keep the next from being sent.
+        let beat = tokio::time::timeout(context.config.lease, context.catalog.heartbeat(&agent)).await;
+        let failed =
+            beat.map_or_else(|_| Some("no answer within a lease".to_owned()), |beat| beat.err().map(|e| e.to_string()));
+        if let Some(error) = failed {
+            tracing::warn!(error, "heartbeat failed; another writer may take over");
         }
     }
 }

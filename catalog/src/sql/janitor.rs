@@ -62,12 +62,18 @@ macro_rules! impl_janitor_store {
     ($store:ty, $dialect:ident) => {
         #[async_trait]
         impl JanitorStore for $store {
-            async fn due_objects(&self, hold: Duration, second_sweep: Duration, limit: u32) -> Result<Vec<Upload>> {
+            async fn due_objects(
+                &self,
+                bucket: &str,
+                hold: Duration,
+                second_sweep: Duration,
+                limit: u32,
+            ) -> Result<Vec<Upload>> {
                 let rows = sqlx::query_as::<_, UploadRow>(concat!(
                     "SELECT ",
                     upload_columns!(),
                     " FROM uploads
-                     WHERE state = 'doomed'
+                     WHERE state = 'doomed' AND bucket = $4
                        AND ((sweeps = 0 AND doomed_at < ",
                     $dialect!(now_ms),
                     " - $1) OR (sweeps = 1 AND doomed_at < ",
@@ -80,9 +86,9 @@ macro_rules! impl_janitor_store {
                 .bind(input::lease_ms(hold))
                 .bind(input::lease_ms(second_sweep))
                 .bind(i64::from(limit))
-                .fetch_all(self.reader())
-                .await?;
-                rows::all(rows)
+                .bind(bucket)
+                .fetch_all(self.reader());
+                rows::all(self.answered(rows).await?)
             }
 
             async fn swept(&self, objects: &[Upload]) -> Result<()> {

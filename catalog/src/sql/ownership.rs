@@ -17,6 +17,9 @@ use crate::model::{AcquireOutcome, Agent, Ownership, OwnershipView, Partition, P
 use crate::store::OwnershipStore;
 use crate::{PostgresMetadataStore, SqliteMetadataStore};
 
+/// How long the row of a writer is kept after its last heartbeat; longer than anybody wonders who it was.
+const AGENTS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
 macro_rules! impl_ownership_store {
     ($store:ty, $db:ty, $dialect:ident) => {
         #[async_trait]
@@ -50,25 +53,7 @@ macro_rules! impl_ownership_store {
             }
 
             async fn release(&self, held: &[Ownership]) -> Result<()> {
-                let mut held: Vec<&Ownership> = held.iter().collect();
-                held.sort_by_key(|held| &held.partition);
-                let mut transaction = self.begin_write().await?;
-                for held in held {
-                    sqlx::query(concat!(
-                        "UPDATE partitions SET owner = NULL, updated_at = ",
-                        $dialect!(now_ms),
-                        "
-                         WHERE topic = $1 AND partition_id = $2 AND epoch = $3 AND owner = $4"
-                    ))
-                    .bind(held.partition.topic.as_str())
-                    .bind(i64::from(held.partition.partition_id))
-                    .bind(input::number("epoch", held.epoch.0)?)
-                    .bind(held.owner.to_string())
-                    .execute(&mut *transaction)
-                    .await?;
-                }
-                self.end(transaction).await?;
-                Ok(())
+                self.answered(self.give_up(held)).await
             }
 
             async fn halt(&self, held: &Ownership, reason: &str) -> Result<()> {
@@ -83,9 +68,8 @@ macro_rules! impl_ownership_store {
                 .bind(input::number("epoch", held.epoch.0)?)
                 .bind(held.owner.to_string())
                 .bind(input::note(reason))
-                .execute(self.writer())
-                .await?;
-                if halted.rows_affected() == 0 { Err(not_held(held)) } else { Ok(()) }
+                .execute(self.writer());
+                if self.answered(halted).await?.rows_affected() == 0 { Err(not_held(held)) } else { Ok(()) }
             }
 
             async fn remove_agent(&self, owner: OwnerId) -> Result<()> {
@@ -131,19 +115,20 @@ macro_rules! impl_ownership_store {
             }
 
             async fn mark_suspect(&self, held: &Ownership, offset: u64) -> Result<u32> {
-                let times: Option<i64> = sqlx::query_scalar(
-                    "UPDATE partitions SET suspect_offset = $5,
-                            suspect_times = CASE WHEN suspect_offset = $5 THEN suspect_times + 1 ELSE 1 END
-                     WHERE topic = $1 AND partition_id = $2 AND epoch = $3 AND owner = $4 RETURNING suspect_times",
+                // Counted from what the ownership began with, so that a repetition counts once.
+                let times = held.suspect.filter(|suspect| suspect.offset == offset).map_or(0, |s| s.times) + 1;
+                let marked = sqlx::query(
+                    "UPDATE partitions SET suspect_offset = $5, suspect_times = $6
+                     WHERE topic = $1 AND partition_id = $2 AND epoch = $3 AND owner = $4",
                 )
                 .bind(held.partition.topic.as_str())
                 .bind(i64::from(held.partition.partition_id))
                 .bind(input::number("epoch", held.epoch.0)?)
                 .bind(held.owner.to_string())
                 .bind(input::offset(offset)?)
-                .fetch_optional(self.writer())
-                .await?;
-                rows::unsigned("suspect_times", times.ok_or_else(|| not_held(held))?)
+                .bind(i64::from(times))
+                .execute(self.writer());
+                if self.answered(marked).await?.rows_affected() == 0 { Err(not_held(held)) } else { Ok(times) }
             }
 
             async fn clear_suspect(&self, held: &Ownership) -> Result<()> {
@@ -155,9 +140,8 @@ macro_rules! impl_ownership_store {
                 .bind(i64::from(held.partition.partition_id))
                 .bind(input::number("epoch", held.epoch.0)?)
                 .bind(held.owner.to_string())
-                .execute(self.writer())
-                .await?;
-                if cleared.rows_affected() == 0 { Err(not_held(held)) } else { Ok(()) }
+                .execute(self.writer());
+                if self.answered(cleared).await?.rows_affected() == 0 { Err(not_held(held)) } else { Ok(()) }
             }
 
             async fn resume(
@@ -166,16 +150,47 @@ macro_rules! impl_ownership_store {
                 seen: Incarnation,
                 at: &ResumePoint,
             ) -> Result<Partition> {
-                self.begin_incarnation(partition, seen, at).await
+                self.answered(self.begin_incarnation(partition, seen, at)).await
             }
         }
 
         impl $store {
+            /// See [`OwnershipStore::release`].
+            async fn give_up(&self, held: &[Ownership]) -> Result<()> {
+                let mut held: Vec<&Ownership> = held.iter().collect();
+                held.sort_by_key(|held| &held.partition);
+                let mut transaction = self.begin_write().await?;
+                for held in held {
+                    sqlx::query(concat!(
+                        "UPDATE partitions SET owner = NULL, updated_at = ",
+                        $dialect!(now_ms),
+                        "
+                         WHERE topic = $1 AND partition_id = $2 AND epoch = $3 AND owner = $4"
+                    ))
+                    .bind(held.partition.topic.as_str())
+                    .bind(i64::from(held.partition.partition_id))
+                    .bind(input::number("epoch", held.epoch.0)?)
+                    .bind(held.owner.to_string())
+                    .execute(&mut *transaction)
+                    .await?;
+                }
+                self.end(transaction).await?;
+                Ok(())
+            }
+
             /// See [`OwnershipStore::ownership_view`].
             async fn view(&self, lease: Duration) -> Result<OwnershipView> {
                 let mut transaction = self.begin_read().await?;
                 let agents = sqlx::query_as::<_, AgentRow>(concat!(
                     "SELECT owner, name, topics FROM agents WHERE heartbeat_at >= ",
+                    $dialect!(now_ms),
+                    " - $1 ORDER BY owner"
+                ))
+                .bind(input::lease_ms(lease))
+                .fetch_all(&mut *transaction)
+                .await?;
+                let young: Vec<String> = sqlx::query_scalar(concat!(
+                    "SELECT owner FROM agents WHERE started_at > ",
                     $dialect!(now_ms),
                     " - $1 ORDER BY owner"
                 ))
@@ -188,7 +203,8 @@ macro_rules! impl_ownership_store {
                 .fetch_all(&mut *transaction)
                 .await?;
                 transaction.rollback().await?;
-                Ok(OwnershipView { agents: rows::all(agents)?, partitions: rows::all(partitions)? })
+                let young = young.iter().map(|owner| rows::owner_id(owner)).collect::<Result<_>>()?;
+                Ok(OwnershipView { agents: rows::all(agents)?, young, partitions: rows::all(partitions)? })
             }
 
             /// See [`OwnershipStore::acquire`].
@@ -206,6 +222,11 @@ macro_rules! impl_ownership_store {
                     transaction.rollback().await?;
                     return Err(CatalogError::Refused(format!("agent {owner} has not sent a heartbeat")));
                 }
+                // An owner without a row has expired: nothing is lost with the rows of writers that died long ago.
+                sqlx::query(concat!("DELETE FROM agents WHERE heartbeat_at < ", $dialect!(now_ms), " - $1"))
+                    .bind(input::lease_ms(lease.max(AGENTS_KEPT)))
+                    .execute(&mut *transaction)
+                    .await?;
                 let mut alive = HashMap::new();
                 for index in order {
                     let outcome =

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use catalog::{CatalogError, MetadataStore, Replay, Upload};
+use catalog::{CatalogError, MetadataStore, Replay, SegmentInfo, Upload};
 use common::Incarnation;
 
 use super::fixture::*;
@@ -15,7 +15,7 @@ const LONG_HOLD: Duration = LONG_LEASE;
 async fn due(store: &dyn MetadataStore, hold: Duration, second_sweep: Duration) -> Vec<Upload> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
-        let due = store.due_objects(hold, second_sweep, 100).await.expect("read");
+        let due = store.due_objects("lake", hold, second_sweep, 100).await.expect("read");
         if !due.is_empty() {
             return due;
         }
@@ -29,12 +29,12 @@ pub(crate) async fn an_object_is_due_after_the_hold_and_once_more_later(store: &
     let lost = request(&held, 0, 9);
     intend(store, &lost).await;
     store.abandon_intents(&intents(&lost)).await.expect("abandoned");
-    assert!(store.due_objects(LONG_HOLD, LONG_HOLD, 100).await.expect("read").is_empty(), "it is held");
+    assert!(store.due_objects("lake", LONG_HOLD, LONG_HOLD, 100).await.expect("read").is_empty(), "it is held");
     let first = due(store, NO_HOLD, LONG_HOLD).await;
     assert_eq!(first.iter().map(|upload| &upload.key).collect::<Vec<_>>(), [&lost.segments[0].key]);
     store.swept(&first).await.expect("noted");
     store.swept(&first).await.expect("another janitor did the same");
-    assert!(store.due_objects(NO_HOLD, LONG_HOLD, 100).await.expect("read").is_empty(), "deleted once");
+    assert!(store.due_objects("lake", NO_HOLD, LONG_HOLD, 100).await.expect("read").is_empty(), "deleted once");
     let second = due(store, NO_HOLD, NO_HOLD).await;
     assert_eq!(second.iter().map(|upload| upload.sweeps).collect::<Vec<_>>(), [1]);
     store.swept(&second).await.expect("noted");
@@ -55,8 +55,22 @@ pub(crate) async fn a_listed_or_pending_object_is_never_due(store: &dyn Metadata
     while due(store, NO_HOLD, NO_HOLD).await.len() < 2 {
         assert!(tokio::time::Instant::now() < deadline, "a segment off the list becomes due");
     }
-    let limited = store.due_objects(NO_HOLD, NO_HOLD, 1).await.expect("read");
+    let limited = store.due_objects("lake", NO_HOLD, NO_HOLD, 1).await.expect("read");
     assert_eq!(limited.len(), 1);
+}
+
+pub(crate) async fn a_listed_object_is_never_due_even_when_doomed(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    let lost = request(&held, 0, 9);
+    intend(store, &lost).await;
+    assert!(store.due_objects("lake", NO_HOLD, NO_HOLD, 9).await.expect("read").is_empty(), "it is pending");
+    store.abandon_intents(&intents(&lost)).await.expect("abandoned");
+    assert_eq!(due(store, NO_HOLD, NO_HOLD).await.len(), 1);
+    assert!(store.due_objects("other", NO_HOLD, NO_HOLD, 9).await.expect("read").is_empty(), "another bucket's");
+    // An import that lists it after all, as no writer does.
+    let key = lost.segments[0].key.clone();
+    store.add_segment(SegmentInfo { key, ..imported(&held.partition, 0, 9) }).await.expect("listed");
+    assert!(store.due_objects("lake", NO_HOLD, NO_HOLD, 9).await.expect("read").is_empty(), "it is listed");
 }
 
 pub(crate) async fn replays_are_marked_once_per_record(store: &dyn MetadataStore) {

@@ -1,5 +1,6 @@
 //! Cases: agents and ownership.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use catalog::{
@@ -176,8 +177,11 @@ pub(crate) async fn takeovers_are_counted_while_the_watermark_stands_still(store
 pub(crate) async fn a_suspect_is_noted_until_it_is_cleared_or_passed(store: &dyn MetadataStore) {
     let held = owned(store, "orders").await;
     assert_eq!(store.mark_suspect(&held, 7).await.expect("held"), 1);
-    assert_eq!(store.mark_suspect(&held, 7).await.expect("held"), 2);
+    assert_eq!(store.mark_suspect(&held, 7).await.expect("held"), 1, "a repetition counts once");
     let again = fail_over(store, &held).await;
+    assert_eq!(again.suspect, Some(Suspect { offset: 7, times: 1 }));
+    assert_eq!(store.mark_suspect(&again, 7).await.expect("held"), 2);
+    let again = fail_over(store, &again).await;
     assert_eq!(again.suspect, Some(Suspect { offset: 7, times: 2 }));
     assert!(matches!(store.mark_suspect(&held, 7).await, Err(CatalogError::Fenced { .. })), "no longer held");
     assert!(matches!(store.clear_suspect(&held).await, Err(CatalogError::Fenced { .. })), "no longer held");
@@ -202,6 +206,7 @@ pub(crate) async fn a_view_shows_who_is_there_and_who_owns_what(store: &dyn Meta
     let view = store.ownership_view(LONG_LEASE).await.expect("read");
     let plain = Agent { owner: held.owner, name: "host-1".to_owned(), topics: vec![] };
     assert_eq!(view.agents, [plain, picky]);
+    assert_eq!(view.young, BTreeSet::from([held.owner, other]), "they came just now");
     let row = |topic, owner, epoch| PartitionOwner {
         partition: partition(topic, 0),
         owner,

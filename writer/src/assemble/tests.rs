@@ -61,6 +61,8 @@ async fn a_flush_covers_what_was_fetched_before_it() {
     let assembler = Assembler {
         context: Arc::clone(&context),
         caution: Caution::new(&held, Arc::default()),
+        stop: CancellationToken::new(),
+        gave_up: false,
         held,
         gauges: Arc::default(),
         tables: watch::channel(Arc::clone(&table)).1,

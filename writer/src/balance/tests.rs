@@ -33,7 +33,7 @@ impl Fleet {
             epoch: Epoch(0),
             state: PartitionState::Active,
         });
-        let view = OwnershipView { agents: vec![], partitions: owners.collect() };
+        let view = OwnershipView { partitions: owners.collect(), ..OwnershipView::default() };
         Self { view, balancers: BTreeMap::new(), now: Instant::now(), moves: 0 }
     }
 
@@ -119,6 +119,24 @@ fn a_dead_writers_partitions_are_shared_by_the_rest() {
     let mut loads = fleet.loads();
     loads.sort_unstable();
     assert_eq!(loads, [4, 5]);
+}
+
+#[test]
+fn a_writer_that_crashes_again_and_again_gets_nothing_that_others_could_have() {
+    let mut fleet = Fleet::new(9);
+    (1..=3).for_each(|number| fleet.join(agent(number)));
+    fleet.settle();
+    fleet.die(agent(2).owner);
+    for restart in 0..10 {
+        let unlucky = agent(100 + restart);
+        fleet.join(unlucky.clone());
+        fleet.view.young.insert(unlucky.owner);
+        fleet.tick();
+        fleet.die(unlucky.owner);
+    }
+    let mut loads = fleet.loads();
+    loads.sort_unstable();
+    assert_eq!(loads, [4, 5], "the healthy ones have them all");
 }
 
 #[test]

@@ -199,8 +199,15 @@ impl<D: Door> OwnershipStore for Client<D> {
 
 #[async_trait]
 impl<D: Door> JanitorStore for Client<D> {
-    async fn due_objects(&self, hold: Duration, second_sweep: Duration, limit: u32) -> Result<Vec<Upload>> {
-        self.read("due_objects", move |state| Ok(state.due_objects(hold, second_sweep, limit))).await
+    async fn due_objects(
+        &self,
+        bucket: &str,
+        hold: Duration,
+        second_sweep: Duration,
+        limit: u32,
+    ) -> Result<Vec<Upload>> {
+        let bucket = bucket.to_owned();
+        self.read("due_objects", move |state| Ok(state.due_objects(&bucket, hold, second_sweep, limit))).await
     }
 
     async fn swept(&self, objects: &[Upload]) -> Result<()> {

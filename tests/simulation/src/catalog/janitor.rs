@@ -15,9 +15,10 @@ use super::state::{CatalogState, ObjectName};
 const SWEEPS: u32 = 2;
 
 impl CatalogState {
-    pub(crate) fn due_objects(&self, hold: Duration, second_sweep: Duration, limit: u32) -> Vec<Upload> {
+    pub(crate) fn due_objects(&self, bucket: &str, hold: Duration, second_sweep: Duration, limit: u32) -> Vec<Upload> {
         let is_due = |&(name, upload): &(&ObjectName, &Upload)| {
-            self.may_be_deleted(upload)
+            upload.bucket == bucket
+                && self.may_be_deleted(upload)
                 && self.is_held_long_enough(upload, hold, second_sweep)
                 && !(self.guards.gc_listed_check && self.is_listed(name))
         };

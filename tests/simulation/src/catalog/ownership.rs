@@ -141,14 +141,20 @@ impl CatalogState {
             epoch: row.partition.epoch,
             state: row.partition.state,
         };
-        OwnershipView { agents: self.list_agents(lease), partitions: self.partitions.iter().map(owner_of).collect() }
+        let newest = self.now_ms - limits::duration_ms(lease);
+        let young = self.agents.iter().filter(|(_, row)| row.started_at > newest).map(|(&owner, _)| owner).collect();
+        OwnershipView {
+            agents: self.list_agents(lease),
+            young,
+            partitions: self.partitions.iter().map(owner_of).collect(),
+        }
     }
 
     pub(crate) fn mark_suspect(&mut self, held: &Ownership, offset: u64) -> Result<u32> {
         limits::number("epoch", held.epoch.0)?;
         limits::offset(offset)?;
         let row = self.held_row(held)?;
-        let before = row.suspect.filter(|suspect| suspect.offset == offset).map_or(0, |suspect| suspect.times);
+        let before = held.suspect.filter(|suspect| suspect.offset == offset).map_or(0, |suspect| suspect.times);
         row.suspect = Some(Suspect { offset, times: before + 1 });
         self.changed(Change::Other("mark_suspect"));
         Ok(before + 1)

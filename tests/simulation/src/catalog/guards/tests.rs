@@ -140,7 +140,7 @@ async fn the_checks_of_a_takeover() {
 async fn the_checks_of_the_janitor() {
     const HOLD: Duration = Duration::from_secs(60);
     async fn due(store: &dyn MetadataStore) -> Vec<String> {
-        let due = store.due_objects(HOLD, 2 * HOLD, 10).await.expect("read");
+        let due = store.due_objects("lake", HOLD, 2 * HOLD, 10).await.expect("read");
         due.into_iter().map(|upload| upload.key).collect()
     }
     let (model, held) = held_without(|guards| guards.key_reuse_check = false).await;
