@@ -109,11 +109,14 @@ fn text(reports: &[AuditReport], problems: u64, is_deep: bool) -> String {
     let sum = |of: fn(&AuditReport) -> u64| count_text(reports.iter().map(of).sum());
     let verdict = match problems {
         0 => format!(
-            "audit: clean, {} offsets in {} commits, {} objects, {} messages as the stream has them",
+            "audit: clean, {} offsets in {} commits, {} objects, {}",
             sum(|report| report.catalog.offsets),
             sum(|report| report.catalog.commits),
             sum(|report| report.objects.objects),
-            sum(|report| report.objects.stream_messages),
+            match sum(|report| report.objects.stream_messages).as_str() {
+                "0" => "nothing compared with a stream".to_owned(),
+                count => format!("{count} messages as the stream has them"),
+            }
         ),
         1 => "audit: 1 problem".to_owned(),
         many => format!("audit: {} problems", count_text(many)),

@@ -116,3 +116,23 @@ async fn postgres_and_s3_are_looked_at() {
     let report = wrong.run(&["doctor", "--json"]).await.reported();
     assert_eq!(finding(&report, "store", "put, find, delete")["verdict"], "fail", "{report:#}");
 }
+
+#[tokio::test]
+async fn a_stream_whose_messages_go_with_their_consumers_is_left_alone() {
+    use async_nats::jetstream::consumer::pull::Config as Consumer;
+    use async_nats::jetstream::stream::{Config, RetentionPolicy};
+
+    let (nats, lake) = orders().await;
+    let context = async_nats::jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
+    let config = Config { name: "jobs".to_owned(), retention: RetentionPolicy::WorkQueue, ..Default::default() };
+    let stream = context.create_stream(config).await.expect("made");
+    // The one consumer that the server allows.
+    let consumer = Consumer { durable_name: Some("worker".to_owned()), ..Default::default() };
+    stream.create_consumer(consumer).await.expect("made");
+    lake.run(&["topic", "create", "jobs", "--stream", "jobs"]).await.ok();
+    let report = lake.run(&["doctor", "--json"]).await.ok().json();
+    assert_eq!(finding(&report, "queue", "jobs retention")["reduces"], true, "{report:#}");
+    let findings = report["findings"].as_array().expect("a list");
+    assert!(!findings.iter().any(|finding| finding["check"] == "jobs permissions"), "{report:#}");
+    assert_eq!(finding(&report, "queue", "orders permissions")["verdict"], "ok", "{report:#}");
+}

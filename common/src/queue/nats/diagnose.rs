@@ -13,16 +13,13 @@ use uuid::Uuid;
 
 use super::config::{AckMode, NatsConfig};
 use super::connection::{Connection, EMPTY};
+use super::server_version::{self, Judgement};
 use super::{monitor, topic_streams};
 use crate::clock::{Clock, SystemClock};
-use crate::diagnosis::{self, Area, Finding, Verdict};
+use crate::diagnosis::{self, Area, Finding};
 use crate::queue::QueueError;
 use crate::topic::TopicDefinition;
 
-/// The oldest server that has what is used here.
-const VERSION_MIN: (u64, u64) = (2, 10);
-/// The server that the tests run against.
-const VERSION_TESTED: (u64, u64) = (2, 15);
 const REQUESTS_MAX: usize = 64;
 /// From this many copies on, one that loses what it had not synced gets it from the others.
 const REPLICAS_SAFE: usize = 3;
@@ -44,7 +41,9 @@ pub(super) async fn diagnose(connection: &Connection, config: &NatsConfig, topic
         replicas_min =
             streams.iter().flatten().map(|held| held.config.num_replicas).min().unwrap_or(1).min(replicas_min);
         findings.extend(topic_findings(topic, &streams));
-        if findings.iter().all(|finding| finding.verdict != Verdict::Fail) {
+        // Of other retentions a consumer more decides what is deleted, or is refused beside the writer's.
+        let is_harmless = |held: &Held| held.config.retention == RetentionPolicy::Limits;
+        if streams.first().is_some_and(|first| first.as_ref().is_ok_and(is_harmless)) {
             findings.push(permission(connection, topic).await);
         }
     }
@@ -59,19 +58,12 @@ pub(super) async fn diagnose(connection: &Connection, config: &NatsConfig, topic
 }
 
 fn version(text: &str) -> Finding {
-    let mut parts = text.split('.').map(|part| part.parse::<u64>().unwrap_or(0));
-    let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     let found = format!("nats-server {text}");
-    let (tested, min) = (VERSION_TESTED, VERSION_MIN);
-    if version < min {
-        let advice = format!("{}.{} or newer is needed", min.0, min.1);
-        return Finding::fail(Area::Queue, "version", found, advice);
+    match server_version::judge(text) {
+        Judgement::Tested => Finding::ok(Area::Queue, "version", found),
+        Judgement::Untested(reason) => Finding::warn(Area::Queue, "version", found, reason),
+        Judgement::Refused(reason) => Finding::fail(Area::Queue, "version", found, reason),
     }
-    if version == tested {
-        return Finding::ok(Area::Queue, "version", found);
-    }
-    let advice = format!("the tests run against {}.{}; it is expected to work all the same", tested.0, tested.1);
-    Finding::warn(Area::Queue, "version", found, advice)
 }
 
 fn ack(mode: AckMode) -> Finding {
@@ -137,8 +129,8 @@ fn topic_findings(topic: &TopicDefinition, streams: &[Result<Held, QueueError>])
         findings.push(warn("copies", found, advice));
     }
     if let Some(found) = of(&|held| held.config.retention != RetentionPolicy::Limits, "retention other than limits") {
-        let advice = "messages vanish by what consumers do, so that a history cannot be compared after a takeover; \
-                      use streams with limits retention";
+        let advice = "messages go once they are acked, so that the last committed one cannot be compared after a \
+                      takeover, and what other hands deleted is only known as a gap; use streams with limits retention";
         findings.push(reduced("retention", found, advice));
     }
     if let Some(found) = of(&|held| is_discarding(&held.config), "limits discard messages, committed or not") {
@@ -228,6 +220,7 @@ async fn clock(connection: &Connection, topics: &[TopicDefinition]) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnosis::Verdict;
     use crate::ids::TopicName;
 
     fn judged(change: impl Fn(&mut Config)) -> Vec<Finding> {
@@ -280,7 +273,7 @@ mod tests {
     #[test]
     fn versions_are_compared_as_numbers() {
         assert_eq!(version("2.15.1").verdict, Verdict::Ok);
-        assert_eq!(version("2.14.4").verdict, Verdict::Warn);
+        assert_eq!(version("2.14.4").verdict, Verdict::Fail, "known to be faulty");
         assert_eq!(version("2.16.0-RC.1").verdict, Verdict::Warn);
         assert_eq!(version("2.9.10").verdict, Verdict::Fail);
     }
