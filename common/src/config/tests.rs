@@ -118,15 +118,17 @@ fn every_setting_refuses_what_it_cannot_mean_by_its_name() {
 
 #[test]
 fn secrets_are_never_shown() {
-    let settings = read(&[
-        ("NATS_USER", "u"),
-        ("NATS_PASSWORD", "hush"),
-        ("NATS_URL", "nats://u:hush@h:1,nats://u:hush@i:2"),
-        ("CATALOG_URL", "postgres://u:hush@h/d"),
-    ])
-    .expect("valid");
-    let shown = format!("{:?}", settings.effective());
-    assert!(!shown.contains("hush"), "{shown}");
+    let in_url = ("NATS_URL", "nats://u:hush@h:1,nats://u:hush@i:2");
+    for login in [
+        &[("NATS_USER", "u"), ("NATS_PASSWORD", "hush")][..],
+        &[("NATS_TOKEN", "hush")],
+        &[("NATS_NKEY", "SUhush")],
+        &[in_url],
+    ] {
+        let settings = read(&[login, &[("CATALOG_URL", "postgres://u:hush@h/d")]].concat()).expect("valid");
+        let shown = format!("{:?}", settings.effective());
+        assert!(!shown.contains("hush"), "{shown}");
+    }
 }
 
 #[test]

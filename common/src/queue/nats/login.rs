@@ -83,7 +83,9 @@ fn login(config: &NatsConfig) -> Result<Login, QueueError> {
 fn login_in_url(urls: &str) -> Option<Login> {
     urls.split(',').find_map(|url| {
         let url = url.trim();
-        let parsed = Url::parse(url).or_else(|_| Url::parse(&format!("nats://{url}"))).ok()?;
+        // Without a scheme, a user before a colon would pass for one.
+        let full = if url.contains("://") { url.to_owned() } else { format!("nats://{url}") };
+        let parsed = Url::parse(&full).ok()?;
         let decoded = |text: &str| {
             let pairs = format!("x={}", text.replace('+', "%2B"));
             url::form_urlencoded::parse(pairs.as_bytes()).next().map(|(_, value)| value.into_owned())
