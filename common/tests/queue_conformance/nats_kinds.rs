@@ -179,8 +179,12 @@ async fn crashes_lose_and_double_nothing(retention: RetentionPolicy) {
             let _ = step(subscription.ack(&receipt(&partition, writer.watermark()))).await;
         }
         match round % 4 {
-            // Read on in the same process over a loss: 150 messages stay uncommitted in its memory.
-            0 => drop(subscription),
+            // Attached again with 150 uncommitted messages in memory, and killed then: the stream must still have them.
+            0 => {
+                drop(subscription);
+                drop(writer.attach().await);
+                writer.crash();
+            }
             1 => writer.crash(),
             2 => {
                 harness.server.kill().await.expect("kills");
