@@ -296,10 +296,11 @@ async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, direction: Directio
             continue;
         }
         let (passing, end) = shared.allow(direction, length);
+        // Before they are written: whoever has read them finds them counted.
+        shared.passed[direction as usize].fetch_add(passing as u64, Ordering::Relaxed);
         if to.write_all(&buffer[..passing]).await.is_err() {
             return Ok(());
         }
-        shared.passed[direction as usize].fetch_add(passing as u64, Ordering::Relaxed);
         if let Some(armed) = end {
             // Whoever armed it may not wait for it.
             let _ = armed.done.send(());
