@@ -1,6 +1,6 @@
 //! Disks that are full, or that fail under a real process.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use support::nats::NatsServer;
 use support::postgres;
@@ -27,7 +27,7 @@ async fn all_once(siltstone: &Siltstone, messages: u64) {
     assert_eq!(counted(siltstone).await, (messages, messages, messages - 1));
 }
 
-fn is_object(path: &PathBuf) -> bool {
+fn is_object(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "parquet")
 }
 
@@ -53,7 +53,7 @@ async fn a_full_disk_of_the_store_is_waited_for_and_leaves_no_half_written_file(
     assert_eq!(service.ended().await, 0, "{}", service.log_text());
     let now = files_below(disk.path());
     assert_eq!(now.iter().filter(|path| is_object(path)).count(), objects.len() + 1, "{now:?}");
-    assert!(now.iter().all(is_object), "nothing half-written stays: {now:?}");
+    assert!(now.iter().all(|path| is_object(path)), "nothing half-written stays: {now:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
