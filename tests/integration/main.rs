@@ -9,6 +9,7 @@ mod binary;
 mod crash;
 mod demo;
 mod deployment;
+mod docs;
 mod exactly_once;
 mod nats;
 mod operations;

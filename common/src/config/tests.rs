@@ -99,8 +99,8 @@ fn nonsense_is_refused_with_name_value_and_what_is_allowed() {
 }
 
 /// Names and texts of any kind: whether they are right is known only when they are used, and then told by name.
-const ANY_TEXT: [&str; 7] =
-    ["NATS_URL", "NATS_CREDENTIALS", "NATS_USER", "NATS_CA", "STORAGE_PATH", "TOPICS", "LOG_LEVEL"];
+const ANY_TEXT: [&str; 8] =
+    ["NATS_URL", "NATS_CREDENTIALS", "NATS_USER", "NATS_NKEY_FILE", "NATS_CA", "STORAGE_PATH", "TOPICS", "LOG_LEVEL"];
 
 #[test]
 fn every_setting_refuses_what_it_cannot_mean_by_its_name() {

@@ -189,12 +189,11 @@ fn a_million_members_and_a_million_records_in_one_message_are_one_row_and_a_mill
 #[test]
 fn numbers_and_times_out_of_range_are_refused_and_not_a_number_is_none() {
     let columns = r#"[{"name":"a","type":"int64"},{"name":"f","type":"float64"},{"name":"t","type":"timestamp_us"},
-        {"name":"s","type":"timestamp_ms"},{"name":"d","type":"date"},{"name":"g","type":"float32"}]"#;
+        {"name":"s","type":"timestamp_ms"},{"name":"d","type":"date"}]"#;
     for bad in [
         r#"{"f":NaN}"#,
         r#"{"f":Infinity}"#,
         r#"{"f":-1e400}"#,
-        r#"{"g":1e39}"#,
         r#"{"a":-9223372036854775809}"#,
         r#"{"t":9223372036854775808}"#,
         r#"{"t":"+999999-01-01T00:00:00Z"}"#,

@@ -1,0 +1,51 @@
+//! What the documents say of the tests is true: every test that they name exists.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+const DOCUMENTS: [&str; 3] = ["README.md", "docs/reliability.md", "ARCHITECTURE.md"];
+const SOURCES: [&str; 6] = ["catalog", "common", "ingester", "src", "tests", "writer"];
+
+/// Names of tests are sentences: words in backticks with at least three underscores.
+fn names_in(text: &str) -> BTreeSet<String> {
+    let words = text.split('`').skip(1).step_by(2);
+    let name = |word: &str| word.rsplit("::").next().unwrap_or(word).to_owned();
+    let is_name = |word: &String| {
+        word.matches('_').count() >= 3
+            && !word.starts_with("siltstone_")
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    words.map(name).filter(is_name).collect()
+}
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_test_named_in_the_docs_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    SOURCES.iter().for_each(|source| sources(&root.join(source), &mut files));
+    let code: String = files.iter().map(|file| std::fs::read_to_string(file).expect("text")).collect();
+    let mut missing = Vec::new();
+    let mut named = 0;
+    for document in DOCUMENTS {
+        let text = std::fs::read_to_string(root.join(document)).expect(document);
+        for name in names_in(&text) {
+            named += 1;
+            if !code.contains(&format!("fn {name}(")) {
+                missing.push(format!("{document}: {name}"));
+            }
+        }
+    }
+    assert!(named > 20, "the documents name {named} tests");
+    assert!(missing.is_empty(), "named, but not there:\n{}", missing.join("\n"));
+}
