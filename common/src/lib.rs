@@ -12,6 +12,8 @@ pub mod failpoint;
 pub mod ids;
 pub mod memory;
 pub mod message;
+#[doc(hidden)]
+pub mod mutation;
 pub mod partitioner;
 pub mod queue;
 pub mod receipt;

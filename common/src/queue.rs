@@ -44,7 +44,8 @@ pub trait Queue: fmt::Debug + Send + Sync {
     -> Result<Vec<PublishAck>, QueueError>;
 
     /// Opens a subscription that starts at the first message with an offset of at least `from_offset`.
-    /// A later subscription of a partition supersedes an earlier one, whose calls may then fail.
+    /// A later subscription of a partition supersedes an earlier one, whose calls may then fail. No subscription
+    /// outlives a loss of messages that the queue held when it was made, or the queue's being made again.
     async fn subscribe(&self, request: SubscribeRequest) -> Result<Box<dyn Subscription>, QueueError>;
 
     /// What the partition holds now.
@@ -133,6 +134,9 @@ pub struct Bounds {
     pub history: String,
     /// What makes the queue discard messages, committed or not; nothing when only readers make it do so.
     pub limits: Option<DiscardLimits>,
+    /// When the queue's history began, by the clock that also gives messages their times, microseconds UTC: no message
+    /// of this history is older. Nothing where the queue does not know, as that of a mirror, whose messages are older.
+    pub created_us: Option<i64>,
 }
 
 /// How much a queue keeps of a partition before it discards the oldest messages, and how much it holds.

@@ -7,7 +7,7 @@
 use catalog::Gap;
 use chrono::{DateTime, SecondsFormat};
 use common::queue::Bounds;
-use common::{Anchor, Message, Queue, QueueError, TopicPartition};
+use common::{Anchor, Message, Queue, QueueError, TopicPartition, mutation};
 
 /// What attaching found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ fn decide(
     anchor: Option<Anchor>,
     held: Option<&Message>,
 ) -> Attach {
-    if let Some(anchor) = anchor {
+    if let Some(anchor) = anchor.filter(|_| !mutation::is_off("attach.anchor")) {
         let offset = anchor.offset;
         if bounds.next_offset <= offset {
             let what = match bounds.next_offset.checked_sub(1) {
@@ -65,6 +65,14 @@ fn decide(
                 "the message at offset {offset} is not the one that was read before (stored at {} then, at {} now)",
                 time(anchor.timestamp_us),
                 time(found.timestamp_us)
+            );
+            return Attach::Regressed(regressed(partition, bounds, &what));
+        }
+        if held.is_none() && bounds.created_us.is_some_and(|created_us| created_us > anchor.timestamp_us) {
+            let what = format!(
+                "the stream was made after the message at offset {offset} was stored (at {}), and no longer holds what came \
+                 in its place",
+                time(anchor.timestamp_us)
             );
             return Attach::Regressed(regressed(partition, bounds, &what));
         }
@@ -97,6 +105,9 @@ fn time(timestamp_us: i64) -> String {
 /// from 1.
 fn missing_before(first_offset: u64, position: u64) -> Option<Gap> {
     let base_offset = position.max(1);
+    if mutation::is_off("fetch.gaps") {
+        return None;
+    }
     (first_offset > base_offset).then(|| Gap {
         base_offset,
         end_offset: first_offset - 1,
@@ -119,7 +130,8 @@ mod tests {
     }
 
     fn bounds(first_offset: u64, next_offset: u64) -> Bounds {
-        Bounds { first_offset, next_offset, history: "stream t-0 created then".to_owned(), limits: None }
+        let history = "stream t-0 created then".to_owned();
+        Bounds { first_offset, next_offset, history, limits: None, created_us: None }
     }
 
     fn decide(bounds: &Bounds, position: u64, anchor: Option<Anchor>, held: Option<&Message>) -> Attach {
@@ -181,6 +193,15 @@ mod tests {
         assert_eq!(decide(&bounds(10, 10), 10, Some(anchor), None), at_ten(10));
         let lost_ack = decide(&bounds(4, 20), 10, Some(anchor), None);
         assert_eq!(lost_ack, at_ten(20), "an earlier message waits for its ack");
+    }
+
+    #[test]
+    fn a_stream_made_after_the_anchor_is_another_history_even_when_the_anchor_is_gone() {
+        let anchor = Anchor::of(&message(9, "x"));
+        let made = |created_us| Bounds { created_us: Some(created_us), ..bounds(15, 20) };
+        let later = decide(&made(anchor.timestamp_us + 1), 10, Some(anchor), None);
+        assert!(matches!(later, Attach::Regressed(reason) if reason.contains("made again")));
+        assert!(matches!(decide(&made(anchor.timestamp_us), 10, Some(anchor), None), Attach::From { .. }));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::sync::atomic::Ordering;
 
 use catalog::{CatalogError, CommitOutcome, CommitRequest, SegmentKind};
 use common::backoff::Backoff;
+#[cfg(debug_assertions)]
+use common::mutation;
 use common::{CommitReceipt, ErrorKind, failpoint};
 use futures::StreamExt;
 use futures::future::{self, FutureExt};
@@ -82,6 +84,11 @@ impl Committer {
 
     async fn settle(&mut self, uploaded: UploadedBatch) -> Result<(), Stop> {
         let started = Instant::now();
+        #[cfg(debug_assertions)]
+        if mutation::is_off("ack.after_commit") {
+            let (held, end) = (&self.uploader.held, uploaded.batch().end_offset + 1);
+            self.receipts.send_replace(Some(mutation::unproven_receipt(&held.partition, held.epoch, end)));
+        }
         let receipt = self.commit(self.request(&uploaded)).await?;
         failpoint::hit("commit.done").await;
         ::metrics::histogram!(metrics::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
@@ -120,6 +127,10 @@ impl Committer {
                 }
                 outcome => outcome,
             };
+            #[cfg(debug_assertions)]
+            if matches!(outcome, CommitOutcome::Unknown(_)) && mutation::is_off("commit.read_back") {
+                return Ok(mutation::unproven_receipt(&request.partition, request.epoch, request.end_offset + 1));
+            }
             let outcome = match outcome {
                 CommitOutcome::Unknown(error) | CommitOutcome::NotDone(error)
                     if matches!(error, CatalogError::Poisoned(_)) =>

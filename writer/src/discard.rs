@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     fn bounds(first_offset: u64, next_offset: u64, limits: DiscardLimits) -> Bounds {
-        Bounds { first_offset, next_offset, history: String::new(), limits: Some(limits) }
+        Bounds { first_offset, next_offset, history: String::new(), limits: Some(limits), created_us: None }
     }
 
     fn thousand_messages() -> DiscardLimits {

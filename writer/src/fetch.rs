@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use catalog::{Gap, Ownership};
 use common::backoff::Backoff;
 use common::queue::{Delivery, SubscribeRequest};
-use common::{Anchor, CommitReceipt, ErrorKind, QueueError, Subscription, failpoint};
+use common::{Anchor, CommitReceipt, ErrorKind, QueueError, Subscription, failpoint, mutation};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -119,12 +119,22 @@ impl Fetcher {
             epoch: self.held.epoch,
             budget: self.context.budget.clone(),
         };
-        let subscription = queue.subscribe(request).await;
-        if subscription.is_ok() {
-            self.gauges.unreadable.store(false, Ordering::Relaxed);
-            self.gap = gap;
+        let subscription = match queue.subscribe(request).await {
+            Ok(subscription) => subscription,
+            Err(error) => return Ok(Err(error)),
+        };
+        // The queue may have gone back after the first look, and what it stored since would be passed over. No
+        // subscription outlives such a loss, so that a second look, now that there is one, stays true.
+        if self.last_read.is_some() && !mutation::is_off("attach.second_look") {
+            match attach(queue, partition, self.position, self.last_read).await {
+                Ok(Attach::From { .. }) => {}
+                Ok(Attach::Regressed(reason)) => return Err(Stop::Halted(format!("stream_regressed: {reason}"))),
+                Err(error) => return Ok(Err(error)),
+            }
         }
-        Ok(subscription)
+        self.gauges.unreadable.store(false, Ordering::Relaxed);
+        self.gap = gap;
+        Ok(Ok(subscription))
     }
 
     /// Everything below is committed, by the catalog's word.
@@ -200,7 +210,7 @@ fn accept(
     let mut gaps: Vec<Gap> = gap_before.into_iter().collect();
     let mut expected = gaps.first().map_or(*position, |gap| gap.end_offset + 1).max(1);
     for message in &delivery.messages {
-        if dense && message.offset > expected {
+        if dense && message.offset > expected && !mutation::is_off("fetch.gaps") {
             let reason = "deleted in the queue before the writer came".to_owned();
             gaps.push(Gap { base_offset: expected, end_offset: message.offset - 1, reason });
         }

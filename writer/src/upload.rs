@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 
 use catalog::{CatalogError, NewSegment, Ownership, SegmentKind, UploadIntent};
 use common::backoff::Backoff;
-use common::{ErrorKind, failpoint};
+use common::{ErrorKind, failpoint, mutation};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::time::Instant;
@@ -107,6 +107,9 @@ impl Uploader {
 
     async fn record_intent(&self, key: &Path, tries: &mut Tries<'_>) -> Result<(), Stop> {
         failpoint::hit("intent.before").await;
+        if mutation::is_off("upload.intent") {
+            return Ok(());
+        }
         loop {
             let recorded = self.context.groups.record_intent(self.intent(key)).await;
             let is_reply_lost = failpoint::fails("intent.reply").await;
@@ -143,6 +146,7 @@ impl Uploader {
                     tries.wait("sync", key, &error).await;
                     return false;
                 }
+                Err(PutError::Ambiguous(_)) if mutation::is_off("upload.read_back") => return true,
                 Err(PutError::Ambiguous(error)) => tries.wait("put", key, &error).await,
             }
             match self.find(key, encoded, tries).await {

@@ -227,7 +227,7 @@ impl Queue for InMemoryQueue {
 
     async fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, QueueError> {
         let (first_offset, next_offset) = self.partition(partition)?.bounds();
-        Ok(Bounds { first_offset, next_offset, history: self.shared.history.clone(), limits: None })
+        Ok(Bounds { first_offset, next_offset, history: self.shared.history.clone(), limits: None, created_us: None })
     }
 
     async fn read(

@@ -9,7 +9,8 @@ mod ack_subject;
 mod config;
 mod connection;
 mod consumer;
-mod contiguity;
+#[doc(hidden)]
+pub mod contiguity;
 mod diagnose;
 mod headers;
 mod intake;
@@ -182,7 +183,9 @@ impl Queue for NatsQueue {
         };
         let first_offset = if info.state.messages == 0 { own_end } else { info.state.first_sequence };
         let history = format!("stream {} created {}", stream.stream, info.created);
-        Ok(Bounds { first_offset, next_offset, history, limits })
+        let is_copy = info.config.mirror.is_some() || info.config.sources.as_ref().is_some_and(|of| !of.is_empty());
+        let created_us = (!is_copy).then(|| (info.created.unix_timestamp_nanos() / 1_000) as i64);
+        Ok(Bounds { first_offset, next_offset, history, limits, created_us })
     }
 
     async fn read(

@@ -6,15 +6,15 @@
 
 /// What the reply subject of one delivery says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct DeliveryInfo {
+pub struct DeliveryInfo {
     /// How often this message was delivered, this time included.
-    pub(super) delivered_count: u64,
+    pub delivered_count: u64,
     /// Sequence in the stream: the offset.
-    pub(super) stream_sequence: u64,
+    pub stream_sequence: u64,
     /// Number of this delivery in its consumer, from 1.
-    pub(super) consumer_sequence: u64,
+    pub consumer_sequence: u64,
     /// When the stream stored it, nanoseconds since the Unix epoch.
-    pub(super) timestamp_ns: i64,
+    pub timestamp_ns: i64,
 }
 
 /// Tokens of `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`.

@@ -1,0 +1,45 @@
+//! Guards that can be switched off, for the simulation's proof that each of them is needed.
+//!
+//! Owns: which guards are off in this thread. Does not own: the guards; each asks here by its name.
+//! Builds without debug assertions have no switches: every guard is on, and asking costs nothing.
+
+#[cfg(debug_assertions)]
+use crate::ids::{Epoch, TopicPartition};
+#[cfg(debug_assertions)]
+use crate::receipt::CommitReceipt;
+
+#[cfg(debug_assertions)]
+mod switches {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static OFF: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Whether the guard is switched off.
+    pub fn is_off(guard: &str) -> bool {
+        OFF.with_borrow(|off| off.contains(&guard))
+    }
+
+    /// Switches exactly these guards off in this thread, all others on.
+    pub fn turn_off(guards: &[&'static str]) {
+        OFF.set(guards.to_vec());
+    }
+}
+
+#[cfg(debug_assertions)]
+pub use switches::{is_off, turn_off};
+
+/// A receipt that nobody issued, for acting as if a guard before it were missing.
+#[cfg(debug_assertions)]
+#[expect(clippy::disallowed_methods, reason = "stands for a writer that does not wait for the catalog's word")]
+pub fn unproven_receipt(partition: &TopicPartition, epoch: Epoch, high_watermark: u64) -> CommitReceipt {
+    CommitReceipt::issue(partition.clone(), epoch, high_watermark)
+}
+
+/// Whether the guard is switched off: never.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub fn is_off(_guard: &str) -> bool {
+    false
+}
