@@ -38,6 +38,14 @@ macro_rules! for_every_queue {
                     crate::$module::$case(&harness).await;
                 })*
             }
+            // Nothing of it lives outside its process, so that the cases of crashes and kills are `nats`'s alone.
+            mod model {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let harness = crate::harness::ModelHarness::new();
+                    crate::$module::$case(&harness).await;
+                })*
+            }
             mod nats {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {

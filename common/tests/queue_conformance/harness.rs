@@ -8,6 +8,7 @@ use common::queue::memory::InMemoryQueue;
 use common::queue::nats::{AckMode, NatsConfig, NatsQueue};
 use common::queue::{Queue, SubscribeRequest, Subscription};
 use common::{CommitReceipt, Epoch, TopicDefinition, TopicName, TopicPartition};
+use simulation::queue::ModelQueue;
 use support::nats::NatsServer;
 
 /// No case may take longer for any single step; a queue that stalls fails here.
@@ -44,6 +45,31 @@ impl Harness for MemoryHarness {
 
     fn many_partitions(&self) -> u32 {
         5_000
+    }
+}
+
+/// The simulation's model of JetStream, without faults.
+pub(crate) struct ModelHarness {
+    queue: ModelQueue,
+}
+
+impl ModelHarness {
+    pub(crate) fn new() -> Self {
+        Self { queue: ModelQueue::alone(common::clock::system_clock()) }
+    }
+}
+
+impl Harness for ModelHarness {
+    fn queue(&self) -> &dyn Queue {
+        &self.queue
+    }
+
+    fn payload_bytes_max(&self) -> usize {
+        simulation::queue::PAYLOAD_BYTES_MAX
+    }
+
+    fn many_partitions(&self) -> u32 {
+        500
     }
 }
 

@@ -1,0 +1,134 @@
+//! Mutations: the protocol without one of its guards.
+//!
+//! Owns: the list of guards, the faults that each of them is there for, and which guards stand in for each other.
+//! Does not own: the guards: those of the catalog are switches of its model (`Guards`), those of the writer ask
+//! `common::mutation`.
+//!
+//! A simulation that finds nothing proves little until it is known what it would find. Each mutation here must be found
+//! out within the seeds that are given for it.
+
+use crate::catalog::Guards;
+use crate::plan::Kind::{self, *};
+use crate::plan::{HISTORY, LATE, Profile};
+use crate::run::{Outcome, Setup, run};
+
+/// The protocol without some guards.
+#[derive(Clone, Copy)]
+pub struct Mutation {
+    /// For people.
+    pub name: &'static str,
+    /// Which guards of the catalog are off.
+    pub guards: fn(&mut Guards),
+    /// Which guards of the writer are off.
+    pub off: &'static [&'static str],
+    /// The faults under which it shows soonest, with how often each comes at most.
+    pub faults: &'static [(Kind, u64)],
+}
+
+/// Seeds within which a mutation must be found out.
+pub const SEEDS_MAX: u64 = 60;
+
+const TAKEOVERS: &[(Kind, u64)] = &[(Pause, 8), (CatalogNoise, 8), (QueueSlow, 4), (StoreLate, 4)];
+const NOISE: &[(Kind, u64)] = &[(CatalogNoise, 12), (CatalogRepliesLost, 4), (Pause, 3)];
+
+const fn mutation(
+    name: &'static str,
+    guards: fn(&mut Guards),
+    off: &'static [&'static str],
+    faults: &'static [(Kind, u64)],
+) -> Mutation {
+    Mutation { name, guards, off, faults }
+}
+
+fn none(_: &mut Guards) {}
+
+/// Whoever lost a partition is kept out twice: by the compares of epoch and owner, each of which does for the other, and
+/// by its intents, which the takeover dooms. This is the latter.
+fn intents(guards: &mut Guards) {
+    (guards.intent_check, guards.intent_epoch, guards.intent_pending) = (false, false, false);
+}
+
+/// All that must be found out. Guards that do for each other are off together:
+///
+/// | guard | alone it is covered by |
+/// |---|---|
+/// | watermark | intents and unique rows: a repeated commit finds its intents consumed |
+/// | epoch | owner, a new one for every process start; intents; mostly the watermark |
+/// | owner | epoch, which rises with every owner; the same |
+/// | incarnation, state | epoch and owner: a halted partition is drained first, a resumed one has no owner |
+/// | intents: present, of this owner, pending | epoch and owner |
+/// | unique rows | watermark |
+/// | fence of intents | epoch and owner refuse the commit; the next takeover dooms |
+/// | no used keys | keys are unique |
+/// | no takeover of what is halted | the anchor: the next owner halts again |
+/// | what is listed is never due | a commit consumes its intents |
+/// | lease | not a guard of safety: an early takeover costs work alone, which a test of its own shows |
+pub const MUTATIONS: &[Mutation] = &[
+    mutation(
+        "commit without watermark, intents and unique rows",
+        |g| {
+            intents(g);
+            (g.watermark_compare, g.unique_rows) = (false, false);
+        },
+        &[],
+        NOISE,
+    ),
+    mutation(
+        "commit without epoch, owner, watermark and intents",
+        |g| {
+            intents(g);
+            (g.epoch_compare, g.owner_compare, g.watermark_compare, g.unique_rows) = (false, false, false, false);
+        },
+        &[],
+        TAKEOVERS,
+    ),
+    mutation("takeover without dooming intents", |g| g.doom_at_takeover = false, &[], TAKEOVERS),
+    mutation("takeover without a new epoch", |g| g.epoch_rises = false, &[], TAKEOVERS),
+    mutation(
+        "takeover of halted partitions, without the anchor",
+        |g| {
+            (g.halt_check, g.state_compare) = (false, false);
+        },
+        &["attach.anchor"],
+        HISTORY,
+    ),
+    mutation("janitor without the hold", |g| g.gc_hold = false, &[], LATE),
+    mutation("janitor that deletes what is pending", |g| g.gc_doomed_only = false, &[], LATE),
+    mutation("attach without the anchor", none, &["attach.anchor"], HISTORY),
+    mutation("attach without a second look", none, &["attach.second_look"], HISTORY),
+    mutation("reading without the rule of contiguity", none, &["queue.contiguity"], &[(Deliveries, 6)]),
+    mutation("gaps that are not recorded", none, &["fetch.gaps"], &[(Purge, 4), (Delete, 4), (Limit, 3), (Pause, 4)]),
+    mutation("acks before the commit", none, &["ack.after_commit"], &[(Crash, 1)]),
+    mutation("an unknown outcome taken for done", none, &["commit.read_back"], NOISE),
+    mutation("a failed put taken for done", none, &["upload.read_back"], &[(StoreNoise, 4)]),
+    mutation(
+        "keys that are used again",
+        |g| g.key_reuse_check = false,
+        &["keys.unique"],
+        &[(StoreNoise, 6), (Pause, 6), (StoreLate, 4), (TailLoss, 2)],
+    ),
+    mutation("puts without an intent", |g| g.intent_check = false, &["upload.intent"], LATE),
+];
+
+impl Mutation {
+    /// A run of the seed under this mutation.
+    pub fn run(&self, seed: u64) -> Outcome {
+        let mut guards = Guards::default();
+        (self.guards)(&mut guards);
+        let profile = Profile::only(self.name, self.faults);
+        run(&Setup { profile, guards, off: self.off.to_vec(), ..Setup::of(seed) })
+    }
+
+    /// The same run with all guards on, which must hold.
+    pub fn run_guarded(&self, seed: u64) -> Outcome {
+        run(&Setup { profile: Profile::only(self.name, self.faults), ..Setup::of(seed) })
+    }
+
+    /// How many seeds it takes to find it out, with what was found; `None` when `SEEDS_MAX` are not enough.
+    pub fn find_out(&self) -> Option<(u64, Outcome)> {
+        (0..SEEDS_MAX).find_map(|seed| {
+            let outcome = self.run(seed);
+            outcome.violation.is_some().then_some((seed + 1, outcome))
+        })
+    }
+}

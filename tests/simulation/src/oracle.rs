@@ -1,0 +1,321 @@
+//! The oracle: knows what every stream ever held, and checks each step of the catalog against it.
+//!
+//! Owns: the invariants of the protocol, by the numbers of `ARCHITECTURE.md`'s design: 1 no row twice, 2 nothing
+//! missing, 3 ranges chain, 4 one owner per epoch, 5 no watermark goes back, 6 right content, 7 listed objects exist,
+//! 8 keys are used once, 9 anchors, 10 acks after commits, 11 doomed intents stay doomed, 12 fenced writers, 13 progress,
+//! 14 loud halts. Does not own: when a run ends (`world`), the tables (`catalog`).
+//!
+//! Ranges that chain (3), hold exactly the messages of one history (6) and are compared row by row with what was
+//! published cover invariants 1 and 2.
+
+mod commits;
+mod histories;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use common::topic::Format;
+use common::{CommitReceipt, Epoch, Incarnation, Message, TopicPartition};
+
+use crate::catalog::{CatalogState, Change, Event, ObjectName};
+use crate::queue::{AckObserver, StreamObserver};
+use crate::store::StoreServer;
+use crate::trace::Trace;
+pub use histories::{Histories, History, Known};
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Number of the invariant.
+    pub invariant: u32,
+    /// What was found.
+    pub found: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invariant {}: {}", self.invariant, self.found)
+    }
+}
+
+/// Events of one run, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Commits.
+    pub commits: u64,
+    /// Messages committed.
+    pub messages: u64,
+    /// Takeovers from owners that did not release.
+    pub takeovers: u64,
+    /// Partitions halted.
+    pub halts: u64,
+    /// Gaps recorded.
+    pub gaps: u64,
+    /// Messages set aside because writers died over them, as it seemed.
+    pub condemned: u64,
+    /// Losses of a tail that no reader can notice: see `Inner::follows_unnoticed`.
+    pub unnoticed: u64,
+}
+
+/// The oracle. Cloning gives another handle.
+#[derive(Clone)]
+pub struct Oracle {
+    // Held for one event, never across an await.
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    trace: Trace,
+    store: StoreServer,
+    format: Format,
+    histories: Histories,
+    /// Histories that everything committed in an incarnation agrees with.
+    agreeing: BTreeMap<(TopicPartition, Incarnation), Vec<usize>>,
+    /// The first history that an incarnation may be about.
+    begun: BTreeMap<(TopicPartition, Incarnation), usize>,
+    watermarks: BTreeMap<(TopicPartition, Incarnation), u64>,
+    /// How far was ever committed, for acks.
+    committed: BTreeMap<(TopicPartition, Epoch), u64>,
+    /// Messages that were noted, and how often at most, while they were decoded by themselves.
+    suspects: BTreeMap<(TopicPartition, u64), u32>,
+    doomed: BTreeSet<ObjectName>,
+    listed: BTreeSet<ObjectName>,
+    /// Whether a server that lagged took over.
+    is_restored: bool,
+    figures: Figures,
+    violation: Option<Violation>,
+}
+
+impl Oracle {
+    /// An oracle for one topic.
+    pub fn new(trace: Trace, store: StoreServer, format: Format) -> Self {
+        let inner = Inner {
+            trace,
+            store,
+            format,
+            histories: Histories::new(format),
+            agreeing: BTreeMap::new(),
+            begun: BTreeMap::new(),
+            watermarks: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            suspects: BTreeMap::new(),
+            doomed: BTreeSet::new(),
+            listed: BTreeSet::new(),
+            is_restored: false,
+            figures: Figures::default(),
+            violation: None,
+        };
+        Self { inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no holder panics")
+    }
+
+    /// The first promise that was broken, if any.
+    pub fn violation(&self) -> Option<Violation> {
+        self.lock().violation.clone()
+    }
+
+    /// Reports a broken promise that was found elsewhere.
+    pub fn report(&self, invariant: u32, found: String) {
+        self.lock().broken(invariant, found);
+    }
+
+    /// What happened so far.
+    pub fn figures(&self) -> Figures {
+        self.lock().figures
+    }
+
+    /// Looks at the histories.
+    pub fn histories<T>(&self, look: impl FnOnce(&Histories) -> T) -> T {
+        look(&self.lock().histories)
+    }
+
+    /// Where an operator lets a halted partition go on: the first offset at which the stream differs from what was
+    /// committed, or the watermark when nothing of that was lost.
+    pub fn resume_offset(&self, partition: &TopicPartition, incarnation: Incarnation, high_watermark: u64) -> u64 {
+        let inner = self.lock();
+        let key = (partition.clone(), incarnation);
+        let committed = inner.agreeing.get(&key).and_then(|agreeing| agreeing.last().copied());
+        let from = committed.or_else(|| inner.begun.get(&key).copied()).unwrap_or_default();
+        high_watermark.min(inner.histories.same_until(partition, from).saturating_add(1))
+    }
+
+    /// Checks a change of the catalog, right after it was applied.
+    pub fn catalog_changed(&self, state: &CatalogState, event: &Event) {
+        let mut inner = self.lock();
+        for change in &event.changes {
+            if let Err(violation) = inner.check(state, event, change) {
+                inner.broken(violation.invariant, violation.found);
+            }
+        }
+    }
+
+    /// Is told before an object is deleted.
+    pub fn deleting(&self, bucket: &str, key: &str) {
+        let mut inner = self.lock();
+        if inner.listed.contains(&ObjectName::new(bucket, key)) {
+            inner.broken(7, format!("{key} is listed and was deleted"));
+        }
+    }
+
+    /// Checks what must hold once faults have stopped and everything was committed.
+    pub fn check_settled(&self, state: &CatalogState) {
+        let mut inner = self.lock();
+        if let Err(violation) = inner.settled(state) {
+            inner.broken(violation.invariant, violation.found);
+        }
+    }
+}
+
+impl Inner {
+    fn broken(&mut self, invariant: u32, found: String) {
+        let violation = Violation { invariant, found };
+        self.trace.note("ORACLE", &violation);
+        self.violation.get_or_insert(violation);
+    }
+
+    fn check(&mut self, state: &CatalogState, event: &Event, change: &Change) -> Result<(), Violation> {
+        let by = event.writer.map_or_else(|| "world".to_owned(), |writer| format!("w{writer}"));
+        match change {
+            Change::Committed(request) => {
+                let (base, end, epoch) = (request.base_offset, request.end_offset, request.epoch);
+                let text = format!(
+                    "committed {} [{base}, {end}] epoch {epoch} gaps {}",
+                    request.partition,
+                    request.gaps.len()
+                );
+                self.trace.note("catalog", format!("{by} {text}"));
+                self.figures.commits += 1;
+                self.figures.messages += request.message_count;
+                self.figures.gaps += request.gaps.len() as u64;
+                self.committed(state, request)?;
+            }
+            Change::Intended(intent) => {
+                self.trace.note("catalog", format!("{by} intends {}", intent.key));
+                let object = ObjectName::new(&intent.bucket, &intent.key);
+                if self.listed.contains(&object) {
+                    return broken(8, format!("{} is listed and was intended again", intent.key));
+                }
+                if self.doomed.contains(&object) {
+                    return broken(11, format!("{} is doomed and was intended again", intent.key));
+                }
+            }
+            Change::Doomed(object) => {
+                self.trace.note("catalog", format!("{by} dooms {}", object.key));
+                if self.listed.contains(object) && state.is_listed(object) {
+                    return broken(8, format!("{} is listed and was doomed", object.key));
+                }
+                self.listed.remove(object);
+                self.doomed.insert(object.clone());
+            }
+            Change::Acquired(held) => {
+                let (partition, epoch, watermark) = (&held.partition, held.epoch, held.high_watermark);
+                self.trace.note("catalog", format!("{by} acquired {partition} epoch {epoch} at {watermark}"));
+                self.figures.takeovers += u64::from(held.takeovers > 0);
+            }
+            Change::Released(partition, _) => self.trace.note("catalog", format!("{by} released {partition}")),
+            Change::Halted(partition, reason) => {
+                self.trace.note("catalog", format!("{by} halted {partition}: {reason}"));
+                self.figures.halts += 1;
+                if reason.trim().is_empty() {
+                    return broken(14, format!("{partition} is halted without a reason"));
+                }
+            }
+            Change::Resumed(partition) => {
+                self.trace.note("catalog", format!("{by} resumed {partition}"));
+                let row = &state.partitions[partition].partition;
+                let current = self.histories.current(partition);
+                self.begun.insert((partition.clone(), row.incarnation), current);
+                self.watermarks.insert((partition.clone(), row.incarnation), row.high_watermark);
+            }
+            Change::Swept(object) => self.trace.note("catalog", format!("{by} swept {}", object.key)),
+            Change::ClockJumped(milliseconds) => {
+                self.trace.note("catalog", format!("the clock jumped by {milliseconds} ms"));
+            }
+            Change::Restored => self.restored(state),
+            Change::TopicCreated(_)
+            | Change::TopicDeleted(_)
+            | Change::WatermarkMoved(..)
+            | Change::SegmentAdded(_)
+            | Change::SegmentsDeleted(_)
+            | Change::Other(_) => {}
+        }
+        self.rows_hold(state)
+    }
+
+    fn rows_hold(&mut self, state: &CatalogState) -> Result<(), Violation> {
+        for (partition, row) in &state.partitions {
+            let key = (partition.clone(), row.partition.incarnation);
+            let now = row.partition.high_watermark;
+            let before = self.watermarks.insert(key, now).unwrap_or_default();
+            if let Some(suspect) = row.suspect {
+                let times = self.suspects.entry((partition.clone(), suspect.offset)).or_default();
+                *times = suspect.times.max(*times);
+            }
+            if now < before {
+                return broken(5, format!("the watermark of {partition} went back from {before} to {now}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A server that lagged took over: what it does not know was never committed.
+    fn restored(&mut self, state: &CatalogState) {
+        self.trace.note("catalog", "another server took over");
+        self.is_restored = true;
+        self.watermarks.clear();
+        self.listed =
+            state.segments.values().flatten().map(|segment| ObjectName::new(&segment.bucket, &segment.key)).collect();
+        self.doomed.clear();
+    }
+}
+
+fn broken<T>(invariant: u32, found: String) -> Result<T, Violation> {
+    Err(Violation { invariant, found })
+}
+
+impl StreamObserver for Oracle {
+    fn stored(&self, partition: &TopicPartition, message: &Message) {
+        self.lock().histories.stored(partition, message);
+    }
+
+    fn removed(&self, partition: &TopicPartition, sequences: &[u64]) {
+        let mut inner = self.lock();
+        inner.trace.note("queue", format!("{partition} lost {} messages from {}", sequences.len(), sequences[0]));
+        inner.histories.removed(partition, sequences);
+    }
+
+    fn went_back(&self, partition: &TopicPartition, last_sequence: u64) {
+        let mut inner = self.lock();
+        inner.trace.note("queue", format!("{partition} went back to {last_sequence}"));
+        inner.histories.went_back(partition, last_sequence);
+    }
+
+    fn recreated(&self, partition: &TopicPartition) {
+        let mut inner = self.lock();
+        inner.trace.note("queue", format!("{partition} was made again"));
+        inner.histories.recreated(partition);
+    }
+}
+
+impl AckObserver for Oracle {
+    fn acked(&self, receipt: &CommitReceipt) {
+        let mut inner = self.lock();
+        let key = (receipt.partition().clone(), receipt.epoch());
+        let committed = inner.committed.get(&key).copied().unwrap_or_default();
+        if receipt.high_watermark() > committed {
+            let (partition, acked) = (receipt.partition(), receipt.high_watermark());
+            let found = format!("{partition} was acked below {acked}, committed below {committed}");
+            inner.broken(10, found);
+        }
+    }
+}
+
+impl fmt::Debug for Oracle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Oracle({:?})", self.lock().violation)
+    }
+}

@@ -1,0 +1,263 @@
+//! Checks of one commit, and of everything once a run has settled.
+//!
+//! Owns: comparing a commit with the tables, with the objects it lists and with the histories of its stream.
+
+use std::collections::BTreeMap;
+
+use catalog::{CommitRequest, SegmentInfo};
+use common::{Incarnation, TopicPartition};
+
+use super::{History, Inner, Violation, broken};
+use crate::catalog::{CatalogState, ObjectName};
+use crate::rows::{self, Row, Rows};
+
+/// A message may be set aside undecoded when it was noted so often.
+const DEATHS_TO_CONDEMN: u32 = 2;
+
+type Suspects = BTreeMap<(TopicPartition, u64), u32>;
+
+impl Inner {
+    pub(super) fn committed(&mut self, state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
+        let end = self.committed.entry((request.partition.clone(), request.epoch)).or_default();
+        *end = (*end).max(request.end_offset + 1);
+        row_agrees(state, request)?;
+        chain_goes_on(state, request)?;
+        self.objects_are_new(state, request)?;
+        let rows = self.rows_of(request)?;
+        self.content_agrees(request, &rows)
+    }
+
+    /// 8, 11.
+    fn objects_are_new(&mut self, state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
+        for segment in &request.segments {
+            let object = ObjectName::new(&segment.bucket, &segment.key);
+            if self.doomed.contains(&object) {
+                return broken(11, format!("{} was doomed and is committed", segment.key));
+            }
+            if state.uploads.contains_key(&object) {
+                return broken(8, format!("{} is listed and still an intent", segment.key));
+            }
+            if !self.listed.insert(object) {
+                return broken(8, format!("{} is listed twice", segment.key));
+            }
+        }
+        Ok(())
+    }
+
+    /// 7; the rows of all objects together.
+    fn rows_of(&self, request: &CommitRequest) -> Result<Rows, Violation> {
+        let mut rows = Rows::new();
+        for segment in &request.segments {
+            let Some(object) = self.store.object(&segment.key) else {
+                return broken(7, format!("{} is listed and does not exist", segment.key));
+            };
+            let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &object.bytes) as u32;
+            if object.bytes.len() as u64 != segment.size_bytes || checksum != segment.checksum {
+                return broken(7, format!("{} is not of the size and checksum listed", segment.key));
+            }
+            if let Err(error) = rows::read(self.format, segment.kind, object.bytes, &mut rows) {
+                return broken(6, format!("{}: {error}", segment.key));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// 1, 2, 6, 9: the range is exactly that of one history, the same one for the whole incarnation.
+    fn content_agrees(&mut self, request: &CommitRequest, rows: &Rows) -> Result<(), Violation> {
+        let key = (request.partition.clone(), request.incarnation);
+        let histories = self.histories.of(&request.partition);
+        let begun = self.begun.get(&key).copied().unwrap_or_default();
+        let agreeing = self.agreeing.remove(&key).unwrap_or_else(|| (begun..histories.len()).collect());
+        // Later histories that were not there at the last commit may agree as well: where they are the same so far.
+        let known = agreeing.last().copied().unwrap_or(begun);
+        let newer = (known + 1).max(begun)..histories.len();
+        let mut same_until = u64::MAX;
+        let newer = newer.filter(|index| {
+            same_until = same_until.min(histories[*index].same_until);
+            agreeing.contains(&known) && same_until.saturating_add(1) >= request.base_offset
+        });
+        let candidates: Vec<usize> = agreeing.iter().copied().chain(newer).collect();
+        let mut agree = Vec::new();
+        let mut reasons = Vec::new();
+        for index in candidates {
+            match compare(&histories[index], request, rows, &self.suspects) {
+                Ok(()) => agree.push(index),
+                Err(violation) => reasons.push(violation),
+            }
+        }
+        if agree.is_empty() {
+            agree.extend(follows_unnoticed(histories, known, request, rows, &self.suspects));
+            self.figures.unnoticed += agree.len() as u64;
+        }
+        if let (true, Some(violation)) = (agree.is_empty(), reasons.pop()) {
+            return Err(violation);
+        }
+        self.agreeing.insert(key, agree);
+        Ok(())
+    }
+
+    /// 2, 6, 7, 14: at the end of a run.
+    pub(super) fn settled(&self, state: &CatalogState) -> Result<(), Violation> {
+        for (partition, segments) in &state.segments {
+            for segment in segments {
+                self.is_stored(segment)?;
+            }
+            let row = &state.partitions[partition].partition;
+            let agreeing = self.agreeing.get(&(partition.clone(), row.incarnation));
+            let current = self.histories.current(partition);
+            if agreeing.is_some_and(|agreeing| !agreeing.contains(&current))
+                && !self.is_same(partition, row.incarnation)
+            {
+                return broken(
+                    14,
+                    format!("{partition} follows a history that the queue no longer has, and is not halted"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether what was committed is a part of the present history.
+    fn is_same(&self, partition: &TopicPartition, incarnation: Incarnation) -> bool {
+        let key = (partition.clone(), incarnation);
+        let watermark = self.watermarks.get(&key).copied().unwrap_or_default();
+        let last = self.agreeing.get(&key).and_then(|agreeing| agreeing.last().copied()).unwrap_or_default();
+        self.histories.same_until(partition, last).saturating_add(1) >= watermark
+    }
+
+    fn is_stored(&self, segment: &SegmentInfo) -> Result<(), Violation> {
+        let Some(object) = self.store.object(&segment.key) else {
+            return broken(7, format!("{} is listed and does not exist", segment.key));
+        };
+        let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &object.bytes) as u32;
+        if checksum != segment.checksum {
+            return broken(7, format!("{} is not what was listed", segment.key));
+        }
+        Ok(())
+    }
+}
+
+/// The history that the range follows although the one before was lost, where nobody could notice: the stream lost its
+/// tail and kept its name and its time of creation, was filled again, and discarded what stands at the offset of the
+/// message that was read last before a writer looked. What nobody can notice cannot be promised.
+fn follows_unnoticed(
+    histories: &[History],
+    known: usize,
+    request: &CommitRequest,
+    rows: &Rows,
+    suspects: &Suspects,
+) -> Option<usize> {
+    let later = (known + 1..histories.len()).take_while(|index| !histories[*index].is_recreated);
+    let follows = |index: &usize| {
+        let next = &histories[*index];
+        // The message read last is the one before the range, or in it: then the range begins in the old history.
+        (request.base_offset.saturating_sub(1)..=request.end_offset).any(|last_read| {
+            let is_gone = next.messages.get(&last_read).is_some_and(|message| message.is_removed);
+            is_gone && compare(&joined(&histories[known], next, last_read), request, rows, suspects).is_ok()
+        })
+    };
+    later.filter(follows).last()
+}
+
+/// The one history up to this offset, the other one from there on.
+fn joined(old: &History, new: &History, until: u64) -> History {
+    let (old, new) = (old.messages.range(..=until), new.messages.range(until + 1..));
+    let messages = old.chain(new).map(|(offset, known)| (*offset, known.clone())).collect();
+    History { messages, ..History::default() }
+}
+
+/// 3, 4, 9, 12: the partition's row after the commit.
+fn row_agrees(state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
+    let row = &state.partitions[&request.partition].partition;
+    let partition = &request.partition;
+    if row.high_watermark != request.end_offset + 1 {
+        return broken(
+            3,
+            format!("{partition}: watermark {} after a commit to {}", row.high_watermark, request.end_offset),
+        );
+    }
+    if row.epoch != request.epoch || row.owner != Some(request.owner) {
+        let (epoch, now) = (request.epoch, row.epoch);
+        return broken(12, format!("{partition}: committed at epoch {epoch} by {}, owned at {now}", request.owner));
+    }
+    if row.incarnation != request.incarnation {
+        return broken(
+            12,
+            format!("{partition}: committed in incarnation {}, now {}", request.incarnation, row.incarnation),
+        );
+    }
+    if row.anchor != Some(request.anchor) || request.anchor.offset != request.end_offset {
+        return broken(9, format!("{partition}: the anchor is not the message at {}", request.end_offset));
+    }
+    Ok(())
+}
+
+/// 3, 4: the commit before.
+fn chain_goes_on(state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
+    let partition = &request.partition;
+    let commits = state.commits.get(partition).map_or(&[][..], Vec::as_slice);
+    let of_incarnation = commits.iter().rev().filter(|commit| commit.incarnation == request.incarnation);
+    let [this, before] = [0, 1].map(|index| of_incarnation.clone().nth(index));
+    let Some(this) = this.filter(|this| this.end_offset == request.end_offset) else {
+        return broken(3, format!("{partition}: the commit to {} has no row", request.end_offset));
+    };
+    let start = state.incarnations.get(partition).into_iter().flatten();
+    let start = start.filter(|start| start.incarnation == request.incarnation).map(|start| start.start_offset).next();
+    let expected = before.map_or(start.unwrap_or_default(), |before| before.end_offset + 1);
+    if this.base_offset != expected || this.end_offset < this.base_offset {
+        let (base, end) = (this.base_offset, this.end_offset);
+        return broken(3, format!("{partition}: [{base}, {end}] was committed where {expected} is next"));
+    }
+    let Some(before) = commits.iter().rev().nth(1) else { return Ok(()) };
+    if before.epoch > this.epoch || (before.epoch == this.epoch && before.owner != this.owner) {
+        return broken(4, format!("{partition}: epoch {} was committed after epoch {}", this.epoch, before.epoch));
+    }
+    Ok(())
+}
+
+/// Whether the range is exactly that of this history.
+fn compare(history: &History, request: &CommitRequest, rows: &Rows, suspects: &Suspects) -> Result<(), Violation> {
+    let partition = &request.partition;
+    let is_gap = |offset| request.gaps.iter().any(|gap| (gap.base_offset..=gap.end_offset).contains(&offset));
+    let (mut message_count, mut row_count) = (0, 0);
+    for offset in request.base_offset.max(1)..=request.end_offset {
+        let Some(known) = history.messages.get(&offset) else {
+            return broken(6, format!("{partition}: offset {offset} was committed and never existed"));
+        };
+        if is_gap(offset) {
+            if !known.is_removed {
+                return broken(2, format!("{partition}: offset {offset} is a gap, and the queue holds it"));
+            }
+            continue;
+        }
+        message_count += 1;
+        let is_suspect = suspects.get(&(partition.clone(), offset)).is_some_and(|times| *times >= DEATHS_TO_CONDEMN);
+        if is_suspect && rows.get(&(offset, 0)) == Some(&known.condemned) {
+            row_count += 1;
+        } else {
+            row_count += compare_rows(partition, offset, &known.rows, rows)?;
+        }
+        if offset == request.end_offset && known.anchor != request.anchor {
+            return broken(9, format!("{partition}: the anchor at {offset} is not that of the message"));
+        }
+    }
+    if row_count != rows.len() {
+        return broken(1, format!("{partition}: {} rows are not of the range's messages", rows.len() - row_count));
+    }
+    if message_count != request.message_count {
+        return broken(6, format!("{partition}: {message_count} messages, recorded {}", request.message_count));
+    }
+    Ok(())
+}
+
+/// How many rows there are, all as expected.
+fn compare_rows(partition: &TopicPartition, offset: u64, expected: &[Row], rows: &Rows) -> Result<usize, Violation> {
+    for (number, expected) in expected.iter().enumerate() {
+        match rows.get(&(offset, number as u32)) {
+            Some(row) if row == expected => {}
+            Some(_) => return broken(6, format!("{partition}: row {number} of offset {offset} has other content")),
+            None => return broken(2, format!("{partition}: row {number} of offset {offset} is missing")),
+        }
+    }
+    Ok(expected.len())
+}

@@ -1,0 +1,255 @@
+//! What will happen in a run, drawn from its seed before it starts.
+//!
+//! Owns: topology, what is published when, which faults come when, how often each kind may come (`Profile`).
+//! Does not own: carrying it out (`world`).
+//!
+//! Each run has only some of the kinds of faults, so that rare combinations are not drowned by frequent faults.
+
+use std::time::Duration;
+
+use common::topic::Format;
+
+use crate::chance::Chance;
+
+/// A kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A writer dies between any two steps.
+    Crash,
+    /// A writer stands still for longer than its lease, and goes on.
+    Pause,
+    /// A writer is told to stop.
+    Shutdown,
+    /// One more writer comes.
+    Join,
+    /// A writer and the queue do not reach each other.
+    QueueCut,
+    /// The connection to the queue breaks for a moment.
+    Disturb,
+    /// Deliveries are lost, doubled, swapped, repeated.
+    Deliveries,
+    /// The queue answers slowly.
+    QueueSlow,
+    /// The consumers of a partition are deleted.
+    ConsumersDeleted,
+    /// A writer and the catalog do not reach each other.
+    CatalogCut,
+    /// Requests reach the catalog, its answers do not arrive.
+    CatalogRepliesLost,
+    /// Requests and answers of the catalog get lost or come late, here and there.
+    CatalogNoise,
+    /// The database stops, and starts again later.
+    CatalogDown,
+    /// The database's clock is set.
+    ClockJump,
+    /// A writer and the store do not reach each other.
+    StoreCut,
+    /// The store answers with errors, before or after the work, or stores wrong bytes.
+    StoreNoise,
+    /// Puts land long after the writer gave up.
+    StoreLate,
+    /// Old messages are purged, read or not.
+    Purge,
+    /// Single messages are deleted.
+    Delete,
+    /// The stream keeps only some messages for a while.
+    Limit,
+    /// A stream goes back to an earlier end.
+    TailLoss,
+    /// A stream is deleted and made again.
+    Recreate,
+    /// A standby that lags by seconds takes the catalog over.
+    Failover,
+}
+
+/// How often kinds of faults come at most in one run.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// For people.
+    pub name: &'static str,
+    /// Each kind with its most.
+    pub most: Vec<(Kind, u64)>,
+    /// Every kind comes in every run, instead of in every second one.
+    pub is_forced: bool,
+}
+
+impl Profile {
+    /// Everything that the protocol promises to survive without loss.
+    pub fn all() -> Self {
+        use Kind::*;
+        let most = vec![
+            (Crash, 6),
+            (Pause, 4),
+            (Shutdown, 3),
+            (Join, 2),
+            (QueueCut, 3),
+            (Disturb, 6),
+            (Deliveries, 4),
+            (QueueSlow, 3),
+            (ConsumersDeleted, 4),
+            (CatalogCut, 3),
+            (CatalogRepliesLost, 3),
+            (CatalogNoise, 4),
+            (CatalogDown, 2),
+            (ClockJump, 3),
+            (StoreCut, 3),
+            (StoreNoise, 4),
+            (StoreLate, 3),
+            (Purge, 2),
+            (Delete, 2),
+            (Limit, 1),
+            (TailLoss, 2),
+            (Recreate, 1),
+        ];
+        Self { name: "all", most, is_forced: false }
+    }
+
+    /// No faults.
+    pub fn calm() -> Self {
+        Self { name: "calm", most: vec![], is_forced: false }
+    }
+
+    /// Only these kinds, in every run.
+    pub fn only(name: &'static str, most: &[(Kind, u64)]) -> Self {
+        Self { name, most: most.to_vec(), is_forced: true }
+    }
+
+    /// The profile of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut failover = Self::all();
+        failover.name = "failover";
+        failover.most.push((Kind::Failover, 1));
+        let history = Self::only("history", HISTORY);
+        let late = Self::only("late", LATE);
+        [Self::all(), Self::calm(), failover, history, late].into_iter().find(|profile| profile.name == name)
+    }
+}
+
+/// Streams that lose their history while writers attach to them again and again.
+pub const HISTORY: &[(Kind, u64)] =
+    &[(Kind::TailLoss, 8), (Kind::Recreate, 2), (Kind::Disturb, 4), (Kind::QueueSlow, 4), (Kind::CatalogNoise, 3)];
+
+/// Puts that land late, among writers that die.
+pub const LATE: &[(Kind, u64)] =
+    &[(Kind::StoreLate, 10), (Kind::StoreCut, 4), (Kind::Crash, 8), (Kind::CatalogDown, 4)];
+
+/// One thing to do. Slots are places for writers, `lasting` is how long it stays so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Messages come in.
+    Publish {
+        /// Number of the partition.
+        partition_id: u32,
+        /// How many.
+        count: u64,
+        /// Whether the producer names them, and repeats until it has a confirmation.
+        is_repeated: bool,
+    },
+    /// A fault.
+    Fault {
+        /// What.
+        kind: Kind,
+        /// To which writer, where it is about one.
+        slot: usize,
+        /// In which partition, where it is about one.
+        partition_id: u32,
+        /// For how long, where it has an end.
+        lasting: Duration,
+        /// A number from 0 to 999 for whatever else is needed.
+        size: u64,
+    },
+}
+
+/// A whole run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Partitions of the topic.
+    pub partition_count: u32,
+    /// Places for writers; the first `writers` are taken from the start.
+    pub slots: usize,
+    /// Writers from the start on.
+    pub writers: usize,
+    /// Format of the topic.
+    pub format: Format,
+    /// When each action comes, in order.
+    pub actions: Vec<(Duration, Action)>,
+    /// When faults end.
+    pub end: Duration,
+    /// Settings of the writers.
+    pub config: writer::WriterConfig,
+}
+
+const LEASE: Duration = Duration::from_millis(2_500);
+const JANITOR_HOLD: Duration = Duration::from_secs(6);
+/// Later than any put that is under way.
+const JANITOR_SECOND_SWEEP: Duration = Duration::from_secs(42);
+
+impl Plan {
+    /// The plan of a seed's chance.
+    pub fn draw(chance: &Chance, profile: &Profile) -> Self {
+        let end_ms = chance.between(30_000..70_000);
+        let partition_count = chance.between(1..5) as u32;
+        let writers = chance.between(1..4) as usize;
+        let slots = writers + 1;
+        let format = chance.pick(&[Format::Raw, Format::Json]);
+        let mut actions = publishes(chance, partition_count, end_ms);
+        for (kind, most) in &profile.most {
+            if !profile.is_forced && chance.below(2) == 0 {
+                continue;
+            }
+            for _ in 0..chance.between(1..most + 1) {
+                let fault = Action::Fault {
+                    kind: *kind,
+                    slot: chance.below(slots as u64) as usize,
+                    partition_id: chance.below(u64::from(partition_count)) as u32,
+                    lasting: Duration::from_millis(lasting_ms(chance, *kind)),
+                    size: chance.below(1000),
+                };
+                actions.push((Duration::from_millis(chance.between(300..end_ms)), fault));
+            }
+        }
+        actions.sort_by_key(|(at, _)| *at);
+        let end = Duration::from_millis(end_ms);
+        Self { partition_count, slots, writers, format, actions, end, config: config(chance) }
+    }
+}
+
+fn lasting_ms(chance: &Chance, kind: Kind) -> u64 {
+    match kind {
+        // Mostly longer than the lease.
+        Kind::Pause => chance.between(500..9_000),
+        Kind::CatalogDown => chance.between(200..6_000),
+        _ => chance.between(200..8_000),
+    }
+}
+
+fn publishes(chance: &Chance, partition_count: u32, end_ms: u64) -> Vec<(Duration, Action)> {
+    let mut actions = Vec::new();
+    let most = chance.pick(&[4, 12]);
+    let mut at_ms = 0;
+    while at_ms < end_ms {
+        let publish = Action::Publish {
+            partition_id: chance.below(u64::from(partition_count)) as u32,
+            count: chance.between(1..most),
+            is_repeated: chance.below(4) > 0,
+        };
+        actions.push((Duration::from_millis(at_ms), publish));
+        at_ms += chance.between(50..1_500);
+    }
+    actions
+}
+
+fn config(chance: &Chance) -> writer::WriterConfig {
+    writer::WriterConfig {
+        segment_bytes_max: 1024 * 1024,
+        segment_records_max: chance.between(2..40) as usize,
+        batch_age_max: Duration::from_millis(chance.between(100..2_000)),
+        block_size_target: 4096,
+        memory_budget_bytes: chance.pick(&[16 * 1024, 1024 * 1024]),
+        lease: LEASE,
+        janitor_hold: JANITOR_HOLD,
+        janitor_second_sweep: JANITOR_SECOND_SWEEP,
+        shutdown_timeout: Duration::from_secs(8),
+        ..writer::WriterConfig::default()
+    }
+}

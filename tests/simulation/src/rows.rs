@@ -1,0 +1,141 @@
+//! Rows: what a message must become, and what a segment holds.
+//!
+//! Owns: the payloads that the simulation publishes, the rows expected of them, reading rows out of Parquet.
+//! Does not own: which rows must be where (`oracle`).
+//!
+//! Expected rows are stated here a second time, without the writer's decoder.
+
+use std::collections::BTreeMap;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use bytes::Bytes;
+use catalog::SegmentKind;
+use catalog::table_schema::{KEY, OFFSET, PAYLOAD, ROW, TIMESTAMP, VALUE};
+use common::Message;
+use common::topic::{ColumnSpec, ColumnType, Format, TopicOptions};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::chance::Chance;
+
+/// The declared column of a `json` topic.
+const ID: &str = "id";
+
+/// One row, of the table or of quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Whether the record could be decoded.
+    pub is_good: bool,
+    /// Queue time.
+    pub timestamp_us: i64,
+    /// The message's key.
+    pub key: Option<Bytes>,
+    /// The payload, the quarantined bytes, or the column `id` as text.
+    pub content: Bytes,
+}
+
+/// Rows by offset and number in the message.
+pub type Rows = BTreeMap<(u64, u32), Row>;
+
+/// A topic of this format.
+pub fn options(format: Format) -> TopicOptions {
+    let columns = match format {
+        Format::Raw => vec![],
+        Format::Json => vec![ColumnSpec { name: ID.to_owned(), column_type: ColumnType::Int64, nullable: false }],
+    };
+    TopicOptions { format, columns, ..TopicOptions::default() }
+}
+
+/// A payload that no other message has, `number` being in it; of a `json` topic with one to three records, some of
+/// them not to be decoded.
+pub fn payload(format: Format, number: u64, chance: &Chance) -> String {
+    match format {
+        Format::Raw => format!("message {number} {}", "x".repeat(chance.below(40) as usize)),
+        Format::Json => {
+            let record = |index: u64| match chance.below(10) {
+                0 => format!("garbage {number}.{index}"),
+                1 => format!("{{\"id\":\"text {number}.{index}\"}}"),
+                _ => format!("{{\"id\":{}}}", number * 10 + index),
+            };
+            let records: Vec<String> = (0..=chance.below(3)).map(record).collect();
+            records.join("\n")
+        }
+    }
+}
+
+/// The rows that `message` must become, by their number.
+pub fn expected(format: Format, message: &Message) -> Vec<Row> {
+    let row = |is_good, content: &[u8]| Row {
+        is_good,
+        timestamp_us: message.timestamp_us,
+        key: message.key.clone(),
+        content: Bytes::copy_from_slice(content),
+    };
+    match format {
+        Format::Raw => vec![row(true, &message.payload)],
+        Format::Json => {
+            let lines = message.payload.split(|byte| *byte == b'\n');
+            let of_line = |line: &[u8]| {
+                let number = line.strip_prefix(b"{\"id\":").and_then(|rest| rest.strip_suffix(b"}"));
+                match number.filter(|number| number.iter().all(u8::is_ascii_digit)) {
+                    Some(number) => row(true, number),
+                    None => row(false, line),
+                }
+            };
+            lines.map(of_line).collect()
+        }
+    }
+}
+
+/// The row of a message that is set aside undecoded.
+pub fn condemned(message: &Message) -> Row {
+    let Message { timestamp_us, key, payload, .. } = message.clone();
+    Row { is_good: false, timestamp_us, key, content: payload }
+}
+
+/// Adds the rows of a Parquet object to `rows`.
+///
+/// # Errors
+/// What cannot be read, or is there twice.
+pub fn read(format: Format, kind: SegmentKind, object: Bytes, rows: &mut Rows) -> Result<(), String> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(object).and_then(ParquetRecordBatchReaderBuilder::build);
+    for batch in reader.map_err(|error| error.to_string())? {
+        read_batch(format, kind, &batch.map_err(|error| error.to_string())?, rows)?;
+    }
+    Ok(())
+}
+
+fn read_batch(format: Format, kind: SegmentKind, batch: &RecordBatch, rows: &mut Rows) -> Result<(), String> {
+    let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("no column {name}"));
+    let offsets = column(OFFSET)?.as_primitive::<Int64Type>();
+    let numbers = column(ROW)?.as_primitive::<Int32Type>();
+    let times = column(TIMESTAMP)?.as_primitive::<TimestampMicrosecondType>();
+    let keys = column(KEY)?.as_binary::<i32>();
+    let content: Box<dyn Fn(usize) -> Bytes> = match (kind, format) {
+        (SegmentKind::Quarantine, _) => binary(column(PAYLOAD)?),
+        (SegmentKind::Data, Format::Raw) => binary(column(VALUE)?),
+        (SegmentKind::Data, Format::Json) => {
+            let ids = column(ID)?.as_primitive::<Int64Type>();
+            Box::new(|index| ids.value(index).to_string().into())
+        }
+    };
+    for index in 0..batch.num_rows() {
+        let place = (offsets.value(index) as u64, numbers.value(index) as u32);
+        let row = Row {
+            is_good: kind == SegmentKind::Data,
+            timestamp_us: times.value(index),
+            key: keys.is_valid(index).then(|| Bytes::copy_from_slice(keys.value(index))),
+            content: content(index),
+        };
+        if rows.insert(place, row).is_some() {
+            return Err(format!("row {} of offset {} is there twice", place.1, place.0));
+        }
+    }
+    Ok(())
+}
+
+fn binary(column: &dyn Array) -> Box<dyn Fn(usize) -> Bytes + '_> {
+    let values = column.as_binary::<i32>();
+    Box::new(|index| Bytes::copy_from_slice(values.value(index)))
+}

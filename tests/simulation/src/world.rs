@@ -1,0 +1,331 @@
+//! The world: real writers among models, from a plan to a verdict.
+//!
+//! Owns: the run's loop, restarting writers that ended, healing, and what must hold at the end.
+//! Does not own: faults (`faults`), the operator (`operator`), publishing (`producers`), invariants (`oracle`).
+
+mod faults;
+mod operator;
+mod producers;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::{PartitionState, TopicConfig, TopicStore, UploadState};
+use common::clock::SharedClock;
+use common::{TopicDefinition, TopicName, TopicPartition};
+use tokio::time::Instant;
+
+use self::producers::Producers;
+use crate::catalog::{CatalogState, Faults, Guards, ModelCatalog, Rates};
+use crate::chance::Chance;
+use crate::clock::VirtualClock;
+use crate::network::Life;
+use crate::oracle::{Figures, Oracle};
+use crate::plan::{Action, Plan};
+use crate::process::{Surroundings, WriterProcess};
+use crate::queue::QueueServer;
+use crate::store::StoreServer;
+use crate::trace::Trace;
+
+/// How often the world looks after things that nobody told it of.
+const TICK: Duration = Duration::from_millis(500);
+/// Faults having stopped, everything must be committed within this time.
+const SETTLE_MAX: Duration = Duration::from_secs(180);
+
+/// A run as it goes.
+pub struct World {
+    plan: Plan,
+    chance: Chance,
+    clock: Arc<VirtualClock>,
+    around: Surroundings,
+    producers: Producers,
+    topic: TopicName,
+    /// A place is empty while no writer is wanted there.
+    slots: Vec<Option<WriterProcess>>,
+    /// When the writer of an empty place starts again.
+    restarts: BTreeMap<usize, Instant>,
+    starts: u32,
+    /// When the operator lets a halted partition go on.
+    resumes: BTreeMap<TopicPartition, Instant>,
+    /// Whether the last writer runs, whose takeover has doomed what was pending.
+    is_last: bool,
+    /// By how much the database's clock was off at most.
+    clock_error_ms: i64,
+    counts: Counts,
+}
+
+/// What the world did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Writers killed.
+    pub crashes: u64,
+    /// Other faults.
+    pub faults: u64,
+    /// Halted partitions that the operator let go on.
+    pub resumes: u64,
+}
+
+impl World {
+    /// The world of this plan, before anything happens.
+    pub async fn new(plan: Plan, chance: Chance, guards: Guards) -> Self {
+        let clock = Arc::new(VirtualClock::start());
+        let shared: SharedClock = clock.clone();
+        let trace = Trace::new(Arc::clone(&clock));
+        let store = StoreServer::new(Arc::clone(&shared));
+        let oracle = Oracle::new(trace.clone(), store.clone(), plan.format);
+        let watching = oracle.clone();
+        store.observe(Box::new(move |key| watching.deleting("", key)));
+        let queue = QueueServer::new(Arc::clone(&shared), Some(Arc::new(oracle.clone())));
+        let catalog = ModelCatalog::new(Arc::clone(&shared), guards);
+        let catalog_faults = Faults::new(chance.below(u64::MAX), calm_rates());
+        let topic = TopicName::new("t").expect("a valid name");
+        let options = crate::rows::options(plan.format);
+        let definition =
+            TopicDefinition { name: topic.clone(), partition_count: plan.partition_count, options: options.clone() };
+        queue.create_topic(&definition).expect("a new server takes a valid topic");
+        let config = TopicConfig {
+            name: topic.clone(),
+            partition_count: plan.partition_count,
+            retention_ms: None,
+            config: options,
+        };
+        catalog.create_topic(config).await.expect("a new catalog takes a valid topic");
+        let watching = oracle.clone();
+        catalog.observe(Box::new(move |state, event| watching.catalog_changed(state, event)));
+        let producers = Producers::new(queue.clone(), trace.clone(), plan.format, &chance);
+        let around =
+            Surroundings { trace, chance: chance.fork(), clock: shared, queue, store, catalog, catalog_faults, oracle };
+        let slots = (0..plan.slots).map(|_| None).collect();
+        Self {
+            plan,
+            chance,
+            clock,
+            around,
+            producers,
+            topic,
+            slots,
+            restarts: BTreeMap::new(),
+            starts: 0,
+            resumes: BTreeMap::new(),
+            is_last: false,
+            clock_error_ms: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Runs the plan, then lets everything settle, and checks the end. The oracle knows what was broken.
+    pub async fn run(&mut self) {
+        for slot in 0..self.plan.writers {
+            self.start(slot);
+        }
+        let begun = Instant::now();
+        for (at, action) in std::mem::take(&mut self.plan.actions) {
+            if !self.wait_until(begun + at).await {
+                return;
+            }
+            match action {
+                Action::Publish { partition_id, count, is_repeated } => {
+                    self.producers.publish(self.partition(partition_id), count, is_repeated);
+                }
+                Action::Fault { kind, slot, partition_id, lasting, size } => {
+                    self.counts.faults += 1;
+                    self.fault(kind, slot, partition_id, lasting, size);
+                }
+            }
+        }
+        if self.wait_until(begun + self.plan.end).await {
+            self.end().await;
+        }
+    }
+
+    /// The oracle of the run.
+    pub fn oracle(&self) -> &Oracle {
+        &self.around.oracle
+    }
+
+    /// The lines of the run.
+    pub fn trace(&self) -> &Trace {
+        &self.around.trace
+    }
+
+    /// What the world did.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// What the oracle counted.
+    pub fn figures(&self) -> Figures {
+        self.around.oracle.figures()
+    }
+
+    /// Milliseconds of virtual time so far.
+    pub fn elapsed_ms(&self) -> u64 {
+        self.clock.elapsed_ms()
+    }
+
+    fn partition(&self, partition_id: u32) -> TopicPartition {
+        TopicPartition::new(self.topic.clone(), partition_id)
+    }
+
+    fn partitions(&self) -> Vec<TopicPartition> {
+        (0..self.plan.partition_count).map(|id| self.partition(id)).collect()
+    }
+
+    fn start(&mut self, slot: usize) {
+        self.starts += 1;
+        self.restarts.remove(&slot);
+        self.slots[slot] = Some(WriterProcess::start(&self.around, self.starts, self.plan.config.clone()));
+    }
+
+    /// Lets time pass; false as soon as a promise is broken.
+    async fn wait_until(&mut self, until: Instant) -> bool {
+        while Instant::now() < until {
+            tokio::time::sleep_until(until.min(Instant::now() + TICK)).await;
+            self.look_after().await;
+            if self.is_broken() {
+                return false;
+            }
+        }
+        !self.is_broken()
+    }
+
+    fn is_broken(&self) -> bool {
+        self.around.oracle.violation().is_some()
+    }
+
+    /// Starts writers that ended or are due, and does what people do.
+    async fn look_after(&mut self) {
+        for slot in 0..self.slots.len() {
+            let has_ended = self.slots[slot].as_ref().is_some_and(WriterProcess::has_ended);
+            if has_ended {
+                self.slots[slot] = None;
+                self.restarts.entry(slot).or_insert(Instant::now() + Duration::from_secs(1));
+            }
+        }
+        let now = Instant::now();
+        let due: Vec<usize> = self.restarts.iter().filter(|(_, at)| **at <= now).map(|(slot, _)| *slot).collect();
+        for slot in due {
+            self.start(slot);
+        }
+        self.operate().await;
+    }
+
+    /// Faults stop; one more message for each partition shows that all of them go on.
+    fn heal(&mut self) {
+        self.around.trace.note("world", "heals");
+        self.around.catalog_faults.set_rates(calm_rates());
+        self.around.catalog_faults.set_links(crate::catalog::Link::Up);
+        // A clock that is put back makes leases and the janitor's holds as much longer: not for ever, but for too long.
+        let error_ms = self.around.catalog.inspect(|state| state.clock_offset_ms);
+        self.around.catalog.jump_clock(self.clock_error_ms - error_ms);
+        self.producers.heal();
+        for partition in self.partitions() {
+            self.around.queue.set_messages_max(&partition, None);
+        }
+        for writer in self.slots.iter().flatten() {
+            writer.queue.link().set(|faults| *faults = Default::default());
+            writer.store.link().set(|faults| *faults = Default::default());
+            writer.queue.set_delivery_faults(Default::default());
+            writer.store.set_faults(Default::default());
+            writer.resume();
+        }
+        if self.slots.iter().all(Option::is_none) && self.restarts.is_empty() {
+            self.start(0);
+        }
+        for partition in self.partitions() {
+            self.producers.publish(partition, 1, true);
+        }
+    }
+
+    async fn end(&mut self) {
+        self.heal();
+        if !self.settle("after healing").await {
+            return;
+        }
+        // Whatever is still pending is doomed by the next takeover, and deleted by the janitor.
+        for writer in self.slots.iter().flatten() {
+            writer.shutdown();
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.slots.iter().flatten().any(|writer| !writer.has_ended()) && Instant::now() < deadline {
+            tokio::time::sleep(TICK).await;
+        }
+        if self.slots.iter().flatten().any(|writer| !writer.has_ended()) {
+            self.around.oracle.report(13, "a writer did not stop in good order".to_owned());
+        }
+        self.slots.iter_mut().for_each(|slot| *slot = None);
+        self.restarts.clear();
+        self.is_last = true;
+        self.start(0);
+        if self.settle("with a new writer").await {
+            self.around.catalog.inspect(|state| self.around.oracle.check_settled(state));
+            self.check_nothing_left();
+        }
+    }
+
+    /// Waits until everything is committed and nothing is left to delete; false when that takes too long.
+    async fn settle(&mut self, when: &str) -> bool {
+        let deadline = Instant::now() + SETTLE_MAX;
+        loop {
+            if !self.wait_until(Instant::now() + TICK).await {
+                return false;
+            }
+            let Some(unsettled) = self.around.catalog.inspect(|state| self.unsettled(state)) else { return true };
+            if Instant::now() >= deadline {
+                self.around.oracle.report(13, format!("{when}: {unsettled}"));
+                return false;
+            }
+        }
+    }
+
+    /// What is not as it must be once nothing goes wrong any more.
+    fn unsettled(&self, state: &CatalogState) -> Option<String> {
+        if self.producers.are_busy() {
+            return Some("producers are not through".to_owned());
+        }
+        for (partition, row) in &state.partitions {
+            let row = &row.partition;
+            let next_offset = self.around.queue.bounds(partition).map_or(0, |bounds| bounds.next_offset);
+            if row.state == PartitionState::Halted {
+                return Some(format!("{partition} is halted: {}", row.halt_reason.as_deref().unwrap_or_default()));
+            }
+            if row.high_watermark != next_offset {
+                let watermark = row.high_watermark;
+                return Some(format!("{partition} is committed below {watermark}, the queue's end is {next_offset}"));
+            }
+        }
+        if let (true, Some(upload)) = (self.is_last, state.uploads.values().next()) {
+            let what = if upload.state == UploadState::Pending { "pending" } else { "not swept" };
+            return Some(format!("{} is still {what}", upload.key));
+        }
+        None
+    }
+
+    /// Every object is listed.
+    fn check_nothing_left(&self) {
+        if self.clock_error_ms > 0 {
+            // A clock that is put forward ends the janitor's holds too early: a late put may stay.
+            return;
+        }
+        let listed = self.around.catalog.inspect(|state| {
+            let keys = state.segments.values().flatten().map(|segment| segment.key.clone());
+            keys.collect::<std::collections::BTreeSet<_>>()
+        });
+        for key in self.around.store.keys() {
+            if !listed.contains(&key) {
+                self.around.oracle.report(8, format!("{key} is neither listed nor deleted"));
+            }
+        }
+    }
+
+    /// The running writer of a place.
+    fn writer(&self, slot: usize) -> Option<&WriterProcess> {
+        self.slots[slot].as_ref().filter(|writer| writer.life() == Life::Running && !writer.has_ended())
+    }
+}
+
+/// A network without faults, where things take a little time.
+fn calm_rates() -> Rates {
+    Rates { network_ms: (0, 3), commit_ms: (0, 5), ..Rates::default() }
+}

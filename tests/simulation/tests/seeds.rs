@@ -1,0 +1,111 @@
+//! Runs of the simulation: many seeds with everything at once, each kind of fault by itself, pairs, the same seed twice.
+//!
+//! Owns: how many seeds are run here. A longer run is a command: `cargo run --release -p simulation -- --seeds 100000`.
+
+#![allow(missing_docs, reason = "tests")]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use simulation::plan::{Kind, Profile};
+use simulation::report::Total;
+use simulation::run::{Setup, run};
+
+/// Runs these seeds on every core; every one must hold.
+fn run_all(profile: &Profile, seeds: std::ops::Range<u64>) -> Total {
+    let next = AtomicU64::new(seeds.start);
+    let total = Mutex::new(Total::default());
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        break;
+                    }
+                    let outcome = run(&Setup { profile: profile.clone(), ..Setup::of(seed) });
+                    if outcome.violation.is_some() {
+                        println!("{outcome}\n");
+                        next.store(seeds.end, Ordering::Relaxed);
+                    }
+                    total.lock().expect("no holder panics").add(&outcome);
+                }
+            });
+        }
+    });
+    let total = total.into_inner().expect("no holder panics");
+    println!("profile {}: {total}", profile.name);
+    assert_eq!(total.violations, 0, "the seed and how to run it again are above");
+    total
+}
+
+#[test]
+fn two_thousand_seeds_keep_every_promise() {
+    let total = run_all(&Profile::all(), 0..2_000);
+    assert_eq!(total.seeds, 2_000);
+    // A run in which nothing happens shows nothing.
+    assert!(total.commits > 20_000 && total.crashes > 500 && total.takeovers > 500, "{total}");
+    assert!(total.unknown_outcomes > 100 && total.halts > 100 && total.gaps > 100, "{total}");
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let mut hashes = Vec::new();
+    for seed in 0..10 {
+        let setup = Setup { is_verbose: true, ..Setup::of(seed) };
+        let (first, second) = (run(&setup), run(&setup));
+        let differs = first.lines.iter().zip(&second.lines).find(|(first, second)| first != second);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!((first.hash, first.lines.len()), (second.hash, second.lines.len()), "seed {seed}");
+        hashes.push(first.hash);
+    }
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 10, "seeds differ from each other");
+}
+
+#[test]
+fn without_faults_nothing_is_taken_over_or_missing() {
+    let total = run_all(&Profile::calm(), 0..20);
+    assert_eq!((total.takeovers, total.unknown_outcomes, total.halts, total.gaps), (0, 0, 0, 0), "{total}");
+    assert!(total.messages > 2_000, "{total}");
+}
+
+/// A test for each kind of fault: it alone, often, over some seeds.
+macro_rules! alone {
+    ($($name:ident: $kind:ident $most:literal),* $(,)?) => {
+        mod alone {
+            use super::*;
+            $(#[test]
+            fn $name() {
+                run_all(&Profile::only(stringify!($name), &[(Kind::$kind, $most)]), 0..25);
+            })*
+        }
+    };
+}
+
+alone! {
+    writers_that_die_anywhere: Crash 12,
+    writers_that_stand_still_longer_than_their_lease: Pause 8,
+    writers_that_are_told_to_stop: Shutdown 6,
+    writers_that_join: Join 3,
+    a_queue_out_of_reach: QueueCut 6,
+    connections_to_the_queue_that_break: Disturb 12,
+    deliveries_lost_doubled_swapped_and_repeated: Deliveries 8,
+    a_queue_that_answers_slowly: QueueSlow 6,
+    consumers_that_are_deleted: ConsumersDeleted 8,
+    a_catalog_out_of_reach: CatalogCut 6,
+    a_catalog_whose_answers_are_lost: CatalogRepliesLost 6,
+    requests_and_answers_of_the_catalog_lost_and_late: CatalogNoise 8,
+    a_database_that_stops: CatalogDown 5,
+    a_database_clock_that_jumps_by_an_hour: ClockJump 6,
+    a_store_out_of_reach: StoreCut 6,
+    a_store_with_errors_before_and_after_the_work_and_wrong_bytes: StoreNoise 8,
+    puts_that_land_late: StoreLate 8,
+    purges_of_unread_messages: Purge 5,
+    single_messages_deleted: Delete 6,
+    limits_that_discard_unread_messages: Limit 4,
+    streams_that_lose_their_tail: TailLoss 6,
+    streams_that_are_deleted_and_made_again: Recreate 3,
+}
