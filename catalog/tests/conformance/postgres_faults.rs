@@ -5,7 +5,7 @@
 //! failover (the integration tests).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use catalog::{
@@ -169,7 +169,9 @@ async fn settle(store: &dyn MetadataStore, request: &CommitRequest) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_an_administrator_ends_again_and_again_lose_and_double_no_commit() {
-    const COMMITS: u64 = 150;
+    const COMMITS: u64 = 100;
+    /// So that a slow machine gets on.
+    const BLOWS_PER_COMMIT: u64 = 4;
     const TERMINATE: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity
         where datname = current_database() and application_name = 'siltstone' and state like '%transaction'";
     const CANCEL: &str = "select count(pg_cancel_backend(pid)) from pg_stat_activity
@@ -177,27 +179,28 @@ async fn sessions_that_an_administrator_ends_again_and_again_lose_and_double_no_
     let url = fresh_database().await.expect("a database");
     let store = opened(&url).await;
     let held = owned(&*store, "orders").await;
-    let done = Arc::new(AtomicBool::new(false));
+    let commits = Arc::new(AtomicU64::new(0));
     let administrator = tokio::spawn({
-        let (url, done) = (url.clone(), Arc::clone(&done));
+        let (url, commits) = (url.clone(), Arc::clone(&commits));
         async move {
             let mut session = PgConnection::connect(&url).await.expect("connects");
-            let mut ended = 0;
-            for turn in 0_u64.. {
-                if done.load(Ordering::SeqCst) {
-                    break;
+            let (mut ended, mut turn) = (0, 0_u64);
+            while commits.load(Ordering::SeqCst) < COMMITS {
+                tokio::time::sleep(Duration::from_millis(turn % 7)).await;
+                if turn > BLOWS_PER_COMMIT * (commits.load(Ordering::SeqCst) + 1) {
+                    continue;
                 }
+                turn += 1;
                 let sql = if turn % 2 == 0 { TERMINATE } else { CANCEL };
                 ended += sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut session).await.expect("asked");
-                tokio::time::sleep(Duration::from_millis(turn % 7)).await;
             }
             ended
         }
     });
     for next in 0..COMMITS {
         settle(&*store, &request(&held, next, next)).await;
+        commits.fetch_add(1, Ordering::SeqCst);
     }
-    done.store(true, Ordering::SeqCst);
     let ended = administrator.await.expect("joined");
     assert!(ended > 0, "no session was caught in the middle of anything");
     println!("{ended} sessions were ended or cancelled during {COMMITS} commits");
