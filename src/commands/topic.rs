@@ -1,4 +1,4 @@
-//! `topic`: create, list, describe, resume, delete.
+//! `topic`: create, list, describe, update, resume, delete.
 //!
 //! Owns: the choice among them, and opening what they work on. Does not own: what each one does.
 
@@ -7,6 +7,7 @@ mod delete;
 mod describe;
 mod list;
 mod resume;
+mod update;
 
 use clap::Subcommand;
 use common::config::Settings;
@@ -28,6 +29,8 @@ enum Command {
     List,
     /// Show a topic's options, its partitions and how far each is committed
     Describe(describe::Args),
+    /// Add columns, or let columns take more
+    Update(update::Args),
     /// Let halted partitions go on: explains what happened, finds the safest start
     Resume(resume::Args),
     /// Delete a topic with its messages and segments
@@ -40,6 +43,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         Command::Create(args) => create::run(*args, settings, json).await,
         Command::List => list::run(settings, json).await,
         Command::Describe(args) => describe::run(args, settings, json).await,
+        Command::Update(args) => update::run(args, settings, json).await,
         Command::Resume(args) => resume::run(args, settings, json).await,
         Command::Delete(args) => delete::run(args, settings, json).await,
     }
