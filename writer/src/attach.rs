@@ -77,6 +77,12 @@ fn decide(
             return Attach::Regressed(regressed(partition, bounds, &what));
         }
     }
+    if position > bounds.next_offset {
+        // Also without an anchor, as after a resume: messages that come now would be passed over until the position.
+        let (end, first) = (bounds.next_offset, position);
+        let what = format!("the queue's next message gets offset {end}, but reading is to go on at offset {first}");
+        return Attach::Regressed(regressed(partition, bounds, &what));
+    }
     let gap = missing_before(bounds.first_offset, position);
     Attach::From { offset: position.max(bounds.first_offset), gap, queue_end: bounds.next_offset }
 }
@@ -211,6 +217,15 @@ mod tests {
             panic!("a gap")
         };
         assert_eq!((offset, gap.base_offset, gap.end_offset), (15, 10, 14));
+    }
+
+    #[test]
+    fn a_queue_that_ends_before_the_position_is_another_history_even_without_an_anchor() {
+        let shorter = decide(&bounds(1, 3), 39, None, None);
+        assert!(
+            matches!(shorter, Attach::Regressed(reason) if reason.contains("offset 3, but") && reason.contains("39"))
+        );
+        assert!(matches!(decide(&bounds(1, 39), 39, None, None), Attach::From { offset: 39, .. }));
     }
 
     #[test]

@@ -21,4 +21,5 @@ pub mod rows;
 pub mod run;
 pub mod store;
 pub mod trace;
+pub mod watch;
 pub mod world;

@@ -8,9 +8,10 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::chance::Chance;
+use crate::watch;
 
 /// How long a client waits for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
@@ -52,14 +53,14 @@ impl Process {
 
     /// How it is.
     pub fn life(&self) -> Life {
-        *self.life.borrow()
+        self.life.get()
     }
 
     /// Waits until it runs. Never returns in a dead process.
     pub async fn pass(&self) {
         let mut life = self.life.subscribe();
         // The sender lives as long as `self`.
-        let _runs = life.wait_for(|life| *life == Life::Running).await;
+        life.wait_for(|life| *life == Life::Running).await;
     }
 }
 

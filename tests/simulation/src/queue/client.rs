@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use common::queue::nats::contiguity::Contiguity;
 use common::queue::{Bounds, PublishAck, Queue, QueueError, SubscribeRequest, Subscription};
 use common::{CommitReceipt, Message, OutgoingMessage, TopicDefinition, TopicPartition};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::pump::{DeliveryFaults, Pump};
@@ -19,6 +19,7 @@ use super::server::QueueServer;
 use super::subscription::ModelSubscription;
 use crate::chance::Chance;
 use crate::network::{Link, Process};
+use crate::watch;
 
 /// Frames that wait at a client; the server waits with the next.
 const FRAMES_WAITING_MAX: usize = 1024;

@@ -59,7 +59,7 @@ impl Pump {
     /// Delivers until the consumer is gone or nobody reads.
     pub(super) async fn run(mut self) {
         loop {
-            if !*self.consumer.lives.borrow() {
+            if !self.consumer.lives.get() {
                 self.send(Frame::Ended("the consumer was deleted")).await;
                 return;
             }

@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use common::clock::SharedClock;
 use common::queue::{Bounds, PublishAck, QueueError};
 use common::{Epoch, Message, OutgoingMessage, TopicDefinition, TopicName, TopicPartition};
-use tokio::sync::watch;
 
 use super::stream::Stream;
+use crate::watch;
 
 /// Largest payload, in bytes: the default of nats-server.
 pub const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;

@@ -10,13 +10,14 @@ use common::memory::MemoryBudget;
 use common::queue::nats::contiguity::Contiguity;
 use common::queue::{Delivery, QueueError, Subscription};
 use common::{CommitReceipt, Message, TopicPartition};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::client::AckObserver;
 use super::pump::{Frame, HEARTBEAT};
 use super::server::QueueServer;
 use crate::network::Link;
+use crate::watch;
 
 pub(super) struct ModelSubscription {
     pub(super) server: QueueServer,
