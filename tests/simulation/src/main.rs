@@ -34,7 +34,8 @@ struct Arguments {
     /// Threads; by default one for each core.
     #[arg(long)]
     threads: Option<usize>,
-    /// Instead: switch guards off, those whose mutation's name holds this text, and tell the seeds it took to notice.
+    /// Instead, in debug builds: switch guards off, those whose mutation's name holds this text, and tell the seeds it took
+    /// to notice.
     #[arg(long)]
     mutations: Option<String>,
     /// Go on after a violation.

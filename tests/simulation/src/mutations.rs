@@ -26,7 +26,7 @@ pub struct Mutation {
 }
 
 /// Seeds within which a mutation must be found out.
-pub const SEEDS_MAX: u64 = 60;
+pub const SEEDS_MAX: u64 = 200;
 
 const TAKEOVERS: &[(Kind, u64)] = &[(Pause, 8), (CatalogNoise, 8), (QueueSlow, 4), (StoreLate, 4)];
 const NOISE: &[(Kind, u64)] = &[(CatalogNoise, 12), (CatalogRepliesLost, 4), (Pause, 3)];

@@ -127,7 +127,7 @@ impl Profile {
 
 /// Streams that lose their history while writers attach to them again and again.
 pub const HISTORY: &[(Kind, u64)] =
-    &[(Kind::TailLoss, 8), (Kind::Recreate, 2), (Kind::Disturb, 4), (Kind::QueueSlow, 4), (Kind::CatalogNoise, 3)];
+    &[(Kind::TailLoss, 8), (Kind::Recreate, 2), (Kind::Disturb, 4), (Kind::QueueSlow, 8), (Kind::CatalogNoise, 3)];
 
 /// Puts that land late, among writers that die.
 pub const LATE: &[(Kind, u64)] =
@@ -205,13 +205,24 @@ impl Plan {
                     lasting: Duration::from_millis(lasting_ms(chance, *kind)),
                     size: chance.below(1000),
                 };
-                actions.push((Duration::from_millis(chance.between(300..end_ms)), fault));
+                let at_ms = chance.between(300..end_ms);
+                // Every second loss of a tail comes while readers attach, because their connections broke just before.
+                if *kind == Kind::TailLoss && chance.below(2) == 0 {
+                    let before_ms = at_ms - chance.between(50..300);
+                    let breaks = (0..slots).map(|slot| (Duration::from_millis(before_ms), disturb(slot)));
+                    actions.extend(breaks);
+                }
+                actions.push((Duration::from_millis(at_ms), fault));
             }
         }
         actions.sort_by_key(|(at, _)| *at);
         let end = Duration::from_millis(end_ms);
         Self { partition_count, slots, writers, format, actions, end, config: config(chance) }
     }
+}
+
+fn disturb(slot: usize) -> Action {
+    Action::Fault { kind: Kind::Disturb, slot, partition_id: 0, lasting: Duration::ZERO, size: 0 }
 }
 
 fn lasting_ms(chance: &Chance, kind: Kind) -> u64 {
