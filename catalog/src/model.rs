@@ -182,6 +182,8 @@ pub struct PartitionOwner {
     pub owner: Option<OwnerId>,
     /// Number of the current or last ownership.
     pub epoch: Epoch,
+    /// Exclusive: everything below is committed.
+    pub high_watermark: u64,
     /// Whether it takes commits.
     pub state: PartitionState,
 }

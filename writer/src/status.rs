@@ -1,7 +1,6 @@
 //! Where each partition stands, for people, metrics and readiness.
 //!
-//! Owns: the numbers and how lag and freshness are made of them. Does not own: decisions; nothing in the protocol
-//! reads these.
+//! Owns: the numbers and how lag and freshness are made of them. Does not own: decisions; no commit depends on these.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -116,6 +115,14 @@ impl StatusBoard {
 
     pub(crate) fn all(&self) -> Vec<(TopicPartition, Arc<Gauges>)> {
         lock(&self.partitions).iter().map(|(partition, gauges)| (partition.clone(), Arc::clone(gauges))).collect()
+    }
+
+    /// Below where each running partition is committed, as this writer was told.
+    pub(crate) fn watermarks(&self) -> BTreeMap<TopicPartition, u64> {
+        let watermark = |(partition, gauges): (&TopicPartition, &Arc<Gauges>)| {
+            (partition.clone(), gauges.high_watermark.load(Ordering::Relaxed))
+        };
+        lock(&self.partitions).iter().map(watermark).collect()
     }
 
     /// Notes that nothing goes on at `place`, and why, until it is cleared.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use catalog::{AcquireOutcome, Agent, CatalogError, Ownership, OwnershipView, PartitionState};
-use common::{TopicName, TopicPartition, failpoint};
+use common::{TopicName, TopicPartition, failpoint, mutation};
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -176,8 +176,10 @@ impl Supervisor {
     /// Looks who owns what, and does this writer's part: ends what was lost, drains what is too much, takes what is due.
     async fn share_out(&mut self) -> Result<()> {
         self.resting.retain(|_, until| *until > Instant::now());
+        // Taken before the view, which must show at least as much.
+        let committed = self.board.watermarks();
         let view = self.context.catalog.ownership_view(self.context.config.lease).await?;
-        self.end_lost(&view);
+        self.end_lost(&view, &committed);
         self.tell_shares(&view);
         let Plan { acquire, release } = self.balancer.plan(&view, Instant::now());
         for partition in &release {
@@ -234,13 +236,20 @@ impl Supervisor {
         wanted.into_iter().collect()
     }
 
-    /// Ends pipelines whose partition has another owner or epoch: nothing of them could be committed.
-    fn end_lost(&self, view: &OwnershipView) {
+    /// Ends pipelines whose partition has another owner or epoch: nothing of them could be committed. Also those of
+    /// which the catalog knows less than was committed, since a server that lagged took over: what it lost is read again,
+    /// and not only once the next message comes.
+    fn end_lost(&self, view: &OwnershipView, committed: &BTreeMap<TopicPartition, u64>) {
         for row in &view.partitions {
             let Some(running) = self.running.get(&row.partition) else { continue };
+            let (known, committed) = (row.high_watermark, committed.get(&row.partition).copied().unwrap_or_default());
             if (row.owner, row.epoch) != (Some(self.agent.owner), running.held.epoch) {
                 let (partition, epoch) = (&row.partition, row.epoch.0);
                 tracing::warn!(%partition, epoch, "partition lost; what was not committed is left to its owner");
+                running.abort.abort();
+            } else if known < committed && !mutation::is_off("supervise.went_back") {
+                let partition = &row.partition;
+                tracing::warn!(%partition, known, committed, "the catalog went back; what it forgot is read again");
                 running.abort.abort();
             }
         }

@@ -198,7 +198,8 @@ macro_rules! impl_ownership_store {
                 .fetch_all(&mut *transaction)
                 .await?;
                 let partitions = sqlx::query_as::<_, PartitionOwnerRow>(
-                    "SELECT topic, partition_id, owner, epoch, state FROM partitions ORDER BY topic, partition_id",
+                    "SELECT topic, partition_id, owner, epoch, high_watermark, state FROM partitions
+                     ORDER BY topic, partition_id",
                 )
                 .fetch_all(&mut *transaction)
                 .await?;

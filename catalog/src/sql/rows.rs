@@ -102,6 +102,7 @@ pub(crate) struct PartitionOwnerRow {
     partition_id: i64,
     owner: Option<String>,
     epoch: i64,
+    high_watermark: i64,
     state: String,
 }
 
@@ -209,6 +210,7 @@ impl TryFrom<PartitionOwnerRow> for PartitionOwner {
             partition: topic_partition(&row.topic, row.partition_id)?,
             owner: row.owner.as_deref().map(owner_id).transpose()?,
             epoch: Epoch(unsigned("epoch", row.epoch)?),
+            high_watermark: unsigned("high_watermark", row.high_watermark)?,
             state: partition_state(&row.state)?,
         })
     }

@@ -207,13 +207,16 @@ pub(crate) async fn a_view_shows_who_is_there_and_who_owns_what(store: &dyn Meta
     let plain = Agent { owner: held.owner, name: "host-1".to_owned(), topics: vec![] };
     assert_eq!(view.agents, [plain, picky]);
     assert_eq!(view.young, BTreeSet::from([held.owner, other]), "they came just now");
-    let row = |topic, owner, epoch| PartitionOwner {
+    commit_range(store, &held, 0, 9).await;
+    let view = store.ownership_view(LONG_LEASE).await.expect("read");
+    let row = |topic, owner, epoch, high_watermark| PartitionOwner {
         partition: partition(topic, 0),
         owner,
         epoch: Epoch(epoch),
+        high_watermark,
         state: PartitionState::Active,
     };
-    assert_eq!(view.partitions, [row("audit", None, 0), row("orders", Some(held.owner), 1)]);
+    assert_eq!(view.partitions, [row("audit", None, 0, 0), row("orders", Some(held.owner), 1, 10)]);
     expire(store, held.owner).await;
     let view = store.ownership_view(NO_LEASE).await.expect("read");
     assert!(view.agents.iter().all(|agent| agent.owner != held.owner), "its lease has expired");

@@ -29,6 +29,8 @@ pub struct Mutation {
 pub const SEEDS_MAX: u64 = 200;
 
 const TAKEOVERS: &[(Kind, u64)] = &[(Pause, 8), (CatalogNoise, 8), (QueueSlow, 4), (StoreLate, 4)];
+/// Owners that stand still while a server takes over which knows of other takeovers.
+const FAILOVERS: &[(Kind, u64)] = &[(Failover, 8), (Pause, 12), (CatalogNoise, 4)];
 const NOISE: &[(Kind, u64)] = &[(CatalogNoise, 12), (CatalogRepliesLost, 4), (Pause, 3)];
 
 const fn mutation(
@@ -82,6 +84,15 @@ pub const MUTATIONS: &[Mutation] = &[
         &[],
         TAKEOVERS,
     ),
+    mutation(
+        "commit and intents without the owner",
+        |g| {
+            (g.owner_compare, g.intent_fence, g.intent_epoch) = (false, false, false);
+        },
+        &[],
+        FAILOVERS,
+    ),
+    mutation("a catalog that went back is not noticed", none, &["supervise.went_back"], FAILOVERS),
     mutation("takeover without dooming intents", |g| g.doom_at_takeover = false, &[], TAKEOVERS),
     mutation("takeover without a new epoch", |g| g.epoch_rises = false, &[], TAKEOVERS),
     mutation(

@@ -70,21 +70,28 @@ struct Inner {
     store: StoreServer,
     format: Format,
     histories: Histories,
+    view: View,
+    /// How far was ever committed, for acks.
+    committed: BTreeMap<(TopicPartition, Epoch), u64>,
+    /// Messages that were noted, and how often at most, while they were decoded by themselves.
+    suspects: BTreeMap<(TopicPartition, u64), u32>,
+    /// Objects that a server which lagged never heard of when it took over. Nobody will ever list them, or delete them.
+    forgotten: BTreeSet<ObjectName>,
+    figures: Figures,
+    violation: Option<Violation>,
+}
+
+/// What follows from the catalog's changes up to one moment. A server that lagged brings back the view of its moment.
+#[derive(Clone, Debug, Default)]
+pub struct View {
     /// Histories that everything committed in an incarnation agrees with.
     agreeing: BTreeMap<(TopicPartition, Incarnation), Vec<usize>>,
     /// The first history that an incarnation may be about.
     begun: BTreeMap<(TopicPartition, Incarnation), usize>,
     watermarks: BTreeMap<(TopicPartition, Incarnation), u64>,
-    /// How far was ever committed, for acks.
-    committed: BTreeMap<(TopicPartition, Epoch), u64>,
-    /// Messages that were noted, and how often at most, while they were decoded by themselves.
-    suspects: BTreeMap<(TopicPartition, u64), u32>,
+    intended: BTreeSet<ObjectName>,
     doomed: BTreeSet<ObjectName>,
     listed: BTreeSet<ObjectName>,
-    /// Whether a server that lagged took over.
-    is_restored: bool,
-    figures: Figures,
-    violation: Option<Violation>,
 }
 
 impl Oracle {
@@ -95,14 +102,10 @@ impl Oracle {
             store,
             format,
             histories: Histories::new(format),
-            agreeing: BTreeMap::new(),
-            begun: BTreeMap::new(),
-            watermarks: BTreeMap::new(),
+            view: View::default(),
             committed: BTreeMap::new(),
             suspects: BTreeMap::new(),
-            doomed: BTreeSet::new(),
-            listed: BTreeSet::new(),
-            is_restored: false,
+            forgotten: BTreeSet::new(),
             figures: Figures::default(),
             violation: None,
         };
@@ -138,8 +141,8 @@ impl Oracle {
     pub fn resume_offset(&self, partition: &TopicPartition, incarnation: Incarnation, high_watermark: u64) -> u64 {
         let inner = self.lock();
         let key = (partition.clone(), incarnation);
-        let committed = inner.agreeing.get(&key).and_then(|agreeing| agreeing.last().copied());
-        let from = committed.or_else(|| inner.begun.get(&key).copied()).unwrap_or_default();
+        let committed = inner.view.agreeing.get(&key).and_then(|agreeing| agreeing.last().copied());
+        let from = committed.or_else(|| inner.view.begun.get(&key).copied()).unwrap_or_default();
         high_watermark.min(inner.histories.same_until(partition, from).saturating_add(1))
     }
 
@@ -153,10 +156,28 @@ impl Oracle {
         }
     }
 
+    /// What follows from the catalog's tables as they are now, to be kept with a copy of them.
+    pub fn view(&self) -> View {
+        self.lock().view.clone()
+    }
+
+    /// A server takes over whose tables are those of this view: whatever it does not know was never committed.
+    pub fn goes_back(&self, view: View) {
+        let mut inner = self.lock();
+        let lost: Vec<ObjectName> = inner.view.intended.difference(&view.intended).cloned().collect();
+        inner.forgotten.extend(lost);
+        inner.view = view;
+    }
+
+    /// Whether nobody is left who knows of the object.
+    pub fn is_forgotten(&self, bucket: &str, key: &str) -> bool {
+        self.lock().forgotten.contains(&ObjectName::new(bucket, key))
+    }
+
     /// Is told before an object is deleted.
     pub fn deleting(&self, bucket: &str, key: &str) {
         let mut inner = self.lock();
-        if inner.listed.contains(&ObjectName::new(bucket, key)) {
+        if inner.view.listed.contains(&ObjectName::new(bucket, key)) {
             inner.broken(7, format!("{key} is listed and was deleted"));
         }
     }
@@ -196,20 +217,21 @@ impl Inner {
             Change::Intended(intent) => {
                 self.trace.note("catalog", format!("{by} intends {}", intent.key));
                 let object = ObjectName::new(&intent.bucket, &intent.key);
-                if self.listed.contains(&object) {
+                if self.view.listed.contains(&object) {
                     return broken(8, format!("{} is listed and was intended again", intent.key));
                 }
-                if self.doomed.contains(&object) {
+                if self.view.doomed.contains(&object) {
                     return broken(11, format!("{} is doomed and was intended again", intent.key));
                 }
+                self.view.intended.insert(object);
             }
             Change::Doomed(object) => {
                 self.trace.note("catalog", format!("{by} dooms {}", object.key));
-                if self.listed.contains(object) && state.is_listed(object) {
+                if self.view.listed.contains(object) && state.is_listed(object) {
                     return broken(8, format!("{} is listed and was doomed", object.key));
                 }
-                self.listed.remove(object);
-                self.doomed.insert(object.clone());
+                self.view.listed.remove(object);
+                self.view.doomed.insert(object.clone());
             }
             Change::Acquired(held) => {
                 let (partition, epoch, watermark) = (&held.partition, held.epoch, held.high_watermark);
@@ -228,14 +250,14 @@ impl Inner {
                 self.trace.note("catalog", format!("{by} resumed {partition}"));
                 let row = &state.partitions[partition].partition;
                 let current = self.histories.current(partition);
-                self.begun.insert((partition.clone(), row.incarnation), current);
-                self.watermarks.insert((partition.clone(), row.incarnation), row.high_watermark);
+                self.view.begun.insert((partition.clone(), row.incarnation), current);
+                self.view.watermarks.insert((partition.clone(), row.incarnation), row.high_watermark);
             }
             Change::Swept(object) => self.trace.note("catalog", format!("{by} swept {}", object.key)),
             Change::ClockJumped(milliseconds) => {
                 self.trace.note("catalog", format!("the clock jumped by {milliseconds} ms"));
             }
-            Change::Restored => self.restored(state),
+            Change::Restored => self.trace.note("catalog", "another server took over"),
             Change::TopicCreated(_)
             | Change::TopicDeleted(_)
             | Change::WatermarkMoved(..)
@@ -250,7 +272,7 @@ impl Inner {
         for (partition, row) in &state.partitions {
             let key = (partition.clone(), row.partition.incarnation);
             let now = row.partition.high_watermark;
-            let before = self.watermarks.insert(key, now).unwrap_or_default();
+            let before = self.view.watermarks.insert(key, now).unwrap_or_default();
             if let Some(suspect) = row.suspect {
                 let times = self.suspects.entry((partition.clone(), suspect.offset)).or_default();
                 *times = suspect.times.max(*times);
@@ -260,16 +282,6 @@ impl Inner {
             }
         }
         Ok(())
-    }
-
-    /// A server that lagged took over: what it does not know was never committed.
-    fn restored(&mut self, state: &CatalogState) {
-        self.trace.note("catalog", "another server took over");
-        self.is_restored = true;
-        self.watermarks.clear();
-        self.listed =
-            state.segments.values().flatten().map(|segment| ObjectName::new(&segment.bucket, &segment.key)).collect();
-        self.doomed.clear();
     }
 }
 

@@ -100,6 +100,7 @@ impl Profile {
             (Limit, 1),
             (TailLoss, 2),
             (Recreate, 1),
+            (Failover, 1),
         ];
         Self { name: "all", most, is_forced: false }
     }
@@ -116,12 +117,9 @@ impl Profile {
 
     /// The profile of this name.
     pub fn named(name: &str) -> Option<Self> {
-        let mut failover = Self::all();
-        failover.name = "failover";
-        failover.most.push((Kind::Failover, 1));
         let history = Self::only("history", HISTORY);
         let late = Self::only("late", LATE);
-        [Self::all(), Self::calm(), failover, history, late].into_iter().find(|profile| profile.name == name)
+        [Self::all(), Self::calm(), history, late].into_iter().find(|profile| profile.name == name)
     }
 }
 

@@ -31,6 +31,7 @@ impl Fleet {
             partition: partition("orders", id),
             owner: None,
             epoch: Epoch(0),
+            high_watermark: 0,
             state: PartitionState::Active,
         });
         let view = OwnershipView { partitions: owners.collect(), ..OwnershipView::default() };

@@ -139,6 +139,7 @@ impl CatalogState {
             partition: partition.clone(),
             owner: row.partition.owner,
             epoch: row.partition.epoch,
+            high_watermark: row.partition.high_watermark,
             state: row.partition.state,
         };
         let newest = self.now_ms - limits::duration_ms(lease);

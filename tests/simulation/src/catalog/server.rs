@@ -146,13 +146,14 @@ impl ModelCatalog {
         self.door.lock().state.guards = guards;
     }
 
-    /// A server that holds `state` takes over. Requests and transactions under way are lost with the old server.
+    /// A server that holds `state` takes over; its clock is as wrong as the old one's. Requests and transactions under way
+    /// are lost with the old server.
     pub fn restore(&self, state: CatalogState) {
         let mut inner = self.door.lock();
         inner.end_connections();
         inner.transaction(None, |now| {
-            let now_ms = now.now_ms;
-            *now = CatalogState { now_ms, ..state };
+            let (now_ms, clock_offset_ms) = (now.now_ms, now.clock_offset_ms);
+            *now = CatalogState { now_ms, clock_offset_ms, ..state };
             now.changed(Change::Restored);
         });
     }

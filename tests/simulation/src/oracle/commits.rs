@@ -31,13 +31,13 @@ impl Inner {
     fn objects_are_new(&mut self, state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
         for segment in &request.segments {
             let object = ObjectName::new(&segment.bucket, &segment.key);
-            if self.doomed.contains(&object) {
+            if self.view.doomed.contains(&object) {
                 return broken(11, format!("{} was doomed and is committed", segment.key));
             }
             if state.uploads.contains_key(&object) {
                 return broken(8, format!("{} is listed and still an intent", segment.key));
             }
-            if !self.listed.insert(object) {
+            if !self.view.listed.insert(object) {
                 return broken(8, format!("{} is listed twice", segment.key));
             }
         }
@@ -66,8 +66,8 @@ impl Inner {
     fn content_agrees(&mut self, request: &CommitRequest, rows: &Rows) -> Result<(), Violation> {
         let key = (request.partition.clone(), request.incarnation);
         let histories = self.histories.of(&request.partition);
-        let begun = self.begun.get(&key).copied().unwrap_or_default();
-        let agreeing = self.agreeing.remove(&key).unwrap_or_else(|| (begun..histories.len()).collect());
+        let begun = self.view.begun.get(&key).copied().unwrap_or_default();
+        let agreeing = self.view.agreeing.remove(&key).unwrap_or_else(|| (begun..histories.len()).collect());
         // Later histories that were not there at the last commit may agree as well: where they are the same so far.
         let known = agreeing.last().copied().unwrap_or(begun);
         let newer = (known + 1).max(begun)..histories.len();
@@ -92,7 +92,7 @@ impl Inner {
         if let (true, Some(violation)) = (agree.is_empty(), reasons.pop()) {
             return Err(violation);
         }
-        self.agreeing.insert(key, agree);
+        self.view.agreeing.insert(key, agree);
         Ok(())
     }
 
@@ -103,7 +103,7 @@ impl Inner {
                 self.is_stored(segment)?;
             }
             let row = &state.partitions[partition].partition;
-            let agreeing = self.agreeing.get(&(partition.clone(), row.incarnation));
+            let agreeing = self.view.agreeing.get(&(partition.clone(), row.incarnation));
             let current = self.histories.current(partition);
             if agreeing.is_some_and(|agreeing| !agreeing.contains(&current))
                 && !self.is_same(partition, row.incarnation)
@@ -120,8 +120,8 @@ impl Inner {
     /// Whether what was committed is a part of the present history.
     fn is_same(&self, partition: &TopicPartition, incarnation: Incarnation) -> bool {
         let key = (partition.clone(), incarnation);
-        let watermark = self.watermarks.get(&key).copied().unwrap_or_default();
-        let last = self.agreeing.get(&key).and_then(|agreeing| agreeing.last().copied()).unwrap_or_default();
+        let watermark = self.view.watermarks.get(&key).copied().unwrap_or_default();
+        let last = self.view.agreeing.get(&key).and_then(|agreeing| agreeing.last().copied()).unwrap_or_default();
         self.histories.same_until(partition, last).saturating_add(1) >= watermark
     }
 

@@ -155,13 +155,15 @@ impl World {
 
     /// A standby that lags by up to three seconds takes over, after the old server has been away for a while.
     fn fail_over(&mut self, lasting: Duration, size: u64) {
-        let standby = self.around.catalog.state();
+        let (standby, oracle) = (self.around.catalog.state(), self.around.oracle.clone());
+        let view = oracle.view();
         let (catalog, faults) = (self.around.catalog.clone(), self.around.catalog_faults.clone());
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(size * 3)).await;
             catalog.crash();
             faults.set_links(CatalogLink::Down);
             tokio::time::sleep(lasting / 4).await;
+            oracle.goes_back(view);
             catalog.restore(standby);
             faults.set_links(CatalogLink::Up);
         });
