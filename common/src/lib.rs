@@ -4,6 +4,7 @@
 
 pub mod anchor;
 pub mod backoff;
+pub mod checksum;
 pub mod clock;
 pub mod config;
 pub mod diagnosis;

@@ -3,31 +3,18 @@
 //! Owns: reading every row with DataFusion and with DuckDB from the segments that the catalog lists, and comparing.
 //! Does not own: what was published (`publisher`).
 
-use std::fmt;
-use std::path::Path;
+mod readers;
 
-use serde::Deserialize;
+use std::fmt;
+
 use sqlx::{PgPool, SqlitePool};
 
+use self::readers::{Row, with_datafusion, with_duckdb};
 use super::publisher::{Plan, Published};
 use super::world::{Kind, World};
 
 /// Violations that are told one by one; of the others only the number.
 const TOLD_MAX: usize = 20;
-
-/// A row of the topic's table, or of its quarantine: there `text` is the whole payload.
-#[derive(Debug, Deserialize)]
-struct Row {
-    p: u32,
-    o: u64,
-    r: u32,
-    n: Option<u64>,
-    text: String,
-    /// Why it is in quarantine.
-    reason: Option<String>,
-}
-
-const ROWS: &str = "SELECT _partition AS p, _offset AS o, _row AS r, n, text FROM orders";
 
 /// What is wrong, by kind.
 #[derive(Debug, Default)]
@@ -182,44 +169,6 @@ impl<'a> Expected<'a> {
         };
         is_quarantined == is_broken && row.r == 0 && content
     }
-}
-
-/// The rows of table and quarantine as the product's own query engine reads them.
-async fn with_datafusion(world: &World) -> [Vec<Row>; 2] {
-    let quarantine = "SELECT _partition AS p, _offset AS o, _row AS r, reason, CAST(payload AS VARCHAR) AS text FROM quarantine.orders";
-    let rows = world.siltstone.run(&["query", "--json", ROWS]).await.ok().out;
-    let quarantined = world.siltstone.run(&["query", "--json", quarantine]).await.ok().out;
-    [parsed(&rows), parsed(&quarantined)]
-}
-
-/// The same as DuckDB reads them.
-async fn with_duckdb(world: &World) -> [Vec<Row>; 2] {
-    let views = world.siltstone.run(&["duckdb-sql"]).await.ok().out;
-    let keys = world.s3.as_ref().map(|s3| {
-        [("s3_access_key_id", &s3.access_key), ("s3_secret_access_key", &s3.secret_key)]
-            .map(|(name, value)| format!("SET {name} = '{value}'"))
-    });
-    let setup: Vec<&str> = keys.iter().flatten().map(String::as_str).collect();
-    let extensions: &[&str] = if world.s3.is_some() { &["httpfs"] } else { &[] };
-    let quarantine =
-        "SELECT _partition AS p, _offset AS o, _row AS r, reason, decode(payload) AS text FROM quarantine_orders";
-    let mut tables = [Vec::new(), Vec::new()];
-    for (table, sql) in tables.iter_mut().zip([ROWS, quarantine]) {
-        let file = world.siltstone.path().join("duckdb.json");
-        let sql = format!("{views}COPY ({sql}) TO '{}' (FORMAT json)", file.display());
-        support::duckdb::query_with(extensions, &setup, &sql).await.expect("DuckDB answers");
-        *table = parsed(&read(&file));
-    }
-    tables
-}
-
-fn read(file: &Path) -> String {
-    std::fs::read_to_string(file).expect("DuckDB wrote it")
-}
-
-fn parsed(lines: &str) -> Vec<Row> {
-    let row = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    lines.lines().map(row).collect()
 }
 
 /// A row of `commits`.
