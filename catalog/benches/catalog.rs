@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use catalog::{
-    AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, NewSegment, Ownership, OwnershipStore,
+    AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, NewSegment, Ownership, OwnershipStore, Scope,
     SegmentKind, SegmentStore, SqliteMetadataStore, TopicConfig, TopicStore, UploadIntent,
 };
 use common::{Anchor, OwnerId, TopicName, TopicPartition};
@@ -41,7 +41,7 @@ impl Setup {
                 TopicConfig { name, partition_count: PARTITIONS, retention_ms: None, config: Default::default() };
             store.create_topic(config).await.expect("created");
             let owner = OwnerId(Uuid::now_v7());
-            store.heartbeat(&Agent { owner, name: "bench".to_owned(), topics: vec![] }).await.expect("registered");
+            store.heartbeat(&Agent { owner, name: "bench".to_owned(), scope: Scope::All }).await.expect("registered");
             let all: Vec<_> = (0..PARTITIONS).map(partition).collect();
             let outcomes = store.acquire(owner, Duration::from_secs(3600), &all).await.expect("asked");
             let held = outcomes.into_iter().map(|outcome| match outcome {

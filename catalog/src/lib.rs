@@ -21,7 +21,7 @@ pub use commit::{CommitOutcome, CommitRequest, Gap, NewSegment, Refusal};
 pub use error::{CatalogError, Result};
 pub use model::{
     AcquireOutcome, Agent, CommitRecord, ConsumerOffset, IncarnationStart, Ownership, OwnershipView, Partition,
-    PartitionOwner, PartitionState, RecordedGap, Replay, ResumePoint, SegmentInfo, SegmentKind, Suspect, Topic,
+    PartitionOwner, PartitionState, RecordedGap, Replay, ResumePoint, Scope, SegmentInfo, SegmentKind, Suspect, Topic,
     TopicConfig, TopicSnapshot, Upload, UploadIntent, UploadState,
 };
 pub use postgres::PostgresMetadataStore;

@@ -7,7 +7,7 @@
 use catalog::Gap;
 use chrono::{DateTime, SecondsFormat};
 use common::queue::Bounds;
-use common::{Anchor, Message, Queue, QueueError, TopicPartition, mutation};
+use common::{Anchor, Queue, QueueError, TopicPartition, mutation};
 
 /// What attaching found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +34,24 @@ pub(crate) async fn attach(
 ) -> Result<Attach, QueueError> {
     let bounds = queue.bounds(partition).await?;
     let held = match anchor {
-        Some(anchor) if (bounds.first_offset..bounds.next_offset).contains(&anchor.offset) => {
-            queue.read(partition, anchor.offset, anchor.offset + 1).await?.pop()
-        }
-        _ => None,
+        Some(anchor) => anchor_at(queue, partition, &bounds, anchor.offset).await?,
+        None => None,
     };
-    Ok(decide(partition, &bounds, position, anchor, held.as_ref()))
+    Ok(decide(partition, &bounds, position, anchor, held))
+}
+
+/// The anchor of the message that the queue holds at `offset`, if it holds one.
+pub(crate) async fn anchor_at(
+    queue: &dyn Queue,
+    partition: &TopicPartition,
+    bounds: &Bounds,
+    offset: u64,
+) -> Result<Option<Anchor>, QueueError> {
+    if !(bounds.first_offset..bounds.next_offset).contains(&offset) {
+        return Ok(None);
+    }
+    let held = queue.read(partition, offset, offset + 1).await?;
+    Ok(held.first().map(Anchor::of))
 }
 
 fn decide(
@@ -47,7 +59,7 @@ fn decide(
     bounds: &Bounds,
     position: u64,
     anchor: Option<Anchor>,
-    held: Option<&Message>,
+    held: Option<Anchor>,
 ) -> Attach {
     if let Some(anchor) = anchor.filter(|_| !mutation::is_off("attach.anchor")) {
         let offset = anchor.offset;
@@ -60,7 +72,7 @@ fn decide(
             };
             return Attach::Regressed(regressed(partition, bounds, &what));
         }
-        if let Some(found) = held.map(Anchor::of).filter(|found| *found != anchor) {
+        if let Some(found) = held.filter(|found| *found != anchor) {
             let what = format!(
                 "the message at offset {offset} is not the one that was read before (stored at {} then, at {} now)",
                 time(anchor.timestamp_us),
@@ -126,7 +138,7 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use common::TopicName;
+    use common::{Message, TopicName};
 
     use super::*;
 
@@ -141,7 +153,7 @@ mod tests {
     }
 
     fn decide(bounds: &Bounds, position: u64, anchor: Option<Anchor>, held: Option<&Message>) -> Attach {
-        super::decide(&partition("orders"), bounds, position, anchor, held)
+        super::decide(&partition("orders"), bounds, position, anchor, held.map(Anchor::of))
     }
 
     fn partition(topic: &str) -> TopicPartition {
@@ -174,7 +186,8 @@ mod tests {
             ("my orders", "siltstone topic resume 'my orders' --partition 3"),
             ("o'clock", r"siltstone topic resume 'o'\''clock' --partition 3"),
         ] {
-            let halted = super::decide(&partition(topic), &bounds(1, 20), 10, Some(anchor), Some(&message(9, "y")));
+            let halted =
+                super::decide(&partition(topic), &bounds(1, 20), 10, Some(anchor), Some(Anchor::of(&message(9, "y"))));
             let Attach::Regressed(reason) = halted else { panic!("another message") };
             assert!(reason.ends_with(command), "{reason}");
             assert!(reason.contains("stream t-0 created then") && reason.contains("1970-01-01T00:00:00.000007Z"));

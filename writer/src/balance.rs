@@ -55,7 +55,7 @@ impl Balancer {
             return Plan::default();
         };
         let mut assignment = Assignment::new(view);
-        let free = assignment.free.clone();
+        let free: BTreeSet<TopicPartition> = assignment.free.iter().cloned().collect();
         self.free_since.retain(|partition, _| free.contains(partition));
         let mut acquire = Vec::new();
         for partition in &free {
@@ -74,7 +74,7 @@ impl Balancer {
 }
 
 fn is_eligible(agent: &Agent, partition: &TopicPartition) -> bool {
-    agent.topics.is_empty() || agent.topics.contains(&partition.topic)
+    agent.scope.contains(&partition.topic)
 }
 
 /// Who has what, as the plan goes on.

@@ -11,6 +11,7 @@ use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
 use catalog::table_schema::{HEADERS, KEY, OFFSET, PAYLOAD, REASON, ROW, SUBJECT, TIMESTAMP, quarantine_schema};
 use catalog::{SegmentInfo, SegmentKind};
+use common::checksum::crc32c;
 use common::message::Headers;
 use common::{Incarnation, TopicPartition};
 use object_store::ObjectStoreExt;
@@ -107,8 +108,7 @@ impl QuarantineReader {
         let key = Path::parse(&segment.key).map_err(|error| refuse(error.to_string()))?;
         let read = async { storage.store.get(&key).await?.bytes().await };
         let bytes = read.await.map_err(|error| refuse(error.to_string()))?;
-        let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes) as u32;
-        if (bytes.len() as u64, checksum) != (segment.size_bytes, segment.checksum) {
+        if (bytes.len() as u64, crc32c(&bytes)) != (segment.size_bytes, segment.checksum) {
             return Err(refuse("the object is not the one that was committed".to_owned()));
         }
         let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| refuse(error.to_string()))?;

@@ -15,6 +15,7 @@ use common::{Anchor, Incarnation, Queue, TopicPartition};
 use serde::Serialize;
 
 use self::search::Proven;
+use crate::attach::anchor_at;
 use crate::error::{Result, WriterError};
 use crate::storage::Storage;
 
@@ -144,11 +145,7 @@ struct History<'a> {
 impl History<'_> {
     /// The anchor of the message that the queue holds at `offset`, if it does.
     async fn anchor_at(&self, offset: u64) -> Result<Option<Anchor>> {
-        if !(self.bounds.first_offset..self.bounds.next_offset).contains(&offset) {
-            return Ok(None);
-        }
-        let held = self.queue.read(self.partition, offset, offset + 1).await?;
-        Ok(held.first().map(Anchor::of))
+        Ok(anchor_at(self.queue, self.partition, self.bounds, offset).await?)
     }
 }
 

@@ -1,22 +1,25 @@
 //! Supervise: which partitions this process owns, and a running pipeline for each of them.
 //!
-//! Owns: heartbeats, taking partitions over and giving them away, and what the end of a pipeline means.
-//! Does not own: the pipeline, which partitions are this writer's share (`balance`), or whether a commit is allowed
+//! Owns: heartbeats, the pipelines and what the end of one means.
+//! Does not own: the pipeline's work, which partitions are this writer's share (`balance`, `shares`), or whether a commit is allowed
 //! (the catalog compares the epoch in every one).
+
+mod shares;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use catalog::{AcquireOutcome, Agent, CatalogError, Ownership, OwnershipView, PartitionState};
-use common::{TopicName, TopicPartition, failpoint, mutation};
+use catalog::{Agent, CatalogError, Ownership, Scope};
+use common::{TopicName, TopicPartition, failpoint};
 use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::balance::{Balancer, Plan};
+use self::shares::Shares;
+use crate::balance::Balancer;
 use crate::context::{Context, Stop};
 use crate::error::{Result, WriterError};
 use crate::partition::{Ended, Orders, Pipeline};
@@ -26,8 +29,6 @@ use crate::topics::Topics;
 
 /// Heartbeats per lease: two may be lost before another writer takes over.
 const HEARTBEATS_PER_LEASE: u32 = 3;
-/// Partitions taken over in one transaction, whose rows are locked meanwhile.
-const ACQUIRE_MAX: usize = 200;
 /// How long a partition rests after its pipeline failed by a defect, so that the others are not disturbed.
 const REST_AFTER_DEFECT: Duration = Duration::from_secs(30);
 
@@ -58,14 +59,6 @@ pub(crate) struct Supervisor {
     shares: Option<Shares>,
     /// Why this process must end.
     fatal: Option<String>,
-}
-
-/// How the partitions are shared, as last told.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Shares {
-    own: usize,
-    all: usize,
-    writers: usize,
 }
 
 struct Running {
@@ -128,7 +121,7 @@ impl Supervisor {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (stop, refresh) = (self.stop.clone(), Arc::clone(&self.refresh));
         // In a task of its own: opening a topic may take longer than a lease while the queue is away.
-        let beating = beat(Arc::clone(&self.context), self.advert.subscribe());
+        let beating = beat(Arc::clone(&self.context), self.advert.subscribe(), stop.clone());
         let heartbeats = AbortOnDropHandle::new(tokio::spawn(beating));
         while !(stop.is_cancelled() && self.pipelines.is_empty()) {
             tokio::select! {
@@ -170,98 +163,6 @@ impl Supervisor {
             // Also found by a heartbeat, where no partition has anything to commit.
             Err(WriterError::Catalog(error @ CatalogError::Poisoned(_))) => self.fatal = Some(error.to_string()),
             Err(error) => tracing::warn!(%error, "partitions not taken over"),
-        }
-    }
-
-    /// Looks who owns what, and does this writer's part: ends what was lost, drains what is too much, takes what is due.
-    async fn share_out(&mut self) -> Result<()> {
-        self.resting.retain(|_, until| *until > Instant::now());
-        // Taken before the view, which must show at least as much.
-        let committed = self.board.watermarks();
-        let view = self.context.catalog.ownership_view(self.context.config.lease).await?;
-        self.end_lost(&view, &committed);
-        self.tell_shares(&view);
-        let Plan { acquire, release } = self.balancer.plan(&view, Instant::now());
-        for partition in &release {
-            if let Some(running) = self.running.get(partition).filter(|running| !running.stop.is_cancelled()) {
-                tracing::info!(%partition, "partition is drained for a writer that has fewer");
-                running.stop.cancel();
-            }
-        }
-        let missing = self.missing(&view, acquire);
-        for some in missing.chunks(ACQUIRE_MAX) {
-            self.take_over(some).await?;
-        }
-        Ok(())
-    }
-
-    async fn take_over(&mut self, missing: &[TopicPartition]) -> Result<()> {
-        let outcomes = self.context.catalog.acquire(self.agent.owner, self.context.config.lease, missing).await?;
-        failpoint::hit("takeover.done").await;
-        for outcome in outcomes {
-            match outcome {
-                AcquireOutcome::Acquired(held) => self.spawn(held),
-                AcquireOutcome::Held { partition, owner } => {
-                    tracing::debug!(%partition, %owner, "another writer was faster");
-                }
-                AcquireOutcome::Halted { partition, reason } => {
-                    tracing::error!(%partition, reason, "partition is halted and needs an operator");
-                    self.board.trouble(place(&partition), reason);
-                    self.halted.insert(partition);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What to ask the catalog for: this writer's share, what it owns without working on it, and what is halted, to
-    /// hear why.
-    fn missing(&mut self, view: &OwnershipView, acquire: Vec<TopicPartition>) -> Vec<TopicPartition> {
-        let mut wanted: BTreeSet<TopicPartition> = acquire.into_iter().collect();
-        for row in &view.partitions {
-            let is_halted = row.state == PartitionState::Halted;
-            if !is_halted && self.halted.remove(&row.partition) {
-                self.board.clear(&place(&row.partition));
-            }
-            let is_own = row.owner == Some(self.agent.owner);
-            if (is_own && !is_halted) || (is_halted && !self.halted.contains(&row.partition)) {
-                wanted.insert(row.partition.clone());
-            }
-        }
-        wanted.retain(|partition| {
-            self.topics.get(&partition.topic).is_some()
-                && !self.running.contains_key(partition)
-                && !self.resting.contains_key(partition)
-        });
-        wanted.into_iter().collect()
-    }
-
-    /// Ends pipelines whose partition has another owner or epoch: nothing of them could be committed. Also those of
-    /// which the catalog knows less than was committed, since a server that lagged took over: what it lost is read again,
-    /// and not only once the next message comes.
-    fn end_lost(&self, view: &OwnershipView, committed: &BTreeMap<TopicPartition, u64>) {
-        for row in &view.partitions {
-            let Some(running) = self.running.get(&row.partition) else { continue };
-            let (known, committed) = (row.high_watermark, committed.get(&row.partition).copied().unwrap_or_default());
-            if (row.owner, row.epoch) != (Some(self.agent.owner), running.held.epoch) {
-                let (partition, epoch) = (&row.partition, row.epoch.0);
-                tracing::warn!(%partition, epoch, "partition lost; what was not committed is left to its owner");
-                running.abort.abort();
-            } else if known < committed && !mutation::is_off("supervise.went_back") {
-                let partition = &row.partition;
-                tracing::warn!(%partition, known, committed, "the catalog went back; what it forgot is read again");
-                running.abort.abort();
-            }
-        }
-    }
-
-    /// One line whenever the shares change.
-    fn tell_shares(&mut self, view: &OwnershipView) {
-        let own = view.partitions.iter().filter(|row| row.owner == Some(self.agent.owner)).count();
-        let shares = Shares { own, all: view.partitions.len(), writers: view.agents.len() };
-        if self.shares != Some(shares) {
-            tracing::info!(own, all = shares.all, writers = shares.writers, "partitions shared out");
-            self.shares = Some(shares);
         }
     }
 
@@ -341,14 +242,22 @@ impl Supervisor {
     }
 }
 
-/// Renews the agent's lease until dropped, also while partitions drain.
-async fn beat(context: Arc<Context>, advert: watch::Receiver<Option<Agent>>) {
+/// Renews the agent's lease until dropped. Once the writer is to stop, the others hear at once that it takes nothing more
+/// while its partitions drain.
+async fn beat(context: Arc<Context>, advert: watch::Receiver<Option<Agent>>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(context.config.lease / HEARTBEATS_PER_LEASE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_leaving = false;
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled(), if !is_leaving => is_leaving = true,
+        }
         failpoint::hit("heartbeat.before").await;
-        let Some(agent) = advert.borrow().clone() else { continue };
+        let Some(mut agent) = advert.borrow().clone() else { continue };
+        if is_leaving {
+            agent.scope = Scope::Nothing;
+        }
         // One that gets no answer must not keep the next from being sent.
         let beat = tokio::time::timeout(context.config.lease, context.catalog.heartbeat(&agent)).await;
         let failed =

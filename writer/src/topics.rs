@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::{Agent, Topic};
+use catalog::{Agent, Scope, Topic};
 use common::TopicName;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -107,7 +107,7 @@ impl Topics {
             return Some(agent.clone());
         }
         let able: Vec<TopicName> = topics.iter().filter(wanted).filter(able).map(|topic| topic.name.clone()).collect();
-        (!able.is_empty()).then(|| Agent { topics: able, ..agent.clone() })
+        (!able.is_empty()).then(|| Agent { scope: Scope::Only(able), ..agent.clone() })
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 
 use catalog::{CatalogError, NewSegment, Ownership, SegmentKind, UploadIntent};
 use common::backoff::Backoff;
+use common::checksum::crc32c;
 use common::{ErrorKind, failpoint, mutation};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -180,8 +181,7 @@ impl Uploader {
             let read = async { self.context.storage.store.get(key).await?.bytes().await };
             match read.await {
                 Ok(bytes) => {
-                    let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes) as u32;
-                    let same = bytes.len() as u64 == encoded.size_bytes && checksum == encoded.checksum;
+                    let same = (bytes.len() as u64, crc32c(&bytes)) == (encoded.size_bytes, encoded.checksum);
                     return if same { Found::Same } else { Found::Other };
                 }
                 Err(object_store::Error::NotFound { .. }) => return Found::Absent,

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use catalog::{Agent, MetadataStore, SqliteMetadataStore};
+use catalog::{Agent, MetadataStore, Scope, SqliteMetadataStore};
 use common::clock::{SharedClock, system_clock};
 use common::{OwnerId, Queue, TopicName};
 use object_store::ObjectStore;
@@ -97,7 +97,8 @@ impl Writer {
         let context = Arc::new(context);
         let (board, orders) = (StatusBoard::default(), Arc::new(Mutex::default()));
         let owner = self.owner.unwrap_or_else(|| OwnerId(Uuid::now_v7()));
-        let agent = Agent { owner, name: agent_name(), topics: self.topics.clone() };
+        let scope = if self.topics.is_empty() { Scope::All } else { Scope::Only(self.topics.clone()) };
+        let agent = Agent { owner, name: agent_name(), scope };
         let mut supervisor =
             Supervisor::new(Arc::clone(&context), agent, self.topics.clone(), board.clone(), Arc::clone(&orders));
         let mut watchers = JoinSet::new();

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use common::checksum::crc32c;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -105,8 +106,8 @@ impl NamedReader {
         let (Some(listed), None) = (self.checksum, &self.verified) else { return Ok(()) };
         let read = self.inner.get_bytes(0..self.size_bytes).await;
         let bytes = read.map_err(|error| self.unreadable(&error))?;
-        let found = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes);
-        if found != u64::from(listed) {
+        let found = crc32c(&bytes);
+        if found != listed {
             return Err(self.unreadable(&format!("its CRC-32C is {found:08x} instead of {listed:08x}")));
         }
         self.verified = Some(bytes);

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::error::{CatalogError, Result};
+use crate::model::Scope;
 
 /// An offset or watermark as a column holds it.
 pub(crate) fn offset(offset: u64) -> Result<i64> {
@@ -38,6 +39,15 @@ pub(crate) fn exact<'a>(name: &str, text: &'a str) -> Result<&'a str> {
         return Err(CatalogError::Refused(format!("{name} {text:?} holds a NUL; allowed is any other text")));
     }
     Ok(text)
+}
+
+/// The topics that an agent would take over, as JSON: an empty list is every topic, `null` is none.
+pub(crate) fn scope(scope: &Scope) -> String {
+    match scope {
+        Scope::All => "[]".to_owned(),
+        Scope::Only(topics) if !topics.is_empty() => serde_json::to_string(topics).expect("names are text"),
+        Scope::Only(_) | Scope::Nothing => "null".to_owned(),
+    }
 }
 
 /// A lease in milliseconds; longer than 10,000 years counts as that.

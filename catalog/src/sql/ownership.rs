@@ -36,7 +36,7 @@ macro_rules! impl_ownership_store {
                 ))
                 .bind(agent.owner.to_string())
                 .bind(input::note(&agent.name))
-                .bind(serde_json::to_string(&agent.topics).expect("names are text"))
+                .bind(input::scope(&agent.scope))
                 .execute(self.writer());
                 self.answered(async { beat.await.map_err(|error| self.unknown_commit(error)) })
                     .await?;

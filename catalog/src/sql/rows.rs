@@ -8,7 +8,9 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::error::{CatalogError, Result};
-use crate::model::{Agent, ConsumerOffset, Partition, PartitionOwner, PartitionState, SegmentInfo, SegmentKind, Topic};
+use crate::model::{
+    Agent, ConsumerOffset, Partition, PartitionOwner, PartitionState, Scope, SegmentInfo, SegmentKind, Topic,
+};
 
 /// The columns of [`TopicRow`].
 macro_rules! topic_columns {
@@ -197,9 +199,14 @@ impl TryFrom<SegmentRow> for SegmentInfo {
 impl TryFrom<AgentRow> for Agent {
     type Error = CatalogError;
     fn try_from(row: AgentRow) -> Result<Self> {
-        let topics = serde_json::from_str(&row.topics)
+        let topics: Option<Vec<TopicName>> = serde_json::from_str(&row.topics)
             .map_err(|error| CatalogError::Inconsistent(format!("topics of agent {}: {error}", row.owner)))?;
-        Ok(Self { owner: owner_id(&row.owner)?, name: row.name, topics })
+        let scope = match topics {
+            Some(topics) if topics.is_empty() => Scope::All,
+            Some(topics) => Scope::Only(topics),
+            None => Scope::Nothing,
+        };
+        Ok(Self { owner: owner_id(&row.owner)?, name: row.name, scope })
     }
 }
 

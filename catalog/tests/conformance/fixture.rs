@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use catalog::{
     AcquireOutcome, Agent, CommitOutcome, CommitRequest, Gap, MetadataStore, NewSegment, Ownership, Partition, Refusal,
-    SegmentInfo, SegmentKind, Topic, TopicConfig, UploadIntent,
+    Scope, SegmentInfo, SegmentKind, Topic, TopicConfig, UploadIntent,
 };
 use common::{Anchor, Incarnation, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
@@ -39,7 +39,7 @@ pub(crate) async fn agent(store: &dyn MetadataStore) -> OwnerId {
 
 /// A heartbeat of the agent.
 pub(crate) async fn beat(store: &dyn MetadataStore, owner: OwnerId) {
-    store.heartbeat(&Agent { owner, name: "host-1".to_owned(), topics: vec![] }).await.expect("registered");
+    store.heartbeat(&Agent { owner, name: "host-1".to_owned(), scope: Scope::All }).await.expect("registered");
 }
 
 pub(crate) async fn acquire(store: &dyn MetadataStore, owner: OwnerId, of: &TopicPartition) -> AcquireOutcome {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use catalog::{
-    AcquireOutcome, Agent, CatalogError, MetadataStore, Ownership, PartitionOwner, PartitionState, ResumePoint,
+    AcquireOutcome, Agent, CatalogError, MetadataStore, Ownership, PartitionOwner, PartitionState, ResumePoint, Scope,
     Suspect, UploadState,
 };
 use common::{Epoch, Incarnation, OwnerId};
@@ -54,7 +54,7 @@ pub(crate) async fn a_live_owner_is_not_robbed_and_an_expired_one_is(store: &dyn
     };
     assert_eq!((taken.epoch, taken.owner), (Epoch(2), other));
     // A heartbeat renews the lease but gives nothing back.
-    store.heartbeat(&Agent { owner: held.owner, name: "host-1".to_owned(), topics: vec![] }).await.expect("renewed");
+    store.heartbeat(&Agent { owner: held.owner, name: "host-1".to_owned(), scope: Scope::All }).await.expect("renewed");
     assert!(
         matches!(acquire(store, held.owner, &held.partition).await, AcquireOutcome::Held { owner, .. } if owner == other)
     );
@@ -145,7 +145,7 @@ pub(crate) async fn a_removed_agent_releases_everything(store: &dyn MetadataStor
     store.remove_agent(one).await.expect("removed");
     store.remove_agent(one).await.expect("again is harmless");
     let listed = store.list_agents(Duration::MAX).await.expect("listed");
-    assert_eq!(listed, [Agent { owner: two, name: "host-1".to_owned(), topics: vec![] }]);
+    assert_eq!(listed, [Agent { owner: two, name: "host-1".to_owned(), scope: Scope::All }]);
     let owners: Vec<_> =
         store.list_partitions(&name("orders")).await.expect("listed").iter().map(|now| now.owner).collect();
     assert_eq!(owners, [None, None, Some(two)]);
@@ -201,11 +201,21 @@ pub(crate) async fn a_view_shows_who_is_there_and_who_owns_what(store: &dyn Meta
     let held = owned(store, "orders").await;
     create_topic(store, "audit", 1).await;
     let other = OwnerId(Uuid::now_v7());
-    let picky = Agent { owner: other, name: "host-2".to_owned(), topics: vec![name("audit")] };
+    let picky = Agent { owner: other, name: "host-2".to_owned(), scope: Scope::Only(vec![name("audit")]) };
     store.heartbeat(&picky).await.expect("registered");
     let view = store.ownership_view(LONG_LEASE).await.expect("read");
-    let plain = Agent { owner: held.owner, name: "host-1".to_owned(), topics: vec![] };
-    assert_eq!(view.agents, [plain, picky]);
+    let plain = Agent { owner: held.owner, name: "host-1".to_owned(), scope: Scope::All };
+    assert_eq!(view.agents, [plain.clone(), picky.clone()]);
+    let leaving =
+        [Agent { scope: Scope::Nothing, ..plain.clone() }, Agent { scope: Scope::Only(vec![]), ..picky.clone() }];
+    for agent in &leaving {
+        store.heartbeat(agent).await.expect("renewed");
+    }
+    let agents = store.ownership_view(LONG_LEASE).await.expect("read").agents;
+    assert_eq!(agents, leaving.map(|agent| Agent { scope: Scope::Nothing, ..agent }), "no topic is not every topic");
+    for agent in [&plain, &picky] {
+        store.heartbeat(agent).await.expect("renewed");
+    }
     assert_eq!(view.young, BTreeSet::from([held.owner, other]), "they came just now");
     commit_range(store, &held, 0, 9).await;
     let view = store.ownership_view(LONG_LEASE).await.expect("read");

@@ -1,23 +1,24 @@
 //! The world: real writers among models, from a plan to a verdict.
 //!
-//! Owns: the run's loop, restarting writers that ended, healing, and what must hold at the end.
-//! Does not own: faults (`faults`), the operator (`operator`), publishing (`producers`), invariants (`oracle`).
+//! Owns: the run's loop, restarting writers that ended. Does not own: faults (`faults`), their end (`settle`),
+//! the operator (`operator`), publishing (`producers`), invariants (`oracle`).
 
 mod faults;
 mod operator;
 mod producers;
+mod settle;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{PartitionState, TopicConfig, TopicStore, UploadState};
+use catalog::{TopicConfig, TopicStore};
 use common::clock::SharedClock;
 use common::{TopicDefinition, TopicName, TopicPartition};
 use tokio::time::Instant;
 
 use self::producers::Producers;
-use crate::catalog::{CatalogState, Faults, Guards, ModelCatalog, Rates};
+use crate::catalog::{Faults, Guards, ModelCatalog, Rates};
 use crate::chance::Chance;
 use crate::clock::VirtualClock;
 use crate::network::Life;
@@ -30,9 +31,6 @@ use crate::trace::Trace;
 
 /// How often the world looks after things that nobody told it of.
 const TICK: Duration = Duration::from_millis(500);
-/// Faults having stopped, everything must be committed within this time.
-const SETTLE_MAX: Duration = Duration::from_secs(180);
-
 /// A run as it goes.
 pub struct World {
     plan: Plan,
@@ -209,114 +207,6 @@ impl World {
             self.start(slot);
         }
         self.operate().await;
-    }
-
-    /// Faults stop; one more message for each partition shows that all of them go on.
-    fn heal(&mut self) {
-        self.around.trace.note("world", "heals");
-        self.around.catalog_faults.set_rates(calm_rates());
-        self.around.catalog_faults.set_links(crate::catalog::Link::Up);
-        // A clock that is put back makes leases and the janitor's holds as much longer: not for ever, but for too long.
-        let error_ms = self.around.catalog.inspect(|state| state.clock_offset_ms);
-        self.around.catalog.jump_clock(self.clock_error_ms - error_ms);
-        self.producers.heal();
-        for partition in self.partitions() {
-            self.around.queue.set_messages_max(&partition, None);
-        }
-        for writer in self.slots.iter().flatten() {
-            writer.queue.link().set(|faults| *faults = Default::default());
-            writer.store.link().set(|faults| *faults = Default::default());
-            writer.queue.set_delivery_faults(Default::default());
-            writer.store.set_faults(Default::default());
-            writer.resume();
-        }
-        if self.slots.iter().all(Option::is_none) && self.restarts.is_empty() {
-            self.start(0);
-        }
-        for partition in self.partitions() {
-            self.producers.publish(partition, 1, true);
-        }
-    }
-
-    async fn end(&mut self) {
-        self.heal();
-        if !self.settle("after healing").await {
-            return;
-        }
-        // Whatever is still pending is doomed by the next takeover, and deleted by the janitor.
-        for writer in self.slots.iter().flatten() {
-            writer.shutdown();
-        }
-        let deadline = Instant::now() + Duration::from_secs(30);
-        while self.slots.iter().flatten().any(|writer| !writer.has_ended()) && Instant::now() < deadline {
-            tokio::time::sleep(TICK).await;
-        }
-        if self.slots.iter().flatten().any(|writer| !writer.has_ended()) {
-            self.around.oracle.report(13, "a writer did not stop in good order".to_owned());
-        }
-        self.slots.iter_mut().for_each(|slot| *slot = None);
-        self.restarts.clear();
-        self.is_last = true;
-        self.start(0);
-        if self.settle("with a new writer").await {
-            self.around.catalog.inspect(|state| self.around.oracle.check_settled(state));
-            self.check_nothing_left();
-        }
-    }
-
-    /// Waits until everything is committed and nothing is left to delete; false when that takes too long.
-    async fn settle(&mut self, when: &str) -> bool {
-        let deadline = Instant::now() + SETTLE_MAX;
-        loop {
-            if !self.wait_until(Instant::now() + TICK).await {
-                return false;
-            }
-            let Some(unsettled) = self.around.catalog.inspect(|state| self.unsettled(state)) else { return true };
-            if Instant::now() >= deadline {
-                self.around.oracle.report(13, format!("{when}: {unsettled}"));
-                return false;
-            }
-        }
-    }
-
-    /// What is not as it must be once nothing goes wrong any more.
-    fn unsettled(&self, state: &CatalogState) -> Option<String> {
-        if self.producers.are_busy() {
-            return Some("producers are not through".to_owned());
-        }
-        for (partition, row) in &state.partitions {
-            let row = &row.partition;
-            let next_offset = self.around.queue.bounds(partition).map_or(0, |bounds| bounds.next_offset);
-            if row.state == PartitionState::Halted {
-                return Some(format!("{partition} is halted: {}", row.halt_reason.as_deref().unwrap_or_default()));
-            }
-            if row.high_watermark != next_offset {
-                let watermark = row.high_watermark;
-                return Some(format!("{partition} is committed below {watermark}, the queue's end is {next_offset}"));
-            }
-        }
-        if let (true, Some(upload)) = (self.is_last, state.uploads.values().next()) {
-            let what = if upload.state == UploadState::Pending { "pending" } else { "not swept" };
-            return Some(format!("{} is still {what}", upload.key));
-        }
-        None
-    }
-
-    /// Every object is listed, but for those of which a catalog that lagged knows nothing.
-    fn check_nothing_left(&self) {
-        if self.clock_error_ms > 0 {
-            // A clock that is put forward ends the janitor's holds too early: a late put may stay.
-            return;
-        }
-        let listed = self.around.catalog.inspect(|state| {
-            let keys = state.segments.values().flatten().map(|segment| segment.key.clone());
-            keys.collect::<std::collections::BTreeSet<_>>()
-        });
-        for key in self.around.store.keys() {
-            if !listed.contains(&key) && !self.around.oracle.is_forgotten("", &key) {
-                self.around.oracle.report(8, format!("{key} is neither listed nor deleted"));
-            }
-        }
     }
 
     /// The running writer of a place.

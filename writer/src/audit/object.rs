@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use catalog::SegmentInfo;
 use catalog::audit::{Check, Problem};
 use common::TopicPartition;
-use crc_fast::{CrcAlgorithm, Digest};
+use common::checksum::Crc32c;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt};
@@ -61,16 +61,16 @@ impl ObjectReader<'_> {
         // An object of another size is summed all the same, but not kept.
         let is_kept = is_wanted && answer.meta.size == self.segment.size_bytes;
         let mut kept = BytesMut::with_capacity(if is_kept { self.segment.size_bytes as usize } else { 0 });
-        let (mut digest, mut size) = (Digest::new(CrcAlgorithm::Crc32Iscsi), 0);
+        let (mut sum, mut size) = (Crc32c::default(), 0);
         let mut pieces = answer.into_stream();
         while let Some(piece) = pieces.try_next().await? {
-            digest.update(&piece);
+            sum.update(&piece);
             size += piece.len() as u64;
             if is_kept {
                 kept.extend_from_slice(&piece);
             }
         }
-        Ok((size, digest.finalize() as u32, is_kept.then(|| kept.freeze())))
+        Ok((size, sum.value(), is_kept.then(|| kept.freeze())))
     }
 
     fn problem(&self, found: String, advice: &'static str) -> Problem {

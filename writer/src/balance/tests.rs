@@ -1,5 +1,6 @@
 //! What balancing promises, played through with many writers that each see the view and act on their own.
 
+use catalog::Scope;
 use common::{Epoch, TopicName};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -10,7 +11,7 @@ const LEASE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_secs(3);
 
 fn agent(number: u128) -> Agent {
-    Agent { owner: OwnerId(Uuid::from_u128(number)), name: format!("agent {number}"), topics: vec![] }
+    Agent { owner: OwnerId(Uuid::from_u128(number)), name: format!("agent {number}"), scope: Scope::All }
 }
 
 fn partition(topic: &str, partition_id: u32) -> TopicPartition {
@@ -54,13 +55,14 @@ impl Fleet {
         self.now += TICK;
         for (owner, balancer) in &mut self.balancers {
             let plan = balancer.plan(&self.view, self.now);
-            let alive: Vec<OwnerId> = self.view.agents.iter().map(|agent| agent.owner).collect();
+            let [acquire, release] = [plan.acquire, plan.release].map(BTreeSet::from_iter);
+            let alive: BTreeSet<OwnerId> = self.view.agents.iter().map(|agent| agent.owner).collect();
             for row in &mut self.view.partitions {
                 let is_free = row.owner.is_none_or(|owner| !alive.contains(&owner));
-                if plan.acquire.contains(&row.partition) && is_free {
+                if acquire.contains(&row.partition) && is_free {
                     row.owner = Some(*owner);
                 }
-                if plan.release.contains(&row.partition) {
+                if release.contains(&row.partition) {
                     assert_eq!(row.owner, Some(*owner), "only what it has is released");
                     row.owner = None;
                     self.moves += 1;
@@ -143,13 +145,40 @@ fn a_writer_that_crashes_again_and_again_gets_nothing_that_others_could_have() {
 #[test]
 fn a_writer_gets_only_topics_that_it_wants() {
     let mut fleet = Fleet::new(4);
-    let other = Agent { topics: vec![TopicName::new("other").expect("valid")], ..agent(1) };
+    let other = Agent { scope: Scope::Only(vec![TopicName::new("other").expect("valid")]), ..agent(1) };
     fleet.join(other);
     fleet.settle();
     assert_eq!(fleet.loads(), [0]);
     fleet.join(agent(2));
     fleet.settle();
     assert_eq!(fleet.loads(), [0, 4]);
+}
+
+#[test]
+fn a_writer_that_leaves_gets_nothing_while_it_drains() {
+    let mut fleet = Fleet::new(8);
+    (1..=2).for_each(|number| fleet.join(agent(number)));
+    fleet.settle();
+    assert_eq!(fleet.loads(), [4, 4]);
+    fleet.view.agents[0].scope = Scope::Nothing;
+    fleet.balancers.remove(&agent(1).owner);
+    for drained in 1..=4 {
+        let row = fleet.view.partitions.iter_mut().find(|row| row.owner == Some(agent(1).owner));
+        row.expect("it has one left").owner = None;
+        fleet.tick();
+        assert_eq!(fleet.loads(), [4 - drained, 4 + drained], "each is taken at once");
+    }
+}
+
+#[test]
+fn two_thousand_partitions_are_shared_fairly_by_fifty_writers() {
+    let mut fleet = Fleet::new(2_000);
+    fleet.join(agent(1));
+    fleet.tick();
+    (2..=50).for_each(|number| fleet.join(agent(number)));
+    fleet.settle();
+    assert_eq!(fleet.loads(), [40; 50]);
+    assert_eq!(fleet.moves, 1_960, "nothing moves twice");
 }
 
 #[test]

@@ -5,25 +5,19 @@
 use std::io::{self, Write};
 
 use bytes::Bytes;
-use crc_fast::{CrcAlgorithm, Digest};
+use common::checksum::Crc32c;
 
 const CHUNK_BYTES: usize = 1024 * 1024;
 // Most segments of slow partitions are a few kilobytes: begin small.
 const FIRST_CHUNK_BYTES: usize = 16 * 1024;
 
 /// Collects bytes and their CRC-32C.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ChunkSink {
     full: Vec<Bytes>,
     full_bytes: usize,
     current: Vec<u8>,
-    digest: Digest,
-}
-
-impl Default for ChunkSink {
-    fn default() -> Self {
-        Self { full: Vec::new(), full_bytes: 0, current: Vec::new(), digest: Digest::new(CrcAlgorithm::Crc32Iscsi) }
-    }
+    sum: Crc32c,
 }
 
 impl ChunkSink {
@@ -37,7 +31,7 @@ impl ChunkSink {
         if !self.current.is_empty() {
             self.full.push(Bytes::from(self.current));
         }
-        (self.digest.finalize() as u32, self.full)
+        (self.sum.value(), self.full)
     }
 
     fn begin_chunk(&mut self) {
@@ -58,7 +52,7 @@ impl Write for ChunkSink {
         }
         let taken = bytes.len().min(self.current.capacity() - self.current.len());
         self.current.extend_from_slice(&bytes[..taken]);
-        self.digest.update(&bytes[..taken]);
+        self.sum.update(&bytes[..taken]);
         Ok(taken)
     }
 

@@ -3,8 +3,8 @@
 //! Owns: which call comes next. Does not own: making it.
 
 use catalog::{
-    Agent, CommitRequest, ConsumerOffset, MetadataStore, Ownership, Replay, ResumePoint, SegmentInfo, SegmentKind,
-    TopicConfig, UploadIntent,
+    Agent, CommitRequest, ConsumerOffset, MetadataStore, Ownership, Replay, ResumePoint, Scope, SegmentInfo,
+    SegmentKind, TopicConfig, UploadIntent,
 };
 use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
@@ -105,8 +105,9 @@ impl History {
     }
 
     fn agent(&self, index: usize) -> Agent {
-        let topics = if index == 2 { vec![name("a")] } else { vec![] };
-        Agent { owner: self.owners[index], name: format!("host-{index}\0"), topics }
+        let scope =
+            [Scope::All, Scope::Nothing, Scope::Only(vec![name("a")])].into_iter().nth(index).unwrap_or_default();
+        Agent { owner: self.owners[index], name: format!("host-{index}\0"), scope }
     }
 
     fn chance(&mut self, percent: u32) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ::catalog::{
     AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, MetadataStore, NewSegment, Ownership, Partition,
-    Refusal, SegmentKind, TopicConfig, UploadIntent,
+    Refusal, Scope, SegmentKind, TopicConfig, UploadIntent,
 };
 use common::{Anchor, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
@@ -35,7 +35,7 @@ pub(crate) async fn create_orders(store: &dyn MetadataStore) {
 }
 
 pub(crate) async fn heartbeat(store: &dyn MetadataStore, number: u128) {
-    let agent = Agent { owner: owner(number), name: format!("writer-{number}"), topics: vec![] };
+    let agent = Agent { owner: owner(number), name: format!("writer-{number}"), scope: Scope::All };
     store.heartbeat(&agent).await.expect("registered");
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use ::catalog::{CatalogError, Result};
+use ::catalog::{CatalogError, Result, Scope};
 
 /// The largest number that a column holds.
 pub(crate) const NUMBER_MAX: u64 = i64::MAX as u64;
@@ -43,4 +43,12 @@ pub(crate) fn note(text: &str) -> String {
 pub(crate) fn duration_ms(duration: Duration) -> i64 {
     const MAX: i64 = 10_000 * 366 * 24 * 3_600 * 1_000;
     i64::try_from(duration.as_millis()).map_or(MAX, |duration| duration.min(MAX))
+}
+
+/// No topic by name is no topic at all.
+pub(crate) fn scope(scope: &Scope) -> Scope {
+    match scope {
+        Scope::Only(topics) if topics.is_empty() => Scope::Nothing,
+        scope => scope.clone(),
+    }
 }

@@ -19,7 +19,7 @@ impl CatalogState {
         let started_at = self.agents.get(&agent.owner).map_or(self.now_ms, |row| row.started_at);
         let row = AgentRow {
             name: limits::note(&agent.name),
-            topics: agent.topics.clone(),
+            scope: limits::scope(&agent.scope),
             started_at,
             heartbeat_at: self.now_ms,
         };
@@ -131,7 +131,7 @@ impl CatalogState {
 
     pub(crate) fn list_agents(&self, lease: Duration) -> Vec<Agent> {
         let alive = self.agents.iter().filter(|&(&owner, _)| self.is_alive(owner, lease));
-        alive.map(|(&owner, row)| Agent { owner, name: row.name.clone(), topics: row.topics.clone() }).collect()
+        alive.map(|(&owner, row)| Agent { owner, name: row.name.clone(), scope: row.scope.clone() }).collect()
     }
 
     pub(crate) fn ownership_view(&self, lease: Duration) -> OwnershipView {

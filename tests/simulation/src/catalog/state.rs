@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ::catalog::{
-    CatalogError, CommitRecord, IncarnationStart, Ownership, Partition, RecordedGap, Replay, SegmentInfo, Suspect,
-    Topic, Upload, UploadState,
+    CatalogError, CommitRecord, IncarnationStart, Ownership, Partition, RecordedGap, Replay, Scope, SegmentInfo,
+    Suspect, Topic, Upload, UploadState,
 };
 use common::{OwnerId, TopicName, TopicPartition};
 
@@ -38,8 +38,8 @@ pub struct PartitionRow {
 pub struct AgentRow {
     /// For people.
     pub name: String,
-    /// The topics it serves; all when empty.
-    pub topics: Vec<TopicName>,
+    /// What it would take over.
+    pub scope: Scope,
     /// When it came.
     pub started_at: i64,
     /// Its last sign of life.

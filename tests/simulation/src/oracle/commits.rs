@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use catalog::{CommitRequest, SegmentInfo};
+use common::checksum::crc32c;
 use common::{Incarnation, TopicPartition};
 
 use super::{History, Inner, Violation, broken};
@@ -51,8 +52,7 @@ impl Inner {
             let Some(object) = self.store.object(&segment.key) else {
                 return broken(7, format!("{} is listed and does not exist", segment.key));
             };
-            let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &object.bytes) as u32;
-            if object.bytes.len() as u64 != segment.size_bytes || checksum != segment.checksum {
+            if (object.bytes.len() as u64, crc32c(&object.bytes)) != (segment.size_bytes, segment.checksum) {
                 return broken(7, format!("{} is not of the size and checksum listed", segment.key));
             }
             if let Err(error) = rows::read(self.format, segment.kind, object.bytes, &mut rows) {
@@ -129,8 +129,7 @@ impl Inner {
         let Some(object) = self.store.object(&segment.key) else {
             return broken(7, format!("{} is listed and does not exist", segment.key));
         };
-        let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &object.bytes) as u32;
-        if checksum != segment.checksum {
+        if crc32c(&object.bytes) != segment.checksum {
             return broken(7, format!("{} is not what was listed", segment.key));
         }
         Ok(())

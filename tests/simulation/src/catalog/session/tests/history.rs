@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::catalog::{AcquireOutcome, Agent, CommitOutcome, CommitStore, OwnershipStore, SegmentStore};
+use ::catalog::{AcquireOutcome, Agent, CommitOutcome, CommitStore, OwnershipStore, Scope, SegmentStore};
 use tokio::time::sleep;
 
 use super::super::super::fixture::*;
@@ -46,7 +46,7 @@ async fn a_rough_history(seed: u64) -> Vec<String> {
 async fn rival(session: Session, writer: u32) {
     for round in 0..100 {
         let number = u128::from(writer);
-        let agent = Agent { owner: owner(number), name: String::new(), topics: vec![] };
+        let agent = Agent { owner: owner(number), name: String::new(), scope: Scope::All };
         if session.heartbeat(&agent).await.is_err() {
             continue;
         }

@@ -1,0 +1,95 @@
+//! Checks of each change of the catalog, right after it.
+//!
+//! Owns: what each kind of change may do, and what holds for every row after any of them.
+//! Does not own: the checks of a commit (`commits`).
+
+use super::{Inner, Violation, broken};
+use crate::catalog::{CatalogState, Change, Event, ObjectName};
+
+impl Inner {
+    pub(super) fn check(&mut self, state: &CatalogState, event: &Event, change: &Change) -> Result<(), Violation> {
+        let by = event.writer.map_or_else(|| "world".to_owned(), |writer| format!("w{writer}"));
+        match change {
+            Change::Committed(request) => {
+                let (base, end, epoch) = (request.base_offset, request.end_offset, request.epoch);
+                let text = format!(
+                    "committed {} [{base}, {end}] epoch {epoch} gaps {}",
+                    request.partition,
+                    request.gaps.len()
+                );
+                self.trace.note("catalog", format!("{by} {text}"));
+                self.figures.commits += 1;
+                self.figures.messages += request.message_count;
+                self.figures.gaps += request.gaps.len() as u64;
+                self.committed(state, request)?;
+            }
+            Change::Intended(intent) => {
+                self.trace.note("catalog", format!("{by} intends {}", intent.key));
+                let object = ObjectName::new(&intent.bucket, &intent.key);
+                if self.view.listed.contains(&object) {
+                    return broken(8, format!("{} is listed and was intended again", intent.key));
+                }
+                if self.view.doomed.contains(&object) {
+                    return broken(11, format!("{} is doomed and was intended again", intent.key));
+                }
+                self.view.intended.insert(object);
+            }
+            Change::Doomed(object) => {
+                self.trace.note("catalog", format!("{by} dooms {}", object.key));
+                if self.view.listed.contains(object) && state.is_listed(object) {
+                    return broken(8, format!("{} is listed and was doomed", object.key));
+                }
+                self.view.listed.remove(object);
+                self.view.doomed.insert(object.clone());
+            }
+            Change::Acquired(held) => {
+                let (partition, epoch, watermark) = (&held.partition, held.epoch, held.high_watermark);
+                self.trace.note("catalog", format!("{by} acquired {partition} epoch {epoch} at {watermark}"));
+                self.figures.takeovers += u64::from(held.takeovers > 0);
+            }
+            Change::Released(partition, _) => self.trace.note("catalog", format!("{by} released {partition}")),
+            Change::Halted(partition, reason) => {
+                self.trace.note("catalog", format!("{by} halted {partition}: {reason}"));
+                self.figures.halts += 1;
+                if reason.trim().is_empty() {
+                    return broken(14, format!("{partition} is halted without a reason"));
+                }
+            }
+            Change::Resumed(partition) => {
+                self.trace.note("catalog", format!("{by} resumed {partition}"));
+                let row = &state.partitions[partition].partition;
+                let current = self.histories.current(partition);
+                self.view.begun.insert((partition.clone(), row.incarnation), current);
+                self.view.watermarks.insert((partition.clone(), row.incarnation), row.high_watermark);
+            }
+            Change::Swept(object) => self.trace.note("catalog", format!("{by} swept {}", object.key)),
+            Change::ClockJumped(milliseconds) => {
+                self.trace.note("catalog", format!("the clock jumped by {milliseconds} ms"));
+            }
+            Change::Restored => self.trace.note("catalog", "another server took over"),
+            Change::TopicCreated(_)
+            | Change::TopicDeleted(_)
+            | Change::WatermarkMoved(..)
+            | Change::SegmentAdded(_)
+            | Change::SegmentsDeleted(_)
+            | Change::Other(_) => {}
+        }
+        self.rows_hold(state)
+    }
+
+    fn rows_hold(&mut self, state: &CatalogState) -> Result<(), Violation> {
+        for (partition, row) in &state.partitions {
+            let key = (partition.clone(), row.partition.incarnation);
+            let now = row.partition.high_watermark;
+            let before = self.view.watermarks.insert(key, now).unwrap_or_default();
+            if let Some(suspect) = row.suspect {
+                let times = self.suspects.entry((partition.clone(), suspect.offset)).or_default();
+                *times = suspect.times.max(*times);
+            }
+            if now < before {
+                return broken(5, format!("the watermark of {partition} went back from {before} to {now}"));
+            }
+        }
+        Ok(())
+    }
+}
