@@ -86,7 +86,9 @@ impl Inner {
             }
         }
         if agree.is_empty() {
-            agree.extend(follows_unnoticed(histories, known, request, rows, &self.suspects));
+            // Several histories may agree with what was committed before; the range may begin in any of them.
+            let follows = |known: &usize| follows_unnoticed(histories, *known, request, rows, &self.suspects);
+            agree.extend(agreeing.iter().rev().find_map(follows));
             self.figures.unnoticed += agree.len() as u64;
         }
         if let (true, Some(violation)) = (agree.is_empty(), reasons.pop()) {
