@@ -92,6 +92,26 @@ macro_rules! impl_janitor_store {
             }
 
             async fn swept(&self, objects: &[Upload]) -> Result<()> {
+                self.answered(self.count_sweeps(objects)).await
+            }
+
+            async fn list_uploads(&self, partition: &TopicPartition) -> Result<Vec<Upload>> {
+                let rows = sqlx::query_as::<_, UploadRow>(concat!(
+                    "SELECT ",
+                    upload_columns!(),
+                    " FROM uploads WHERE topic = $1 AND partition_id = $2 ORDER BY key"
+                ))
+                .bind(partition.topic.as_str())
+                .bind(i64::from(partition.partition_id))
+                .fetch_all(self.reader())
+                .await?;
+                rows::all(rows)
+            }
+        }
+
+        impl $store {
+            /// See [`JanitorStore::swept`].
+            async fn count_sweeps(&self, objects: &[Upload]) -> Result<()> {
                 let mut transaction = self.begin_write().await?;
                 for object in objects {
                     // Compared with what was seen: another janitor may have counted already.
@@ -114,19 +134,6 @@ macro_rules! impl_janitor_store {
                 }
                 self.end(transaction).await?;
                 Ok(())
-            }
-
-            async fn list_uploads(&self, partition: &TopicPartition) -> Result<Vec<Upload>> {
-                let rows = sqlx::query_as::<_, UploadRow>(concat!(
-                    "SELECT ",
-                    upload_columns!(),
-                    " FROM uploads WHERE topic = $1 AND partition_id = $2 ORDER BY key"
-                ))
-                .bind(partition.topic.as_str())
-                .bind(i64::from(partition.partition_id))
-                .fetch_all(self.reader())
-                .await?;
-                rows::all(rows)
             }
         }
     };
