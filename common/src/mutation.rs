@@ -8,6 +8,9 @@ use crate::ids::{Epoch, TopicPartition};
 #[cfg(debug_assertions)]
 use crate::receipt::CommitReceipt;
 
+/// What a payload holds that panics its decoder while the guard `decode.survives` is off.
+pub const DEADLY: &str = "message 17 ";
+
 #[cfg(debug_assertions)]
 mod switches {
     use std::cell::RefCell;

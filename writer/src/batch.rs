@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use catalog::{Gap, Ownership, SegmentKind};
 use common::memory::MemoryPermit;
-use common::{Anchor, Message, failpoint};
+use common::{Anchor, Message, failpoint, mutation};
 use parquet::errors::ParquetError;
 use tokio::time::Instant;
 
@@ -198,6 +198,7 @@ impl Encoders {
             None => {
                 let holds = |text: &str| messages.iter().any(|message| contains(&message.payload, text.as_bytes()));
                 failpoint::hit_at("batch.decode", holds);
+                assert!(!(mutation::is_off("decode.survives") && holds(mutation::DEADLY)), "a deadly message");
                 settings.table.decode(settings.partition_id, messages)
             }
         };

@@ -48,8 +48,10 @@ pub struct World {
     resumes: BTreeMap<TopicPartition, Instant>,
     /// Whether the last writer runs, whose takeover has doomed what was pending.
     is_last: bool,
-    /// By how much the database's clock was off at most.
+    /// By how much the database's clock was ahead at most.
     clock_error_ms: i64,
+    /// Whether it was ever put forward, also to correct it.
+    is_clock_put_forward: bool,
     counts: Counts,
 }
 
@@ -108,6 +110,7 @@ impl World {
             resumes: BTreeMap::new(),
             is_last: false,
             clock_error_ms: 0,
+            is_clock_put_forward: false,
             counts: Counts::default(),
         }
     }

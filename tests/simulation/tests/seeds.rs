@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use simulation::plan::{Kind, Profile};
 use simulation::report::Total;
-use simulation::run::{Setup, run};
+use simulation::run::{Outcome, Setup, run};
 
 /// Runs these seeds on every core; every one must hold.
 fn run_all(profile: &Profile, seeds: std::ops::Range<u64>) -> Total {
@@ -72,6 +72,18 @@ fn without_faults_nothing_is_taken_over_or_missing() {
     assert!(total.messages > 2_000, "{total}");
 }
 
+#[test]
+fn a_message_that_panics_its_decoder_is_isolated_and_set_aside() {
+    let panics = |seed| Setup { profile: Profile::calm(), off: vec!["decode.survives"], ..Setup::of(seed) };
+    let runs: Vec<Outcome> = (0..6).map(|seed| run(&panics(seed))).collect();
+    for run in &runs {
+        assert!(run.violation.is_none(), "{run}");
+    }
+    // Only topics of raw messages hold the deadly text; what was decoded beside it is not set aside.
+    let condemned: Vec<u64> = runs.iter().map(|run| run.figures.condemned).collect();
+    assert!(condemned.contains(&1) && condemned.iter().all(|count| *count <= 1), "{condemned:?}");
+}
+
 /// A test for each kind of fault: it alone, or with what it needs to matter, often, over some seeds.
 macro_rules! alone {
     ($($name:ident: $($kind:ident $most:literal)+ $(, at_least $figure:ident)?;)*) => {
@@ -109,5 +121,6 @@ alone! {
     single_unread_messages_deleted: Delete 8 QueueCut 8, at_least gaps;
     limits_that_discard_unread_messages: Limit 4, at_least gaps;
     streams_that_lose_their_tail: TailLoss 6, at_least halts;
+    catalogs_that_fall_behind_at_a_failover: Failover 4;
     streams_that_are_deleted_and_made_again: Recreate 3, at_least halts;
 }

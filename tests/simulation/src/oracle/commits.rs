@@ -8,7 +8,7 @@ use catalog::{CommitRequest, SegmentInfo};
 use common::checksum::crc32c;
 use common::{Incarnation, TopicPartition};
 
-use super::{History, Inner, Violation, broken};
+use super::{History, Inner, Known, Violation, broken};
 use crate::catalog::{CatalogState, ObjectName};
 use crate::rows::{self, Row, Rows};
 
@@ -94,6 +94,7 @@ impl Inner {
         if let (true, Some(violation)) = (agree.is_empty(), reasons.pop()) {
             return Err(violation);
         }
+        self.figures.condemned += agree.last().map_or(0, |last| condemned(&histories[*last], rows));
         self.view.agreeing.insert(key, agree);
         Ok(())
     }
@@ -158,6 +159,14 @@ fn follows_unnoticed(
         })
     };
     later.filter(follows).last()
+}
+
+/// How many messages of the history were set aside undecoded.
+fn condemned(history: &History, rows: &Rows) -> u64 {
+    let is_condemned = |known: &Known, row: &Row| known.condemned == *row && known.rows.first() != Some(row);
+    let first_rows = rows.iter().filter(|((_, number), _)| *number == 0);
+    let known = |offset: &u64| history.messages.get(offset);
+    first_rows.filter(|((offset, _), row)| known(offset).is_some_and(|known| is_condemned(known, row))).count() as u64
 }
 
 /// The one history up to this offset, the other one from there on.

@@ -146,11 +146,16 @@ impl World {
             }
             _ => {
                 let milliseconds = (size as i64 - 500) * 7_200;
-                self.around.catalog.jump_clock(milliseconds);
+                self.jump_clock(milliseconds);
                 let error_ms = self.around.catalog.inspect(|state| state.clock_offset_ms);
                 self.clock_error_ms = self.clock_error_ms.max(error_ms);
             }
         }
+    }
+
+    pub(super) fn jump_clock(&mut self, milliseconds: i64) {
+        self.around.catalog.jump_clock(milliseconds);
+        self.is_clock_put_forward |= milliseconds > 0;
     }
 
     /// A standby that lags by up to three seconds takes over, after the old server has been away for a while.

@@ -21,7 +21,7 @@ impl World {
         self.around.catalog_faults.set_links(crate::catalog::Link::Up);
         // A clock that is put back makes leases and the janitor's holds as much longer: not for ever, but for too long.
         let error_ms = self.around.catalog.inspect(|state| state.clock_offset_ms);
-        self.around.catalog.jump_clock(self.clock_error_ms - error_ms);
+        self.jump_clock(self.clock_error_ms - error_ms);
         self.producers.heal();
         for partition in self.partitions() {
             self.around.queue.set_messages_max(&partition, None);
@@ -107,7 +107,7 @@ impl World {
 
     /// Every object is listed, but for those of which a catalog that lagged knows nothing.
     fn check_nothing_left(&self) {
-        if self.clock_error_ms > 0 {
+        if self.is_clock_put_forward {
             // A clock that is put forward ends the janitor's holds too early: a late put may stay.
             return;
         }
