@@ -190,7 +190,8 @@ pub trait OwnershipStore: Send + Sync {
     /// Agents that sent a heartbeat within `lease`.
     async fn list_agents(&self, lease: Duration) -> Result<Vec<Agent>>;
 
-    /// Agents that sent a heartbeat within `lease`, and every partition with its owner, as of one transaction.
+    /// Agents that sent a heartbeat within `lease`, and every partition with its owner and watermark, as of one transaction
+    /// of the server that takes commits: whatever was committed before the call is in it.
     async fn ownership_view(&self, lease: Duration) -> Result<OwnershipView>;
 
     /// Notes that the message at `offset` is about to be decoded by itself, and returns how often that was begun

@@ -1,8 +1,8 @@
 //! Supervise: which partitions this process owns, and a running pipeline for each of them.
 //!
 //! Owns: heartbeats, the pipelines and what the end of one means.
-//! Does not own: the pipeline's work, which partitions are this writer's share (`balance`, `shares`), or whether a commit is allowed
-//! (the catalog compares the epoch in every one).
+//! Does not own: the pipeline's work, which partitions are this writer's share (`balance`, `shares`), or whether a commit
+//! is allowed (the catalog compares the epoch in every one).
 
 mod shares;
 
@@ -250,8 +250,9 @@ async fn beat(context: Arc<Context>, advert: watch::Receiver<Option<Agent>>, sto
     let mut is_leaving = false;
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            biased;
             () = stop.cancelled(), if !is_leaving => is_leaving = true,
+            _ = ticks.tick() => {}
         }
         failpoint::hit("heartbeat.before").await;
         let Some(mut agent) = advert.borrow().clone() else { continue };

@@ -6,6 +6,9 @@
 
 /// Fragments for SQLite. It needs no row locks: the only writer holds the whole database.
 macro_rules! sqlite {
+    (is_replica) => {
+        "false"
+    };
     (now_ms) => {
         "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)"
     };
@@ -20,6 +23,9 @@ macro_rules! sqlite {
 /// Fragments for PostgreSQL. The clock is read when the statement runs, not when the transaction began: locks may
 /// have been waited for in between.
 macro_rules! postgres {
+    (is_replica) => {
+        "pg_is_in_recovery()"
+    };
     (now_ms) => {
         "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
     };

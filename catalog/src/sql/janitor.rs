@@ -103,9 +103,8 @@ macro_rules! impl_janitor_store {
                 ))
                 .bind(partition.topic.as_str())
                 .bind(i64::from(partition.partition_id))
-                .fetch_all(self.reader())
-                .await?;
-                rows::all(rows)
+                .fetch_all(self.reader());
+                rows::all(self.answered(rows).await?)
             }
         }
 

@@ -181,6 +181,12 @@ macro_rules! impl_ownership_store {
             /// See [`OwnershipStore::ownership_view`].
             async fn view(&self, lease: Duration) -> Result<OwnershipView> {
                 let mut transaction = self.begin_read().await?;
+                let is_replica: bool =
+                    sqlx::query_scalar(concat!("SELECT ", $dialect!(is_replica))).fetch_one(&mut *transaction).await?;
+                if is_replica {
+                    // It may lag, and decisions are made on what it says.
+                    return Err(sqlx::Error::Io(std::io::Error::other("the server is a replica")).into());
+                }
                 let agents = sqlx::query_as::<_, AgentRow>(concat!(
                     "SELECT owner, name, topics FROM agents WHERE heartbeat_at >= ",
                     $dialect!(now_ms),

@@ -156,17 +156,15 @@ macro_rules! impl_topic_store {
             }
 
             async fn get_partition(&self, partition: &TopicPartition) -> Result<Option<Partition>> {
-                sqlx::query_as::<_, PartitionRow>(concat!(
+                let row = sqlx::query_as::<_, PartitionRow>(concat!(
                     "SELECT ",
                     partition_columns!(),
                     " FROM partitions WHERE topic = $1 AND partition_id = $2"
                 ))
                 .bind(partition.topic.as_str())
                 .bind(i64::from(partition.partition_id))
-                .fetch_optional(self.reader())
-                .await?
-                .map(Partition::try_from)
-                .transpose()
+                .fetch_optional(self.reader());
+                self.answered(row).await?.map(Partition::try_from).transpose()
             }
 
             async fn list_partitions(&self, topic: &TopicName) -> Result<Vec<Partition>> {
@@ -176,9 +174,8 @@ macro_rules! impl_topic_store {
                     " FROM partitions WHERE topic = $1 ORDER BY partition_id"
                 ))
                 .bind(topic.as_str())
-                .fetch_all(self.reader())
-                .await?;
-                rows::all(rows)
+                .fetch_all(self.reader());
+                rows::all(self.answered(rows).await?)
             }
 
             async fn update_high_watermark(&self, partition: &TopicPartition, high_watermark: u64) -> Result<()> {

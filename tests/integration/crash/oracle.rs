@@ -1,7 +1,6 @@
 //! The judge: what was confirmed against what is in SQL, row by row, and the catalog against itself.
 //!
-//! Owns: reading every row with DataFusion and with DuckDB from the segments that the catalog lists, and comparing.
-//! Does not own: what was published (`publisher`).
+//! Owns: comparing. Does not own: reading the rows (`readers`), what was published (`publisher`).
 
 mod readers;
 

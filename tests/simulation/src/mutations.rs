@@ -56,7 +56,7 @@ fn intents(guards: &mut Guards) {
 /// |---|---|
 /// | watermark | intents and unique rows: a repeated commit finds its intents consumed |
 /// | epoch | owner, a new one for every process start; intents; mostly the watermark |
-/// | owner | epoch, which rises with every owner; the same |
+/// | owner | epoch, which rises with every owner unless a server that lagged takes over; there the fence and owner of intents |
 /// | incarnation, state | epoch and owner: a halted partition is drained first, a resumed one has no owner |
 /// | intents: present, of this owner, pending | epoch and owner |
 /// | unique rows | watermark |

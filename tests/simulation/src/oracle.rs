@@ -55,7 +55,7 @@ pub struct Figures {
     pub gaps: u64,
     /// Messages set aside because writers died over them, as it seemed.
     pub condemned: u64,
-    /// Losses of a tail that no reader can notice: see `Inner::follows_unnoticed`.
+    /// Losses of a tail that no reader can notice: see `commits::follows_unnoticed`.
     pub unnoticed: u64,
 }
 
@@ -72,12 +72,13 @@ struct Inner {
     format: Format,
     histories: Histories,
     view: View,
-    /// How far was ever committed, for acks.
-    committed: BTreeMap<(TopicPartition, Epoch), u64>,
+    /// The watermarks that commits ever left, for acks: also of commits that a server which lagged never heard of.
+    committed: BTreeMap<(TopicPartition, Epoch), BTreeSet<u64>>,
     /// Messages that were noted, and how often at most, while they were decoded by themselves.
     suspects: BTreeMap<(TopicPartition, u64), u32>,
-    /// Objects that a server which lagged never heard of when it took over. Nobody will ever list them, or delete them.
-    forgotten: BTreeSet<ObjectName>,
+    /// Every object that was ever intended. What the present view does not know of those, a server that lagged never
+    /// heard of: nobody will ever list or delete it.
+    ever_intended: BTreeSet<ObjectName>,
     figures: Figures,
     violation: Option<Violation>,
 }
@@ -106,7 +107,7 @@ impl Oracle {
             view: View::default(),
             committed: BTreeMap::new(),
             suspects: BTreeMap::new(),
-            forgotten: BTreeSet::new(),
+            ever_intended: BTreeSet::new(),
             figures: Figures::default(),
             violation: None,
         };
@@ -164,15 +165,12 @@ impl Oracle {
 
     /// A server takes over whose tables are those of this view: whatever it does not know was never committed.
     pub fn goes_back(&self, view: View) {
-        let mut inner = self.lock();
-        let lost: Vec<ObjectName> = inner.view.intended.difference(&view.intended).cloned().collect();
-        inner.forgotten.extend(lost);
-        inner.view = view;
+        self.lock().view = view;
     }
 
     /// Whether nobody is left who knows of the object.
     pub fn is_forgotten(&self, bucket: &str, key: &str) -> bool {
-        self.lock().forgotten.contains(&ObjectName::new(bucket, key))
+        self.lock().is_forgotten(&ObjectName::new(bucket, key))
     }
 
     /// Is told before an object is deleted.
@@ -193,6 +191,10 @@ impl Oracle {
 }
 
 impl Inner {
+    fn is_forgotten(&self, object: &ObjectName) -> bool {
+        self.ever_intended.contains(object) && !self.view.intended.contains(object)
+    }
+
     fn broken(&mut self, invariant: u32, found: String) {
         let violation = Violation { invariant, found };
         self.trace.note("ORACLE", &violation);
@@ -232,10 +234,10 @@ impl AckObserver for Oracle {
     fn acked(&self, receipt: &CommitReceipt) {
         let mut inner = self.lock();
         let key = (receipt.partition().clone(), receipt.epoch());
-        let committed = inner.committed.get(&key).copied().unwrap_or_default();
-        if receipt.high_watermark() > committed {
+        let committed = inner.committed.get(&key);
+        if committed.is_none_or(|committed| !committed.contains(&receipt.high_watermark())) {
             let (partition, acked) = (receipt.partition(), receipt.high_watermark());
-            let found = format!("{partition} was acked below {acked}, committed below {committed}");
+            let found = format!("{partition} was acked below {acked}, committed below {committed:?}");
             inner.broken(10, found);
         }
     }

@@ -183,6 +183,11 @@ const JANITOR_HOLD: Duration = Duration::from_secs(6);
 const JANITOR_SECOND_SWEEP: Duration = Duration::from_secs(42);
 
 impl Plan {
+    /// Whether a fault of this kind is among the actions that are still to come.
+    pub fn has(&self, wanted: Kind) -> bool {
+        self.actions.iter().any(|(_, action)| matches!(action, Action::Fault { kind, .. } if *kind == wanted))
+    }
+
     /// The plan of a seed's chance.
     pub fn draw(chance: &Chance, profile: &Profile) -> Self {
         let end_ms = chance.between(30_000..70_000);

@@ -8,13 +8,14 @@ mod operator;
 mod producers;
 mod settle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{TopicConfig, TopicStore};
 use common::clock::SharedClock;
 use common::{TopicDefinition, TopicName, TopicPartition};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use self::producers::Producers;
@@ -23,7 +24,7 @@ use crate::chance::Chance;
 use crate::clock::VirtualClock;
 use crate::network::Life;
 use crate::oracle::{Figures, Oracle};
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Kind, Plan};
 use crate::process::{Surroundings, WriterProcess};
 use crate::queue::QueueServer;
 use crate::store::StoreServer;
@@ -31,6 +32,7 @@ use crate::trace::Trace;
 
 /// How often the world looks after things that nobody told it of.
 const TICK: Duration = Duration::from_millis(500);
+
 /// A run as it goes.
 pub struct World {
     plan: Plan,
@@ -50,8 +52,11 @@ pub struct World {
     is_last: bool,
     /// By how much the database's clock was ahead at most.
     clock_error_ms: i64,
-    /// Whether it was ever put forward, also to correct it.
-    is_clock_put_forward: bool,
+    /// Failovers that may still be under way.
+    failovers: Vec<AbortHandle>,
+    /// Objects that were doomed when the clock was put forward, which ended the janitor's holds too early: a late put of
+    /// theirs may stay.
+    swept_early: BTreeSet<String>,
     counts: Counts,
 }
 
@@ -110,7 +115,8 @@ impl World {
             resumes: BTreeMap::new(),
             is_last: false,
             clock_error_ms: 0,
-            is_clock_put_forward: false,
+            failovers: Vec::new(),
+            swept_early: BTreeSet::new(),
             counts: Counts::default(),
         }
     }
@@ -121,6 +127,7 @@ impl World {
             self.start(slot);
         }
         let begun = Instant::now();
+        let fails_over = self.plan.has(Kind::Failover);
         for (at, action) in std::mem::take(&mut self.plan.actions) {
             if !self.wait_until(begun + at).await {
                 return;
@@ -136,7 +143,7 @@ impl World {
             }
         }
         if self.wait_until(begun + self.plan.end).await {
-            self.end().await;
+            self.end(fails_over).await;
         }
     }
 

@@ -29,16 +29,11 @@ use crate::message::Message;
 use crate::queue::{Delivery, QueueError, SubscribeRequest, Subscription};
 use crate::receipt::CommitReceipt;
 
-/// A pull that waits at the server, and how often the server says that it still does.
-const LONG_EXPIRES: Duration = Duration::from_secs(30);
+/// How often the server says that a pull still waits.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// A pull while memory is scarce holds its credit no longer than this.
-const SHORT_EXPIRES: Duration = Duration::from_millis(50);
 /// Pause after a short pull that brought nothing; doubled up to the second value while nothing comes.
 const SHORT_PAUSE_MIN: Duration = Duration::from_millis(250);
 const SHORT_PAUSE_MAX: Duration = Duration::from_secs(1);
-/// What the server buffers for one connection before it gives up on the reader.
-const SERVER_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) struct NatsSubscription {
     connection: Arc<Connection>,

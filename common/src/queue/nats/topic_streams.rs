@@ -8,7 +8,6 @@ mod managed;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{Config, DeleteStatus, DiscardPolicy, Info};
@@ -25,8 +24,6 @@ use crate::topic::TopicDefinition;
 /// Requests at once: making a stream writes to disk, asking for one does not.
 const CREATES_MAX: usize = 16;
 const CHECKS_MAX: usize = 64;
-
-const DUPLICATE_WINDOW_DEFAULT: Duration = Duration::from_secs(120);
 
 /// The stream of one partition.
 #[derive(Debug)]

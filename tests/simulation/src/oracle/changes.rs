@@ -32,6 +32,7 @@ impl Inner {
                 if self.view.doomed.contains(&object) {
                     return broken(11, format!("{} is doomed and was intended again", intent.key));
                 }
+                self.ever_intended.insert(object.clone());
                 self.view.intended.insert(object);
             }
             Change::Doomed(object) => {

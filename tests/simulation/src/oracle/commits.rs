@@ -19,8 +19,8 @@ type Suspects = BTreeMap<(TopicPartition, u64), u32>;
 
 impl Inner {
     pub(super) fn committed(&mut self, state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
-        let end = self.committed.entry((request.partition.clone(), request.epoch)).or_default();
-        *end = (*end).max(request.end_offset + 1);
+        let watermarks = self.committed.entry((request.partition.clone(), request.epoch)).or_default();
+        watermarks.insert(request.end_offset + 1);
         row_agrees(state, request)?;
         chain_goes_on(state, request)?;
         self.objects_are_new(state, request)?;
@@ -32,6 +32,9 @@ impl Inner {
     fn objects_are_new(&mut self, state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
         for segment in &request.segments {
             let object = ObjectName::new(&segment.bucket, &segment.key);
+            if self.is_forgotten(&object) {
+                return broken(8, format!("{} is listed by a catalog that never heard of it", segment.key));
+            }
             if self.view.doomed.contains(&object) {
                 return broken(11, format!("{} was doomed and is committed", segment.key));
             }

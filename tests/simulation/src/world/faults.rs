@@ -5,15 +5,32 @@
 
 use std::time::Duration;
 
+use catalog::{Upload, UploadState};
 use common::TopicPartition;
 use tokio::time::Instant;
 
 use super::{World, calm_rates};
-use crate::catalog::{Link as CatalogLink, Rates};
+use crate::catalog::{CatalogState, Link as CatalogLink, ModelCatalog, Rates};
 use crate::network::LinkFaults;
+use crate::oracle::{Oracle, View};
 use crate::plan::Kind;
 use crate::queue::DeliveryFaults;
 use crate::store::StoreFaults;
+
+/// A server that stays behind.
+pub(super) struct Standby {
+    catalog: ModelCatalog,
+    oracle: Oracle,
+    state: CatalogState,
+    view: View,
+}
+
+impl Standby {
+    pub(super) fn take_over(self) {
+        self.oracle.goes_back(self.view);
+        self.catalog.restore(self.state);
+    }
+}
 
 impl World {
     pub(super) fn fault(&mut self, kind: Kind, slot: usize, partition_id: u32, lasting: Duration, size: u64) {
@@ -154,24 +171,37 @@ impl World {
     }
 
     pub(super) fn jump_clock(&mut self, milliseconds: i64) {
+        if milliseconds > 0 {
+            let doomed = |upload: &&Upload| upload.state == UploadState::Doomed;
+            let keys = |state: &CatalogState| -> Vec<String> {
+                state.uploads.values().filter(doomed).map(|upload| upload.key.clone()).collect()
+            };
+            self.swept_early.extend(self.around.catalog.inspect(keys));
+        }
         self.around.catalog.jump_clock(milliseconds);
-        self.is_clock_put_forward |= milliseconds > 0;
     }
 
-    /// A standby that lags by up to three seconds takes over, after the old server has been away for a while.
+    /// A standby that lags by up to three seconds takes over, after the old server has been away for a while; unless the
+    /// run heals before.
     fn fail_over(&mut self, lasting: Duration, size: u64) {
-        let (standby, oracle) = (self.around.catalog.state(), self.around.oracle.clone());
-        let view = oracle.view();
+        let standby = self.standby();
         let (catalog, faults) = (self.around.catalog.clone(), self.around.catalog_faults.clone());
-        tokio::spawn(async move {
+        let failover = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(size * 3)).await;
             catalog.crash();
             faults.set_links(CatalogLink::Down);
             tokio::time::sleep(lasting / 4).await;
-            oracle.goes_back(view);
-            catalog.restore(standby);
+            standby.take_over();
             faults.set_links(CatalogLink::Up);
         });
+        self.failovers.push(failover.abort_handle());
+    }
+
+    /// A server that knows what the catalog knows now, and will learn nothing more.
+    pub(super) fn standby(&self) -> Standby {
+        let (catalog, oracle) = (self.around.catalog.clone(), self.around.oracle.clone());
+        let (state, view) = (catalog.state(), oracle.view());
+        Standby { catalog, oracle, state, view }
     }
 
     fn disturb_store(&mut self, kind: Kind, slot: usize, lasting: Duration, size: u64) {

@@ -7,10 +7,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{HEARTBEAT, LONG_EXPIRES, NatsSubscription, SERVER_BUFFER_BYTES, SHORT_EXPIRES};
+use super::{HEARTBEAT, NatsSubscription};
 use crate::memory::MemoryPermit;
 use crate::queue::QueueError;
 use crate::queue::nats::pulls::PullSize;
+
+/// A pull that waits at the server.
+const LONG_EXPIRES: Duration = Duration::from_secs(30);
+/// A pull while memory is scarce holds its credit no longer than this.
+const SHORT_EXPIRES: Duration = Duration::from_millis(50);
+/// What the server buffers for one connection before it gives up on the reader.
+const SERVER_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
 impl NatsSubscription {
     /// Memory that neither ready messages nor pulls need.

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
-use super::{DUPLICATE_WINDOW_DEFAULT, stream_of};
+use super::stream_of;
 use crate::queue::QueueError;
 use crate::topic::TopicDefinition;
+
+const DUPLICATE_WINDOW_DEFAULT: Duration = Duration::from_secs(120);
 
 /// The stream of one partition of a topic that has none of its own.
 pub(super) fn config(topic: &TopicDefinition, partition_id: u32) -> Config {
