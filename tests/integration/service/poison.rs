@@ -5,10 +5,12 @@ use tokio::time::{Instant, sleep};
 use super::{Kind, Service, counted, create_orders, high_watermark, on_nats, publish};
 use crate::binary::{DEADLINE, POLL};
 
-const MESSAGES: u64 = 300;
-const DEADLY: u64 = 137;
-/// Two that change nothing, one with small batches, then single messages, each a few times.
-const DEATHS_MAX: usize = 12;
+const MESSAGES: u64 = 9_000;
+/// Behind the first chunk of 8,192 that is decoded at once.
+const DEADLY: u64 = 8_300;
+/// Two that change nothing, one with small batches, then single messages, each a few times; and again what came before
+/// the first chunk was committed by itself.
+const DEATHS_MAX: usize = 16;
 
 #[tokio::test]
 async fn a_message_that_kills_its_reader_is_isolated_quarantined_and_passed() {
@@ -16,7 +18,9 @@ async fn a_message_that_kills_its_reader_is_isolated_quarantined_and_passed() {
     let deadly = format!("batch.decode=crash[\"n\":{DEADLY}}}]");
     let siltstone = siltstone.with("FLUSH_INTERVAL_SECS", "1").with("SILTSTONE_FAILPOINTS", &deadly);
     create_orders(&siltstone).await;
-    publish(&nats, 0..MESSAGES).await;
+    // No more at once than the client keeps track of.
+    publish(&nats, 0..MESSAGES / 2).await;
+    publish(&nats, MESSAGES / 2..MESSAGES).await;
     let end = Instant::now() + DEADLINE;
     let mut deaths = 0;
     let mut writer = Service::start(Kind::Writer, &siltstone).await;
