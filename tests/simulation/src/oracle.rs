@@ -55,7 +55,7 @@ pub struct Figures {
     pub gaps: u64,
     /// Messages set aside because writers died over them, as it seemed.
     pub condemned: u64,
-    /// Losses of a tail that no reader can notice: see `commits::follows_unnoticed`.
+    /// Losses of a tail that no reader can notice: see `commits::follow_unnoticed`.
     pub unnoticed: u64,
 }
 

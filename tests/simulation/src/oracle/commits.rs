@@ -2,7 +2,7 @@
 //!
 //! Owns: comparing a commit with the tables, with the objects it lists and with the histories of its stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::{CommitRequest, SegmentInfo};
 use common::checksum::crc32c;
@@ -89,10 +89,11 @@ impl Inner {
             }
         }
         if agree.is_empty() {
-            // Several histories may agree with what was committed before; the range may begin in any of them.
-            let follows = |known: &usize| follows_unnoticed(histories, *known, request, rows, &self.suspects);
-            agree.extend(agreeing.iter().rev().find_map(follows));
-            self.figures.unnoticed += agree.len() as u64;
+            // Several histories may agree with what was committed before; the range may begin in any of them, and go on in
+            // several that are the same so far.
+            let follows = |known: &usize| follow_unnoticed(histories, *known, request, rows, &self.suspects);
+            agree = agreeing.iter().flat_map(follows).collect::<BTreeSet<usize>>().into_iter().collect();
+            self.figures.unnoticed += u64::from(!agree.is_empty());
         }
         if let (true, Some(violation)) = (agree.is_empty(), reasons.pop()) {
             return Err(violation);
@@ -142,16 +143,16 @@ impl Inner {
     }
 }
 
-/// The history that the range follows although the one before was lost, where nobody could notice: the stream lost its
+/// The histories that the range follows although the one before was lost, where nobody could notice: the stream lost its
 /// tail and kept its name and its time of creation, was filled again, and discarded what stands at the offset of the
 /// message that was read last before a writer looked. What nobody can notice cannot be promised.
-fn follows_unnoticed(
+fn follow_unnoticed(
     histories: &[History],
     known: usize,
     request: &CommitRequest,
     rows: &Rows,
     suspects: &Suspects,
-) -> Option<usize> {
+) -> Vec<usize> {
     let later = (known + 1..histories.len()).take_while(|index| !histories[*index].is_recreated);
     let follows = |index: &usize| {
         let next = &histories[*index];
@@ -161,7 +162,7 @@ fn follows_unnoticed(
             is_gone && compare(&joined(&histories[known], next, last_read), request, rows, suspects).is_ok()
         })
     };
-    later.filter(follows).last()
+    later.filter(follows).collect()
 }
 
 /// How many messages of the history were set aside undecoded.
