@@ -54,7 +54,7 @@ pub(crate) async fn a_live_owner_is_not_robbed_and_an_expired_one_is(store: &dyn
     };
     assert_eq!((taken.epoch, taken.owner), (Epoch(2), other));
     // A heartbeat renews the lease but gives nothing back.
-    store.heartbeat(&Agent { owner: held.owner, name: "host-1".to_owned(), scope: Scope::All }).await.expect("renewed");
+    beat(store, held.owner).await;
     assert!(
         matches!(acquire(store, held.owner, &held.partition).await, AcquireOutcome::Held { owner, .. } if owner == other)
     );
@@ -206,16 +206,12 @@ pub(crate) async fn a_view_shows_who_is_there_and_who_owns_what(store: &dyn Meta
     let view = store.ownership_view(LONG_LEASE).await.expect("read");
     let plain = Agent { owner: held.owner, name: "host-1".to_owned(), scope: Scope::All };
     assert_eq!(view.agents, [plain.clone(), picky.clone()]);
-    let leaving =
-        [Agent { scope: Scope::Nothing, ..plain.clone() }, Agent { scope: Scope::Only(vec![]), ..picky.clone() }];
+    let leaving = [Agent { scope: Scope::Nothing, ..plain }, Agent { scope: Scope::Only(vec![]), ..picky }];
     for agent in &leaving {
         store.heartbeat(agent).await.expect("renewed");
     }
     let agents = store.ownership_view(LONG_LEASE).await.expect("read").agents;
     assert_eq!(agents, leaving.map(|agent| Agent { scope: Scope::Nothing, ..agent }), "no topic is not every topic");
-    for agent in [&plain, &picky] {
-        store.heartbeat(agent).await.expect("renewed");
-    }
     assert_eq!(view.young, BTreeSet::from([held.owner, other]), "they came just now");
     commit_range(store, &held, 0, 9).await;
     let view = store.ownership_view(LONG_LEASE).await.expect("read");
