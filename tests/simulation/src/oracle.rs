@@ -97,11 +97,11 @@ pub struct View {
 }
 
 impl Oracle {
-    /// An oracle for one topic.
-    pub fn new(trace: Trace, store: StoreServer, format: Format) -> Self {
+    /// An oracle for one topic, which hears of the store's deletions.
+    pub fn new(trace: Trace, store: &StoreServer, format: Format) -> Self {
         let inner = Inner {
             trace,
-            store,
+            store: store.clone(),
             format,
             histories: Histories::new(format),
             view: View::default(),
@@ -111,7 +111,15 @@ impl Oracle {
             figures: Figures::default(),
             violation: None,
         };
-        Self { inner: Arc::new(Mutex::new(inner)) }
+        let oracle = Self { inner: Arc::new(Mutex::new(inner)) };
+        // The oracle holds the store: were it held in turn, neither would ever be freed.
+        let watching = Arc::downgrade(&oracle.inner);
+        store.observe(Box::new(move |key| {
+            if let Some(inner) = watching.upgrade() {
+                Self { inner }.deleting(key);
+            }
+        }));
+        oracle
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -174,9 +182,9 @@ impl Oracle {
     }
 
     /// Is told before an object is deleted.
-    pub fn deleting(&self, bucket: &str, key: &str) {
+    fn deleting(&self, key: &str) {
         let mut inner = self.lock();
-        if inner.view.listed.contains(&ObjectName::new(bucket, key)) {
+        if inner.view.listed.contains(&ObjectName::new("", key)) {
             inner.broken(7, format!("{key} is listed and was deleted"));
         }
     }

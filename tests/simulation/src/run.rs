@@ -7,6 +7,8 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use tokio::runtime::Runtime;
+
 use crate::catalog::Guards;
 use crate::chance::Chance;
 use crate::logs::{LogCounts, LogWatch};
@@ -63,16 +65,21 @@ pub struct Outcome {
     pub hash: u64,
 }
 
+/// One thread and a paused clock.
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime without threads and sockets needs nothing of the system")
+}
+
 /// Runs a seed to its end. Uses the thread alone: chance and log lines of the thread are this run's.
 pub fn run(setup: &Setup) -> Outcome {
     fastrand::seed(setup.seed);
     #[cfg(debug_assertions)]
     common::mutation::turn_off(&setup.off);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime without threads and sockets needs nothing of the system");
+    let runtime = runtime();
     let counts = Arc::new(LogCounts::default());
     let chance = Chance::seeded(setup.seed);
     let plan = Plan::draw(&chance, &setup.profile);

@@ -78,9 +78,7 @@ impl World {
         let shared: SharedClock = clock.clone();
         let trace = Trace::new(Arc::clone(&clock));
         let store = StoreServer::new(Arc::clone(&shared));
-        let oracle = Oracle::new(trace.clone(), store.clone(), plan.format);
-        let watching = oracle.clone();
-        store.observe(Box::new(move |key| watching.deleting("", key)));
+        let oracle = Oracle::new(trace.clone(), &store, plan.format);
         let queue = QueueServer::new(Arc::clone(&shared), Some(Arc::new(oracle.clone())));
         let catalog = ModelCatalog::new(Arc::clone(&shared), guards);
         let catalog_faults = Faults::new(chance.below(u64::MAX), calm_rates());
@@ -225,14 +223,28 @@ impl World {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        // The oracle holds the store, whose observer holds the oracle: none of them would ever be freed.
-        self.around.store.observe(Box::new(|_| ()));
-    }
-}
-
 /// A network without faults, where things take a little time.
 fn calm_rates() -> Rates {
     Rates { network_ms: (0, 3), commit_ms: (0, 5), ..Rates::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Profile;
+
+    #[test]
+    fn a_run_leaves_nothing_behind() {
+        let runtime = crate::run::runtime();
+        let chance = Chance::seeded(1);
+        let plan = Plan::draw(&chance, &Profile::all());
+        let mut world = runtime.block_on(World::new(plan, chance, Guards::default()));
+        runtime.block_on(world.run());
+        assert_eq!(world.oracle().violation(), None);
+        // Whatever is in the world knows the time.
+        let clock = Arc::downgrade(&world.clock);
+        drop(runtime);
+        drop(world);
+        assert_eq!(clock.strong_count(), 0, "something of the world was not freed");
+    }
 }
