@@ -3,7 +3,7 @@
 //! Owns: a directory per test, and an environment that holds nothing of the machine's own settings.
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -43,19 +43,22 @@ impl Siltstone {
         self
     }
 
-    /// Where it runs; local data are below.
+    /// Where it runs.
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Where local data are.
+    pub(crate) fn data(&self) -> PathBuf {
+        let set = self.settings.iter().rfind(|(name, _)| name == "STORAGE_PATH");
+        set.map_or_else(|| self.path().join("data"), |(_, path)| PathBuf::from(path))
     }
 
     /// The command, ready to be started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_siltstone"));
         command.args(arguments).current_dir(self.path()).env_clear();
-        command
-            .env("STORAGE_PATH", self.path().join("data"))
-            .env("HTTP_ADDR", "127.0.0.1:0")
-            .envs(self.settings.iter().cloned());
+        command.env("STORAGE_PATH", self.data()).env("HTTP_ADDR", "127.0.0.1:0").envs(self.settings.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -8,6 +8,7 @@
 mod chaos;
 mod oracle;
 mod power;
+mod power_cuts;
 mod processes;
 mod publisher;
 mod world;

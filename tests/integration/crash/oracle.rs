@@ -231,7 +231,7 @@ async fn read_catalog(world: &World) -> (Vec<Commit>, [i64; 3]) {
         }
         (None, Kind::PostgresS3) => panic!("no PostgreSQL"),
         (None, Kind::SqliteLocal) => {
-            let file = world.siltstone.path().join("data/catalog.db");
+            let file = world.siltstone.data().join("catalog.db");
             let pool = SqlitePool::connect(&format!("sqlite:{}", file.display())).await.expect("opens");
             for (number, sql) in numbers.iter_mut().zip(counts) {
                 *number = sqlx::query_scalar(sql).fetch_one(&pool).await.expect(sql);

@@ -1,7 +1,7 @@
-//! Power loss on a local disk: what a commit lists is on the disk before the commit is written.
+//! The order that power loss asks for: what a commit lists is on the disk before the commit is written.
 //!
-//! Owns: reading the order of system calls of a real writer. Does not own: the disk; whoever syncs in this order loses
-//! nothing on one that keeps its word.
+//! Owns: reading the order of system calls of a real writer. Does not own: a disk that loses its power
+//! (`power_cuts`).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ async fn a_segment_and_its_directories_are_synced_before_the_commit_that_lists_i
     world.settle(&published).await;
     world.stop_writers().await;
 
-    let data = world.siltstone.path().join("data").canonicalize().expect("a folder");
+    let data = world.siltstone.data().canonicalize().expect("a folder");
     let steps = steps(&traced(&trace).await);
     let listed: Vec<Listed> =
         serde_json::from_value(world.siltstone.run(&["segments", "--json"]).await.ok().json()).expect("segments");

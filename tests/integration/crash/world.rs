@@ -201,6 +201,16 @@ impl World {
         self.writers[writer] = Slot::Down(Instant::now() + pause);
     }
 
+    /// SIGKILL for every writer that runs; they stay off.
+    pub(super) async fn kill_writers(&mut self) {
+        for writer in 0..self.writers.len() {
+            if matches!(self.writers[writer], Slot::Running(_)) {
+                self.take(writer).kill().await.expect("killed");
+            }
+            self.writers[writer] = Slot::Off;
+        }
+    }
+
     /// SIGSTOP; it is told to go on after `pause`.
     pub(super) fn stop_writer(&mut self, writer: usize, pause: Duration) {
         let process = self.take(writer);

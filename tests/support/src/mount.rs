@@ -1,0 +1,63 @@
+//! A directory on which a test mounts a file system of its own.
+//!
+//! Owns: the directory, calling `mount` and `umount`. Does not own: which file system, and what is done to it.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+/// An empty directory to mount on; unmounted and removed when dropped.
+#[derive(Debug)]
+pub(crate) struct MountPoint {
+    directory: TempDir,
+}
+
+impl MountPoint {
+    /// A new one, on which nothing is mounted.
+    pub(crate) fn new() -> Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("siltstone-disk-");
+        // Inside the run's folder, where there is one, `scripts/test` unmounts what a killed test left.
+        let directory = match std::env::var_os("SILTSTONE_TEST_RUN_DIR") {
+            Some(run) => builder.tempdir_in(run)?,
+            None => builder.tempdir()?,
+        };
+        Ok(Self { directory })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Mounts `source` as these arguments say. Only root may: without that right it is an error that says so.
+    pub(crate) fn mount(&self, arguments: &[&str], source: &Path) -> Result<()> {
+        let tried = run(Command::new("mount").args(arguments).arg(source).arg(self.path()));
+        tried.context("tests of disks that fail need root and CAP_SYS_ADMIN")
+    }
+
+    /// Unmounts it; an error while anybody uses it.
+    pub(crate) fn unmount(&self) -> Result<()> {
+        run(Command::new("umount").arg(self.path()))
+    }
+}
+
+impl Drop for MountPoint {
+    fn drop(&mut self) {
+        // Lazily: a process that is about to end may still have a file open.
+        if let Err(error) = run(Command::new("umount").arg("-l").arg(self.path())) {
+            eprintln!("cannot unmount {}: {error:#}", self.path().display());
+        }
+    }
+}
+
+/// Runs a command of the system, which must succeed.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("start {name}"))?;
+    if !output.status.success() {
+        bail!("{name} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
