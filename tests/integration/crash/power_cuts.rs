@@ -1,53 +1,83 @@
-//! Power loss on a local disk: catalog and segments are on one that forgets, again and again, what was not synced.
+//! Power loss on a local disk, which forgets, again and again, what was not synced.
 //!
-//! Owns: when the power is cut, and whether the writers end before it or meet a dead disk. Does not own: the disk
-//! (`support::power_disk`), and the queue, which is another machine here.
+//! Owns: when the power is cut, and who is on the disk. Does not own: the disk (`support::power_disk`).
 
 use std::time::Duration;
 
+use support::nats::{NatsOptions, NatsServer};
 use support::power_disk::PowerDisk;
 use tokio::sync::watch;
 
 use super::publisher::{self, Plan};
-use super::world::{Kind, World};
+use super::world::{Kind, World, synced};
 use super::{oracle, say, set};
 
-const MESSAGES: u64 = 8_000;
-const CUTS: u64 = 8;
+const MESSAGES: u64 = 4_000;
+const CUTS: u64 = 5;
 const PARTITIONS: u32 = 4;
 const WRITERS: usize = 2;
 /// How long a cut waits for a sign of work after the last one: a start and a few takeovers.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn power_cuts_of_a_local_disk_lose_and_double_nothing() {
-    let (cuts, messages) = (set("POWER_CUTS", CUTS), set("MESSAGES", MESSAGES));
+/// What is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Host {
+    /// Catalog and segments; the queue is on another machine.
+    Writers,
+    /// The queue too, as on a laptop: JetStream confirms what it has synced.
+    All,
+}
+
+struct Cuts {
+    disk: PowerDisk,
+    host: Host,
+    rng: fastrand::Rng,
+}
+
+impl Cuts {
+    /// Cuts the power and gives it back.
+    async fn cut(&mut self, world: &mut World) {
+        // What JetStream does on a dead disk is its own affair; no writer may count what it does there.
+        let outlive_the_disk = self.host == Host::Writers && self.rng.bool();
+        if outlive_the_disk {
+            self.disk.cut_power().expect("cut");
+            world.pass_time(Duration::from_millis(self.rng.u64(..1_500))).await;
+        }
+        world.kill_writers().await;
+        if self.host == Host::All {
+            world.nats.kill().await.expect("killed");
+        }
+        if !outlive_the_disk {
+            self.disk.cut_power().expect("cut");
+        }
+        self.disk.restore_power().expect("mounted again");
+        if self.host == Host::All {
+            world.nats.restart().await.expect("started again");
+        }
+    }
+}
+
+async fn run(host: Host) {
+    let (count, messages) = (set("POWER_CUTS", CUTS), set("MESSAGES", MESSAGES));
     let plan = Plan { seed: set("SEED", fastrand::u64(1..1_000_000)), messages, partitions: PARTITIONS };
-    say(&format!("{cuts} power cuts with {plan:?}"));
-    let mut rng = fastrand::Rng::with_seed(plan.seed);
+    say(&format!("{count} power cuts of {host:?} with {plan:?}"));
     let disk = PowerDisk::mount(512).expect("a disk");
     let data = disk.path().join("data");
+    let store_dir = (host == Host::All).then(|| disk.path().join("jetstream"));
+    let nats = NatsServer::start_with(NatsOptions { store_dir, ..synced() }).await.expect("a NATS server");
     let settings = [("STORAGE_PATH", data.to_str().expect("UTF-8"))];
-    let mut world = World::start_servers(Kind::SqliteLocal, PARTITIONS, WRITERS, &settings).await;
+    let mut cuts = Cuts { disk, host, rng: fastrand::Rng::with_seed(plan.seed) };
+    let mut world = World::start_around(nats, Kind::SqliteLocal, PARTITIONS, WRITERS, &settings).await;
     let (allowed, permits) = watch::channel(0);
     let publishing = tokio::spawn(publisher::publish(world.nats.url(), plan, permits));
-    for cut in 0..cuts {
+    for cut in 0..count {
         (0..WRITERS).for_each(|writer| world.start_writer(writer));
         let commits = world.commits();
-        allowed.send_replace(messages * (2 * cut + 1) / (2 * cuts + 1));
+        allowed.send_replace(messages * (2 * cut + 1) / (2 * count + 1));
         world.pass_commit(commits, PATIENCE).await;
-        allowed.send_replace(messages * (2 * cut + 2) / (2 * cuts + 1));
-        world.pass_time(Duration::from_millis(rng.u64(..1_500))).await;
-        if rng.bool() {
-            // The writers are there while the disk is not: nothing they do now may count.
-            disk.cut_power().expect("cut");
-            world.pass_time(Duration::from_millis(rng.u64(..1_500))).await;
-            world.kill_writers().await;
-        } else {
-            world.kill_writers().await;
-            disk.cut_power().expect("cut");
-        }
-        disk.restore_power().expect("mounted again");
+        allowed.send_replace(messages * (2 * cut + 2) / (2 * count + 1));
+        world.pass_time(Duration::from_millis(cuts.rng.u64(..1_500))).await;
+        cuts.cut(&mut world).await;
     }
     (0..WRITERS).for_each(|writer| world.start_writer(writer));
     allowed.send_replace(messages);
@@ -55,7 +85,18 @@ async fn power_cuts_of_a_local_disk_lose_and_double_nothing() {
     world.settle(&published).await;
     world.stop_writers().await;
     let verdict = oracle::judge(&world, &plan, &published).await;
-    say(&format!("{cuts} power cuts, seed {}, {} messages confirmed; {verdict}", plan.seed, published.count()));
+    let confirmed = published.count();
+    say(&format!("{count} power cuts of {host:?}, seed {}, {confirmed} messages confirmed; {verdict}", plan.seed));
     assert!(verdict.is_clean(), "{:#?}", verdict.violations);
-    assert!(world.commits() as u64 > cuts, "there was nothing to lose");
+    assert!(world.commits() as u64 > count, "there was nothing to lose");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn power_cuts_of_the_writers_disk_lose_and_double_nothing() {
+    run(Host::Writers).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn power_cuts_of_one_disk_with_queue_catalog_and_segments_lose_and_double_nothing() {
+    run(Host::All).await;
 }

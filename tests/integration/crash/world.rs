@@ -1,28 +1,27 @@
 //! Servers, proxies in front of them, and writers as processes that something keeps alive.
 //!
-//! Owns: starting, signalling and reviving them, and asking how far they are. Does not own: which fault comes when.
+//! Owns: starting, signalling and reviving them. Does not own: which fault comes when, how far they are (`progress`).
+
+mod progress;
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use support::nats::{NatsOptions, NatsServer};
 use support::postgres::PostgresServer;
 use support::process::{Process, log_tail};
-use support::proxy::{Mode, Proxy};
+use support::proxy::Proxy;
 use support::s3::S3;
 use tokio::time::{Instant, sleep};
 
-use super::publisher::Published;
 use crate::binary::Siltstone;
 
 /// Of the writers, in seconds: the shortest there is.
 pub(super) const LEASE: Duration = Duration::from_secs(2);
 /// A debug build on a busy machine is slow; a hang is for ever.
 const DEADLINE: Duration = Duration::from_secs(600);
-const POLL: Duration = Duration::from_millis(300);
 /// What a supervisor waits before it starts a process again that ended by itself.
 const REVIVAL_PAUSE: Duration = Duration::from_millis(300);
 
@@ -78,8 +77,18 @@ impl World {
 
     /// Like [`World::start`] without starting the writers, and with further settings.
     pub(super) async fn start_servers(kind: Kind, partitions: u32, writers: usize, settings: &[(&str, &str)]) -> Self {
-        let synced = NatsOptions { jetstream_lines: vec!["sync_interval: always".to_owned()], ..Default::default() };
-        let nats = NatsServer::start_with(synced).await.expect("a NATS server");
+        let nats = NatsServer::start_with(synced()).await.expect("a NATS server");
+        Self::start_around(nats, kind, partitions, writers, settings).await
+    }
+
+    /// Like [`World::start_servers`] with a NATS server that runs.
+    pub(super) async fn start_around(
+        nats: NatsServer,
+        kind: Kind,
+        partitions: u32,
+        writers: usize,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut siltstone = Siltstone::new()
             .with("QUEUE_TYPE", "nats")
             .with("NATS_URL", &nats.url())
@@ -134,16 +143,6 @@ impl World {
         }
     }
 
-    pub(super) fn log(&self, writer: usize) -> PathBuf {
-        self.siltstone.path().join(format!("writer-{writer}.log"))
-    }
-
-    /// The logs of all writers, from their first start on.
-    pub(super) fn logs(&self) -> Vec<String> {
-        let text = |index| String::from_utf8_lossy(&std::fs::read(self.log(index)).unwrap_or_default()).into_owned();
-        (0..self.writers.len()).map(text).collect()
-    }
-
     pub(super) fn start_writer(&mut self, writer: usize) {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_siltstone")).with_file_name("writer");
         let mut command = match self.wrapper.as_slice() {
@@ -161,15 +160,6 @@ impl World {
         self.starts[writer] = self.logs()[writer].len();
         let process = Process::spawn("writer", command, &self.log(writer)).expect("the writer starts");
         self.writers[writer] = Slot::Running(process);
-    }
-
-    /// Waits until the writer is through with its start, which is repeated if need be.
-    pub(super) async fn wait_started(&mut self, writer: usize) {
-        let deadline = Instant::now() + DEADLINE;
-        while !self.logs()[writer][self.starts[writer]..].contains("writer started") {
-            assert!(Instant::now() < deadline, "it does not start: {}", log_tail(&self.log(writer)));
-            self.pass_time(POLL).await;
-        }
     }
 
     /// Starts a writer of this number, which may be one more than there were.
@@ -253,61 +243,6 @@ impl World {
         }
     }
 
-    /// Tends the writers for a while.
-    pub(super) async fn pass_time(&mut self, time: Duration) {
-        let end = Instant::now() + time;
-        while Instant::now() < end {
-            self.tend();
-            sleep(Duration::from_millis(50).min(end.saturating_duration_since(Instant::now()))).await;
-        }
-        self.tend();
-    }
-
-    /// Tends the writers until one of them has committed something since `commits` were counted, for at most `time`.
-    pub(super) async fn pass_commit(&mut self, commits: usize, time: Duration) {
-        let end = Instant::now() + time;
-        while self.commits() <= commits && Instant::now() < end {
-            self.pass_time(POLL).await;
-        }
-    }
-
-    /// How many commits the writers logged.
-    pub(super) fn commits(&self) -> usize {
-        self.logs().iter().map(|log| log.matches("segment committed").count()).sum()
-    }
-
-    /// The partitions as `topic describe` shows them.
-    pub(super) async fn partitions(&self) -> Vec<Value> {
-        let mut described = self.siltstone.run(&["topic", "describe", "orders", "--json"]).await.ok().json();
-        match described["partitions"].take() {
-            Value::Array(partitions) => partitions,
-            other => panic!("not a list: {other}"),
-        }
-    }
-
-    /// Heals the network and waits, with all writers alive, until everything confirmed is below its watermark.
-    pub(super) async fn settle(&mut self, published: &Published) {
-        for proxy in &self.proxies {
-            proxy.disarm();
-            proxy.set(Mode::Pass);
-        }
-        let (wanted, deadline) = (published.last_offsets(), Instant::now() + DEADLINE);
-        loop {
-            self.pass_time(POLL).await;
-            let partitions = self.partitions().await;
-            let watermarks: Vec<u64> =
-                partitions.iter().map(|row| row["high_watermark"].as_u64().expect("a number")).collect();
-            if watermarks.iter().zip(&wanted).all(|(watermark, last)| *last == 0 || watermark > last) {
-                return;
-            }
-            let halted = partitions.iter().find(|row| row["state"] != "active");
-            let ends =
-                || (0..self.writers.len()).map(|index| log_tail(&self.log(index))).collect::<Vec<_>>().join("\n\n");
-            assert!(halted.is_none(), "halted: {halted:?}\n{}", ends());
-            assert!(Instant::now() < deadline, "{watermarks:?} do not pass {wanted:?}\n{}", ends());
-        }
-    }
-
     /// Ends every writer in good order.
     pub(super) async fn stop_writers(&mut self) {
         for index in 0..self.writers.len() {
@@ -324,6 +259,11 @@ impl World {
             }
         }
     }
+}
+
+/// A NATS server that confirms what is on the disk.
+pub(super) fn synced() -> NatsOptions {
+    NatsOptions { jetstream_lines: vec!["sync_interval: always".to_owned()], ..NatsOptions::default() }
 }
 
 async fn proxy(target: std::net::SocketAddr) -> Arc<Proxy> {

@@ -82,14 +82,14 @@ async fn an_older_copy_of_the_store_halts_and_goes_on_behind_what_is_shared() {
     settle(&lake).await;
     nats.stop_gracefully().await.expect("stopped");
     let copy = lake.path().join("copy-of-the-store");
-    copy_directory(&nats.store_dir(), &copy);
+    copy_directory(nats.store_dir(), &copy);
     nats.restart().await.expect("started");
     publish(&nats, 0, numbers(120..200)).await;
     settle(&lake).await;
     assert_eq!(rows(&lake).await, 200);
     nats.stop_gracefully().await.expect("stopped");
     std::fs::remove_dir_all(nats.store_dir()).expect("removed");
-    copy_directory(&copy, &nats.store_dir());
+    copy_directory(&copy, nats.store_dir());
     nats.restart().await.expect("started");
     publish(&nats, 0, numbers(200..250)).await;
     let writer = halted(&lake).await;

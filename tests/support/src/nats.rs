@@ -1,7 +1,9 @@
 //! NATS servers with JetStream, of one test's own: one, or a cluster.
 //!
 //! Owns: the server processes, their configuration and their stores, which outlive kills and restarts; copies of a store.
-//! Does not own: streams; keys and certificates (`keys`).
+//! Does not own: streams; keys and certificates (`keys`); how a client logs in (`client`).
+
+mod client;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
+pub use self::client::NatsClient;
 use crate::process::{POLL_INTERVAL, Process, log_tail};
 use crate::{port, tools};
 
@@ -30,51 +33,8 @@ pub struct NatsOptions {
     pub lines: Vec<String>,
     /// How to ask this server whether it is ready.
     pub client: NatsClient,
-}
-
-/// How a plain client logs in.
-#[derive(Clone, Debug, Default)]
-pub struct NatsClient {
-    /// User and password.
-    pub user: Option<(String, String)>,
-    /// A `.creds` file.
-    pub credentials_file: Option<PathBuf>,
-    /// The seed of an nkey.
-    pub nkey: Option<String>,
-    /// PEM file of the authority to trust; with TLS.
-    pub ca_file: Option<PathBuf>,
-    /// PEM files of the client's certificate and key; with TLS.
-    pub certificate: Option<(PathBuf, PathBuf)>,
-}
-
-impl NatsClient {
-    /// A client with user and password.
-    pub fn user(user: &str, password: &str) -> Self {
-        Self { user: Some((user.to_owned(), password.to_owned())), ..Self::default() }
-    }
-
-    /// Connects.
-    pub async fn connect(&self, url: &str) -> Result<async_nats::Client> {
-        let mut options = async_nats::ConnectOptions::new()
-            .connection_timeout(Duration::from_secs(2))
-            .request_timeout(Some(Duration::from_secs(5)));
-        if let Some((user, password)) = &self.user {
-            options = options.user_and_password(user.clone(), password.clone());
-        }
-        if let Some(seed) = &self.nkey {
-            options = options.nkey(seed.clone());
-        }
-        if let Some(file) = &self.credentials_file {
-            options = options.credentials_file(file).await?;
-        }
-        if let Some(file) = &self.ca_file {
-            options = options.add_root_certificates(file.clone()).require_tls(true);
-        }
-        if let Some((certificate, key)) = &self.certificate {
-            options = options.add_client_certificate(certificate.clone(), key.clone());
-        }
-        Ok(Box::pin(options.connect(url)).await?)
-    }
+    /// Where JetStream keeps its files; in the server's own folder by default.
+    pub store_dir: Option<PathBuf>,
 }
 
 /// A running (or killed, until `restart`) server with a file store in a temporary folder; stopped when dropped.
@@ -86,6 +46,7 @@ pub struct NatsServer {
     name: String,
     port: u16,
     client: NatsClient,
+    store_dir: PathBuf,
 }
 
 impl NatsServer {
@@ -142,7 +103,9 @@ impl NatsServer {
     fn prepare(options: NatsOptions) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("siltstone-nats-").tempdir()?;
         let client = options.client.clone();
-        let server = Self { process: None, directory, name: crate::unique_name(), port: port::free()?, client };
+        let store_dir = options.store_dir.clone().unwrap_or_else(|| directory.path().join("store"));
+        let server =
+            Self { process: None, directory, name: crate::unique_name(), port: port::free()?, client, store_dir };
         server.write_configuration(&options)?;
         Ok(server)
     }
@@ -167,7 +130,7 @@ impl NatsServer {
     /// Copies the store as it is on disk to a new folder. Of a running server this is what a power cut may leave.
     pub fn copy_store(&self) -> Result<TempDir> {
         let copy = tempfile::Builder::new().prefix("siltstone-store-").tempdir()?;
-        copy_folder(&self.store_dir(), &copy.path().join("store"))?;
+        copy_folder(self.store_dir(), &copy.path().join("store"))?;
         Ok(copy)
     }
 
@@ -177,7 +140,7 @@ impl NatsServer {
             bail!("the server must be down");
         }
         std::fs::remove_dir_all(self.store_dir())?;
-        copy_folder(&copy.path().join("store"), &self.store_dir())
+        copy_folder(&copy.path().join("store"), self.store_dir())
     }
 
     /// The name by which the server calls itself.
@@ -196,8 +159,8 @@ impl NatsServer {
     }
 
     /// Where JetStream keeps its files; a test may copy or change them while the server is down.
-    pub fn store_dir(&self) -> PathBuf {
-        self.directory.path().join("store")
+    pub fn store_dir(&self) -> &Path {
+        &self.store_dir
     }
 
     /// The server's log file.
@@ -285,7 +248,7 @@ impl NatsServer {
             format!("server_name: {}", self.name),
             format!("listen: \"127.0.0.1:{}\"", self.port),
             "jetstream {".to_owned(),
-            format!("  store_dir: {:?}", path_text(&self.store_dir())?),
+            format!("  store_dir: {:?}", path_text(self.store_dir())?),
         ];
         lines.extend(options.jetstream_lines.iter().map(|line| format!("  {line}")));
         lines.push("}".to_owned());

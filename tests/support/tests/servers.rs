@@ -32,7 +32,7 @@ async fn nats_keeps_what_it_confirmed_over_kill_and_restart() -> Result<()> {
     assert_eq!(publish(&server.url(), "c").await?, 3);
     assert!(server.store_dir().is_dir());
 
-    let (pid, store) = (server.pid().expect("a restarted server has a pid"), server.store_dir());
+    let (pid, store) = (server.pid().expect("a restarted server has a pid"), server.store_dir().to_owned());
     drop(server);
     assert!(!is_alive(pid), "a dropped server lives");
     assert!(!store.exists(), "a dropped server leaves its store");
