@@ -125,8 +125,13 @@ impl Fetcher {
         };
         // The queue may have gone back after the first look, and what it stored since would be passed over. No
         // subscription outlives such a loss, so that a second look, now that there is one, stays true.
-        if self.last_read.is_some() && !mutation::is_off("attach.second_look") {
+        if !mutation::is_off("attach.second_look") {
             match attach(queue, partition, self.position, self.last_read).await {
+                Ok(Attach::From { offset: now, .. }) if now < offset => {
+                    let reason =
+                        format!("the queue went back: reading was to begin at offset {offset}, and now at {now}");
+                    return Ok(Err(QueueError::SubscriptionLost { partition: partition.clone(), reason }));
+                }
                 Ok(Attach::From { .. }) => {}
                 Ok(Attach::Regressed(reason)) => return Err(Stop::Halted(format!("stream_regressed: {reason}"))),
                 Err(error) => return Ok(Err(error)),
