@@ -53,13 +53,17 @@ struct Service {
 /// Settings of a service on NATS whose batches stay open until they are told to close; the log is JSON.
 async fn on_nats() -> (NatsServer, Siltstone) {
     let nats = NatsServer::start().await.expect("a NATS server");
-    let siltstone = Siltstone::new()
+    let siltstone = on(&nats);
+    (nats, siltstone)
+}
+
+fn on(nats: &NatsServer) -> Siltstone {
+    Siltstone::new()
         .with("QUEUE_TYPE", "nats")
         .with("NATS_URL", &nats.url())
         .with("FLUSH_INTERVAL_SECS", "3600")
         .with("LEASE_SECS", "2")
-        .with("LOG_FORMAT", "json");
-    (nats, siltstone)
+        .with("LOG_FORMAT", "json")
 }
 
 async fn create_orders(siltstone: &Siltstone) {

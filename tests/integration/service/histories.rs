@@ -7,10 +7,11 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, Stream};
 use catalog::{Gap, MetadataStore};
 use common::{TopicName, TopicPartition};
 use serde_json::Value;
-use support::nats::NatsServer;
+use support::nats::{NatsOptions, NatsServer};
+use support::power_disk::PowerDisk;
 use tokio::time::{Instant, sleep};
 
-use super::{Kind, Service, counted, create_orders, high_watermark, on_nats, publish};
+use super::{Kind, Service, counted, create_orders, high_watermark, on, on_nats, publish};
 use crate::binary::{DEADLINE, POLL, Siltstone};
 
 /// A writer that commits soon, with a topic of one partition.
@@ -200,23 +201,25 @@ async fn a_stream_rolled_back_behind_what_was_committed_halts_with_the_way_out()
     assert!(reason.contains("the queue now ends at offset 60, but offset 100 was read before"), "{reason}");
 }
 
-/// A power cut of the server: what a disk holds that was not synced for a while is an older copy of the store.
+/// The server syncs every two minutes, as is its default.
 #[tokio::test]
 async fn a_power_cut_that_costs_the_server_unread_messages_is_told_and_what_is_committed_is_safe() {
-    let (mut nats, siltstone) = with_orders().await;
-    let siltstone = siltstone.with("FLUSH_INTERVAL_SECS", "3600");
+    let disk = PowerDisk::mount(256).expect("a disk");
+    let options = NatsOptions { store_dir: Some(disk.path().join("jetstream")), ..NatsOptions::default() };
+    let mut nats = NatsServer::start_with(options).await.expect("a NATS server");
+    let siltstone = on(&nats).with("CATALOG_URL", "sqlite:catalog.db");
+    create_orders(&siltstone).await;
     let mut writer = Service::start(Kind::Writer, &siltstone).await;
     // Read and not committed: 100 messages. The disk knows 40 of them.
     publish(&nats, 0..40).await;
     writer.fetched(40).await;
-    nats.stop_gracefully().await.expect("stopped");
-    let copy = nats.copy_store().expect("copied");
-    nats.restart().await.expect("started");
+    disk.sync().expect("synced");
     publish(&nats, 40..100).await;
     writer.fetched(100).await;
     writer.metric(r#"siltstone_partition_lag_messages{topic="orders",partition="0"}"#, |lag| lag >= 100.0).await;
     nats.kill().await.expect("killed");
-    nats.replace_store(&copy).expect("replaced");
+    disk.cut_power().expect("cut");
+    disk.restore_power().expect("mounted again");
     nats.restart().await.expect("started");
     // The writer had read what the server lost: it notices at once, and commits what it has.
     let halted = writer.logged("partition halted; it needs an operator").await;

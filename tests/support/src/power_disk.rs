@@ -52,6 +52,11 @@ impl PowerDisk {
         self.mount_point.path()
     }
 
+    /// Syncs everything that was written so far, as time does where nobody cuts the power.
+    pub fn sync(&self) -> Result<()> {
+        run(Command::new("sync").arg("--file-system").arg(self.path()))
+    }
+
     /// From now on every access fails, and what was not synced is gone.
     pub fn cut_power(&self) -> Result<()> {
         let canary = self.path().join("canary");
