@@ -6,6 +6,8 @@
 //! (`dialect`).
 
 mod commit;
+mod commit_compares;
+mod commit_inserts;
 mod commit_rows;
 mod consumers;
 mod dialect;
@@ -18,4 +20,5 @@ mod replays;
 mod resume;
 mod rows;
 mod segments;
+mod takeover;
 mod topics;

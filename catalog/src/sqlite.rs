@@ -1,38 +1,27 @@
 //! The catalog in SQLite: one file, or memory.
 //!
-//! Owns: how connections to SQLite are made and kept: WAL, `synchronous=FULL`, one writer, many readers, migration.
-//! Does not own: statements (`sql`).
+//! Owns: one connection for writing, many for reading, and the end of transactions. Does not own: statements (`sql`), how
+//! a database is opened (`opening`).
 //!
 //! SQLite has one writer at a time anyway; one connection for all writing makes them wait in our queue instead of
 //! in its busy loop. Every writing transaction is `BEGIN IMMEDIATE`: it waits for its turn *before* it reads.
 
 mod damage;
 mod diagnose;
+mod opening;
 
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use common::diagnosis::Finding;
-use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::error::{CatalogError, Result, is_sqlite_busy, is_sqlite_disk_failure};
 use crate::store::MetadataStore;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-
-/// Older ones can corrupt a WAL database when two connections commit and checkpoint at the same moment.
-const VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
-/// How long a statement waits for another process to finish its transaction.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a transaction waits for the writing connection, or a read for one of the others.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(60);
-const READERS_MAX: u32 = 10;
 
 /// A catalog in SQLite. Clones share it.
 #[derive(Clone)]
@@ -84,33 +73,12 @@ impl SqliteMetadataStore {
     /// # Errors
     /// `Refused` when SQLite is too old.
     pub async fn new_in_memory() -> Result<Self> {
-        let pool = one_connection().connect_with(SqliteConnectOptions::new().in_memory(true)).await?;
-        let mut connection = pool.acquire().await?;
-        check_version(&mut connection).await?;
-        MIGRATIONS.run_direct(None, &mut *connection, false).await?;
-        drop(connection);
+        let pool = opening::in_memory().await?;
         Ok(Self { readers: pool.clone(), writer: pool, file: None, poison: Arc::default() })
     }
 
     async fn open(options: SqliteConnectOptions) -> Result<Self> {
-        create_parent_directory(options.get_filename())?;
-        let options = options
-            .create_if_missing(true)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true);
-        let unusable = |error| refused_if_unusable(options.get_filename(), error);
-        let writer = open_writer(&options).await.map_err(unusable)?;
-        let mut connection = writer.acquire().await?;
-        check_version(&mut connection).await?;
-        migrate(&mut connection).await.map_err(|error| match error {
-            CatalogError::Database(error) => refused_if_unusable(options.get_filename(), error),
-            other => other,
-        })?;
-        drop(connection);
-        // The guard against a write that bypasses the writing connection.
-        let reader = options.clone().pragma("query_only", "ON");
-        let readers = checked(pool_options()).max_connections(READERS_MAX).connect_with(reader).await?;
+        let (options, writer, readers) = opening::file(options).await?;
         Ok(Self { readers, writer, file: Some(options), poison: Arc::default() })
     }
 
@@ -221,101 +189,5 @@ impl fmt::Debug for SqliteMetadataStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.as_ref().map(SqliteConnectOptions::get_filename);
         f.debug_struct("SqliteMetadataStore").field("file", &file).finish_non_exhaustive()
-    }
-}
-
-fn pool_options() -> SqlitePoolOptions {
-    SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false)
-}
-
-/// A pool that replaces a connection which is stuck in a transaction.
-///
-/// When the disk is full or fails, SQLite takes the transaction back by itself. sqlx then counts one that is no more,
-/// cannot roll it back, and lets no other begin on that connection, for ever.
-fn checked(options: SqlitePoolOptions) -> SqlitePoolOptions {
-    options.before_acquire(|connection, _| {
-        Box::pin(async move {
-            if connection.is_in_transaction() {
-                // Whoever dropped a transaction did not wait for its end; this comes after it.
-                connection.ping().await?;
-            }
-            Ok(!connection.is_in_transaction())
-        })
-    })
-}
-
-/// A pool that keeps its one connection for ever.
-fn one_connection() -> SqlitePoolOptions {
-    pool_options().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None)
-}
-
-/// Opens the writing connection and turns WAL on, which the file remembers.
-///
-/// While two processes do so to a new file, SQLite answers one of them with BUSY at once: its time-out does not cover
-/// the change of the journal. Nothing tells when the other is through, so this asks again until that time is over.
-async fn open_writer(options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
-    const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
-    let options = options.clone().journal_mode(SqliteJournalMode::Wal);
-    let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
-    loop {
-        match checked(one_connection()).connect_with(options.clone()).await {
-            Err(error) if is_sqlite_busy(&error) && tokio::time::Instant::now() < deadline => {
-                tokio::time::sleep(ASK_AGAIN_AFTER).await;
-            }
-            opened => return opened,
-        }
-    }
-}
-
-async fn check_version(connection: &mut SqliteConnection) -> Result<()> {
-    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
-    if parse_version(&version).is_none_or(|version| version < VERSION_MIN) {
-        let (major, minor, patch) = VERSION_MIN;
-        return Err(CatalogError::Refused(format!(
-            "SQLite {version} can corrupt its WAL; {major}.{minor}.{patch} or newer is needed"
-        )));
-    }
-    Ok(())
-}
-
-fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
-    let mut parts = text.split('.').map(str::parse::<u32>);
-    Some((parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?))
-}
-
-/// Migrates in one exclusive transaction: sqlx's own lock does nothing on SQLite, and two processes may start
-/// together. The second waits, then finds the work done.
-async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
-    let mut transaction = connection.begin_with("BEGIN EXCLUSIVE").await?;
-    MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
-    transaction.commit().await?;
-    Ok(())
-}
-
-fn create_parent_directory(path: &Path) -> Result<()> {
-    let Some(parent) = path.parent() else { return Ok(()) };
-    std::fs::create_dir_all(parent)
-        .map_err(|error| CatalogError::Refused(format!("cannot create directory {}: {error}", parent.display())))
-}
-
-/// A file that cannot be opened or written stays so until somebody does something about it.
-fn refused_if_unusable(path: &Path, error: impl Into<std::sync::Arc<sqlx::Error>>) -> CatalogError {
-    let error = error.into();
-    if is_sqlite_busy(&error) || !matches!(*error, sqlx::Error::Database(_)) {
-        return CatalogError::Database(error);
-    }
-    CatalogError::Refused(format!("cannot use {} as the catalog: {error}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_compare_as_numbers() {
-        assert!(parse_version("3.51.3").expect("version") >= VERSION_MIN);
-        assert!(parse_version("3.100.0").expect("version") > VERSION_MIN);
-        assert!(parse_version("3.51.2").expect("version") < VERSION_MIN);
-        assert_eq!(parse_version("3.51"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! The commit: one transaction that moves watermarks, consumes intents and lists segments.
 //!
-//! Owns: its statements and their order. Each compare in them is part of the protocol: none may be dropped.
-//! Does not own: what a request's values mean (`commit_rows`), intents before the commit (`intents`).
+//! Owns: its steps and their order, and its outcome. Does not own: the compares (`commit_compares`), the rows that stay
+//! (`commit_inserts`), what a request's values mean (`commit_rows`), intents before the commit (`intents`).
 //!
 //! Everything before COMMIT is sent ends in `NotDone`; from then on only the database knows, and if its answer does
 //! not tell, the outcome is `Unknown`. A dropped future would leave COMMIT sent and nobody listening: callers run it
@@ -10,21 +10,18 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{Connection, QueryBuilder};
+use sqlx::Connection;
 use tokio::time::timeout;
 
-use super::commit_rows::{CommitColumns, CommitRow, Ending, Verdict, done, fenced, fenced_reason, none_done, outcomes};
+use super::commit_inserts::Accepted;
+use super::commit_rows::{CommitColumns, Ending, Verdict, done, fenced, fenced_reason, none_done, outcomes};
 use super::dialect::{postgres, sqlite};
-use super::input;
-use super::rows::{self, PartitionRow, partition_columns};
-use crate::commit::{CommitOutcome, CommitRequest, Gap, NewSegment, Refusal};
+use super::rows::{PartitionRow, partition_columns};
+use crate::commit::{CommitOutcome, CommitRequest, Refusal};
 use crate::error::{CatalogError, Result};
 use crate::model::{Partition, UploadIntent};
 use crate::store::CommitStore;
 use crate::{PostgresMetadataStore, SqliteMetadataStore};
-
-/// Rows of one INSERT: 16 columns each stay far below the 32,766 parameters that SQLite takes.
-const ROWS_PER_INSERT: usize = 500;
 
 /// How long a transaction that failed may take to roll back; the failure is told anyway.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,13 +34,6 @@ enum Undo {
     WholeGroup,
     /// Roll back to the request's own savepoint.
     EachRequest,
-}
-
-/// A request whose watermark is moved and whose intents are consumed.
-struct Accepted<'a> {
-    request: &'a CommitRequest,
-    columns: &'a CommitColumns,
-    commit_no: i64,
 }
 
 macro_rules! impl_commit_store {
@@ -122,7 +112,9 @@ macro_rules! impl_commit_store {
                 let mut transaction = connection.get().begin_with(Self::BEGIN_WRITE).await?;
                 // The lock waits for a COMMIT that is still under way on the connection that was lost.
                 let row = sqlx::query_as::<_, PartitionRow>(concat!(
-                    "SELECT ", partition_columns!(), " FROM partitions WHERE topic = $1 AND partition_id = $2",
+                    "SELECT ",
+                    partition_columns!(),
+                    " FROM partitions WHERE topic = $1 AND partition_id = $2",
                     $dialect!(for_update)
                 ))
                 .bind(request.partition.topic.as_str())
@@ -227,192 +219,6 @@ macro_rules! impl_commit_store {
                 }
                 accepted.push(Accepted { request, columns, commit_no });
                 Ok(Verdict::Accepted)
-            }
-
-            /// Step 1. Gives the number of the commit, or `None` where any of the compares fails.
-            async fn move_watermark(
-                connection: &mut <$db as sqlx::Database>::Connection,
-                request: &CommitRequest,
-                columns: &CommitColumns,
-            ) -> Result<Option<i64>> {
-                let commit_no = sqlx::query_scalar(concat!(
-                    "UPDATE partitions SET high_watermark = $7, anchor_offset = $8, anchor_timestamp_us = $9,
-                            anchor_hash = $10, commit_no = commit_no + 1, takeovers = 0,
-                            suspect_offset = CASE WHEN suspect_offset >= $7 THEN suspect_offset END,
-                            suspect_times = CASE WHEN suspect_offset >= $7 THEN suspect_times ELSE 0 END,
-                            updated_at = ", $dialect!(now_ms), "
-                     WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND epoch = $4 AND owner = $5
-                       AND high_watermark = $6 AND state = 'active'
-                     RETURNING commit_no"
-                ))
-                .bind(request.partition.topic.as_str())
-                .bind(i64::from(request.partition.partition_id))
-                .bind(columns.incarnation)
-                .bind(columns.epoch)
-                .bind(&columns.owner)
-                .bind(columns.base_offset)
-                .bind(columns.high_watermark)
-                .bind(columns.anchor_offset)
-                .bind(columns.anchor_timestamp_us)
-                .bind(columns.anchor_hash)
-                .fetch_optional(connection)
-                .await?;
-                Ok(commit_no)
-            }
-
-            /// Step 2. Whether the intent was there to be consumed.
-            async fn consume_intent(
-                connection: &mut <$db as sqlx::Database>::Connection,
-                request: &CommitRequest,
-                columns: &CommitColumns,
-                segment: &NewSegment,
-            ) -> Result<bool> {
-                let consumed = sqlx::query(
-                    "DELETE FROM uploads WHERE bucket = $1 AND key = $2 AND topic = $3 AND partition_id = $4
-                        AND epoch = $5 AND owner = $6 AND state = 'pending'",
-                )
-                .bind(&segment.bucket)
-                .bind(&segment.key)
-                .bind(request.partition.topic.as_str())
-                .bind(i64::from(request.partition.partition_id))
-                .bind(columns.epoch)
-                .bind(&columns.owner)
-                .execute(connection)
-                .await?;
-                Ok(consumed.rows_affected() == 1)
-            }
-
-            /// What to answer when the watermark did not move.
-            async fn why_not(
-                connection: &mut <$db as sqlx::Database>::Connection,
-                request: &CommitRequest,
-                columns: &CommitColumns,
-            ) -> Result<Verdict> {
-                if Self::is_committed(connection, request, columns).await? {
-                    return Ok(Verdict::Done);
-                }
-                let now = Self::read_partition(connection, &request.partition).await?;
-                Ok(match fenced_reason(request, now.as_ref()) {
-                    Some(reason) => Verdict::Refused(fenced(request, reason)),
-                    // On PostgreSQL the row may change between the two statements.
-                    None => Verdict::NotDone(CatalogError::NotCommitted(request.partition.clone())),
-                })
-            }
-
-            /// Whether this very request is among the commits, whoever owns the partition now.
-            async fn is_committed(
-                connection: &mut <$db as sqlx::Database>::Connection,
-                request: &CommitRequest,
-                columns: &CommitColumns,
-            ) -> Result<bool> {
-                let row = sqlx::query_as::<_, CommitRow>(
-                    "SELECT end_offset, epoch, owner, message_count, data_segment_id, quarantine_segment_id,
-                            anchor_offset, anchor_timestamp_us, anchor_hash
-                     FROM commits WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND base_offset = $4",
-                )
-                .bind(request.partition.topic.as_str())
-                .bind(i64::from(request.partition.partition_id))
-                .bind(columns.incarnation)
-                .bind(columns.base_offset)
-                .fetch_optional(connection)
-                .await?;
-                Ok(row.is_some_and(|row| columns.is(&row)))
-            }
-
-            /// Step 3, the immutable rows.
-            async fn insert_commits(
-                connection: &mut <$db as sqlx::Database>::Connection,
-                accepted: &[Accepted<'_>],
-            ) -> Result<()> {
-                for chunk in accepted.chunks(ROWS_PER_INSERT) {
-                    let mut insert = QueryBuilder::<$db>::new(
-                        "INSERT INTO commits (topic, partition_id, incarnation, commit_no, base_offset, end_offset,
-                                epoch, owner, message_count, data_segment_id, quarantine_segment_id, anchor_offset,
-                                anchor_timestamp_us, anchor_hash, committed_at) ",
-                    );
-                    insert.push_values(chunk, |mut row, Accepted { request, columns, commit_no }| {
-                        row.push_bind(request.partition.topic.as_str())
-                            .push_bind(i64::from(request.partition.partition_id))
-                            .push_bind(columns.incarnation)
-                            .push_bind(*commit_no)
-                            .push_bind(columns.base_offset)
-                            .push_bind(columns.end_offset)
-                            .push_bind(columns.epoch)
-                            .push_bind(&columns.owner)
-                            .push_bind(columns.message_count)
-                            .push_bind(&columns.data_segment_id)
-                            .push_bind(&columns.quarantine_segment_id)
-                            .push_bind(columns.anchor_offset)
-                            .push_bind(columns.anchor_timestamp_us)
-                            .push_bind(columns.anchor_hash)
-                            .push($dialect!(now_ms));
-                    });
-                    insert.build().persistent(chunk.len() == 1).execute(&mut *connection).await?;
-                }
-                Ok(())
-            }
-
-            /// Step 3, the segments.
-            async fn insert_segments(
-                connection: &mut <$db as sqlx::Database>::Connection,
-                accepted: &[Accepted<'_>],
-            ) -> Result<()> {
-                let listed: Vec<(&Accepted<'_>, &NewSegment)> = accepted
-                    .iter()
-                    .flat_map(|accepted| accepted.request.segments.iter().map(move |segment| (accepted, segment)))
-                    .collect();
-                for chunk in listed.chunks(ROWS_PER_INSERT) {
-                    let mut insert = QueryBuilder::<$db>::new(concat!(
-                        "INSERT INTO segments (", rows::segment_columns!(), ") "
-                    ));
-                    insert.push_values(chunk, |mut row, (Accepted { request, columns, .. }, segment)| {
-                        row.push_bind(&segment.id)
-                            .push_bind(request.partition.topic.as_str())
-                            .push_bind(i64::from(request.partition.partition_id))
-                            .push_bind(columns.incarnation)
-                            .push_bind(rows::kind_word(segment.kind))
-                            .push_bind(columns.base_offset)
-                            .push_bind(columns.end_offset)
-                            .push_bind(segment.record_count.cast_signed())
-                            .push_bind(segment.size_bytes.cast_signed())
-                            .push_bind(&segment.bucket)
-                            .push_bind(&segment.key)
-                            .push_bind(segment.min_timestamp_us)
-                            .push_bind(segment.max_timestamp_us)
-                            .push_bind(i64::from(segment.checksum))
-                            .push_bind(i64::from(segment.schema_version))
-                            .push($dialect!(now_ms));
-                    });
-                    insert.build().persistent(chunk.len() == 1).execute(&mut *connection).await?;
-                }
-                Ok(())
-            }
-
-            /// Step 3, the gaps.
-            async fn insert_gaps(
-                connection: &mut <$db as sqlx::Database>::Connection,
-                accepted: &[Accepted<'_>],
-            ) -> Result<()> {
-                let recorded: Vec<(&Accepted<'_>, &Gap)> = accepted
-                    .iter()
-                    .flat_map(|accepted| accepted.request.gaps.iter().map(move |gap| (accepted, gap)))
-                    .collect();
-                for chunk in recorded.chunks(ROWS_PER_INSERT) {
-                    let mut insert = QueryBuilder::<$db>::new(
-                        "INSERT INTO gaps (topic, partition_id, incarnation, base_offset, end_offset, reason, created_at) ",
-                    );
-                    insert.push_values(chunk, |mut row, (Accepted { request, columns, .. }, gap)| {
-                        row.push_bind(request.partition.topic.as_str())
-                            .push_bind(i64::from(request.partition.partition_id))
-                            .push_bind(columns.incarnation)
-                            .push_bind(gap.base_offset.cast_signed())
-                            .push_bind(gap.end_offset.cast_signed())
-                            .push_bind(input::note(&gap.reason))
-                            .push($dialect!(now_ms));
-                    });
-                    insert.build().persistent(chunk.len() == 1).execute(&mut *connection).await?;
-                }
-                Ok(())
             }
         }
     };
