@@ -1,11 +1,12 @@
 //! Settings from the environment.
 //!
 //! Owns: every setting's name, default, allowed values and description, in one table ([`SETTINGS`]); reading them
-//! once; refusing what is invalid, contradictory or misspelt.
-//! Does not own: credentials of object stores, which those clients read from their own variables (`AWS_…`,
+//! once; refusing what is invalid or misspelt.
+//! Does not own: which values go together (`validation`); credentials of object stores, which those clients read from their own variables (`AWS_…`,
 //! `AZURE_…`, `GOOGLE_…`).
 
 mod documentation;
+mod validation;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -189,95 +190,6 @@ impl Settings {
         Ok(settings)
     }
 
-    fn validate(&self) -> Result<(), InvalidSetting> {
-        self.check_range("FLUSH_INTERVAL_SECS", self.flush_interval_secs as usize, 1..=86_400)?;
-        self.check_range("MAX_SEGMENT_SIZE_BYTES", self.max_segment_size_bytes, 1024..=4 * 1024 * MIB)?;
-        self.check_range("MAX_SEGMENT_RECORDS", self.max_segment_records, 1..=1_000_000_000)?;
-        self.check_range("MEMORY_BUDGET_BYTES", self.memory_budget_bytes, 16 * MIB..=1 << 40)?;
-        self.check_range("QUEUE_MEMORY_BYTES", self.queue_memory_bytes, MIB..=1 << 40)?;
-        self.check_range("UPLOAD_RETRIES", self.upload_retries as usize, 1..=100)?;
-        self.check_range("LEASE_SECS", self.lease_secs as usize, 2..=3600)?;
-        self.check_range("JANITOR_HOLD_SECS", self.janitor_hold_secs as usize, 60..=31_536_000)?;
-        self.check_range("SHUTDOWN_TIMEOUT_SECS", self.shutdown_timeout_secs as usize, 1..=3600)?;
-        self.check_storage()?;
-        self.check_nats_login()?;
-        if let Some(url) = self.nats_monitor_url.as_ref().filter(|url| !url.starts_with("http://")) {
-            return Err(invalid(doc("NATS_MONITOR_URL"), &redacted_url(url)));
-        }
-        match self.catalog_url().split(':').next() {
-            Some("sqlite" | "postgres" | "postgresql") => Ok(()),
-            _ => Err(invalid(doc("CATALOG_URL"), &redacted_url(&self.catalog_url()))),
-        }
-    }
-
-    fn check_range(
-        &self,
-        name: &'static str,
-        value: usize,
-        allowed: std::ops::RangeInclusive<usize>,
-    ) -> Result<(), InvalidSetting> {
-        if allowed.contains(&value) {
-            return Ok(());
-        }
-        Err(InvalidSetting(format!("{name}={value} is not in {}..={}", allowed.start(), allowed.end())))
-    }
-
-    fn check_storage(&self) -> Result<(), InvalidSetting> {
-        let needs_url = matches!(self.storage_type, StorageType::S3 | StorageType::Azure | StorageType::Gcs);
-        let Some(url) = &self.storage_url else {
-            return match needs_url {
-                true => Err(InvalidSetting(format!(
-                    "STORAGE_TYPE={} needs STORAGE_URL, for example {}",
-                    text_of(&self.storage_type),
-                    example_url(self.storage_type)
-                ))),
-                false => Ok(()),
-            };
-        };
-        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-        let named = match scheme {
-            "s3" | "s3a" => StorageType::S3,
-            "az" | "azure" | "abfs" | "abfss" => StorageType::Azure,
-            "gs" => StorageType::Gcs,
-            "file" => StorageType::Local,
-            "memory" => StorageType::Memory,
-            _ => return Err(invalid(doc("STORAGE_URL"), &redacted_url(url))),
-        };
-        // The default type gives way to the URL; a type that was set must agree with it.
-        if named != self.storage_type && self.storage_type != StorageType::Local {
-            let (kind, url) = (text_of(&self.storage_type), redacted_url(url));
-            return Err(InvalidSetting(format!("STORAGE_TYPE={kind} contradicts STORAGE_URL={url}; set one of them")));
-        }
-        Ok(())
-    }
-
-    fn check_nats_login(&self) -> Result<(), InvalidSetting> {
-        if self.nats_user.is_some() != self.nats_password.is_some() {
-            return Err(InvalidSetting(
-                "NATS_USER and NATS_PASSWORD belong together; one of them is missing".to_owned(),
-            ));
-        }
-        if self.nats_client_cert.is_some() != self.nats_client_key.is_some() {
-            return Err(InvalidSetting(
-                "NATS_CLIENT_CERT and NATS_CLIENT_KEY belong together; one of them is missing".to_owned(),
-            ));
-        }
-        let ways = [
-            ("NATS_CREDENTIALS", self.nats_credentials.is_some()),
-            ("NATS_USER", self.nats_user.is_some()),
-            ("NATS_TOKEN", self.nats_token.is_some()),
-            ("NATS_NKEY", self.nats_nkey.is_some()),
-            ("NATS_NKEY_FILE", self.nats_nkey_file.is_some()),
-            ("the login in NATS_URL", self.nats_url.split(',').any(|url| url.contains('@'))),
-        ];
-        let given: Vec<&str> = ways.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
-        if given.len() > 1 {
-            let given = given.join(" and ");
-            return Err(InvalidSetting(format!("{given} are different ways to log in; set one of them")));
-        }
-        Ok(())
-    }
-
     /// The catalog: as set, or `catalog.db` beside the local data.
     pub fn catalog_url(&self) -> String {
         self.catalog_url.clone().unwrap_or_else(|| format!("sqlite:{}", self.storage_path.join("catalog.db").display()))
@@ -329,14 +241,6 @@ fn invalid(doc: &SettingDoc, value: &str) -> InvalidSetting {
 
 fn text_of(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-fn example_url(storage_type: StorageType) -> &'static str {
-    match storage_type {
-        StorageType::Azure => "az://container/prefix",
-        StorageType::Gcs => "gs://bucket/prefix",
-        _ => "s3://bucket/prefix",
-    }
 }
 
 /// Whether `name` differs from the setting `known` by one letter changed, added or dropped, or two swapped.
