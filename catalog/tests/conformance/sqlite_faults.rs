@@ -148,6 +148,10 @@ async fn commit_until_killed(path: &Path, target: u64) -> u64 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let store = SqliteMetadataStore::new(path).await.expect("opens beside it");
+    // While it reads, the log is not copied and begun anew, however late the kill comes: every commit stays in it.
+    let mut reader = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.expect("connects");
+    let mut reading = reader.begin().await.expect("begun");
+    sqlx::query("SELECT count(*) FROM partitions").execute(&mut *reading).await.expect("read");
     loop {
         let seen = store.get_partition(&orders).await.expect("read").map_or(0, |now| now.high_watermark);
         if seen >= target {
@@ -162,6 +166,8 @@ async fn commit_until_killed(path: &Path, target: u64) -> u64 {
     // Copied before this process closes the database, which would tidy up after the other.
     let kept = path.with_extension("kept");
     copy_catalog(path, &kept);
+    reading.rollback().await.expect("ended");
+    reader.close().await.expect("closed");
     store.close().await;
     copy_catalog(&kept, path);
     watermark
