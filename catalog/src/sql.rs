@@ -1,7 +1,7 @@
 //! The SQL of every role, written once and applied to both databases.
 //!
-//! Owns: the statements, and the macros that make an implementation for each store of them. A role is one file and
-//! one macro; a macro, because sqlx has no useful type that stands for both databases.
+//! Owns: the statements, and the macros that make an implementation for each store of them. A role is a file or a
+//! few, each with one macro; a macro, because sqlx has no useful type that stands for both databases.
 //! Does not own: pools, sessions and migrations (each database's own file), nor what the dialects say differently
 //! (`dialect`).
 

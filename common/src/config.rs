@@ -1,9 +1,9 @@
 //! Settings from the environment.
 //!
-//! Owns: every setting's name, default, allowed values and description, in one table ([`SETTINGS`]); reading them
-//! once; refusing what is invalid or misspelt.
-//! Does not own: which values go together (`validation`); credentials of object stores, which those clients read from their own variables (`AWS_…`,
-//! `AZURE_…`, `GOOGLE_…`).
+//! Owns: every setting's name, default and description, in one table ([`SETTINGS`]); reading them once; refusing what
+//! cannot be read or is misspelt.
+//! Does not own: which values are allowed and go together (`validation`); credentials of object stores, which those
+//! clients read from their own variables (`AWS_…`, `AZURE_…`, `GOOGLE_…`).
 
 mod documentation;
 mod validation;

@@ -1,7 +1,8 @@
 //! Exactly once under fire: several real writers on real servers, killed, paused and cut off while messages come in.
 //!
-//! Owns: how large a run is, its line of figures, and the two runs that every change goes through. Does not own: the
-//! servers (`world`), the faults (`chaos`), what is published (`publisher`), what must be there (`oracle`).
+//! Owns: how large a run is, its line of figures, and the two large runs that every change goes through. Does not own: the
+//! servers (`world`), the faults (`chaos`), what is published (`publisher`), what must be there (`oracle`); smaller cases
+//! of one kind each (`processes`, `power`, `power_cuts`).
 //!
 //! A longer run is the same tests with other numbers: `scripts/crash-test --help`.
 
@@ -127,7 +128,7 @@ async fn run(kind: Kind, scale: Scale) {
     let (allowed, permits) = watch::channel(0);
     let publishing = tokio::spawn(publisher::publish(world.nats.url(), scale.plan(), permits));
     let mut faults = chaos::rage(&mut world, &scale, &allowed).await;
-    let published = publishing.await.expect("the publisher does not panic");
+    let published = world.confirmed(publishing).await;
     assert_eq!(published.count(), scale.messages, "every message is confirmed in the end");
     world.settle(&published).await;
     faults.note_logs(&world);

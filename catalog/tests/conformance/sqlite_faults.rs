@@ -137,8 +137,8 @@ async fn states_after_damage(path: &Path) -> Vec<u64> {
     states
 }
 
-/// Starts a process that commits, kills it when the watermark is at least `target`, and gives the watermark then.
-async fn commit_until_killed(path: &Path, target: u64) -> u64 {
+/// Starts a process that commits, kills it when the log holds at least so many commits, and gives the watermark then.
+async fn commit_until_killed(path: &Path, commits: u64) -> u64 {
     const NAME: &str = "a_damaged_log_of_a_killed_process_gives_an_earlier_state_or_an_error_and_never_a_wrong_answer";
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--exact", &format!("conformance::sqlite_faults::{NAME}")]).env(CATALOG_TO_FILL, path);
@@ -148,10 +148,12 @@ async fn commit_until_killed(path: &Path, target: u64) -> u64 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let store = SqliteMetadataStore::new(path).await.expect("opens beside it");
-    // While it reads, the log is not copied and begun anew, however late the kill comes: every commit stays in it.
+    // While it reads, the log is not copied and begun anew, however late the kill comes: every commit from here on stays in it.
     let mut reader = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.expect("connects");
     let mut reading = reader.begin().await.expect("begun");
-    sqlx::query("SELECT count(*) FROM partitions").execute(&mut *reading).await.expect("read");
+    let begun: Option<i64> =
+        sqlx::query_scalar("SELECT max(high_watermark) FROM partitions").fetch_one(&mut *reading).await.expect("read");
+    let target = begun.unwrap_or_default().cast_unsigned() + commits;
     loop {
         let seen = store.get_partition(&orders).await.expect("read").map_or(0, |now| now.high_watermark);
         if seen >= target {

@@ -49,7 +49,7 @@ async fn a_segment_and_its_directories_are_synced_before_the_commit_that_lists_i
         allowed.send_replace(plan.messages * share / 3);
         world.pass_commit(commits, DEADLINE).await;
     }
-    let published = publishing.await.expect("no panic");
+    let published = world.confirmed(publishing).await;
     world.settle(&published).await;
     world.stop_writers().await;
 

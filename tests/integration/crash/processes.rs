@@ -47,7 +47,7 @@ impl Case {
     /// Everything is published, committed, and there once. How often a writer ended that nobody had asked to is given.
     async fn end(mut self) -> u64 {
         self.allowed.send_replace(MESSAGES);
-        let published = self.publishing.await.expect("no panic");
+        let published = self.world.confirmed(self.publishing).await;
         assert_eq!(published.count(), MESSAGES);
         self.world.settle(&published).await;
         self.world.stop_writers().await;

@@ -79,9 +79,9 @@ impl StoreServer {
         self.objects.lock().expect("no holder of this lock panics")
     }
 
-    /// From now on `observer` is told of deletions. The first one stays.
+    /// From now on `observer` is told of deletions. There is one, for good.
     pub fn observe(&self, observer: DeletionObserver) {
-        let _first_stays = self.deletions.set(observer);
+        assert!(self.deletions.set(observer).is_ok(), "somebody observes it already");
     }
 
     /// The object under `key`, for the oracle.

@@ -235,6 +235,7 @@ mod tests {
 
     #[test]
     fn a_run_leaves_nothing_behind() {
+        fastrand::seed(1);
         let runtime = crate::run::runtime();
         let chance = Chance::seeded(1);
         let plan = Plan::draw(&chance, &Profile::all());

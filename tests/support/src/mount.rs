@@ -12,6 +12,7 @@ use tempfile::TempDir;
 #[derive(Debug)]
 pub(crate) struct MountPoint {
     directory: TempDir,
+    is_mounted: bool,
 }
 
 impl MountPoint {
@@ -24,27 +25,38 @@ impl MountPoint {
             Some(run) => builder.tempdir_in(run)?,
             None => builder.tempdir()?,
         };
-        Ok(Self { directory })
+        Ok(Self { directory, is_mounted: false })
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Mounts `source` as these arguments say. Only root may: without that right it is an error that says so.
-    pub(crate) fn mount(&self, arguments: &[&str], source: &Path) -> Result<()> {
-        let tried = run(Command::new("mount").args(arguments).arg(source).arg(self.path()));
-        tried.context("tests of disks that fail need root and CAP_SYS_ADMIN")
+    /// Mounts `source` as these arguments say.
+    ///
+    /// # Errors
+    /// Says what it takes: not everybody may mount, nor everywhere.
+    pub(crate) fn mount(&mut self, arguments: &[&str], source: &Path) -> Result<()> {
+        run(Command::new("mount").args(arguments).arg(source).arg(self.path())).context(
+            "tests of disks that fail need root with CAP_SYS_ADMIN, and those of power cuts ext4 and loop devices",
+        )?;
+        self.is_mounted = true;
+        Ok(())
     }
 
     /// Unmounts it; an error while anybody uses it.
-    pub(crate) fn unmount(&self) -> Result<()> {
-        run(Command::new("umount").arg(self.path()))
+    pub(crate) fn unmount(&mut self) -> Result<()> {
+        run(Command::new("umount").arg(self.path()))?;
+        self.is_mounted = false;
+        Ok(())
     }
 }
 
 impl Drop for MountPoint {
     fn drop(&mut self) {
+        if !self.is_mounted {
+            return;
+        }
         // Lazily: a process that is about to end may still have a file open.
         if let Err(error) = run(Command::new("umount").arg("-l").arg(self.path())) {
             eprintln!("cannot unmount {}: {error:#}", self.path().display());

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -37,7 +37,7 @@ pub struct NatsOptions {
     pub store_dir: Option<PathBuf>,
 }
 
-/// A running (or killed, until `restart`) server with a file store in a temporary folder; stopped when dropped.
+/// A running (or killed, until `restart`) server with a file store, by default in a temporary folder; stopped when dropped.
 #[derive(Debug)]
 pub struct NatsServer {
     // Before the folder, so that the process is gone when the folder is removed.
@@ -127,8 +127,9 @@ impl NatsServer {
         self.write_configuration(options)
     }
 
-    /// Copies the store as it is on disk to a new folder. Of a running server this is what a power cut may leave.
+    /// Copies the store to a new folder; the server must be down.
     pub fn copy_store(&self) -> Result<TempDir> {
+        self.must_be_down()?;
         let copy = tempfile::Builder::new().prefix("siltstone-store-").tempdir()?;
         copy_folder(self.store_dir(), &copy.path().join("store"))?;
         Ok(copy)
@@ -136,11 +137,14 @@ impl NatsServer {
 
     /// Puts a copy in place of the store; the server must be down.
     pub fn replace_store(&self, copy: &TempDir) -> Result<()> {
-        if self.process.is_some() {
-            bail!("the server must be down");
-        }
+        self.must_be_down()?;
         std::fs::remove_dir_all(self.store_dir())?;
         copy_folder(&copy.path().join("store"), self.store_dir())
+    }
+
+    fn must_be_down(&self) -> Result<()> {
+        ensure!(self.process.is_none(), "the server must be down");
+        Ok(())
     }
 
     /// The name by which the server calls itself.
@@ -266,11 +270,8 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             copy_folder(&entry.path(), &target)?;
-        } else if let Err(error) = std::fs::copy(entry.path(), &target) {
-            // A running server removes files meanwhile.
-            if error.kind() != std::io::ErrorKind::NotFound {
-                return Err(error.into());
-            }
+        } else {
+            std::fs::copy(entry.path(), &target)?;
         }
     }
     Ok(())

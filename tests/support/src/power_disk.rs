@@ -14,14 +14,21 @@ use tempfile::NamedTempFile;
 
 use crate::mount::{MountPoint, run};
 
-/// As few accidental writes as there can be: nothing is written for a rename, with the journal, or because time has passed.
+/// As few accidental writes as there can be: none for a rename, and none with the journal. The kernel may still write data that
+/// is older than half a minute.
 const OPTIONS: &str = "loop,noauto_da_alloc,data=writeback,commit=300";
 
-/// Rust has no call for it that is safe.
+const CANARY: &str = "canary";
+const CANARY_BYTES: u64 = 1 << 16;
+
+/// Writes a canary, which must not outlive the cut, and cuts. Rust has no call for it that is safe.
 const SHUT_DOWN: &str = "
 import fcntl, os, struct, sys
 EXT4_IOC_SHUTDOWN, NOLOGFLUSH = 0x8004587D, 2
-fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), EXT4_IOC_SHUTDOWN, struct.pack('I', NOLOGFLUSH))
+disk = os.open(sys.argv[1], os.O_RDONLY)
+with open(os.path.join(sys.argv[1], sys.argv[2]), 'wb') as canary:
+    canary.write(b'x' * int(sys.argv[3]))
+fcntl.ioctl(disk, EXT4_IOC_SHUTDOWN, struct.pack('I', NOLOGFLUSH))
 ";
 
 /// A mounted disk; unmounted when dropped.
@@ -41,8 +48,10 @@ impl PowerDisk {
         let beside = mount_point.path().parent().context("a mount point is in a directory")?;
         let image = NamedTempFile::with_prefix_in("siltstone-image-", beside)?;
         image.as_file().set_len(u64::from(mib) << 20)?;
-        run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image.path()))?;
-        let disk = Self { mount_point, image };
+        // Not everybody has the system's programs in the path.
+        let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+        run(Command::new("mkfs.ext4").env("PATH", path).args(["-q", "-F"]).arg(image.path()))?;
+        let mut disk = Self { mount_point, image };
         disk.power_on()?;
         Ok(disk)
     }
@@ -59,24 +68,23 @@ impl PowerDisk {
 
     /// From now on every access fails, and what was not synced is gone.
     pub fn cut_power(&self) -> Result<()> {
-        let canary = self.path().join("canary");
-        // An earlier cut may have left its name.
-        std::fs::write(&canary, vec![b'x'; 1 << 16]).context("write the canary")?;
-        run(Command::new("python3").args(["-c", SHUT_DOWN]).arg(self.path()))?;
-        ensure!(std::fs::write(canary, "after").is_err(), "the disk takes writes after its power was cut");
+        let mut cut = Command::new("python3");
+        run(cut.args(["-c", SHUT_DOWN]).arg(self.path()).args([CANARY, &CANARY_BYTES.to_string()]))?;
+        let after = std::fs::write(self.path().join("after"), "x");
+        ensure!(after.is_err(), "the disk takes writes after its power was cut");
         Ok(())
     }
 
     /// Mounts it again. Whoever had a file open must have ended.
-    pub fn restore_power(&self) -> Result<()> {
+    pub fn restore_power(&mut self) -> Result<()> {
         self.mount_point.unmount()?;
         self.power_on()?;
-        let canary = std::fs::metadata(self.path().join("canary")).map_or(0, |file| file.len());
-        ensure!(canary < 1 << 16, "what was written and not synced outlived the power cut");
+        let canary = std::fs::metadata(self.path().join(CANARY)).map_or(0, |file| file.len());
+        ensure!(canary < CANARY_BYTES, "what was written and not synced outlived the power cut");
         Ok(())
     }
 
-    fn power_on(&self) -> Result<()> {
+    fn power_on(&mut self) -> Result<()> {
         self.mount_point.mount(&["-t", "ext4", "-o", OPTIONS], self.image.path())
     }
 }

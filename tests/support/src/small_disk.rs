@@ -20,9 +20,9 @@ impl SmallDisk {
     /// Mounts one of `kib` KiB.
     ///
     /// # Errors
-    /// Only root may: without that right it is an error that says so.
+    /// Only root may.
     pub fn mount(kib: u32) -> Result<Self> {
-        let mount_point = MountPoint::new()?;
+        let mut mount_point = MountPoint::new()?;
         mount_point.mount(&["-t", "tmpfs", "-o", &format!("size={kib}k,mode=755")], Path::new("tmpfs"))?;
         Ok(Self { mount_point })
     }

@@ -1,6 +1,7 @@
 //! How far the writers are, and waiting until they are further.
 //!
-//! Owns: what logs and catalog say. Does not own: what keeps the writers alive meanwhile (`World::tend`).
+//! Owns: what publisher, logs and catalog say, and a network without faults for the last wait. Does not own: what keeps the
+//! writers alive meanwhile (`World::tend`).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 use support::process::log_tail;
 use support::proxy::Mode;
-use tokio::time::{Instant, sleep};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{DEADLINE, World};
 use crate::crash::publisher::Published;
@@ -65,6 +67,14 @@ impl World {
             Value::Array(partitions) => partitions,
             other => panic!("not a list: {other}"),
         }
+    }
+
+    /// What was published, once everything is confirmed.
+    pub(in crate::crash) async fn confirmed(&self, publishing: JoinHandle<Published>) -> Published {
+        let Ok(ended) = timeout(DEADLINE, publishing).await else {
+            panic!("not everything is confirmed after {DEADLINE:?}: {}", log_tail(&self.nats.log()));
+        };
+        ended.expect("the publisher does not panic")
     }
 
     /// Heals the network and waits, with all writers alive, until everything confirmed is below its watermark.
