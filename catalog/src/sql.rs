@@ -16,6 +16,7 @@ mod input;
 mod intents;
 mod janitor;
 mod ownership;
+mod partition_row;
 mod replays;
 mod resume;
 mod rows;

@@ -15,8 +15,6 @@ use tokio::time::timeout;
 
 use super::commit_inserts::Accepted;
 use super::commit_rows::{CommitColumns, Ending, Verdict, done, fenced, fenced_reason, none_done, outcomes};
-use super::dialect::{postgres, sqlite};
-use super::rows::{PartitionRow, partition_columns};
 use crate::commit::{CommitOutcome, CommitRequest, Refusal};
 use crate::error::{CatalogError, Result};
 use crate::model::{Partition, UploadIntent};
@@ -37,7 +35,7 @@ enum Undo {
 }
 
 macro_rules! impl_commit_store {
-    ($store:ty, $db:ty, $dialect:ident) => {
+    ($store:ty, $db:ty) => {
         #[async_trait]
         impl CommitStore for $store {
             async fn record_intents(&self, intents: &[UploadIntent]) -> Vec<Result<()>> {
@@ -111,16 +109,7 @@ macro_rules! impl_commit_store {
                 let mut connection = self.fresh_connection().await?;
                 let mut transaction = connection.get().begin_with(Self::BEGIN_WRITE).await?;
                 // The lock waits for a COMMIT that is still under way on the connection that was lost.
-                let row = sqlx::query_as::<_, PartitionRow>(concat!(
-                    "SELECT ",
-                    partition_columns!(),
-                    " FROM partitions WHERE topic = $1 AND partition_id = $2",
-                    $dialect!(for_update)
-                ))
-                .bind(request.partition.topic.as_str())
-                .bind(i64::from(request.partition.partition_id))
-                .fetch_optional(&mut *transaction)
-                .await?;
+                let row = Self::lock_partition(&mut transaction, &request.partition).await?;
                 let found = Self::is_committed(&mut transaction, request, &columns).await?;
                 // On PostgreSQL, COMMIT waits until a synchronous standby has the row lock, and so all that came before:
                 // also a commit whose own wait was cancelled.
@@ -224,5 +213,5 @@ macro_rules! impl_commit_store {
     };
 }
 
-impl_commit_store!(SqliteMetadataStore, sqlx::Sqlite, sqlite);
-impl_commit_store!(PostgresMetadataStore, sqlx::Postgres, postgres);
+impl_commit_store!(SqliteMetadataStore, sqlx::Sqlite);
+impl_commit_store!(PostgresMetadataStore, sqlx::Postgres);

@@ -2,11 +2,8 @@
 //!
 //! Owns: how they are recorded and given up. Does not own: how a commit consumes them (`commit`), and the objects.
 
-use common::TopicPartition;
-
 use super::dialect::{postgres, sqlite};
 use super::input;
-use super::rows::{PartitionRow, partition_columns};
 use crate::error::{CatalogError, Result};
 use crate::model::{Partition, PartitionState, UploadIntent};
 use crate::{PostgresMetadataStore, SqliteMetadataStore};
@@ -88,24 +85,6 @@ macro_rules! impl_intents {
                 }
                 self.end(transaction).await?;
                 Ok(())
-            }
-
-            /// The partition as the open transaction sees it.
-            pub(super) async fn read_partition(
-                connection: &mut <$db as sqlx::Database>::Connection,
-                partition: &TopicPartition,
-            ) -> Result<Option<Partition>> {
-                sqlx::query_as::<_, PartitionRow>(concat!(
-                    "SELECT ",
-                    partition_columns!(),
-                    " FROM partitions WHERE topic = $1 AND partition_id = $2"
-                ))
-                .bind(partition.topic.as_str())
-                .bind(i64::from(partition.partition_id))
-                .fetch_optional(connection)
-                .await?
-                .map(Partition::try_from)
-                .transpose()
             }
         }
     };

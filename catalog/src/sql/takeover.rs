@@ -10,7 +10,7 @@ use common::{Epoch, OwnerId, TopicPartition};
 
 use super::dialect::{postgres, sqlite};
 use super::input;
-use super::rows::{self, PartitionRow, partition_columns};
+use super::rows;
 use crate::error::{CatalogError, Result};
 use crate::model::{AcquireOutcome, Ownership, Partition, PartitionState, Suspect};
 use crate::{PostgresMetadataStore, SqliteMetadataStore};
@@ -76,16 +76,7 @@ macro_rules! impl_takeover {
                 partition: &TopicPartition,
                 alive: &mut HashMap<OwnerId, bool>,
             ) -> Result<AcquireOutcome> {
-                let row = sqlx::query_as::<_, PartitionRow>(concat!(
-                    "SELECT ",
-                    partition_columns!(),
-                    " FROM partitions WHERE topic = $1 AND partition_id = $2",
-                    $dialect!(for_update)
-                ))
-                .bind(partition.topic.as_str())
-                .bind(i64::from(partition.partition_id))
-                .fetch_optional(&mut *connection)
-                .await?;
+                let row = Self::lock_partition(connection, partition).await?;
                 let seen = Partition::try_from(row.ok_or_else(|| rows::partition_not_found(partition))?)?;
                 if seen.state == PartitionState::Halted {
                     let reason = seen.halt_reason.unwrap_or_default();

@@ -181,16 +181,7 @@ macro_rules! impl_topic_store {
             async fn update_high_watermark(&self, partition: &TopicPartition, high_watermark: u64) -> Result<()> {
                 let column = input::offset(high_watermark)?;
                 let mut transaction = self.begin_write().await?;
-                let row = sqlx::query_as::<_, PartitionRow>(concat!(
-                    "SELECT ",
-                    partition_columns!(),
-                    " FROM partitions WHERE topic = $1 AND partition_id = $2",
-                    $dialect!(for_update)
-                ))
-                .bind(partition.topic.as_str())
-                .bind(i64::from(partition.partition_id))
-                .fetch_optional(&mut *transaction)
-                .await?;
+                let row = Self::lock_partition(&mut transaction, partition).await?;
                 if let Err(error) = may_move(partition, row, high_watermark) {
                     transaction.rollback().await?;
                     return Err(error);
