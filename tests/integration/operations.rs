@@ -9,13 +9,14 @@ mod quarantine;
 mod readers;
 mod resume;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream;
 use serde_json::Value;
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use support::folder::copy_folder;
 use support::nats::NatsServer;
 use support::process::Process;
 use tokio::time::{Instant, sleep};
@@ -116,21 +117,8 @@ async fn settle(lake: &Siltstone) {
 /// The same lake once more, to be damaged: data and catalog are copied, the stream is shared.
 fn copy_of(lake: &Siltstone, nats: &NatsServer) -> Siltstone {
     let copy = lake_on(nats);
-    copy_directory(&lake.path().join("data"), &copy.path().join("data"));
+    copy_folder(&lake.data(), &copy.data()).expect("copied");
     copy
-}
-
-fn copy_directory(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("made");
-    for entry in std::fs::read_dir(from).expect("readable") {
-        let entry = entry.expect("readable");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("known").is_dir() {
-            copy_directory(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("copied");
-        }
-    }
 }
 
 /// Changes the catalog by hand.

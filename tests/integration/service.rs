@@ -50,13 +50,13 @@ struct Service {
     address: String,
 }
 
-/// Settings of a service on NATS whose batches stay open until they are told to close; the log is JSON.
 async fn on_nats() -> (NatsServer, Siltstone) {
     let nats = NatsServer::start().await.expect("a NATS server");
     let siltstone = on(&nats);
     (nats, siltstone)
 }
 
+/// Settings of a service on this server whose batches stay open until they are told to close; the log is JSON.
 fn on(nats: &NatsServer) -> Siltstone {
     Siltstone::new()
         .with("QUEUE_TYPE", "nats")

@@ -31,16 +31,13 @@ struct Cuts {
     disk: PowerDisk,
     host: Host,
     rng: fastrand::Rng,
-    /// So many so far.
-    count: u64,
 }
 
 impl Cuts {
-    /// Cuts the power and gives it back.
-    async fn cut(&mut self, world: &mut World) {
+    /// Cuts the power, for the time of this number, and gives it back.
+    async fn cut(&mut self, world: &mut World, number: u64) {
         // What JetStream does on a dead disk is its own affair; no writer may count what it does there.
-        let outlive_the_disk = self.host == Host::Writers && self.count % 2 == 1;
-        self.count += 1;
+        let outlive_the_disk = self.host == Host::Writers && number % 2 == 1;
         if outlive_the_disk {
             self.disk.cut_power().expect("cut");
             world.pass_time(Duration::from_millis(self.rng.u64(..1_500))).await;
@@ -68,7 +65,7 @@ async fn run(host: Host) {
     let store_dir = (host == Host::All).then(|| disk.path().join("jetstream"));
     let nats = NatsServer::start_with(NatsOptions { store_dir, ..synced() }).await.expect("a NATS server");
     let settings = [("STORAGE_PATH", data.to_str().expect("UTF-8"))];
-    let mut cuts = Cuts { disk, host, rng: fastrand::Rng::with_seed(plan.seed), count: 0 };
+    let mut cuts = Cuts { disk, host, rng: fastrand::Rng::with_seed(plan.seed) };
     let mut world = World::start_around(nats, Kind::SqliteLocal, PARTITIONS, WRITERS, &settings).await;
     let (allowed, permits) = watch::channel(0);
     let publishing = tokio::spawn(publisher::publish(world.nats.url(), plan, permits));
@@ -80,7 +77,7 @@ async fn run(host: Host) {
         assert!(world.commits() > commits, "nothing was committed since the last cut");
         allowed.send_replace(messages * (2 * cut + 2) / (2 * count + 1));
         world.pass_time(Duration::from_millis(cuts.rng.u64(..1_500))).await;
-        cuts.cut(&mut world).await;
+        cuts.cut(&mut world, cut).await;
     }
     (0..WRITERS).for_each(|writer| world.start_writer(writer));
     allowed.send_replace(messages);

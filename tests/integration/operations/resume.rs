@@ -4,7 +4,7 @@ use async_nats::jetstream;
 use serde_json::json;
 use support::nats::NatsServer;
 
-use super::{Json, Writer, copy_directory, numbers, orders, publish, settle};
+use super::{Json, Writer, numbers, orders, publish, settle};
 use crate::binary::Siltstone;
 
 async fn stream_config(nats: &NatsServer, name: &str) -> jetstream::stream::Config {
@@ -81,15 +81,13 @@ async fn an_older_copy_of_the_store_halts_and_goes_on_behind_what_is_shared() {
     publish(&nats, 0, numbers(0..120)).await;
     settle(&lake).await;
     nats.stop_gracefully().await.expect("stopped");
-    let copy = lake.path().join("copy-of-the-store");
-    copy_directory(nats.store_dir(), &copy);
+    let copy = nats.copy_store().expect("copied");
     nats.restart().await.expect("started");
     publish(&nats, 0, numbers(120..200)).await;
     settle(&lake).await;
     assert_eq!(rows(&lake).await, 200);
     nats.stop_gracefully().await.expect("stopped");
-    std::fs::remove_dir_all(nats.store_dir()).expect("removed");
-    copy_directory(&copy, nats.store_dir());
+    nats.replace_store(&copy).expect("replaced");
     nats.restart().await.expect("started");
     publish(&nats, 0, numbers(200..250)).await;
     let writer = halted(&lake).await;

@@ -7,6 +7,7 @@
 
 pub mod duckdb;
 pub mod fault_store;
+pub mod folder;
 pub mod http;
 pub mod http_front;
 pub mod keys;

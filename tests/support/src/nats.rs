@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 pub use self::client::NatsClient;
+use crate::folder::copy_folder;
 use crate::process::{POLL_INTERVAL, Process, log_tail};
 use crate::{port, tools};
 
@@ -261,20 +262,6 @@ impl NatsServer {
         std::fs::write(self.configuration(), lines.join("\n") + "\n")?;
         Ok(())
     }
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), &target)?;
-        }
-    }
-    Ok(())
 }
 
 fn path_text(path: &Path) -> Result<&str> {
