@@ -7,6 +7,7 @@
 //! `quarantine."<topic>"`, and the catalog itself as `siltstone.topics`, `siltstone.partitions` and
 //! `siltstone.segments`. Nothing is listed in the object store: an object that the catalog does not list is not read.
 
+mod contained;
 mod exact_store;
 mod format;
 mod provider;
@@ -36,6 +37,8 @@ use url::Url;
 use crate::error::CatalogError;
 use crate::store::MetadataStore;
 
+use contained::ContainScans;
+pub use contained::is_panic_contained;
 pub use datafusion::execution::SendableRecordBatchStream as BatchStream;
 pub use format::{format_table, write_json_lines};
 pub use provider::{SegmentCounts, segment_counts};
@@ -168,6 +171,7 @@ impl QuerySession {
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
             .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(ContainScans))
             .build();
         Ok(Self { catalog, store_url, store: store.store, runtime, template, verify: options.verify })
     }

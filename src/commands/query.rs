@@ -9,7 +9,8 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use catalog::MetadataStore;
 use catalog::query::{
-    QueryError, QueryOptions, QuerySession, QueryStore, format_table, unreadable_segment, write_json_lines,
+    QueryError, QueryOptions, QuerySession, QueryStore, format_table, is_panic_contained, unreadable_segment,
+    write_json_lines,
 };
 use common::config::Settings;
 use futures::StreamExt;
@@ -35,6 +36,7 @@ pub(crate) struct Args {
 /// standard error.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let sql = statement(&args.sql)?;
+    silence_contained_panics();
     let session_catalog = writer::connect::catalog(settings).await?;
     let options =
         QueryOptions { memory_bytes_max: settings.memory_budget_bytes, verify: args.verify, ..QueryOptions::default() };
@@ -43,15 +45,25 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     answered.map_err(explained)
 }
 
+/// A panic that becomes the query's error is told by that error.
+fn silence_contained_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| match is_panic_contained() {
+        true => tracing::debug!("{panic}"),
+        false => default(panic),
+    }));
+}
+
 /// An object that cannot be read is said alone: what the plan made of it on the way says no more.
 fn explained(error: anyhow::Error) -> anyhow::Error {
     if let Some(segment) = unreadable_segment(error.as_ref()) {
         return anyhow::anyhow!("{segment}");
     }
-    let text = error.to_string();
-    if text.starts_with("Parquet error") || text.starts_with("Arrow error") {
-        return error
-            .context("an object could not be decoded; `siltstone audit` or --verify names one that was altered");
+    if error.to_string().starts_with("Parquet error") {
+        return error.context(
+            "a segment could not be decoded, and those that were being read are as they were committed; \
+             `siltstone audit` checks all",
+        );
     }
     error
 }

@@ -1,10 +1,11 @@
 //! Reading an object, so that every failure names its key.
 //!
-//! Owns: the error of failed reads; comparing an object with its checksum before any of it is used, where that is wanted;
-//! caching of footers (an object never changes under its key).
+//! Owns: the error of failed reads; comparing an object with its checksum; caching of footers (an object never changes
+//! under its key), without the part of them that is not needed.
 //! Does not own: the store, and decoding.
 
 use std::error::Error;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -13,16 +14,19 @@ use common::checksum::crc32c;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::metadata::CachedParquetMetaData;
 use datafusion::error::Result;
-use datafusion::execution::cache::cache_manager::FileMetadataCache;
+use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
+use datafusion::parquet::arrow::ARROW_SCHEMA_META_KEY;
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
-use datafusion::parquet::file::metadata::ParquetMetaData;
+use datafusion::parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataBuilder};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::future::{BoxFuture, FutureExt};
-use object_store::ObjectStore;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
+use super::contained::note_opened;
 use super::exact_store::ExactStore;
 
 /// A listed object that cannot be read as it is listed.
@@ -55,16 +59,59 @@ pub fn unreadable_segment<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Un
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ListedChecksum(pub(super) u32);
 
+/// An object, and what the catalog says of it.
+#[derive(Clone, Debug)]
+pub(super) struct ListedObject {
+    pub(super) store: Arc<dyn ObjectStore>,
+    /// Its key and size are as the catalog says.
+    pub(super) meta: ObjectMeta,
+    /// CRC-32C, as the catalog says.
+    pub(super) checksum: Option<u32>,
+}
+
+impl ListedObject {
+    /// Reads the object whole, and compares it.
+    pub(super) async fn check(&self) -> Result<(), UnreadableSegment> {
+        let read = async { self.store.get(&self.meta.location).await?.bytes().await };
+        let bytes = read.await.map_err(|error| self.unreadable(&error))?;
+        self.compare(&bytes)
+    }
+
+    fn compare(&self, bytes: &[u8]) -> Result<(), UnreadableSegment> {
+        match (self.checksum, crc32c(bytes)) {
+            (Some(listed), found) if found != listed => {
+                Err(self.unreadable(&format!("its CRC-32C is {found:08x} instead of {listed:08x}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unreadable(&self, reason: &dyn fmt::Display) -> UnreadableSegment {
+        let ObjectMeta { location, size, .. } = &self.meta;
+        UnreadableSegment { key: location.to_string(), size_bytes: *size, reason: reason.to_string() }
+    }
+}
+
+impl From<UnreadableSegment> for ParquetError {
+    fn from(segment: UnreadableSegment) -> Self {
+        Self::External(Box::new(segment))
+    }
+}
+
 /// Makes readers that cache footers and name the key in every error.
 #[derive(Debug)]
 pub(super) struct NamedReaderFactory {
+    store: Arc<dyn ObjectStore>,
+    footers: Arc<dyn FileMetadataCache>,
     inner: CachedParquetFileReaderFactory,
     is_verifying: bool,
 }
 
 impl NamedReaderFactory {
     pub(super) fn new(store: Arc<dyn ObjectStore>, footers: Arc<dyn FileMetadataCache>, is_verifying: bool) -> Self {
-        Self { inner: CachedParquetFileReaderFactory::new(Arc::new(ExactStore(store)), footers), is_verifying }
+        let exact = Arc::new(ExactStore(Arc::clone(&store)));
+        let inner = CachedParquetFileReaderFactory::new(exact, Arc::clone(&footers));
+        Self { store, footers, inner, is_verifying }
     }
 }
 
@@ -76,40 +123,38 @@ impl ParquetFileReaderFactory for NamedReaderFactory {
         metadata_size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
-        let key = Arc::from(file.object_meta.location.as_ref());
-        let size_bytes = file.object_meta.size;
-        let checksum = file.extension::<ListedChecksum>().filter(|_| self.is_verifying).map(|listed| listed.0);
+        let checksum = file.extension::<ListedChecksum>().map(|listed| listed.0);
+        let object = ListedObject { store: Arc::clone(&self.store), meta: file.object_meta.clone(), checksum };
+        note_opened(&object);
         let inner = self.inner.create_reader(partition_index, file, metadata_size_hint, metrics)?;
-        Ok(Box::new(NamedReader { key, size_bytes, checksum, verified: None, inner }))
+        let is_verifying = self.is_verifying;
+        Ok(Box::new(NamedReader { object, footers: Arc::clone(&self.footers), is_verifying, verified: None, inner }))
     }
 }
 
 struct NamedReader {
-    key: Arc<str>,
-    /// As the catalog says.
-    size_bytes: u64,
-    /// What the object must have before any of it is used; absent when that is not wanted.
-    checksum: Option<u32>,
+    object: ListedObject,
+    footers: Arc<dyn FileMetadataCache>,
+    /// Whether the object is compared before any of it is used.
+    is_verifying: bool,
     /// The whole object, once it was compared.
     verified: Option<Bytes>,
     inner: Box<dyn AsyncFileReader + Send>,
 }
 
 impl NamedReader {
-    fn unreadable(&self, reason: &dyn std::fmt::Display) -> ParquetError {
-        let (key, size_bytes) = (self.key.to_string(), self.size_bytes);
-        ParquetError::External(Box::new(UnreadableSegment { key, size_bytes, reason: reason.to_string() }))
+    fn unreadable(&self, reason: &dyn fmt::Display) -> ParquetError {
+        self.object.unreadable(reason).into()
     }
 
     /// Reads the object whole and compares it, the first time. Nothing to do where that is not wanted.
     async fn verify(&mut self) -> ParquetResult<()> {
-        let (Some(listed), None) = (self.checksum, &self.verified) else { return Ok(()) };
-        let read = self.inner.get_bytes(0..self.size_bytes).await;
-        let bytes = read.map_err(|error| self.unreadable(&error))?;
-        let found = crc32c(&bytes);
-        if found != listed {
-            return Err(self.unreadable(&format!("its CRC-32C is {found:08x} instead of {listed:08x}")));
+        if !self.is_verifying || self.verified.is_some() {
+            return Ok(());
         }
+        let read = self.inner.get_bytes(0..self.object.meta.size).await;
+        let bytes = read.map_err(|error| self.unreadable(&error))?;
+        self.object.compare(&bytes)?;
         self.verified = Some(bytes);
         Ok(())
     }
@@ -125,6 +170,36 @@ impl NamedReader {
             _ => Err(self.unreadable(&format!("bytes {range:?} were asked for"))),
         }
     }
+
+    /// The footer without the Arrow schema in it, kept for the next reader like that. The schema is a hint for types that
+    /// Parquet does not have, of which tables have none; decoding it costs time at each opening of a file, and damaged
+    /// it would stop a reader that needs nothing from it.
+    fn without_arrow_schema(&self, footer: Arc<ParquetMetaData>) -> Arc<ParquetMetaData> {
+        let described = footer.file_metadata();
+        let pairs = described.key_value_metadata().map_or(&[][..], Vec::as_slice);
+        if pairs.iter().all(|pair| pair.key != ARROW_SCHEMA_META_KEY) {
+            return footer;
+        }
+        let others = pairs.iter().filter(|pair| pair.key != ARROW_SCHEMA_META_KEY).cloned().collect();
+        let described = FileMetaData::new(
+            described.version(),
+            described.num_rows(),
+            described.created_by().map(str::to_owned),
+            Some(others),
+            described.schema_descr_ptr(),
+            described.column_orders().cloned(),
+        );
+        let without = ParquetMetaDataBuilder::new(described)
+            .set_row_groups(footer.row_groups().to_vec())
+            .set_column_index(footer.column_index().cloned())
+            .set_offset_index(footer.offset_index().cloned())
+            .build();
+        let without = Arc::new(without);
+        let cached = Arc::new(CachedParquetMetaData::new(Arc::clone(&without)));
+        let meta = self.object.meta.clone();
+        self.footers.put(&self.object.meta.location, CachedFileMetadataEntry::new(meta, cached));
+        without
+    }
 }
 
 impl AsyncFileReader for NamedReader {
@@ -134,7 +209,7 @@ impl AsyncFileReader for NamedReader {
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
         async move {
-            if self.checksum.is_none() {
+            if !self.is_verifying {
                 let read = self.inner.get_byte_ranges(ranges).await;
                 return read.map_err(|error| self.unreadable(&error));
             }
@@ -153,8 +228,8 @@ impl AsyncFileReader for NamedReader {
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         async move {
             self.verify().await?;
-            let read = self.inner.get_metadata(options).await;
-            read.map_err(|error| self.unreadable(&error))
+            let footer = self.inner.get_metadata(options).await.map_err(|error| self.unreadable(&error))?;
+            Ok(self.without_arrow_schema(footer))
         }
         .boxed()
     }

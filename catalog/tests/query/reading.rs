@@ -1,9 +1,7 @@
 //! What is read is exactly what the catalog lists.
 
-use catalog::query::{format_table, unreadable_segment};
+use catalog::query::format_table;
 use catalog::{SegmentKind, TopicStore};
-use object_store::ObjectStoreExt;
-use object_store::path::Path;
 use serde_json::json;
 
 use crate::lake::{Lake, name};
@@ -102,65 +100,6 @@ async fn topics_of_any_name_are_tables() {
         assert_eq!(lake.number(&format!("SELECT max(_offset) AS n FROM \"{quoted}\"")).await, 5, "{topic}");
         let sql = format!("SELECT max(_offset) AS n FROM quarantine.\"{quoted}\"");
         assert_eq!(lake.number(&sql).await, 6, "{topic}");
-    }
-}
-
-#[tokio::test]
-async fn a_missing_object_is_an_error_that_names_its_key() {
-    let lake = Lake::in_memory().await;
-    lake.create("events", 1, "{}").await;
-    lake.settle("events", 0, 0..=9).await;
-    let key = lake.settle("events", 0, 10..=19).await;
-    lake.store.delete(&Path::parse(&key).expect("a key")).await.expect("deleted");
-    let error = lake.error("SELECT sum(_offset) FROM events").await;
-    assert!(error.contains(&key) && error.contains("missing"), "{error}");
-}
-
-#[tokio::test]
-async fn a_truncated_object_is_an_error_that_names_its_key() {
-    let lake = Lake::in_memory().await;
-    lake.create("events", 1, "{}").await;
-    let key = lake.settle("events", 0, 0..=9).await;
-    let path = Path::parse(&key).expect("a key");
-    let bytes = lake.store.get(&path).await.expect("get").bytes().await.expect("bytes");
-    for kept in [bytes.len() - 1, bytes.len() / 2, 3, 0] {
-        lake.store.put(&path, bytes.slice(..kept).into()).await.expect("put");
-        let error = lake.error("SELECT sum(_offset) FROM events").await;
-        assert!(error.contains(&key), "{kept} bytes kept: {error}");
-    }
-}
-
-#[tokio::test]
-async fn the_error_of_an_object_that_cannot_be_read_is_typed() {
-    let lake = Lake::in_memory().await;
-    lake.create("events", 1, "{}").await;
-    let key = lake.settle("events", 0, 0..=9).await;
-    lake.store.delete(&Path::parse(&key).expect("a key")).await.expect("deleted");
-    let planned = lake.session.sql("SELECT sum(_offset) FROM events").await.expect("plans");
-    let error = planned.collect().await.expect_err("the object is gone");
-    let segment = unreadable_segment(&error).expect("typed");
-    assert_eq!(segment.key, key);
-    assert!(unreadable_segment(&lake.session.sql("SELECT 1 +").await.expect_err("no SQL")).is_none());
-}
-
-#[tokio::test]
-async fn a_verifying_session_uses_no_byte_of_an_object_that_was_altered() {
-    let lake = Lake::in_memory().await;
-    lake.create("events", 1, "{}").await;
-    let key = lake.settle("events", 0, 0..=9).await;
-    let path = Path::parse(&key).expect("a key");
-    let whole = lake.store.get(&path).await.expect("get").bytes().await.expect("bytes");
-    let session = lake.verifying();
-    let sql = "SELECT count(*) AS n, sum(_offset) FROM events WHERE _offset > 3";
-    let sound = session.sql(sql).await.expect("plans").collect().await.expect("as listed");
-    assert_eq!(sound.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
-    for place in (0..whole.len()).step_by(whole.len() / 40) {
-        let mut bytes = whole.to_vec();
-        bytes[place] ^= 1;
-        lake.store.put(&path, bytes.into()).await.expect("put");
-        let error = session.sql(sql).await.expect("plans").collect().await.expect_err("another checksum");
-        let segment = unreadable_segment(&error).expect("typed");
-        assert!(segment.key == key && segment.reason.contains("CRC-32C"), "byte {place}: {segment}");
     }
 }
 

@@ -22,8 +22,8 @@ async fn readers_of_a_deleted_or_altered_object_get_an_error_that_names_it() {
     std::fs::File::options().write(true).open(&path).expect("opened").set_len(100).expect("cut");
     cut.run(&select).await.fails(1, &[&name(&path), "siltstone audit"]);
 
-    // Parquet's pages have no checksums: a reader that does not verify may be told anything, but never panics; one that
-    // does is told nothing but the truth.
+    // Parquet's pages have no checksums: a reader that does not verify may be told another value, or an error that names the
+    // object; one that does is told nothing but the truth.
     let length = std::fs::metadata(object(&lake, "data", 0).await).expect("there").len();
     let verified = ["query", "--json", "--verify", select[2]];
     assert_eq!(lake.run(&verified).await.ok().json(), whole);
@@ -34,8 +34,9 @@ async fn readers_of_a_deleted_or_altered_object_get_an_error_that_names_it() {
         bytes[usize::try_from(length * step / 24).expect("small")] ^= 0x10;
         std::fs::write(&path, bytes).expect("written");
         let answer = flipped.run(&select).await;
-        assert!(answer.code <= 1 && !answer.err.contains("panicked"), "{answer:?}");
-        assert!(answer.code == 0 || answer.err.contains("siltstone audit"), "{answer:?}");
+        if answer.code != 0 {
+            answer.fails(1, &[&name(&path), "siltstone audit"]);
+        }
         let refused = flipped.run(&verified).await;
         refused.fails(1, &[&name(&path), "its CRC-32C is", "siltstone audit"]);
         assert_eq!(flipped.run(&["audit", "orders"]).await.code, 1, "the audit finds every one");
