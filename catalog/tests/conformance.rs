@@ -67,6 +67,7 @@ on_every_backend! {
     topics::an_invalid_definition_is_refused,
     topics::changed_options_raise_the_schema_version_and_equal_ones_do_not,
     topics::a_deleted_topic_takes_everything_along_and_may_be_made_again,
+    topics::nothing_meant_for_a_deleted_topic_fits_one_made_again,
     topics::names_with_quotes_unicode_and_percent_are_only_names,
     topics::an_absent_topic_is_told_apart_from_an_empty_one,
     topics::a_topic_of_thousands_of_partitions_is_created_at_once,

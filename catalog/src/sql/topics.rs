@@ -46,8 +46,8 @@ macro_rules! impl_topic_store {
                     "WITH RECURSIVE ids (id) AS (
                          SELECT CAST(0 AS BIGINT) UNION ALL SELECT id + 1 FROM ids WHERE id + 1 < $2
                      )
-                     INSERT INTO partitions (topic, partition_id, created_at, updated_at)
-                     SELECT $1, id, $3, $3 FROM ids",
+                     INSERT INTO partitions (topic, partition_id, epoch, created_at, updated_at)
+                     SELECT $1, id, COALESCE((SELECT epoch FROM retired_epochs WHERE topic = $1), 0), $3, $3 FROM ids",
                 )
                 .bind(topic.name.as_str())
                 .bind(i64::from(topic.partition_count))
@@ -82,6 +82,14 @@ macro_rules! impl_topic_store {
                     $dialect!(now_ms),
                     " FROM segments WHERE topic = $1"
                 ))
+                .bind(name.as_str())
+                .execute(&mut *transaction)
+                .await?;
+                sqlx::query(
+                    "INSERT INTO retired_epochs (topic, epoch)
+                     SELECT topic, MAX(epoch) FROM partitions WHERE topic = $1 GROUP BY topic
+                     ON CONFLICT (topic) DO UPDATE SET epoch = excluded.epoch",
+                )
                 .bind(name.as_str())
                 .execute(&mut *transaction)
                 .await?;

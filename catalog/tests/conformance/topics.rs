@@ -97,6 +97,25 @@ pub(crate) async fn a_deleted_topic_takes_everything_along_and_may_be_made_again
     assert!(store.get_segments(gone).await.expect("read").is_empty());
 }
 
+pub(crate) async fn nothing_meant_for_a_deleted_topic_fits_one_made_again(store: &dyn MetadataStore) {
+    let mut held = owned(store, "orders").await;
+    for _ in 0..3 {
+        store.delete_topic(&name("orders")).await.expect("deleted");
+        create_topic(store, "orders", 2).await;
+        // The same owner at the same watermark: only the epoch tells.
+        let again = take(store, held.owner, &held.partition).await;
+        assert!(again.epoch > held.epoch, "{again:?} after {held:?}");
+        assert_fenced(commit(store, &gap_request(&held, 0, 9)).await);
+        let late = store.record_intents(&intents(&request(&held, 0, 9))).await;
+        assert!(matches!(late[..], [Err(CatalogError::Fenced { .. })]), "{late:?}");
+        assert_eq!(get_partition(store, &held.partition).await.high_watermark, 0);
+        let other = take(store, held.owner, &partition("orders", 1)).await;
+        assert_eq!(other.epoch, again.epoch, "new partitions too");
+        // Partitions of unlike epochs: the highest counts.
+        held = take(store, held.owner, &held.partition).await;
+    }
+}
+
 pub(crate) async fn names_with_quotes_unicode_and_percent_are_only_names(store: &dyn MetadataStore) {
     let names = ["o'brien", "\"quoted\"", "100%", "日志", "a'; DROP TABLE topics; --", "$1", "?", "a b"];
     for topic in names {

@@ -8,7 +8,7 @@ use ::catalog::{
     CatalogError, CommitRecord, IncarnationStart, Ownership, Partition, RecordedGap, Replay, Scope, SegmentInfo,
     Suspect, Topic, Upload, UploadState,
 };
-use common::{OwnerId, TopicName, TopicPartition};
+use common::{Epoch, OwnerId, TopicName, TopicPartition};
 
 use super::event::Change;
 use super::guards::Guards;
@@ -77,6 +77,8 @@ pub struct CatalogState {
     pub clock_offset_ms: i64,
     /// Topics.
     pub topics: BTreeMap<TopicName, Topic>,
+    /// The highest epoch of deleted topics.
+    pub retired_epochs: BTreeMap<TopicName, Epoch>,
     /// Partitions.
     pub partitions: BTreeMap<TopicPartition, PartitionRow>,
     /// Live segments of a partition, by incarnation, base and kind.

@@ -27,9 +27,10 @@ impl CatalogState {
             created_at: self.now_ms,
             updated_at: self.now_ms,
         };
+        let epoch = self.retired_epochs.get(&created.name).copied().unwrap_or_default();
         for partition_id in 0..created.partition_count {
             let partition = TopicPartition::new(created.name.clone(), partition_id);
-            let row = new_partition(&partition, self.now_ms);
+            let row = new_partition(&partition, epoch, self.now_ms);
             self.partitions.insert(partition, row);
         }
         self.topics.insert(created.name.clone(), created.clone());
@@ -46,6 +47,8 @@ impl CatalogState {
             partitions.iter().flat_map(|of| self.segments_of(of)).map(|s| ObjectName::new(&s.bucket, &s.key)).collect();
         self.refuse_known_uploads(&listed)?;
         self.doom_pending(|upload| &upload.partition.topic == name);
+        let epoch = partitions.iter().map(|of| self.partitions[of].partition.epoch).max().unwrap_or_default();
+        self.retired_epochs.insert(name.clone(), epoch);
         for of in &partitions {
             self.unlist(of, |_| true);
             self.partitions.remove(of);
@@ -114,13 +117,13 @@ impl CatalogState {
     }
 }
 
-fn new_partition(partition: &TopicPartition, now_ms: i64) -> PartitionRow {
+fn new_partition(partition: &TopicPartition, epoch: Epoch, now_ms: i64) -> PartitionRow {
     let partition = Partition {
         topic: partition.topic.clone(),
         partition_id: partition.partition_id,
         high_watermark: 0,
         incarnation: Incarnation(0),
-        epoch: Epoch(0),
+        epoch,
         owner: None,
         state: PartitionState::Active,
         halt_reason: None,
