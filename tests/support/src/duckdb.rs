@@ -13,6 +13,8 @@ import glob, importlib.util, os, sys
 import duckdb
 connection = duckdb.connect()
 connection.execute("set timezone = 'UTC'")
+# It would be drawn among the rows of a query that takes two seconds.
+connection.execute("set enable_progress_bar = false")
 for name in filter(None, sys.argv[1].split(",")):
     package = importlib.util.find_spec("duckdb_extension_" + name)
     if package is None:

@@ -133,6 +133,8 @@ async fn duckdb_answers() -> Result<()> {
     let rows = duckdb::query("select 'a\tb\\c\nd', null union all select 'ä', 'x' order by 2 nulls first").await?;
     assert_eq!(rows, [["a\tb\\c\nd", "NULL"], ["ä", "x"]]);
     assert!(duckdb::query("select no_such_column").await.is_err());
+    // Nothing else is printed among the rows, however long they take.
+    assert_eq!(duckdb::query("select current_setting('enable_progress_bar')").await?, [["False"]]);
     Ok(())
 }
 
