@@ -49,14 +49,15 @@ pub trait MetadataStore:
 /// Topics and partitions.
 #[async_trait]
 pub trait TopicStore: Send + Sync {
-    /// Creates the topic and all its partitions at watermark 0, in one transaction.
+    /// Creates the topic and all its partitions at watermark 0, in one transaction. Their epochs go on where a topic of
+    /// that name had ended: nothing that was meant for it is taken for this one's.
     ///
     /// # Errors
     /// `TopicAlreadyExists`; `Refused` when the definition is not valid.
     async fn create_topic(&self, topic: TopicConfig) -> Result<Topic>;
 
     /// Deletes the topic with its partitions, segments, gaps and consumer offsets, in one transaction. The objects
-    /// of its segments are handed to the janitor.
+    /// of its segments are handed to the janitor, and its highest epoch is kept for the next topic of that name.
     ///
     /// # Errors
     /// `TopicNotFound`.

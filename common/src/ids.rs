@@ -131,8 +131,8 @@ impl fmt::Display for TopicPartition {
     }
 }
 
-/// Number of the ownership of a partition. Each takeover adds one; 0 means never owned. A topic that is
-/// made again goes on behind the epochs of the one that was deleted.
+/// Number of the ownership of a partition. Each takeover adds one. The first partitions of a name begin
+/// at 0; where a topic of that name was deleted, they begin at the highest epoch that it had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Epoch(pub u64);
 

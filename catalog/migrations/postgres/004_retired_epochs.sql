@@ -2,6 +2,6 @@
 -- old one is taken for the new one's.
 
 CREATE TABLE retired_epochs (
-    topic TEXT NOT NULL PRIMARY KEY,
+    topic TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     epoch BIGINT NOT NULL -- the highest of the deleted topic's partitions
 );

@@ -60,7 +60,16 @@ macro_rules! impl_topic_store {
 
             async fn delete_topic(&self, name: &TopicName) -> Result<()> {
                 let mut transaction = self.begin_write().await?;
-                // Commits in flight end first: what they list must be doomed too.
+                // The topic first: partitions that are made meanwhile are those of another one.
+                let topic = sqlx::query(concat!("SELECT name FROM topics WHERE name = $1", $dialect!(for_update)))
+                    .bind(name.as_str())
+                    .fetch_optional(&mut *transaction)
+                    .await?;
+                if topic.is_none() {
+                    transaction.rollback().await?;
+                    return Err(CatalogError::TopicNotFound(name.to_string()));
+                }
+                // Takeovers and commits in flight end first: what they list must be doomed, their epochs retired too.
                 sqlx::query(concat!(
                     "SELECT partition_id FROM partitions WHERE topic = $1 ORDER BY partition_id",
                     $dialect!(for_update)
@@ -94,14 +103,10 @@ macro_rules! impl_topic_store {
                 .execute(&mut *transaction)
                 .await?;
                 // The foreign keys take everything else of the topic along.
-                let deleted = sqlx::query("DELETE FROM topics WHERE name = $1")
+                sqlx::query("DELETE FROM topics WHERE name = $1")
                     .bind(name.as_str())
                     .execute(&mut *transaction)
                     .await?;
-                if deleted.rows_affected() == 0 {
-                    transaction.rollback().await?;
-                    return Err(CatalogError::TopicNotFound(name.to_string()));
-                }
                 self.end(transaction).await?;
                 Ok(())
             }

@@ -1,6 +1,8 @@
 //! Cases: the commit protocol, one writer at a time.
 
-use catalog::{CatalogError, CommitOutcome, CommitRequest, Gap, MetadataStore, Ownership, Refusal, SegmentKind};
+use catalog::{
+    CatalogError, CommitOutcome, CommitRequest, Gap, MetadataStore, Ownership, Refusal, SegmentKind, UploadState,
+};
 use common::{Anchor, Epoch, Incarnation, OwnerId};
 use uuid::Uuid;
 
@@ -116,6 +118,8 @@ pub(crate) async fn a_deleted_topic_dooms_the_intents_of_its_partitions(store: &
     let old = request(&held, 0, 9);
     intend(store, &old).await;
     store.delete_topic(&name("orders")).await.expect("deleted");
+    let left = store.list_uploads(&held.partition).await.expect("read");
+    assert_eq!(left.iter().map(|upload| upload.state).collect::<Vec<_>>(), [UploadState::Doomed]);
     create_topic(store, "orders", 1).await;
     let again = take(store, held.owner, &held.partition).await;
     // Even under the new epoch, the old object cannot be committed.
