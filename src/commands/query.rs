@@ -59,12 +59,6 @@ fn explained(error: anyhow::Error) -> anyhow::Error {
     if let Some(segment) = unreadable_segment(error.as_ref()) {
         return anyhow::anyhow!("{segment}");
     }
-    if error.to_string().starts_with("Parquet error") {
-        return error.context(
-            "a segment could not be decoded, and those that were being read are as they were committed; \
-             `siltstone audit` checks all",
-        );
-    }
     error
 }
 

@@ -6,20 +6,17 @@
 //! Does not own: decoding, and reading (`reader`).
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::datasource::physical_plan::ParquetSource;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::parquet::errors::ParquetError;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, Statistics};
@@ -27,11 +24,8 @@ use futures::{FutureExt, StreamExt, stream};
 
 use super::reader::{ListedObject, unreadable_segment};
 
-/// Objects of one stream that are compared after a failure: the one being decoded, and those opened ahead of it.
-const OPENED_MAX: usize = 4;
-
 tokio::task_local! {
-    /// What the scan that is polled has opened.
+    /// What the scan that is polled reads.
     static OPENED: Opened;
 }
 
@@ -40,40 +34,31 @@ pub fn is_panic_contained() -> bool {
     OPENED.try_with(|_| ()).is_ok()
 }
 
-/// The objects that a stream opened last.
+/// The object that a stream opened last: it reads one after the other.
 #[derive(Clone, Debug, Default)]
-struct Opened(Arc<Mutex<VecDeque<ListedObject>>>);
+struct Opened(Arc<Mutex<Option<ListedObject>>>);
 
 impl Opened {
-    fn objects(&self) -> MutexGuard<'_, VecDeque<ListedObject>> {
-        // A panic may pass while it is held: a list of what was opened is whole all the same.
+    fn last(&self) -> MutexGuard<'_, Option<ListedObject>> {
+        // It is whole even if a panic passed while it was held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `error`, or what is wrong with an object that may have caused it.
+    /// `error`, or what is wrong with the object that may have caused it.
     async fn explain(&self, error: DataFusionError) -> DataFusionError {
-        if unreadable_segment(&error).is_some() || has_other_cause(&error) {
+        use DataFusionError::{External, Internal, ParquetError, ResourcesExhausted};
+        if unreadable_segment(&error).is_some() || matches!(error.find_root(), ResourcesExhausted(_)) {
             return error;
         }
-        let objects: Vec<ListedObject> = self.objects().drain(..).rev().collect();
-        for object in objects {
-            if let Err(altered) = object.check().await {
-                return DataFusionError::External(Box::new(altered));
+        let Some(object) = self.last().take() else { return error };
+        match object.check().await {
+            Err(altered) => External(Box::new(altered)),
+            // Not the object, nor the query: whoever looks for the defect wants to know where it shows.
+            Ok(()) if matches!(error.find_root(), ParquetError(_) | Internal(_)) => {
+                error.context(format!("{} was being read, and is as it was committed", object.meta.location))
             }
+            Ok(()) => error,
         }
-        error
-    }
-}
-
-/// Whether it is the query that failed, and not the decoding of what it reads: scans evaluate expressions too.
-fn has_other_cause(error: &DataFusionError) -> bool {
-    use ArrowError::{ArithmeticOverflow, CastError, ComputeError, DivideByZero, ParseError};
-    match error.find_root() {
-        DataFusionError::ResourcesExhausted(_) => true,
-        DataFusionError::ArrowError(error, _) => {
-            matches!(**error, ArithmeticOverflow(_) | CastError(_) | ComputeError(_) | DivideByZero | ParseError(_))
-        }
-        _ => false,
     }
 }
 
@@ -81,9 +66,7 @@ fn has_other_cause(error: &DataFusionError) -> bool {
 pub(super) fn note_opened(object: &ListedObject) {
     // Outside a contained scan there is nobody to explain a failure.
     let _ = OPENED.try_with(|opened| {
-        let mut objects = opened.objects();
-        objects.truncate(OPENED_MAX - 1);
-        objects.push_front(object.clone());
+        *opened.last() = Some(object.clone());
     });
 }
 
@@ -118,8 +101,12 @@ struct ContainedScan {
 }
 
 impl DisplayAs for ContainedScan {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match format {
+            // The tree writes the name by itself.
+            DisplayFormatType::TreeRender => Ok(()),
+            _ => f.write_str(self.name()),
+        }
     }
 }
 
@@ -130,10 +117,6 @@ impl ExecutionPlan for ContainedScan {
 
     fn properties(&self) -> &Arc<PlanProperties> {
         self.scan.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -167,7 +150,7 @@ fn contained(batches: SendableRecordBatchStream) -> impl stream::Stream<Item = R
                 Ok(Some(Ok(batch))) => return Some((Ok(batch), Some(batches))),
                 Ok(None) => return None,
                 Ok(Some(Err(error))) => error,
-                Err(panic) => decoder_panicked(panic.as_ref()),
+                Err(panic) => panicked(panic.as_ref()),
             };
             // Whatever is left of the scan is not asked again.
             drop(batches);
@@ -176,10 +159,9 @@ fn contained(batches: SendableRecordBatchStream) -> impl stream::Stream<Item = R
     })
 }
 
-fn decoder_panicked(panic: &(dyn Any + Send)) -> DataFusionError {
+fn panicked(panic: &(dyn Any + Send)) -> DataFusionError {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let text = format!("the decoder panicked: {}", text.unwrap_or("without a message"));
-    DataFusionError::ParquetError(Box::new(ParquetError::General(text)))
+    DataFusionError::Internal(format!("reading panicked: {}", text.unwrap_or("without a message")))
 }
 
 #[cfg(test)]
@@ -211,7 +193,7 @@ mod tests {
         assert_eq!(seen.len(), 2);
         assert!(seen[0].is_ok() && !is_panic_contained());
         let error = seen[1].as_ref().expect_err("a panic").to_string();
-        assert!(error.contains("the decoder panicked: batch 1 is beyond me"), "{error}");
+        assert!(error.contains("reading panicked: batch 1 is beyond me"), "{error}");
     }
 
     /// The error of a scan that opens an object of 3 bytes with this checksum, and fails like that.
@@ -231,14 +213,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_an_altered_object_explains_an_error_and_only_one_of_decoding() {
-        let undecodable = || DataFusionError::ParquetError(Box::new(ParquetError::General("what is this?".to_owned())));
-        let altered = failure(crc32c(b"abd"), undecodable()).await;
-        assert_eq!(unreadable_segment(&altered).expect("typed").key, "a/key");
-        let sound = failure(crc32c(b"abc"), undecodable()).await;
-        assert!(sound.to_string().contains("what is this?"), "{sound}");
-        let cast = DataFusionError::from(ArrowError::CastError("'v0' is no number".to_owned()));
-        let cast = failure(crc32c(b"abd"), cast).await;
-        assert!(cast.to_string().contains("'v0' is no number"), "{cast}");
+    async fn only_an_altered_object_explains_an_error() {
+        let of_decoding = || DataFusionError::Internal("what is this?".to_owned());
+        let of_the_query = || DataFusionError::Execution("not a number".to_owned());
+        for error in [of_decoding(), of_the_query()] {
+            let altered = failure(crc32c(b"abd"), error).await;
+            assert_eq!(unreadable_segment(&altered).expect("typed").key, "a/key");
+        }
+        let sound = failure(crc32c(b"abc"), of_decoding()).await.to_string();
+        assert!(sound.contains("what is this?") && sound.contains("a/key was being read, and is as"), "{sound}");
+        let sound = failure(crc32c(b"abc"), of_the_query()).await;
+        assert!(matches!(&sound, DataFusionError::Execution(text) if text == "not a number"), "{sound}");
+        let memory = DataFusionError::ResourcesExhausted("no memory".to_owned());
+        let memory = failure(crc32c(b"abd"), memory).await;
+        assert!(matches!(memory, DataFusionError::ResourcesExhausted(_)), "{memory}");
     }
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::checksum::crc32c;
+use common::checksum::{Crc32c, crc32c};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -23,6 +23,7 @@ use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
 use datafusion::parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataBuilder};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::TryStreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
@@ -70,16 +71,22 @@ pub(super) struct ListedObject {
 }
 
 impl ListedObject {
-    /// Reads the object whole, and compares it.
+    /// Reads all of the object, a part at a time, and compares it.
     pub(super) async fn check(&self) -> Result<(), UnreadableSegment> {
-        let read = async { self.store.get(&self.meta.location).await?.bytes().await };
-        let bytes = read.await.map_err(|error| self.unreadable(&error))?;
-        self.compare(&bytes)
+        let read = async {
+            let mut checksum = Crc32c::default();
+            let mut parts = self.store.get(&self.meta.location).await?.into_stream();
+            while let Some(part) = parts.try_next().await? {
+                checksum.update(&part);
+            }
+            Ok::<_, object_store::Error>(checksum.value())
+        };
+        self.compare(read.await.map_err(|error| self.unreadable(&error))?)
     }
 
-    fn compare(&self, bytes: &[u8]) -> Result<(), UnreadableSegment> {
-        match (self.checksum, crc32c(bytes)) {
-            (Some(listed), found) if found != listed => {
+    fn compare(&self, found: u32) -> Result<(), UnreadableSegment> {
+        match self.checksum {
+            Some(listed) if found != listed => {
                 Err(self.unreadable(&format!("its CRC-32C is {found:08x} instead of {listed:08x}")))
             }
             _ => Ok(()),
@@ -154,7 +161,7 @@ impl NamedReader {
         }
         let read = self.inner.get_bytes(0..self.object.meta.size).await;
         let bytes = read.map_err(|error| self.unreadable(&error))?;
-        self.object.compare(&bytes)?;
+        self.object.compare(crc32c(&bytes))?;
         self.verified = Some(bytes);
         Ok(())
     }

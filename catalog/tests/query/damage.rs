@@ -1,6 +1,6 @@
 //! Objects that are missing, cut short or altered: what readers are told of them.
 
-use catalog::query::unreadable_segment;
+use catalog::query::{QueryOptions, unreadable_segment};
 use catalog::table_schema::{quarantine_schema, table_schema};
 use datafusion::parquet::arrow::{ArrowSchemaConverter, parquet_to_arrow_schema};
 use object_store::ObjectStoreExt;
@@ -30,15 +30,11 @@ async fn a_missing_object_is_an_error_that_names_its_key() {
 
 #[tokio::test]
 async fn a_truncated_object_is_an_error_that_names_its_key() {
-    let lake = Lake::in_memory().await;
-    lake.create("events", 1, "{}").await;
-    let key = lake.settle("events", 0, 0..=9).await;
-    let path = Path::parse(&key).expect("a key");
-    let bytes = lake.store.get(&path).await.expect("get").bytes().await.expect("bytes");
-    for kept in [bytes.len() - 1, bytes.len() / 2, 3, 0] {
-        lake.store.put(&path, bytes.slice(..kept).into()).await.expect("put");
+    let (lake, path, whole) = one_segment().await;
+    for kept in [whole.len() - 1, whole.len() / 2, 3, 0] {
+        lake.store.put(&path, whole[..kept].to_vec().into()).await.expect("put");
         let error = lake.error("SELECT sum(_offset) FROM events").await;
-        assert!(error.contains(&key), "{kept} bytes kept: {error}");
+        assert!(error.contains(path.as_ref()), "{kept} bytes kept: {error}");
     }
 }
 
@@ -57,22 +53,18 @@ async fn the_error_of_an_object_that_cannot_be_read_is_typed() {
 
 #[tokio::test]
 async fn a_verifying_session_uses_no_byte_of_an_object_that_was_altered() {
-    let lake = Lake::in_memory().await;
-    lake.create("events", 1, "{}").await;
-    let key = lake.settle("events", 0, 0..=9).await;
-    let path = Path::parse(&key).expect("a key");
-    let whole = lake.store.get(&path).await.expect("get").bytes().await.expect("bytes");
-    let session = lake.verifying();
+    let (lake, path, whole) = one_segment().await;
+    let session = lake.session(QueryOptions { verify: true, ..QueryOptions::default() });
     let sql = "SELECT count(*) AS n, sum(_offset) FROM events WHERE _offset > 3";
     let sound = session.sql(sql).await.expect("plans").collect().await.expect("as listed");
     assert_eq!(sound.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
     for place in (0..whole.len()).step_by(whole.len() / 40) {
-        let mut bytes = whole.to_vec();
+        let mut bytes = whole.clone();
         bytes[place] ^= 1;
         lake.store.put(&path, bytes.into()).await.expect("put");
         let error = session.sql(sql).await.expect("plans").collect().await.expect_err("another checksum");
         let segment = unreadable_segment(&error).expect("typed");
-        assert!(segment.key == key && segment.reason.contains("CRC-32C"), "byte {place}: {segment}");
+        assert!(segment.key == path.as_ref() && segment.reason.contains("CRC-32C"), "byte {place}: {segment}");
     }
 }
 
@@ -86,7 +78,8 @@ async fn an_altered_object_is_named_by_the_error_that_it_causes() {
         bytes[place] ^= 1 << (place % 8);
         lake.store.put(&path, bytes.into()).await.expect("put");
         // A new session: footers are cached.
-        let planned = lake.session().sql("SELECT * FROM events WHERE _offset < 8").await.expect("plans");
+        let planned =
+            lake.session(QueryOptions::default()).sql("SELECT * FROM events WHERE _offset < 8").await.expect("plans");
         // A panic that is not contained ends this test.
         let Err(error) = planned.collect().await else { continue };
         let segment = unreadable_segment(&error).unwrap_or_else(|| panic!("byte {place}: {error}"));
@@ -97,7 +90,38 @@ async fn an_altered_object_is_named_by_the_error_that_it_causes() {
 }
 
 #[tokio::test]
-async fn a_damaged_arrow_schema_in_a_footer_is_not_missed() {
+async fn the_altered_one_of_many_objects_is_named_wherever_a_plan_reads_it() {
+    let lake = Lake::in_memory().await;
+    lake.create("events", 1, "{}").await;
+    let mut keys = Vec::new();
+    for first in [0, 10, 20, 30, 40] {
+        keys.push(lake.settle("events", 0, first..=first + 9).await);
+    }
+    let path = Path::parse(&keys[2]).expect("a key");
+    let mut bytes = lake.store.get(&path).await.expect("get").bytes().await.expect("bytes").to_vec();
+    // The length of the footer, which is trusted.
+    let place = bytes.len() - 6;
+    bytes[place] ^= 0x10;
+    lake.store.put(&path, bytes.into()).await.expect("put");
+    let plans = [
+        "SELECT * FROM events",
+        "SELECT _key FROM events WHERE value <> 'x' ORDER BY value LIMIT 3",
+        "SELECT CAST(substr(CAST(value AS VARCHAR), 2) AS BIGINT) FROM events",
+        "SELECT _row FROM events WHERE _offset < 5 UNION ALL SELECT _row FROM events WHERE _offset = 23",
+        "SELECT (SELECT max(value) FROM events)",
+        "SELECT 1 FROM events AS a JOIN events AS b ON a._key = b._key AND a.value = b.value",
+        "EXPLAIN ANALYZE SELECT * FROM events",
+    ];
+    for (sql, parallelism) in plans.iter().flat_map(|sql| [(sql, 1), (sql, 3)]) {
+        let session = lake.session(QueryOptions { parallelism, ..QueryOptions::default() });
+        let error = session.sql(sql).await.expect(sql).collect().await.expect_err(sql);
+        let segment = unreadable_segment(&error).unwrap_or_else(|| panic!("{sql}: {error}"));
+        assert_eq!(segment.key, keys[2], "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_arrow_schema_in_a_footer_does_not_matter() {
     const KEY: &[u8] = b"ARROW:schema";
     let (lake, path, mut bytes) = one_segment().await;
     let start = bytes.windows(KEY.len()).position(|part| part == KEY).expect("the writer's hint") + KEY.len();

@@ -127,17 +127,8 @@ impl Lake {
         (size_bytes, u32::try_from(checksum).expect("32 bits"))
     }
 
-    /// A session with empty caches.
-    pub(crate) fn session(&self) -> QuerySession {
-        self.session_with(QueryOptions::default())
-    }
-
-    /// A session that compares each object with its checksum first.
-    pub(crate) fn verifying(&self) -> QuerySession {
-        self.session_with(QueryOptions { verify: true, ..QueryOptions::default() })
-    }
-
-    fn session_with(&self, options: QueryOptions) -> QuerySession {
+    /// Another session, with empty caches.
+    pub(crate) fn session(&self, options: QueryOptions) -> QuerySession {
         let store = QueryStore { url: "siltstone://data".parse().expect("a URL"), store: Arc::clone(&self.store) as _ };
         QuerySession::open_with(Arc::clone(&self.catalog) as _, store, options).expect("opens")
     }
