@@ -129,5 +129,6 @@ on_every_backend! {
     races::of_many_agents_that_acquire_at_once_one_gets_each_partition,
     races::groups_over_the_same_partitions_in_opposite_order_all_end,
     races::a_takeover_at_any_moment_leaves_one_chain,
+    races::no_epoch_is_given_twice_while_a_topic_is_deleted_and_made_again,
     storms::a_storm_of_takeovers_makes_progress_and_one_chain,
 }

@@ -1,6 +1,6 @@
 //! Cases: several writers at once.
 
-use catalog::{AcquireOutcome, CommitOutcome, CommitRequest, MetadataStore, Ownership};
+use catalog::{AcquireOutcome, CatalogError, CommitOutcome, CommitRequest, MetadataStore, Ownership};
 use common::ErrorKind;
 
 use super::fixture::*;
@@ -143,4 +143,43 @@ pub(crate) async fn a_takeover_at_any_moment_leaves_one_chain(store: &dyn Metada
     let now = get_partition(store, &orders).await;
     assert_eq!(now.commit_no, one + two + three, "every commit that was answered with done is there, once");
     assert!(now.commit_no > 0);
+}
+
+pub(crate) async fn no_epoch_is_given_twice_while_a_topic_is_deleted_and_made_again(store: &dyn MetadataStore) {
+    let orders = partition("orders", 0);
+    let owner = agent(store).await;
+    let passes = |error: CatalogError| {
+        use CatalogError::{PartitionNotFound, TopicAlreadyExists, TopicNotFound};
+        assert!(matches!(error, PartitionNotFound { .. } | TopicAlreadyExists(_) | TopicNotFound(_)), "{error}");
+    };
+    let deletes = async || {
+        for _ in 0..ITERATIONS {
+            store.delete_topic(&orders.topic).await.unwrap_or_else(passes);
+        }
+    };
+    let creates = async || {
+        for _ in 0..2 * ITERATIONS {
+            store.create_topic(topic_config("orders", 1)).await.map(drop).unwrap_or_else(passes);
+        }
+    };
+    // One owner, which may take what it has already: only the epoch tells its ownerships apart.
+    let takes = async || {
+        let mut epochs = Vec::new();
+        for _ in 0..2 * ITERATIONS {
+            match store.acquire(owner, LONG_LEASE, std::slice::from_ref(&orders)).await {
+                Ok(outcomes) => match &outcomes[..] {
+                    [AcquireOutcome::Acquired(held)] => epochs.push(held.epoch),
+                    other => panic!("{other:?}"),
+                },
+                Err(error) => passes(error),
+            }
+        }
+        epochs
+    };
+    let ((), (), (), (), one, two) = tokio::join!(deletes(), deletes(), creates(), creates(), takes(), takes());
+    let mut epochs = [one, two].concat();
+    let given = epochs.len();
+    epochs.sort();
+    epochs.dedup();
+    assert!(given > 0 && epochs.len() == given, "{given} ownerships, {} epochs", epochs.len());
 }
