@@ -15,7 +15,7 @@ use crate::store::TopicStore;
 use crate::{PostgresMetadataStore, SqliteMetadataStore};
 
 macro_rules! impl_topic_store {
-    ($store:ty, $dialect:ident) => {
+    ($store:ty, $db:ty, $dialect:ident) => {
         #[async_trait]
         impl TopicStore for $store {
             async fn create_topic(&self, topic: TopicConfig) -> Result<Topic> {
@@ -61,11 +61,7 @@ macro_rules! impl_topic_store {
             async fn delete_topic(&self, name: &TopicName) -> Result<()> {
                 let mut transaction = self.begin_write().await?;
                 // The topic first: partitions that are made meanwhile are those of another one.
-                let topic = sqlx::query(concat!("SELECT name FROM topics WHERE name = $1", $dialect!(for_update)))
-                    .bind(name.as_str())
-                    .fetch_optional(&mut *transaction)
-                    .await?;
-                if topic.is_none() {
+                if Self::lock_topic(&mut transaction, name).await?.is_none() {
                     transaction.rollback().await?;
                     return Err(CatalogError::TopicNotFound(name.to_string()));
                 }
@@ -135,16 +131,7 @@ macro_rules! impl_topic_store {
             ) -> Result<Topic> {
                 let (retention_ms, config) = storable(name, retention_ms, &options)?;
                 let mut transaction = self.begin_write().await?;
-                let row = sqlx::query_as::<_, TopicRow>(concat!(
-                    "SELECT ",
-                    topic_columns!(),
-                    " FROM topics WHERE name = $1",
-                    $dialect!(for_update)
-                ))
-                .bind(name.as_str())
-                .fetch_optional(&mut *transaction)
-                .await?;
-                let Some(row) = row else {
+                let Some(row) = Self::lock_topic(&mut transaction, name).await? else {
                     transaction.rollback().await?;
                     return Err(CatalogError::TopicNotFound(name.to_string()));
                 };
@@ -216,11 +203,30 @@ macro_rules! impl_topic_store {
                 Ok(())
             }
         }
+
+        impl $store {
+            /// The topic's row, if there is one; nobody else changes it while the transaction is open.
+            async fn lock_topic(
+                connection: &mut <$db as sqlx::Database>::Connection,
+                name: &TopicName,
+            ) -> Result<Option<TopicRow>> {
+                let row = sqlx::query_as::<_, TopicRow>(concat!(
+                    "SELECT ",
+                    topic_columns!(),
+                    " FROM topics WHERE name = $1",
+                    $dialect!(for_update)
+                ))
+                .bind(name.as_str())
+                .fetch_optional(connection)
+                .await?;
+                Ok(row)
+            }
+        }
     };
 }
 
-impl_topic_store!(SqliteMetadataStore, sqlite);
-impl_topic_store!(PostgresMetadataStore, postgres);
+impl_topic_store!(SqliteMetadataStore, sqlx::Sqlite, sqlite);
+impl_topic_store!(PostgresMetadataStore, sqlx::Postgres, postgres);
 
 /// Retention and options as their columns hold them.
 fn storable(name: &TopicName, retention_ms: Option<u64>, options: &TopicOptions) -> Result<(Option<i64>, String)> {
