@@ -202,7 +202,7 @@ mod tests {
         let location = Path::from("a/key");
         store.put(&location, "abc".into()).await.expect("put");
         let meta = store.head(&location).await.expect("there");
-        let object = ListedObject { store, meta, checksum: Some(checksum) };
+        let object = ListedObject { store, meta, checksum };
         let batches = stream::once(async move {
             note_opened(&object);
             Err(error)

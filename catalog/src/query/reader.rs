@@ -15,7 +15,7 @@ use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::metadata::CachedParquetMetaData;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
 use datafusion::parquet::arrow::ARROW_SCHEMA_META_KEY;
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
@@ -67,7 +67,7 @@ pub(super) struct ListedObject {
     /// Its key and size are as the catalog says.
     pub(super) meta: ObjectMeta,
     /// CRC-32C, as the catalog says.
-    pub(super) checksum: Option<u32>,
+    pub(super) checksum: u32,
 }
 
 impl ListedObject {
@@ -85,12 +85,10 @@ impl ListedObject {
     }
 
     fn compare(&self, found: u32) -> Result<(), UnreadableSegment> {
-        match self.checksum {
-            Some(listed) if found != listed => {
-                Err(self.unreadable(&format!("its CRC-32C is {found:08x} instead of {listed:08x}")))
-            }
-            _ => Ok(()),
+        if found == self.checksum {
+            return Ok(());
         }
+        Err(self.unreadable(&format!("its CRC-32C is {found:08x} instead of {:08x}", self.checksum)))
     }
 
     fn unreadable(&self, reason: &dyn fmt::Display) -> UnreadableSegment {
@@ -130,7 +128,9 @@ impl ParquetFileReaderFactory for NamedReaderFactory {
         metadata_size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
-        let checksum = file.extension::<ListedChecksum>().map(|listed| listed.0);
+        let Some(&ListedChecksum(checksum)) = file.extension() else {
+            return Err(DataFusionError::Internal(format!("{} has no listed checksum", file.object_meta.location)));
+        };
         let object = ListedObject { store: Arc::clone(&self.store), meta: file.object_meta.clone(), checksum };
         note_opened(&object);
         let inner = self.inner.create_reader(partition_index, file, metadata_size_hint, metrics)?;
