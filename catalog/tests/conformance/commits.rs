@@ -123,8 +123,9 @@ pub(crate) async fn a_deleted_topic_dooms_the_intents_of_its_partitions(store: &
     create_topic(store, "orders", 1).await;
     let again = take(store, held.owner, &held.partition).await;
     // Even under the new epoch, the old object cannot be committed.
-    let smuggled = CommitRequest { epoch: again.epoch, ..old };
+    let smuggled = CommitRequest { epoch: again.epoch, ..old.clone() };
     assert_intent_lost(&commit(store, &smuggled).await, &smuggled);
+    assert_fenced(commit(store, &old).await);
 }
 
 pub(crate) async fn the_same_request_again_is_done_and_changes_nothing(store: &dyn MetadataStore) {

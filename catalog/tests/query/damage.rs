@@ -40,14 +40,12 @@ async fn a_truncated_object_is_an_error_that_names_its_key() {
 
 #[tokio::test]
 async fn the_error_of_an_object_that_cannot_be_read_is_typed() {
-    let lake = Lake::in_memory().await;
-    lake.create("events", 1, "{}").await;
-    let key = lake.settle("events", 0, 0..=9).await;
-    lake.store.delete(&Path::parse(&key).expect("a key")).await.expect("deleted");
+    let (lake, path, _) = one_segment().await;
+    lake.store.delete(&path).await.expect("deleted");
     let planned = lake.session.sql("SELECT sum(_offset) FROM events").await.expect("plans");
     let error = planned.collect().await.expect_err("the object is gone");
     let segment = unreadable_segment(&error).expect("typed");
-    assert_eq!(segment.key, key);
+    assert_eq!(segment.key, path.as_ref());
     assert!(unreadable_segment(&lake.session.sql("SELECT 1 +").await.expect_err("no SQL")).is_none());
 }
 

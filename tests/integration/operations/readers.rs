@@ -34,6 +34,7 @@ async fn readers_of_a_deleted_or_altered_object_get_an_error_that_names_it() {
         bytes[usize::try_from(length * step / 24).expect("small")] ^= 0x10;
         std::fs::write(&path, bytes).expect("written");
         let answer = flipped.run(&select).await;
+        assert!(!answer.err.contains("panicked"), "{answer:?}");
         if answer.code != 0 {
             answer.fails(1, &[&name(&path), "siltstone audit"]);
         }
