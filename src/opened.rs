@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use catalog::{MetadataStore, TopicSnapshot};
 use common::config::{QueueType, Settings, StorageType};
 use common::{Queue, TopicName};
-use writer::Storage;
+use lake::Storage;
 
 use crate::output::UsageError;
 

@@ -6,16 +6,12 @@
 
 pub mod audit;
 mod commit;
-pub mod duckdb;
 mod error;
 mod model;
 mod postgres;
-#[cfg(feature = "datafusion")]
-pub mod query;
 mod sql;
 mod sqlite;
 mod store;
-pub mod table_schema;
 
 pub use commit::{CommitOutcome, CommitRequest, Gap, NewSegment, Refusal};
 pub use error::{CatalogError, Result};

@@ -1,4 +1,4 @@
-//! What every part of Siltstone shares: its words, the queue and its implementations, settings, telemetry.
+//! What every part of Siltstone shares: its words, the contract of a queue and the one in memory, settings, telemetry.
 //!
 //! Owns: the contract between producers, queue and writer. Does not own: SQL (catalog), Arrow and Parquet (writer).
 
@@ -17,6 +17,7 @@ pub mod message;
 pub mod mutation;
 pub mod partitioner;
 pub mod queue;
+pub mod range;
 pub mod receipt;
 pub mod telemetry;
 pub mod topic;
@@ -26,5 +27,6 @@ pub use error::ErrorKind;
 pub use ids::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 pub use message::{Message, OutgoingMessage};
 pub use queue::{Queue, QueueError, Subscription};
+pub use range::OffsetRange;
 pub use receipt::CommitReceipt;
 pub use topic::TopicDefinition;

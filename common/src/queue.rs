@@ -6,7 +6,6 @@
 
 pub mod config;
 pub mod memory;
-pub mod nats;
 
 use std::fmt;
 use std::time::Duration;
@@ -215,11 +214,13 @@ impl QueueError {
         }
     }
 
-    pub(crate) fn unavailable(reason: impl fmt::Display) -> Self {
+    /// That the queue cannot be reached now, with the reason.
+    pub fn unavailable(reason: impl fmt::Display) -> Self {
         Self::Unavailable { reason: reason.to_string() }
     }
 
-    pub(crate) fn refused(reason: impl fmt::Display) -> Self {
+    /// That the queue refuses for good, with the reason.
+    pub fn refused(reason: impl fmt::Display) -> Self {
         Self::Refused { reason: reason.to_string() }
     }
 }

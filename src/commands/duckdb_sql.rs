@@ -1,16 +1,16 @@
 //! `duckdb-sql`: statements that give DuckDB a view of every topic.
 //!
 //! Owns: finding out, from settings and environment, how DuckDB reaches the store. Does not own: the statements
-//! (catalog::duckdb).
+//! (lake::duckdb).
 
 use std::env;
 
 use anyhow::bail;
-use catalog::duckdb::{DuckDbLocation, S3Access, views_sql};
 use catalog::{MetadataStore, TopicSnapshot};
 use common::TopicName;
 use common::config::Settings;
-use writer::storage::Storage;
+use lake::Storage;
+use lake::duckdb::{DuckDbLocation, S3Access, views_sql};
 
 use crate::output::{self, UsageError};
 

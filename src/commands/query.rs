@@ -1,6 +1,6 @@
 //! `query`: SQL over everything that is committed.
 //!
-//! Owns: where the statement comes from and how rows are shown. Does not own: planning and reading (catalog::query).
+//! Owns: where the statement comes from and how rows are shown. Does not own: planning and reading (lake::query).
 
 use std::io::Read;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use catalog::MetadataStore;
-use catalog::query::{
+use common::config::Settings;
+use futures::StreamExt;
+use lake::query::{
     QueryError, QueryOptions, QuerySession, QueryStore, format_table, is_panic_contained, unreadable_segment,
     write_json_lines,
 };
-use common::config::Settings;
-use futures::StreamExt;
 
 use crate::opened;
 use crate::output::{self, UsageError};
@@ -93,7 +93,7 @@ async fn answer(
 }
 
 /// Prints each batch as it comes, so that an answer of any size fits in memory; returns the number of rows.
-async fn print_lines(mut batches: catalog::query::BatchStream) -> anyhow::Result<usize> {
+async fn print_lines(mut batches: lake::query::BatchStream) -> anyhow::Result<usize> {
     let mut rows = 0;
     while let Some(batch) = batches.next().await {
         let batch = batch?;

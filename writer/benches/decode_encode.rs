@@ -10,9 +10,9 @@ use bytes::Bytes;
 use common::Message;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use lake::segment::SegmentEncoder;
 use serde::de::IgnoredAny;
 use writer::decode::TopicTable;
-use writer::segment::SegmentEncoder;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

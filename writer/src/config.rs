@@ -13,9 +13,6 @@ pub(crate) const CHUNK_MESSAGES_MAX: usize = 8192;
 /// Raw bytes of one chunk: bounds what decoding and encoding hold beside the budget.
 pub(crate) const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Encoded bytes of one row group: large enough for good compression, small enough for a reader's memory.
-pub(crate) const ROW_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
-
 /// Uploads of one partition that run at once, so that a slow store overlaps with the next batch.
 pub(crate) const PARTITION_UPLOADS_MAX: usize = 2;
 

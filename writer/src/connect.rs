@@ -8,10 +8,10 @@ use anyhow::anyhow;
 use catalog::MetadataStore;
 use common::config::{QueueAck, QueueType, Settings, redacted_url};
 use common::queue::memory::InMemoryQueue;
-use common::queue::nats::{AckMode, NatsConfig, NatsQueue};
 use common::{ErrorKind, Queue};
+use nats::{AckMode, NatsConfig, NatsQueue};
 
-use crate::storage::Storage;
+use lake::Storage;
 
 /// Connects the configured queue.
 ///

@@ -8,20 +8,15 @@ pub type Result<T, E = WriterError> = std::result::Result<T, E>;
 /// Why the writer could not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum WriterError {
-    /// The object store cannot be used as configured.
-    #[error("storage {url}: {reason}")]
-    Storage {
-        /// Where, without secrets.
-        url: String,
-        /// What was tried, what happened, what to change.
-        reason: String,
-    },
     /// A topic that was asked for does not exist.
     #[error("topic not found: {0}; create it with `siltstone topic create`")]
     TopicNotFound(String),
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] catalog::CatalogError),
+    /// The object store cannot be used, or an object in it is not what was committed.
+    #[error(transparent)]
+    Lake(#[from] lake::LakeError),
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -55,14 +50,6 @@ pub enum WriterError {
         /// Why, and what is allowed.
         reason: String,
     },
-    /// A listed object is missing, or is not what was committed.
-    #[error("segment {key}: {reason}; `siltstone audit` says more")]
-    Segment {
-        /// Its key.
-        key: String,
-        /// What is wrong with it.
-        reason: String,
-    },
     /// A part of the pipeline ended unexpectedly; a defect.
     #[error("internal error: {0}")]
     Internal(String),
@@ -79,14 +66,13 @@ impl WriterError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Catalog(error) => error.kind(),
+            Self::Lake(error) => error.kind(),
             Self::Queue(error) => error.kind(),
             Self::Fenced { .. } => ErrorKind::Conflict,
-            Self::Storage { .. }
-            | Self::TopicNotFound(_)
+            Self::TopicNotFound(_)
             | Self::Halted { .. }
             | Self::CannotGoOn { .. }
             | Self::Resume { .. }
-            | Self::Segment { .. }
             | Self::Internal(_)
             | Self::ShutdownDeadline { .. } => ErrorKind::Fatal,
         }

@@ -1,6 +1,17 @@
 //! The standalone service: settings in, a running writer with its HTTP pages, until a signal.
 //!
-//! Owns: the order of start and stop, and signals. Does not own: the writer (`running`), composition (`connect`).
+//! `running` is the handle of a writer, `status` what it knows of its partitions, `discard` and `watchers` warn and relieve,
+//! `metrics`, `summary` and `http` show.
+//!
+//! Owns: the order of start and stop, and signals. Does not own: the writer (`writer`), composition (`connect`).
+
+pub(crate) mod discard;
+pub(crate) mod http;
+pub(crate) mod metrics;
+pub(crate) mod running;
+pub(crate) mod status;
+pub(crate) mod summary;
+pub(crate) mod watchers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +25,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::config::WriterConfig;
+use crate::connect;
 use crate::error::WriterError;
-use crate::running::RunningWriter;
-use crate::storage::Storage;
+use crate::service::http;
+use crate::service::running::RunningWriter;
 use crate::writer::Writer;
-use crate::{connect, http};
+use lake::Storage;
 
 /// A running service.
 #[derive(Debug)]

@@ -16,11 +16,11 @@ use common::queue::memory::InMemoryQueue;
 use common::{OutgoingMessage, OwnerId, Queue, TopicName, TopicPartition};
 use uuid::Uuid;
 
-use crate::batch::{EncodeSettings, OpenBatch};
-use crate::decode::TopicTable;
-use crate::keys::SegmentName;
-use crate::roll::RollReason;
-use crate::storage::Storage;
+use crate::pipeline::batch::{EncodeSettings, OpenBatch};
+use crate::pipeline::decode::TopicTable;
+use crate::pipeline::roll::RollReason;
+use lake::Storage;
+use lake::keys::SegmentName;
 
 const LEASE: Duration = Duration::from_secs(3600);
 

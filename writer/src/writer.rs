@@ -13,14 +13,15 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::config::WriterConfig;
-use crate::context::Context;
 use crate::error::Result;
-use crate::group::Groups;
-use crate::running::RunningWriter;
-use crate::status::StatusBoard;
-use crate::storage::Storage;
-use crate::supervise::Supervisor;
-use crate::{janitor, metrics, watchers};
+use crate::operations::janitor;
+use crate::ownership::supervise::Supervisor;
+use crate::pipeline::context::Context;
+use crate::pipeline::group::Groups;
+use crate::service::running::RunningWriter;
+use crate::service::status::StatusBoard;
+use crate::service::{metrics, watchers};
+use lake::Storage;
 
 /// A writer that is not running yet.
 ///

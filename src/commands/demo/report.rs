@@ -9,10 +9,10 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use catalog::query::{QuerySession, QueryStore, format_table, write_json_lines};
 use catalog::{MetadataStore, SegmentInfo, SegmentKind};
 use common::TopicName;
 use common::config::Settings;
+use lake::query::{QuerySession, QueryStore, format_table, write_json_lines};
 use serde_json::json;
 
 use super::orders;

@@ -12,9 +12,9 @@ use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
 use catalog::SegmentKind;
-use catalog::table_schema::{KEY, OFFSET, PAYLOAD, ROW, TIMESTAMP, VALUE};
 use common::Message;
 use common::topic::{ColumnSpec, ColumnType, Format, TopicOptions};
+use lake::schema::{KEY, OFFSET, PAYLOAD, ROW, TIMESTAMP, VALUE};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::chance::Chance;

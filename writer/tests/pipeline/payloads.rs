@@ -4,7 +4,7 @@ use std::path::Path;
 
 use catalog::SegmentKind;
 use common::{OutgoingMessage, TopicName, TopicPartition};
-use writer::Storage;
+use lake::Storage;
 
 use crate::world::World;
 

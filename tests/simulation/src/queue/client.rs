@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use common::queue::nats::contiguity::Contiguity;
 use common::queue::{Bounds, PublishAck, Queue, QueueError, SubscribeRequest, Subscription};
 use common::{CommitReceipt, Message, OutgoingMessage, TopicDefinition, TopicPartition};
+use nats::contiguity::Contiguity;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 

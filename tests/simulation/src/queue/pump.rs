@@ -6,8 +6,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::queue::nats::contiguity::DeliveryInfo;
 use common::{Message, TopicPartition};
+use nats::contiguity::DeliveryInfo;
 use tokio::sync::mpsc;
 
 use super::server::{Consumer, QueueServer};

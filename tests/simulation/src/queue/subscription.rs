@@ -7,9 +7,9 @@ use std::fmt;
 
 use async_trait::async_trait;
 use common::memory::MemoryBudget;
-use common::queue::nats::contiguity::Contiguity;
 use common::queue::{Delivery, QueueError, Subscription};
 use common::{CommitReceipt, Message, TopicPartition};
+use nats::contiguity::Contiguity;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 

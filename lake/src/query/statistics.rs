@@ -1,0 +1,69 @@
+//! What the catalog knows about segments, as DataFusion statistics.
+//!
+//! Owns: which numbers are exact. DataFusion answers `count(*)`, `min` and `max` from exact ones without reading,
+//! so a number is exact only where the commit measured it: rows, times, partition. A range of offsets only bounds
+//! the offsets in the segment.
+//! Does not own: pruning by them (`pruning`).
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::Schema;
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+
+use crate::schema::{OFFSET, PARTITION, ROW, SUBJECT, TIMESTAMP};
+use catalog::SegmentInfo;
+
+/// Statistics of `segments` together, for the columns of `schema`.
+pub(super) fn statistics_of(segments: &[&SegmentInfo], schema: &Schema) -> Statistics {
+    let rows: u64 = segments.iter().map(|segment| segment.record_count).sum();
+    let bytes: u64 = segments.iter().map(|segment| segment.size_bytes).sum();
+    Statistics {
+        num_rows: Precision::Exact(clamp(rows)),
+        total_byte_size: Precision::Inexact(clamp(bytes)),
+        column_statistics: schema.fields().iter().map(|field| column(field.name(), segments)).collect(),
+    }
+}
+
+fn column(name: &str, segments: &[&SegmentInfo]) -> ColumnStatistics {
+    let mut column = ColumnStatistics::new_unknown();
+    if [PARTITION, OFFSET, ROW, TIMESTAMP, SUBJECT].contains(&name) {
+        column.null_count = Precision::Exact(0);
+    }
+    match name {
+        PARTITION => {
+            column.min_value = exact(segments.iter().map(|s| s.partition_id).min().and_then(partition_value));
+            column.max_value = exact(segments.iter().map(|s| s.partition_id).max().and_then(partition_value));
+        }
+        OFFSET => {
+            column.min_value = exact(segments.iter().map(|s| s.base_offset).min().and_then(offset_value)).to_inexact();
+            column.max_value = exact(segments.iter().map(|s| s.end_offset).max().and_then(offset_value)).to_inexact();
+        }
+        TIMESTAMP => {
+            column.min_value = exact(segments.iter().map(|s| s.min_timestamp_us).min().map(timestamp_value));
+            column.max_value = exact(segments.iter().map(|s| s.max_timestamp_us).max().map(timestamp_value));
+        }
+        _ => {}
+    }
+    column
+}
+
+fn exact(value: Option<ScalarValue>) -> Precision<ScalarValue> {
+    value.map_or(Precision::Absent, Precision::Exact)
+}
+
+pub(super) fn partition_value(partition: u32) -> Option<ScalarValue> {
+    i32::try_from(partition).ok().map(|partition| ScalarValue::Int32(Some(partition)))
+}
+
+pub(super) fn offset_value(offset: u64) -> Option<ScalarValue> {
+    i64::try_from(offset).ok().map(|offset| ScalarValue::Int64(Some(offset)))
+}
+
+pub(super) fn timestamp_value(microseconds: i64) -> ScalarValue {
+    ScalarValue::TimestampMicrosecond(Some(microseconds), Some(Arc::from("UTC")))
+}
+
+fn clamp(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}

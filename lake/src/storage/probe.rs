@@ -1,0 +1,101 @@
+//! The start-up probe: a canary object is put, found and deleted; and whether a second put of one is refused.
+//!
+//! Owns: turning a store's refusal into an error that says what to change. Does not own: retrying; a writer that
+//! cannot pass the probe does not start.
+
+use object_store::path::Path;
+use object_store::{Error, ObjectStoreExt, PutMode, PutPayload};
+use uuid::Uuid;
+
+use super::{PutError, Storage};
+use crate::error::{LakeError, Result};
+
+pub(super) const CANARY: &[u8] = b"siltstone probe; safe to delete";
+
+pub(super) async fn probe(storage: &Storage) -> Result<()> {
+    let key = canary_key(storage);
+    let failed = |step: &str, error: &Error| LakeError::Storage {
+        url: storage.display_url(),
+        reason: format!("cannot {step}: {}; {}", cause(error), advice(storage.url.scheme(), error)),
+    };
+    storage.put_new(&key, PutPayload::from_static(CANARY)).await.map_err(|error| match error {
+        PutError::Ambiguous(error) => failed("put an object", &error),
+        PutError::NotDurable(error) => failed("sync an object to disk", &error),
+    })?;
+    let found = storage.store.head(&key).await.map_err(|e| failed("find the object just put", &e));
+    let deleted = delete(storage, &key).await.map_err(|e| failed("delete an object", &e));
+    let found = found?;
+    deleted?;
+    if found.size == CANARY.len() as u64 {
+        return Ok(());
+    }
+    let reason = format!("an object of {} bytes came back with {}", CANARY.len(), found.size);
+    Err(LakeError::Storage { url: storage.display_url(), reason })
+}
+
+/// Whether the store refuses a create-only put of a key that exists, tried with a canary.
+pub(super) async fn honours_create(storage: &Storage) -> Result<bool> {
+    let key = canary_key(storage);
+    let failed = |step: &str, error: &Error| LakeError::Storage {
+        url: storage.display_url(),
+        reason: format!("cannot {step}: {}; {}", cause(error), advice(storage.url.scheme(), error)),
+    };
+    let put = || storage.store.put_opts(&key, PutPayload::from_static(CANARY), PutMode::Create.into());
+    put().await.map_err(|error| failed("put an object", &error))?;
+    let second = put().await;
+    delete(storage, &key).await.map_err(|error| failed("delete an object", &error))?;
+    match second {
+        Ok(_) => Ok(false),
+        Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(true),
+        Err(error) => Err(failed("put an object a second time", &error)),
+    }
+}
+
+/// A key that nobody has used, with a name that says what it is.
+pub(super) fn canary_key(storage: &Storage) -> Path {
+    storage.prefix.clone().join(format!("siltstone-probe-{}", Uuid::now_v7()))
+}
+
+async fn delete(storage: &Storage, key: &Path) -> object_store::Result<()> {
+    storage.store.delete(key).await
+}
+
+/// The error with its innermost cause; what a store says in XML is cut to its code and message.
+fn cause(error: &Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let (text, inner) = (error.to_string(), cause.to_string());
+    let text = if text.contains(&inner) { text } else { format!("{text}: {inner}") };
+    let Some((before, xml)) = text.split_once("<?xml") else { return text };
+    let element = |name: &str| Some(xml.split_once(&format!("<{name}>"))?.1.split_once("</")?.0);
+    match (element("Code"), element("Message")) {
+        (Some(code), message) => format!("{before}{code}: {}", message.unwrap_or_default().trim_end_matches('.')),
+        (None, _) => text,
+    }
+}
+
+fn advice(scheme: &str, error: &Error) -> &'static str {
+    let s3 = matches!(scheme, "s3" | "s3a");
+    match error {
+        Error::NotImplemented { .. } | Error::NotSupported { .. } => {
+            "the store lacks an operation that Siltstone needs"
+        }
+        _ if scheme == "file" => "may this user write to the directory that STORAGE_PATH or STORAGE_URL names?",
+        Error::NotFound { .. } => "does the bucket exist, and is its name right in STORAGE_URL?",
+        Error::Unauthenticated { .. } | Error::PermissionDenied { .. } if s3 => {
+            "are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may this key put, read and delete objects here?"
+        }
+        Error::Unauthenticated { .. } | Error::PermissionDenied { .. } => {
+            "are the credentials right, and may they put, read and delete objects here?"
+        }
+        _ if s3 && cause(error).contains("URL scheme is not allowed") => {
+            "an AWS_ENDPOINT_URL with plain http needs AWS_ALLOW_HTTP=true"
+        }
+        _ if s3 => {
+            "is the store up, and are AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right?"
+        }
+        _ => "is the store up, and are its address and credentials right?",
+    }
+}

@@ -1,0 +1,138 @@
+//! The printed SQL, run by the real DuckDB.
+
+use std::sync::Arc;
+
+use catalog::{SegmentKind, SegmentStore, TopicSnapshot, TopicStore};
+use lake::duckdb::{DuckDbLocation, S3Access, views_sql};
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use support::duckdb::{query, query_with};
+use support::s3::S3;
+
+use crate::lake::{Lake, name};
+
+const ORDERS: &str = r#"{"format":"json","columns":[{"name":"id","type":"int64"},{"name":"a \"b\"","type":"date"},
+    {"name":"price","type":{"decimal":{"precision":10,"scale":2}}},{"name":"tags","type":{"list":"string"}},
+    {"name":"at","type":"timestamp"},{"name":"who","type":{"struct":[{"name":"n","type":"int32"}]}}]}"#;
+
+async fn snapshots(lake: &Lake, topics: &[&str]) -> Vec<TopicSnapshot> {
+    let mut snapshots = Vec::new();
+    for topic in topics {
+        snapshots.push(lake.catalog.snapshot(&name(topic)).await.expect("snapshot"));
+    }
+    snapshots
+}
+
+#[tokio::test]
+async fn duckdb_and_datafusion_read_the_same_local_rows() {
+    let folder = tempfile::Builder::new().prefix("it's [a] *lake? ").tempdir().expect("a directory");
+    let local = LocalFileSystem::new_with_prefix(folder.path()).expect("a store");
+    let lake = Lake::over(Arc::new(local), "file:///", "", "some/prefix").await;
+    let topics = ["orders", "a/b", "日志", "it's \"quoted\""];
+    for topic in topics {
+        lake.create(topic, 2, ORDERS).await;
+        lake.settle(topic, 0, 0..=9).await;
+        lake.settle(topic, 0, 10..=19).await;
+        lake.settle(topic, 1, 0..=4).await;
+        lake.quarantine(topic, 1, 5..=6).await;
+        let stray = lake.key(topic, 1, &(7..=9), SegmentKind::Data);
+        lake.put(topic, 1, &(7..=9), SegmentKind::Data, &stray).await;
+    }
+    let sql = views_sql(&snapshots(&lake, &topics).await, &DuckDbLocation::Local { root: folder.path().to_owned() });
+    for topic in topics {
+        let quoted = topic.replace('"', "\"\"");
+        let totals = format!("SELECT count(*) AS n, sum(id) AS ids FROM \"{quoted}\"");
+        let here = lake.json(&totals).await.remove(0);
+        assert_eq!(here, serde_json::json!({"n": 25, "ids": 200}), "{topic}");
+        let there = query(&format!("{sql}{totals}")).await.expect("DuckDB");
+        assert_eq!(there, [["25", "200"]], "{topic}");
+        let sql = format!("{sql}SELECT _offset, reason, payload FROM \"quarantine_{quoted}\" ORDER BY 1");
+        assert_eq!(query(&sql).await.expect("DuckDB"), [["5", "s5", "b'v5'"], ["6", "s6", "b'v6'"]], "{topic}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_view_has_the_types_of_a_full_one() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let local = LocalFileSystem::new_with_prefix(folder.path()).expect("a store");
+    let lake = Lake::over(Arc::new(local), "file:///", "", "").await;
+    let location = DuckDbLocation::Local { root: folder.path().to_owned() };
+    for (topic, options) in [("orders", ORDERS), ("plain", "{}")] {
+        lake.create(topic, 1, options).await;
+        let columns = |sql: String| async move {
+            let describe = |view: &str| format!("{sql}SELECT column_name, column_type FROM (DESCRIBE \"{view}\")");
+            let data = query(&describe(topic)).await.expect("DuckDB");
+            (data, query(&describe(&format!("quarantine_{topic}"))).await.expect("DuckDB"))
+        };
+        let empty = columns(views_sql(&snapshots(&lake, &[topic]).await, &location)).await;
+        lake.settle(topic, 0, 0..=0).await;
+        lake.quarantine(topic, 0, 1..=1).await;
+        let full = columns(views_sql(&snapshots(&lake, &[topic]).await, &location)).await;
+        assert_eq!(empty, full);
+        assert!(empty.0.len() >= 8 && empty.1.len() == 9);
+    }
+}
+
+#[tokio::test]
+async fn a_column_added_later_is_null_in_older_rows_of_the_view() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let local = LocalFileSystem::new_with_prefix(folder.path()).expect("a store");
+    let lake = Lake::over(Arc::new(local), "file:///", "", "").await;
+    lake.create("orders", 1, r#"{"format":"json","columns":[{"name":"id","type":"int64"}]}"#).await;
+    lake.settle("orders", 0, 0..=1).await;
+    let more = r#"{"format":"json","columns":[{"name":"id","type":"int64"},{"name":"note","type":"string"}]}"#;
+    let more = serde_json::from_str(more).expect("options");
+    lake.catalog.update_topic_config(&name("orders"), None, more).await.expect("updated");
+    lake.settle("orders", 0, 2..=2).await;
+    let location = DuckDbLocation::Local { root: folder.path().to_owned() };
+    let sql = views_sql(&snapshots(&lake, &["orders"]).await, &location);
+    let rows = query(&format!("{sql}SELECT id, note FROM orders ORDER BY id")).await.expect("DuckDB");
+    assert_eq!(rows, [["0", "NULL"], ["1", "NULL"], ["2", "s2"]]);
+}
+
+#[tokio::test]
+async fn a_view_over_thousands_of_objects_is_accepted() {
+    let lake = Lake::in_memory().await;
+    lake.create("events", 1, "{}").await;
+    lake.settle("events", 0, 0..=0).await;
+    let mut snapshot = snapshots(&lake, &["events"]).await.remove(0);
+    let segment = snapshot.segments[0].clone();
+    snapshot.segments = vec![segment; 10_000];
+    let sql = views_sql(&[snapshot], &DuckDbLocation::Local { root: "/lake".into() });
+    assert_eq!(sql.matches("/lake/events/").count(), 10_000);
+    // DuckDB opens the files when the view is made: that it names the first shows that it took the whole list.
+    let error = format!("{:#}", query(&sql).await.expect_err("the files are not there"));
+    assert!(error.contains("/lake/events/") || error.contains("No files found"), "{error}");
+}
+
+#[tokio::test]
+async fn duckdb_reads_s3_with_the_printed_secret() {
+    let s3 = S3::shared().expect("an S3 server");
+    let store = AmazonS3Builder::new()
+        .with_bucket_name(&s3.bucket)
+        .with_endpoint(&s3.endpoint)
+        .with_region(&s3.region)
+        .with_allow_http(true)
+        .with_access_key_id(&s3.access_key)
+        .with_secret_access_key(&s3.secret_key)
+        .build()
+        .expect("a client");
+    let url = format!("s3://{}", s3.bucket);
+    let lake = Lake::over(Arc::new(store), &url, &s3.bucket, &s3.fresh_prefix()).await;
+    lake.create("a/b", 1, ORDERS).await;
+    lake.settle("a/b", 0, 0..=9).await;
+    assert_eq!(lake.number("SELECT sum(id) AS n FROM \"a/b\"").await, 45);
+    let access =
+        S3Access { endpoint: Some(s3.endpoint.clone()), region: Some(s3.region.clone()), virtual_hosted: false };
+    let location = DuckDbLocation::S3 { bucket: s3.bucket.clone(), access };
+    let sql = views_sql(&snapshots(&lake, &["a/b"]).await, &location);
+    assert!(!sql.contains(&s3.secret_key) && !sql.contains(&s3.access_key), "{sql}");
+    // What httpfs does by itself when the variables are in DuckDB's environment.
+    let setup = [
+        format!("SET s3_access_key_id = '{}'", s3.access_key),
+        format!("SET s3_secret_access_key = '{}'", s3.secret_key),
+    ];
+    let setup: Vec<&str> = setup.iter().map(String::as_str).collect();
+    let rows = query_with(&["httpfs"], &setup, &format!("{sql}SELECT sum(id) FROM \"a/b\"")).await.expect("DuckDB");
+    assert_eq!(rows, [["45"]]);
+}

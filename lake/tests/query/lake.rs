@@ -1,0 +1,219 @@
+//! A small lake: an SQLite catalog in memory, an object store, and segments with known rows.
+//!
+//! The row of offset `n` has queue time [`timestamp_us`]`(n)`, key `k<n>`, and in its declared columns `n` or `s<n>`.
+
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use catalog::{MetadataStore, SegmentInfo, SegmentKind, SegmentStore, SqliteMetadataStore, TopicConfig, TopicStore};
+use common::topic::TopicOptions;
+use common::{Incarnation, TopicName};
+use datafusion::arrow::array::{
+    Array, ArrayRef, BinaryArray, Int32Array, Int64Array, MapArray, RecordBatch, StringArray, StructArray,
+    TimestampMicrosecondArray, new_null_array,
+};
+use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::datatypes::{DataType, Field, SchemaRef};
+use datafusion::parquet::arrow::ArrowWriter;
+use lake::query::{QueryOptions, QuerySession, QueryStore};
+use lake::schema::{self, quarantine_schema, table_schema};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use crate::spying_store::SpyingStore;
+
+/// `2026-01-01T00:00:00Z` and one second per offset.
+pub(crate) fn timestamp_us(offset: u64) -> i64 {
+    1_767_225_600_000_000 + i64::try_from(offset).expect("small") * 1_000_000
+}
+
+pub(crate) struct Lake {
+    pub(crate) catalog: Arc<SqliteMetadataStore>,
+    pub(crate) store: Arc<SpyingStore>,
+    pub(crate) session: QuerySession,
+    bucket: String,
+    prefix: String,
+}
+
+impl Lake {
+    pub(crate) async fn in_memory() -> Self {
+        Self::over(Arc::new(InMemory::new()), "siltstone://data", "", "").await
+    }
+
+    pub(crate) async fn over(store: Arc<dyn ObjectStore>, url: &str, bucket: &str, prefix: &str) -> Self {
+        let catalog = Arc::new(SqliteMetadataStore::new_in_memory().await.expect("an SQLite in memory"));
+        let store = Arc::new(SpyingStore::new(store));
+        let query_store = QueryStore { url: url.parse().expect("a URL"), store: Arc::clone(&store) as _ };
+        let session = QuerySession::open(Arc::clone(&catalog) as Arc<dyn MetadataStore>, query_store).expect("opens");
+        Self { catalog, store, session, bucket: bucket.to_owned(), prefix: prefix.to_owned() }
+    }
+
+    /// Creates a topic; `options` is its JSON.
+    pub(crate) async fn create(&self, topic: &str, partition_count: u32, options: &str) {
+        let config = serde_json::from_str(options).expect("options");
+        let topic = TopicConfig { name: name(topic), partition_count, retention_ms: None, config };
+        self.catalog.create_topic(topic).await.expect("a new topic");
+    }
+
+    /// Puts a segment of the topic's present schema and lists it; returns its key.
+    pub(crate) async fn settle(&self, topic: &str, partition: u32, offsets: RangeInclusive<u64>) -> String {
+        self.settle_kind(topic, partition, offsets, SegmentKind::Data).await
+    }
+
+    /// The same, in quarantine.
+    pub(crate) async fn quarantine(&self, topic: &str, partition: u32, offsets: RangeInclusive<u64>) -> String {
+        self.settle_kind(topic, partition, offsets, SegmentKind::Quarantine).await
+    }
+
+    async fn settle_kind(
+        &self,
+        topic: &str,
+        partition: u32,
+        offsets: RangeInclusive<u64>,
+        kind: SegmentKind,
+    ) -> String {
+        let key = self.key(topic, partition, &offsets, kind);
+        let (size_bytes, checksum) = self.put(topic, partition, &offsets, kind, &key).await;
+        let topic = self.catalog.get_topic(&name(topic)).await.expect("catalog").expect("topic");
+        let segment = SegmentInfo {
+            id: key.clone(),
+            topic: topic.name,
+            partition_id: partition,
+            incarnation: Incarnation(0),
+            kind,
+            base_offset: *offsets.start(),
+            end_offset: *offsets.end(),
+            record_count: offsets.end() - offsets.start() + 1,
+            size_bytes,
+            bucket: self.bucket.clone(),
+            key: key.clone(),
+            min_timestamp_us: timestamp_us(*offsets.start()),
+            max_timestamp_us: timestamp_us(*offsets.end()),
+            checksum,
+            schema_version: topic.schema_version,
+            created_at: 0,
+        };
+        self.catalog.add_segment(segment).await.expect("a segment that follows the last");
+        key
+    }
+
+    /// A key as the writer makes it.
+    pub(crate) fn key(&self, topic: &str, partition: u32, offsets: &RangeInclusive<u64>, kind: SegmentKind) -> String {
+        let kind = if kind == SegmentKind::Data { "" } else { "quarantine-" };
+        let file = format!("{kind}{:020}-{:020}.parquet", offsets.start(), offsets.end());
+        let path = format!("{}/partition={partition}/date=2026-01-01/{file}", name(topic).encoded());
+        if self.prefix.is_empty() { path } else { format!("{}/{path}", self.prefix) }
+    }
+
+    /// Puts an object without listing it; returns its size and CRC-32C.
+    pub(crate) async fn put(
+        &self,
+        topic: &str,
+        partition: u32,
+        offsets: &RangeInclusive<u64>,
+        kind: SegmentKind,
+        key: &str,
+    ) -> (u64, u32) {
+        let options = self.catalog.get_topic(&name(topic)).await.expect("catalog").expect("topic").config;
+        let batch = rows(&options, partition, offsets.clone(), kind);
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("schema");
+        writer.write(&batch).expect("rows");
+        let bytes = writer.into_inner().expect("in memory");
+        let size_bytes = bytes.len() as u64;
+        let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes);
+        self.store.put(&Path::parse(key).expect("a valid key"), bytes.into()).await.expect("put");
+        (size_bytes, u32::try_from(checksum).expect("32 bits"))
+    }
+
+    /// Another session, with empty caches.
+    pub(crate) fn session(&self, options: QueryOptions) -> QuerySession {
+        let store = QueryStore { url: "siltstone://data".parse().expect("a URL"), store: Arc::clone(&self.store) as _ };
+        QuerySession::open_with(Arc::clone(&self.catalog) as _, store, options).expect("opens")
+    }
+
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<RecordBatch> {
+        let frame = self.session.sql(sql).await.expect(sql);
+        frame.collect().await.expect(sql)
+    }
+
+    /// The rows as JSON objects.
+    pub(crate) async fn json(&self, sql: &str) -> Vec<serde_json::Value> {
+        let mut lines = Vec::new();
+        lake::query::write_json_lines(&mut lines, &self.rows(sql).await).expect("JSON");
+        let lines = String::from_utf8(lines).expect("UTF-8");
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// The value of column `n` of the only row.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        let rows = self.json(sql).await;
+        assert_eq!(rows.len(), 1, "{sql}");
+        rows[0]["n"].as_i64().unwrap_or_else(|| panic!("{sql}: {rows:?}"))
+    }
+
+    /// The error of planning or running the query.
+    pub(crate) async fn error(&self, sql: &str) -> String {
+        match self.session.sql(sql).await {
+            Err(error) => error.to_string(),
+            Ok(frame) => frame.collect().await.expect_err(sql).to_string(),
+        }
+    }
+}
+
+pub(crate) fn name(topic: &str) -> TopicName {
+    TopicName::new(topic).expect("a valid name")
+}
+
+fn rows(options: &TopicOptions, partition: u32, offsets: RangeInclusive<u64>, kind: SegmentKind) -> RecordBatch {
+    let schema: SchemaRef = match kind {
+        SegmentKind::Data => table_schema(options),
+        SegmentKind::Quarantine => quarantine_schema(),
+    };
+    let offsets: Vec<u64> = offsets.collect();
+    let columns = schema.fields().iter().map(|field| column(field, partition, &offsets)).collect();
+    RecordBatch::try_new(schema, columns).expect("columns of the schema")
+}
+
+fn column(field: &Field, partition: u32, offsets: &[u64]) -> ArrayRef {
+    let count = offsets.len();
+    let numbers = || offsets.iter().map(|n| i64::try_from(*n).expect("small"));
+    let texts = |prefix: &str| offsets.iter().map(|n| format!("{prefix}{n}")).collect::<Vec<_>>();
+    match (field.name().as_str(), field.data_type()) {
+        (table_schema::PARTITION, _) => {
+            Arc::new(Int32Array::from(vec![i32::try_from(partition).expect("small"); count]))
+        }
+        (table_schema::ROW, _) => Arc::new(Int32Array::from(vec![0; count])),
+        (table_schema::TIMESTAMP, _) => {
+            let times: TimestampMicrosecondArray = offsets.iter().map(|n| Some(timestamp_us(*n))).collect();
+            Arc::new(times.with_timezone("UTC"))
+        }
+        (table_schema::HEADERS, DataType::Map(entries, _)) => headers(entries, &texts("h")),
+        (table_schema::EXTRA, data_type) => new_null_array(data_type, count),
+        (table_schema::KEY, _) => Arc::new(texts("k").iter().map(Some).collect::<BinaryArray>()),
+        (_, DataType::Int64) => Arc::new(Int64Array::from_iter_values(numbers())),
+        (_, DataType::Utf8) => Arc::new(StringArray::from(texts("s"))),
+        (_, DataType::Binary) => Arc::new(texts("v").iter().map(Some).collect::<BinaryArray>()),
+        (_, data_type) => new_null_array(data_type, count),
+    }
+}
+
+/// One header per row, `name: h<n>`.
+fn headers(entries: &Arc<Field>, values: &[String]) -> ArrayRef {
+    let DataType::Struct(fields) = entries.data_type() else { panic!("entries of a map are structs") };
+    let names: ArrayRef = Arc::new(StringArray::from(vec!["name"; values.len()]));
+    let values: ArrayRef = Arc::new(StringArray::from(values.to_vec()));
+    let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(1, values.len()));
+    let pairs = StructArray::new(fields.clone(), vec![names, values], None);
+    Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, None, false))
+}
+
+/// The metrics of all operators, to see what a plan did.
+pub(crate) fn by_name(rows: &[serde_json::Value], column: &str) -> HashMap<String, usize> {
+    let mut counts = HashMap::new();
+    for row in rows {
+        *counts.entry(row[column].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,288 @@
+//! The connection to the server, and requests of JetStream's interface.
+//!
+//! Owns: connecting, reconnecting for ever, the sign that what was on its way may be lost, what the server last complained
+//! of, reading answers. Does not own: what is asked, and how to log in (`login`).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::context::RequestErrorKind;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::{self, Context};
+use async_nats::jetstream::{Error as ServerError, ErrorCode};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::config::{NatsConfig, without_passwords};
+use crate::login;
+use crate::server_version::{Judgement, judge};
+use common::queue::QueueError;
+
+/// How long any request may take.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest pause between attempts to reconnect.
+const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
+
+/// Most publishes of all callers together that wait for their ack: well below the 5,000 at which the client blocks.
+pub(super) const PUBLISHES_IN_FLIGHT_MAX: usize = 2_048;
+
+/// Pause between two probes of a server that cannot be reached.
+const PROBE_PAUSE: Duration = Duration::from_secs(2);
+
+/// A request without content; `null` is refused by some of the server's answers.
+#[derive(Serialize)]
+pub(super) struct Empty {}
+pub(super) const EMPTY: Empty = Empty {};
+
+pub(super) struct Connection {
+    pub(super) client: Client,
+    pub(super) jetstream: Context,
+    pub(super) publish_permits: Semaphore,
+    /// Rises whenever messages on their way to this process may have been lost.
+    losses: watch::Receiver<u64>,
+    reader_count: AtomicUsize,
+    complaint: Complaint,
+    /// The version that was last judged untested, to say so once.
+    warned_of: Mutex<String>,
+    config: NatsConfig,
+    /// When the last probe began; held while one runs.
+    probing: tokio::sync::Mutex<Option<Instant>>,
+}
+
+/// What the server or the network last complained of, until the next good connection.
+type Complaint = Arc<watch::Sender<Option<String>>>;
+
+impl Connection {
+    pub(super) async fn new(config: &NatsConfig) -> Result<Self, QueueError> {
+        let (loss, losses) = watch::channel(0_u64);
+        let complaint: Complaint = Arc::new(watch::channel(None).0);
+        let noted = Arc::clone(&complaint);
+        let options = login::options(config).await?.max_reconnects(None).event_callback(move |event| {
+            note_event(&event, &loss, &noted);
+            std::future::ready(())
+        });
+        let client = connect(config, options).await?;
+        let mut jetstream = jetstream::new(client.clone());
+        jetstream.set_timeout(REQUEST_TIMEOUT);
+        let publish_permits = Semaphore::new(PUBLISHES_IN_FLIGHT_MAX);
+        let (reader_count, warned_of) = (AtomicUsize::new(0), Mutex::default());
+        let (config, probing) = (config.clone(), tokio::sync::Mutex::default());
+        let connection =
+            Self { client, jetstream, publish_permits, losses, reader_count, complaint, warned_of, config, probing };
+        connection.check_version()?;
+        Ok(connection)
+    }
+
+    /// Whether the server that is connected now may be used; warns once of a version that nobody tried.
+    pub(super) fn check_version(&self) -> Result<(), QueueError> {
+        let version = self.client.server_info().version;
+        match judge(&version) {
+            Judgement::Tested => Ok(()),
+            Judgement::Refused(reason) => Err(QueueError::Refused { reason }),
+            Judgement::Untested(reason) => {
+                let mut warned_of = self.warned_of.lock().expect("no holder of this lock panics");
+                if *warned_of != version {
+                    tracing::warn!(%reason, "untested server version");
+                    *warned_of = version;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What the server last complained of, as the end of a sentence; empty when there is nothing.
+    pub(super) fn because(&self) -> String {
+        let complaint = self.complaint.borrow();
+        complaint.as_ref().map_or(String::new(), |complaint| format!("; the connection says: {complaint}"))
+    }
+
+    /// Waits for the server's word that this login may not publish to `subject`.
+    async fn denial(&self, subject: &str) -> QueueError {
+        let mut complaints = self.complaint.subscribe();
+        loop {
+            // The sender lives as long as the connection.
+            if complaints.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            if let Some(denied) = self.denied(subject) {
+                return denied;
+            }
+        }
+    }
+
+    /// An error when there is no connection now, with the reason.
+    pub(super) async fn check_connected(&self) -> Result<(), QueueError> {
+        self.probe().await;
+        if self.client.connection_state() == State::Connected {
+            return Ok(());
+        }
+        Err(QueueError::unavailable(format!("not connected to NATS{}", self.because())))
+    }
+
+    /// Finds out why there is no connection, which the client keeps to itself while it reconnects.
+    pub(super) async fn probe(&self) {
+        if self.client.connection_state() == State::Connected {
+            return;
+        }
+        // Everybody who waits in vain asks at the same time: one answer serves all.
+        let Ok(mut last) = self.probing.try_lock() else { return };
+        if last.is_some_and(|last| last.elapsed() < PROBE_PAUSE) {
+            return;
+        }
+        *last = Some(Instant::now());
+        let probed = match login::options(&self.config).await {
+            Ok(options) => connect(&self.config, options).await.err(),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = probed
+            && self.client.connection_state() != State::Connected
+        {
+            self.complaint.send_replace(Some(error.to_string()));
+        }
+    }
+
+    /// The server's word that this login may not publish to `subject`.
+    pub(super) fn denied(&self, subject: &str) -> Option<QueueError> {
+        let complaint = self.complaint.borrow();
+        let words = complaint.as_ref()?;
+        let is_denied = words.to_lowercase().contains("permissions violation")
+            && words.to_lowercase().contains(&subject.to_lowercase());
+        is_denied.then(|| QueueError::refused(format!("this NATS login lacks a permission: {words}")))
+    }
+
+    /// Sends `request` to `$JS.API.<subject>`; the inner error is the server's answer.
+    pub(super) async fn api<T: DeserializeOwned>(
+        &self,
+        subject: String,
+        request: &(impl Serialize + Sync),
+    ) -> Result<Result<T, ServerError>, QueueError> {
+        let answer: Result<Response<T>, _> = tokio::select! {
+            biased;
+            answer = self.jetstream.request(subject.clone(), request) => answer,
+            // The server does not answer what is not permitted.
+            denied = self.denial(&subject) => return Err(denied),
+        };
+        match answer {
+            Ok(Response::Ok(answer)) => Ok(Ok(answer)),
+            Ok(Response::Err { error }) => Ok(Err(error)),
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => Err(QueueError::unavailable(format!(
+                "no answer to {subject}: JetStream is not enabled for this account, or not ready"
+            ))),
+            Err(error) => {
+                self.probe().await;
+                let why = self.because();
+                let unavailable = QueueError::unavailable(format!("no answer to {subject}: {error}{why}"));
+                Err(self.denied(&subject).unwrap_or(unavailable))
+            }
+        }
+    }
+
+    /// A view of the losses from now on.
+    pub(super) fn losses(&self) -> watch::Receiver<u64> {
+        let mut losses = self.losses.clone();
+        losses.mark_unchanged();
+        losses
+    }
+
+    /// Largest message, headers included, that the server takes.
+    pub(super) fn message_bytes_max(&self) -> usize {
+        self.client.max_payload()
+    }
+
+    pub(super) fn reader_came(&self) {
+        self.reader_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn reader_went(&self) {
+        self.reader_count.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Subscriptions that share this connection.
+    pub(super) fn reader_count(&self) -> usize {
+        self.reader_count.load(Ordering::Relaxed)
+    }
+}
+
+/// The error of an answer that is not expected by the caller.
+pub(super) fn server_error(what: &str, error: &ServerError) -> QueueError {
+    let temporary = error.code() == 503
+        && !matches!(
+            error.error_code(),
+            ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+        );
+    let reason = format!("{what}: {error}");
+    if temporary { QueueError::Unavailable { reason } } else { QueueError::Refused { reason } }
+}
+
+fn note_event(event: &Event, loss: &watch::Sender<u64>, complaint: &Complaint) {
+    match event {
+        // Sent when the last handle is dropped, and by nothing else: nobody is left to read or to lose anything.
+        Event::Closed => tracing::debug!("nats connection closed"),
+        Event::Disconnected | Event::LameDuckMode | Event::SlowConsumer(_) => {
+            tracing::warn!(%event, "nats connection disturbed, subscriptions start anew");
+            loss.send_modify(|count| *count += 1);
+        }
+        Event::Connected => {
+            complaint.send_replace(None);
+            tracing::info!("nats connected");
+        }
+        Event::ServerError(_) | Event::ClientError(_) => {
+            let text = event.to_string();
+            // A probe knows more than the client tells.
+            let is_vague = text.ends_with("IO error") || text.ends_with("TLS error");
+            if is_vague && complaint.borrow().is_some() {
+                return;
+            }
+            let before = complaint.send_replace(Some(text.clone()));
+            // Said once, not at every attempt to reconnect.
+            if before != Some(text) {
+                tracing::warn!(%event, "nats connection");
+            }
+        }
+        Event::Draining => tracing::warn!(%event, "nats connection"),
+    }
+}
+
+fn reconnect_delay(attempts: usize) -> Duration {
+    let exponent = u32::try_from(attempts).unwrap_or(u32::MAX).min(5);
+    (Duration::from_millis(50) * 2_u32.pow(exponent)).min(RECONNECT_DELAY_MAX)
+}
+
+/// One attempt to connect.
+async fn connect(config: &NatsConfig, options: ConnectOptions) -> Result<Client, QueueError> {
+    let urls: Vec<&str> = config.url.split(',').map(str::trim).filter(|url| !url.is_empty()).collect();
+    if urls.is_empty() {
+        return Err(QueueError::refused("the NATS URL is empty; allowed is nats://host:port, or several with commas"));
+    }
+    let mut options = options
+        .name(config.connection_name.as_deref().unwrap_or("siltstone"))
+        .connection_timeout(REQUEST_TIMEOUT)
+        .request_timeout(Some(REQUEST_TIMEOUT))
+        .reconnect_delay_callback(reconnect_delay);
+    if let Some(capacity) = config.reader_capacity {
+        options = options.subscription_capacity(capacity);
+    }
+    // Boxed: the future is large, and part of every request, since a request in vain probes.
+    Box::pin(options.connect(urls.as_slice()))
+        .await
+        .map_err(|error| connect_error(&error, &without_passwords(&config.url)))
+}
+
+fn connect_error(error: &async_nats::ConnectError, shown: &str) -> QueueError {
+    let reason = format!("cannot connect to NATS at {shown}: {error}");
+    match error.kind() {
+        ConnectErrorKind::ServerParse
+        | ConnectErrorKind::Authentication
+        | ConnectErrorKind::AuthorizationViolation
+        | ConnectErrorKind::Tls => QueueError::Refused { reason },
+        // A handshake that fails has no kind of its own.
+        ConnectErrorKind::Io if reason.contains("certificate") => QueueError::Refused { reason },
+        _ => QueueError::Unavailable { reason },
+    }
+}

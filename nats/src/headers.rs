@@ -1,0 +1,203 @@
+//! A message's key, id and headers on the wire.
+//!
+//! Owns: the names of Siltstone's own headers, what may be sent, and that what is read equals what was sent.
+//! Does not own: subjects and payloads.
+
+use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use common::message::{Headers, OutgoingMessage};
+use common::queue::QueueError;
+
+const KEY: &str = "Siltstone-Key";
+const KEY_BASE64: &str = "Siltstone-Key-Base64";
+const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// Headers that a direct get adds to what was published.
+const DIRECT_GET: [&str; 7] = [
+    "Nats-Stream",
+    "Nats-Subject",
+    "Nats-Sequence",
+    "Nats-Time-Stamp",
+    "Nats-Num-Pending",
+    "Nats-Last-Sequence",
+    "Nats-UpTo-Sequence",
+];
+
+/// The headers to send with `message`, and their size on the wire in bytes (0 without any).
+pub(super) fn encode(message: &OutgoingMessage) -> Result<(Option<HeaderMap>, usize), QueueError> {
+    if message.headers.is_empty() && message.key.is_none() && message.message_id.is_none() {
+        return Ok((None, 0));
+    }
+    let mut map = HeaderMap::new();
+    let mut bytes = "NATS/1.0\r\n\r\n".len();
+    let mut append = |name: &str, value: &str| -> Result<(), QueueError> {
+        let (name, value) = (check_name(name)?, check_value(name, value)?);
+        bytes += AsRef::<str>::as_ref(&name).len() + value.as_str().len() + ": \r\n".len();
+        map.append(name, value);
+        Ok(())
+    };
+    if let Some(id) = &message.message_id {
+        append(MESSAGE_ID, id)?;
+    }
+    if let Some(key) = &message.key {
+        match plain_key(key) {
+            Some(key) => append(KEY, key)?,
+            None => append(KEY_BASE64, &STANDARD.encode(key))?,
+        }
+    }
+    for (name, value) in &message.headers {
+        if is_reserved(name) {
+            return Err(QueueError::refused(format!(
+                "header name {name:?} is reserved; names starting with Nats- or Siltstone-Key are not allowed"
+            )));
+        }
+        append(name, value)?;
+    }
+    Ok((Some(map), bytes))
+}
+
+/// The key and the producer's headers in what was received. The order of names is lost on the wire: they come
+/// sorted by name, values of one name in the order sent.
+pub(super) fn decode(map: &HeaderMap) -> (Option<Bytes>, Headers) {
+    let pairs = map.iter().flat_map(|(name, values)| values.iter().map(move |value| (name.as_ref(), value.as_str())));
+    sort_out(pairs)
+}
+
+/// The same from the bytes as stored, whatever they hold: what is no header line is left out, and what is no UTF-8
+/// is replaced. Lines end and go on as for the client, or the anchor of one message would differ by how it was read.
+pub(super) fn decode_stored(bytes: &[u8]) -> (Option<Bytes>, Headers) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.lines().skip(1).peekable();
+    let mut pairs = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some((name, value)) = line.split_once(':') else { continue };
+        let mut value = value.trim_start().to_owned();
+        while let Some(more) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
+            value.push_str(more);
+        }
+        pairs.push((name, value));
+    }
+    sort_out(pairs.iter().map(|(name, value)| (*name, value.trim_end())))
+}
+
+fn sort_out<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> (Option<Bytes>, Headers) {
+    // Sorted before the key is chosen: the client gives the names in an order of its own each time.
+    let mut pairs: Vec<_> = pairs.filter(|(name, _)| !DIRECT_GET.contains(name)).collect();
+    pairs.sort_by_key(|(name, _)| *name);
+    let mut key = None;
+    let mut headers = Headers::new();
+    for (name, value) in pairs {
+        let decoded = match name {
+            KEY => Some(Bytes::copy_from_slice(value.as_bytes())),
+            KEY_BASE64 => STANDARD.decode(value).ok().map(Bytes::from),
+            _ => None,
+        };
+        match decoded {
+            Some(decoded) if key.is_none() => key = Some(decoded),
+            _ => headers.push((name.to_owned(), value.to_owned())),
+        }
+    }
+    (key, headers)
+}
+
+fn is_reserved(name: &str) -> bool {
+    let starts_with = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    starts_with("Nats-") || name.eq_ignore_ascii_case(KEY) || name.eq_ignore_ascii_case(KEY_BASE64)
+}
+
+/// The key as text, when text survives the wire: printable ASCII without spaces at the ends.
+fn plain_key(key: &[u8]) -> Option<&str> {
+    let key = std::str::from_utf8(key).ok()?;
+    (key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && key.trim() == key).then_some(key)
+}
+
+fn check_name(name: &str) -> Result<HeaderName, QueueError> {
+    let parsed = if name.is_empty() { None } else { name.parse().ok() };
+    parsed.ok_or_else(|| {
+        QueueError::refused(format!(
+            "header name {name:?} is invalid; allowed are printable ASCII characters except space and colon"
+        ))
+    })
+}
+
+fn check_value(name: &str, value: &str) -> Result<HeaderValue, QueueError> {
+    let refuse = |reason| Err(QueueError::refused(format!("the value of header {name:?} {reason}")));
+    if value.chars().any(char::is_control) {
+        return refuse("holds a control character; allowed is printable text");
+    }
+    if value.trim() != value {
+        return refuse("starts or ends with a space, which the wire would drop; trim it");
+    }
+    value.parse().map_err(|_| QueueError::refused(format!("the value of header {name:?} is invalid")))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_the_wire_would_change_is_refused_by_name() {
+        let wrong = [("a b", "x"), ("", "x"), ("a:", "x"), ("a", "x\r\ny"), ("a", " x"), ("nats-rollup", "all")];
+        for (name, value) in wrong {
+            let message = OutgoingMessage {
+                headers: vec![(name.to_owned(), value.to_owned())],
+                ..OutgoingMessage::new("payload")
+            };
+            let error = encode(&message).expect_err(name).to_string();
+            assert!(error.contains(&format!("{name:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_base64_stays_a_header() {
+        let mut map = HeaderMap::new();
+        map.append(KEY_BASE64, "not base64!");
+        assert_eq!(decode(&map), (None, vec![(KEY_BASE64.to_owned(), "not base64!".to_owned())]));
+    }
+
+    #[test]
+    fn two_keys_give_the_same_one_however_they_are_read() {
+        let stored = b"NATS/1.0\r\nSiltstone-Key-Base64: YQ==\r\nSiltstone-Key: b\r\n\r\n";
+        // Each map iterates in an order of its own.
+        for _ in 0..64 {
+            let mut map = HeaderMap::new();
+            map.append(KEY_BASE64, "YQ==");
+            map.append(KEY, "b");
+            assert_eq!(decode(&map), decode_stored(stored));
+        }
+    }
+
+    #[test]
+    fn stored_lines_end_and_go_on_as_the_client_reads_them() {
+        let mut map = HeaderMap::new();
+        map.append(KEY, "a b");
+        map.append("x", "1");
+        assert_eq!(decode(&map), decode_stored(b"NATS/1.0\r\nSiltstone-Key: a\r\n b\r\nx:1\r\n\r\n"));
+        assert_eq!(decode(&map), decode_stored(b"NATS/1.0\r\nSiltstone-Key: a b\nx: 1\r\n\r\n"));
+    }
+
+    proptest! {
+        #[test]
+        fn keys_and_headers_come_back(key: Vec<u8>, values in prop::collection::vec("[!-~é]{0,9}", 0..4)) {
+            let headers: Headers = values.into_iter().map(|value| ("x-trace".to_owned(), value)).collect();
+            let message = OutgoingMessage { headers, ..OutgoingMessage::new("").with_key(key) };
+            let map = encode(&message).expect("valid").0.expect("some");
+            let stored: String = map.iter().flat_map(|(name, values)| values.iter().map(move |value| {
+                let name: &str = name.as_ref();
+                format!("{name}: {}\r\n", value.as_str())
+            })).collect();
+            prop_assert_eq!(decode(&map), decode_stored(format!("NATS/1.0\r\n{stored}\r\n").as_bytes()));
+            prop_assert_eq!(decode(&map), (message.key, message.headers));
+        }
+
+        #[test]
+        fn any_stored_bytes_are_read(bytes: Vec<u8>) {
+            let _ = decode_stored(&bytes);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A queue on NATS JetStream: a partition is a stream, an offset is its sequence.
+//!
+//! Owns: the topics opened in this process. Does not own: the connection (`connection`, `login`, `server_version`), streams
+//! (`topic_streams`, `retention`), consumers (`consumer`, `subscription` and the rules beside it), publishing (`publish`),
+//! reading (`read`).
+//! Nothing here keeps a position: the catalog knows how far a partition is committed.
+
+mod ack_subject;
+mod config;
+mod connection;
+mod consumer;
+#[doc(hidden)]
+pub mod contiguity;
+mod diagnose;
+mod headers;
+mod intake;
+mod login;
+mod monitor;
+mod publish;
+mod pulls;
+mod read;
+mod retention;
+mod runs;
+mod server_version;
+mod silence;
+mod status;
+mod subscription;
+mod topic_streams;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, RwLock};
+
+use async_trait::async_trait;
+
+pub use self::config::{AckMode, NatsConfig};
+use self::connection::Connection;
+use self::subscription::NatsSubscription;
+use self::topic_streams::PartitionStream;
+use common::diagnosis::Finding;
+use common::ids::{TopicName, TopicPartition};
+use common::message::{Message, OutgoingMessage};
+use common::queue::{Bounds, PublishAck, Queue, QueueError, SubscribeRequest, Subscription};
+use common::topic::TopicDefinition;
+
+/// A queue on NATS JetStream. Cloning gives another handle of the same connection.
+///
+/// It reconnects for ever; calls made meanwhile give [`QueueError::Unavailable`], and subscriptions that a
+/// disconnection touched give [`QueueError::SubscriptionLost`].
+#[derive(Clone)]
+pub struct NatsQueue {
+    shared: Arc<Shared>,
+}
+
+type Streams = Arc<Vec<Arc<PartitionStream>>>;
+
+struct Shared {
+    connection: Arc<Connection>,
+    config: NatsConfig,
+    // Looked up once per call, written when a topic comes or goes; never held across an await.
+    topics: RwLock<HashMap<TopicName, Streams>>,
+}
+
+impl NatsQueue {
+    /// Connects to the server.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] for a URL, credentials or certificates that do not work,
+    /// [`QueueError::Unavailable`] when nothing answers there; both name the URL without its password.
+    pub async fn connect(config: NatsConfig) -> Result<Self, QueueError> {
+        let connection = Arc::new(Connection::new(&config).await?);
+        Ok(Self { shared: Arc::new(Shared { connection, config, topics: RwLock::default() }) })
+    }
+
+    fn connection(&self) -> &Connection {
+        &self.shared.connection
+    }
+
+    fn stream(&self, partition: &TopicPartition) -> Result<Arc<PartitionStream>, QueueError> {
+        let topics = self.shared.topics.read().expect("no holder of this lock panics");
+        let Some(streams) = topics.get(&partition.topic) else {
+            let reason = "it was not opened in this process".to_owned();
+            return Err(QueueError::TopicUnknown { topic: partition.topic.clone(), reason });
+        };
+        let partition_count = u32::try_from(streams.len()).unwrap_or(u32::MAX);
+        let found = streams.get(partition.partition_id as usize).cloned();
+        found.ok_or_else(|| QueueError::PartitionUnknown { partition: partition.clone(), partition_count })
+    }
+
+    /// Whether a mirror has got as far as `offset`: what it has not copied yet must not pass for deleted.
+    async fn check_copied(&self, stream: &PartitionStream, offset: u64) -> Result<(), QueueError> {
+        let info = topic_streams::info(self.connection(), &stream.stream).await?;
+        let behind = info.filter(|info| {
+            let lag = info.mirror.as_ref().map_or(0, |state| state.lag);
+            (info.state.last_sequence + 1..info.state.last_sequence + 1 + lag).contains(&offset)
+        });
+        match behind {
+            Some(info) => Err(QueueError::unavailable(format!(
+                "mirror {} has copied its origin up to offset {} only, and {offset} is wanted",
+                stream.stream, info.state.last_sequence
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps what is open already and still the same, so that running subscriptions go on being known.
+    fn insert(&self, topic: &TopicName, streams: Vec<Arc<PartitionStream>>) {
+        let mut topics = self.shared.topics.write().expect("no holder of this lock panics");
+        let name = |stream: &Arc<PartitionStream>| (stream.stream.clone(), stream.filters.clone());
+        let is_same = topics.get(topic).is_some_and(|held| held.iter().map(name).eq(streams.iter().map(name)));
+        if !is_same {
+            topics.insert(topic.clone(), Arc::new(streams));
+        }
+    }
+}
+
+#[async_trait]
+impl Queue for NatsQueue {
+    async fn create_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
+        topic.validate().map_err(QueueError::refused)?;
+        if topic_streams::is_managed(topic) {
+            topic_streams::create(self.connection(), topic).await?;
+        }
+        self.open_topic(topic, &[]).await
+    }
+
+    async fn delete_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
+        self.shared.topics.write().expect("no holder of this lock panics").remove(&topic.name);
+        if topic_streams::is_managed(topic) {
+            topic_streams::delete(self.connection(), topic).await
+        } else {
+            topic_streams::forget(self.connection(), topic, self.shared.config.ack).await
+        }
+    }
+
+    async fn open_topic(&self, topic: &TopicDefinition, _next_offsets: &[u64]) -> Result<(), QueueError> {
+        topic.validate().map_err(QueueError::refused)?;
+        let streams = topic_streams::open(self.connection(), topic, self.shared.config.ack).await?;
+        self.insert(&topic.name, streams);
+        Ok(())
+    }
+
+    async fn publish(
+        &self,
+        to: &TopicPartition,
+        messages: Vec<OutgoingMessage>,
+    ) -> Result<Vec<PublishAck>, QueueError> {
+        publish::publish(self.connection(), &*self.stream(to)?, messages).await
+    }
+
+    async fn subscribe(&self, request: SubscribeRequest) -> Result<Box<dyn Subscription>, QueueError> {
+        let stream = self.stream(&request.partition)?;
+        self.connection().check_version()?;
+        let connection = Arc::clone(&self.shared.connection);
+        let subscription = NatsSubscription::new(connection, stream, request, self.shared.config.ack).await?;
+        Ok(Box::new(subscription))
+    }
+
+    async fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, QueueError> {
+        let stream = self.stream(partition)?;
+        let Some(info) = topic_streams::info(self.connection(), &stream.stream).await? else {
+            let reason = format!("stream {} was deleted", stream.stream);
+            return Err(QueueError::TopicUnknown { topic: partition.topic.clone(), reason });
+        };
+        if !stream.retention.is_of(info.config.retention) {
+            return Err(QueueError::refused(format!(
+                "stream {} was opened with another retention than {:?}; restart this process to read it as it is now",
+                stream.stream, info.config.retention
+            )));
+        }
+        let limits = topic_streams::discard_limits(&info);
+        let own_end = info.state.last_sequence + 1;
+        // A mirror has the origin's numbers; what it has not copied yet exists all the same.
+        let next_offset = match (&stream.mirror_of, &info.mirror) {
+            (Some(origin), Some(state)) if state.active.is_none() && own_end == 1 => {
+                return Err(QueueError::unavailable(format!(
+                    "stream {} is a mirror that has not reached its origin {origin} yet",
+                    stream.stream
+                )));
+            }
+            (Some(_), Some(state)) => own_end + state.lag,
+            _ => own_end,
+        };
+        let first_offset = if info.state.messages == 0 { own_end } else { info.state.first_sequence };
+        let history = format!("stream {} created {}", stream.stream, info.created);
+        let is_copy = info.config.mirror.is_some() || info.config.sources.as_ref().is_some_and(|of| !of.is_empty());
+        let created_us = (!is_copy).then(|| (info.created.unix_timestamp_nanos() / 1_000) as i64);
+        Ok(Bounds { first_offset, next_offset, history, limits, created_us })
+    }
+
+    async fn read(
+        &self,
+        partition: &TopicPartition,
+        from_offset: u64,
+        to_offset: u64,
+    ) -> Result<Vec<Message>, QueueError> {
+        let stream = self.stream(partition)?;
+        let messages = read::read(self.connection(), &stream, from_offset, to_offset).await?;
+        if messages.is_empty() && from_offset < to_offset && stream.mirror_of.is_some() {
+            self.check_copied(&stream, from_offset).await?;
+        }
+        Ok(messages)
+    }
+
+    async fn check(&self) -> Result<(), QueueError> {
+        self.connection().check_connected().await?;
+        match self.connection().api::<serde_json::Value>("INFO".to_owned(), &connection::EMPTY).await? {
+            Ok(_) => self.connection().check_version(),
+            Err(error) => Err(connection::server_error("JetStream", &error)),
+        }
+    }
+
+    async fn diagnose(&self, topics: &[TopicDefinition]) -> Vec<Finding> {
+        diagnose::diagnose(self.connection(), &self.shared.config, topics).await
+    }
+}
+
+impl fmt::Debug for NatsQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsQueue").field("config", &self.shared.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,288 @@
+//! The streams of a topic: one per partition.
+//!
+//! Owns: their names, subjects and settings; making, checking and deleting them.
+//! Does not own: reading or writing their messages. A stream is changed only by `create_topic` and `delete_topic`,
+//! and only if it is managed.
+
+mod managed;
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::stream::{Config, DeleteStatus, DiscardPolicy, Info};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::config::AckMode;
+use crate::connection::{Connection, EMPTY, server_error};
+use crate::consumer;
+use crate::retention::{Retention, retention_of};
+use common::ids::TopicPartition;
+use common::queue::{DiscardLimits, QueueError};
+use common::topic::TopicDefinition;
+
+/// Requests at once: making a stream writes to disk, asking for one does not.
+const CREATES_MAX: usize = 16;
+const CHECKS_MAX: usize = 64;
+
+/// The stream of one partition.
+#[derive(Debug)]
+pub(super) struct PartitionStream {
+    pub(super) partition: TopicPartition,
+    /// Its name.
+    pub(super) stream: String,
+    /// Only these subjects of it; empty means all.
+    pub(super) filters: Vec<String>,
+    /// What readers may make it delete.
+    pub(super) retention: Retention,
+    /// The origin that it copies, sequences included.
+    pub(super) mirror_of: Option<String>,
+    /// Where new messages go, or why none can.
+    pub(super) publish_subject: Result<String, String>,
+    /// The stream's own limit of a message.
+    pub(super) message_bytes_max: usize,
+    /// Whether only the leader surely holds everything: then it alone is asked.
+    pub(super) is_leader_needed: bool,
+    /// Number of the latest subscription in this process.
+    pub(super) reader: AtomicU64,
+    /// Where readers lost their connection, to find a message that causes it.
+    pub(super) losses: Losses,
+}
+
+/// The position at which readers of one partition lost their connection, and how often in a row.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    // Std mutexes: held for a few instructions; they outlive the subscriptions that note their end here.
+    last: Mutex<(u64, u32)>,
+    /// Messages that were fetched beside the consumer and are still in the stream.
+    aside: Mutex<Vec<u64>>,
+}
+
+/// Losses at one position after which its next message is fetched in a way that cannot disturb the connection.
+const LOSSES_SUSPECT: u32 = 2;
+
+impl Losses {
+    pub(super) fn note(&self, position: u64) {
+        let mut last = self.last.lock().expect("no holder of this lock panics");
+        *last = if last.0 == position { (position, last.1 + 1) } else { (position, 1) };
+    }
+
+    pub(super) fn is_suspect(&self, position: u64) -> bool {
+        let last = self.last.lock().expect("no holder of this lock panics");
+        last.0 == position && last.1 >= LOSSES_SUSPECT
+    }
+
+    /// The message at `offset` was handed over without its consumer.
+    pub(super) fn note_aside(&self, offset: u64) {
+        self.aside.lock().expect("no holder of this lock panics").push(offset);
+    }
+
+    pub(super) fn take_aside_below(&self, high_watermark: u64) -> Vec<u64> {
+        let mut aside = self.aside.lock().expect("no holder of this lock panics");
+        let (below, rest) = aside.drain(..).partition(|offset| *offset < high_watermark);
+        *aside = rest;
+        below
+    }
+}
+
+/// Name and filters of a partition's stream.
+pub(super) fn stream_of(topic: &TopicDefinition, partition_id: u32) -> (String, Vec<String>) {
+    match topic.options.streams.get(partition_id as usize) {
+        Some(bound) => (bound.stream.clone(), bound.subjects.clone()),
+        None => (format!("{}-{partition_id}", topic.name), Vec::new()),
+    }
+}
+
+pub(super) fn is_managed(topic: &TopicDefinition) -> bool {
+    topic.options.streams.is_empty()
+}
+
+/// Makes the managed streams of `topic` that do not exist, and compares those that do.
+pub(super) async fn create(connection: &Connection, topic: &TopicDefinition) -> Result<(), QueueError> {
+    check_plain(topic)?;
+    let beyond = format!("{}-{}", topic.name, topic.partition_count);
+    if info(connection, &beyond).await?.is_some() {
+        return Err(QueueError::refused(format!(
+            "topic {} exists with more than {} partitions: there is a stream {beyond}",
+            topic.name, topic.partition_count
+        )));
+    }
+    let configs: Vec<Config> = (0..topic.partition_count).map(|id| managed::config(topic, id)).collect();
+    stream::iter(configs.into_iter().map(|config| create_one(connection, config)))
+        .buffer_unordered(CREATES_MAX)
+        .try_collect()
+        .await
+}
+
+async fn create_one(connection: &Connection, config: Config) -> Result<(), QueueError> {
+    if let Some(held) = info(connection, &config.name).await? {
+        return managed::compare(&held.config, &config);
+    }
+    match connection.api::<Info>(format!("STREAM.CREATE.{}", config.name), &config).await? {
+        Ok(_) => Ok(()),
+        Err(error) => Err(server_error(&format!("stream {} cannot be made", config.name), &error)),
+    }
+}
+
+/// Deletes the managed streams of `topic`.
+pub(super) async fn delete(connection: &Connection, topic: &TopicDefinition) -> Result<(), QueueError> {
+    check_plain(topic)?;
+    let names: Vec<String> = (0..topic.partition_count).map(|id| stream_of(topic, id).0).collect();
+    stream::iter(names.into_iter().map(|name| delete_one(connection, name)))
+        .buffer_unordered(CREATES_MAX)
+        .try_collect()
+        .await
+}
+
+async fn delete_one(connection: &Connection, name: String) -> Result<(), QueueError> {
+    match connection.api::<DeleteStatus>(format!("STREAM.DELETE.{name}"), &EMPTY).await? {
+        Err(error) if error.error_code() != ErrorCode::STREAM_NOT_FOUND => {
+            Err(server_error(&format!("stream {name} cannot be deleted"), &error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that every partition's stream exists and can be served.
+pub(super) async fn open(
+    connection: &Connection,
+    topic: &TopicDefinition,
+    ack: AckMode,
+) -> Result<Vec<Arc<PartitionStream>>, QueueError> {
+    if is_managed(topic) {
+        check_plain(topic)?;
+    }
+    stream::iter((0..topic.partition_count).map(|id| open_one(connection, topic, id, ack)))
+        .buffered(CHECKS_MAX)
+        .try_collect()
+        .await
+}
+
+async fn open_one(
+    connection: &Connection,
+    topic: &TopicDefinition,
+    partition_id: u32,
+    ack: AckMode,
+) -> Result<Arc<PartitionStream>, QueueError> {
+    let (stream, filters) = stream_of(topic, partition_id);
+    check_stream_name(&stream)?;
+    let Some(info) = info(connection, &stream).await? else {
+        let hint = if is_managed(topic) {
+            format!("make it with `siltstone topic create {}`", topic.name)
+        } else {
+            "it is bound to the topic and must be made beforehand".to_owned()
+        };
+        let reason = format!("stream {stream} does not exist; {hint}");
+        return Err(QueueError::TopicUnknown { topic: topic.name.clone(), reason });
+    };
+    let retention = retention_of(&info.config, ack).map_err(QueueError::refused)?;
+    if filters.iter().any(|filter| has_wildcard(filter)) {
+        tracing::warn!(%stream, ?filters, "a wildcard filter costs the server about ten times as much per message");
+    }
+    let publish_subject = publish_subject(topic, partition_id, &info.config, &filters);
+    let mirror_of = info.config.mirror.as_ref().map(|origin| origin.name.clone());
+    Ok(Arc::new(PartitionStream {
+        partition: TopicPartition::new(topic.name.clone(), partition_id),
+        retention,
+        mirror_of,
+        publish_subject,
+        message_bytes_max: usize::try_from(info.config.max_message_size)
+            .ok()
+            .filter(|max| *max > 0)
+            .unwrap_or(usize::MAX),
+        is_leader_needed: !info.config.allow_direct || info.config.num_replicas > 1,
+        stream,
+        filters,
+        reader: AtomicU64::new(0),
+        losses: Losses::default(),
+    }))
+}
+
+/// What the server says of a stream; nothing when there is none.
+pub(super) async fn info(connection: &Connection, stream: &str) -> Result<Option<Info>, QueueError> {
+    match connection.api::<Info>(format!("STREAM.INFO.{stream}"), &EMPTY).await? {
+        Ok(info) => Ok(Some(info)),
+        Err(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+        Err(error) => Err(server_error(&format!("stream {stream} cannot be read"), &error)),
+    }
+}
+
+fn check_plain(topic: &TopicDefinition) -> Result<(), QueueError> {
+    if topic.name.is_plain() {
+        return Ok(());
+    }
+    Err(QueueError::refused(format!(
+        "topic {:?} cannot be a NATS stream: allowed are letters, digits, _ and -; or bind it to existing streams",
+        topic.name
+    )))
+}
+
+fn check_stream_name(stream: &str) -> Result<(), QueueError> {
+    let is_valid = |c: char| !c.is_whitespace() && !c.is_control() && !".*>/\\".contains(c);
+    if !stream.is_empty() && stream.chars().all(is_valid) {
+        return Ok(());
+    }
+    Err(QueueError::refused(format!("stream name {stream:?} is invalid: it is empty or holds a space, . * > / or \\")))
+}
+
+fn publish_subject(
+    topic: &TopicDefinition,
+    partition_id: u32,
+    config: &Config,
+    filters: &[String],
+) -> Result<String, String> {
+    let stream = &config.name;
+    if config.sealed {
+        return Err(format!("stream {stream} is sealed: it takes no more messages"));
+    }
+    if let Some(origin) = &config.mirror {
+        return Err(format!("stream {stream} is a mirror of {}: publish there", origin.name));
+    }
+    if is_managed(topic) {
+        return Ok(format!("{}.{partition_id}", topic.name));
+    }
+    let candidates = if filters.is_empty() { &config.subjects } else { filters };
+    let plain = candidates.iter().find(|subject| !has_wildcard(subject));
+    plain.cloned().ok_or_else(|| {
+        if candidates.is_empty() {
+            format!("stream {stream} has no subjects of its own: publish to its sources")
+        } else {
+            format!("stream {stream} has only wildcard subjects: publish to one of them with a NATS client")
+        }
+    })
+}
+
+/// What the stream discards by itself, committed or not.
+pub(super) fn discard_limits(info: &Info) -> Option<DiscardLimits> {
+    let config = &info.config;
+    // With the other policy a full stream refuses new messages instead of discarding old ones.
+    let discards_old = config.discard == DiscardPolicy::Old;
+    let most = |limit: i64| u64::try_from(limit).ok().filter(|limit| *limit > 0 && discards_old);
+    let (messages_max, bytes_max) = (most(config.max_messages), most(config.max_bytes));
+    let age_max = (!config.max_age.is_zero()).then_some(config.max_age);
+    (messages_max.is_some() || bytes_max.is_some() || age_max.is_some()).then(|| DiscardLimits {
+        messages: info.state.messages,
+        messages_max,
+        bytes: info.state.bytes,
+        bytes_max,
+        first_timestamp_us: i64::try_from(info.state.first_timestamp.unix_timestamp_nanos() / 1_000).unwrap_or(0),
+        age_max,
+    })
+}
+
+/// Removes what readers of a bound topic left at its streams: on some, a forgotten consumer keeps messages for ever.
+pub(super) async fn forget(connection: &Connection, topic: &TopicDefinition, ack: AckMode) -> Result<(), QueueError> {
+    for partition_id in 0..topic.partition_count {
+        match open_one(connection, topic, partition_id, ack).await {
+            Ok(stream) => consumer::forget(connection, &stream).await?,
+            // A stream that is gone or cannot be served has no readers of ours.
+            Err(QueueError::TopicUnknown { .. } | QueueError::Refused { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn has_wildcard(subject: &str) -> bool {
+    subject.split('.').any(|token| token == "*" || token == ">")
+}

@@ -1,0 +1,205 @@
+//! What the cases need: a queue, topics on it, and short words for publishing and taking.
+
+use std::time::Duration;
+
+use common::memory::MemoryBudget;
+use common::message::{Message, OutgoingMessage};
+use common::queue::memory::InMemoryQueue;
+use common::queue::{Queue, SubscribeRequest, Subscription};
+use common::{CommitReceipt, Epoch, TopicDefinition, TopicName, TopicPartition};
+use nats::{AckMode, NatsConfig, NatsQueue};
+use simulation::queue::ModelQueue;
+use support::nats::NatsServer;
+
+/// No case may take longer for any single step; a queue that stalls fails here.
+pub(crate) const STEP_DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const MIB: usize = 1024 * 1024;
+
+/// A queue under test.
+pub(crate) trait Harness: Sync {
+    fn queue(&self) -> &dyn Queue;
+    /// Largest payload that it takes.
+    fn payload_bytes_max(&self) -> usize;
+    /// Partitions that are many for this queue on a small machine.
+    fn many_partitions(&self) -> u32;
+}
+
+pub(crate) struct MemoryHarness {
+    queue: InMemoryQueue,
+}
+
+impl MemoryHarness {
+    pub(crate) fn new() -> Self {
+        Self { queue: InMemoryQueue::new(256 * MIB) }
+    }
+}
+
+impl Harness for MemoryHarness {
+    fn queue(&self) -> &dyn Queue {
+        &self.queue
+    }
+
+    fn payload_bytes_max(&self) -> usize {
+        common::queue::memory::MESSAGE_BYTES_MAX
+    }
+
+    fn many_partitions(&self) -> u32 {
+        5_000
+    }
+}
+
+/// The simulation's model of JetStream, without faults.
+pub(crate) struct ModelHarness {
+    queue: ModelQueue,
+}
+
+impl ModelHarness {
+    pub(crate) fn new() -> Self {
+        Self { queue: ModelQueue::alone(common::clock::system_clock()) }
+    }
+}
+
+impl Harness for ModelHarness {
+    fn queue(&self) -> &dyn Queue {
+        &self.queue
+    }
+
+    fn payload_bytes_max(&self) -> usize {
+        simulation::queue::PAYLOAD_BYTES_MAX
+    }
+
+    fn many_partitions(&self) -> u32 {
+        500
+    }
+}
+
+pub(crate) struct NatsHarness {
+    pub(crate) server: NatsServer,
+    pub(crate) queue: NatsQueue,
+}
+
+impl NatsHarness {
+    pub(crate) async fn start() -> Self {
+        let server = NatsServer::start().await.expect("a NATS server");
+        let queue = connect(&server, AckMode::All).await;
+        Self { server, queue }
+    }
+
+    /// A second, plain client, for looking behind the queue's back.
+    pub(crate) async fn jetstream(&self) -> async_nats::jetstream::Context {
+        async_nats::jetstream::new(async_nats::connect(self.server.url()).await.expect("connects"))
+    }
+}
+
+pub(crate) async fn connect(server: &NatsServer, ack: AckMode) -> NatsQueue {
+    NatsQueue::connect(NatsConfig { url: server.url(), ack, ..NatsConfig::default() }).await.expect("connects")
+}
+
+impl Harness for NatsHarness {
+    fn queue(&self) -> &dyn Queue {
+        &self.queue
+    }
+
+    fn payload_bytes_max(&self) -> usize {
+        MIB
+    }
+
+    fn many_partitions(&self) -> u32 {
+        200
+    }
+}
+
+pub(crate) fn topic(name: &str, partition_count: u32) -> TopicDefinition {
+    TopicDefinition::new(TopicName::new(name).expect("valid"), partition_count)
+}
+
+pub(crate) fn partition(topic: &TopicDefinition, partition_id: u32) -> TopicPartition {
+    TopicPartition::new(topic.name.clone(), partition_id)
+}
+
+/// A new topic of one partition.
+pub(crate) async fn one_partition(harness: &dyn Harness) -> TopicPartition {
+    let topic = topic("orders", 1);
+    harness.queue().create_topic(&topic).await.expect("creates");
+    partition(&topic, 0)
+}
+
+/// Publishes the numbers of `range` as text; gives their offsets.
+pub(crate) async fn publish(queue: &dyn Queue, to: &TopicPartition, range: std::ops::Range<u64>) -> Vec<u64> {
+    let messages = range.map(|number| OutgoingMessage::new(number.to_string())).collect();
+    let acks = step(queue.publish(to, messages)).await.expect("stored");
+    acks.into_iter().map(|ack| ack.offset).collect()
+}
+
+/// A request of the owner with this epoch.
+pub(crate) fn request(
+    partition: &TopicPartition,
+    from_offset: u64,
+    committed: u64,
+    epoch: u64,
+    budget: &MemoryBudget,
+) -> SubscribeRequest {
+    let (partition, budget) = (partition.clone(), budget.clone());
+    SubscribeRequest { partition, from_offset, committed, epoch: Epoch(epoch), budget }
+}
+
+pub(crate) async fn subscribe_with(
+    queue: &dyn Queue,
+    partition: &TopicPartition,
+    from_offset: u64,
+    budget: &MemoryBudget,
+) -> Box<dyn Subscription> {
+    let request = request(partition, from_offset, from_offset, 1, budget);
+    step(queue.subscribe(request)).await.expect("subscribes")
+}
+
+pub(crate) async fn subscribe(
+    queue: &dyn Queue,
+    partition: &TopicPartition,
+    from_offset: u64,
+) -> Box<dyn Subscription> {
+    subscribe_with(queue, partition, from_offset, &MemoryBudget::new(256 * MIB)).await
+}
+
+/// Takes `count` messages.
+pub(crate) async fn take(subscription: &mut dyn Subscription, count: usize) -> Vec<Message> {
+    let mut messages = Vec::new();
+    while messages.len() < count {
+        let delivery = step(subscription.next(count - messages.len(), 16 * MIB)).await.expect("delivers");
+        assert!(!delivery.messages.is_empty());
+        let bytes: usize = delivery.messages.iter().map(Message::memory_bytes).sum();
+        assert_eq!(delivery.memory.bytes(), bytes, "the memory of what was returned is held");
+        messages.extend(delivery.messages);
+    }
+    assert_eq!(messages.len(), count);
+    messages
+}
+
+pub(crate) fn numbers(messages: &[Message]) -> Vec<u64> {
+    let number = |message: &Message| std::str::from_utf8(&message.payload).ok()?.parse().ok();
+    messages.iter().map(|message| number(message).expect("a number")).collect()
+}
+
+pub(crate) fn offsets(messages: &[Message]) -> Vec<u64> {
+    messages.iter().map(|message| message.offset).collect()
+}
+
+/// Receipts come from the catalog alone, except here.
+#[expect(clippy::disallowed_methods, reason = "the suite stands in for the catalog")]
+pub(crate) fn receipt(partition: &TopicPartition, high_watermark: u64) -> CommitReceipt {
+    CommitReceipt::issue(partition.clone(), Epoch(1), high_watermark)
+}
+
+pub(crate) async fn step<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(STEP_DEADLINE, future).await.expect("the queue goes on")
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(STEP_DEADLINE, async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("never came about: {what}"));
+}

@@ -1,0 +1,229 @@
+//! Audit: what the catalog lists is proved from the objects, and from the queue where it still holds the messages.
+//!
+//! Owns: the order of the checks, how much is read at once, the sums. Changes nothing; writers may be at work meanwhile.
+//! Does not own: the checks of the catalog alone (`catalog::audit`), an object's bytes (`object`), its rows (`rows`), the
+//! comparison with the queue (`stream`), showing.
+
+mod object;
+mod rows;
+mod stream;
+mod work;
+
+use std::collections::BTreeMap;
+
+use catalog::audit::{ChainCounts, Check, PartitionRecords, Problem, check_partition};
+use catalog::{CommitRecord, MetadataStore, PartitionState, SegmentInfo};
+use common::memory::MemoryBudget;
+use common::{Queue, TopicName, TopicPartition};
+use futures::{StreamExt, TryStreamExt};
+use serde::Serialize;
+
+use self::object::ObjectReader;
+use self::stream::StreamView;
+use crate::error::Result;
+use lake::Storage;
+
+/// Objects that are read at once; the memory budget allows fewer of large ones.
+const OBJECTS_AT_ONCE: usize = 8;
+/// Problems that are kept with their words; all are counted.
+pub const PROBLEMS_MAX: usize = 1_000;
+
+/// What is audited, with what.
+#[derive(Debug)]
+pub struct Audit<'a> {
+    /// The catalog.
+    pub catalog: &'a dyn MetadataStore,
+    /// The store that its segments are in.
+    pub storage: &'a Storage,
+    /// The queue, with the topic opened; absent when it is not to be compared.
+    pub queue: Option<&'a dyn Queue>,
+    /// Only this partition.
+    pub partition_id: Option<u32>,
+    /// Decode every object and compare every message, not only samples.
+    pub is_deep: bool,
+    /// Memory for objects and rows at once, in bytes.
+    pub memory_bytes_max: usize,
+}
+
+/// How much of the objects and the queue was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ObjectCounts {
+    /// Objects whose bytes were read and summed.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Commits whose rows were decoded.
+    pub decoded_commits: u64,
+    /// Rows decoded.
+    pub rows: u64,
+    /// Messages that were compared with the queue.
+    pub stream_messages: u64,
+    /// Messages in compared segments that the queue holds no more, which is as it should be.
+    pub stream_discarded: u64,
+}
+
+/// What an audit found.
+#[derive(Clone, Debug, Serialize)]
+pub struct AuditReport {
+    /// The topic.
+    pub topic: TopicName,
+    /// Partitions looked at.
+    pub partitions: u32,
+    /// Of the catalog.
+    pub catalog: ChainCounts,
+    /// Of objects and queue.
+    pub objects: ObjectCounts,
+    /// Problems by check; a check without any is not in here.
+    pub problem_counts: BTreeMap<Check, u64>,
+    /// The first [`PROBLEMS_MAX`] of them.
+    pub problems: Vec<Problem>,
+    /// What could not be compared, and why; no problems.
+    pub notes: Vec<String>,
+}
+
+impl AuditReport {
+    /// How many problems there are.
+    pub fn problem_count(&self) -> u64 {
+        self.problem_counts.values().sum()
+    }
+
+    fn add(&mut self, problems: Vec<Problem>) {
+        for problem in problems {
+            *self.problem_counts.entry(problem.check).or_default() += 1;
+            if self.problems.len() < PROBLEMS_MAX {
+                self.problems.push(problem);
+            }
+        }
+    }
+}
+
+impl Audit<'_> {
+    /// Audits `topic`. `progress` hears of the bytes of each object that was read.
+    ///
+    /// # Errors
+    /// When catalog or queue fail; what is wrong with an object is a problem in the report instead.
+    pub async fn run(&self, topic: &TopicName, progress: &(dyn Fn(u64) + Sync)) -> Result<AuditReport> {
+        let snapshot = self.catalog.snapshot(topic).await?;
+        let mut report = AuditReport {
+            topic: topic.clone(),
+            partitions: 0,
+            catalog: ChainCounts::default(),
+            objects: ObjectCounts::default(),
+            problem_counts: BTreeMap::new(),
+            problems: Vec::new(),
+            notes: Vec::new(),
+        };
+        for partition_id in 0..snapshot.topic.partition_count {
+            if self.partition_id.is_some_and(|only| only != partition_id) {
+                continue;
+            }
+            let Some(records) = PartitionRecords::load(self.catalog, &snapshot, partition_id).await? else { continue };
+            report.partitions += 1;
+            self.audit_partition(&records, &mut report, progress).await?;
+        }
+        Ok(report)
+    }
+
+    async fn audit_partition(
+        &self,
+        records: &PartitionRecords,
+        report: &mut AuditReport,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<()> {
+        let (counts, problems) = check_partition(records);
+        add_counts(&mut report.catalog, counts);
+        report.add(problems);
+        let partition = TopicPartition::new(records.partition.topic.clone(), records.partition.partition_id);
+        if records.partition.state == PartitionState::Halted {
+            let reason = records.partition.halt_reason.as_deref().unwrap_or("no reason given");
+            report.notes.push(format!("{partition} is halted: {reason}; see `siltstone topic resume`"));
+        }
+        let view = self.view(records, &partition, report).await?;
+        let budget = MemoryBudget::new(self.memory_bytes_max);
+        let (view, budget) = (&view, &budget);
+        let work = self.work(records, view.as_ref());
+        let mut done = futures::stream::iter(work.into_iter().map(|work| async move {
+            let bytes: u64 = work.segments.iter().map(|segment| segment.size_bytes).sum();
+            let done = self.do_work(&partition_of(records), &work, view.as_ref(), budget).await;
+            progress(bytes);
+            done
+        }))
+        .buffer_unordered(OBJECTS_AT_ONCE);
+        while let Some(done) = done.try_next().await? {
+            add_objects(&mut report.objects, done.counts);
+            report.add(done.problems);
+        }
+        Ok(())
+    }
+
+    /// What of the queue can be compared; nothing when it tells another history.
+    async fn view<'a>(
+        &'a self,
+        records: &PartitionRecords,
+        partition: &TopicPartition,
+        report: &mut AuditReport,
+    ) -> Result<Option<StreamView<'a>>> {
+        let Some(queue) = self.queue else { return Ok(None) };
+        let opened = StreamView::open(queue, records, partition).await?;
+        Ok(match opened {
+            Ok(view) => Some(view),
+            Err(problem) if records.partition.state == PartitionState::Halted => {
+                report.notes.push(format!("{partition} is not compared with its stream: {}", problem.found));
+                None
+            }
+            Err(problem) => {
+                report.add(vec![*problem]);
+                None
+            }
+        })
+    }
+}
+
+/// The messages (offset and queue time) whose rows the listed `segments` of `commit` hold, in order; or why they cannot
+/// be told.
+pub(crate) async fn committed_messages(
+    storage: &Storage,
+    partition: &TopicPartition,
+    commit: &CommitRecord,
+    segments: &[SegmentInfo],
+) -> std::result::Result<Vec<(u64, i64)>, String> {
+    let mut decoded = Vec::new();
+    for id in [&commit.data_segment_id, &commit.quarantine_segment_id].into_iter().flatten() {
+        let segment = segments.iter().find(|segment| segment.id == *id);
+        let segment = segment.ok_or_else(|| format!("segment {id} is no longer listed"))?;
+        let mut problems = Vec::new();
+        let bytes = ObjectReader { storage, partition, segment }.read(true, &mut problems).await;
+        let bytes = bytes.ok_or_else(|| problems.pop().map_or_else(String::new, |problem| problem.to_string()))?;
+        decoded.push(rows::decode(bytes, segment, commit.epoch).await?);
+    }
+    rows::messages(decoded, commit, &[]).map_err(|(_, found)| found)
+}
+
+fn partition_of(records: &PartitionRecords) -> TopicPartition {
+    TopicPartition::new(records.partition.topic.clone(), records.partition.partition_id)
+}
+
+fn add_counts(sum: &mut ChainCounts, more: ChainCounts) {
+    sum.commits += more.commits;
+    sum.messages += more.messages;
+    sum.offsets = sum.offsets.saturating_add(more.offsets);
+    sum.gap_offsets += more.gap_offsets;
+    sum.expired_offsets += more.expired_offsets;
+    sum.segments += more.segments;
+    sum.quarantine_segments += more.quarantine_segments;
+    sum.expired_segments += more.expired_segments;
+    sum.gaps += more.gaps;
+    sum.uploads += more.uploads;
+}
+
+fn add_objects(sum: &mut ObjectCounts, more: ObjectCounts) {
+    sum.objects += more.objects;
+    sum.bytes += more.bytes;
+    sum.decoded_commits += more.decoded_commits;
+    sum.rows += more.rows;
+    sum.stream_messages += more.stream_messages;
+    sum.stream_discarded += more.stream_discarded;
+}
+
+#[cfg(test)]
+mod tests;

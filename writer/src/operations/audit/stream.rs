@@ -1,0 +1,120 @@
+//! Committed messages and those that the queue still holds.
+//!
+//! Owns: reading the queue in pages and comparing them. Does not own: what the segments hold (`rows`).
+//! What the queue holds no more is as it should be and only counted; what it holds and nobody committed is lost here.
+
+use catalog::CommitRecord;
+use catalog::audit::{Check, PartitionRecords, Problem};
+use common::queue::Bounds;
+use common::{Anchor, Message, Queue, TopicPartition};
+
+use crate::error::Result;
+use crate::pipeline::attach::{Attach, attach};
+
+/// Messages of one read: their payloads come along.
+const PAGE_MESSAGES: usize = 256;
+/// Problems of one commit that are told one by one.
+const PROBLEMS_MAX: usize = 20;
+
+const REGRESSED: &str = "the next writer to attach halts the partition; what is committed stays. `siltstone topic resume` \
+    says how to go on";
+const LOST: &str = "the queue holds a message below the watermark that was never written: this is a defect; keep queue, \
+    catalog and objects as they are and report it";
+const OTHER: &str = "the queue holds another message than the one that was written: its history was changed without the \
+    last message being touched, or the rows are wrong; keep all and report it";
+
+/// What the queue holds of a partition.
+#[derive(Debug)]
+pub(super) struct StreamView<'q> {
+    queue: &'q dyn Queue,
+    partition: TopicPartition,
+    bounds: Bounds,
+}
+
+/// What a comparison found.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    pub(super) messages: u64,
+    pub(super) discarded: u64,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl<'q> StreamView<'q> {
+    /// Looks at what the queue holds; a problem when its history is not the committed one.
+    pub(super) async fn open(
+        queue: &'q dyn Queue,
+        records: &PartitionRecords,
+        partition: &TopicPartition,
+    ) -> Result<Result<Self, Box<Problem>>> {
+        let position = records.partition.high_watermark;
+        if let Attach::Regressed(reason) = attach(queue, partition, position, records.partition.anchor).await? {
+            let incarnation = records.partition.incarnation;
+            let problem = Problem::new(Check::Stream, partition, incarnation, reason, REGRESSED);
+            return Ok(Err(Box::new(problem.at(position))));
+        }
+        let bounds = queue.bounds(partition).await?;
+        Ok(Ok(Self { queue, partition: partition.clone(), bounds }))
+    }
+
+    /// Whether any message of the commit's range may still be held.
+    pub(super) fn holds_some_of(&self, commit: &CommitRecord) -> bool {
+        commit.end_offset >= self.bounds.first_offset && commit.base_offset < self.bounds.next_offset
+    }
+
+    /// Compares the committed `messages` of `commit`, in order, with those held.
+    pub(super) async fn compare(&self, commit: &CommitRecord, messages: &[(u64, i64)]) -> Result<Compared> {
+        let mut compared = Compared::default();
+        let from = commit.base_offset.max(self.bounds.first_offset);
+        let held = messages.partition_point(|(offset, _)| *offset < from);
+        compared.discarded += held as u64;
+        let mut position = from;
+        let mut pages = messages[held..].chunks(PAGE_MESSAGES).peekable();
+        while let Some(page) = pages.next() {
+            let last = page.last().map_or(position, |(offset, _)| *offset);
+            // Behind the last one nothing may be held either.
+            let to = if pages.peek().is_some() { last + 1 } else { commit.end_offset + 1 };
+            let found = self.queue.read(&self.partition, position, to).await?;
+            compare_page(page, &found, commit, &mut compared, |found, offset, advice| {
+                Problem::new(Check::Stream, &self.partition, commit.incarnation, found, advice).at(offset)
+            });
+            position = to;
+        }
+        Ok(compared)
+    }
+}
+
+fn compare_page(
+    committed: &[(u64, i64)],
+    held: &[Message],
+    commit: &CommitRecord,
+    compared: &mut Compared,
+    problem: impl Fn(String, u64, &'static str) -> Problem,
+) {
+    let mut same = 0;
+    for message in held {
+        let found = match committed.binary_search_by_key(&message.offset, |(offset, _)| *offset) {
+            Err(_) => Some((format!("the queue holds offset {}, which has no row", message.offset), LOST)),
+            Ok(index) if committed[index].1 != message.timestamp_us => {
+                let (ours, theirs) = (committed[index].1, message.timestamp_us);
+                Some((
+                    format!("offset {} has time {ours} us in its rows, {theirs} us in the queue", message.offset),
+                    OTHER,
+                ))
+            }
+            Ok(_) if message.offset == commit.anchor.offset && Anchor::of(message) != commit.anchor => {
+                Some((format!("the content of offset {} is not what was committed", message.offset), OTHER))
+            }
+            Ok(_) => None,
+        };
+        match found {
+            None => same += 1,
+            Some((found, advice)) if compared.problems.len() < PROBLEMS_MAX => {
+                compared.problems.push(problem(found, message.offset, advice));
+            }
+            Some(_) => {}
+        }
+    }
+    compared.messages += same;
+    let is_held = |offset: &u64| held.binary_search_by_key(offset, |message| message.offset).is_ok();
+    compared.discarded += committed.iter().filter(|(offset, _)| !is_held(offset)).count() as u64;
+}

@@ -1,0 +1,179 @@
+//! Quarantined records: reading them, and publishing them again.
+//!
+//! Owns: what a record in quarantine is, and reading the records of a segment. Does not own: how they came there
+//! (`decode`), publishing (`replay`), showing.
+
+pub mod replay;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use bytes::Bytes;
+use catalog::{SegmentInfo, SegmentKind};
+use common::checksum::crc32c;
+use common::message::Headers;
+use common::{Incarnation, TopicPartition};
+use lake::LakeError;
+use lake::schema::{HEADERS, KEY, OFFSET, PAYLOAD, REASON, ROW, SUBJECT, TIMESTAMP, quarantine_schema};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use crate::error::Result;
+use lake::Storage;
+
+/// Records decoded at once: their payloads may be large.
+const BATCH_ROWS: usize = 256;
+
+/// Where a record came from: names it for good.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin {
+    /// Its partition.
+    pub partition: TopicPartition,
+    /// The history its offset counts in.
+    pub incarnation: Incarnation,
+    /// Offset of its message.
+    pub offset: u64,
+    /// Its number in the message.
+    pub row: u32,
+}
+
+impl std::fmt::Display for Origin {
+    /// `<incarnation>/<partition>/<offset>/<row>`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.incarnation, self.partition.partition_id, self.offset, self.row)
+    }
+}
+
+/// A record that could not be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuarantinedRecord {
+    /// Where it came from.
+    pub origin: Origin,
+    /// Queue time of its message, microseconds UTC.
+    pub timestamp_us: i64,
+    /// Key of its message.
+    pub key: Option<Bytes>,
+    /// Headers of its message.
+    pub headers: Headers,
+    /// Subject of its message.
+    pub subject: String,
+    /// Why it could not be decoded.
+    pub reason: String,
+    /// The record itself: the message, or the part of it that could not be decoded.
+    pub payload: Bytes,
+}
+
+/// Which records are meant. Absent parts mean all.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this partition.
+    pub partition_id: Option<u32>,
+    /// Of this message.
+    pub offset: Option<u64>,
+    /// With a reason that holds this text.
+    pub reason: Option<String>,
+}
+
+impl Filter {
+    /// Whether `segment` can hold such a record.
+    pub fn may_be_in(&self, segment: &SegmentInfo) -> bool {
+        segment.kind == SegmentKind::Quarantine
+            && self.partition_id.is_none_or(|partition_id| partition_id == segment.partition_id)
+            && self.offset.is_none_or(|offset| (segment.base_offset..=segment.end_offset).contains(&offset))
+    }
+
+    /// Whether `record` is one of them.
+    pub fn wants(&self, record: &QuarantinedRecord) -> bool {
+        self.partition_id.is_none_or(|partition_id| partition_id == record.origin.partition.partition_id)
+            && self.offset.is_none_or(|offset| offset == record.origin.offset)
+            && self.reason.as_ref().is_none_or(|text| record.reason.contains(text.as_str()))
+    }
+}
+
+/// The records of one quarantine segment, in order, decoded a few at a time.
+#[derive(Debug)]
+pub struct QuarantineReader {
+    segment: SegmentInfo,
+    batches: ParquetRecordBatchReader,
+    waiting: std::vec::IntoIter<QuarantinedRecord>,
+}
+
+impl QuarantineReader {
+    /// Reads the object of `segment` and compares it with the catalog.
+    ///
+    /// # Errors
+    /// [`LakeError::Segment`] when it is missing or not what was committed.
+    pub async fn open(storage: &Storage, segment: &SegmentInfo) -> Result<Self> {
+        let refuse = |reason: String| LakeError::Segment { key: segment.key.clone(), reason };
+        let key = Path::parse(&segment.key).map_err(|error| refuse(error.to_string()))?;
+        let read = async { storage.store.get(&key).await?.bytes().await };
+        let bytes = read.await.map_err(|error| refuse(error.to_string()))?;
+        if (bytes.len() as u64, crc32c(&bytes)) != (segment.size_bytes, segment.checksum) {
+            return Err(refuse("the object is not the one that was committed".to_owned()).into());
+        }
+        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| refuse(error.to_string()))?;
+        let expected = quarantine_schema();
+        let found = builder.schema().fields().iter().map(|field| (field.name(), field.data_type()));
+        if !found.eq(expected.fields().iter().map(|field| (field.name(), field.data_type()))) {
+            return Err(refuse("its columns are not those of a quarantine".to_owned()).into());
+        }
+        let batches = builder.with_batch_size(BATCH_ROWS).build().map_err(|error| refuse(error.to_string()))?;
+        Ok(Self { segment: segment.clone(), batches, waiting: Vec::new().into_iter() })
+    }
+}
+
+impl Iterator for QuarantineReader {
+    type Item = Result<QuarantinedRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(record) = self.waiting.next() {
+                return Some(Ok(record));
+            }
+            match self.batches.next()? {
+                Ok(batch) => self.waiting = records(&batch, &self.segment).into_iter(),
+                Err(error) => {
+                    let reason = error.to_string();
+                    return Some(Err(LakeError::Segment { key: self.segment.key.clone(), reason }.into()));
+                }
+            }
+        }
+    }
+}
+
+/// The rows of a batch whose columns are those of a quarantine.
+fn records(batch: &RecordBatch, segment: &SegmentInfo) -> Vec<QuarantinedRecord> {
+    let column = |name: &str| batch.column_by_name(name).expect("the columns were compared");
+    let offsets = column(OFFSET).as_primitive::<Int64Type>().values();
+    let rows = column(ROW).as_primitive::<Int32Type>().values();
+    let times = column(TIMESTAMP).as_primitive::<TimestampMicrosecondType>().values();
+    let keys = column(KEY).as_binary::<i32>();
+    let headers = column(HEADERS).as_map();
+    let subjects = column(SUBJECT).as_string::<i32>();
+    let reasons = column(REASON).as_string::<i32>();
+    let payloads = column(PAYLOAD).as_binary::<i32>();
+    let header_pairs = |index: usize| {
+        if headers.is_null(index) {
+            return Headers::new();
+        }
+        let entries = headers.value(index);
+        let (names, values) = (entries.column(0).as_string::<i32>(), entries.column(1).as_string::<i32>());
+        (0..entries.len()).map(|entry| (names.value(entry).to_owned(), values.value(entry).to_owned())).collect()
+    };
+    let record = |index: usize| QuarantinedRecord {
+        origin: Origin {
+            partition: TopicPartition::new(segment.topic.clone(), segment.partition_id),
+            incarnation: segment.incarnation,
+            offset: offsets[index].cast_unsigned(),
+            row: rows[index].cast_unsigned(),
+        },
+        timestamp_us: times[index],
+        key: keys.is_valid(index).then(|| Bytes::copy_from_slice(keys.value(index))),
+        headers: header_pairs(index),
+        subject: subjects.value(index).to_owned(),
+        reason: reasons.value(index).to_owned(),
+        payload: Bytes::copy_from_slice(payloads.value(index)),
+    };
+    (0..batch.num_rows()).map(record).collect()
+}

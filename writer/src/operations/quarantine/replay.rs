@@ -1,0 +1,296 @@
+//! Replay: quarantined records are published again, after the topic's columns were mended.
+//!
+//! Owns: which records are published, as what, and that each is marked only after the queue confirmed it. A crash in
+//! between publishes it once more under the same message id, which the queue drops within its duplicate window.
+//! Does not own: reading quarantine, the queue.
+//!
+//! A replayed record becomes a new message with an offset of its own; the one in quarantine stays where it is. Its header
+//! [`REPLAY_OF`] says where it came from.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use catalog::{MetadataStore, Replay, SegmentInfo};
+use common::message::Headers;
+use common::{Message, OutgoingMessage, Queue, TopicPartition};
+use lake::schema::REASON;
+use serde::Serialize;
+
+use super::{Filter, Origin, QuarantineReader, QuarantinedRecord};
+use crate::error::Result;
+use crate::pipeline::decode::TopicTable;
+use crate::pipeline::isolate::CONDEMNED;
+use lake::Storage;
+
+/// The header that a replayed record carries: `<incarnation>/<partition>/<offset>/<row>` of the one in quarantine.
+pub const REPLAY_OF: &str = "Siltstone-Replay-Of";
+
+/// Records on their way at once, and marked together.
+const BATCH_RECORDS: usize = 100;
+/// Bytes of them.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Refusals that are kept with their words; all are counted.
+const REFUSALS_MAX: usize = 100;
+
+/// What is published again, and how.
+#[derive(Clone, Debug, Default)]
+pub struct ReplayOptions {
+    /// Which records.
+    pub filter: Filter,
+    /// Also those that were replayed before.
+    pub again: bool,
+    /// Also those that still cannot be decoded.
+    pub force: bool,
+    /// Publish nothing, mark nothing.
+    pub is_dry_run: bool,
+    /// To this partition, instead of each record's own.
+    pub to_partition: Option<u32>,
+}
+
+/// A record that would only come back to quarantine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RefusedRecord {
+    /// Where it came from, as in [`REPLAY_OF`].
+    pub origin: String,
+    /// Why it still cannot be decoded.
+    pub reason: String,
+}
+
+/// What became of the records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ReplayReport {
+    /// Published; on a dry run, those that would be.
+    pub published: u64,
+    /// Of these, known to the queue already: an earlier replay had published them and could not mark them.
+    pub duplicates: u64,
+    /// Replayed before, and left alone.
+    pub skipped: u64,
+    /// Still not decodable, and left alone.
+    pub refused: u64,
+    /// The first of them.
+    pub refusals: Vec<RefusedRecord>,
+}
+
+/// Publishes quarantined records again.
+#[derive(Debug)]
+pub struct Replayer<'a> {
+    /// Where they are marked.
+    pub catalog: &'a dyn MetadataStore,
+    /// Where they are published, with the topic opened.
+    pub queue: &'a dyn Queue,
+    /// Where they are read.
+    pub storage: &'a Storage,
+    /// The topic's columns as they are now.
+    pub table: Arc<TopicTable>,
+    /// What is published.
+    pub options: ReplayOptions,
+}
+
+impl Replayer<'_> {
+    /// Replays the records of these segments that the options select, in order. `on_record` hears of each that is
+    /// published (or would be).
+    ///
+    /// # Errors
+    /// When a segment cannot be read, the queue does not confirm, or the catalog does not take the mark. What was
+    /// confirmed before is marked; repeating is safe.
+    pub async fn run(
+        &self,
+        segments: &[SegmentInfo],
+        on_record: &mut (dyn FnMut(&QuarantinedRecord) + Send),
+    ) -> Result<ReplayReport> {
+        let mut report = ReplayReport::default();
+        let mut marks = Marks::default();
+        for segment in segments.iter().filter(|segment| self.options.filter.may_be_in(segment)) {
+            let partition = TopicPartition::new(segment.topic.clone(), segment.partition_id);
+            marks.load(self.catalog, &partition).await?;
+            let mut batch = Vec::new();
+            let mut batch_bytes = 0;
+            for record in QuarantineReader::open(self.storage, segment).await? {
+                let record = record?;
+                if !self.options.filter.wants(&record) || !self.is_due(&record, &marks, &mut report) {
+                    continue;
+                }
+                on_record(&record);
+                if self.options.is_dry_run {
+                    report.published += 1;
+                    continue;
+                }
+                batch_bytes += record.payload.len();
+                batch.push(record);
+                if batch.len() >= BATCH_RECORDS || batch_bytes >= BATCH_BYTES {
+                    self.publish(&partition, std::mem::take(&mut batch), &marks, &mut report).await?;
+                    batch_bytes = 0;
+                }
+            }
+            if !batch.is_empty() {
+                self.publish(&partition, batch, &marks, &mut report).await?;
+            }
+        }
+        Ok(report)
+    }
+
+    fn is_due(&self, record: &QuarantinedRecord, marks: &Marks, report: &mut ReplayReport) -> bool {
+        if !self.options.again && marks.of(&record.origin).is_some() {
+            report.skipped += 1;
+            return false;
+        }
+        let refusal = if self.options.force { None } else { refusal(&self.table, record) };
+        let Some(reason) = refusal else { return true };
+        report.refused += 1;
+        if report.refusals.len() < REFUSALS_MAX {
+            report.refusals.push(RefusedRecord { origin: record.origin.to_string(), reason });
+        }
+        false
+    }
+
+    async fn publish(
+        &self,
+        from: &TopicPartition,
+        records: Vec<QuarantinedRecord>,
+        marks: &Marks,
+        report: &mut ReplayReport,
+    ) -> Result<()> {
+        let to = TopicPartition::new(from.topic.clone(), self.options.to_partition.unwrap_or(from.partition_id));
+        let message = |record: &QuarantinedRecord| outgoing(record, marks.of(&record.origin));
+        let acks = self.queue.publish(&to, records.iter().map(message).collect()).await?;
+        report.published += acks.len() as u64;
+        report.duplicates += acks.iter().filter(|ack| ack.duplicate).count() as u64;
+        let mark = |(record, ack): (&QuarantinedRecord, &common::queue::PublishAck)| Replay {
+            partition: record.origin.partition.clone(),
+            incarnation: record.origin.incarnation,
+            offset: record.origin.offset,
+            row: record.origin.row,
+            new_partition_id: to.partition_id,
+            new_offset: ack.offset,
+            replayed_at: 0,
+        };
+        let replays: Vec<Replay> = records.iter().zip(&acks).map(mark).collect();
+        Ok(self.catalog.mark_replayed(&replays).await?)
+    }
+}
+
+/// What was replayed before, of one partition at a time.
+#[derive(Debug, Default)]
+struct Marks {
+    partition: Option<TopicPartition>,
+    replays: HashMap<Origin, Replay>,
+}
+
+impl Marks {
+    async fn load(&mut self, catalog: &dyn MetadataStore, partition: &TopicPartition) -> Result<()> {
+        if self.partition.as_ref() == Some(partition) {
+            return Ok(());
+        }
+        self.partition = Some(partition.clone());
+        let replays = catalog.list_replays(partition).await?;
+        self.replays = replays.into_iter().map(|replay| (origin_of(&replay), replay)).collect();
+        Ok(())
+    }
+
+    fn of(&self, origin: &Origin) -> Option<&Replay> {
+        self.replays.get(origin)
+    }
+}
+
+/// The record that was replayed.
+pub fn origin_of(replay: &Replay) -> Origin {
+    let Replay { partition, incarnation, offset, row, .. } = replay.clone();
+    Origin { partition, incarnation, offset, row }
+}
+
+/// Why `record` would come back to quarantine under the columns of `table`; `None` when it would not.
+pub fn refusal(table: &TopicTable, record: &QuarantinedRecord) -> Option<String> {
+    if record.reason.starts_with(CONDEMNED) {
+        // Trying it could end this process as well.
+        return Some(format!("decoding it killed the writer, so it is not tried again ({})", record.reason));
+    }
+    let message = Message {
+        offset: record.origin.offset,
+        timestamp_us: record.timestamp_us,
+        key: record.key.clone(),
+        headers: record.headers.clone(),
+        subject: record.subject.as_str().into(),
+        payload: record.payload.clone(),
+    };
+    let quarantined = table.decode(record.origin.partition.partition_id, &[message]).quarantine?;
+    let reasons = quarantined.column_by_name(REASON)?.as_string::<i32>();
+    Some(reasons.value(0).to_owned())
+}
+
+/// The message that `record` becomes. Its id is made of the origin, so that a repetition is recognised; one that is wanted
+/// `again` after an earlier replay is another message, and named after that replay.
+fn outgoing(record: &QuarantinedRecord, earlier: Option<&Replay>) -> OutgoingMessage {
+    let origin = &record.origin;
+    let mut message_id = format!("siltstone-replay:{}:{origin}", origin.partition.topic.encoded());
+    if let Some(earlier) = earlier {
+        message_id.push_str(&format!(":after-{}-{}", earlier.new_partition_id, earlier.new_offset));
+    }
+    let mut headers: Headers = record.headers.iter().filter(|(name, _)| is_kept(name)).cloned().collect();
+    headers.push((REPLAY_OF.to_owned(), origin.to_string()));
+    OutgoingMessage { message_id: Some(message_id), key: record.key.clone(), headers, payload: record.payload.clone() }
+}
+
+/// What only meant something to the queue is not sent again: an id of the first message would drop this one.
+fn is_kept(name: &str) -> bool {
+    let starts_with = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    !starts_with("Nats-") && !name.eq_ignore_ascii_case(REPLAY_OF)
+}
+
+#[cfg(test)]
+mod tests {
+    use common::topic::TopicOptions;
+    use common::{Incarnation, TopicName};
+
+    use super::*;
+
+    fn record(payload: &'static str) -> QuarantinedRecord {
+        let partition = TopicPartition::new(TopicName::new("a/b").expect("valid"), 3);
+        QuarantinedRecord {
+            origin: Origin { partition, incarnation: Incarnation(1), offset: 42, row: 2 },
+            timestamp_us: 7,
+            key: Some("k".into()),
+            headers: [("x", "1"), ("Nats-Msg-Id", "first"), ("siltstone-replay-of", "0/0/1/0"), ("x", "2")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+            subject: "s".to_owned(),
+            reason: "bad".to_owned(),
+            payload: payload.into(),
+        }
+    }
+
+    #[test]
+    fn a_replayed_record_says_where_it_came_from_and_keeps_the_rest() {
+        let message = outgoing(&record("{}"), None);
+        let expected = [("x", "1"), ("x", "2"), (REPLAY_OF, "1/3/42/2")];
+        assert_eq!(message.headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!((message.key, &message.payload[..]), (Some("k".into()), &b"{}"[..]));
+        assert_eq!(message.message_id.as_deref(), Some("siltstone-replay:a%2Fb:1/3/42/2"));
+    }
+
+    #[test]
+    fn wanted_again_it_is_another_message_but_the_same_each_time() {
+        let record = record("{}");
+        let Origin { partition, incarnation, offset, row } = record.origin.clone();
+        let (new_partition_id, new_offset, replayed_at) = (3, 99, 1);
+        let earlier = Replay { partition, incarnation, offset, row, new_partition_id, new_offset, replayed_at };
+        let id = |earlier: Option<&Replay>| outgoing(&record, earlier).message_id;
+        assert_ne!(id(Some(&earlier)), id(None));
+        assert_eq!(id(Some(&earlier)), id(Some(&Replay { replayed_at: 2, ..earlier.clone() })));
+    }
+
+    #[test]
+    fn a_record_is_tried_against_the_columns_as_they_are_now() {
+        let options = |columns: &str| -> TopicOptions {
+            serde_json::from_str(&format!(r#"{{"format":"json","columns":{columns}}}"#)).expect("valid")
+        };
+        let strict = TopicTable::with_options(options(r#"[{"name":"n","type":"int64"}]"#), 1);
+        let mended = TopicTable::with_options(options(r#"[{"name":"n","type":"string"}]"#), 2);
+        let wrong = record(r#"{"n":"one"}"#);
+        assert!(refusal(&strict, &wrong).expect("still wrong").contains('n'));
+        assert_eq!(refusal(&mended, &wrong), None);
+        assert!(refusal(&mended, &record("not json")).is_some());
+        let deadly = QuarantinedRecord { reason: format!("{CONDEMNED}the writer died"), ..record(r#"{"n":"one"}"#) };
+        assert!(refusal(&mended, &deadly).expect("not tried").contains("killed the writer"));
+    }
+}

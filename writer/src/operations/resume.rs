@@ -1,0 +1,179 @@
+//! Resume: where does a halted partition go on?
+//!
+//! Owns: finding how far the queue's history, as it is now, is the committed one, and what each possible start means.
+//! Does not own: carrying it out (the catalog's `resume`), asking the operator.
+//!
+//! Each commit keeps its last message's offset, time and hash. The last commit of which the queue still says the same
+//! ends the shared history; within the commit behind it the rows' offsets and times are compared one by one. What lies
+//! behind is another history: it is read from there on and written under a new incarnation. Rows are never removed.
+
+mod search;
+
+use catalog::{CommitRecord, MetadataStore, Partition, PartitionState, ResumePoint, SegmentInfo};
+use common::queue::Bounds;
+use common::{Anchor, Incarnation, Queue, TopicPartition};
+use serde::Serialize;
+
+use self::search::Proven;
+use crate::error::{Result, WriterError};
+use crate::pipeline::attach::anchor_at;
+use lake::Storage;
+
+/// Where to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Behind what is proven to be committed; everything else that the queue holds is written.
+    Safest,
+    /// At the first message held.
+    First,
+    /// Behind the last message held: none of them is written.
+    End,
+    /// At this offset.
+    At(u64),
+}
+
+/// What resuming a partition would do.
+#[derive(Clone, Debug, Serialize)]
+pub struct ResumePlan {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The incarnation that ends.
+    pub incarnation: Incarnation,
+    /// Why it is halted.
+    pub halt_reason: String,
+    /// Everything below is committed, in the incarnation that ends.
+    pub high_watermark: u64,
+    /// Oldest offset that the queue holds.
+    pub first_offset: u64,
+    /// Offset that the next message will get.
+    pub next_offset: u64,
+    /// The last commit whose last message the queue still has.
+    pub shared_commit: Option<SharedCommit>,
+    /// Every message held below this offset is the one that was committed; absent when none is known to be.
+    pub proven_end: Option<u64>,
+    /// First offset that will be read in the new incarnation.
+    pub start_offset: u64,
+    /// The message before it, where the queue holds it.
+    pub anchor: Option<Anchor>,
+    /// Offsets held from the start on and below the old watermark: other messages, or the same ones a second time.
+    pub rewritten_max: u64,
+    /// Offsets held below the start that are not known to be committed: they will not be written.
+    pub skipped_max: u64,
+    /// Why the comparison ended where it did.
+    pub notes: Vec<String>,
+}
+
+/// A commit that old and new history share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct SharedCommit {
+    /// Its incarnation.
+    pub incarnation: Incarnation,
+    /// Its number.
+    pub commit_no: u64,
+    /// Its last offset.
+    pub end_offset: u64,
+    /// When it was committed.
+    pub committed_at: i64,
+}
+
+impl ResumePlan {
+    /// What the catalog is to be told.
+    pub fn point(&self) -> ResumePoint {
+        let proof = match (self.proven_end, self.shared_commit) {
+            (None, _) => "no message held is known to be committed".to_owned(),
+            (Some(end), None) => format!("messages below {end} are the committed ones"),
+            (Some(end), Some(commit)) => {
+                format!("messages below {end} are the committed ones (commit {} of them)", commit.commit_no)
+            }
+        };
+        let reason = format!("resumed at {}: {proof}; was halted: {}", self.start_offset, self.halt_reason);
+        ResumePoint { high_watermark: self.start_offset, anchor: self.anchor, reason }
+    }
+}
+
+/// Looks at catalog, queue and, where it must, at segments, and says what resuming `partition` from `start` means.
+/// Changes nothing. `segments` are the listed ones of the partition.
+///
+/// # Errors
+/// When the partition is not halted, when `start` is not within what the queue holds, or when something cannot be read.
+pub async fn plan(
+    catalog: &dyn MetadataStore,
+    queue: &dyn Queue,
+    storage: &Storage,
+    partition: &Partition,
+    start: Start,
+) -> Result<ResumePlan> {
+    let id = TopicPartition::new(partition.topic.clone(), partition.partition_id);
+    if partition.state != PartitionState::Halted {
+        return Err(WriterError::Resume { partition: id, reason: "it is not halted".to_owned() });
+    }
+    let bounds = queue.bounds(&id).await?;
+    let commits = catalog.list_commits(&id).await?;
+    let segments = catalog.get_segments(&id).await?;
+    let mut notes = Vec::new();
+    let history = History { queue, storage, partition: &id, bounds: &bounds, segments: &segments };
+    let proven = search::proven(&history, &commits, &mut notes).await?;
+    let (start_offset, anchor) = choose(&history, &proven, start).await?;
+    let known_end = proven.end.unwrap_or(bounds.first_offset);
+    let rewritten_end = partition.high_watermark.min(bounds.next_offset);
+    Ok(ResumePlan {
+        incarnation: partition.incarnation,
+        halt_reason: partition.halt_reason.clone().unwrap_or_else(|| "no reason given".to_owned()),
+        high_watermark: partition.high_watermark,
+        first_offset: bounds.first_offset,
+        next_offset: bounds.next_offset,
+        shared_commit: proven.commit.as_ref().map(SharedCommit::from),
+        proven_end: proven.end,
+        start_offset,
+        anchor,
+        rewritten_max: rewritten_end.saturating_sub(start_offset.max(bounds.first_offset)),
+        skipped_max: start_offset.saturating_sub(known_end.max(bounds.first_offset)),
+        notes,
+        partition: id,
+    })
+}
+
+/// What the histories are compared by.
+struct History<'a> {
+    queue: &'a dyn Queue,
+    storage: &'a Storage,
+    partition: &'a TopicPartition,
+    bounds: &'a Bounds,
+    segments: &'a [SegmentInfo],
+}
+
+impl History<'_> {
+    /// The anchor of the message that the queue holds at `offset`, if it does.
+    async fn anchor_at(&self, offset: u64) -> Result<Option<Anchor>> {
+        Ok(anchor_at(self.queue, self.partition, self.bounds, offset).await?)
+    }
+}
+
+async fn choose(history: &History<'_>, proven: &Proven, start: Start) -> Result<(u64, Option<Anchor>)> {
+    let (first, next) = (history.bounds.first_offset, history.bounds.next_offset);
+    let offset = match start {
+        Start::Safest => return Ok((proven.end.unwrap_or(first), proven.anchor)),
+        Start::First => first,
+        Start::End => next,
+        Start::At(offset) if (first..=next).contains(&offset) => offset,
+        Start::At(offset) => {
+            let reason = format!("offset {offset} is not in {first}..={next}, which is what the queue holds");
+            return Err(WriterError::Resume { partition: history.partition.clone(), reason });
+        }
+    };
+    let anchor = match offset.checked_sub(1) {
+        Some(before) => history.anchor_at(before).await?,
+        None => None,
+    };
+    Ok((offset, anchor))
+}
+
+impl From<&CommitRecord> for SharedCommit {
+    fn from(commit: &CommitRecord) -> Self {
+        let CommitRecord { incarnation, commit_no, end_offset, committed_at, .. } = *commit;
+        Self { incarnation, commit_no, end_offset, committed_at }
+    }
+}
+
+#[cfg(test)]
+mod tests;

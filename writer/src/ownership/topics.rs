@@ -1,0 +1,124 @@
+//! Topics: which of the catalog's topics this writer works on, opened in the queue, and their tables as they change.
+//!
+//! Owns: opening, following changed schemas, ending what belongs to a deleted topic.
+//! Does not own: partitions (`supervise`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use catalog::{Agent, Scope, Topic};
+use common::TopicName;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+use crate::pipeline::context::Context;
+use crate::pipeline::decode::TopicTable;
+use crate::service::status::StatusBoard;
+
+/// A topic that the queue can serve.
+pub(crate) struct OpenTopic {
+    pub(crate) tables: watch::Sender<Arc<TopicTable>>,
+    /// Every offset of its streams belongs to its partitions.
+    pub(crate) dense: bool,
+    /// Ends its pipelines.
+    pub(crate) gone: CancellationToken,
+    /// Tells the topic from a later one of the same name.
+    created_at: i64,
+}
+
+/// The topics of this writer.
+pub(crate) struct Topics {
+    context: Arc<Context>,
+    board: StatusBoard,
+    stop: CancellationToken,
+    /// Only these; all when empty.
+    pub(crate) wanted: Vec<TopicName>,
+    open: BTreeMap<TopicName, OpenTopic>,
+}
+
+impl Topics {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        board: StatusBoard,
+        stop: CancellationToken,
+        wanted: Vec<TopicName>,
+    ) -> Self {
+        Self { context, board, stop, wanted, open: BTreeMap::new() }
+    }
+
+    pub(crate) fn get(&self, name: &TopicName) -> Option<&OpenTopic> {
+        self.open.get(name)
+    }
+
+    /// Opens topics that are new, tells pipelines of changed schemas, and ends those of deleted topics.
+    pub(crate) async fn follow(&mut self, topics: &[Topic]) {
+        self.open.retain(|name, open| {
+            let remains = topics.iter().any(|topic| topic.name == *name && topic.created_at == open.created_at);
+            if !remains {
+                tracing::info!(topic = %name, "topic deleted, its partitions are given up");
+                open.gone.cancel();
+            }
+            remains
+        });
+        self.board.keep_topics(|name| topics.iter().any(|topic| topic.name == *name));
+        for topic in topics {
+            if !self.wanted.is_empty() && !self.wanted.contains(&topic.name) {
+                continue;
+            }
+            match self.open.get(&topic.name) {
+                Some(open) => open.update(topic),
+                None => self.open(topic).await,
+            }
+        }
+    }
+
+    async fn open(&mut self, topic: &Topic) {
+        match self.try_open(topic).await {
+            Ok(()) => {
+                self.board.clear(&(topic.name.clone(), None));
+                let open = OpenTopic {
+                    tables: watch::channel(TopicTable::new(topic)).0,
+                    dense: topic.config.streams.iter().all(|stream| stream.subjects.is_empty()),
+                    gone: self.stop.child_token(),
+                    created_at: topic.created_at,
+                };
+                self.open.insert(topic.name.clone(), open);
+            }
+            Err(error) => {
+                tracing::error!(topic = %topic.name, %error, "topic cannot be opened, trying again later");
+                self.board.trouble((topic.name.clone(), None), error.to_string());
+            }
+        }
+    }
+
+    async fn try_open(&self, topic: &Topic) -> Result<()> {
+        let partitions = self.context.catalog.list_partitions(&topic.name).await?;
+        let next_offsets: Vec<u64> = partitions.iter().map(|partition| partition.high_watermark).collect();
+        Ok(self.context.queue.open_topic(&topic.definition(), &next_offsets).await?)
+    }
+
+    /// What the other writers are told of this one: which topics it can work on. `None` when it can work on none, so
+    /// that nobody leaves a partition to it.
+    pub(crate) fn advertise(&self, agent: &Agent, topics: &[Topic]) -> Option<Agent> {
+        let wanted = |topic: &&Topic| self.wanted.is_empty() || self.wanted.contains(&topic.name);
+        let able = |topic: &&Topic| self.open.contains_key(&topic.name);
+        if topics.iter().filter(wanted).all(|topic| able(&topic)) {
+            return Some(agent.clone());
+        }
+        let able: Vec<TopicName> = topics.iter().filter(wanted).filter(able).map(|topic| topic.name.clone()).collect();
+        (!able.is_empty()).then(|| Agent { scope: Scope::Only(able), ..agent.clone() })
+    }
+}
+
+impl OpenTopic {
+    fn update(&self, topic: &Topic) {
+        self.tables.send_if_modified(|table| {
+            let changed = table.schema_version() != topic.schema_version;
+            if changed {
+                *table = TopicTable::new(topic);
+            }
+            changed
+        });
+    }
+}

@@ -1,0 +1,281 @@
+//! Assemble: the loop that fills batches and closes them.
+//!
+//! Owns: one partition's open batch and the moments at which it is encoded, rolled and handed on.
+//! Does not own: fetching, uploading; the decision itself is `roll`'s.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use catalog::{Gap, Ownership};
+use common::backoff::Backoff;
+use common::message::Message;
+use common::queue::Delivery;
+use common::{ErrorKind, failpoint};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::CHUNK_MESSAGES_MAX;
+use crate::pipeline::batch::{EncodeSettings, OpenBatch, SealedBatch};
+use crate::pipeline::context::{Context, Stop};
+use crate::pipeline::decode::TopicTable;
+use crate::pipeline::isolate::{Care, Caution};
+use crate::pipeline::roll::{RollPolicy, RollReason};
+use crate::service::status::Gauges;
+
+/// Messages with the gaps before or among them.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) delivery: Delivery,
+    pub(crate) gaps: Vec<Gap>,
+}
+
+impl Fetched {
+    /// The same in parts of at most `messages_max` messages, each with the gaps before its last message.
+    fn split(self, messages_max: usize) -> impl Iterator<Item = Self> {
+        let Delivery { mut messages, mut memory } = self.delivery;
+        let mut gaps = self.gaps;
+        std::iter::from_fn(move || {
+            let rest = messages.split_off(messages_max.min(messages.len()));
+            let part = std::mem::replace(&mut messages, rest);
+            let last = part.last()?.offset;
+            let later = gaps.split_off(gaps.partition_point(|gap| gap.base_offset < last));
+            let gaps = std::mem::replace(&mut gaps, later);
+            let memory = memory.split(part.iter().map(Message::memory_bytes).sum());
+            Some(Self { delivery: Delivery { messages: part, memory }, gaps })
+        })
+    }
+}
+
+/// What may be asked of the loop from outside.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Roll now and answer when everything fetched so far is committed.
+    Flush(oneshot::Sender<()>),
+    /// Roll now: memory is short.
+    Relieve,
+}
+
+/// What goes on to upload and commit.
+#[derive(Debug)]
+pub(crate) enum Assembled {
+    Batch(SealedBatch),
+    /// Answer when every batch before it is committed.
+    Flush(oneshot::Sender<()>),
+}
+
+/// The loop's state.
+pub(crate) struct Assembler {
+    pub(crate) context: Arc<Context>,
+    pub(crate) held: Ownership,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) tables: watch::Receiver<Arc<TopicTable>>,
+    pub(crate) input: mpsc::Receiver<Fetched>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) output: mpsc::Sender<Assembled>,
+    pub(crate) settings: EncodeSettings,
+    pub(crate) caution: Caution,
+    pub(crate) stop: CancellationToken,
+    /// Stopped in the middle of a delivery: nothing that comes later may be added.
+    pub(crate) gave_up: bool,
+    pub(crate) policy: RollPolicy,
+    pub(crate) next_offset: u64,
+    pub(crate) batch: Option<OpenBatch>,
+}
+
+impl Assembler {
+    /// Runs until the fetching ends, then rolls what is left.
+    pub(crate) async fn run(mut self) -> Result<(), Stop> {
+        while !self.gave_up {
+            let deadline = self.deadline();
+            tokio::select! {
+                // Messages last: they may come without end, while each of the others is rare and spent once served.
+                biased;
+                Some(command) = self.commands.recv() => self.obey(command).await?,
+                Ok(()) = self.tables.changed() => {
+                    self.roll(RollReason::Schema).await?;
+                    self.settings.table = Arc::clone(&self.tables.borrow_and_update());
+                }
+                () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
+                fetched = self.input.recv() => match fetched {
+                    Some(fetched) => self.add(fetched).await?,
+                    None => break,
+                },
+            }
+        }
+        self.roll(RollReason::Shutdown).await
+    }
+
+    /// When the open batch will have waited long enough.
+    fn deadline(&self) -> Option<Instant> {
+        self.batch.as_ref().map(|batch| batch.opened_at + self.policy.age_max())
+    }
+
+    /// Adds what was fetched, as carefully as the deaths of earlier owners ask for.
+    async fn add(&mut self, fetched: Fetched) -> Result<(), Stop> {
+        let Some(first) = fetched.delivery.messages.first() else { return Ok(()) };
+        match self.caution.at(first.offset) {
+            Care::None => self.add_batch(fetched).await,
+            Care::Chunks => {
+                for part in fetched.split(CHUNK_MESSAGES_MAX) {
+                    self.add_batch(part).await?;
+                    // Alone in its batch: what is before the deadly chunk gets committed.
+                    self.roll(RollReason::Isolation).await?;
+                }
+                Ok(())
+            }
+            Care::Singles => self.add_singly(fetched).await,
+        }
+    }
+
+    /// Decodes the messages one by one, each noted before, so that a death tells which one it was.
+    async fn add_singly(&mut self, fetched: Fetched) -> Result<(), Stop> {
+        let context = Arc::clone(&self.context);
+        let _alone = context.suspects.acquire().await.expect("the semaphore is never closed");
+        let mut is_noted = false;
+        for part in fetched.split(1) {
+            if self.stop.is_cancelled() {
+                // The rest is still in the queue, and noting it all would outlast the shutdown.
+                self.gave_up = true;
+                break;
+            }
+            is_noted |= self.add_single(part).await?;
+        }
+        if is_noted && let Err(error) = self.context.catalog.clear_suspect(&self.held).await {
+            // A commit that passes it clears it as well.
+            tracing::debug!(partition = %self.held.partition, %error, "note of a suspect not cleared");
+        }
+        Ok(())
+    }
+
+    /// Whether the message was noted. One that killed before is not decoded.
+    async fn add_single(&mut self, fetched: Fetched) -> Result<bool, Stop> {
+        let offset = fetched.delivery.messages[0].offset;
+        self.settings.condemned = self.caution.condemned(offset);
+        if let Some(reason) = &self.settings.condemned {
+            tracing::error!(partition = %self.held.partition, offset, reason, "message goes to quarantine undecoded");
+        }
+        let is_noted = self.settings.condemned.is_none() && self.caution.is_to_be_noted(offset);
+        if is_noted {
+            self.mark_suspect(offset).await?;
+        }
+        self.add_batch(fetched).await?;
+        self.encode().await?;
+        self.settings.condemned = None;
+        self.caution.survived();
+        Ok(is_noted)
+    }
+
+    async fn mark_suspect(&mut self, offset: u64) -> Result<(), Stop> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.context.catalog.mark_suspect(&self.held, offset).await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Conflict => return Err(Stop::Fenced(error.to_string())),
+                Err(error) => {
+                    tracing::warn!(partition = %self.held.partition, offset, %error, "suspect not noted, trying again");
+                    backoff.wait().await;
+                }
+            }
+        }
+    }
+
+    async fn add_batch(&mut self, fetched: Fetched) -> Result<(), Stop> {
+        let Fetched { delivery: Delivery { messages, memory }, gaps } = fetched;
+        let Some(first_timestamp_us) = messages.first().map(|first: &Message| first.timestamp_us) else {
+            return Ok(());
+        };
+        match &mut self.batch {
+            Some(batch) => batch.extend(messages, gaps, memory),
+            None => {
+                self.gauges.batch_opened(self.next_offset, first_timestamp_us);
+                self.batch = Some(OpenBatch::open(self.next_offset, messages, gaps, memory));
+            }
+        }
+        if self.batch.as_ref().is_some_and(|batch| batch.has_chunk(self.policy.bytes_max())) {
+            self.encode().await?;
+        }
+        self.show_memory();
+        let Some(batch) = &self.batch else { return Ok(()) };
+        // A steady stream must not starve the timer: the age is looked at here as well.
+        let full = self.policy.when_full(batch.encoded_bytes(), batch.record_count());
+        match full.or_else(|| self.policy.when_old(batch.opened_at.elapsed())) {
+            Some(reason) => self.roll(reason).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), Stop> {
+        match command {
+            Command::Relieve => self.roll(RollReason::Memory).await,
+            Command::Flush(answer) => {
+                // The one delivery that may wait here was fetched before.
+                if let Ok(fetched) = self.input.try_recv() {
+                    self.add(fetched).await?;
+                }
+                self.roll(RollReason::Flush).await?;
+                self.hand_on(Assembled::Flush(answer)).await
+            }
+        }
+    }
+
+    async fn encode(&mut self) -> Result<(), Stop> {
+        let Some(batch) = self.batch.take() else { return Ok(()) };
+        let settings = self.settings.clone();
+        self.batch = Some(on_cpu(&self.context, move || batch.encode(&settings)).await?);
+        Ok(())
+    }
+
+    async fn roll(&mut self, reason: RollReason) -> Result<(), Stop> {
+        match self.seal(reason).await? {
+            Some(sealed) => self.hand_on(Assembled::Batch(sealed)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Closes the open batch, if there is one.
+    async fn seal(&mut self, reason: RollReason) -> Result<Option<SealedBatch>, Stop> {
+        let Some(batch) = self.batch.take() else { return Ok(None) };
+        self.next_offset = batch.next_offset;
+        let (settings, held) = (self.settings.clone(), self.held.clone());
+        let sealed = on_cpu(&self.context, move || batch.seal(&settings, &held, reason)).await?;
+        self.show_memory();
+        failpoint::hit("batch.sealed").await;
+        Ok(Some(sealed))
+    }
+
+    async fn hand_on(&mut self, assembled: Assembled) -> Result<(), Stop> {
+        self.output.send(assembled).await.map_err(|_| Stop::Neighbour)
+    }
+
+    fn show_memory(&self) {
+        let bytes = self.batch.as_ref().map_or(0, OpenBatch::memory_bytes);
+        self.gauges.batch_bytes.store(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Runs CPU work beside the async threads, as many at once as there are cores; or in place, where that was asked for.
+async fn on_cpu<T: Send + 'static>(
+    context: &Context,
+    work: impl FnOnce() -> Result<T, parquet::errors::ParquetError> + Send + 'static,
+) -> Result<T, Stop> {
+    if context.encode_inline {
+        return work().map_err(|error| Stop::Internal(format!("encoding failed: {error}")));
+    }
+    let _core = context.encoders.acquire().await.expect("the semaphore is never closed");
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(Stop::Internal(format!("encoding failed: {error}"))),
+        Err(error) => Err(Stop::Internal(format!("encoding panicked: {error}"))),
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! The loop without queue and store.
+
+use catalog::SqliteMetadataStore;
+use common::queue::memory::InMemoryQueue;
+use common::topic::TopicOptions;
+use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
+use uuid::Uuid;
+
+use super::*;
+use crate::config::WriterConfig;
+use crate::pipeline::group::Groups;
+use lake::Storage;
+
+fn message(offset: u64) -> Message {
+    Message {
+        offset,
+        timestamp_us: 0,
+        key: None,
+        headers: vec![],
+        subject: Arc::from("t.0"),
+        payload: "payload".into(),
+    }
+}
+
+fn fetched(context: &Context) -> Fetched {
+    let message = message(0);
+    let memory = context.budget.try_acquire(message.memory_bytes()).expect("free");
+    Fetched { delivery: Delivery { messages: vec![message], memory }, gaps: vec![] }
+}
+
+#[tokio::test]
+async fn a_flush_covers_what_was_fetched_before_it() {
+    let catalog: Arc<dyn catalog::MetadataStore> =
+        Arc::new(SqliteMetadataStore::new_in_memory().await.expect("a catalog"));
+    let (groups, _work) = Groups::new(Arc::clone(&catalog));
+    let queue = Arc::new(InMemoryQueue::default());
+    let context = Arc::new(Context::new(queue, catalog, Storage::memory(), WriterConfig::default(), groups));
+    let name = TopicName::new("t").expect("valid");
+    let table = TopicTable::new(&catalog::Topic {
+        name: name.clone(),
+        partition_count: 1,
+        retention_ms: None,
+        config: TopicOptions::default(),
+        schema_version: 1,
+        created_at: 0,
+        updated_at: 0,
+    });
+    let (fetches, input) = mpsc::channel(1);
+    let (orders, commands) = mpsc::channel(1);
+    let (output, mut assembled) = mpsc::channel(4);
+    let held = Ownership {
+        partition: TopicPartition::new(name.clone(), 0),
+        owner: OwnerId(Uuid::nil()),
+        epoch: Epoch(1),
+        incarnation: Incarnation(0),
+        high_watermark: 0,
+        anchor: None,
+        takeovers: 0,
+        suspect: None,
+    };
+    let assembler = Assembler {
+        context: Arc::clone(&context),
+        caution: Caution::new(&held, Arc::default()),
+        stop: CancellationToken::new(),
+        gave_up: false,
+        held,
+        gauges: Arc::default(),
+        tables: watch::channel(Arc::clone(&table)).1,
+        input,
+        commands,
+        output,
+        settings: EncodeSettings { table: Arc::clone(&table), partition_id: 0, page_bytes: 1024, condemned: None },
+        policy: RollPolicy::from(&WriterConfig::default()),
+        next_offset: 0,
+        batch: None,
+    };
+    fetches.send(fetched(&context)).await.expect("room");
+    let (answer, _answered) = oneshot::channel();
+    orders.send(Command::Flush(answer)).await.expect("room");
+    let (ended, first) = tokio::join!(assembler.run(), async {
+        let first = assembled.recv().await;
+        drop(fetches);
+        first
+    });
+    ended.expect("ends in good order");
+    assert!(matches!(first, Some(Assembled::Batch(_))), "{first:?}");
+}
+
+#[test]
+fn parts_of_a_delivery_keep_order_gaps_and_memory() {
+    let budget = common::memory::MemoryBudget::new(1 << 20);
+    let messages: Vec<Message> = [3, 4, 9].map(message).into();
+    let memory = budget.try_acquire(messages.iter().map(Message::memory_bytes).sum()).expect("free");
+    let gap = |base_offset, end_offset| Gap { base_offset, end_offset, reason: String::new() };
+    let fetched = Fetched { delivery: Delivery { messages, memory }, gaps: vec![gap(1, 2), gap(5, 8)] };
+    let parts: Vec<Fetched> = fetched.split(1).collect();
+    let seen: Vec<_> = parts.iter().map(|p| (p.delivery.messages[0].offset, p.gaps.clone())).collect();
+    assert_eq!(seen, [(3, vec![gap(1, 2)]), (4, vec![]), (9, vec![gap(5, 8)])]);
+    assert!(parts.iter().all(|part| part.delivery.memory.bytes() == part.delivery.messages[0].memory_bytes()));
+}

@@ -1,0 +1,224 @@
+//! Batch: the messages of a partition that are not yet a segment.
+//!
+//! Owns: the open batch, its contiguous range, and turning it into a sealed one. Messages wait as they came until
+//! there are enough for a chunk; a chunk is decoded and encoded at once, off the async threads.
+//! Does not own: the decision to roll (`roll`), decoding (`decode`), Parquet (`segment`), the loop (`assemble`).
+
+use std::mem;
+use std::sync::Arc;
+
+use catalog::{Gap, Ownership, SegmentKind};
+use common::memory::MemoryPermit;
+use common::{Anchor, Message, failpoint, mutation};
+use parquet::errors::ParquetError;
+use tokio::time::Instant;
+
+use crate::config::{CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX};
+use crate::pipeline::decode::TopicTable;
+use crate::pipeline::roll::RollReason;
+use lake::segment::{EncodedSegment, SegmentEncoder};
+
+/// Messages on their way to becoming a segment.
+pub(crate) struct OpenBatch {
+    pub(crate) base_offset: u64,
+    pub(crate) next_offset: u64,
+    pub(crate) first_timestamp_us: i64,
+    pub(crate) opened_at: Instant,
+    message_count: u64,
+    anchor: Anchor,
+    gaps: Vec<Gap>,
+    pending: Vec<Message>,
+    pending_bytes: usize,
+    encoders: Encoders,
+    memory: MemoryPermit,
+}
+
+/// The segments of an open batch; each begins with its first row.
+#[derive(Default)]
+struct Encoders {
+    data: Option<SegmentEncoder>,
+    quarantine: Option<SegmentEncoder>,
+}
+
+/// A closed batch, encoded, not yet stored.
+#[derive(Debug)]
+pub(crate) struct SealedBatch {
+    pub(crate) base_offset: u64,
+    pub(crate) end_offset: u64,
+    pub(crate) first_timestamp_us: i64,
+    pub(crate) message_count: u64,
+    pub(crate) anchor: Anchor,
+    pub(crate) gaps: Vec<Gap>,
+    pub(crate) segments: Vec<(SegmentKind, EncodedSegment)>,
+    pub(crate) schema_version: u32,
+    pub(crate) reason: RollReason,
+    /// Held until the batch is committed.
+    _memory: MemoryPermit,
+}
+
+/// What encoding needs to know beside the messages.
+#[derive(Clone)]
+pub(crate) struct EncodeSettings {
+    pub(crate) table: Arc<TopicTable>,
+    pub(crate) partition_id: u32,
+    pub(crate) page_bytes: usize,
+    /// Why messages go to quarantine undecoded.
+    pub(crate) condemned: Option<String>,
+}
+
+impl OpenBatch {
+    /// A batch that begins at `base_offset` with `messages`, of which there is at least one.
+    pub(crate) fn open(base_offset: u64, messages: Vec<Message>, gaps: Vec<Gap>, memory: MemoryPermit) -> Self {
+        let (first, last) = (&messages[0], &messages[messages.len() - 1]);
+        assert!(first.offset >= base_offset, "a batch begins at the end of the one before");
+        Self {
+            base_offset,
+            next_offset: last.offset + 1,
+            first_timestamp_us: first.timestamp_us,
+            opened_at: Instant::now(),
+            message_count: messages.len() as u64,
+            anchor: Anchor::of(last),
+            gaps,
+            pending_bytes: messages.iter().map(Message::memory_bytes).sum(),
+            pending: messages,
+            encoders: Encoders::default(),
+            memory,
+        }
+    }
+
+    /// Adds messages that follow the ones it has.
+    pub(crate) fn extend(&mut self, messages: Vec<Message>, gaps: Vec<Gap>, memory: MemoryPermit) {
+        let (first, last) = (&messages[0], &messages[messages.len() - 1]);
+        assert!(first.offset >= self.next_offset, "messages come in order");
+        self.next_offset = last.offset + 1;
+        self.anchor = Anchor::of(last);
+        self.message_count += messages.len() as u64;
+        self.gaps.extend(gaps);
+        self.pending_bytes += messages.iter().map(Message::memory_bytes).sum::<usize>();
+        if self.pending.is_empty() {
+            self.pending = messages;
+        } else {
+            self.pending.extend(messages);
+        }
+        self.memory.merge(memory);
+    }
+
+    /// Whether enough messages wait to be encoded.
+    /// Segments smaller than a chunk are wanted rarely, but then their size must be seen in time.
+    pub(crate) fn has_chunk(&self, segment_bytes_max: usize) -> bool {
+        self.pending.len() >= CHUNK_MESSAGES_MAX || self.pending_bytes >= CHUNK_BYTES_MAX.min(segment_bytes_max)
+    }
+
+    /// About how large the larger of its segments would be, in bytes, without what waits to be encoded.
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        let encoded = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::estimated_size);
+        encoded(&self.encoders.data).max(encoded(&self.encoders.quarantine))
+    }
+
+    /// Rows encoded so far, and at least one for each message that waits.
+    pub(crate) fn record_count(&self) -> usize {
+        let encoded = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::record_count);
+        (encoded(&self.encoders.data) + encoded(&self.encoders.quarantine)) as usize + self.pending.len()
+    }
+
+    /// Memory accounted for, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
+    /// Decodes and encodes everything that waits. Runs on a blocking thread.
+    pub(crate) fn encode(mut self, settings: &EncodeSettings) -> Result<Self, ParquetError> {
+        let messages = mem::take(&mut self.pending);
+        self.pending_bytes = 0;
+        for chunk in messages.chunks(CHUNK_MESSAGES_MAX) {
+            self.encoders.write(settings, chunk)?;
+        }
+        drop(messages);
+        self.memory.resize(self.encoders.memory_bytes());
+        Ok(self)
+    }
+
+    /// Encodes the rest and completes the segments. Runs on a blocking thread.
+    pub(crate) fn seal(
+        self,
+        settings: &EncodeSettings,
+        held: &Ownership,
+        reason: RollReason,
+    ) -> Result<SealedBatch, ParquetError> {
+        let mut batch = self.encode(settings)?;
+        let mut segments = Vec::new();
+        let encoders = [
+            (SegmentKind::Data, batch.encoders.data.take()),
+            (SegmentKind::Quarantine, batch.encoders.quarantine.take()),
+        ];
+        for (kind, encoder) in encoders {
+            if let Some(encoder) = encoder {
+                segments.push((kind, encoder.finish(&batch.footer(settings, held, kind))?));
+            }
+        }
+        batch.memory.resize(segments.iter().map(|(_, segment)| segment.size_bytes as usize).sum());
+        Ok(SealedBatch {
+            base_offset: batch.base_offset,
+            end_offset: batch.next_offset - 1,
+            first_timestamp_us: batch.first_timestamp_us,
+            message_count: batch.message_count,
+            anchor: batch.anchor,
+            gaps: batch.gaps,
+            segments,
+            schema_version: settings.table.schema_version(),
+            reason,
+            _memory: batch.memory,
+        })
+    }
+
+    /// What a segment says of itself, so that a catalog could be rebuilt from objects.
+    fn footer(&self, settings: &EncodeSettings, held: &Ownership, kind: SegmentKind) -> Vec<(&'static str, String)> {
+        let kind = match kind {
+            SegmentKind::Data => "data",
+            SegmentKind::Quarantine => "quarantine",
+        };
+        vec![
+            ("topic", held.partition.topic.to_string()),
+            ("partition", held.partition.partition_id.to_string()),
+            ("incarnation", held.incarnation.to_string()),
+            ("base_offset", self.base_offset.to_string()),
+            ("end_offset", (self.next_offset - 1).to_string()),
+            ("epoch", held.epoch.to_string()),
+            ("kind", kind.to_owned()),
+            ("schema_version", settings.table.schema_version().to_string()),
+            ("writer_version", env!("CARGO_PKG_VERSION").to_owned()),
+        ]
+    }
+}
+
+impl Encoders {
+    fn write(&mut self, settings: &EncodeSettings, messages: &[Message]) -> Result<(), ParquetError> {
+        let decoded = match &settings.condemned {
+            Some(reason) => settings.table.quarantine_whole(settings.partition_id, messages, reason),
+            None => {
+                let holds = |text: &str| messages.iter().any(|message| contains(&message.payload, text.as_bytes()));
+                failpoint::hit_at("batch.decode", holds);
+                assert!(!(mutation::is_off("decode.survives") && holds(mutation::DEADLY)), "a deadly message");
+                settings.table.decode(settings.partition_id, messages)
+            }
+        };
+        for (slot, rows) in [(&mut self.data, decoded.rows), (&mut self.quarantine, decoded.quarantine)] {
+            let Some(rows) = rows else { continue };
+            let encoder = match slot {
+                Some(encoder) => encoder,
+                None => slot.insert(SegmentEncoder::new(&rows.schema(), settings.page_bytes)?),
+            };
+            encoder.write(&rows)?;
+        }
+        Ok(())
+    }
+
+    fn memory_bytes(&self) -> usize {
+        let bytes = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::memory_bytes);
+        bytes(&self.data) + bytes(&self.quarantine)
+    }
+}
+
+fn contains(payload: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || payload.windows(part.len()).any(|window| window == part)
+}

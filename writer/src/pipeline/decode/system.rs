@@ -1,0 +1,107 @@
+//! The system columns: where a row came from.
+//!
+//! Owns: filling `_partition` to `_subject`. Does not own: their names and types (catalog's table schema).
+
+use std::sync::Arc;
+
+use arrow_array::builder::{BinaryBuilder, StringBuilder};
+use arrow_array::{ArrayRef, Int32Array, Int64Array, MapArray, StructArray, TimestampMicrosecondArray};
+use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field};
+use common::Message;
+use lake::schema::header_fields;
+
+/// Collects the system columns row by row.
+pub(super) struct SystemColumns {
+    partition_id: u32,
+    offsets: Vec<i64>,
+    rows: Vec<i32>,
+    timestamps: Vec<i64>,
+    keys: BinaryBuilder,
+    headers: HeaderColumn,
+    subjects: StringBuilder,
+}
+
+impl SystemColumns {
+    /// Room for about `rows` rows.
+    pub(super) fn with_capacity(partition_id: u32, rows: usize) -> Self {
+        Self {
+            partition_id,
+            offsets: Vec::with_capacity(rows),
+            rows: Vec::with_capacity(rows),
+            timestamps: Vec::with_capacity(rows),
+            keys: BinaryBuilder::with_capacity(rows, 0),
+            headers: HeaderColumn::default(),
+            subjects: StringBuilder::with_capacity(rows, rows * 16),
+        }
+    }
+
+    /// Adds row number `row` of `message`.
+    pub(super) fn push(&mut self, message: &Message, row: u32) {
+        // Offsets beyond i64 are refused by the catalog long before; rows of one message fit, being at most its bytes.
+        self.offsets.push(message.offset as i64);
+        self.rows.push(row as i32);
+        self.timestamps.push(message.timestamp_us);
+        self.keys.append_option(message.key.as_ref());
+        self.headers.push(&message.headers);
+        self.subjects.append_value(&message.subject);
+    }
+
+    /// How many rows there are.
+    pub(super) fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// The columns, in the order of the schema.
+    pub(super) fn finish(mut self) -> Vec<ArrayRef> {
+        let partition = Int32Array::from(vec![self.partition_id as i32; self.offsets.len()]);
+        vec![
+            Arc::new(partition),
+            Arc::new(Int64Array::from(self.offsets)),
+            Arc::new(Int32Array::from(self.rows)),
+            Arc::new(TimestampMicrosecondArray::from(self.timestamps).with_timezone("UTC")),
+            Arc::new(self.keys.finish()),
+            Arc::new(self.headers.finish()),
+            Arc::new(self.subjects.finish()),
+        ]
+    }
+}
+
+/// A map of text to text per row; null where there are no headers.
+struct HeaderColumn {
+    names: StringBuilder,
+    values: StringBuilder,
+    ends: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+impl Default for HeaderColumn {
+    fn default() -> Self {
+        Self {
+            names: StringBuilder::new(),
+            values: StringBuilder::new(),
+            ends: vec![0],
+            nulls: NullBufferBuilder::new(0),
+        }
+    }
+}
+
+impl HeaderColumn {
+    fn push(&mut self, headers: &[(String, String)]) {
+        for (name, value) in headers {
+            self.names.append_value(name);
+            self.values.append_value(value);
+        }
+        let entries = self.ends.last().copied().unwrap_or_default() + headers.len() as i32;
+        self.ends.push(entries);
+        self.nulls.append(!headers.is_empty());
+    }
+
+    fn finish(mut self) -> MapArray {
+        let columns: Vec<ArrayRef> = vec![Arc::new(self.names.finish()), Arc::new(self.values.finish())];
+        let entries = StructArray::new(header_fields(), columns, None);
+        let field = Field::new("key_value", DataType::Struct(header_fields()), false);
+        let ends = OffsetBuffer::new(ScalarBuffer::from(self.ends));
+        MapArray::new(Arc::new(field), ends, entries, self.nulls.finish(), false)
+    }
+}

@@ -1,0 +1,128 @@
+//! Partition: the pipeline of one owned partition, from its first step to its last.
+//!
+//! Owns: the tasks and the channels between them, and how the end of one ends the others.
+//! Does not own: ownership (`supervise`), the steps themselves.
+//!
+//! fetch → assemble (decode, batch, roll, segment) → commit (upload, commit) → ack, back in fetch.
+
+use std::sync::{Arc, OnceLock};
+
+use catalog::Ownership;
+use common::TopicPartition;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::pipeline::assemble::{Assembler, Command};
+use crate::pipeline::batch::EncodeSettings;
+use crate::pipeline::commit::Committer;
+use crate::pipeline::context::{Context, Stop};
+use crate::pipeline::decode::TopicTable;
+use crate::pipeline::fetch::Fetcher;
+use crate::pipeline::isolate::Caution;
+use crate::pipeline::roll::RollPolicy;
+use crate::pipeline::upload::Uploader;
+use crate::service::status::{Gauges, StatusBoard};
+use crate::service::summary::Totals;
+
+/// One delivery waits while another is encoded; more would only hold memory.
+const FETCHED_WAITING_MAX: usize = 1;
+/// A sealed batch waits while as many as allowed are uploaded.
+const SEALED_WAITING_MAX: usize = 1;
+/// Commands are rare; a sender waits for its turn.
+const COMMANDS_WAITING_MAX: usize = 4;
+
+/// What a pipeline is made of.
+pub(crate) struct Pipeline {
+    pub(crate) context: Arc<Context>,
+    pub(crate) board: StatusBoard,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) held: Ownership,
+    pub(crate) tables: watch::Receiver<Arc<TopicTable>>,
+    /// Whether a missing offset is a loss.
+    pub(crate) dense: bool,
+    pub(crate) stop: CancellationToken,
+}
+
+/// A pipeline that ended, and why.
+pub(crate) type Ended = (TopicPartition, Result<(), Stop>);
+
+/// The way to give orders to a running pipeline.
+pub(crate) type Orders = mpsc::Sender<Command>;
+
+impl Pipeline {
+    /// The pipeline's orders, and its work: to be run in a task until it ends.
+    pub(crate) fn prepare(self) -> (Orders, impl Future<Output = Ended> + Send + 'static) {
+        let (orders, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
+        let gauges = self.board.insert(self.held.partition.clone(), self.held.high_watermark);
+        (orders, self.run(commands, gauges))
+    }
+
+    async fn run(self, commands: mpsc::Receiver<Command>, gauges: Arc<Gauges>) -> Ended {
+        let Self { context, board, totals, held, tables, dense, stop } = self;
+        let partition = held.partition.clone();
+        let (fetched, fetched_input) = mpsc::channel(FETCHED_WAITING_MAX);
+        let (assembled, assembled_input) = mpsc::channel(SEALED_WAITING_MAX);
+        let (receipts, acks) = watch::channel(None);
+        let queue_end = Arc::new(OnceLock::new());
+        let fetcher = Fetcher {
+            context: Arc::clone(&context),
+            held: held.clone(),
+            gauges: Arc::clone(&gauges),
+            dense,
+            position: held.high_watermark,
+            last_read: held.anchor,
+            gap: None,
+            queue_end: Arc::clone(&queue_end),
+            output: fetched,
+            receipts: acks,
+            stop: stop.clone(),
+        };
+        let table = Arc::clone(&tables.borrow());
+        let assembler = Assembler {
+            context: Arc::clone(&context),
+            held: held.clone(),
+            gauges: Arc::clone(&gauges),
+            tables,
+            input: fetched_input,
+            commands,
+            output: assembled,
+            settings: EncodeSettings {
+                table,
+                partition_id: partition.partition_id,
+                page_bytes: context.config.block_size_target,
+                condemned: None,
+            },
+            caution: Caution::new(&held, queue_end),
+            stop,
+            gave_up: false,
+            policy: RollPolicy::from(&context.config),
+            next_offset: held.high_watermark,
+            batch: None,
+        };
+        let uploader = Uploader { context, held, gauges };
+        let committer = Committer { uploader, input: assembled_input, receipts, totals };
+        // The steps share one task: they wait most of the time, and CPU work runs elsewhere. The first to fail
+        // ends them all; what is not committed is read again by the next owner.
+        let ended = first_failure(Box::pin(fetcher.run()), Box::pin(assembler.run()), Box::pin(committer.run())).await;
+        board.remove(&partition);
+        (partition, ended)
+    }
+}
+
+type Step = std::pin::Pin<Box<dyn Future<Output = Result<(), Stop>> + Send>>;
+
+/// Runs the steps to their ends. A step that only lost its neighbour gives way to the neighbour's reason.
+async fn first_failure(fetch: Step, assemble: Step, commit: Step) -> Result<(), Stop> {
+    let mut running = vec![fetch, assemble, commit];
+    let mut lost_neighbour = None;
+    while !running.is_empty() {
+        let (ended, _, others) = futures::future::select_all(running).await;
+        running = others;
+        match ended {
+            Ok(()) => {}
+            Err(Stop::Neighbour) => lost_neighbour = Some(Stop::Neighbour),
+            Err(stop) => return Err(stop),
+        }
+    }
+    lost_neighbour.map_or(Ok(()), Err)
+}

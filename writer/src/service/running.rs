@@ -1,0 +1,245 @@
+//! A running writer: its handle, and what can be seen of it.
+//!
+//! Owns: flushing, waiting for commits, the orderly and the timely end. Does not own: the work.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::{MetadataStore, Topic, TopicConfig};
+use common::clock::SharedClock;
+use common::memory::MemoryBudget;
+use common::{Queue, TopicPartition};
+use object_store::path::Path;
+use object_store::{Error, ObjectStoreExt};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Result, WriterError};
+use crate::ownership::supervise::OrderBook;
+use crate::pipeline::assemble::Command;
+use crate::pipeline::context::Context;
+use crate::service::metrics;
+use crate::service::status::{PartitionStatus, StatusBoard};
+use crate::service::summary::{Summary, Totals};
+
+/// The handle of a running writer. Dropping it aborts the writer, which is safe but loses the drain: call
+/// [`RunningWriter::shutdown`].
+#[derive(Debug)]
+pub struct RunningWriter {
+    pub(crate) context: Arc<Context>,
+    pub(crate) board: StatusBoard,
+    pub(crate) clock: SharedClock,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) orders: OrderBook,
+    pub(crate) refresh: Arc<Notify>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) supervisor: Option<JoinHandle<Result<()>>>,
+    /// Watchers, which never end by themselves.
+    pub(crate) watchers: JoinSet<()>,
+}
+
+impl RunningWriter {
+    /// Creates a topic in queue and catalog and takes its partitions over.
+    ///
+    /// # Errors
+    /// The queue's or the catalog's.
+    pub async fn create_topic(&self, topic: TopicConfig) -> Result<Topic> {
+        let definition = common::TopicDefinition {
+            name: topic.name.clone(),
+            partition_count: topic.partition_count,
+            options: topic.config.clone(),
+        };
+        self.context.queue.create_topic(&definition).await?;
+        let created = self.context.catalog.create_topic(topic).await?;
+        self.refresh.notify_one();
+        Ok(created)
+    }
+
+    /// Looks for new topics now instead of at the next heartbeat.
+    pub fn refresh_topics(&self) {
+        self.refresh.notify_one();
+    }
+
+    /// The queue it reads.
+    pub fn queue(&self) -> &Arc<dyn Queue> {
+        &self.context.queue
+    }
+
+    /// The catalog it commits to.
+    pub fn catalog(&self) -> &Arc<dyn MetadataStore> {
+        &self.context.catalog
+    }
+
+    /// Its memory budget.
+    pub fn budget(&self) -> &MemoryBudget {
+        &self.context.budget
+    }
+
+    /// Where each owned partition stands.
+    pub fn status(&self) -> Vec<PartitionStatus> {
+        self.board.statuses(self.clock.now_us())
+    }
+
+    /// What was committed so far.
+    pub fn summary(&self) -> Summary {
+        self.totals.summary()
+    }
+
+    /// Closes every open batch and returns when everything fetched before is committed.
+    pub async fn flush(&self) {
+        let orders: Vec<_> = self.orders.lock().expect("no holder panics").values().cloned().collect();
+        let flushes = orders.into_iter().map(async |order| {
+            let (answer, answered) = oneshot::channel();
+            // A pipeline that ended meanwhile has nothing left to flush here.
+            if order.send(Command::Flush(answer)).await.is_ok() {
+                let _ended_meanwhile = answered.await;
+            }
+        });
+        futures::future::join_all(flushes).await;
+    }
+
+    /// Flushes until each partition's watermark is at least the one given, for example the offset after the last
+    /// one that a producer was told.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub async fn wait_committed(&self, targets: &[(TopicPartition, u64)]) -> Result<()> {
+        for (partition, target) in targets {
+            loop {
+                let stored = self.context.catalog.get_partition(partition).await?;
+                if stored.is_some_and(|stored| stored.high_watermark >= *target) {
+                    break;
+                }
+                self.flush().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns when the writer ends by itself, which it only does when it cannot go on.
+    ///
+    /// # Errors
+    /// Why it ended.
+    pub async fn ended(&mut self) -> Result<()> {
+        let Some(supervisor) = &mut self.supervisor else { return Ok(()) };
+        let ended = tokio::select! {
+            biased;
+            ended = supervisor => ended,
+            // Without any one of them the pipelines run on and nothing is committed, or memory is never relieved.
+            Some(watcher) = self.watchers.join_next() => {
+                let reason = watcher.err().map_or_else(|| "it returned".to_owned(), |error| error.to_string());
+                return Err(WriterError::Internal(format!("a watcher ended: {reason}")));
+            }
+        };
+        self.supervisor = None;
+        ended.unwrap_or_else(|error| Err(WriterError::Internal(error.to_string())))
+    }
+
+    /// Stops fetching, commits everything that was fetched, acks it, gives the partitions back.
+    ///
+    /// # Errors
+    /// [`WriterError::ShutdownDeadline`] when that takes longer than allowed; then it is cut short, safely.
+    pub async fn shutdown(&mut self) -> Result<Summary> {
+        self.stop.cancel();
+        let timeout = self.context.config.shutdown_timeout;
+        let drained = tokio::time::timeout(timeout, self.ended()).await;
+        self.watchers.shutdown().await;
+        match drained {
+            Ok(ended) => ended.map(|()| self.totals.summary()),
+            Err(_) => {
+                if let Some(supervisor) = self.supervisor.take() {
+                    supervisor.abort();
+                }
+                Err(WriterError::ShutdownDeadline { seconds: timeout.as_secs() })
+            }
+        }
+    }
+
+    /// What readiness and metrics look at.
+    pub fn observer(&self) -> Observer {
+        let (context, clock) = (Arc::clone(&self.context), Arc::clone(&self.clock));
+        Observer { context, board: self.board.clone(), shown: metrics::Shown::default(), clock }
+    }
+}
+
+impl Drop for RunningWriter {
+    fn drop(&mut self) {
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.abort();
+        }
+    }
+}
+
+/// Sees a running writer from outside.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    context: Arc<Context>,
+    board: StatusBoard,
+    shown: metrics::Shown,
+    clock: SharedClock,
+}
+
+impl Observer {
+    /// Where each owned partition stands.
+    pub fn statuses(&self) -> Vec<PartitionStatus> {
+        self.board.statuses(self.clock.now_us())
+    }
+
+    pub(crate) fn observe(&self) {
+        metrics::observe(&self.board, &self.context.budget, &self.shown, self.clock.now_us());
+    }
+
+    /// What this writer cannot work on, by `topic` or `topic/partition`, with the reason: halts, defects, topics that
+    /// cannot be opened.
+    pub fn troubles(&self) -> BTreeMap<String, String> {
+        self.board.troubles()
+    }
+
+    pub(crate) fn failing_partitions(&self) -> Vec<String> {
+        self.statuses().iter().filter(|status| status.failing).map(|status| status.partition.to_string()).collect()
+    }
+
+    pub(crate) async fn check_queue(&self) -> Result<(), String> {
+        self.context.queue.check().await.map_err(|error| error.to_string())
+    }
+
+    pub(crate) async fn check_catalog(&self) -> Result<(), String> {
+        self.context.catalog.check().await.map_err(|error| error.to_string())
+    }
+
+    /// Asks for an object that does not exist: the right answer proves address, bucket and login.
+    pub(crate) async fn check_store(&self) -> Result<(), String> {
+        let storage = &self.context.storage;
+        // A put makes missing directories; one that vanished, as a mount does, must not be made anew unnoticed.
+        if let Some(root) = storage.local_root.as_ref().filter(|root| !root.is_dir()) {
+            return Err(format!("the directory {} is gone", root.display()));
+        }
+        let absent: Path = storage.prefix.clone().join("siltstone-readiness-check");
+        match storage.store.head(&absent).await {
+            Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::queue::memory::InMemoryQueue;
+
+    use crate::writer::Writer;
+    use lake::Storage;
+
+    #[tokio::test]
+    async fn a_watcher_that_ends_is_the_end_of_the_writer() {
+        let writer = Writer::new(Box::new(InMemoryQueue::default()), Storage::memory().store);
+        let mut running = writer.start().await.expect("starts");
+        // Stands for a panic: without the task that groups commits, nothing is ever committed.
+        running.watchers.abort_all();
+        let deadline = std::time::Duration::from_secs(20);
+        let ended = tokio::time::timeout(deadline, running.ended()).await.expect("it is noticed");
+        assert!(ended.expect_err("it cannot go on").to_string().contains("internal error"));
+    }
+}

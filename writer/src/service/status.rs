@@ -1,0 +1,227 @@
+//! Where each partition stands, for people, metrics and readiness.
+//!
+//! Owns: the numbers and how lag and freshness are made of them. Does not own: decisions; no commit depends on these.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use common::{TopicName, TopicPartition};
+
+use crate::service::discard::Margin;
+
+/// Where one partition stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionStatus {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// Offset after the last message that was fetched.
+    pub position: u64,
+    /// Exclusive: everything below is committed.
+    pub high_watermark: u64,
+    /// Offset of the oldest message that the queue held, when last asked.
+    pub queue_first_offset: u64,
+    /// Offset that the queue's next message will get, when last asked.
+    pub queue_next_offset: u64,
+    /// Memory of the open batch, in bytes.
+    pub batch_bytes: usize,
+    /// Age of the oldest message that is fetched and not committed; zero when there is none.
+    pub freshness: Duration,
+    /// Messages that may still be published before the queue discards one that is not committed, when last asked;
+    /// nothing where it discards none for being full.
+    pub discard_margin: Option<u64>,
+    /// Time before the queue discards a message that is not committed, when last asked; nothing where it keeps them for ever.
+    pub discard_margin_time: Option<Duration>,
+    /// Reading, an upload or a commit keeps failing.
+    pub failing: bool,
+}
+
+impl PartitionStatus {
+    /// Messages that are not committed, fetched or still in the queue; an upper bound where offsets are not dense.
+    pub fn lag(&self) -> u64 {
+        let fetched = self.position.saturating_sub(self.high_watermark);
+        fetched + self.queue_next_offset.saturating_sub(self.position.max(self.queue_first_offset))
+    }
+}
+
+/// Written by the pipeline, read by everyone.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    pub(crate) position: AtomicU64,
+    pub(crate) high_watermark: AtomicU64,
+    pub(crate) queue_first_offset: AtomicU64,
+    pub(crate) queue_next_offset: AtomicU64,
+    pub(crate) batch_bytes: AtomicUsize,
+    /// An upload or commit keeps failing.
+    pub(crate) failing: AtomicBool,
+    /// The queue cannot be read.
+    pub(crate) unreadable: AtomicBool,
+    // A std mutex: held to copy or replace two numbers.
+    margin: Mutex<(Option<u64>, Option<Duration>)>,
+    // First offset and queue time of each batch that is not committed, oldest first. Never held across an await.
+    batches: Mutex<VecDeque<(u64, i64)>>,
+}
+
+impl Gauges {
+    pub(crate) fn batch_opened(&self, base_offset: u64, first_timestamp_us: i64) {
+        lock(&self.batches).push_back((base_offset, first_timestamp_us));
+    }
+
+    pub(crate) fn committed(&self, high_watermark: u64) {
+        self.high_watermark.store(high_watermark, Ordering::Relaxed);
+        let mut batches = lock(&self.batches);
+        while batches.front().is_some_and(|(base_offset, _)| *base_offset < high_watermark) {
+            batches.pop_front();
+        }
+    }
+
+    pub(crate) fn set_margin(&self, margin: &Margin) {
+        *lock(&self.margin) = (margin.messages, margin.time);
+    }
+
+    fn margin(&self) -> (Option<u64>, Option<Duration>) {
+        *lock(&self.margin)
+    }
+
+    pub(crate) fn oldest_timestamp_us(&self) -> Option<i64> {
+        lock(&self.batches).front().map(|(_, timestamp_us)| *timestamp_us)
+    }
+}
+
+/// The partitions that this writer owns, and what it cannot work on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StatusBoard {
+    // Std mutexes: held to insert, remove or copy, never across an await.
+    partitions: Arc<Mutex<BTreeMap<TopicPartition, Arc<Gauges>>>>,
+    troubles: Arc<Mutex<BTreeMap<Place, String>>>,
+}
+
+/// A topic, or one partition of it.
+pub(crate) type Place = (TopicName, Option<u32>);
+
+impl StatusBoard {
+    pub(crate) fn insert(&self, partition: TopicPartition, high_watermark: u64) -> Arc<Gauges> {
+        let gauges = Arc::new(Gauges::default());
+        gauges.position.store(high_watermark, Ordering::Relaxed);
+        gauges.high_watermark.store(high_watermark, Ordering::Relaxed);
+        lock(&self.partitions).insert(partition, Arc::clone(&gauges));
+        gauges
+    }
+
+    pub(crate) fn remove(&self, partition: &TopicPartition) {
+        lock(&self.partitions).remove(partition);
+    }
+
+    pub(crate) fn all(&self) -> Vec<(TopicPartition, Arc<Gauges>)> {
+        lock(&self.partitions).iter().map(|(partition, gauges)| (partition.clone(), Arc::clone(gauges))).collect()
+    }
+
+    /// Below where each running partition is committed, as this writer was told.
+    pub(crate) fn watermarks(&self) -> BTreeMap<TopicPartition, u64> {
+        let watermark = |(partition, gauges): (&TopicPartition, &Arc<Gauges>)| {
+            (partition.clone(), gauges.high_watermark.load(Ordering::Relaxed))
+        };
+        lock(&self.partitions).iter().map(watermark).collect()
+    }
+
+    /// Notes that nothing goes on at `place`, and why, until it is cleared.
+    pub(crate) fn trouble(&self, place: Place, reason: String) {
+        lock(&self.troubles).insert(place, reason);
+    }
+
+    /// Notes that work goes on at `place`.
+    pub(crate) fn clear(&self, place: &Place) {
+        lock(&self.troubles).remove(place);
+    }
+
+    /// Forgets the troubles of topics that are gone.
+    pub(crate) fn keep_topics(&self, remains: impl Fn(&TopicName) -> bool) {
+        lock(&self.troubles).retain(|(topic, _), _| remains(topic));
+    }
+
+    /// Every halt, defect and topic that cannot be opened, by `topic` or `topic/partition`, with the reason.
+    pub(crate) fn troubles(&self) -> BTreeMap<String, String> {
+        let shown = |((topic, partition_id), reason): (&Place, &String)| {
+            let place =
+                partition_id.map_or_else(|| topic.to_string(), |partition_id| format!("{topic}/{partition_id}"));
+            (place, reason.clone())
+        };
+        lock(&self.troubles).iter().map(shown).collect()
+    }
+
+    /// The partition whose open batch holds most memory.
+    pub(crate) fn largest_batch(&self) -> Option<TopicPartition> {
+        let partitions = lock(&self.partitions);
+        let sized =
+            partitions.iter().map(|(partition, gauges)| (gauges.batch_bytes.load(Ordering::Relaxed), partition));
+        sized.filter(|(bytes, _)| *bytes > 0).max_by_key(|(bytes, _)| *bytes).map(|(_, partition)| partition.clone())
+    }
+
+    pub(crate) fn statuses(&self, now_us: i64) -> Vec<PartitionStatus> {
+        let status = |(partition, gauges): (TopicPartition, Arc<Gauges>)| PartitionStatus {
+            partition,
+            position: gauges.position.load(Ordering::Relaxed),
+            high_watermark: gauges.high_watermark.load(Ordering::Relaxed),
+            queue_first_offset: gauges.queue_first_offset.load(Ordering::Relaxed),
+            queue_next_offset: gauges.queue_next_offset.load(Ordering::Relaxed),
+            batch_bytes: gauges.batch_bytes.load(Ordering::Relaxed),
+            freshness: gauges.oldest_timestamp_us().map_or(Duration::ZERO, |oldest_us| {
+                Duration::from_micros(now_us.saturating_sub(oldest_us).max(0).unsigned_abs())
+            }),
+            discard_margin: gauges.margin().0,
+            discard_margin_time: gauges.margin().1,
+            failing: gauges.failing.load(Ordering::Relaxed) || gauges.unreadable.load(Ordering::Relaxed),
+        };
+        self.all().into_iter().map(status).collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no holder of this lock panics")
+}
+
+#[cfg(test)]
+mod tests {
+    use common::TopicName;
+
+    use super::*;
+
+    #[test]
+    fn lag_counts_what_the_queue_holds_or_the_writer_has_and_nothing_that_is_gone() {
+        let status = |high_watermark, position, queue_first_offset, queue_next_offset| PartitionStatus {
+            partition: TopicPartition::new(TopicName::new("t").expect("valid"), 0),
+            position,
+            high_watermark,
+            queue_first_offset,
+            queue_next_offset,
+            batch_bytes: 0,
+            freshness: Duration::ZERO,
+            discard_margin: None,
+            discard_margin_time: None,
+            failing: false,
+        };
+        assert_eq!(status(0, 0, 1, 1).lag(), 0, "an empty stream of JetStream, which counts from 1");
+        assert_eq!(status(50, 50, 101, 101).lag(), 0, "everything was purged");
+        assert_eq!(status(50, 50, 81, 101).lag(), 20, "a part was purged");
+        assert_eq!(status(50, 70, 50, 101).lag(), 51, "a part is fetched");
+        assert_eq!(status(50, 70, 101, 101).lag(), 20, "what is fetched is gone from the queue");
+        assert_eq!(status(50, 70, 40, 60).lag(), 20, "the queue was asked before that was published");
+    }
+
+    #[test]
+    fn freshness_is_the_age_of_the_oldest_uncommitted_batch() {
+        let board = StatusBoard::default();
+        let partition = TopicPartition::new(TopicName::new("t").expect("valid"), 0);
+        let gauges = board.insert(partition, 10);
+        let freshness = |now_us| board.statuses(now_us)[0].freshness;
+        assert_eq!(freshness(1_000), Duration::ZERO);
+        gauges.batch_opened(10, 100);
+        gauges.batch_opened(20, 300);
+        assert_eq!(freshness(1_000), Duration::from_micros(900));
+        gauges.committed(20);
+        assert_eq!(freshness(1_000), Duration::from_micros(700));
+        gauges.committed(30);
+        assert_eq!(freshness(1_000), Duration::ZERO);
+    }
+}

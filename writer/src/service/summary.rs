@@ -1,0 +1,55 @@
+//! What a writer has committed since it started: for the last log line, the demo and the bench.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::pipeline::roll::RollReason;
+
+/// Figures of one run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Messages committed.
+    pub messages: u64,
+    /// Rows committed to topics' tables.
+    pub records: u64,
+    /// Records committed to quarantine.
+    pub quarantined: u64,
+    /// Batches committed.
+    pub segments: u64,
+    /// Bytes of their objects.
+    pub bytes: u64,
+    /// Batches by the reason that closed them.
+    pub rolls: Vec<(RollReason, u64)>,
+}
+
+/// The running totals.
+#[derive(Debug, Default)]
+pub(crate) struct Totals {
+    messages: AtomicU64,
+    records: AtomicU64,
+    quarantined: AtomicU64,
+    bytes: AtomicU64,
+    rolls: [AtomicU64; RollReason::ALL.len()],
+}
+
+impl Totals {
+    pub(crate) fn committed(&self, messages: u64, records: u64, quarantined: u64, bytes: u64, reason: RollReason) {
+        self.messages.fetch_add(messages, Ordering::Relaxed);
+        self.records.fetch_add(records, Ordering::Relaxed);
+        self.quarantined.fetch_add(quarantined, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.rolls[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let rolls: Vec<_> = RollReason::ALL.into_iter().zip(self.rolls.iter().map(load)).collect();
+        Summary {
+            messages: load(&self.messages),
+            records: load(&self.records),
+            quarantined: load(&self.quarantined),
+            segments: rolls.iter().map(|(_, count)| count).sum(),
+            bytes: load(&self.bytes),
+            rolls: rolls.into_iter().filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+}
