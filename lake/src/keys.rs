@@ -12,10 +12,15 @@ use uuid::Uuid;
 /// What a key is made of.
 #[derive(Clone, Debug)]
 pub struct SegmentName<'a> {
+    /// Whose messages the object holds.
     pub partition: &'a TopicPartition,
+    /// First offset of the range.
     pub base_offset: u64,
+    /// Last offset of the range.
     pub end_offset: u64,
+    /// Ownership under which it is put.
     pub epoch: Epoch,
+    /// Table or quarantine.
     pub kind: SegmentKind,
     /// Queue time of the range's first message; gives the date, in UTC.
     pub first_timestamp_us: i64,
@@ -26,6 +31,7 @@ pub struct SegmentName<'a> {
 pub struct NewKey {
     /// `<topic>-<partition>-<base_offset>-<uuid>`.
     pub id: String,
+    /// Key in the store.
     pub key: Path,
 }
 

@@ -19,6 +19,7 @@ mod writer;
 
 pub use config::WriterConfig;
 pub use error::{Result, WriterError};
+pub use lake::Storage;
 pub use operations::{audit, diagnose, quarantine, resume};
 pub use pipeline::roll::RollReason;
 pub use pipeline::{decode, roll};

@@ -27,7 +27,6 @@ use tokio::task::JoinSet;
 use crate::config::WriterConfig;
 use crate::connect;
 use crate::error::WriterError;
-use crate::service::http;
 use crate::service::running::RunningWriter;
 use crate::writer::Writer;
 use lake::Storage;

@@ -181,17 +181,15 @@ fn column(field: &Field, partition: u32, offsets: &[u64]) -> ArrayRef {
     let numbers = || offsets.iter().map(|n| i64::try_from(*n).expect("small"));
     let texts = |prefix: &str| offsets.iter().map(|n| format!("{prefix}{n}")).collect::<Vec<_>>();
     match (field.name().as_str(), field.data_type()) {
-        (table_schema::PARTITION, _) => {
-            Arc::new(Int32Array::from(vec![i32::try_from(partition).expect("small"); count]))
-        }
-        (table_schema::ROW, _) => Arc::new(Int32Array::from(vec![0; count])),
-        (table_schema::TIMESTAMP, _) => {
+        (schema::PARTITION, _) => Arc::new(Int32Array::from(vec![i32::try_from(partition).expect("small"); count])),
+        (schema::ROW, _) => Arc::new(Int32Array::from(vec![0; count])),
+        (schema::TIMESTAMP, _) => {
             let times: TimestampMicrosecondArray = offsets.iter().map(|n| Some(timestamp_us(*n))).collect();
             Arc::new(times.with_timezone("UTC"))
         }
-        (table_schema::HEADERS, DataType::Map(entries, _)) => headers(entries, &texts("h")),
-        (table_schema::EXTRA, data_type) => new_null_array(data_type, count),
-        (table_schema::KEY, _) => Arc::new(texts("k").iter().map(Some).collect::<BinaryArray>()),
+        (schema::HEADERS, DataType::Map(entries, _)) => headers(entries, &texts("h")),
+        (schema::EXTRA, data_type) => new_null_array(data_type, count),
+        (schema::KEY, _) => Arc::new(texts("k").iter().map(Some).collect::<BinaryArray>()),
         (_, DataType::Int64) => Arc::new(Int64Array::from_iter_values(numbers())),
         (_, DataType::Utf8) => Arc::new(StringArray::from(texts("s"))),
         (_, DataType::Binary) => Arc::new(texts("v").iter().map(Some).collect::<BinaryArray>()),
