@@ -12,6 +12,7 @@ mod deployment;
 mod docs;
 mod exactly_once;
 mod nats;
+mod old_lake;
 mod operations;
 mod service;
 mod settings;
