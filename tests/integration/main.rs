@@ -17,4 +17,5 @@ mod operations;
 mod service;
 mod settings;
 mod standard_input;
+mod tidy;
 mod topics;
