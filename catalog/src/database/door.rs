@@ -115,7 +115,7 @@ impl Door {
             self.database.close().await;
             Ok(())
         };
-        // A silent server is left without leave.
+        // Connections that could not be ended in time are dropped.
         self.answered(closing).await.ok();
     }
 
