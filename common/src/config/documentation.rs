@@ -1,4 +1,8 @@
-//! The manual of every setting: the one place where they are described.
+//! The manual of every setting.
+//!
+//! Owns: name, default, allowed values and description of each. Does not own: refusing values (`validation`).
+
+use super::storage_type::{STORAGE_TYPES, STORAGE_URLS};
 
 /// What there is to know about a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +58,9 @@ pub const SETTINGS: &[SettingDoc] = &[
     ),
     setting("NATS_CLIENT_CERT", "", "path of a PEM file", "the certificate that this client shows for TLS"),
     setting("NATS_CLIENT_KEY", "", "path of a PEM file", "the key of NATS_CLIENT_CERT"),
-    setting("STORAGE_TYPE", "local", "local, s3, azure, gcs or memory", "where segments are stored"),
+    setting("STORAGE_TYPE", "local", STORAGE_TYPES, "where segments are stored"),
     setting("STORAGE_PATH", "./data", "path of a directory", "root of local storage, and of the default catalog"),
-    setting(
-        "STORAGE_URL",
-        "",
-        "s3://bucket/prefix, az://container/prefix, gs://bucket/prefix, file:///path or memory:///",
-        "bucket and prefix; names the storage type as well",
-    ),
+    setting("STORAGE_URL", "", STORAGE_URLS, "bucket and prefix; names the storage type as well"),
     setting(
         "CATALOG_URL",
         "sqlite:./data/catalog.db",
