@@ -12,6 +12,7 @@ mod postgres;
 mod sql;
 mod sqlite;
 mod store;
+mod topics;
 
 pub use commit::{CommitOutcome, CommitRequest, Gap, NewSegment, Refusal};
 pub use error::{CatalogError, Result};
@@ -26,3 +27,4 @@ pub use store::{
     CommitStore, ConsumerStore, JanitorStore, MetadataStore, OwnershipStore, ReplayStore, SegmentStore, TopicStore,
     connect,
 };
+pub use topics::{CreateTopicError, create_topic, open_topic};

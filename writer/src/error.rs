@@ -1,5 +1,6 @@
 //! Errors of the writer that reach its callers. What can be retried is retried inside and never gets here.
 
+use catalog::CreateTopicError;
 use common::{ErrorKind, QueueError, TopicPartition};
 
 /// Short for results of this crate.
@@ -59,6 +60,15 @@ pub enum WriterError {
         /// The time allowed.
         seconds: u64,
     },
+}
+
+impl From<CreateTopicError> for WriterError {
+    fn from(error: CreateTopicError) -> Self {
+        match error {
+            CreateTopicError::Catalog(error) | CreateTopicError::NotListed { error, .. } => Self::Catalog(error),
+            CreateTopicError::Queue { error, .. } => Self::Queue(error),
+        }
+    }
 }
 
 impl WriterError {
