@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use common::TopicName;
 use common::config::Settings;
 
+use crate::opened::with_catalog;
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, time_text};
 
@@ -45,10 +46,8 @@ impl Args {
 
 /// Prints a table with totals, or with `json` the segments as the catalog holds them.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let catalog = writer::connect::catalog(settings).await?;
-    let listed = list(&args, catalog.as_ref()).await;
-    catalog.close().await;
-    let segments = listed?;
+    let listed = with_catalog(settings, async |catalog| list(&args, catalog.as_ref()).await);
+    let segments = listed.await?;
     if json {
         return output::print_json(&segments);
     }

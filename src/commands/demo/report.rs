@@ -49,7 +49,7 @@ impl Report {
         catalog: &Arc<dyn MetadataStore>,
     ) -> anyhow::Result<Self> {
         let snapshot = catalog.snapshot(&TopicName::new(orders::TOPIC)?).await?;
-        let storage = writer::connect::storage(settings)?;
+        let storage = service::connect::storage(settings)?;
         let store = QueryStore { url: storage.url, store: storage.store };
         let session = QuerySession::open(Arc::clone(catalog), store)?;
         let count = session.sql(COUNT_QUERY).await?.collect().await?;

@@ -74,11 +74,8 @@ pub(super) async fn run(
         }
     };
     let report = replayer.run(&segments, &mut announce).await?;
-    if json {
-        output::print_json(&json!({ "topic": snapshot.topic.name, "dry_run": args.dry_run, "replay": report }))?;
-    } else {
-        output::print(&text(&report, args.dry_run))?;
-    }
+    let answer = json!({ "topic": snapshot.topic.name, "dry_run": args.dry_run, "replay": report });
+    output::show(json, &answer, || text(&report, args.dry_run))?;
     if report.refused > 0 { Err(Reported.into()) } else { Ok(()) }
 }
 
