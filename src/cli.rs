@@ -62,7 +62,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether the command runs until a signal, and therefore logs its work.
+    /// True for a command that runs until a signal, and therefore logs its work.
     pub(crate) fn is_service(&self) -> bool {
         matches!(self, Self::Up(_))
     }

@@ -27,7 +27,7 @@ pub enum CreateTopicError {
     Queue {
         /// Name of the topic.
         topic: TopicName,
-        /// What the queue said.
+        /// The error of the queue.
         #[source]
         error: QueueError,
     },
@@ -36,7 +36,7 @@ pub enum CreateTopicError {
     NotListed {
         /// Name of the topic.
         topic: TopicName,
-        /// What the catalog said.
+        /// The error of the catalog.
         #[source]
         error: CatalogError,
     },

@@ -20,7 +20,7 @@ use url::Url;
 pub use documentation::{SETTINGS, SettingDoc};
 pub use storage_type::StorageType;
 
-/// Which queue messages come from.
+/// The queue that messages come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueType {
@@ -30,7 +30,7 @@ pub enum QueueType {
     Nats,
 }
 
-/// Whether commits are acked to the queue.
+/// The commits that are acked to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueAck {
@@ -40,7 +40,7 @@ pub enum QueueAck {
     None,
 }
 
-/// How log lines look.
+/// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {

@@ -21,7 +21,7 @@ pub use self::cut::{Cutter, MESSAGE_BYTES_MAX};
 pub use self::error::{FeedError, InputError};
 pub use self::tally::{PartitionTally, Tally};
 
-/// How a byte stream is cut into messages.
+/// The form of a byte stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedFormat {
     /// One JSON object per line, each a message; blank lines are skipped.
@@ -32,14 +32,14 @@ pub enum FeedFormat {
     Raw,
 }
 
-/// How a byte stream is cut, checked and sent.
+/// Settings of a feed: cutting, checking and sending.
 #[derive(Clone, Debug)]
 pub struct FeedOptions {
     /// The name of the stream in errors.
     pub input_name: String,
-    /// How to cut it.
+    /// Its form.
     pub format: FeedFormat,
-    /// Whether each NDJSON line is checked to be an object.
+    /// Refuse an NDJSON line that is no object.
     pub check: bool,
     /// The member of each NDJSON object that becomes the message's key.
     pub key_field: Option<String>,
@@ -55,7 +55,7 @@ pub struct Feed<'a> {
     pub producer: &'a Producer,
     /// The topic.
     pub topic: &'a TopicName,
-    /// How the stream becomes messages.
+    /// Settings of this feed.
     pub options: &'a FeedOptions,
     /// Called after each batch with the bytes of its payloads.
     pub progress: &'a (dyn Fn(u64) + Sync),

@@ -8,7 +8,7 @@ use common::TopicName;
 
 use crate::error::ProducerError;
 
-/// Where a message went.
+/// The place of a confirmed message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendResult {
     /// The topic.

@@ -18,7 +18,7 @@ use crate::error::{ProducerError, Result};
 use crate::outcome::{SendFailure, SendOutcome, SendResult};
 use crate::topics::{KnownTopic, Topics};
 
-/// How often messages are offered to a queue that is unavailable before they count as failed.
+/// Attempts at a queue that is unavailable before the messages count as failed.
 const ATTEMPTS_MAX: u32 = 3;
 
 /// Sends messages to topics. Share it: all methods take `&self`.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::error::{ProducerError, Result};
 
-/// How long a topic's metadata is used before the catalog is asked again.
+/// Longest use of a topic's metadata before the catalog is asked again.
 pub(crate) const METADATA_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// A topic as the producer uses it.

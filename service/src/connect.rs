@@ -56,7 +56,7 @@ pub fn ensure_shared(settings: &Settings, consequence: &str) -> Result<()> {
     Err(ServiceError::QueueNotShared { consequence: consequence.to_owned() })
 }
 
-/// Whether other processes can reach the configured queue, so that it outlives this one.
+/// True when other processes can reach the configured queue, so that it outlives this one.
 pub fn is_shared(settings: &Settings) -> bool {
     match settings.queue_type {
         QueueType::Memory => false,

@@ -48,16 +48,16 @@ pub enum ServiceError {
     Listen {
         /// The address.
         addr: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         error: io::Error,
     },
     /// The queue cannot be reached, or refuses the login.
     #[error("{error}; {advice}")]
     Queue {
-        /// What the queue said.
+        /// The error of the queue.
         error: QueueError,
-        /// Which settings to look at.
+        /// The settings to look at.
         advice: &'static str,
     },
     /// The queue is inside another process, where this one cannot reach it.
@@ -66,7 +66,7 @@ pub enum ServiceError {
          {consequence}; set QUEUE_TYPE=nats where the topic's messages are on NATS"
     )]
     QueueNotShared {
-        /// What is not possible without the queue.
+        /// The work that is not possible without the queue, as a clause.
         consequence: String,
     },
     /// The catalog cannot be opened.
@@ -74,7 +74,7 @@ pub enum ServiceError {
     Catalog {
         /// The catalog without its password.
         url: String,
-        /// What the catalog said.
+        /// The error of the catalog.
         error: CatalogError,
     },
     /// The store cannot be used as configured.

@@ -102,7 +102,7 @@ fn reason_not_to_compare(args: &Args, settings: &Settings) -> Option<String> {
 fn text(reports: &[AuditReport], problems: u64, is_deep: bool) -> String {
     let mut text = String::new();
     for report in reports {
-        let _strings_take_all = write!(text, "{}", report_text(report, is_deep));
+        text.push_str(&report_text(report, is_deep));
     }
     let sum = |of: fn(&AuditReport) -> u64| count_text(reports.iter().map(of).sum());
     let verdict = match problems {
@@ -139,7 +139,7 @@ fn report_text(report: &AuditReport, is_deep: bool) -> String {
         table.row([check.word().to_owned(), looked_at(report, check, is_deep), check.claim().to_owned(), verdict]);
     }
     let mut line = |line: String| {
-        let _strings_take_all = writeln!(text, "{line}");
+        writeln!(text, "{line}").expect("writing to a string does not fail");
     };
     line(table.to_string());
     for problem in &report.problems {
@@ -156,7 +156,7 @@ fn report_text(report: &AuditReport, is_deep: bool) -> String {
     text
 }
 
-/// What a check went through, with counts.
+/// The things that a check went through, with counts.
 fn looked_at(report: &AuditReport, check: Check, is_deep: bool) -> String {
     let (chain, objects, count) = (&report.catalog, &report.objects, count_text);
     match check {

@@ -63,7 +63,7 @@ fn location(storage: &Storage) -> anyhow::Result<DuckDbLocation> {
     })
 }
 
-/// What the store's own client takes from the same variables; keys are not among them.
+/// Access as the store's own client takes it from the same variables; keys are not among them.
 fn s3_access() -> S3Access {
     S3Access {
         endpoint: variable(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]),

@@ -46,7 +46,7 @@ pub(crate) struct Args {
     no_check: bool,
 }
 
-/// How the input is cut into messages.
+/// The form of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     /// One JSON object per line, each a message; blank lines are skipped

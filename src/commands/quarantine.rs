@@ -32,7 +32,7 @@ enum Command {
     Replay(replay::Args),
 }
 
-/// Which records are meant.
+/// The records that are meant.
 #[derive(Debug, clap::Args)]
 struct Selection {
     /// Name of the topic

@@ -24,7 +24,7 @@ pub(crate) struct Args {
     kind: Option<Kind>,
 }
 
-/// What a segment holds.
+/// The kind of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// Decoded records

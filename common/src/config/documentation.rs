@@ -4,16 +4,16 @@
 
 use super::storage_type::{STORAGE_TYPES, STORAGE_URLS};
 
-/// What there is to know about a setting.
+/// The documentation of one setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SettingDoc {
     /// Name of the variable.
     pub name: &'static str,
     /// Its default, as text; empty when it is unset.
     pub default: &'static str,
-    /// Which values it takes.
+    /// The values that it takes.
     pub allowed: &'static str,
-    /// What it does.
+    /// Its effect.
     pub about: &'static str,
     /// Never shown.
     pub secret: bool,

@@ -13,7 +13,7 @@ pub(super) const STORAGE_TYPES: &str = "local, s3, azure, gcs or memory";
 pub(super) const STORAGE_URLS: &str =
     "s3://bucket/prefix, az://container/prefix, gs://bucket/prefix, file:///path or memory:///";
 
-/// Where segments are stored.
+/// A kind of store for segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StorageType {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// What is wrong with a line of NDJSON.
+/// The fault of a line of NDJSON.
 #[derive(Debug, thiserror::Error)]
 pub enum LineProblem {
     /// It is not JSON.

@@ -53,7 +53,7 @@ pub enum InputError {
     Read {
         /// Name of the stream.
         input: String,
-        /// What the source said.
+        /// The error of the source.
         #[source]
         error: io::Error,
     },
@@ -78,7 +78,7 @@ pub enum InputError {
         input: String,
         /// Number of the line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// Its fault.
         #[source]
         problem: LineProblem,
     },

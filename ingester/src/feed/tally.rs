@@ -1,6 +1,6 @@
 //! Counts of a feed.
 //!
-//! Owns: what is counted, in total and per partition.
+//! Owns: the counts, in total and per partition. Does not own: when something counts (`feed`).
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub struct Tally {
 /// range of offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PartitionTally {
-    /// How many there are.
+    /// Their number.
     pub messages: u64,
     /// The smallest offset of them.
     pub first_offset: u64,

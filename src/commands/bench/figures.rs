@@ -10,7 +10,7 @@ use writer::Summary;
 
 use super::measure::{Hardware, Phase};
 
-/// What was measured on what.
+/// The set-up of a bench.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Setup {
     pub(super) build: &'static str,
@@ -39,7 +39,7 @@ pub(super) struct Run {
     pub(super) ratio: f64,
 }
 
-/// What the pipeline did.
+/// The work of the pipeline.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Pipeline {
     /// Time, CPU and memory until the last commit.
@@ -62,7 +62,7 @@ pub(super) struct Pipeline {
 /// From publish to commit.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(super) struct Freshness {
-    /// How many messages were timed.
+    /// Messages that were timed.
     pub(super) messages: u64,
     /// Half of them were committed within this.
     pub(super) p50_ms: f64,

@@ -24,7 +24,7 @@ use super::pipeline::start_writer;
 use super::setup::Bench;
 use crate::output;
 
-/// How often watermarks are looked at.
+/// Time between two looks at the watermarks.
 pub(super) const POLL: Duration = Duration::from_millis(10);
 
 /// The same for thousands of partitions, where each look costs a little.

@@ -18,7 +18,7 @@ use super::measure::{Measurement, Phase};
 use super::setup::Bench;
 use crate::progress;
 
-/// How often positions are looked at; short beside any phase worth measuring.
+/// Time between two looks at the positions; short compared with any phase worth measuring.
 const POLL: Duration = Duration::from_millis(10);
 
 /// A writer that neither fetches nor commits for so long has failed; retries within it are shorter.

@@ -1,4 +1,4 @@
-//! What a bench works on: queue, topic, store and catalog, and their removal afterwards.
+//! The set-up of a bench: queue, topic, store and catalog, and their removal afterwards.
 //!
 //! Owns: that every run starts at watermark 0 of a topic that no catalog in use depends on.
 //! Does not own: what is measured on it.
@@ -68,7 +68,7 @@ impl Bench {
         Ok(Self { settings, topic, payload_bytes, own_topic: args.topic.is_none(), own_catalog, run_dir, durable })
     }
 
-    /// Whether messages outlive a run.
+    /// True when messages outlive a run.
     pub(super) fn queue_is_durable(&self) -> bool {
         self.durable.is_some()
     }
@@ -153,7 +153,7 @@ impl Bench {
         Ok(())
     }
 
-    /// What a reader of the figures must know.
+    /// The conditions that a reader of the figures must know.
     pub(super) fn describe(&self) -> Setup {
         let settings = &self.settings;
         let local = settings.storage_type == StorageType::Local && settings.storage_url.is_none();

@@ -1,4 +1,4 @@
-//! What the demo found, told at its end.
+//! The report at the end of the demo.
 //!
 //! Owns: the query, the check that nothing is missing, where to look next. Does not own: the run.
 

@@ -14,7 +14,7 @@ use crate::opened::with_catalog;
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, duration_text, time_text};
 
-/// How many partitions are asked for their bounds at once; each question is a round trip.
+/// Partitions that are asked for their bounds at once; each question is a round trip.
 const BOUNDS_CONCURRENCY: usize = 32;
 
 /// Arguments of `topic describe`.
@@ -119,7 +119,7 @@ fn text_of(description: &Description) -> String {
     let topic = &description.topic;
     let mut text = format!("topic {}\n", topic.name);
     let mut line = |name: &str, value: String| {
-        let _strings_take_all = writeln!(text, "  {name:<12} {value}");
+        writeln!(text, "  {name:<12} {value}").expect("writing to a string does not fail");
     };
     line("format", format!("{:?}", topic.config.format).to_lowercase());
     for (index, column) in topic.config.columns.iter().enumerate() {

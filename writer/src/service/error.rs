@@ -18,7 +18,7 @@ pub enum ServeError {
     TopicNotFound {
         /// The setting.
         topics: String,
-        /// Which topic, and how to create it.
+        /// Names the topic, and the command that creates it.
         error: WriterError,
     },
     /// The writer ended without having been stopped.
