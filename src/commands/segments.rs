@@ -87,7 +87,7 @@ fn table(segments: &[SegmentInfo]) -> Table {
         table.row([
             segment.topic.to_string(),
             segment.partition_id.to_string(),
-            format!("{:?}", segment.kind).to_lowercase(),
+            segment.kind.as_str().to_owned(),
             format!("{}-{}", segment.base_offset, segment.end_offset),
             count_text(segment.record_count),
             bytes_text(segment.size_bytes),

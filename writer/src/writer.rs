@@ -96,15 +96,15 @@ impl Writer {
         let mut context = Context::new(queue, catalog, storage, self.config.clone(), groups);
         context.encode_inline = self.encode_inline;
         let context = Arc::new(context);
-        let (board, orders) = (StatusBoard::default(), Arc::new(Mutex::default()));
+        let (board, commands) = (StatusBoard::default(), Arc::new(Mutex::default()));
         let owner = self.owner.unwrap_or_else(|| OwnerId(Uuid::now_v7()));
         let scope = if self.topics.is_empty() { Scope::All } else { Scope::Only(self.topics.clone()) };
         let agent = Agent { owner, name: agent_name(), scope };
         let mut supervisor =
-            Supervisor::new(Arc::clone(&context), agent, self.topics.clone(), board.clone(), Arc::clone(&orders));
+            Supervisor::new(Arc::clone(&context), agent, self.topics.clone(), board.clone(), Arc::clone(&commands));
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);
-        watchers.spawn(watchers::relieve_memory(Arc::clone(&context), board.clone(), Arc::clone(&orders)));
+        watchers.spawn(watchers::relieve_memory(Arc::clone(&context), board.clone(), Arc::clone(&commands)));
         watchers.spawn(janitor::run(Arc::clone(&context)));
         watchers.spawn(watchers::watch_lag(Arc::clone(&context), board.clone(), Arc::clone(&self.clock)));
         supervisor.begin().await?;
@@ -112,8 +112,8 @@ impl Writer {
             context,
             board,
             clock: Arc::clone(&self.clock),
-            totals: Arc::clone(&supervisor.totals),
-            orders,
+            totals: Arc::clone(supervisor.totals()),
+            commands,
             refresh: Arc::clone(&supervisor.refresh),
             stop: supervisor.stop.clone(),
             supervisor: Some(tokio::spawn(supervisor.run())),

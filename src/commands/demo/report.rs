@@ -147,7 +147,7 @@ impl Report {
             table.row([
                 segment.partition_id.to_string(),
                 format!("{}-{}", segment.base_offset, segment.end_offset),
-                format!("{:?}", segment.kind).to_lowercase(),
+                segment.kind.as_str().to_owned(),
                 count_text(segment.record_count),
                 bytes_text(segment.size_bytes),
                 segment.key.clone(),

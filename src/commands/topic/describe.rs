@@ -172,9 +172,12 @@ fn partition_table(description: &Description) -> Table {
     let known = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), count_text);
     for described in &description.partitions {
         let partition = &described.partition;
-        let state = match (partition.state, &partition.halt_reason) {
-            (PartitionState::Active, _) => "active".to_owned(),
-            (PartitionState::Halted, reason) => format!("halted: {}", reason.as_deref().unwrap_or("no reason given")),
+        let word = partition.state.as_str();
+        let state = match partition.state {
+            PartitionState::Active => word.to_owned(),
+            PartitionState::Halted => {
+                format!("{word}: {}", partition.halt_reason.as_deref().unwrap_or("no reason given"))
+            }
         };
         table.row([
             partition.partition_id.to_string(),

@@ -8,7 +8,6 @@
 use std::sync::{Arc, OnceLock};
 
 use catalog::Ownership;
-use common::TopicPartition;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -43,21 +42,19 @@ pub(crate) struct Pipeline {
     pub(crate) stop: CancellationToken,
 }
 
-/// A pipeline that ended, and why.
-pub(crate) type Ended = (TopicPartition, Result<(), Stop>);
-
-/// The way to give orders to a running pipeline.
-pub(crate) type Orders = mpsc::Sender<Command>;
+/// Sends commands to a running pipeline.
+pub(crate) type CommandSender = mpsc::Sender<Command>;
 
 impl Pipeline {
-    /// The pipeline's orders, and its work: to be run in a task until it ends.
-    pub(crate) fn prepare(self) -> (Orders, impl Future<Output = Ended> + Send + 'static) {
-        let (orders, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
+    /// The pipeline's command sender, and its work: to be run in a task until it ends. The work gives the reason if the
+    /// pipeline did not drain.
+    pub(crate) fn prepare(self) -> (CommandSender, impl Future<Output = Result<(), Stop>> + Send + 'static) {
+        let (sender, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
         let gauges = self.board.insert(self.held.partition.clone(), self.held.high_watermark);
-        (orders, self.run(commands, gauges))
+        (sender, self.run(commands, gauges))
     }
 
-    async fn run(self, commands: mpsc::Receiver<Command>, gauges: Arc<Gauges>) -> Ended {
+    async fn run(self, commands: mpsc::Receiver<Command>, gauges: Arc<Gauges>) -> Result<(), Stop> {
         let Self { context, board, totals, held, tables, dense, stop } = self;
         let partition = held.partition.clone();
         let (fetched, fetched_input) = mpsc::channel(FETCHED_WAITING_MAX);
@@ -105,7 +102,7 @@ impl Pipeline {
         // ends them all; what is not committed is read again by the next owner.
         let ended = first_failure(Box::pin(fetcher.run()), Box::pin(assembler.run()), Box::pin(committer.run())).await;
         board.remove(&partition);
-        (partition, ended)
+        ended
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Result, WriterError};
-use crate::ownership::supervise::OrderBook;
+use crate::ownership::pipeline_tasks::CommandSenders;
 use crate::pipeline::assemble::Command;
 use crate::pipeline::context::Context;
 use crate::service::metrics;
@@ -32,7 +32,7 @@ pub struct RunningWriter {
     pub(crate) board: StatusBoard,
     pub(crate) clock: SharedClock,
     pub(crate) totals: Arc<Totals>,
-    pub(crate) orders: OrderBook,
+    pub(crate) commands: CommandSenders,
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: CancellationToken,
     pub(crate) supervisor: Option<JoinHandle<Result<()>>>,
@@ -84,11 +84,11 @@ impl RunningWriter {
 
     /// Closes every open batch and returns when everything fetched before is committed.
     pub async fn flush(&self) {
-        let orders: Vec<_> = self.orders.lock().expect("no holder panics").values().cloned().collect();
-        let flushes = orders.into_iter().map(async |order| {
+        let senders: Vec<_> = self.commands.lock().expect("no holder panics").values().cloned().collect();
+        let flushes = senders.into_iter().map(async |commands| {
             let (answer, answered) = oneshot::channel();
             // A pipeline that ended meanwhile has nothing left to flush here.
-            if order.send(Command::Flush(answer)).await.is_ok() {
+            if commands.send(Command::Flush(answer)).await.is_ok() {
                 let _ended_meanwhile = answered.await;
             }
         });

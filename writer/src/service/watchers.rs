@@ -2,7 +2,7 @@
 //!
 //! Owns: relieving memory when somebody waits for it, and asking the queue for its bounds, to tell the lag and to warn of
 //! messages that it is about to discard uncommitted (`discard` judges) or has lost at its end.
-//! Does not own: batches; it only gives orders.
+//! Does not own: batches; it only sends commands.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use common::clock::SharedClock;
 use common::queue::Bounds;
 use tokio::time::MissedTickBehavior;
 
-use crate::ownership::supervise::OrderBook;
+use crate::ownership::pipeline_tasks::CommandSenders;
 use crate::pipeline::assemble::Command;
 use crate::pipeline::context::Context;
 use crate::service::discard::{Margin, margin, oldest_us};
@@ -27,14 +27,14 @@ const LAG_INTERVAL: Duration = Duration::from_secs(5);
 const RELIEF_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Rolls the largest batch while somebody waits for memory. Never returns.
-pub(crate) async fn relieve_memory(context: Arc<Context>, board: StatusBoard, orders: OrderBook) {
+pub(crate) async fn relieve_memory(context: Arc<Context>, board: StatusBoard, commands: CommandSenders) {
     loop {
         context.budget.pressure().await;
         while context.budget.waiters() > 0 {
             if let Some(partition) = board.largest_batch() {
-                let order = orders.lock().expect("no holder panics").get(&partition).cloned();
-                // A pipeline that has orders waiting is busy rolling already.
-                let _busy = order.map(|order| order.try_send(Command::Relieve));
+                let sender = commands.lock().expect("no holder panics").get(&partition).cloned();
+                // A pipeline that has commands waiting is busy rolling already.
+                let _busy = sender.map(|sender| sender.try_send(Command::Relieve));
             }
             tokio::time::sleep(RELIEF_INTERVAL).await;
         }
