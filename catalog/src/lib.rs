@@ -14,6 +14,7 @@ mod postgres;
 mod sql;
 mod sqlite;
 mod store;
+mod topics;
 
 pub use commit::{CommitOutcome, CommitRequest, Refusal};
 pub use connect::connect;
@@ -29,3 +30,4 @@ pub use sqlite::{SqliteDatabase, SqliteMetadataStore};
 pub use store::{
     CommitStore, ConsumerStore, JanitorStore, MetadataStore, OwnershipStore, ReplayStore, SegmentStore, TopicStore,
 };
+pub use topics::{CreateTopicError, create_topic, open_topic};

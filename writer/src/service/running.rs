@@ -50,13 +50,8 @@ impl RunningWriter {
     /// # Errors
     /// The queue's or the catalog's.
     pub async fn create_topic(&self, topic: TopicConfig) -> Result<Topic> {
-        let definition = common::TopicDefinition {
-            name: topic.name.clone(),
-            partition_count: topic.partition_count,
-            options: topic.config.clone(),
-        };
-        self.context.queue.create_topic(&definition).await?;
-        let created = self.context.catalog.create_topic(topic).await?;
+        let (queue, catalog) = (self.context.queue.as_ref(), self.context.catalog.as_ref());
+        let created = catalog::create_topic(queue, catalog, topic).await?;
         self.refresh.notify_one();
         Ok(created)
     }
