@@ -127,7 +127,7 @@ fn text_of(description: &Description) -> String {
     let mut line = |name: &str, value: String| {
         let _strings_take_all = writeln!(text, "  {name:<12} {value}");
     };
-    line("format", format!("{:?}", topic.config.format).to_lowercase());
+    line("format", topic.config.format.to_string());
     for (index, column) in topic.config.columns.iter().enumerate() {
         line(if index == 0 { "columns" } else { "" }, column.to_string());
     }
