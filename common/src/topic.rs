@@ -1,10 +1,11 @@
 //! What a topic is: its partitions, the format of its messages, its columns, where its streams are.
 //!
 //! Owns: the options stored as JSON in the catalog.
-//! Does not own: the words of each format (`format`), the types of columns (`columns`), which options are valid (`validity`),
-//! the Arrow schema made of them (crate `lake`), decoding (crate `writer`).
+//! Does not own: the words of each format (`format`), the types of columns (`columns`), which options are valid (`validity`) and
+//! what they may become (`evolution`), the Arrow schema made of them (crate `lake`), decoding (crate `writer`).
 
 mod columns;
+mod evolution;
 mod format;
 mod validity;
 
@@ -14,6 +15,7 @@ use crate::ids::TopicName;
 use crate::partitioner::Partitioner;
 
 pub use self::columns::{ColumnSpec, ColumnType};
+pub use self::evolution::EvolutionRefused;
 pub use self::format::{Format, UnknownFormat};
 pub use self::validity::{InvalidTopic, PARTITION_COUNT_MAX};
 

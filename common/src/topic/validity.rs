@@ -1,7 +1,7 @@
 //! Which topics are valid: partitions, bound streams, and columns with their names, nesting and digits.
 //!
 //! Owns: these rules, and the words of a refusal.
-//! Does not own: which changes of columns are allowed (`topic update`).
+//! Does not own: which changes of columns are allowed (`evolution`).
 
 use std::collections::HashSet;
 
