@@ -11,14 +11,15 @@ use common::backoff::Backoff;
 use common::message::Message;
 use common::queue::Delivery;
 use common::{ErrorKind, failpoint};
+use parquet::errors::ParquetError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::CHUNK_MESSAGES_MAX;
-use crate::pipeline::batch::{EncodeSettings, OpenBatch, SealedBatch};
+use crate::pipeline::batch::{Encoding, OpenBatch, SealedBatch};
 use crate::pipeline::context::{Context, Stop};
-use crate::pipeline::decode::TopicTable;
+use crate::pipeline::decode::{PartitionDecoder, TopicTable};
 use crate::pipeline::isolate::{Care, Caution};
 use crate::pipeline::roll::{RollPolicy, RollReason};
 use crate::service::status::Gauges;
@@ -73,7 +74,8 @@ pub(crate) struct Assembler {
     pub(crate) input: mpsc::Receiver<Fetched>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) output: mpsc::Sender<Assembled>,
-    pub(crate) settings: EncodeSettings,
+    /// Absent only while a blocking thread has it.
+    pub(crate) encoding: Option<Encoding>,
     pub(crate) caution: Caution,
     pub(crate) stop: CancellationToken,
     /// Stopped in the middle of a delivery: nothing that comes later may be added.
@@ -94,7 +96,9 @@ impl Assembler {
                 Some(command) = self.commands.recv() => self.obey(command).await?,
                 Ok(()) = self.tables.changed() => {
                     self.roll(RollReason::Schema).await?;
-                    self.settings.table = Arc::clone(&self.tables.borrow_and_update());
+                    let table = Arc::clone(&self.tables.borrow_and_update());
+                    let partition_id = self.held.partition.partition_id;
+                    self.encoding().decoder = PartitionDecoder::new(table, partition_id);
                 }
                 () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
                 fetched = self.input.recv() => match fetched {
@@ -151,17 +155,18 @@ impl Assembler {
     /// Whether the message was noted. One that killed before is not decoded.
     async fn add_single(&mut self, fetched: Fetched) -> Result<bool, Stop> {
         let offset = fetched.delivery.messages[0].offset;
-        self.settings.condemned = self.caution.condemned(offset);
-        if let Some(reason) = &self.settings.condemned {
+        let condemned = self.caution.condemned(offset);
+        if let Some(reason) = &condemned {
             tracing::error!(partition = %self.held.partition, offset, reason, "message goes to quarantine undecoded");
         }
-        let is_noted = self.settings.condemned.is_none() && self.caution.is_to_be_noted(offset);
+        let is_noted = condemned.is_none() && self.caution.is_to_be_noted(offset);
+        self.encoding().condemned = condemned;
         if is_noted {
             self.mark_suspect(offset).await?;
         }
         self.add_batch(fetched).await?;
         self.encode().await?;
-        self.settings.condemned = None;
+        self.encoding().condemned = None;
         self.caution.survived();
         Ok(is_noted)
     }
@@ -221,8 +226,7 @@ impl Assembler {
 
     async fn encode(&mut self) -> Result<(), Stop> {
         let Some(batch) = self.batch.take() else { return Ok(()) };
-        let settings = self.settings.clone();
-        self.batch = Some(on_cpu(&self.context, move || batch.encode(&settings)).await?);
+        self.batch = Some(self.on_cpu(|encoding| batch.encode(encoding)).await?);
         Ok(())
     }
 
@@ -237,11 +241,26 @@ impl Assembler {
     async fn seal(&mut self, reason: RollReason) -> Result<Option<SealedBatch>, Stop> {
         let Some(batch) = self.batch.take() else { return Ok(None) };
         self.next_offset = batch.next_offset;
-        let (settings, held) = (self.settings.clone(), self.held.clone());
-        let sealed = on_cpu(&self.context, move || batch.seal(&settings, &held, reason)).await?;
+        let held = self.held.clone();
+        let sealed = self.on_cpu(move |encoding| batch.seal(encoding, &held, reason)).await?;
         self.show_memory();
         failpoint::hit("batch.sealed").await;
         Ok(Some(sealed))
+    }
+
+    /// Runs `work` off the async threads. A failure ends the loop.
+    async fn on_cpu<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Encoding) -> Result<T, ParquetError> + Send + 'static,
+    ) -> Result<T, Stop> {
+        let mut encoding = self.encoding.take().expect("the last work gave it back");
+        let (done, encoding) = on_cpu(&self.context, move || Ok((work(&mut encoding)?, encoding))).await?;
+        self.encoding = Some(encoding);
+        Ok(done)
+    }
+
+    fn encoding(&mut self) -> &mut Encoding {
+        self.encoding.as_mut().expect("the last work gave it back")
     }
 
     async fn hand_on(&mut self, assembled: Assembled) -> Result<(), Stop> {
@@ -257,7 +276,7 @@ impl Assembler {
 /// Runs CPU work beside the async threads, as many at once as there are cores; or in place, where that was asked for.
 async fn on_cpu<T: Send + 'static>(
     context: &Context,
-    work: impl FnOnce() -> Result<T, parquet::errors::ParquetError> + Send + 'static,
+    work: impl FnOnce() -> Result<T, ParquetError> + Send + 'static,
 ) -> Result<T, Stop> {
     if context.encode_inline {
         return work().map_err(|error| Stop::Internal(format!("encoding failed: {error}")));

@@ -5,7 +5,6 @@
 //! Does not own: the decision to roll (`roll`), decoding (`decode`), Parquet (`segment`), the loop (`assemble`).
 
 use std::mem;
-use std::sync::Arc;
 
 use catalog::{Gap, Ownership, SegmentKind};
 use common::memory::MemoryPermit;
@@ -14,7 +13,7 @@ use parquet::errors::ParquetError;
 use tokio::time::Instant;
 
 use crate::config::{CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX};
-use crate::pipeline::decode::TopicTable;
+use crate::pipeline::decode::PartitionDecoder;
 use crate::pipeline::roll::RollReason;
 use lake::segment::{EncodedSegment, SegmentEncoder};
 
@@ -56,11 +55,10 @@ pub(crate) struct SealedBatch {
     _memory: MemoryPermit,
 }
 
-/// What encoding needs to know beside the messages.
-#[derive(Clone)]
-pub(crate) struct EncodeSettings {
-    pub(crate) table: Arc<TopicTable>,
-    pub(crate) partition_id: u32,
+/// What encoding needs apart from the messages.
+pub(crate) struct Encoding {
+    /// Decodes the chunks, one after the other.
+    pub(crate) decoder: PartitionDecoder,
     pub(crate) page_bytes: usize,
     /// Why messages go to quarantine undecoded.
     pub(crate) condemned: Option<String>,
@@ -127,11 +125,11 @@ impl OpenBatch {
     }
 
     /// Decodes and encodes everything that waits. Runs on a blocking thread.
-    pub(crate) fn encode(mut self, settings: &EncodeSettings) -> Result<Self, ParquetError> {
+    pub(crate) fn encode(mut self, encoding: &mut Encoding) -> Result<Self, ParquetError> {
         let messages = mem::take(&mut self.pending);
         self.pending_bytes = 0;
         for chunk in messages.chunks(CHUNK_MESSAGES_MAX) {
-            self.encoders.write(settings, chunk)?;
+            self.encoders.write(encoding, chunk)?;
         }
         drop(messages);
         self.memory.resize(self.encoders.memory_bytes());
@@ -141,11 +139,12 @@ impl OpenBatch {
     /// Encodes the rest and completes the segments. Runs on a blocking thread.
     pub(crate) fn seal(
         self,
-        settings: &EncodeSettings,
+        encoding: &mut Encoding,
         held: &Ownership,
         reason: RollReason,
     ) -> Result<SealedBatch, ParquetError> {
-        let mut batch = self.encode(settings)?;
+        let mut batch = self.encode(encoding)?;
+        let schema_version = encoding.decoder.table().schema_version();
         let mut segments = Vec::new();
         let encoders = [
             (SegmentKind::Data, batch.encoders.data.take()),
@@ -153,7 +152,7 @@ impl OpenBatch {
         ];
         for (kind, encoder) in encoders {
             if let Some(encoder) = encoder {
-                segments.push((kind, encoder.finish(&batch.footer(settings, held, kind))?));
+                segments.push((kind, encoder.finish(&batch.footer(schema_version, held, kind))?));
             }
         }
         batch.memory.resize(segments.iter().map(|(_, segment)| segment.size_bytes as usize).sum());
@@ -165,14 +164,14 @@ impl OpenBatch {
             anchor: batch.anchor,
             gaps: batch.gaps,
             segments,
-            schema_version: settings.table.schema_version(),
+            schema_version,
             reason,
             _memory: batch.memory,
         })
     }
 
     /// What a segment says of itself, so that a catalog could be rebuilt from objects.
-    fn footer(&self, settings: &EncodeSettings, held: &Ownership, kind: SegmentKind) -> Vec<(&'static str, String)> {
+    fn footer(&self, schema_version: u32, held: &Ownership, kind: SegmentKind) -> Vec<(&'static str, String)> {
         let kind = match kind {
             SegmentKind::Data => "data",
             SegmentKind::Quarantine => "quarantine",
@@ -185,28 +184,28 @@ impl OpenBatch {
             ("end_offset", (self.next_offset - 1).to_string()),
             ("epoch", held.epoch.to_string()),
             ("kind", kind.to_owned()),
-            ("schema_version", settings.table.schema_version().to_string()),
+            ("schema_version", schema_version.to_string()),
             ("writer_version", env!("CARGO_PKG_VERSION").to_owned()),
         ]
     }
 }
 
 impl Encoders {
-    fn write(&mut self, settings: &EncodeSettings, messages: &[Message]) -> Result<(), ParquetError> {
-        let decoded = match &settings.condemned {
-            Some(reason) => settings.table.quarantine_whole(settings.partition_id, messages, reason),
+    fn write(&mut self, encoding: &mut Encoding, messages: &[Message]) -> Result<(), ParquetError> {
+        let decoded = match &encoding.condemned {
+            Some(reason) => encoding.decoder.quarantine_whole(messages, reason),
             None => {
                 let holds = |text: &str| messages.iter().any(|message| contains(&message.payload, text.as_bytes()));
                 failpoint::hit_at("batch.decode", holds);
                 assert!(!(mutation::is_off("decode.survives") && holds(mutation::DEADLY)), "a deadly message");
-                settings.table.decode(settings.partition_id, messages)
+                encoding.decoder.decode(messages)
             }
         };
         for (slot, rows) in [(&mut self.data, decoded.rows), (&mut self.quarantine, decoded.quarantine)] {
             let Some(rows) = rows else { continue };
             let encoder = match slot {
                 Some(encoder) => encoder,
-                None => slot.insert(SegmentEncoder::new(&rows.schema(), settings.page_bytes)?),
+                None => slot.insert(SegmentEncoder::new(&rows.schema(), encoding.page_bytes)?),
             };
             encoder.write(&rows)?;
         }
