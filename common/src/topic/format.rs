@@ -17,6 +17,8 @@ pub enum Format {
     Raw,
     /// One or many JSON objects per message; a row for each, with the declared columns.
     Json,
+    /// Lines of text in UTF-8; a row for each, column `value`.
+    Text,
 }
 
 /// A word that names no format.
@@ -28,13 +30,14 @@ pub struct UnknownFormat {
 
 impl Format {
     /// Every format, in the order in which they are shown.
-    pub const ALL: [Self; 2] = [Self::Raw, Self::Json];
+    pub const ALL: [Self; 3] = [Self::Raw, Self::Json, Self::Text];
 
     /// Its name: in the catalog, on the command line, in tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Json => "json",
+            Self::Text => "text",
         }
     }
 
@@ -43,6 +46,7 @@ impl Format {
         match self {
             Self::Raw => "any bytes, one row per message",
             Self::Json => "JSON objects with declared columns, one row per object",
+            Self::Text => "lines of text in UTF-8, one row per line",
         }
     }
 
@@ -51,6 +55,7 @@ impl Format {
         match self {
             Self::Raw => Some("every row is the payload in column value"),
             Self::Json => None,
+            Self::Text => Some("every row is a line of the payload in column value"),
         }
     }
 }
@@ -91,7 +96,8 @@ mod tests {
         // The match is exhaustive: a new format does not compile before it has a place here.
         let next = |format: &Format| match format {
             Format::Raw => Some(Format::Json),
-            Format::Json => None,
+            Format::Json => Some(Format::Text),
+            Format::Text => None,
         };
         let declared: Vec<Format> = std::iter::successors(Some(Format::Raw), next).collect();
         assert_eq!(Format::ALL.to_vec(), declared);

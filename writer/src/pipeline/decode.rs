@@ -9,6 +9,7 @@ mod quarantine;
 mod raw;
 mod sink;
 mod system;
+mod text;
 mod typed;
 mod values;
 
@@ -24,6 +25,7 @@ use lake::schema::{quarantine_schema, table_schema};
 use self::json::JsonDecoder;
 use self::raw::RawDecoder;
 use self::sink::RowSink;
+use self::text::TextDecoder;
 
 /// Everything about a topic that decoding and encoding need; one version of its schema.
 #[derive(Debug)]
@@ -96,6 +98,7 @@ impl TopicTable {
         match self.options.format {
             Format::Raw => Box::new(RawDecoder),
             Format::Json => Box::new(JsonDecoder::new(self)),
+            Format::Text => Box::new(TextDecoder),
         }
     }
 
