@@ -1,4 +1,4 @@
-//! Messages out of a byte stream: lines, NDJSON, or the whole of it as one.
+//! Messages out of a byte stream: lines, text, NDJSON, or the whole of it as one.
 //!
 //! Owns: cutting lines, checking them, taking keys out of them, and sending them in batches.
 //! Does not own: where the bytes come from (commands), retries and partitions (`ingester`).
@@ -32,6 +32,8 @@ pub(crate) enum FeedFormat {
     Ndjson,
     /// Each line is a message, blank ones too
     Lines,
+    /// Each line of UTF-8 is a message, blank ones too; a line ends at LF or CRLF
+    Text,
     /// The whole file is one message
     Raw,
 }
@@ -43,7 +45,7 @@ pub(crate) struct FeedOptions {
     pub(crate) source: String,
     /// How to cut it.
     pub(crate) format: FeedFormat,
-    /// Check that each NDJSON line is an object.
+    /// Check that each NDJSON line is an object, and each line of text UTF-8.
     pub(crate) check: bool,
     /// The member of each NDJSON object that becomes the message's key.
     pub(crate) key_field: Option<String>,
@@ -166,13 +168,16 @@ impl Cutter<'_> {
             return self.whole().await;
         }
         while let Some(line) = self.next_line().await? {
+            let place = || format!("{}:{}", self.options.source, self.line);
             if self.options.format == FeedFormat::Lines {
                 return Ok(Some(OutgoingMessage::new(line)));
+            }
+            if self.options.format == FeedFormat::Text {
+                return self.text_message(line).with_context(place).map(Some);
             }
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let place = || format!("{}:{}", self.options.source, self.line);
             return self.ndjson_message(line).with_context(place).map(Some);
         }
         Ok(None)
@@ -205,10 +210,20 @@ impl Cutter<'_> {
         self.line += 1;
         if line.last() == Some(&b'\n') {
             line.pop();
+            if self.options.format == FeedFormat::Text && line.last() == Some(&b'\r') {
+                line.pop();
+            }
         } else if line.len() > MESSAGE_BYTES_MAX {
             bail!("{}:{}: the line is longer than {MESSAGE_BYTES_MAX} bytes", self.options.source, self.line);
         }
         Ok(Some(line.into()))
+    }
+
+    fn text_message(&self, line: Bytes) -> anyhow::Result<OutgoingMessage> {
+        if self.options.check {
+            std::str::from_utf8(&line).context("not UTF-8 (--no-check publishes it as it is)")?;
+        }
+        Ok(OutgoingMessage::new(line))
     }
 
     fn ndjson_message(&self, line: Bytes) -> anyhow::Result<OutgoingMessage> {

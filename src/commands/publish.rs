@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use catalog::MetadataStore;
 use common::TopicName;
 use common::config::{QueueType, Settings};
+use common::topic::Format;
 use indicatif::ProgressBar;
 use ingester::Producer;
 use serde_json::json;
@@ -26,9 +28,9 @@ pub(crate) struct Args {
     /// The file; standard input when absent or -
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// How the input is cut into messages
-    #[arg(long, value_enum, default_value = "ndjson")]
-    format: FeedFormat,
+    /// How the input is cut into messages; text for a text topic and ndjson for others, unless given
+    #[arg(long, value_enum)]
+    format: Option<FeedFormat>,
     /// Take each message's key from this member of its JSON object
     #[arg(long, value_name = "NAME")]
     key_field: Option<String>,
@@ -38,7 +40,7 @@ pub(crate) struct Args {
     /// Most messages on their way at once
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
-    /// Publish ndjson lines without checking that they are JSON objects
+    /// Publish lines without checking that they are JSON objects, or UTF-8 if they are text
     #[arg(long)]
     no_check: bool,
 }
@@ -52,23 +54,30 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         )
         .into());
     }
-    if args.key_field.is_some() && args.format != FeedFormat::Ndjson {
+    if args.key_field.is_some() && args.format.is_some_and(|format| format != FeedFormat::Ndjson) {
         return Err(UsageError::new("--key-field needs --format ndjson").into());
     }
     let (mut reader, source, bar) = open(&args.file).await?;
-    let options = FeedOptions {
-        source,
-        format: args.format,
-        check: !args.no_check,
-        key_field: args.key_field,
-        partition: args.partition,
-        batch_messages: args.batch as usize,
-    };
     let queue = writer::connect::queue(settings).await?;
     let catalog = writer::connect::catalog(settings).await?;
     let producer = Producer::new(queue, Arc::clone(&catalog));
     let mut tally = Tally::default();
-    let fed = feed(&producer, &args.topic, reader.as_mut(), &options, &mut tally, &|bytes| bar.inc(bytes)).await;
+    let fed = async {
+        let format = match args.format {
+            Some(format) => format,
+            None => format_for(catalog.as_ref(), &args.topic, args.key_field.is_some()).await?,
+        };
+        let options = FeedOptions {
+            source,
+            format,
+            check: !args.no_check,
+            key_field: args.key_field,
+            partition: args.partition,
+            batch_messages: args.batch as usize,
+        };
+        feed(&producer, &args.topic, reader.as_mut(), &options, &mut tally, &|bytes| bar.inc(bytes)).await
+    };
+    let fed = fed.await;
     bar.finish_and_clear();
     catalog.close().await;
     fed?;
@@ -76,6 +85,18 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         return output::print_json(&json!({ "topic": args.topic, "published": tally }));
     }
     output::print(&report(&args.topic, &tally))
+}
+
+/// How input for `topic` is cut, unless the user says it. Keys are members of JSON, which a text topic may hold too.
+/// Shared with `up --stdin`.
+pub(super) async fn format_for(
+    catalog: &dyn MetadataStore,
+    topic: &TopicName,
+    has_keys: bool,
+) -> anyhow::Result<FeedFormat> {
+    let topic = catalog.get_topic(topic).await?;
+    let is_text = topic.is_some_and(|topic| topic.config.format == Format::Text);
+    Ok(if is_text && !has_keys { FeedFormat::Text } else { FeedFormat::Ndjson })
 }
 
 type Input = (Box<dyn AsyncBufRead + Send + Unpin>, String, ProgressBar);

@@ -15,8 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use writer::Summary;
 use writer::service::{self, Service};
 
-use super::publish::report;
-use crate::feed::{FeedFormat, FeedOptions, Tally, feed};
+use super::publish::{format_for, report};
+use crate::feed::{FeedOptions, Tally, feed};
 use crate::output::{self, UsageError};
 use crate::settle::until_committed;
 use crate::units::{bytes_text, count_text};
@@ -27,14 +27,14 @@ const BATCH_MESSAGES: usize = 1000;
 /// Arguments of `up`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Publish the lines of standard input, each a JSON object, to TOPIC while writing; ends when the input has
-    /// ended and everything is committed
+    /// Publish the lines of standard input, each a JSON object, or UTF-8 for a text topic, to TOPIC while writing; ends
+    /// when the input has ended and everything is committed
     #[arg(long, value_name = "TOPIC")]
     stdin: Option<TopicName>,
     /// With --stdin: take each message's key from this member of its JSON object
     #[arg(long, value_name = "NAME", requires = "stdin")]
     key_field: Option<String>,
-    /// With --stdin: publish lines without checking that they are JSON objects
+    /// With --stdin: publish lines without checking that they are JSON objects, or UTF-8 for a text topic
     #[arg(long, requires = "stdin")]
     no_check: bool,
 }
@@ -71,7 +71,7 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
 async fn feed_stdin(args: &Args, topic: &TopicName, service: &mut Service) -> anyhow::Result<Tally> {
     let options = FeedOptions {
         source: "(standard input)".to_owned(),
-        format: FeedFormat::Ndjson,
+        format: format_for(service.catalog.as_ref(), topic, args.key_field.is_some()).await?,
         check: !args.no_check,
         key_field: args.key_field.clone(),
         partition: None,
