@@ -54,6 +54,7 @@ impl Column {
     }
 
     /// Rows in it.
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.nulls.len()
     }
@@ -66,6 +67,7 @@ impl Column {
     }
 
     /// Completes a row whose value was just added to `values`.
+    #[inline]
     pub(super) fn mark_valid(&mut self) {
         self.nulls.append_non_null();
     }
