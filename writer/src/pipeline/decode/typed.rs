@@ -123,7 +123,7 @@ impl Column {
     }
 
     /// Adds bytes as they are. The caller knows that they are what the type holds: UTF-8, where that is a text.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push_bytes(&mut self, value: &[u8]) -> Pushed {
         let Values::Bytes { ends, bytes } = &mut self.values else { return Err(Refusal::Kind) };
         append(ends, bytes, value)?;
@@ -189,11 +189,16 @@ pub(super) fn fill_absent<'n>(
 ) -> Result<(), String> {
     for (index, column) in columns.iter_mut().enumerate().filter(|(_, column)| column.len() == before) {
         if !column.nullable {
-            return Err(format!("{noun} {:?} is missing and takes no null", name(index)));
+            return Err(missing(noun, name(index)));
         }
         column.append_null();
     }
     Ok(())
+}
+
+#[cold]
+fn missing(noun: &str, name: &str) -> String {
+    format!("{noun} {name:?} is missing and takes no null")
 }
 
 /// Appends `more` to the value at the end, and ends it.
@@ -207,8 +212,12 @@ fn append(ends: &mut Vec<i32>, bytes: &mut Vec<u8>, more: &[u8]) -> Pushed {
 /// Positions are 32 bits wide, as in Arrow's arrays.
 #[inline]
 fn end_of(length: usize) -> Result<i32, Refusal> {
-    let too_long = |_| Refusal::Reason("more than 2 GiB of values in one column of one chunk".to_owned());
-    i32::try_from(length).map_err(too_long)
+    i32::try_from(length).map_err(|_| too_long())
+}
+
+#[cold]
+fn too_long() -> Refusal {
+    Refusal::Reason("more than 2 GiB of values in one column of one chunk".to_owned())
 }
 
 #[cfg(test)]
