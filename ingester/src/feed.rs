@@ -28,6 +28,8 @@ pub enum FeedFormat {
     Ndjson,
     /// Each line is a message, blank ones too.
     Lines,
+    /// Each line of UTF-8 is a message, blank ones too; a line ends at LF or CRLF.
+    Text,
     /// All bytes together are one message.
     Raw,
 }
@@ -39,7 +41,7 @@ pub struct FeedOptions {
     pub input_name: String,
     /// Its form.
     pub format: FeedFormat,
-    /// Refuse an NDJSON line that is no object.
+    /// Refuse an NDJSON line that is no object, and a line of text that is not UTF-8.
     pub check: bool,
     /// The member of each NDJSON object that becomes the message's key.
     pub key_field: Option<String>,

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use catalog::MetadataStore;
 use common::TopicName;
 use common::config::Settings;
+use common::topic::Format as TopicFormat;
 use indicatif::ProgressBar;
 use ingester::Producer;
 use ingester::feed::{Feed, FeedError, FeedFormat, FeedOptions, InputError, LineProblem, Tally};
@@ -29,9 +31,9 @@ pub(crate) struct Args {
     /// The file; standard input when absent or -
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// How the input is cut into messages
-    #[arg(long, value_enum, default_value = "ndjson")]
-    format: Format,
+    /// How the input is cut into messages; text for a text topic and ndjson for others, unless given
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Take each message's key from this member of its JSON object
     #[arg(long, value_name = "NAME")]
     key_field: Option<String>,
@@ -41,7 +43,7 @@ pub(crate) struct Args {
     /// Most messages on their way at once
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
-    /// Publish ndjson lines without checking that they are JSON objects
+    /// Publish lines without checking that they are JSON objects, or UTF-8 if they are text
     #[arg(long)]
     no_check: bool,
 }
@@ -53,6 +55,8 @@ enum Format {
     Ndjson,
     /// Each line is a message, blank ones too
     Lines,
+    /// Each line of UTF-8 is a message, blank ones too; a line ends at LF or CRLF
+    Text,
     /// The whole file is one message
     Raw,
 }
@@ -62,6 +66,7 @@ impl From<Format> for FeedFormat {
         match format {
             Format::Ndjson => Self::Ndjson,
             Format::Lines => Self::Lines,
+            Format::Text => Self::Text,
             Format::Raw => Self::Raw,
         }
     }
@@ -72,21 +77,25 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     opened::ensure_shared_queue(settings, "nothing published here would arrive").map_err(|error| {
         UsageError::new(format!("{error}, or feed the writer itself with `siltstone up --stdin TOPIC`"))
     })?;
-    if args.key_field.is_some() && args.format != Format::Ndjson {
+    if args.key_field.is_some() && args.format.is_some_and(|format| format != Format::Ndjson) {
         return Err(UsageError::new("--key-field needs --format ndjson").into());
     }
     let (mut reader, input_name, bar) = open(&args.file).await?;
-    let options = FeedOptions {
-        input_name,
-        format: args.format.into(),
-        check: !args.no_check,
-        key_field: args.key_field,
-        partition: args.partition,
-        batch_messages: args.batch as usize,
-    };
     let queue = connect::queue(settings).await?;
     let mut tally = Tally::default();
     let fed = with_catalog(settings, async |catalog| {
+        let format = match args.format {
+            Some(format) => format.into(),
+            None => format_for(catalog.as_ref(), &args.topic, args.key_field.is_some()).await?,
+        };
+        let options = FeedOptions {
+            input_name,
+            format,
+            check: !args.no_check,
+            key_field: args.key_field,
+            partition: args.partition,
+            batch_messages: args.batch as usize,
+        };
         let producer = Producer::new(queue, Arc::clone(catalog));
         let progress = |bytes| bar.inc(bytes);
         let feed = Feed { producer: &producer, topic: &args.topic, options: &options, progress: &progress };
@@ -111,12 +120,25 @@ pub(super) fn explained(error: FeedError, topic: &TopicName, tally: &Tally) -> a
     let problem = match problem {
         LineProblem::NotJson(error) => anyhow::Error::new(error).context(format!("not JSON {NO_CHECK}")),
         LineProblem::NotObject => anyhow!("not a JSON object {NO_CHECK}"),
+        LineProblem::NotText(error) => anyhow::Error::new(error).context(format!("not UTF-8 {NO_CHECK}")),
         LineProblem::NoJsonForKey(error) => anyhow::Error::new(error).context("not JSON, which --key-field needs"),
         other => other.into(),
     };
     problem
         .context(format!("{input}:{line}"))
         .context(format!("stopped after {confirmed} messages, which are published"))
+}
+
+/// How input for `topic` is cut, unless the user says it. Keys are members of JSON, which a text topic may hold too.
+/// Shared with `up --stdin`.
+pub(super) async fn format_for(
+    catalog: &dyn MetadataStore,
+    topic: &TopicName,
+    has_keys: bool,
+) -> anyhow::Result<FeedFormat> {
+    let topic = catalog.get_topic(topic).await?;
+    let is_text = topic.is_some_and(|topic| topic.config.format == TopicFormat::Text);
+    Ok(if is_text && !has_keys { FeedFormat::Text } else { FeedFormat::Ndjson })
 }
 
 type Input = (Box<dyn AsyncBufRead + Send + Unpin>, String, ProgressBar);

@@ -9,14 +9,14 @@ use anyhow::bail;
 use common::config::Settings;
 use common::{TopicName, TopicPartition};
 use ingester::Producer;
-use ingester::feed::{Feed, FeedFormat, FeedOptions, Tally};
+use ingester::feed::{Feed, FeedOptions, Tally};
 use serde_json::json;
 use service::connect;
 use tokio::io::BufReader;
 use writer::Summary;
 use writer::service::Service;
 
-use super::publish::{explained, report};
+use super::publish::{explained, format_for, report};
 use crate::output::{self, UsageError};
 use crate::settle::until_committed;
 use crate::units::{bytes_text, count_text};
@@ -27,14 +27,14 @@ const BATCH_MESSAGES: usize = 1000;
 /// Arguments of `up`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Publish the lines of standard input, each a JSON object, to TOPIC while writing; ends when the input has
-    /// ended and everything is committed
+    /// Publish the lines of standard input, each a JSON object, or UTF-8 for a text topic, to TOPIC while writing; ends
+    /// when the input has ended and everything is committed
     #[arg(long, value_name = "TOPIC")]
     stdin: Option<TopicName>,
     /// With --stdin: take each message's key from this member of its JSON object
     #[arg(long, value_name = "NAME", requires = "stdin")]
     key_field: Option<String>,
-    /// With --stdin: publish lines without checking that they are JSON objects
+    /// With --stdin: publish lines without checking that they are JSON objects, or UTF-8 for a text topic
     #[arg(long, requires = "stdin")]
     no_check: bool,
 }
@@ -67,7 +67,7 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
 async fn feed_stdin(args: &Args, topic: &TopicName, service: &mut Service) -> anyhow::Result<Tally> {
     let options = FeedOptions {
         input_name: "(standard input)".to_owned(),
-        format: FeedFormat::Ndjson,
+        format: format_for(service.catalog.as_ref(), topic, args.key_field.is_some()).await?,
         check: !args.no_check,
         key_field: args.key_field.clone(),
         partition: None,

@@ -1,4 +1,4 @@
-//! Checking a line of NDJSON, and taking a key out of it.
+//! Checking a line, and taking a key out of it.
 //!
 //! Owns: which lines are refused, and which members can be keys. Does not own: cutting lines (`cut`).
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// The fault of a line of NDJSON.
+/// The fault of a line.
 #[derive(Debug, thiserror::Error)]
 pub enum LineProblem {
     /// It is not JSON.
@@ -15,6 +15,9 @@ pub enum LineProblem {
     /// It is JSON, but no object.
     #[error("not a JSON object")]
     NotObject,
+    /// It is not UTF-8, which a line of text must be.
+    #[error("not UTF-8")]
+    NotText(#[source] std::str::Utf8Error),
     /// It is not JSON, so that no key can be taken from it.
     #[error("not JSON, which a key needs")]
     NoJsonForKey(#[source] serde_json::Error),
@@ -36,6 +39,11 @@ pub enum LineProblem {
 pub(super) fn check_object(line: &[u8]) -> Result<(), LineProblem> {
     serde_json::from_slice::<IgnoredAny>(line).map_err(LineProblem::NotJson)?;
     if line.trim_ascii_start().first() == Some(&b'{') { Ok(()) } else { Err(LineProblem::NotObject) }
+}
+
+/// Refuses a line that is no text.
+pub(super) fn check_text(line: &[u8]) -> Result<(), LineProblem> {
+    std::str::from_utf8(line).map(|_| ()).map_err(LineProblem::NotText)
 }
 
 /// The value of a member as the bytes of a key.

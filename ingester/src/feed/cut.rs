@@ -1,4 +1,4 @@
-//! Messages out of a byte stream: lines, NDJSON, or all of it as one.
+//! Messages out of a byte stream: lines, text, NDJSON, or all of it as one.
 //!
 //! Owns: cutting, the bounds of a message and of a batch. Does not own: the check of a line (`check`), sending (`feed`).
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use common::OutgoingMessage;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
-use super::check::{LineProblem, check_object, key_of};
+use super::check::{LineProblem, check_object, check_text, key_of};
 use super::error::InputError;
 use super::{FeedFormat, FeedOptions};
 
@@ -79,11 +79,14 @@ impl<'a> Cutter<'a> {
             if self.options.format == FeedFormat::Lines {
                 return Ok(Some(OutgoingMessage::new(line)));
             }
+            let placed =
+                |problem| InputError::Line { input: self.options.input_name.clone(), line: self.line, problem };
+            if self.options.format == FeedFormat::Text {
+                return self.text_message(line).map(Some).map_err(placed);
+            }
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let placed =
-                |problem| InputError::Line { input: self.options.input_name.clone(), line: self.line, problem };
             return self.ndjson_message(line).map(Some).map_err(placed);
         }
         Ok(None)
@@ -116,10 +119,20 @@ impl<'a> Cutter<'a> {
         self.line += 1;
         if line.last() == Some(&b'\n') {
             line.pop();
+            if self.options.format == FeedFormat::Text && line.last() == Some(&b'\r') {
+                line.pop();
+            }
         } else if line.len() > MESSAGE_BYTES_MAX {
             return Err(InputError::LineTooLong { input: self.options.input_name.clone(), line: self.line });
         }
         Ok(Some(line.into()))
+    }
+
+    fn text_message(&self, line: Bytes) -> Result<OutgoingMessage, LineProblem> {
+        if self.options.check {
+            check_text(&line)?;
+        }
+        Ok(OutgoingMessage::new(line))
     }
 
     fn ndjson_message(&self, line: Bytes) -> Result<OutgoingMessage, LineProblem> {

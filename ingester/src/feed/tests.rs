@@ -19,6 +19,10 @@ fn options(format: FeedFormat) -> FeedOptions {
 
 /// The outcome, and the payloads that are in the queue afterwards.
 async fn fed(input: &str, options: FeedOptions) -> (Result<Tally, String>, Vec<(Option<Bytes>, Bytes)>) {
+    fed_bytes(input.as_bytes(), options).await
+}
+
+async fn fed_bytes(mut input: &[u8], options: FeedOptions) -> (Result<Tally, String>, Vec<(Option<Bytes>, Bytes)>) {
     let queue = Arc::new(InMemoryQueue::new(1 << 20));
     let catalog = catalog::connect("sqlite::memory:").await.expect("a catalog in memory");
     let name = TopicName::new("t").expect("valid");
@@ -28,7 +32,7 @@ async fn fed(input: &str, options: FeedOptions) -> (Result<Tally, String>, Vec<(
     let producer = Producer::new(Arc::clone(&queue) as Arc<dyn Queue>, catalog);
     let mut tally = Tally::default();
     let feed = Feed { producer: &producer, topic: &name, options: &options, progress: &|_| {} };
-    let outcome = feed.run(&mut input.as_bytes(), &mut tally).await;
+    let outcome = feed.run(&mut input, &mut tally).await;
     let messages = match queue.read(&TopicPartition::new(name, 0), 0, u64::MAX).await {
         Ok(messages) => messages.into_iter().map(|message| (message.key, message.payload)).collect(),
         Err(_never_opened) => Vec::new(),
@@ -74,6 +78,19 @@ async fn keys_come_from_the_named_member() {
     let error = fed("{\"id\":[1]}\n", keyed.clone()).await.0.expect_err("no key");
     assert!(error.contains("input:1") && error.contains("cannot be the key"), "{error}");
     assert!(fed("{}\n", keyed).await.0.expect_err("absent").contains("\"id\""));
+}
+
+#[tokio::test]
+async fn text_keeps_blank_lines_without_their_ends_and_stops_at_a_line_that_is_no_text() {
+    let (tally, messages) = fed("a\r\n\nb\rc\nd\r", options(FeedFormat::Text)).await;
+    assert_eq!(payloads(&messages), [&b"a"[..], b"", b"b\rc", b"d\r"]);
+    assert_eq!(tally.expect("all text").messages, 4);
+    let (outcome, messages) = fed_bytes(b"a\nb\xff\nc\n", options(FeedFormat::Text)).await;
+    let error = outcome.expect_err("no text");
+    assert!(error.contains("input:2") && error.contains("not UTF-8"), "{error}");
+    assert_eq!(payloads(&messages), [b"a"]);
+    let unchecked = FeedOptions { check: false, ..options(FeedFormat::Text) };
+    assert_eq!(payloads(&fed_bytes(b"b\xff\n", unchecked).await.1), [b"b\xff"]);
 }
 
 #[tokio::test]

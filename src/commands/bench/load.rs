@@ -1,6 +1,6 @@
 //! The messages of a bench.
 //!
-//! Owns: their shape: JSON of five columns filled up with text that does not compress to nothing, or raw bytes.
+//! Owns: their shape: JSON of five columns filled up with text that does not compress to nothing, or that text alone.
 //! Does not own: publishing them (`publish`, `live`).
 
 use bytes::Bytes;
@@ -14,15 +14,10 @@ use crate::columns::parse_column;
 const COLUMNS: &[&str] = &["id:int64!", "at:timestamp_ms!", "user:string!", "amount:decimal(12,2)", "note:string"];
 
 /// A topic for these messages.
-pub(super) fn topic(name: TopicName, partition_count: u32, format: &str) -> TopicConfig {
-    let config = match format {
-        "raw" => TopicOptions::default(),
-        _ => TopicOptions {
-            format: Format::Json,
-            columns: COLUMNS.iter().map(|text| parse_column(text).expect("the bench's columns are valid")).collect(),
-            ..TopicOptions::default()
-        },
-    };
+pub(super) fn topic(name: TopicName, partition_count: u32, format: Format) -> TopicConfig {
+    let declared: &[&str] = if format.fixed_rows().is_some() { &[] } else { COLUMNS };
+    let columns = declared.iter().map(|text| parse_column(text).expect("the bench's columns are valid")).collect();
+    let config = TopicOptions { format, columns, ..TopicOptions::default() };
     TopicConfig { name, partition_count, retention_ms: None, config }
 }
 

@@ -121,7 +121,7 @@ fn text_of(description: &Description) -> String {
     let mut line = |name: &str, value: String| {
         writeln!(text, "  {name:<12} {value}").expect("writing to a string does not fail");
     };
-    line("format", format!("{:?}", topic.config.format).to_lowercase());
+    line("format", topic.config.format.to_string());
     for (index, column) in topic.config.columns.iter().enumerate() {
         line(if index == 0 { "columns" } else { "" }, column.to_string());
     }
