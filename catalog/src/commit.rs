@@ -4,10 +4,9 @@
 //! Does not own: retrying (the writer's commit step does that).
 
 use common::{Anchor, CommitReceipt, Epoch, Incarnation, OwnerId, TopicPartition};
-use serde::{Deserialize, Serialize};
 
 use crate::error::CatalogError;
-use crate::model::SegmentKind;
+use crate::model::{Gap, NewSegment};
 
 /// One contiguous range of a partition, ready to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,42 +31,6 @@ pub struct CommitRequest {
     pub segments: Vec<NewSegment>,
     /// Parts of the range that the queue no longer held.
     pub gaps: Vec<Gap>,
-}
-
-/// An uploaded object that the commit lists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewSegment {
-    /// Unique id.
-    pub id: String,
-    /// Data or quarantine.
-    pub kind: SegmentKind,
-    /// Rows in it.
-    pub record_count: u64,
-    /// Size of the object.
-    pub size_bytes: u64,
-    /// Its bucket, as in the intent.
-    pub bucket: String,
-    /// Its key, as in the intent.
-    pub key: String,
-    /// Smallest queue time of its rows, microseconds UTC.
-    pub min_timestamp_us: i64,
-    /// Largest queue time of its rows, microseconds UTC.
-    pub max_timestamp_us: i64,
-    /// CRC-32C of the object's bytes.
-    pub checksum: u32,
-    /// The topic's schema version.
-    pub schema_version: u32,
-}
-
-/// Offsets that the queue no longer held when the writer came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    /// First missing offset.
-    pub base_offset: u64,
-    /// Last missing offset, inclusive.
-    pub end_offset: u64,
-    /// What is known of the cause.
-    pub reason: String,
 }
 
 /// What became of a commit.

@@ -1,8 +1,10 @@
 //! Why a catalog operation failed, and what the caller must do.
+//!
+//! Owns: the error type, its texts, and reading the databases' own codes. Does not own: retrying.
 
 use std::sync::Arc;
 
-use common::{ErrorKind, TopicPartition};
+use common::{ErrorKind, TopicName, TopicPartition};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
@@ -20,6 +22,16 @@ pub enum CatalogError {
     /// A topic of this name exists.
     #[error("topic already exists: {0}")]
     TopicAlreadyExists(String),
+    /// The topic was changed after the caller looked at it.
+    #[error("topic {topic} was changed meanwhile: its schema version is {now}, not {seen}; look at it and try again")]
+    TopicChanged {
+        /// The topic.
+        topic: TopicName,
+        /// The schema version that the caller has seen.
+        seen: u32,
+        /// The one it has now.
+        now: u32,
+    },
     /// The topic is absent, or has no partition of this number.
     #[error("partition not found: {topic}/{partition}")]
     PartitionNotFound {
@@ -73,6 +85,7 @@ impl CatalogError {
             Self::Refused(_) | Self::Poisoned(_) | Self::Inconsistent(_) | Self::Database(_) => ErrorKind::Fatal,
             Self::TopicNotFound(_)
             | Self::TopicAlreadyExists(_)
+            | Self::TopicChanged { .. }
             | Self::PartitionNotFound { .. }
             | Self::GroupNotFound(_)
             | Self::InvalidOffset { .. }

@@ -6,6 +6,8 @@
 
 pub mod audit;
 mod commit;
+mod connect;
+mod database;
 mod error;
 mod model;
 mod postgres;
@@ -13,16 +15,17 @@ mod sql;
 mod sqlite;
 mod store;
 
-pub use commit::{CommitOutcome, CommitRequest, Gap, NewSegment, Refusal};
+pub use commit::{CommitOutcome, CommitRequest, Refusal};
+pub use connect::connect;
 pub use error::{CatalogError, Result};
 pub use model::{
-    AcquireOutcome, Agent, CommitRecord, ConsumerOffset, IncarnationStart, Ownership, OwnershipView, Partition,
-    PartitionOwner, PartitionState, RecordedGap, Replay, ResumePoint, Scope, SegmentInfo, SegmentKind, Suspect, Topic,
-    TopicConfig, TopicSnapshot, Upload, UploadIntent, UploadState,
+    AcquireOutcome, Agent, CommitRecord, ConsumerOffset, Gap, IncarnationStart, NewSegment, Ownership, OwnershipView,
+    Partition, PartitionOwner, PartitionState, RecordedGap, Replay, ResumePoint, Scope, SegmentInfo, SegmentKind,
+    Suspect, Topic, TopicConfig, TopicSnapshot, Upload, UploadIntent, UploadState,
 };
-pub use postgres::PostgresMetadataStore;
-pub use sqlite::SqliteMetadataStore;
+pub use postgres::{PostgresDatabase, PostgresMetadataStore};
+pub use sql::SqlMetadataStore;
+pub use sqlite::{SqliteDatabase, SqliteMetadataStore};
 pub use store::{
     CommitStore, ConsumerStore, JanitorStore, MetadataStore, OwnershipStore, ReplayStore, SegmentStore, TopicStore,
-    connect,
 };

@@ -4,13 +4,17 @@
 //! Does not own: SQL.
 
 mod ownership;
+mod segments;
+
+use std::str::FromStr;
 
 use common::topic::{TopicDefinition, TopicOptions};
 use common::{Anchor, Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 pub use self::ownership::{AcquireOutcome, Agent, Ownership, OwnershipView, PartitionOwner, Scope, Suspect};
-use crate::commit::Gap;
+pub use self::segments::{Gap, NewSegment, RecordedGap, SegmentInfo, SegmentKind};
+use crate::error::CatalogError;
 
 /// What is needed to create a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +65,27 @@ pub enum PartitionState {
     Halted,
 }
 
+impl PartitionState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Halted => "halted",
+        }
+    }
+}
+
+impl FromStr for PartitionState {
+    type Err = CatalogError;
+    fn from_str(word: &str) -> Result<Self, CatalogError> {
+        match word {
+            "active" => Ok(Self::Active),
+            "halted" => Ok(Self::Halted),
+            other => Err(CatalogError::Inconsistent(format!("partition state {other:?}"))),
+        }
+    }
+}
+
 /// A partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
@@ -88,53 +113,6 @@ pub struct Partition {
     pub created_at: i64,
     /// When it was last changed.
     pub updated_at: i64,
-}
-
-/// What the rows of a segment are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SegmentKind {
-    /// Records of the topic's table.
-    Data,
-    /// Records that could not be decoded, with the reason.
-    Quarantine,
-}
-
-/// A listed segment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SegmentInfo {
-    /// `<topic>-<partition>-<base_offset>-<uuid>`.
-    pub id: String,
-    /// Name of its topic.
-    pub topic: TopicName,
-    /// Its partition.
-    pub partition_id: u32,
-    /// The history of the queue its offsets count in.
-    pub incarnation: Incarnation,
-    /// Data or quarantine.
-    pub kind: SegmentKind,
-    /// First offset of its range.
-    pub base_offset: u64,
-    /// Last offset of its range, inclusive.
-    pub end_offset: u64,
-    /// Rows in it.
-    pub record_count: u64,
-    /// Size of the object.
-    pub size_bytes: u64,
-    /// Bucket or root of the store it is in, without prefix; empty where the store has none.
-    pub bucket: String,
-    /// Key of the object in the store.
-    pub key: String,
-    /// Smallest queue time of its rows, microseconds UTC.
-    pub min_timestamp_us: i64,
-    /// Largest queue time of its rows, microseconds UTC.
-    pub max_timestamp_us: i64,
-    /// CRC-32C of the object's bytes.
-    pub checksum: u32,
-    /// The topic's schema version it was written with.
-    pub schema_version: u32,
-    /// When it was committed.
-    pub created_at: i64,
 }
 
 /// Everything a reader of a topic needs, from one transaction.
@@ -187,17 +165,6 @@ pub struct IncarnationStart {
     pub created_at: i64,
 }
 
-/// A gap as it was recorded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordedGap {
-    /// The history its offsets count in.
-    pub incarnation: Incarnation,
-    /// Range and reason.
-    pub gap: Gap,
-    /// When it was committed.
-    pub created_at: i64,
-}
-
 /// A commit as it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitRecord {
@@ -233,6 +200,17 @@ pub enum UploadState {
     Pending,
     /// The janitor deletes it.
     Doomed,
+}
+
+impl FromStr for UploadState {
+    type Err = CatalogError;
+    fn from_str(word: &str) -> Result<Self, CatalogError> {
+        match word {
+            "pending" => Ok(Self::Pending),
+            "doomed" => Ok(Self::Doomed),
+            other => Err(CatalogError::Inconsistent(format!("upload state {other:?}"))),
+        }
+    }
 }
 
 /// An object that is not listed.

@@ -4,7 +4,6 @@
 //! Does not own: SQL, pools, migrations.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,12 +12,11 @@ use common::topic::TopicOptions;
 use common::{Incarnation, OwnerId, TopicName, TopicPartition};
 
 use crate::commit::{CommitOutcome, CommitRequest};
-use crate::error::{CatalogError, Result};
+use crate::error::Result;
 use crate::model::{
     AcquireOutcome, Agent, CommitRecord, ConsumerOffset, IncarnationStart, Ownership, OwnershipView, Partition,
     RecordedGap, Replay, ResumePoint, SegmentInfo, Topic, TopicConfig, TopicSnapshot, Upload, UploadIntent,
 };
-use crate::{PostgresMetadataStore, SqliteMetadataStore};
 
 /// A whole catalog.
 #[async_trait]
@@ -69,13 +67,16 @@ pub trait TopicStore: Send + Sync {
     /// All topics, by name.
     async fn list_topics(&self) -> Result<Vec<Topic>>;
 
-    /// Replaces retention and options; `schema_version` rises when the options differ.
+    /// Replaces retention and options of the topic as it was `seen_version`; `schema_version` rises when the options
+    /// differ. Of two such changes of one version, the second is refused.
     ///
     /// # Errors
-    /// `TopicNotFound`; `Refused` when the options are not valid.
+    /// `TopicNotFound`; `TopicChanged` when its schema version is another one by now; `Refused` when the options are not
+    /// valid.
     async fn update_topic_config(
         &self,
         name: &TopicName,
+        seen_version: u32,
         retention_ms: Option<u64>,
         config: TopicOptions,
     ) -> Result<Topic>;
@@ -273,20 +274,4 @@ pub trait ConsumerStore: Send + Sync {
     /// # Errors
     /// `GroupNotFound`.
     async fn delete_consumer_group(&self, group_id: &str) -> Result<()>;
-}
-
-/// Opens the catalog that `url` names: `sqlite:<path>`, `sqlite::memory:`, `postgres://…`. Creates the schema or
-/// migrates it.
-///
-/// # Errors
-/// `Refused` names an unknown scheme, a database that is too old or read-only, or a schema newer than this program.
-pub async fn connect(url: &str) -> Result<Arc<dyn MetadataStore>> {
-    if url.starts_with("sqlite:") {
-        return Ok(Arc::new(SqliteMetadataStore::connect(url).await?));
-    }
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(Arc::new(PostgresMetadataStore::connect(url).await?));
-    }
-    let scheme = url.split(':').next().unwrap_or_default();
-    Err(CatalogError::Refused(format!("unknown scheme {scheme:?}; allowed are sqlite:<path> and postgres://…")))
 }

@@ -8,7 +8,6 @@
 use std::sync::{Arc, OnceLock};
 
 use catalog::Ownership;
-use common::TopicPartition;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -44,21 +43,19 @@ pub(crate) struct Pipeline {
     pub(crate) stop: CancellationToken,
 }
 
-/// A pipeline that ended, and why.
-pub(crate) type Ended = (TopicPartition, Result<(), Stop>);
-
-/// The way to give orders to a running pipeline.
-pub(crate) type Orders = mpsc::Sender<Command>;
+/// Sends commands to a running pipeline.
+pub(crate) type CommandSender = mpsc::Sender<Command>;
 
 impl Pipeline {
-    /// The pipeline's orders, and its work: to be run in a task until it ends.
-    pub(crate) fn prepare(self) -> (Orders, impl Future<Output = Ended> + Send + 'static) {
-        let (orders, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
+    /// The pipeline's command sender, and its work: to be run in a task until it ends. The work gives the reason if the
+    /// pipeline did not drain.
+    pub(crate) fn prepare(self) -> (CommandSender, impl Future<Output = Result<(), Stop>> + Send + 'static) {
+        let (sender, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
         let progress = self.board.insert(self.held.partition.clone(), self.held.high_watermark);
-        (orders, self.run(commands, progress))
+        (sender, self.run(commands, progress))
     }
 
-    async fn run(self, commands: mpsc::Receiver<Command>, progress: Arc<Progress>) -> Ended {
+    async fn run(self, commands: mpsc::Receiver<Command>, progress: Arc<Progress>) -> Result<(), Stop> {
         let Self { context, board, totals, held, tables, dense, stop } = self;
         let Context { queue, catalog, storage, config, groups, limits } = context.as_ref();
         let partition = held.partition.clone();
@@ -121,7 +118,7 @@ impl Pipeline {
         // ends them all; the next owner reads again from the watermark.
         let ended = first_failure(Box::pin(fetcher.run()), Box::pin(assembler.run()), Box::pin(committer.run())).await;
         board.remove(&partition);
-        (partition, ended)
+        ended
     }
 }
 

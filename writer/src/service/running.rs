@@ -17,10 +17,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Result, WriterError};
-use crate::ownership::supervise::OrderBook;
+use crate::ownership::pipeline_tasks::CommandSenders;
 use crate::pipeline::assemble::Command;
 use crate::pipeline::context::Context;
-use crate::pipeline::partition::Orders;
+use crate::pipeline::partition::CommandSender;
 use crate::service::metrics;
 use crate::service::status::{PartitionStatus, StatusBoard};
 use crate::service::summary::{Summary, Totals};
@@ -36,7 +36,7 @@ pub struct RunningWriter {
     pub(crate) board: StatusBoard,
     pub(crate) clock: SharedClock,
     pub(crate) totals: Arc<Totals>,
-    pub(crate) orders: OrderBook,
+    pub(crate) commands: CommandSenders,
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: CancellationToken,
     pub(crate) supervisor: Option<JoinHandle<Result<()>>>,
@@ -93,8 +93,8 @@ impl RunningWriter {
 
     /// Closes every open batch and returns when everything fetched before is committed.
     pub async fn flush(&self) {
-        let orders: Vec<_> = self.orders.lock().expect("no holder panics").values().cloned().collect();
-        futures::future::join_all(orders.into_iter().map(flush)).await;
+        let senders: Vec<_> = self.commands.lock().expect("no holder panics").values().cloned().collect();
+        futures::future::join_all(senders.into_iter().map(flush)).await;
     }
 
     /// Returns when each partition's watermark is at least the one given, for example the offset after the last one that
@@ -115,9 +115,9 @@ impl RunningWriter {
             match self.board.place(partition) {
                 Some((_, high_watermark)) if high_watermark >= target => return Ok(()),
                 Some((position, _)) if position >= target => {
-                    let order = self.orders.lock().expect("no holder panics").get(partition).cloned();
-                    if let Some(order) = order {
-                        flush(order).await;
+                    let sender = self.commands.lock().expect("no holder panics").get(partition).cloned();
+                    if let Some(sender) = sender {
+                        flush(sender).await;
                     }
                 }
                 Some(_) => {}
@@ -180,10 +180,10 @@ impl RunningWriter {
 }
 
 /// Closes the open batch of one pipeline and returns when everything fetched before is committed.
-async fn flush(orders: Orders) {
+async fn flush(commands: CommandSender) {
     let (answer, answered) = oneshot::channel();
     // A pipeline that ended meanwhile has nothing left to flush here.
-    if orders.send(Command::Flush(answer)).await.is_ok() {
+    if commands.send(Command::Flush(answer)).await.is_ok() {
         answered.await.ok();
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns: relieving memory when a fetch waits for it, and asking the queue for its bounds, to tell the lag and to warn of
 //! messages that the queue is about to discard uncommitted (`discard` judges) or has lost at its end.
-//! Does not own: batches; it only gives orders.
+//! Does not own: batches; it only sends commands.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use common::{Queue, QueueError, TopicPartition};
 use futures::StreamExt;
 use tokio::time::MissedTickBehavior;
 
-use crate::ownership::supervise::OrderBook;
+use crate::ownership::pipeline_tasks::CommandSenders;
 use crate::pipeline::assemble::Command;
 use crate::service::discard::{Margin, Uncommitted, margin, oldest_us};
 use crate::service::metrics;
@@ -30,14 +30,14 @@ const LOOKS_AT_ONCE: usize = 32;
 const RELIEF_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Rolls the largest batch while a fetch waits for memory. Never returns.
-pub(crate) async fn relieve_memory(memory: MemoryBudget, board: StatusBoard, orders: OrderBook) {
+pub(crate) async fn relieve_memory(memory: MemoryBudget, board: StatusBoard, commands: CommandSenders) {
     loop {
         memory.pressure().await;
         while memory.waiters() > 0 {
             if let Some(partition) = board.largest_batch() {
-                let order = orders.lock().expect("no holder panics").get(&partition).cloned();
-                // A pipeline that has orders waiting is busy rolling already.
-                order.map(|order| order.try_send(Command::Relieve).ok());
+                let sender = commands.lock().expect("no holder panics").get(&partition).cloned();
+                // A pipeline that has commands waiting is busy rolling already.
+                sender.map(|sender| sender.try_send(Command::Relieve).ok());
             }
             tokio::time::sleep(RELIEF_INTERVAL).await;
         }

@@ -1,12 +1,13 @@
+//! Each contradiction that an audit must find, made in records that are right otherwise.
+
 use common::{Anchor, OwnerId, TopicName};
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::listing::segment_ids;
 use super::*;
-use crate::commit::Gap;
 use crate::model::{
-    IncarnationStart, Partition, PartitionState, RecordedGap, SegmentInfo, SegmentKind, Upload, UploadState,
+    Gap, IncarnationStart, Partition, PartitionState, RecordedGap, SegmentInfo, SegmentKind, Upload, UploadState,
 };
 
 /// What one commit of a made-up partition is like.
