@@ -82,10 +82,10 @@ impl Lake {
         let mut batch = batch.seal(&mut encoding, &self.held, RollReason::Age).expect("sealed");
         let mut segments = Vec::new();
         for (kind, encoded) in std::mem::take(&mut batch.segments) {
-            let (end_offset, epoch) = (batch.end_offset, self.held.epoch);
+            let (range, epoch) = (batch.range, self.held.epoch);
             let first_timestamp_us = batch.first_timestamp_us;
             let partition = &self.partition;
-            let name = SegmentName { partition, base_offset, end_offset, epoch, kind, first_timestamp_us };
+            let name = SegmentName { partition, range, epoch, kind, first_timestamp_us };
             let new = name.new_key(&self.storage.prefix);
             let (bucket, key) = (String::new(), new.key.to_string());
             let intent = UploadIntent { partition: partition.clone(), epoch, owner: self.held.owner, bucket, key };
@@ -110,7 +110,7 @@ impl Lake {
             epoch: self.held.epoch,
             owner: self.held.owner,
             base_offset,
-            end_offset: batch.end_offset,
+            end_offset: batch.range.end(),
             anchor: batch.anchor,
             message_count: batch.message_count,
             segments,

@@ -8,7 +8,7 @@ use std::mem;
 
 use catalog::{Gap, Ownership, SegmentKind};
 use common::memory::MemoryPermit;
-use common::{Anchor, Message, failpoint};
+use common::{Anchor, Message, OffsetRange, failpoint};
 use parquet::errors::ParquetError;
 use tokio::time::Instant;
 
@@ -43,8 +43,7 @@ struct Encoders {
 /// A closed batch, encoded, not yet stored.
 #[derive(Debug)]
 pub(crate) struct SealedBatch {
-    pub(crate) base_offset: u64,
-    pub(crate) end_offset: u64,
+    pub(crate) range: OffsetRange,
     pub(crate) first_timestamp_us: i64,
     pub(crate) message_count: u64,
     pub(crate) anchor: Anchor,
@@ -158,8 +157,7 @@ impl OpenBatch {
         }
         batch.memory.resize(segments.iter().map(|(_, segment)| segment.size_bytes as usize).sum());
         Ok(SealedBatch {
-            base_offset: batch.base_offset,
-            end_offset: batch.next_offset - 1,
+            range: batch.range(),
             first_timestamp_us: batch.first_timestamp_us,
             message_count: batch.message_count,
             anchor: batch.anchor,
@@ -171,12 +169,17 @@ impl OpenBatch {
         })
     }
 
+    /// The offsets that it covers: from the end of the batch before to its last message.
+    fn range(&self) -> OffsetRange {
+        OffsetRange::until(self.base_offset, self.next_offset).expect("a batch has at least one message")
+    }
+
     fn footer(&self, schema_version: u32, held: &Ownership, kind: SegmentKind) -> Footer {
         Footer {
             partition: held.partition.clone(),
             incarnation: held.incarnation,
-            base_offset: self.base_offset,
-            end_offset: self.next_offset - 1,
+            base_offset: self.range().base(),
+            end_offset: self.range().end(),
             epoch: held.epoch,
             kind,
             schema_version,

@@ -16,8 +16,9 @@ use crate::pipeline::batch::Encoding;
 use crate::pipeline::commit::Committer;
 use crate::pipeline::context::{Context, Stop};
 use crate::pipeline::decode::{PartitionDecoder, TopicTable};
-use crate::pipeline::fetch::{Fetcher, Position};
+use crate::pipeline::fetch::Fetcher;
 use crate::pipeline::isolate::Caution;
+use crate::pipeline::position::Position;
 use crate::pipeline::roll::RollPolicy;
 use crate::pipeline::upload::Uploader;
 use crate::service::status::{Progress, StatusBoard};
@@ -37,7 +38,7 @@ pub(crate) struct Pipeline {
     pub(crate) totals: Arc<Totals>,
     pub(crate) held: Ownership,
     pub(crate) tables: watch::Receiver<Arc<TopicTable>>,
-    /// Whether a missing offset is a loss.
+    /// True when a missing offset is a loss.
     pub(crate) dense: bool,
     pub(crate) stop: CancellationToken,
 }

@@ -76,8 +76,8 @@ pub(crate) fn describe() {
     let _empty = (histogram!(UPLOAD_SECONDS), histogram!(COMMIT_SECONDS));
 }
 
-/// Partitions whose gauges were set, and whether the queue limits them: a partition that was given up must not keep showing
-/// its last lag.
+/// Partitions whose gauges were set, and whether the queue limits them: one that was given up must not keep
+/// showing its last lag.
 // A std mutex: held for one look at all partitions, never across an await.
 pub(crate) type Shown = Arc<Mutex<BTreeMap<TopicPartition, bool>>>;
 

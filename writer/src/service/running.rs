@@ -76,12 +76,12 @@ impl RunningWriter {
         &self.context.limits.memory
     }
 
-    /// Where each owned partition stands.
+    /// The status of each owned partition.
     pub fn status(&self) -> Vec<PartitionStatus> {
         self.board.statuses(self.clock.now_us())
     }
 
-    /// What was committed so far.
+    /// Totals of the commits so far.
     pub fn summary(&self) -> Summary {
         self.totals.summary()
     }
@@ -93,7 +93,7 @@ impl RunningWriter {
     }
 
     /// Returns when each partition's watermark is at least the one given, for example the offset after the last one that
-    /// a producer was told. Closes the open batch of such a partition once everything below its target is fetched.
+    /// the queue confirmed to a producer. Closes the open batch of such a partition once everything below its target is fetched.
     ///
     /// # Errors
     /// The catalog's.
@@ -167,7 +167,7 @@ impl RunningWriter {
         }
     }
 
-    /// What readiness and metrics look at.
+    /// A view for readiness and metrics.
     pub fn observer(&self) -> Observer {
         let (context, clock) = (Arc::clone(&self.context), Arc::clone(&self.clock));
         Observer { context, board: self.board.clone(), shown: metrics::Shown::default(), clock }
@@ -201,7 +201,7 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Where each owned partition stands.
+    /// The status of each owned partition.
     pub fn statuses(&self) -> Vec<PartitionStatus> {
         self.board.statuses(self.clock.now_us())
     }
@@ -210,7 +210,7 @@ impl Observer {
         metrics::observe(&self.board, &self.context.limits.memory, &self.shown, self.clock.now_us());
     }
 
-    /// What this writer cannot work on, by `topic` or `topic/partition`, with the reason: halts, defects, topics that
+    /// Topics and partitions that this writer cannot work on, by `topic` or `topic/partition`, with the reason: halts, defects, topics that
     /// cannot be opened.
     pub fn troubles(&self) -> BTreeMap<String, String> {
         self.board.troubles()
