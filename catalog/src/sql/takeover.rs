@@ -103,7 +103,7 @@ fn suspect(row: &mut Row) -> Result<Option<Suspect>> {
     Ok(offset.map(|offset| Suspect { offset, times }))
 }
 
-/// Whether the owner has sent a heartbeat within `lease`. An owner without a row has not.
+/// True when the owner has sent a heartbeat within `lease`. An owner without a row has not.
 async fn is_alive(session: &mut dyn Session, owner: OwnerId, lease: Duration) -> Result<bool> {
     let select = sql!("SELECT owner FROM agents WHERE owner = $1 AND heartbeat_at >= " now_ms " - $2");
     Ok(!session.fetch(&select, values![owner, input::lease_ms(lease)]).await?.is_empty())
