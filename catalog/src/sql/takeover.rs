@@ -55,10 +55,12 @@ async fn acquire_one(
     }
     if let Some(other) = seen.owner.filter(|&other| other != owner) {
         // Read after the lock was got: a heartbeat sent while it was waited for counts.
-        if !alive.contains_key(&other) {
-            alive.insert(other, is_alive(session, other, lease).await?);
-        }
-        if alive[&other] {
+        let is_alive = match alive.get(&other) {
+            Some(&known) => known,
+            None => is_alive(session, other, lease).await?,
+        };
+        alive.insert(other, is_alive);
+        if is_alive {
             return Ok(AcquireOutcome::Held { partition: partition.clone(), owner: other });
         }
     }
