@@ -102,13 +102,13 @@ async fn send_commit(door: &Door, transaction: Box<dyn Transaction + '_>) -> End
     }
 }
 
-/// Whether a failed COMMIT certainly did not happen: on SQLite, when it could not even get its lock. Nothing proves that
+/// True for the error of a COMMIT that certainly did not happen: SQLite could not even get its lock. Nothing proves that
 /// on PostgreSQL.
 fn certainly_failed(error: &sqlx::Error) -> bool {
     is_sqlite_busy(error)
 }
 
-/// What the database says of the request, on a connection of its own.
+/// Looks for the request in the database, on a connection of its own.
 async fn look_up(door: &Door, request: &CommitRequest, columns: &CommitColumns) -> Result<CommitOutcome> {
     let mut connection = door.fresh_connection().await?;
     let mut transaction = connection.begin(Access::Write).await?;

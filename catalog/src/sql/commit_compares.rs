@@ -44,7 +44,7 @@ pub(super) async fn move_watermark(
     moved.into_iter().next().map(|mut row| row.integer("commit_no")).transpose()
 }
 
-/// Step 2. Whether the intent was there to be consumed.
+/// Step 2. True when the intent was there to be consumed.
 pub(super) async fn consume_intent(
     session: &mut dyn Session,
     request: &CommitRequest,
@@ -66,7 +66,7 @@ pub(super) async fn consume_intent(
     Ok(session.execute(&delete, values).await? == 1)
 }
 
-/// What to answer when the watermark did not move.
+/// The verdict on a request whose watermark did not move.
 pub(super) async fn why_not(
     session: &mut dyn Session,
     request: &CommitRequest,
@@ -83,7 +83,7 @@ pub(super) async fn why_not(
     })
 }
 
-/// Whether this very request is among the commits, whoever owns the partition now.
+/// True when exactly this request is among the commits, no matter who owns the partition now.
 pub(super) async fn is_committed(
     session: &mut dyn Session,
     request: &CommitRequest,

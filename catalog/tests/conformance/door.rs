@@ -18,15 +18,15 @@ use uuid::Uuid;
 use super::lost_replies::server_address;
 use super::operations::{Answer, OPERATIONS, Operation, World};
 
-/// How long the server may be silent.
+/// Limit to the silence of the server.
 const LIMIT: Duration = Duration::from_millis(500);
 /// An operation that has not ended by then never ends: long, for a machine that is busy.
 const HANGS: Duration = Duration::from_secs(10);
 /// Operations that are called at the same time, each on connections of its own.
 const LANES: usize = 4;
 
-/// What is wrong with the answer of a database that cannot be asked, if anything: it must be an error that `is_right`,
-/// or for a diagnosis one finding that says `text`.
+/// Describes an answer that is wrong for a database that cannot be asked: right is an error that `is_right`, or for a
+/// diagnosis one finding, with the `text` in it.
 fn fault(
     operation: &Operation,
     answer: &Answer,
