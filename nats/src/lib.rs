@@ -47,7 +47,7 @@ use common::topic::TopicDefinition;
 
 /// A queue on NATS JetStream. Cloning gives another handle of the same connection.
 ///
-/// It reconnects for ever; calls made meanwhile give [`QueueError::Unavailable`], and subscriptions that a
+/// It reconnects without end; calls made meanwhile give [`QueueError::Unavailable`], and subscriptions that a
 /// disconnection touched give [`QueueError::SubscriptionLost`].
 #[derive(Clone)]
 pub struct NatsQueue {

@@ -105,7 +105,7 @@ async fn pass(
             continue;
         }
         let permit = loop {
-            // Own acks first: waiting for a permit while holding others could wait for ever.
+            // Own acks first: waiting for a permit while holding others could wait without end.
             if in_flight.len() < window
                 && let Ok(permit) = connection.publish_permits.try_acquire()
             {

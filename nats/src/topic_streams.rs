@@ -54,7 +54,7 @@ pub(super) struct PartitionStream {
 pub(super) struct Losses {
     // Std mutexes: held for a few instructions; they outlive the subscriptions that note their end here.
     last: Mutex<(u64, u32)>,
-    /// Messages that were fetched beside the consumer and are still in the stream.
+    /// Messages that were fetched without the consumer and are still in the stream.
     aside: Mutex<Vec<u64>>,
 }
 
