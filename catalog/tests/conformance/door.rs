@@ -9,7 +9,7 @@ use std::time::Duration;
 use catalog::{Agent, CatalogError, MetadataStore, OwnershipStore, PostgresMetadataStore, Scope, SqliteMetadataStore};
 use common::ErrorKind;
 use common::diagnosis::Verdict;
-use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use support::proxy::{Mode, Proxy};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -64,29 +64,56 @@ async fn every_operation_gives_a_server_up_that_never_answers() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// Calls the operation of a server that answers until then, and says what is wrong with its answer.
+/// Calls the operation of a server that answers until then, and describes an answer that is wrong. The pool tests a
+/// connection before it gives it out, so this wait is mostly for that; the other test waits for statements.
 async fn silence_fault(operation: &Operation, url: &str, world: &World) -> Option<String> {
     let server = server_address(url);
     let proxy = Proxy::start(server).await.expect("a proxy");
     let through = url.replace(&server.to_string(), &proxy.address().to_string());
     let store = PostgresMetadataStore::connect(&through).await.expect("opens");
-    loop {
-        // The pool tests each connection that it gets back; meanwhile another one is made, so that one waits here.
-        let _ = tokio::join!(store.check(), store.check(), store.check());
-        store.check().await.expect("answers");
-        let connections = proxy.connections();
-        proxy.set(Mode::Stall);
-        let silent = store.clone().with_answer_timeout(LIMIT);
-        let Ok(answer) = timeout(HANGS, (operation.call)(&silent, world)).await else {
-            return Some(format!("{}: hangs", operation.name));
-        };
-        // The statement itself shall wait for its answer, not a new connection; `resolve` makes one of its own.
-        if proxy.connections() == connections || operation.name == "resolve" {
-            let is_right = |error: &CatalogError| error.kind() == ErrorKind::Unavailable;
-            return fault(operation, &answer, "no answer within 500ms", is_right);
-        }
-        proxy.set(Mode::Pass);
+    store.check().await.expect("answers");
+    proxy.set(Mode::Stall);
+    let store = store.with_answer_timeout(LIMIT);
+    limit_fault(operation, &store, world).await
+}
+
+/// Calls the operation, and describes an answer that does not come from the limit to the server's silence.
+async fn limit_fault(operation: &Operation, store: &PostgresMetadataStore, world: &World) -> Option<String> {
+    let Ok(answer) = timeout(HANGS, (operation.call)(store, world)).await else {
+        return Some(format!("{}: hangs", operation.name));
+    };
+    fault(operation, &answer, "no answer within 500ms", |error| error.kind() == ErrorKind::Unavailable)
+}
+
+/// The connection is sound, and the statement is not answered: another session holds every table.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_operation_gives_a_statement_up_that_is_never_answered() {
+    /// These ask the server about itself or nothing, and no table.
+    const WITHOUT_TABLES: [&str; 3] = ["diagnose", "verify", "close"];
+    let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
+    let store = PostgresMetadataStore::connect(&url).await.expect("opens");
+    let world = World::prepare(&store).await;
+    let mut stores = Vec::new();
+    for operation in OPERATIONS.iter().filter(|operation| !WITHOUT_TABLES.contains(&operation.name)) {
+        // Each has a pool of its own: a connection whose statement was given up stays busy for a while.
+        let store = PostgresMetadataStore::connect(&url).await.expect("opens");
+        stores.push((operation, store.with_answer_timeout(LIMIT)));
     }
+    let mut other = PgConnection::connect(&url).await.expect("connects");
+    let lock = "DO $$ DECLARE found record; BEGIN
+        FOR found IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+            EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', found.tablename);
+        END LOOP; END $$";
+    other.execute("BEGIN").await.expect("begun");
+    other.execute(lock).await.expect("locked");
+    let mut calls = JoinSet::new();
+    for (operation, store) in stores {
+        let world = world.clone();
+        calls.spawn(async move { limit_fault(operation, &store, &world).await });
+    }
+    let faults: Vec<String> = calls.join_all().await.into_iter().flatten().collect();
+    other.close().await.expect("closed");
+    assert!(faults.is_empty(), "{faults:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
