@@ -3,11 +3,10 @@
 //! Owns: the types of the protocol's decisive step. The SQL that carries it out is shared by both databases.
 //! Does not own: retrying (the writer's commit step does that).
 
-use common::{Anchor, CommitReceipt, Epoch, Incarnation, OwnerId, TopicPartition};
-use serde::{Deserialize, Serialize};
+use common::{Anchor, CommitReceipt, Epoch, Incarnation, OffsetRange, OwnerId, TopicPartition};
 
 use crate::error::CatalogError;
-use crate::model::SegmentKind;
+use crate::model::{Gap, NewSegment};
 
 /// One contiguous range of a partition, ready to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,11 +19,9 @@ pub struct CommitRequest {
     pub epoch: Epoch,
     /// The owner.
     pub owner: OwnerId,
-    /// First offset of the range; must be the watermark.
-    pub base_offset: u64,
-    /// Last offset of the range, inclusive; the watermark becomes one more.
-    pub end_offset: u64,
-    /// The message at `end_offset`.
+    /// The offsets; the first must be the watermark, which becomes the one behind the last.
+    pub range: OffsetRange,
+    /// The message at the end of the range.
     pub anchor: Anchor,
     /// How many messages the range holds.
     pub message_count: u64,
@@ -32,42 +29,6 @@ pub struct CommitRequest {
     pub segments: Vec<NewSegment>,
     /// Parts of the range that the queue no longer held.
     pub gaps: Vec<Gap>,
-}
-
-/// An uploaded object that the commit lists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewSegment {
-    /// Unique id.
-    pub id: String,
-    /// Data or quarantine.
-    pub kind: SegmentKind,
-    /// Rows in it.
-    pub record_count: u64,
-    /// Size of the object.
-    pub size_bytes: u64,
-    /// Its bucket, as in the intent.
-    pub bucket: String,
-    /// Its key, as in the intent.
-    pub key: String,
-    /// Smallest queue time of its rows, microseconds UTC.
-    pub min_timestamp_us: i64,
-    /// Largest queue time of its rows, microseconds UTC.
-    pub max_timestamp_us: i64,
-    /// CRC-32C of the object's bytes.
-    pub checksum: u32,
-    /// The topic's schema version.
-    pub schema_version: u32,
-}
-
-/// Offsets that the queue no longer held when the writer came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    /// First missing offset.
-    pub base_offset: u64,
-    /// Last missing offset, inclusive.
-    pub end_offset: u64,
-    /// What is known of the cause.
-    pub reason: String,
 }
 
 /// What became of a commit.

@@ -20,6 +20,15 @@ pub enum CatalogError {
     /// A topic of this name exists.
     #[error("topic already exists: {0}")]
     TopicAlreadyExists(String),
+    /// A topic exists whose name differs in the case of letters alone: readers that ignore case could not tell them
+    /// apart.
+    #[error("topic {name} cannot be created: topic {existing} has the same name in another case")]
+    TopicExistsAs {
+        /// The name that was wanted.
+        name: String,
+        /// The name of the topic that exists.
+        existing: String,
+    },
     /// The topic is absent, or has no partition of this number.
     #[error("partition not found: {topic}/{partition}")]
     PartitionNotFound {
@@ -73,6 +82,7 @@ impl CatalogError {
             Self::Refused(_) | Self::Poisoned(_) | Self::Inconsistent(_) | Self::Database(_) => ErrorKind::Fatal,
             Self::TopicNotFound(_)
             | Self::TopicAlreadyExists(_)
+            | Self::TopicExistsAs { .. }
             | Self::PartitionNotFound { .. }
             | Self::GroupNotFound(_)
             | Self::InvalidOffset { .. }

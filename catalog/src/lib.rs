@@ -1,7 +1,7 @@
 //! The SQL catalog: what is committed, who owns what, who read how far.
 //!
-//! Owns: the commit transaction and everything stored in SQL. It is the only judge of what exists: a segment is
-//! readable when, and only when, it is listed here.
+//! Owns: the commit transaction, the replacement, and everything stored in SQL. It is the only judge of what exists: an
+//! object is read when, and only when, it is listed here.
 //! Does not own: objects (the writer puts them) and messages (the queue keeps them).
 
 pub mod audit;
@@ -9,18 +9,22 @@ mod commit;
 mod error;
 mod model;
 mod postgres;
+mod replace;
 mod sql;
 mod sqlite;
 mod store;
 
-pub use commit::{CommitOutcome, CommitRequest, Gap, NewSegment, Refusal};
+pub use commit::{CommitOutcome, CommitRequest, Refusal};
 pub use error::{CatalogError, Result};
 pub use model::{
-    AcquireOutcome, Agent, CommitRecord, ConsumerOffset, IncarnationStart, Ownership, OwnershipView, Partition,
-    PartitionOwner, PartitionState, RecordedGap, Replay, ResumePoint, Scope, SegmentInfo, SegmentKind, Suspect, Topic,
+    AcquireOutcome, Agent, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, Expiration, ExpiredBefore,
+    FileId, Folded, Gap, ImportedSegment, IncarnationStart, LAYOUT_NOW, LakeSnapshot, NewObject, NewSegment,
+    ObjectInfo, Ownership, OwnershipView, Partition, PartitionOwner, PartitionState, RecordedGap, ReplacementIntent,
+    Replay, ResumePoint, RetiredObject, Scope, SegmentInfo, SegmentKind, SnapshotId, Suspect, TableId, Tables, Topic,
     TopicConfig, TopicSnapshot, Upload, UploadIntent, UploadState,
 };
 pub use postgres::PostgresMetadataStore;
+pub use replace::{REPLACEMENT_INPUTS_MAX, ReplaceOutcome, ReplaceRefusal, Replacement};
 pub use sqlite::SqliteMetadataStore;
 pub use store::{
     CommitStore, ConsumerStore, JanitorStore, MetadataStore, OwnershipStore, ReplayStore, SegmentStore, TopicStore,
