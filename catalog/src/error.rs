@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::{ErrorKind, TopicPartition};
+use common::{ErrorKind, TopicName, TopicPartition};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
@@ -20,6 +20,16 @@ pub enum CatalogError {
     /// A topic of this name exists.
     #[error("topic already exists: {0}")]
     TopicAlreadyExists(String),
+    /// The topic was changed after the caller looked at it.
+    #[error("topic {topic} was changed meanwhile: its schema version is {now}, not {seen}; look at it and try again")]
+    TopicChanged {
+        /// The topic.
+        topic: TopicName,
+        /// The schema version that the caller has seen.
+        seen: u32,
+        /// The one it has now.
+        now: u32,
+    },
     /// A topic exists whose name differs in the case of letters alone: readers that ignore case could not tell them
     /// apart.
     #[error("topic {name} cannot be created: topic {existing} has the same name in another case")]
@@ -83,6 +93,7 @@ impl CatalogError {
             Self::TopicNotFound(_)
             | Self::TopicAlreadyExists(_)
             | Self::TopicExistsAs { .. }
+            | Self::TopicChanged { .. }
             | Self::PartitionNotFound { .. }
             | Self::GroupNotFound(_)
             | Self::InvalidOffset { .. }

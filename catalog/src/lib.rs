@@ -6,6 +6,8 @@
 
 pub mod audit;
 mod commit;
+mod connect;
+mod database;
 mod error;
 mod model;
 mod postgres;
@@ -15,6 +17,7 @@ mod sqlite;
 mod store;
 
 pub use commit::{CommitOutcome, CommitRequest, Refusal};
+pub use connect::connect;
 pub use error::{CatalogError, Result};
 pub use model::{
     AcquireOutcome, Agent, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, Expiration, ExpiredBefore,
@@ -23,10 +26,10 @@ pub use model::{
     Replay, ResumePoint, RetiredObject, Scope, SegmentInfo, SegmentKind, SnapshotId, Suspect, TableId, Tables, Topic,
     TopicConfig, TopicSnapshot, Upload, UploadIntent, UploadState,
 };
-pub use postgres::PostgresMetadataStore;
+pub use postgres::{PostgresDatabase, PostgresMetadataStore};
 pub use replace::{REPLACEMENT_INPUTS_MAX, ReplaceOutcome, ReplaceRefusal, Replacement};
-pub use sqlite::SqliteMetadataStore;
+pub use sql::SqlMetadataStore;
+pub use sqlite::{SqliteDatabase, SqliteMetadataStore};
 pub use store::{
     CommitStore, ConsumerStore, JanitorStore, MetadataStore, OwnershipStore, ReplayStore, SegmentStore, TopicStore,
-    connect,
 };

@@ -1,16 +1,16 @@
 //! The catalog in PostgreSQL.
 //!
 //! Owns: how connections to PostgreSQL are made and kept, what kind of server is refused, migration.
-//! Does not own: statements (`sql`).
+//! Does not own: statements (`sql`), transactions (`session`), the limit to the server's silence (`database::door`).
 //!
 //! Transactions that touch many partitions lock them in order of topic and number, so that two of them cannot wait
-//! for each other. READ COMMITTED is enough: every decision is one compare in an UPDATE, or reads a locked row.
+//! for each other.
 
 mod diagnose;
+mod session;
 mod warnings;
 
 use std::fmt;
-use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -18,10 +18,11 @@ use async_trait::async_trait;
 use common::diagnosis::Finding;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Connection, PgConnection, PgPool};
 
+use crate::database::{self, Access, Database, Door, Session, silent};
 use crate::error::{CatalogError, Result};
-use crate::store::MetadataStore;
+use crate::sql::SqlMetadataStore;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -49,15 +50,13 @@ const SESSION: [(&str, &str); 4] = [
 ];
 
 /// A catalog in PostgreSQL. Clones share it.
-#[derive(Clone)]
-pub struct PostgresMetadataStore {
+pub type PostgresMetadataStore = SqlMetadataStore<PostgresDatabase>;
+
+/// A PostgreSQL server with the catalog's schema.
+pub struct PostgresDatabase {
     pool: PgPool,
     options: PgConnectOptions,
-    answer_timeout: Duration,
 }
-
-/// A connection of its own, to look at the database with, independent of what went wrong on another.
-pub(crate) struct FreshConnection(PgConnection);
 
 impl PostgresMetadataStore {
     /// Opens `postgres://…`, creating or migrating the schema.
@@ -72,8 +71,8 @@ impl PostgresMetadataStore {
         let options = options.application_name("siltstone").options(SESSION);
         // Not through the pool, which would go on trying for a while before it said that nobody listens.
         let first = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
-        let silent = |_| timed_out(format!("no answer within {CONNECT_TIMEOUT:?}"));
-        let mut first = first.map_err(silent).flatten().map_err(refused_if_unusable)?;
+        let first = first.map_err(|_| silent(CONNECT_TIMEOUT)).flatten();
+        let mut first = first.map_err(refused_if_unusable)?;
         check_server(&mut first).await?;
         check_warnings(&mut first).await?;
         MIGRATIONS.run_direct(None, &mut first, false).await?;
@@ -83,105 +82,33 @@ impl PostgresMetadataStore {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_release(|connection, _| Box::pin(is_answering(connection)))
             .connect_lazy_with(options.clone());
-        Ok(Self { pool, options, answer_timeout: ANSWER_TIMEOUT })
+        Ok(Self::new_behind(Door::new(PostgresDatabase { pool, options }, Some(ANSWER_TIMEOUT))))
     }
 
     /// The same with another limit to the server's silence than two minutes.
     #[must_use]
-    pub fn with_answer_timeout(mut self, answer_timeout: Duration) -> Self {
-        self.answer_timeout = answer_timeout;
-        self
-    }
-
-    /// What `work` gives, or that the server was silent for too long. Dropped work leaves its connection to the pool,
-    /// which gives up those that do not answer.
-    pub(crate) async fn answered<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T>
-    where
-        CatalogError: From<E>,
-    {
-        match tokio::time::timeout(self.answer_timeout, work).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(timed_out(format!("no answer within {:?}", self.answer_timeout)).into()),
-        }
-    }
-
-    pub(crate) fn reader(&self) -> &PgPool {
-        &self.pool
-    }
-
-    pub(crate) fn writer(&self) -> &PgPool {
-        &self.pool
-    }
-
-    pub(crate) async fn begin_read(&self) -> Result<Transaction<'static, Postgres>> {
-        Ok(self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
-    }
-
-    pub(crate) async fn begin_write(&self) -> Result<Transaction<'static, Postgres>> {
-        Ok(self.pool.begin_with(Self::BEGIN_WRITE).await?)
-    }
-
-    /// A server that fails is asked again; nothing poisons this process.
-    pub(crate) fn usable(&self) -> Result<()> {
-        Ok(())
-    }
-
-    /// The error of a COMMIT whose outcome is unknown.
-    pub(crate) fn unknown_commit(&self, error: sqlx::Error) -> CatalogError {
-        error.into()
-    }
-
-    /// Without READ WRITE: a server that was made read-only shall say so when it is written to (25006), which passes.
-    pub(crate) const BEGIN_WRITE: &'static str = "BEGIN ISOLATION LEVEL READ COMMITTED";
-
-    pub(crate) async fn fresh_connection(&self) -> Result<FreshConnection> {
-        Ok(FreshConnection(PgConnection::connect_with(&self.options).await?))
-    }
-
-    /// Waiting for a synchronous standby may take long; no time-out of ours shall end it.
-    pub(crate) async fn before_commit(connection: &mut PgConnection) -> Result<()> {
-        sqlx::query("SET LOCAL statement_timeout = 0").execute(connection).await?;
-        Ok(())
-    }
-
-    /// Sends COMMIT. A success with a warning (01000) is an error: the wait for a synchronous standby was cancelled,
-    /// and what is committed here would be lost with this server.
-    pub(crate) async fn finish(transaction: Transaction<'_, Postgres>) -> Result<(), sqlx::Error> {
-        let (committed, warnings) = warnings::hear(transaction.commit()).await;
-        committed?;
-        match warnings.first() {
-            None => Ok(()),
-            Some(warning) => Err(sqlx::Error::Protocol(format!("COMMIT answered with a warning: {warning}"))),
-        }
-    }
-
-    /// Ends a transaction that is no commit of segments. What a standby may lack of it costs work and nothing else: an
-    /// epoch is compared together with its owner, an intent is looked for again by the commit.
-    pub(crate) async fn end(&self, transaction: Transaction<'_, Postgres>) -> Result<()> {
-        Ok(transaction.commit().await?)
-    }
-
-    /// Whether a failed COMMIT certainly did not happen. Nothing proves that here.
-    pub(crate) fn commit_certainly_failed(_error: &sqlx::Error) -> bool {
-        false
-    }
-}
-
-impl FreshConnection {
-    pub(crate) fn get(&mut self) -> &mut PgConnection {
-        &mut self.0
+    pub fn with_answer_timeout(self, answer_timeout: Duration) -> Self {
+        self.map_door(|door| door.with_answer_timeout(answer_timeout))
     }
 }
 
 #[async_trait]
-impl MetadataStore for PostgresMetadataStore {
-    async fn check(&self) -> Result<()> {
-        sqlx::query("SELECT count(*) FROM agents").execute(&self.pool).await?;
-        Ok(())
+impl Database for PostgresDatabase {
+    async fn connection(&self, _access: Access) -> Result<Box<dyn database::Connection>> {
+        Ok(Box::new(self.pool.acquire().await?))
+    }
+
+    async fn fresh_connection(&self) -> Result<Box<dyn database::Connection>> {
+        Ok(Box::new(PgConnection::connect_with(&self.options).await?))
     }
 
     async fn diagnose(&self) -> Vec<Finding> {
-        diagnose::diagnose(self).await
+        diagnose::diagnose(&self.pool).await
+    }
+
+    /// The server checks its own files.
+    async fn verify(&self, _session: &mut dyn Session) -> Result<()> {
+        Ok(())
     }
 
     async fn close(&self) {
@@ -189,9 +116,9 @@ impl MetadataStore for PostgresMetadataStore {
     }
 }
 
-impl fmt::Debug for PostgresMetadataStore {
+impl fmt::Debug for PostgresDatabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresMetadataStore")
+        f.debug_struct("PostgresDatabase")
             .field("host", &self.options.get_host())
             .field("database", &self.options.get_database())
             .finish_non_exhaustive()
@@ -204,12 +131,8 @@ async fn is_answering(connection: &mut PgConnection) -> Result<bool, sqlx::Error
     match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
         Ok(answer) => answer.map(|()| true),
         // An error ends it at once; `false` would take leave of the server first.
-        Err(_) => Err(timed_out(format!("no answer within {RELEASE_TIMEOUT:?}"))),
+        Err(_) => Err(silent(RELEASE_TIMEOUT)),
     }
-}
-
-fn timed_out(text: String) -> sqlx::Error {
-    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, text))
 }
 
 async fn check_server(connection: &mut PgConnection) -> Result<()> {

@@ -1,16 +1,15 @@
-//! The SQL of every role, written once and applied to both databases.
+//! A catalog in a database of SQL: every role, written once for both databases.
 //!
-//! Owns: the statements, and the macros that make an implementation for each store of them. A role is a file or a
-//! few, each with one macro; a macro, because sqlx has no useful type that stands for both databases.
-//! Does not own: pools, sessions and migrations (each database's own file), nor what the dialects say differently
-//! (`dialect`).
+//! Owns: the store, and the statements of its roles. A role is a file or a few: an `impl` of its trait, which goes through
+//! the door, and plain functions of a session. Does not own: how a database is asked and when it is given up
+//! (`database`), pools and migrations (each database's own files).
 
 mod commit;
 mod commit_compares;
 mod commit_inserts;
+mod commit_judge;
 mod commit_rows;
 mod consumers;
-mod dialect;
 mod history;
 mod input;
 mod intents;
@@ -19,7 +18,70 @@ mod ownership;
 mod partition_row;
 mod replays;
 mod resume;
-mod rows;
+pub(crate) mod rows;
 mod segments;
 mod takeover;
 mod topics;
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use async_trait::async_trait;
+use common::diagnosis::Finding;
+
+use crate::database::{Door, sql, values};
+use crate::error::Result;
+use crate::store::MetadataStore;
+
+/// A catalog in a database of the kind `D`. Clones share it.
+pub struct SqlMetadataStore<D> {
+    door: Door,
+    kind: PhantomData<fn() -> D>,
+}
+
+impl<D> SqlMetadataStore<D> {
+    pub(crate) fn new_behind(door: Door) -> Self {
+        Self { door, kind: PhantomData }
+    }
+
+    pub(crate) fn map_door(self, change: impl FnOnce(Door) -> Door) -> Self {
+        Self::new_behind(change(self.door))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn door(&self) -> &Door {
+        &self.door
+    }
+}
+
+impl<D> Clone for SqlMetadataStore<D> {
+    fn clone(&self) -> Self {
+        Self::new_behind(self.door.clone())
+    }
+}
+
+impl<D> fmt::Debug for SqlMetadataStore<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlMetadataStore").field("door", &self.door).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl<D> MetadataStore for SqlMetadataStore<D> {
+    async fn check(&self) -> Result<()> {
+        self.door.fetch(&sql!("SELECT count(*) FROM agents"), values![]).await?;
+        Ok(())
+    }
+
+    async fn diagnose(&self) -> Vec<Finding> {
+        self.door.diagnose().await
+    }
+
+    async fn verify(&self) -> Result<()> {
+        self.door.verify().await
+    }
+
+    async fn close(&self) {
+        self.door.close().await;
+    }
+}

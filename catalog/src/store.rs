@@ -1,6 +1,6 @@
 //! What a catalog can do, split by role: one file for each.
 //!
-//! Owns: what all roles share, and opening a catalog by its URL. One conformance suite runs against each
+//! Owns: what all roles share. One conformance suite runs against each
 //! implementation.
 //! Does not own: SQL, pools, migrations.
 
@@ -12,7 +12,6 @@ mod segments;
 mod topics;
 
 use std::fmt;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::diagnosis::Finding;
@@ -23,8 +22,7 @@ pub use self::ownership::OwnershipStore;
 pub use self::readers::{ConsumerStore, ReplayStore};
 pub use self::segments::SegmentStore;
 pub use self::topics::TopicStore;
-use crate::error::{CatalogError, Result};
-use crate::{PostgresMetadataStore, SqliteMetadataStore};
+use crate::error::Result;
 
 /// A whole catalog.
 #[async_trait]
@@ -50,20 +48,4 @@ pub trait MetadataStore:
 
     /// Ends all connections in good order.
     async fn close(&self);
-}
-
-/// Opens the catalog that `url` names: `sqlite:<path>`, `sqlite::memory:`, `postgres://…`. Creates the schema or
-/// migrates it.
-///
-/// # Errors
-/// `Refused` names an unknown scheme, a database that is too old or read-only, or a schema newer than this program.
-pub async fn connect(url: &str) -> Result<Arc<dyn MetadataStore>> {
-    if url.starts_with("sqlite:") {
-        return Ok(Arc::new(SqliteMetadataStore::connect(url).await?));
-    }
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(Arc::new(PostgresMetadataStore::connect(url).await?));
-    }
-    let scheme = url.split(':').next().unwrap_or_default();
-    Err(CatalogError::Refused(format!("unknown scheme {scheme:?}; allowed are sqlite:<path> and postgres://…")))
 }

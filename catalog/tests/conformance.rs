@@ -9,11 +9,13 @@ mod conformance {
     pub(crate) mod consumers;
     mod databases;
     mod differential;
+    mod door;
     pub(crate) mod fixture;
     pub(crate) mod intents;
     pub(crate) mod janitor;
     mod lost_replies;
     mod migrations;
+    mod operations;
     pub(crate) mod ownership;
     mod postgres_faults;
     pub(crate) mod races;
@@ -66,6 +68,7 @@ on_every_backend! {
     topics::topics_are_listed_by_name,
     topics::an_invalid_definition_is_refused,
     topics::changed_options_raise_the_schema_version_and_equal_ones_do_not,
+    topics::of_two_changes_of_one_version_the_second_is_refused,
     topics::a_deleted_topic_takes_everything_along_and_may_be_made_again,
     topics::nothing_meant_for_a_deleted_topic_fits_one_made_again,
     topics::names_with_quotes_unicode_and_percent_are_only_names,

@@ -2,12 +2,14 @@
 //!
 //! Owns: their shape, and the snapshot that readers work from. Does not own: objects (`object`).
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use common::{Incarnation, OffsetRange, TopicName, TopicPartition};
 use serde::{Deserialize, Serialize};
 
 use super::{NewObject, ObjectInfo, Partition, SnapshotId, Tables, Topic};
+use crate::error::CatalogError;
 
 /// What the rows of a segment are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,16 +26,19 @@ impl SegmentKind {
     pub const ALL: [Self; 2] = [Self::Data, Self::Quarantine];
 
     /// The word for it, in footers, in SQL and for people.
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Data => "data",
             Self::Quarantine => "quarantine",
         }
     }
+}
 
-    /// The kind of that word.
-    pub fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.word() == word)
+impl FromStr for SegmentKind {
+    type Err = CatalogError;
+    fn from_str(word: &str) -> Result<Self, CatalogError> {
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == word);
+        found.ok_or_else(|| CatalogError::Inconsistent(format!("segment kind {word:?}")))
     }
 }
 

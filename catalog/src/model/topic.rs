@@ -2,9 +2,13 @@
 //!
 //! Owns: their shape. Does not own: what a valid definition is (`common::topic`), ownership (`ownership`).
 
+use std::str::FromStr;
+
 use common::topic::{TopicDefinition, TopicOptions};
 use common::{Anchor, Epoch, Incarnation, OwnerId, TopicName};
 use serde::{Deserialize, Serialize};
+
+use crate::error::CatalogError;
 
 /// What is needed to create a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +57,27 @@ pub enum PartitionState {
     Active,
     /// It was stopped with a reason, and waits for an operator.
     Halted,
+}
+
+impl PartitionState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Halted => "halted",
+        }
+    }
+}
+
+impl FromStr for PartitionState {
+    type Err = CatalogError;
+    fn from_str(word: &str) -> Result<Self, CatalogError> {
+        match word {
+            "active" => Ok(Self::Active),
+            "halted" => Ok(Self::Halted),
+            other => Err(CatalogError::Inconsistent(format!("partition state {other:?}"))),
+        }
+    }
 }
 
 /// A partition.

@@ -2,8 +2,12 @@
 //!
 //! Owns: their shape: intents, and what the janitor deletes. Does not own: listed and retired objects (`object`).
 
+use std::str::FromStr;
+
 use common::{Epoch, OwnerId, TopicName, TopicPartition};
 use serde::{Deserialize, Serialize};
+
+use crate::error::CatalogError;
 
 /// What is to become of an object that is not listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +17,17 @@ pub enum UploadState {
     Pending,
     /// The janitor deletes it.
     Doomed,
+}
+
+impl FromStr for UploadState {
+    type Err = CatalogError;
+    fn from_str(word: &str) -> Result<Self, CatalogError> {
+        match word {
+            "pending" => Ok(Self::Pending),
+            "doomed" => Ok(Self::Doomed),
+            other => Err(CatalogError::Inconsistent(format!("upload state {other:?}"))),
+        }
+    }
 }
 
 /// An object that is not listed.

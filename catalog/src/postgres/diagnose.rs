@@ -4,9 +4,7 @@
 
 use common::clock::{Clock, SystemClock};
 use common::diagnosis::{self, Area, Finding};
-use sqlx::FromRow;
-
-use super::PostgresMetadataStore;
+use sqlx::{FromRow, PgPool};
 
 /// What the server says of itself.
 #[derive(Clone, Debug, FromRow)]
@@ -30,17 +28,17 @@ const SERVER: &str = "SELECT current_setting('server_version') AS version, pg_is
 const STANDBYS: &str = "SELECT count(*), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')),
         count(*) FILTER (WHERE sync_state IS NULL) FROM pg_stat_replication";
 
-pub(super) async fn diagnose(store: &PostgresMetadataStore) -> Vec<Finding> {
-    let server: Server = match sqlx::query_as(SERVER).fetch_one(store.reader()).await {
+pub(super) async fn diagnose(pool: &PgPool) -> Vec<Finding> {
+    let server: Server = match sqlx::query_as(SERVER).fetch_one(pool).await {
         Ok(server) => server,
         Err(error) => return vec![broken("server", &error)],
     };
     let mut findings = settings(&server);
-    findings.push(match sqlx::query_as(STANDBYS).fetch_one(store.reader()).await {
+    findings.push(match sqlx::query_as(STANDBYS).fetch_one(pool).await {
         Ok(counts) => standbys(&server, counts),
         Err(error) => broken("standbys", &error),
     });
-    findings.push(clock(store).await.unwrap_or_else(|error| broken("clock", &error)));
+    findings.push(clock(pool).await.unwrap_or_else(|error| broken("clock", &error)));
     findings
 }
 
@@ -102,10 +100,10 @@ fn standbys(server: &Server, counts: (i64, i64, i64)) -> Finding {
     )
 }
 
-async fn clock(store: &PostgresMetadataStore) -> Result<Finding, sqlx::Error> {
+async fn clock(pool: &PgPool) -> Result<Finding, sqlx::Error> {
     let before_ms = SystemClock.now_ms();
     let query = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
-    let now_ms: i64 = sqlx::query_scalar(query).fetch_one(store.reader()).await?;
+    let now_ms: i64 = sqlx::query_scalar(query).fetch_one(pool).await?;
     Ok(diagnosis::clock("catalog", now_ms, before_ms, SystemClock.now_ms(), 1))
 }
 
@@ -119,7 +117,7 @@ mod tests {
     use common::diagnosis::Verdict;
 
     use super::*;
-    use crate::store::MetadataStore;
+    use crate::{MetadataStore, PostgresMetadataStore};
 
     fn server() -> Server {
         let on = || "on".to_owned();

@@ -7,10 +7,10 @@
 use std::collections::HashSet;
 
 use common::{CommitReceipt, TopicPartition};
-use sqlx::FromRow;
 
 use super::input;
 use crate::commit::{CommitOutcome, CommitRequest, Refusal};
+use crate::database::Row;
 use crate::error::{CatalogError, Result};
 use crate::model::{Partition, PartitionState, SegmentKind};
 
@@ -31,7 +31,6 @@ pub(crate) struct CommitColumns {
 }
 
 /// What a row of `commits` says about which request it came from.
-#[derive(FromRow)]
 pub(crate) struct CommitRow {
     end_offset: i64,
     epoch: i64,
@@ -42,6 +41,23 @@ pub(crate) struct CommitRow {
     anchor_offset: i64,
     anchor_timestamp_us: i64,
     anchor_hash: i64,
+}
+
+impl TryFrom<Row> for CommitRow {
+    type Error = CatalogError;
+    fn try_from(mut row: Row) -> Result<Self> {
+        Ok(Self {
+            end_offset: row.integer("end_offset")?,
+            epoch: row.integer("epoch")?,
+            owner: row.text("owner")?,
+            message_count: row.integer("message_count")?,
+            data_segment_id: row.optional_text("data_segment_id")?,
+            quarantine_segment_id: row.optional_text("quarantine_segment_id")?,
+            anchor_offset: row.integer("anchor_offset")?,
+            anchor_timestamp_us: row.integer("anchor_timestamp_us")?,
+            anchor_hash: row.integer("anchor_hash")?,
+        })
+    }
 }
 
 /// What the open transaction found out about one request.
@@ -156,6 +172,7 @@ pub(crate) fn fenced(request: &CommitRequest, reason: impl Into<String>) -> Refu
 
 /// The answers, once the transaction has ended.
 pub(crate) fn outcomes(requests: &[CommitRequest], verdicts: Vec<Verdict>, ending: &Ending) -> Vec<CommitOutcome> {
+    assert_eq!(requests.len(), verdicts.len(), "each request has its verdict");
     let judged = || requests.iter().zip(&verdicts);
     let accepted: HashSet<&TopicPartition> = judged()
         .filter(|(_, verdict)| matches!(verdict, Verdict::Accepted))

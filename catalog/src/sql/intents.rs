@@ -2,96 +2,69 @@
 //!
 //! Owns: how they are recorded and given up. Does not own: how a commit consumes them (`commit`), and the objects.
 
-use super::dialect::{postgres, sqlite};
 use super::input;
+use super::partition_row::read_partition;
+use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{Partition, PartitionState, UploadIntent};
-use crate::{PostgresMetadataStore, SqliteMetadataStore};
 
-macro_rules! impl_intents {
-    ($store:ty, $db:ty, $dialect:ident) => {
-        impl $store {
-            /// Records the intents in one transaction; the outer error means that none of them is known to be.
-            pub(super) async fn write_intents(&self, intents: &[UploadIntent]) -> Result<Vec<Result<()>>> {
-                // In the order in which every transaction locks partitions.
-                let mut order: Vec<usize> = (0..intents.len()).collect();
-                order.sort_by_key(|&index| &intents[index].partition);
-                let mut answers = vec![Ok(()); intents.len()];
-                let mut transaction = self.begin_write().await?;
-                for index in order {
-                    answers[index] = match Self::write_intent(&mut transaction, &intents[index]).await {
-                        Err(error @ CatalogError::Database(_)) => {
-                            // The first error is the one to tell.
-                            transaction.rollback().await.ok();
-                            return Err(error);
-                        }
-                        answer => answer,
-                    };
-                }
-                self.end(transaction).await?;
-                Ok(answers)
-            }
-
-            /// Writes one intent if its ownership holds. On PostgreSQL the partition's row is locked, so that a
-            /// takeover comes either before, and fences the intent, or after, and dooms it.
-            async fn write_intent(
-                connection: &mut <$db as sqlx::Database>::Connection,
-                intent: &UploadIntent,
-            ) -> Result<()> {
-                let written = sqlx::query(concat!(
-                    "INSERT INTO uploads (bucket, key, topic, partition_id, epoch, owner, state, created_at)
-                     SELECT $1, $2, topic, partition_id, epoch, owner, 'pending', ",
-                    $dialect!(now_ms),
-                    "
-                     FROM partitions
-                     WHERE topic = $3 AND partition_id = $4 AND epoch = $5 AND owner = $6 AND state = 'active'
-                       AND NOT EXISTS (SELECT 1 FROM segments WHERE segments.bucket = $1 AND segments.key = $2)",
-                    $dialect!(for_share),
-                    " ON CONFLICT (bucket, key) DO UPDATE SET state = 'pending'
-                      WHERE uploads.topic = excluded.topic AND uploads.partition_id = excluded.partition_id
-                        AND uploads.epoch = excluded.epoch AND uploads.owner = excluded.owner
-                        AND uploads.state = 'pending'"
-                ))
-                .bind(input::exact("bucket", &intent.bucket)?)
-                .bind(input::exact("key", &intent.key)?)
-                .bind(intent.partition.topic.as_str())
-                .bind(i64::from(intent.partition.partition_id))
-                .bind(input::number("epoch", intent.epoch.0)?)
-                .bind(intent.owner.to_string())
-                .execute(&mut *connection)
-                .await?;
-                if written.rows_affected() == 1 {
-                    return Ok(());
-                }
-                let now = Self::read_partition(connection, &intent.partition).await?;
-                Err(CatalogError::Fenced { partition: intent.partition.clone(), reason: reason(intent, now) })
-            }
-
-            pub(super) async fn doom_intents(&self, intents: &[UploadIntent]) -> Result<()> {
-                let mut transaction = self.begin_write().await?;
-                for intent in intents {
-                    sqlx::query(concat!(
-                        "UPDATE uploads SET state = 'doomed', doomed_at = ",
-                        $dialect!(now_ms),
-                        "
-                         WHERE bucket = $1 AND key = $2 AND epoch = $3 AND owner = $4 AND state = 'pending'"
-                    ))
-                    .bind(input::exact("bucket", &intent.bucket)?)
-                    .bind(input::exact("key", &intent.key)?)
-                    .bind(input::number("epoch", intent.epoch.0)?)
-                    .bind(intent.owner.to_string())
-                    .execute(&mut *transaction)
-                    .await?;
-                }
-                self.end(transaction).await?;
-                Ok(())
-            }
-        }
-    };
+/// Records the intents, one answer each; the outer error means that none of them is known to be recorded.
+pub(super) async fn record(session: &mut dyn Session, intents: &[UploadIntent]) -> Result<Vec<Result<()>>> {
+    // In the order in which every transaction locks partitions.
+    let mut order: Vec<usize> = (0..intents.len()).collect();
+    order.sort_by_key(|&index| &intents[index].partition);
+    let mut answers = vec![Ok(()); intents.len()];
+    for index in order {
+        answers[index] = match record_one(session, &intents[index]).await {
+            Err(error @ CatalogError::Database(_)) => return Err(error),
+            answer => answer,
+        };
+    }
+    Ok(answers)
 }
 
-impl_intents!(SqliteMetadataStore, sqlx::Sqlite, sqlite);
-impl_intents!(PostgresMetadataStore, sqlx::Postgres, postgres);
+/// Records one intent if its ownership holds. On PostgreSQL the partition's row is locked, so that a takeover comes
+/// either before, and fences the intent, or after, and dooms it.
+async fn record_one(session: &mut dyn Session, intent: &UploadIntent) -> Result<()> {
+    let insert = sql!(
+        "INSERT INTO uploads (bucket, key, topic, partition_id, epoch, owner, state, created_at)
+         SELECT $1, $2, topic, partition_id, epoch, owner, 'pending', " now_ms "
+         FROM partitions
+         WHERE topic = $3 AND partition_id = $4 AND epoch = $5 AND owner = $6 AND state = 'active'
+           AND NOT EXISTS (SELECT 1 FROM segments WHERE segments.bucket = $1 AND segments.key = $2)" for_share "
+         ON CONFLICT (bucket, key) DO UPDATE SET state = 'pending'
+         WHERE uploads.topic = excluded.topic AND uploads.partition_id = excluded.partition_id
+           AND uploads.epoch = excluded.epoch AND uploads.owner = excluded.owner AND uploads.state = 'pending'"
+    );
+    let partition = &intent.partition;
+    let values = values![
+        input::exact("bucket", &intent.bucket)?,
+        input::exact("key", &intent.key)?,
+        &partition.topic,
+        partition.partition_id,
+        input::number("epoch", intent.epoch.0)?,
+        intent.owner,
+    ];
+    if session.execute(&insert, values).await? == 1 {
+        return Ok(());
+    }
+    let now = read_partition(session, partition).await?;
+    Err(CatalogError::Fenced { partition: partition.clone(), reason: reason(intent, now) })
+}
+
+/// Dooms the intents that are still pending.
+pub(super) async fn abandon(session: &mut dyn Session, intents: &[UploadIntent]) -> Result<()> {
+    let update = sql!(
+        "UPDATE uploads SET state = 'doomed', doomed_at = " now_ms "
+         WHERE bucket = $1 AND key = $2 AND epoch = $3 AND owner = $4 AND state = 'pending'"
+    );
+    for intent in intents {
+        let (bucket, key) = (input::exact("bucket", &intent.bucket)?, input::exact("key", &intent.key)?);
+        let epoch = input::number("epoch", intent.epoch.0)?;
+        session.execute(&update, values![bucket, key, epoch, intent.owner]).await?;
+    }
+    Ok(())
+}
 
 fn reason(intent: &UploadIntent, now: Option<Partition>) -> String {
     let Some(now) = now else { return "it does not exist".to_owned() };

@@ -6,227 +6,160 @@ use async_trait::async_trait;
 use common::topic::{TopicDefinition, TopicOptions};
 use common::{TopicName, TopicPartition};
 
-use super::dialect::{postgres, sqlite};
-use super::input;
-use super::rows::{self, PartitionRow, TopicRow, partition_columns, topic_columns};
+use super::partition_row::lock_partition;
+use super::{SqlMetadataStore, input, rows};
+use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result, is_unique_violation};
 use crate::model::{Partition, PartitionState, Topic, TopicConfig};
 use crate::store::TopicStore;
-use crate::{PostgresMetadataStore, SqliteMetadataStore};
 
-macro_rules! impl_topic_store {
-    ($store:ty, $db:ty, $dialect:ident) => {
-        #[async_trait]
-        impl TopicStore for $store {
-            async fn create_topic(&self, topic: TopicConfig) -> Result<Topic> {
-                let (retention_ms, config) = storable(&topic.name, topic.retention_ms, &topic.config)?;
-                valid(&topic.name, topic.partition_count, &topic.config)?;
-                let mut transaction = self.begin_write().await?;
-                let inserted = sqlx::query_as::<_, TopicRow>(concat!(
-                    "INSERT INTO topics (name, partition_count, retention_ms, config, created_at, updated_at)
-                     SELECT $1, $2, $3, $4, now_ms, now_ms FROM (SELECT ",
-                    $dialect!(now_ms),
-                    " AS now_ms) AS clock
-                     RETURNING ",
-                    topic_columns!()
-                ))
-                .bind(topic.name.as_str())
-                .bind(i64::from(topic.partition_count))
-                .bind(retention_ms)
-                .bind(config)
-                .fetch_one(&mut *transaction)
-                .await;
-                let row = inserted.map_err(|error| {
-                    if is_unique_violation(&error) {
-                        return CatalogError::TopicAlreadyExists(topic.name.to_string());
-                    }
-                    error.into()
-                })?;
-                sqlx::query(
-                    "WITH RECURSIVE ids (id) AS (
-                         SELECT CAST(0 AS BIGINT) UNION ALL SELECT id + 1 FROM ids WHERE id + 1 < $2
-                     )
-                     INSERT INTO partitions (topic, partition_id, epoch, created_at, updated_at)
-                     SELECT $1, id, COALESCE((SELECT epoch FROM retired_epochs WHERE topic = $1), 0), $3, $3 FROM ids",
-                )
-                .bind(topic.name.as_str())
-                .bind(i64::from(topic.partition_count))
-                .bind(row.created_at())
-                .execute(&mut *transaction)
-                .await?;
-                self.end(transaction).await?;
-                Topic::try_from(row)
-            }
+#[async_trait]
+impl<D> TopicStore for SqlMetadataStore<D> {
+    async fn create_topic(&self, topic: TopicConfig) -> Result<Topic> {
+        self.door.write(|session| Box::pin(create_topic(session, &topic))).await
+    }
 
-            async fn delete_topic(&self, name: &TopicName) -> Result<()> {
-                let mut transaction = self.begin_write().await?;
-                // The topic first: partitions that are made meanwhile are those of another one.
-                if Self::lock_topic(&mut transaction, name).await?.is_none() {
-                    transaction.rollback().await?;
-                    return Err(CatalogError::TopicNotFound(name.to_string()));
-                }
-                // Takeovers and commits in flight end first: what they list must be doomed, their epochs retired too.
-                sqlx::query(concat!(
-                    "SELECT partition_id FROM partitions WHERE topic = $1 ORDER BY partition_id",
-                    $dialect!(for_update)
-                ))
-                .bind(name.as_str())
-                .fetch_all(&mut *transaction)
-                .await?;
-                sqlx::query(concat!(
-                    "UPDATE uploads SET state = 'doomed', doomed_at = ",
-                    $dialect!(now_ms),
-                    " WHERE topic = $1 AND state = 'pending'"
-                ))
-                .bind(name.as_str())
-                .execute(&mut *transaction)
-                .await?;
-                sqlx::query(concat!(
-                    "INSERT INTO uploads (bucket, key, topic, partition_id, state, created_at, doomed_at)
-                     SELECT bucket, key, topic, partition_id, 'doomed', created_at, ",
-                    $dialect!(now_ms),
-                    " FROM segments WHERE topic = $1"
-                ))
-                .bind(name.as_str())
-                .execute(&mut *transaction)
-                .await?;
-                sqlx::query(
-                    "INSERT INTO retired_epochs (topic, epoch)
-                     SELECT topic, MAX(epoch) FROM partitions WHERE topic = $1 GROUP BY topic
-                     ON CONFLICT (topic) DO UPDATE SET epoch = excluded.epoch",
-                )
-                .bind(name.as_str())
-                .execute(&mut *transaction)
-                .await?;
-                // The foreign keys take everything else of the topic along.
-                sqlx::query("DELETE FROM topics WHERE name = $1")
-                    .bind(name.as_str())
-                    .execute(&mut *transaction)
-                    .await?;
-                self.end(transaction).await?;
-                Ok(())
-            }
+    async fn delete_topic(&self, name: &TopicName) -> Result<()> {
+        self.door.write(|session| Box::pin(delete_topic(session, name))).await
+    }
 
-            async fn get_topic(&self, name: &TopicName) -> Result<Option<Topic>> {
-                sqlx::query_as::<_, TopicRow>(concat!("SELECT ", topic_columns!(), " FROM topics WHERE name = $1"))
-                    .bind(name.as_str())
-                    .fetch_optional(self.reader())
-                    .await?
-                    .map(Topic::try_from)
-                    .transpose()
-            }
+    async fn get_topic(&self, name: &TopicName) -> Result<Option<Topic>> {
+        let select = sql!("SELECT " topic_columns " FROM topics WHERE name = $1");
+        rows::only(self.door.fetch(&select, values![name]).await?)
+    }
 
-            async fn list_topics(&self) -> Result<Vec<Topic>> {
-                let rows =
-                    sqlx::query_as::<_, TopicRow>(concat!("SELECT ", topic_columns!(), " FROM topics ORDER BY name"))
-                        .fetch_all(self.reader());
-                rows::all(self.answered(rows).await?)
-            }
+    async fn list_topics(&self) -> Result<Vec<Topic>> {
+        let select = sql!("SELECT " topic_columns " FROM topics ORDER BY name");
+        rows::all(self.door.fetch(&select, values![]).await?)
+    }
 
-            async fn update_topic_config(
-                &self,
-                name: &TopicName,
-                retention_ms: Option<u64>,
-                options: TopicOptions,
-            ) -> Result<Topic> {
-                let (retention_ms, config) = storable(name, retention_ms, &options)?;
-                let mut transaction = self.begin_write().await?;
-                let Some(row) = Self::lock_topic(&mut transaction, name).await? else {
-                    transaction.rollback().await?;
-                    return Err(CatalogError::TopicNotFound(name.to_string()));
-                };
-                let topic = Topic::try_from(row)?;
-                valid(name, topic.partition_count, &options)?;
-                let row = sqlx::query_as::<_, TopicRow>(concat!(
-                    "UPDATE topics SET retention_ms = $2, config = $3, schema_version = schema_version + $4,
-                            updated_at = ",
-                    $dialect!(now_ms),
-                    "
-                     WHERE name = $1 RETURNING ",
-                    topic_columns!()
-                ))
-                .bind(name.as_str())
-                .bind(retention_ms)
-                .bind(config)
-                .bind(i64::from(topic.config != options))
-                .fetch_one(&mut *transaction)
-                .await?;
-                self.end(transaction).await?;
-                Topic::try_from(row)
-            }
+    async fn update_topic_config(
+        &self,
+        name: &TopicName,
+        seen_version: u32,
+        retention_ms: Option<u64>,
+        config: TopicOptions,
+    ) -> Result<Topic> {
+        let change = TopicChange { seen_version, retention_ms, config: &config };
+        self.door.write(|session| Box::pin(update_topic(session, name, change))).await
+    }
 
-            async fn get_partition(&self, partition: &TopicPartition) -> Result<Option<Partition>> {
-                let row = sqlx::query_as::<_, PartitionRow>(concat!(
-                    "SELECT ",
-                    partition_columns!(),
-                    " FROM partitions WHERE topic = $1 AND partition_id = $2"
-                ))
-                .bind(partition.topic.as_str())
-                .bind(i64::from(partition.partition_id))
-                .fetch_optional(self.reader());
-                self.answered(row).await?.map(Partition::try_from).transpose()
-            }
+    async fn get_partition(&self, partition: &TopicPartition) -> Result<Option<Partition>> {
+        let select = sql!("SELECT " partition_columns " FROM partitions WHERE topic = $1 AND partition_id = $2");
+        rows::only(self.door.fetch(&select, values![&partition.topic, partition.partition_id]).await?)
+    }
 
-            async fn list_partitions(&self, topic: &TopicName) -> Result<Vec<Partition>> {
-                let rows = sqlx::query_as::<_, PartitionRow>(concat!(
-                    "SELECT ",
-                    partition_columns!(),
-                    " FROM partitions WHERE topic = $1 ORDER BY partition_id"
-                ))
-                .bind(topic.as_str())
-                .fetch_all(self.reader());
-                rows::all(self.answered(rows).await?)
-            }
+    async fn list_partitions(&self, topic: &TopicName) -> Result<Vec<Partition>> {
+        let select = sql!("SELECT " partition_columns " FROM partitions WHERE topic = $1 ORDER BY partition_id");
+        rows::all(self.door.fetch(&select, values![topic]).await?)
+    }
 
-            async fn update_high_watermark(&self, partition: &TopicPartition, high_watermark: u64) -> Result<()> {
-                let column = input::offset(high_watermark)?;
-                let mut transaction = self.begin_write().await?;
-                let row = Self::lock_partition(&mut transaction, partition).await?;
-                if let Err(error) = may_move(partition, row, high_watermark) {
-                    transaction.rollback().await?;
-                    return Err(error);
-                }
-                // Nobody knows the message before the new watermark: there is no anchor any more.
-                sqlx::query(concat!(
-                    "UPDATE partitions SET high_watermark = $3, anchor_offset = NULL, anchor_timestamp_us = NULL,
-                            anchor_hash = NULL, updated_at = ",
-                    $dialect!(now_ms),
-                    "
-                     WHERE topic = $1 AND partition_id = $2 AND owner IS NULL AND high_watermark < $3"
-                ))
-                .bind(partition.topic.as_str())
-                .bind(i64::from(partition.partition_id))
-                .bind(column)
-                .execute(&mut *transaction)
-                .await?;
-                self.end(transaction).await?;
-                Ok(())
-            }
-        }
-
-        impl $store {
-            /// The topic's row, if there is one; nobody else changes it while the transaction is open.
-            async fn lock_topic(
-                connection: &mut <$db as sqlx::Database>::Connection,
-                name: &TopicName,
-            ) -> Result<Option<TopicRow>> {
-                let row = sqlx::query_as::<_, TopicRow>(concat!(
-                    "SELECT ",
-                    topic_columns!(),
-                    " FROM topics WHERE name = $1",
-                    $dialect!(for_update)
-                ))
-                .bind(name.as_str())
-                .fetch_optional(connection)
-                .await?;
-                Ok(row)
-            }
-        }
-    };
+    async fn update_high_watermark(&self, partition: &TopicPartition, high_watermark: u64) -> Result<()> {
+        self.door.write(|session| Box::pin(move_watermark(session, partition, high_watermark))).await
+    }
 }
 
-impl_topic_store!(SqliteMetadataStore, sqlx::Sqlite, sqlite);
-impl_topic_store!(PostgresMetadataStore, sqlx::Postgres, postgres);
+/// A change of a topic that somebody decided on, looking at one version of it.
+#[derive(Clone, Copy)]
+struct TopicChange<'a> {
+    seen_version: u32,
+    retention_ms: Option<u64>,
+    config: &'a TopicOptions,
+}
+
+async fn create_topic(session: &mut dyn Session, topic: &TopicConfig) -> Result<Topic> {
+    let insert = sql!(
+        "INSERT INTO topics (name, partition_count, retention_ms, config, created_at, updated_at)
+         SELECT $1, $2, $3, $4, now_ms, now_ms FROM (SELECT " now_ms " AS now_ms) AS clock
+         RETURNING " topic_columns
+    );
+    let insert_partitions = sql!(
+        "WITH RECURSIVE ids (id) AS (
+             SELECT CAST(0 AS BIGINT) UNION ALL SELECT id + 1 FROM ids WHERE id + 1 < $2
+         )
+         INSERT INTO partitions (topic, partition_id, epoch, created_at, updated_at)
+         SELECT $1, id, COALESCE((SELECT epoch FROM retired_epochs WHERE topic = $1), 0), $3, $3 FROM ids"
+    );
+    let (retention_ms, config) = storable(&topic.name, topic.retention_ms, &topic.config)?;
+    valid(&topic.name, topic.partition_count, &topic.config)?;
+    let values = values![&topic.name, topic.partition_count, retention_ms, config];
+    let inserted = session.fetch(&insert, values).await.map_err(|error| {
+        if is_unique_violation(&error) {
+            return CatalogError::TopicAlreadyExists(topic.name.to_string());
+        }
+        error.into()
+    })?;
+    let created: Topic = rows::only(inserted)?.expect("an INSERT of one row returns it");
+    let values = values![&topic.name, topic.partition_count, created.created_at];
+    let partitions = session.execute(&insert_partitions, values).await?;
+    assert!(partitions == u64::from(topic.partition_count), "{partitions} partitions of topic {} exist", topic.name);
+    Ok(created)
+}
+
+async fn delete_topic(session: &mut dyn Session, name: &TopicName) -> Result<()> {
+    // The topic first: partitions that are made meanwhile are those of another one.
+    if lock_topic(session, name).await?.is_none() {
+        return Err(CatalogError::TopicNotFound(name.to_string()));
+    }
+    // Takeovers and commits in flight end first: what they list must be doomed, their epochs retired too.
+    let lock = sql!("SELECT partition_id FROM partitions WHERE topic = $1 ORDER BY partition_id" for_update);
+    session.fetch(&lock, values![name]).await?;
+    let doom_intents =
+        sql!("UPDATE uploads SET state = 'doomed', doomed_at = " now_ms " WHERE topic = $1 AND state = 'pending'");
+    session.execute(&doom_intents, values![name]).await?;
+    let doom_segments = sql!(
+        "INSERT INTO uploads (bucket, key, topic, partition_id, state, created_at, doomed_at)
+         SELECT bucket, key, topic, partition_id, 'doomed', created_at, " now_ms " FROM segments WHERE topic = $1"
+    );
+    session.execute(&doom_segments, values![name]).await?;
+    let retire_epoch = sql!(
+        "INSERT INTO retired_epochs (topic, epoch)
+         SELECT topic, MAX(epoch) FROM partitions WHERE topic = $1 GROUP BY topic
+         ON CONFLICT (topic) DO UPDATE SET epoch = excluded.epoch"
+    );
+    session.execute(&retire_epoch, values![name]).await?;
+    // The foreign keys take everything else of the topic along.
+    session.execute(&sql!("DELETE FROM topics WHERE name = $1"), values![name]).await?;
+    Ok(())
+}
+
+async fn update_topic(session: &mut dyn Session, name: &TopicName, change: TopicChange<'_>) -> Result<Topic> {
+    let (retention_ms, config) = storable(name, change.retention_ms, change.config)?;
+    let Some(topic) = lock_topic(session, name).await? else {
+        return Err(CatalogError::TopicNotFound(name.to_string()));
+    };
+    if topic.schema_version != change.seen_version {
+        let (topic, seen, now) = (name.clone(), change.seen_version, topic.schema_version);
+        return Err(CatalogError::TopicChanged { topic, seen, now });
+    }
+    valid(name, topic.partition_count, change.config)?;
+    let update = sql!(
+        "UPDATE topics SET retention_ms = $2, config = $3, schema_version = schema_version + $4, updated_at = " now_ms "
+         WHERE name = $1 RETURNING " topic_columns
+    );
+    let values = values![name, retention_ms, config, i64::from(topic.config != *change.config)];
+    let updated = rows::only(session.fetch(&update, values).await?)?;
+    Ok(updated.expect("the row is locked by this transaction"))
+}
+
+async fn move_watermark(session: &mut dyn Session, partition: &TopicPartition, high_watermark: u64) -> Result<()> {
+    let column = input::offset(high_watermark)?;
+    may_move(partition, lock_partition(session, partition).await?, high_watermark)?;
+    // Nobody knows the message before the new watermark: there is no anchor any more.
+    let update = sql!(
+        "UPDATE partitions SET high_watermark = $3, anchor_offset = NULL, anchor_timestamp_us = NULL,
+                anchor_hash = NULL, updated_at = " now_ms "
+         WHERE topic = $1 AND partition_id = $2 AND owner IS NULL AND high_watermark < $3"
+    );
+    session.execute(&update, values![&partition.topic, partition.partition_id, column]).await?;
+    Ok(())
+}
+
+/// The topic, if there is one; nobody else changes it while the transaction is open.
+async fn lock_topic(session: &mut dyn Session, name: &TopicName) -> Result<Option<Topic>> {
+    let select = sql!("SELECT " topic_columns " FROM topics WHERE name = $1" for_update);
+    rows::only(session.fetch(&select, values![name]).await?)
+}
 
 /// Retention and options as their columns hold them.
 fn storable(name: &TopicName, retention_ms: Option<u64>, options: &TopicOptions) -> Result<(Option<i64>, String)> {
@@ -242,9 +175,8 @@ fn valid(name: &TopicName, partition_count: u32, options: &TopicOptions) -> Resu
         .map_err(|error| CatalogError::Refused(error.to_string()))
 }
 
-fn may_move(partition: &TopicPartition, row: Option<PartitionRow>, high_watermark: u64) -> Result<()> {
-    let Some(row) = row else { return Err(rows::partition_not_found(partition)) };
-    let now = Partition::try_from(row)?;
+fn may_move(partition: &TopicPartition, now: Option<Partition>, high_watermark: u64) -> Result<()> {
+    let Some(now) = now else { return Err(rows::partition_not_found(partition)) };
     if let Some(owner) = now.owner {
         let state = if now.state == PartitionState::Halted { "halted, and owned" } else { "owned" };
         let reason = format!("it is {state} by {owner}; stop that writer first");

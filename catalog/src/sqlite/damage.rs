@@ -6,8 +6,7 @@
 //! earlier and a later state, in which every page is well and the whole is wrong. SQLite notices only what does not
 //! fit together as a tree, so the tables are compared with each other as well.
 
-use sqlx::SqliteConnection;
-
+use crate::database::{Session, Sql, values};
 use crate::error::{CatalogError, Result};
 
 /// What must never be found, and the partition where it was. Retention takes segments off the list from the start of a
@@ -40,18 +39,19 @@ const CONTRADICTIONS: [(&str, &str); 4] = [
     ),
 ];
 
-/// Reads the whole file and compares its tables, as one snapshot when `connection` is in a transaction.
+/// Reads the whole file and compares its tables, as one snapshot when the session is in a transaction.
 ///
 /// # Errors
 /// `Inconsistent` says what contradicts what.
-pub(super) async fn verify(connection: &mut SqliteConnection) -> Result<()> {
-    let said: String = sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&mut *connection).await?;
-    if said != "ok" {
-        return Err(damaged(&said));
+pub(super) async fn verify(session: &mut dyn Session) -> Result<()> {
+    let said = session.fetch(&Sql::only("PRAGMA integrity_check(1)"), values![]).await?.pop();
+    let said = said.map(|mut row| row.text("integrity_check")).transpose()?;
+    if said.as_deref() != Some("ok") {
+        return Err(damaged(said.as_deref().unwrap_or("the file cannot be checked")));
     }
     for (what, query) in CONTRADICTIONS {
-        let found: Option<(String, i64)> = sqlx::query_as(query).fetch_optional(&mut *connection).await?;
-        if let Some((topic, partition_id)) = found {
+        if let Some(mut found) = session.fetch(&Sql::only(query), values![]).await?.into_iter().next() {
+            let (topic, partition_id) = (found.text("topic")?, found.integer("partition_id")?);
             return Err(damaged(&format!("of {topic}/{partition_id}, {what}")));
         }
     }

@@ -5,14 +5,14 @@
 use common::clock::{Clock, SystemClock};
 use common::diagnosis::{self, Area, Finding, filesystem};
 
-use super::SqliteMetadataStore;
+use super::SqliteDatabase;
 
-pub(super) async fn diagnose(store: &SqliteMetadataStore) -> Vec<Finding> {
-    let mut findings = match version(store).await {
+pub(super) async fn diagnose(database: &SqliteDatabase) -> Vec<Finding> {
+    let mut findings = match version(database).await {
         Ok(version) => vec![Finding::ok(Area::Catalog, "version", format!("SQLite {version}"))],
         Err(error) => return vec![broken("version", &error)],
     };
-    let Some(file) = &store.file else {
+    let Some(file) = &database.file else {
         findings.push(Finding::reduced(
             Area::Catalog,
             "durability",
@@ -22,20 +22,20 @@ pub(super) async fn diagnose(store: &SqliteMetadataStore) -> Vec<Finding> {
         return findings;
     };
     findings.push(filesystem::finding(Area::Catalog, "the catalog", file.get_filename()));
-    findings.push(settings(store).await.unwrap_or_else(|error| broken("settings", &error)));
-    findings.push(integrity(store).await.unwrap_or_else(|error| broken("integrity", &error)));
-    findings.push(clock(store).await.unwrap_or_else(|error| broken("clock", &error)));
+    findings.push(settings(database).await.unwrap_or_else(|error| broken("settings", &error)));
+    findings.push(integrity(database).await.unwrap_or_else(|error| broken("integrity", &error)));
+    findings.push(clock(database).await.unwrap_or_else(|error| broken("clock", &error)));
     findings
 }
 
-async fn version(store: &SqliteMetadataStore) -> Result<String, sqlx::Error> {
-    sqlx::query_scalar("SELECT sqlite_version()").fetch_one(store.reader()).await
+async fn version(database: &SqliteDatabase) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&database.readers).await
 }
 
 /// Asked of the connection that writes: these belong to a connection, not to the file.
-async fn settings(store: &SqliteMetadataStore) -> Result<Finding, sqlx::Error> {
+async fn settings(database: &SqliteDatabase) -> Result<Finding, sqlx::Error> {
     const SYNCHRONOUS_FULL: i64 = 2;
-    let mut connection = store.writer().acquire().await?;
+    let mut connection = database.writer.acquire().await?;
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
     let found = format!("journal_mode {journal}, synchronous {synchronous}");
@@ -47,8 +47,8 @@ async fn settings(store: &SqliteMetadataStore) -> Result<Finding, sqlx::Error> {
     Ok(Finding::reduced(Area::Catalog, "settings", found, advice))
 }
 
-async fn integrity(store: &SqliteMetadataStore) -> Result<Finding, sqlx::Error> {
-    let lines: Vec<String> = sqlx::query_scalar("PRAGMA quick_check").fetch_all(store.reader()).await?;
+async fn integrity(database: &SqliteDatabase) -> Result<Finding, sqlx::Error> {
+    let lines: Vec<String> = sqlx::query_scalar("PRAGMA quick_check").fetch_all(&database.readers).await?;
     if lines == ["ok"] {
         return Ok(Finding::ok(Area::Catalog, "integrity", "quick_check finds nothing"));
     }
@@ -56,10 +56,10 @@ async fn integrity(store: &SqliteMetadataStore) -> Result<Finding, sqlx::Error> 
     Ok(Finding::fail(Area::Catalog, "integrity", lines.join("; "), advice))
 }
 
-async fn clock(store: &SqliteMetadataStore) -> Result<Finding, sqlx::Error> {
+async fn clock(database: &SqliteDatabase) -> Result<Finding, sqlx::Error> {
     let before_ms = SystemClock.now_ms();
     let query = "SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER)";
-    let now_ms: i64 = sqlx::query_scalar(query).fetch_one(store.reader()).await?;
+    let now_ms: i64 = sqlx::query_scalar(query).fetch_one(&database.readers).await?;
     Ok(diagnosis::clock("catalog", now_ms, before_ms, SystemClock.now_ms(), 1))
 }
 
@@ -72,8 +72,8 @@ fn broken(check: &str, error: &sqlx::Error) -> Finding {
 mod tests {
     use common::diagnosis::Verdict;
 
-    use super::*;
-    use crate::store::MetadataStore;
+    use crate::database::Sql;
+    use crate::{MetadataStore, SqliteMetadataStore};
 
     #[tokio::test]
     async fn a_file_on_a_disk_is_sound_and_one_in_memory_does_not_last() {
@@ -93,7 +93,7 @@ mod tests {
     async fn weaker_settings_are_seen() {
         let directory = tempfile::tempdir().expect("a directory");
         let store = SqliteMetadataStore::new(directory.path().join("catalog.db")).await.expect("opens");
-        sqlx::query("PRAGMA synchronous = OFF").execute(store.writer()).await.expect("set");
+        store.door().execute(&Sql::only("PRAGMA synchronous = OFF"), &[]).await.expect("set");
         let findings = store.diagnose().await;
         let settings = findings.iter().find(|finding| finding.check == "settings").expect("there");
         assert!(settings.reduces && settings.found.contains("synchronous 0"), "{settings:?}");

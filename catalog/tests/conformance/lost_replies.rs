@@ -281,7 +281,7 @@ async fn a_commit_whose_answer_never_comes_is_given_up_and_settled() {
     assert_chain(&lane.direct, &lane.held.partition).await;
 }
 
-fn server_address(url: &str) -> SocketAddr {
+pub(super) fn server_address(url: &str) -> SocketAddr {
     let authority = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).expect("an authority");
     authority.rsplit('@').next().expect("a host").parse().expect("an address and a port")
 }

@@ -53,22 +53,42 @@ pub(crate) async fn an_invalid_definition_is_refused(store: &dyn MetadataStore) 
     assert!(store.get_topic(&name("orders")).await.expect("read").is_none());
     create_topic(store, "orders", 1).await;
     let wrong: TopicOptions = serde_json::from_str(r#"{"format":"json"}"#).expect("parses");
-    let error = store.update_topic_config(&name("orders"), None, wrong).await.expect_err("no columns");
+    let error = store.update_topic_config(&name("orders"), 1, None, wrong).await.expect_err("no columns");
     assert!(matches!(error, CatalogError::Refused(_)), "{error}");
 }
 
 pub(crate) async fn changed_options_raise_the_schema_version_and_equal_ones_do_not(store: &dyn MetadataStore) {
     let created = create_topic(store, "orders", 2).await;
-    let kept = store.update_topic_config(&created.name, Some(5), created.config.clone()).await.expect("updated");
+    let kept = store.update_topic_config(&created.name, 1, Some(5), created.config.clone()).await.expect("updated");
     assert_eq!((kept.schema_version, kept.retention_ms), (1, Some(5)));
     let columns = r#"{"format":"json","columns":[{"name":"it's \"x\" %","type":"string"}]}"#;
     let options: TopicOptions = serde_json::from_str(columns).expect("parses");
-    let changed = store.update_topic_config(&created.name, None, options.clone()).await.expect("updated");
+    let changed = store.update_topic_config(&created.name, 1, None, options.clone()).await.expect("updated");
     assert_eq!((changed.schema_version, changed.retention_ms), (2, None));
     assert_eq!((&changed.config, changed.partition_count), (&options, 2));
     assert_eq!(store.get_topic(&created.name).await.expect("read"), Some(changed));
-    let error = store.update_topic_config(&name("absent"), None, options).await.expect_err("absent");
+    let error = store.update_topic_config(&name("absent"), 1, None, options).await.expect_err("absent");
     assert!(matches!(error, CatalogError::TopicNotFound(_)), "{error}");
+}
+
+pub(crate) async fn of_two_changes_of_one_version_the_second_is_refused(store: &dyn MetadataStore) {
+    let created = create_topic(store, "orders", 1).await;
+    let with = |column: &str| -> TopicOptions {
+        let text = format!(r#"{{"format":"json","columns":[{{"name":"{column}","type":"string"}}]}}"#);
+        serde_json::from_str(&text).expect("parses")
+    };
+    let change = |column| store.update_topic_config(&created.name, created.schema_version, None, with(column));
+    let (one, other) = tokio::join!(change("a"), change("b"));
+    let (changed, refused) = match (one, other) {
+        (Ok(changed), Err(refused)) | (Err(refused), Ok(changed)) => (changed, refused),
+        both => panic!("exactly one of them is told: {both:?}"),
+    };
+    assert!(matches!(&refused, CatalogError::TopicChanged { topic, seen: 1, now: 2 } if topic == &created.name));
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert!(refused.to_string().contains("its schema version is 2, not 1"), "{refused}");
+    assert_eq!(store.get_topic(&created.name).await.expect("read"), Some(changed.clone()), "nothing is overwritten");
+    let again = store.update_topic_config(&created.name, changed.schema_version, None, with("c")).await;
+    assert_eq!(again.expect("its version was looked at").schema_version, 3);
 }
 
 pub(crate) async fn a_deleted_topic_takes_everything_along_and_may_be_made_again(store: &dyn MetadataStore) {

@@ -26,8 +26,9 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     let catalog = writer::connect::catalog(settings).await?;
     let updated = async {
         let Some(topic) = catalog.get_topic(&args.name).await? else { bail!("topic not found: {}", args.name) };
+        let (seen, retention_ms) = (topic.schema_version, topic.retention_ms);
         let options = with_columns(topic.config, args.columns).map_err(UsageError::new)?;
-        Ok(catalog.update_topic_config(&args.name, topic.retention_ms, options).await?)
+        Ok(catalog.update_topic_config(&args.name, seen, retention_ms, options).await?)
     };
     let updated = updated.await;
     catalog.close().await;

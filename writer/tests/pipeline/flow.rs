@@ -132,7 +132,7 @@ async fn a_changed_schema_closes_the_batch_and_applies_to_what_follows() {
     }
     let wider = JSON.replace("]}", r#",{"name":"later","type":"bool"}]}"#);
     let options = serde_json::from_str(&wider).expect("valid");
-    world.catalog.update_topic_config(&topic, None, options).await.expect("updated");
+    world.catalog.update_topic_config(&topic, 1, None, options).await.expect("updated");
     writer.refresh_topics();
     while world.segments(&topic).await.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;

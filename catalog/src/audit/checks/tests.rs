@@ -4,9 +4,8 @@ use uuid::Uuid;
 
 use super::listing::segment_ids;
 use super::*;
-use crate::commit::Gap;
 use crate::model::{
-    IncarnationStart, Partition, PartitionState, RecordedGap, SegmentInfo, SegmentKind, Upload, UploadState,
+    Gap, IncarnationStart, Partition, PartitionState, RecordedGap, SegmentInfo, SegmentKind, Upload, UploadState,
 };
 
 /// What one commit of a made-up partition is like.

@@ -67,6 +67,7 @@ impl CatalogState {
     pub(crate) fn update_topic_config(
         &mut self,
         name: &TopicName,
+        seen_version: u32,
         retention_ms: Option<u64>,
         options: TopicOptions,
     ) -> Result<Topic> {
@@ -74,6 +75,10 @@ impl CatalogState {
         let Some(topic) = self.topics.get_mut(name) else {
             return Err(CatalogError::TopicNotFound(name.to_string()));
         };
+        if topic.schema_version != seen_version {
+            let (seen, now) = (seen_version, topic.schema_version);
+            return Err(CatalogError::TopicChanged { topic: name.clone(), seen, now });
+        }
         valid(name, topic.partition_count, &options)?;
         topic.schema_version += u32::from(topic.config != options);
         topic.config = options;

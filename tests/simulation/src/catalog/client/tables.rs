@@ -35,12 +35,13 @@ impl<D: Door> TopicStore for Client<D> {
     async fn update_topic_config(
         &self,
         name: &TopicName,
+        seen_version: u32,
         retention_ms: Option<u64>,
         config: TopicOptions,
     ) -> Result<Topic> {
         let name = name.clone();
         self.write("update_topic_config", Rows::None, move |state| {
-            state.update_topic_config(&name, retention_ms, config)
+            state.update_topic_config(&name, seen_version, retention_ms, config)
         })
         .await
     }

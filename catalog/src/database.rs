@@ -1,0 +1,103 @@
+//! The contract of a database: connections, transactions, and the two things that a statement can be asked for.
+//!
+//! Owns: these traits. Each database implements them in files of its own; roles know nothing else of a database.
+//! Does not own: when a connection is given up, a transaction rolled back or a process poisoned (`door`), statements
+//! (`sql`).
+//!
+//! A new operation is a line of its role's `impl`, which gives the door one statement or a plain function of a
+//! [`Session`]. A new table has its columns and their reader in `sql::rows`; a step of a commit is one more such function.
+
+pub(crate) mod dialect;
+mod door;
+pub(crate) mod value;
+
+use std::fmt;
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use common::diagnosis::Finding;
+
+pub(crate) use self::dialect::{Insert, Sql, sql};
+pub(crate) use self::door::{Door, roll_back, silent};
+pub(crate) use self::value::{Row, Value, values};
+use crate::error::Result;
+
+/// The future of some statements on a session.
+pub(crate) type Work<'s, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 's>>;
+
+/// What a connection is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reading; a transaction is one snapshot.
+    Read,
+    /// Writing; a transaction sees what others committed before each statement.
+    Write,
+}
+
+/// A kind of database, opened.
+#[async_trait]
+pub(crate) trait Database: fmt::Debug + Send + Sync {
+    /// A connection from the pool.
+    async fn connection(&self, access: Access) -> Result<Box<dyn Connection>>;
+
+    /// A connection of its own, to look at the database with, independent of what went wrong on another.
+    async fn fresh_connection(&self) -> Result<Box<dyn Connection>>;
+
+    /// The findings of [`MetadataStore::diagnose`](crate::MetadataStore::diagnose).
+    async fn diagnose(&self) -> Vec<Finding>;
+
+    /// Looks for damage, in a reading transaction.
+    ///
+    /// # Errors
+    /// `Inconsistent` says what contradicts what.
+    async fn verify(&self, session: &mut dyn Session) -> Result<()>;
+
+    /// Ends all connections in good order.
+    async fn close(&self);
+}
+
+/// A connection to a database.
+#[async_trait]
+pub(crate) trait Connection: Send {
+    /// Statements without a transaction around them; each that writes commits by itself.
+    fn session(&mut self) -> &mut (dyn Session + 'static);
+
+    /// Begins a transaction. One that is dropped is rolled back before the connection is used again.
+    async fn begin<'c>(&'c mut self, access: Access) -> Result<Box<dyn Transaction + 'c>, sqlx::Error>;
+
+    /// Nothing more goes through this connection: it is closed instead of given back.
+    fn close_on_drop(&mut self);
+}
+
+/// An open transaction.
+#[async_trait]
+pub(crate) trait Transaction: Send {
+    /// Statements in the transaction.
+    fn session(&mut self) -> &mut (dyn Session + 'static);
+
+    /// The last step before a commit of segments, which may take longer than a statement.
+    async fn prepare_commit(&mut self) -> Result<(), sqlx::Error>;
+
+    /// Sends COMMIT. What a standby may lack of it costs work and nothing else: an epoch is compared together with its
+    /// owner, an intent is looked for again by the commit of its segment.
+    async fn commit(self: Box<Self>) -> Result<(), sqlx::Error>;
+
+    /// Sends COMMIT for segments: a success counts only when no failover can lose it.
+    async fn commit_segments(self: Box<Self>) -> Result<(), sqlx::Error>;
+
+    /// Takes everything back.
+    async fn rollback(self: Box<Self>) -> Result<(), sqlx::Error>;
+}
+
+/// Runs statements. They are prepared once per connection and kept.
+#[async_trait]
+pub(crate) trait Session: Send {
+    /// The rows that the statement gives, all of them.
+    async fn fetch(&mut self, sql: &Sql, values: &[Value<'_>]) -> Result<Vec<Row>, sqlx::Error>;
+
+    /// How many rows the statement changed.
+    async fn execute(&mut self, sql: &Sql, values: &[Value<'_>]) -> Result<u64, sqlx::Error>;
+
+    /// Inserts rows in one statement: `values` are those of the first row, then those of the second, and so on.
+    async fn insert(&mut self, insert: &Insert, values: &[Value<'_>]) -> Result<(), sqlx::Error>;
+}

@@ -1,0 +1,136 @@
+//! The text of a statement for both databases, and what the two dialects say differently.
+//!
+//! Owns: every fragment of SQL that is not the same text for both. Texts are put together when the program is compiled,
+//! except those of inserts of many rows. Does not own: how a transaction begins (each database's file).
+
+use std::fmt::Write;
+
+/// A statement, as text for each database.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sql {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+impl Sql {
+    /// A statement that only one of the databases is ever asked.
+    pub(crate) const fn only(text: &'static str) -> Self {
+        Self { sqlite: text, postgres: text }
+    }
+}
+
+/// A [`Sql`] of string literals and names of fragments, one after the other: `sql!("SELECT " topic_columns " FROM topics")`.
+macro_rules! sql {
+    ($($part:tt)*) => {
+        $crate::database::Sql {
+            sqlite: concat!($($crate::database::dialect::fragment!(sqlite $part)),*),
+            postgres: concat!($($crate::database::dialect::fragment!(postgres $part)),*),
+        }
+    };
+}
+
+/// A part of a statement for one database.
+///
+/// SQLite needs no row locks: the only writer holds the whole database. PostgreSQL's clock is read when the statement
+/// runs, not when the transaction began: locks may have been waited for in between.
+macro_rules! fragment {
+    ($dialect:ident $text:literal) => {
+        $text
+    };
+    (sqlite now_ms) => {
+        "CAST(round(unixepoch('subsec') * 1000) AS INTEGER)"
+    };
+    (postgres now_ms) => {
+        "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+    };
+    (sqlite for_update) => {
+        ""
+    };
+    (postgres for_update) => {
+        " FOR UPDATE"
+    };
+    (sqlite for_share) => {
+        ""
+    };
+    (postgres for_share) => {
+        " FOR SHARE"
+    };
+    (sqlite is_replica) => {
+        "0"
+    };
+    (postgres is_replica) => {
+        "CAST(CAST(pg_is_in_recovery() AS INTEGER) AS BIGINT)"
+    };
+    ($dialect:ident $columns:ident) => {
+        $crate::sql::rows::columns!($columns)
+    };
+}
+
+pub(crate) use {fragment, sql};
+
+/// An insert of rows, whose last column is the time of the database.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Insert {
+    /// The name of the table.
+    pub(crate) table: &'static str,
+    /// Its columns, that of the time last.
+    pub(crate) columns: &'static str,
+    /// How many values a row has, the time not among them.
+    pub(crate) width: usize,
+}
+
+/// How a statement names its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placeholder {
+    /// `?`, in their order: SQLite looks a name up among all names before it.
+    Anonymous,
+    /// `$1`.
+    Numbered,
+}
+
+impl Insert {
+    /// The statement for so many values, with the text that reads the clock.
+    pub(crate) fn text(&self, values: usize, placeholder: Placeholder, now_ms: &str) -> String {
+        assert!(values > 0 && values.is_multiple_of(self.width), "{values} values are no rows of {}", self.table);
+        let mut text = format!("INSERT INTO {} ({}) VALUES ", self.table, self.columns);
+        for first in (1..=values).step_by(self.width) {
+            text.push_str(if first == 1 { "(" } else { ", (" });
+            for parameter in first..first + self.width {
+                match placeholder {
+                    Placeholder::Anonymous => text.push_str("?, "),
+                    Placeholder::Numbered => write!(text, "${parameter}, ").expect("a String takes everything"),
+                }
+            }
+            text.push_str(now_ms);
+            text.push(')');
+        }
+        text
+    }
+
+    /// Whether `values` make one row: such a statement comes again and is worth keeping.
+    pub(crate) fn is_single(&self, values: usize) -> bool {
+        values == self.width
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_insert_numbers_the_parameters_of_all_rows() {
+        let insert = Insert { table: "gaps", columns: "topic, reason, created_at", width: 2 };
+        let text = "INSERT INTO gaps (topic, reason, created_at) VALUES ($1, $2, now), ($3, $4, now)";
+        assert_eq!(insert.text(4, Placeholder::Numbered, "now"), text);
+        let text = "INSERT INTO gaps (topic, reason, created_at) VALUES (?, ?, now)";
+        assert_eq!(insert.text(2, Placeholder::Anonymous, "now"), text);
+        assert!(insert.is_single(2) && !insert.is_single(4));
+    }
+
+    #[test]
+    fn a_statement_has_the_fragments_of_each_dialect() {
+        let sql = sql!("SELECT " is_replica " FROM agents WHERE heartbeat_at >= " now_ms " - $1" for_share);
+        assert!(sql.sqlite.starts_with("SELECT 0 FROM agents") && sql.sqlite.ends_with("AS INTEGER) - $1"));
+        assert!(sql.postgres.contains("clock_timestamp()") && sql.postgres.ends_with(" - $1 FOR SHARE"));
+    }
+}

@@ -1,0 +1,176 @@
+//! The one door to the database.
+//!
+//! Owns: the rules that every operation keeps. A server that is silent for too long is given up; after a disk failed in
+//! a commit nothing is asked any more; a transaction that fails is rolled back and its first error kept.
+//! Does not own: statements (`sql`), pools and sessions (each database's files), the outcome of a commit of segments
+//! (`sql::commit`), which opens its transaction here and judges the end itself.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use common::diagnosis::{Area, Finding};
+use tokio::time::timeout;
+
+use super::{Access, Connection, Database, Row, Session, Sql, Transaction, Value, Work};
+use crate::error::{CatalogError, Result, is_sqlite_disk_failure};
+
+/// How long a transaction that failed may take to roll back; the failure is told anyway.
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A database, and the only way to it. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    database: Arc<dyn Database>,
+    /// How long the database may take for an operation; `None` where only locks are waited for.
+    answer_timeout: Option<Duration>,
+    /// Why this process may ask nothing more.
+    poison: Arc<OnceLock<String>>,
+}
+
+impl Door {
+    pub(crate) fn new(database: impl Database + 'static, answer_timeout: Option<Duration>) -> Self {
+        Self { database: Arc::new(database), answer_timeout, poison: Arc::default() }
+    }
+
+    /// The same with another limit to the database's silence.
+    pub(crate) fn with_answer_timeout(self, answer_timeout: Duration) -> Self {
+        Self { answer_timeout: Some(answer_timeout), ..self }
+    }
+
+    /// The rows of one statement that reads.
+    pub(crate) async fn fetch(&self, sql: &Sql, values: &[Value<'_>]) -> Result<Vec<Row>> {
+        self.bounded(async {
+            let mut connection = self.connection(Access::Read).await?;
+            Ok(connection.session().fetch(sql, values).await?)
+        })
+        .await
+    }
+
+    /// Runs one statement that writes, and commits by itself; gives how many rows it changed.
+    pub(crate) async fn execute(&self, sql: &Sql, values: &[Value<'_>]) -> Result<u64> {
+        self.bounded(async {
+            let mut connection = self.connection(Access::Write).await?;
+            connection.session().execute(sql, values).await.map_err(|error| self.commit_failed(error))
+        })
+        .await
+    }
+
+    /// Runs `work` on one snapshot, and changes nothing.
+    pub(crate) async fn read<'a, T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send,
+        F: for<'s> FnOnce(&'s mut (dyn Session + 'a)) -> Work<'s, T> + Send,
+    {
+        self.bounded(async {
+            let mut connection = self.connection(Access::Read).await?;
+            let mut transaction = connection.begin(Access::Read).await?;
+            let outcome = work(transaction.session()).await;
+            roll_back(transaction).await;
+            outcome
+        })
+        .await
+    }
+
+    /// Runs `work` in a transaction that is committed if it succeeds.
+    pub(crate) async fn write<'a, T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send,
+        F: for<'s> FnOnce(&'s mut (dyn Session + 'a)) -> Work<'s, T> + Send,
+    {
+        self.bounded(async {
+            let mut connection = self.connection(Access::Write).await?;
+            let mut transaction = connection.begin(Access::Write).await?;
+            match work(transaction.session()).await {
+                Ok(value) => {
+                    transaction.commit().await.map_err(|error| self.commit_failed(error))?;
+                    Ok(value)
+                }
+                Err(error) => {
+                    roll_back(transaction).await;
+                    Err(error)
+                }
+            }
+        })
+        .await
+    }
+
+    /// The findings of the database, or that it cannot be asked.
+    pub(crate) async fn diagnose(&self) -> Vec<Finding> {
+        let findings = self.bounded(async { Ok(self.database.diagnose().await) }).await;
+        findings.unwrap_or_else(|error| {
+            let advice = "is the server up and reachable, is the disk sound?";
+            vec![Finding::fail(Area::Catalog, "answer", error.to_string(), advice)]
+        })
+    }
+
+    /// Looks for what a broken disk may have done.
+    pub(crate) async fn verify(&self) -> Result<()> {
+        self.read(|session| self.database.verify(session)).await
+    }
+
+    /// Ends all connections; those that do not answer are dropped.
+    pub(crate) async fn close(&self) {
+        let closing = async {
+            self.database.close().await;
+            Ok(())
+        };
+        // A silent server is left without leave.
+        self.answered(closing).await.ok();
+    }
+
+    /// What `work` gives, if this process may ask at all and the database answers in time. Dropped work leaves its
+    /// connection to the pool, which gives up those that do not answer.
+    ///
+    /// # Errors
+    /// `Poisoned`; of kind `Unavailable` when the time is over; the errors of `work`.
+    pub(crate) async fn bounded<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.usable()?;
+        self.answered(work).await
+    }
+
+    /// What `work` gives, if the database answers in time: for a later step of an operation that has begun.
+    ///
+    /// # Errors
+    /// Of kind `Unavailable` when the time is over; the errors of `work`.
+    pub(crate) async fn answered<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(limit) = self.answer_timeout else { return work.await };
+        timeout(limit, work).await.unwrap_or_else(|_| Err(silent(limit).into()))
+    }
+
+    /// A connection from the pool; the wait for it is bounded by the caller.
+    pub(crate) async fn connection(&self, access: Access) -> Result<Box<dyn Connection>> {
+        let connection = self.database.connection(access).await?;
+        // Another operation may have failed while this one waited for its turn.
+        self.usable()?;
+        Ok(connection)
+    }
+
+    /// A connection that has nothing to do with the pool.
+    pub(crate) async fn fresh_connection(&self) -> Result<Box<dyn Connection>> {
+        self.database.fresh_connection().await
+    }
+
+    /// The error of a COMMIT that failed. After a failed sync the kernel shows pages that the disk does not hold:
+    /// nothing read from now on proves anything, so nothing more is asked. PostgreSQL ends itself in such a case.
+    pub(crate) fn commit_failed(&self, error: sqlx::Error) -> CatalogError {
+        if !is_sqlite_disk_failure(&error) {
+            return error.into();
+        }
+        CatalogError::Poisoned(self.poison.get_or_init(|| error.to_string()).clone())
+    }
+
+    fn usable(&self) -> Result<()> {
+        self.poison.get().map_or(Ok(()), |reason| Err(CatalogError::Poisoned(reason.clone())))
+    }
+}
+
+/// Takes a transaction back. An error of that is secondary: a connection that cannot roll back is given up.
+pub(crate) async fn roll_back(transaction: Box<dyn Transaction + '_>) {
+    timeout(ROLLBACK_TIMEOUT, transaction.rollback()).await.ok();
+}
+
+/// The error of a server that did not answer within `limit`.
+pub(crate) fn silent(limit: Duration) -> sqlx::Error {
+    sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {limit:?}")))
+}

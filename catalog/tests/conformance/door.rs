@@ -1,0 +1,135 @@
+//! Every operation goes through the one door to the database: a server that never answers is given up in time, and a
+//! poisoned process asks and writes nothing.
+//!
+//! Owns: both proofs, over the table of all operations. Does not own: the table (`operations`).
+
+use std::path::Path;
+use std::time::Duration;
+
+use catalog::{Agent, CatalogError, MetadataStore, OwnershipStore, PostgresMetadataStore, Scope, SqliteMetadataStore};
+use common::ErrorKind;
+use common::diagnosis::Verdict;
+use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection};
+use support::proxy::{Mode, Proxy};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::lost_replies::server_address;
+use super::operations::{Answer, OPERATIONS, Operation, World};
+
+/// How long the server may be silent.
+const LIMIT: Duration = Duration::from_secs(1);
+/// An operation that has not ended by then never ends: long, for a machine that is busy.
+const HANGS: Duration = Duration::from_secs(30);
+
+/// What is wrong with the answer of a database that cannot be asked, if anything: it must be an error that `is_right`,
+/// or for a diagnosis one finding that says `text`.
+fn fault(
+    operation: &Operation,
+    answer: &Answer,
+    text: &str,
+    is_right: impl Fn(&CatalogError) -> bool,
+) -> Option<String> {
+    let is_good = match answer {
+        Answer::Failed(error) => is_right(error) && error.to_string().contains(text),
+        Answer::Found(findings) => {
+            let [finding] = findings.as_slice() else { return Some(format!("diagnose: {findings:?}")) };
+            finding.verdict == Verdict::Fail && finding.found.contains(text)
+        }
+        Answer::Done => operation.name == "close",
+        Answer::Otherwise(outcome) => return Some(format!("{}: {outcome}", operation.name)),
+    };
+    (!is_good).then(|| format!("{}: {answer:?}", operation.name))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_operation_gives_a_server_up_that_never_answers() {
+    let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
+    let world = World::prepare(&PostgresMetadataStore::connect(&url).await.expect("opens")).await;
+    let mut calls = JoinSet::new();
+    for &operation in OPERATIONS {
+        let (url, world) = (url.clone(), world.clone());
+        calls.spawn(async move {
+            let server = server_address(&url);
+            let proxy = Proxy::start(server).await.expect("a proxy");
+            let through = url.replace(&server.to_string(), &proxy.address().to_string());
+            let store = PostgresMetadataStore::connect(&through).await.expect("opens");
+            // From here on its pool has a connection that works, until nothing passes any more.
+            store.check().await.expect("answers");
+            proxy.set(Mode::Stall);
+            let store = store.with_answer_timeout(LIMIT);
+            match timeout(HANGS, (operation.call)(&store, &world)).await {
+                Ok(answer) => {
+                    fault(&operation, &answer, "no answer within 1s", |error| error.kind() == ErrorKind::Unavailable)
+                }
+                Err(_) => Some(format!("{}: hangs", operation.name)),
+            }
+        });
+    }
+    let faults: Vec<String> = calls.join_all().await.into_iter().flatten().collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_operation_refuses_after_the_disk_failed_in_a_commit_and_writes_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("catalog.db");
+    let store = SqliteMetadataStore::new(&path).await.expect("opens");
+    let world = World::prepare(&store).await;
+    poison(&store, &path).await;
+    let before = contents(&path).await;
+    assert!(before.len() > 10, "{before:#?}");
+    let mut faults = Vec::new();
+    for operation in OPERATIONS {
+        let answer = (operation.call)(&store, &world).await;
+        faults.extend(fault(operation, &answer, "this process must end", |error| {
+            matches!(error, CatalogError::Poisoned(_))
+        }));
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert_eq!(contents(&path).await, before);
+    // Nothing was wrong with the file: another process goes on.
+    let next = SqliteMetadataStore::new(&path).await.expect("opens again");
+    next.verify().await.expect("sound");
+    next.close().await;
+}
+
+/// Lets a statement that commits by itself meet a page that is damaged, and mends it.
+async fn poison(store: &SqliteMetadataStore, path: &Path) {
+    let mut other = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.expect("connects");
+    // A new table makes every connection read the schema again.
+    let damage = "PRAGMA writable_schema = ON; BEGIN;
+        UPDATE sqlite_schema SET rootpage = rootpage + 1000000 WHERE name = 'agents'; CREATE TABLE damage (x); COMMIT";
+    other.execute(damage).await.expect("damaged");
+    let agent = Agent { owner: common::OwnerId(Uuid::now_v7()), name: "poisoned".to_owned(), scope: Scope::All };
+    let error = store.heartbeat(&agent).await.expect_err("it meets the damage");
+    assert!(matches!(&error, CatalogError::Poisoned(reason) if reason.contains("malformed")), "{error}");
+    let mend = "BEGIN; UPDATE sqlite_schema SET rootpage = rootpage - 1000000 WHERE name = 'agents';
+        DROP TABLE damage; COMMIT";
+    other.execute(mend).await.expect("mended");
+    other.close().await.expect("closed");
+}
+
+/// Every row of every table, as text.
+async fn contents(path: &Path) -> Vec<String> {
+    let mut connection = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.expect("connects");
+    let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+        .fetch_all(&mut connection)
+        .await
+        .expect("listed");
+    let mut contents = Vec::new();
+    for table in tables {
+        let columns: Vec<String> = sqlx::query_scalar("SELECT 'quote(' || name || ')' FROM pragma_table_info($1)")
+            .bind(&table)
+            .fetch_all(&mut connection)
+            .await
+            .expect("described");
+        let select = format!("SELECT {} FROM {table} ORDER BY 1", columns.join(" || ' ' || "));
+        let rows: Vec<String> =
+            sqlx::query_scalar(AssertSqlSafe(select)).fetch_all(&mut connection).await.expect("read");
+        contents.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
+    }
+    connection.close().await.expect("closed");
+    contents
+}

@@ -1,0 +1,213 @@
+//! Every operation of the contract, as a table.
+//!
+//! Owns: one call of each operation that would change or read something, and the proof that none is missing. Does not
+//! own: what must become of the calls (`door`).
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use catalog::{
+    CatalogError, CommitOutcome, CommitRequest, ConsumerOffset, MetadataStore, Ownership, Replay, ResumePoint, Upload,
+};
+use common::Incarnation;
+use common::diagnosis::Finding;
+
+use super::fixture::*;
+
+/// Whatever the operations are about: prepared so that each of them would succeed.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    /// A partition that is held, with nothing committed.
+    held: Ownership,
+    /// A commit of it, whose intent is recorded.
+    intended: CommitRequest,
+    /// The next one, whose intent is not.
+    next: CommitRequest,
+    /// A partition that is halted.
+    halted: Ownership,
+    /// An object that is doomed.
+    doomed: Vec<Upload>,
+}
+
+impl World {
+    pub(crate) async fn prepare(store: &dyn MetadataStore) -> Self {
+        create_topic(store, "orders", 3).await;
+        let owner = agent(store).await;
+        let held = take(store, owner, &partition("orders", 0)).await;
+        let halted = take(store, owner, &partition("orders", 1)).await;
+        let given_up = request(&halted, 0, 9);
+        intend(store, &given_up).await;
+        store.abandon_intents(&intents(&given_up)).await.expect("abandoned");
+        store.halt(&halted, "for the test").await.expect("halted");
+        store.add_segment(imported(&partition("orders", 2), 0, 9)).await.expect("listed");
+        store.ensure_consumer_group("readers").await.expect("created");
+        let intended = request(&held, 0, 9);
+        intend(store, &intended).await;
+        let doomed = store.list_uploads(&halted.partition).await.expect("listed");
+        assert_eq!(doomed.len(), 1, "one object is doomed");
+        Self { next: request(&held, 10, 19), held, intended, halted, doomed }
+    }
+
+    fn resume_point(&self) -> ResumePoint {
+        ResumePoint { high_watermark: 5, anchor: None, reason: "for the test".to_owned() }
+    }
+
+    fn offset(&self) -> ConsumerOffset {
+        let (group_id, topic) = ("others".to_owned(), name("orders"));
+        ConsumerOffset { group_id, topic, partition_id: 0, committed_offset: 3, metadata: None }
+    }
+
+    fn replay(&self) -> Replay {
+        Replay {
+            partition: partition("orders", 0),
+            incarnation: Incarnation(0),
+            offset: 1,
+            row: 0,
+            new_partition_id: 0,
+            new_offset: 7,
+            replayed_at: 0,
+        }
+    }
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It was done.
+    Done,
+    /// It failed, and certainly did nothing.
+    Failed(CatalogError),
+    /// Findings instead of an error.
+    Found(Vec<Finding>),
+    /// A commit has another outcome: refused, or unknown.
+    Otherwise(String),
+}
+
+/// An operation, and a call of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Operation {
+    /// Its name in the contract.
+    pub(crate) name: &'static str,
+    /// Calls it.
+    pub(crate) call: for<'a> fn(&'a dyn MetadataStore, &'a World) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>>,
+}
+
+/// The table: `name(arguments);` calls the operation of that name.
+macro_rules! operations {
+    (|$world:ident| $($name:ident($($argument:expr),*);)*) => {
+        pub(crate) const OPERATIONS: &[Operation] = &[$(Operation {
+            name: stringify!($name),
+            call: |store, $world| Box::pin(async move {
+                let _ = $world;
+                Answer::from(store.$name($($argument),*).await)
+            }),
+        }),*];
+    };
+}
+
+operations! { |world|
+    check();
+    diagnose();
+    verify();
+    create_topic(topic_config("new", 2));
+    get_topic(&name("orders"));
+    list_topics();
+    update_topic_config(&name("orders"), 1, Some(5), Default::default());
+    get_partition(&world.held.partition);
+    list_partitions(&name("orders"));
+    update_high_watermark(&partition("orders", 2), 50);
+    add_segment(imported(&partition("orders", 2), 20, 29));
+    get_segments(&partition("orders", 2));
+    find_segment_for_offset(&partition("orders", 2), 5);
+    snapshot(&name("orders"));
+    list_gaps(&world.held.partition);
+    list_commits(&world.held.partition);
+    list_incarnations(&world.held.partition);
+    delete_segments_before(&partition("orders", 2), 15);
+    record_intents(&intents(&world.next));
+    commit(std::slice::from_ref(&world.intended));
+    resolve(&world.intended);
+    abandon_intents(&intents(&world.intended));
+    heartbeat(&catalog::Agent { owner: world.held.owner, name: "again".to_owned(), scope: catalog::Scope::Nothing });
+    acquire(world.held.owner, Duration::from_secs(60), &[partition("orders", 2)]);
+    list_agents(LONG_LEASE);
+    ownership_view(LONG_LEASE);
+    mark_suspect(&world.held, 3);
+    clear_suspect(&world.held);
+    resume(&world.halted.partition, Incarnation(0), &world.resume_point());
+    release(std::slice::from_ref(&world.held));
+    halt(&world.held, "a reason");
+    remove_agent(world.held.owner);
+    due_objects("lake", Duration::ZERO, Duration::ZERO, 10);
+    swept(&world.doomed);
+    list_uploads(&world.halted.partition);
+    mark_replayed(&[world.replay()]);
+    list_replays(&world.held.partition);
+    ensure_consumer_group("new");
+    commit_offset(world.offset());
+    get_committed_offset("readers", &world.held.partition);
+    get_consumer_offsets("readers");
+    delete_consumer_group("readers");
+    delete_topic(&name("orders"));
+    close();
+}
+
+impl From<()> for Answer {
+    fn from((): ()) -> Self {
+        Self::Done
+    }
+}
+
+impl<T> From<Result<T, CatalogError>> for Answer {
+    fn from(answer: Result<T, CatalogError>) -> Self {
+        answer.map_or_else(Self::Failed, |_| Self::Done)
+    }
+}
+
+impl From<Vec<Result<(), CatalogError>>> for Answer {
+    fn from(mut answers: Vec<Result<(), CatalogError>>) -> Self {
+        assert_eq!(answers.len(), 1, "one answer for one intent");
+        answers.remove(0).into()
+    }
+}
+
+impl From<Vec<CommitOutcome>> for Answer {
+    fn from(mut outcomes: Vec<CommitOutcome>) -> Self {
+        assert_eq!(outcomes.len(), 1, "one outcome for one request");
+        match outcomes.remove(0) {
+            CommitOutcome::Done(_) => Self::Done,
+            CommitOutcome::NotDone(error) => Self::Failed(error),
+            outcome => Self::Otherwise(format!("{outcome:?}")),
+        }
+    }
+}
+
+impl From<Vec<Finding>> for Answer {
+    fn from(findings: Vec<Finding>) -> Self {
+        Self::Found(findings)
+    }
+}
+
+/// The contract, as text.
+const CONTRACT: &str = include_str!("../../src/store.rs");
+
+#[test]
+fn the_table_has_every_operation_of_the_contract_once() {
+    let name_of = |line: &'static str| line.trim_start().strip_prefix("async fn ")?.split(['(', '<']).next();
+    let mut contract: Vec<&str> = CONTRACT.lines().filter_map(name_of).collect();
+    let mut table: Vec<&str> = OPERATIONS.iter().map(|operation| operation.name).collect();
+    contract.sort_unstable();
+    table.sort_unstable();
+    assert_eq!(table, contract, "left is this table, right is the contract");
+}
+
+#[tokio::test]
+async fn each_call_of_the_table_succeeds_on_a_sound_database() {
+    for operation in OPERATIONS {
+        // The calls get into each other's way: each has a catalog of its own.
+        let store = super::backend::setup_test_store().await;
+        let world = World::prepare(&*store).await;
+        let answer = (operation.call)(&*store, &world).await;
+        assert!(matches!(answer, Answer::Done | Answer::Found(_)), "{}: {answer:?}", operation.name);
+    }
+}
