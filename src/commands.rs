@@ -1,4 +1,6 @@
 //! One file per command: its arguments and what it does with them.
+//!
+//! Owns: the list of commands. Does not own: the parsing of arguments (`cli`).
 
 pub(crate) mod audit;
 pub(crate) mod bench;

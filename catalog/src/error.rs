@@ -1,4 +1,6 @@
 //! Why a catalog operation failed, and what the caller must do.
+//!
+//! Owns: the error type, its texts, and reading the databases' own codes. Does not own: retrying.
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! The four reactions to an error that this system has, shared by every crate's error type.
+//!
+//! Owns: the four kinds. Does not own: any error.
 
 /// What the caller of a failed operation must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

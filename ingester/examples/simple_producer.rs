@@ -1,7 +1,7 @@
 //! A producer by key, to a chosen partition, and in a batch: `cargo run -p ingester --example simple_producer`.
 //!
 //! Owns: nothing that lasts. The queue and the catalog are in memory, so that it runs without a server; with
-//! `NatsQueue` and the URL of a catalog in their places, the calls stay the same.
+//! `NatsQueue` and the URL of a catalog in their places, the calls stay the same. Does not own: retrying.
 
 use std::collections::BTreeMap;
 use std::error::Error;

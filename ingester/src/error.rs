@@ -1,4 +1,6 @@
 //! Why a message was not sent, and what the caller must do.
+//!
+//! Owns: the producer's error type. Does not own: errors of queue and catalog, which it passes on.
 
 use catalog::CatalogError;
 use common::{ErrorKind, QueueError, TopicName};

@@ -1,4 +1,6 @@
 //! `completions`: a script that teaches a shell this command line.
+//!
+//! Owns: which shells are known. Does not own: the command line (`cli`).
 
 use clap::CommandFactory;
 use clap_complete::Shell;

@@ -1,4 +1,6 @@
 //! Errors of the writer that reach its callers. What can be retried is retried inside and never gets here.
+//!
+//! Owns: the writer's error type. Does not own: why a pipeline ends (`pipeline::context`).
 
 use common::{ErrorKind, QueueError, TopicPartition};
 

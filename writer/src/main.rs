@@ -1,4 +1,6 @@
-//! `writer`: the standalone service. Owns nothing but the process: see `writer::service`.
+//! `writer`: the standalone service.
+//!
+//! Owns: the process and its exit status. Does not own: starting and stopping (`writer::service`).
 
 use std::process::ExitCode;
 

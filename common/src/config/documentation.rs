@@ -1,4 +1,6 @@
 //! The manual of every setting: the one place where they are described.
+//!
+//! Owns: the texts. Does not own: names, types and defaults of settings (`config`), which a test compares with them.
 
 /// What there is to know about a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Where a Parquet writer's bytes go: chunks in memory that are put as they are.
 //!
 //! Owns: the chunks and the running checksum. A single vector would double when it grows and be copied once more.
+//! Does not own: Parquet.
 
 use std::io::{self, Write};
 

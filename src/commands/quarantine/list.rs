@@ -1,4 +1,6 @@
 //! `quarantine list`: how many records there are, and why.
+//!
+//! Owns: counting and showing. Does not own: reading records (`writer::quarantine`).
 
 use std::collections::{BTreeMap, HashSet};
 

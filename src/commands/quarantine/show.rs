@@ -1,6 +1,7 @@
 //! `quarantine show`: records whole.
 //!
-//! Owns: showing bytes that may be anything: text where it is text, else base64.
+//! Owns: showing bytes that may be anything: text where it is text, else base64. Does not own: reading
+//! records (`writer::quarantine`).
 
 use std::collections::HashMap;
 

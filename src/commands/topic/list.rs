@@ -1,4 +1,6 @@
 //! `topic list`.
+//!
+//! Owns: the table of topics. Does not own: details of one topic (`describe`).
 
 use common::config::Settings;
 

@@ -1,4 +1,6 @@
 //! What a writer has committed since it started: for the last log line, the demo and the bench.
+//!
+//! Owns: the sums. Does not own: metrics, which count the same for a monitoring system.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

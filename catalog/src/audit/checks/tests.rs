@@ -1,3 +1,5 @@
+//! Each contradiction that an audit must find, made in records that are right otherwise.
+
 use common::{Anchor, OwnerId, TopicName};
 use proptest::prelude::*;
 use uuid::Uuid;

@@ -1,3 +1,5 @@
+//! Audits of small lakes, whole and damaged.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use catalog::{SegmentKind, SegmentStore};

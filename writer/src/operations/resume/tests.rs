@@ -1,3 +1,5 @@
+//! Where a partition goes on, for each way in which a stream can differ from what was committed.
+
 use catalog::{OwnershipStore, SegmentStore};
 use common::queue::memory::InMemoryQueue;
 use object_store::ObjectStoreExt;

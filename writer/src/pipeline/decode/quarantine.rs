@@ -1,4 +1,6 @@
 //! Records that could not be decoded, kept whole with the reason.
+//!
+//! Owns: the columns of a quarantine. Does not own: why a record is refused (the decoders).
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! Format `raw`: every message is one row, its payload the column `value`.
+//!
+//! Owns: the column `value`. Does not own: system columns (`system`).
 
 use std::sync::Arc;
 

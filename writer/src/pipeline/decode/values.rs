@@ -1,4 +1,6 @@
 //! Texts that stand for values: times, dates, decimals. Strict: what would be altered is refused.
+//!
+//! Owns: the texts that are taken, and their values. Does not own: which column takes which text.
 
 use chrono::{DateTime, NaiveDate};
 
