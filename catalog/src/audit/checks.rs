@@ -9,6 +9,7 @@ mod uploads;
 use common::{Epoch, Incarnation, TopicPartition};
 use serde::Serialize;
 
+pub(super) use self::uploads::UPLOAD_LISTED;
 use super::load::PartitionRecords;
 use super::problem::{Check, Problem};
 use crate::model::{CommitRecord, SegmentInfo};

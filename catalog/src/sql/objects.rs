@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use super::snapshots::Snapshot;
-use super::{rows, statistics};
+use super::statistics;
 use crate::database::{Insert, Row, Session, Value, sql, values};
-use crate::error::{CatalogError, Result};
+use crate::error::Result;
 use crate::model::{FileId, NewObject, ObjectInfo, RetiredObject, SegmentKind, SnapshotId, TableId, Tables};
 
 /// Rows of one INSERT: 20 columns each stay far below the 32,766 parameters that SQLite takes.

@@ -7,7 +7,7 @@
 
 use super::input;
 use super::objects::{Listed, insert_all};
-use crate::database::{Insert, Session, Value, sql, values};
+use crate::database::{Insert, Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{ColumnStatistics, FileId, SegmentKind, TableId};
 
@@ -64,7 +64,7 @@ pub(super) async fn of_objects(
     // No column of a Parquet file has a negative id.
     let ids = input::numbers(field_ids.iter().filter_map(|id| u64::try_from(*id).ok()))?;
     let found = session.fetch(&select, values![&ids, topic, kind.as_str()]).await?;
-    let column = |mut row: crate::database::Row| {
+    let column = |mut row: Row| {
         let file_id = FileId(row.unsigned("file_id")?);
         let id = row.integer("column_id")?;
         let field_id = i32::try_from(id).map_err(|_| CatalogError::Inconsistent(format!("column_id is {id}")))?;

@@ -8,18 +8,17 @@ use super::PartitionAudit;
 use crate::audit::problem::Check;
 use crate::model::{SegmentInfo, UploadState};
 
-pub(super) const UPLOAD_LISTED: &str = "the janitor may delete an object that readers need: remove its row from the \
+pub(in crate::audit) const UPLOAD_LISTED: &str = "the janitor may delete an object that readers need: remove its row from the \
     table uploads";
 const STALE_INTENT: &str = "a takeover dooms the intents of its predecessors; this one would never be cleaned up: set \
     its state to doomed";
 
 impl PartitionAudit<'_> {
     pub(super) fn check_uploads(&mut self) {
-        let place = |segment| {
-            let SegmentInfo { object, .. } = segment;
-            ((object.bucket.as_str(), object.key.as_str()), segment)
-        };
-        let listed: HashMap<(&str, &str), &SegmentInfo> = self.records.segments.iter().map(place).collect();
+        let mut listed: HashMap<(&str, &str), &SegmentInfo> = HashMap::new();
+        for segment in &self.records.segments {
+            listed.insert((&segment.object.bucket, &segment.object.key), segment);
+        }
         let partition = &self.records.partition;
         for upload in &self.records.uploads {
             self.counts.uploads += 1;
