@@ -94,13 +94,13 @@ pub(crate) struct Insert {
     pub(crate) table: &'static str,
     /// Its columns, that of the time last.
     pub(crate) columns: &'static str,
-    /// How many values a row has, the time not among them.
+    /// Number of values in a row, without the time.
     pub(crate) width: usize,
     /// Whether the last column is the time of the database.
     pub(crate) has_time: bool,
 }
 
-/// How a statement names its parameters.
+/// The way in which a statement names its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placeholder {
     /// `?`, in their order: SQLite looks a name up among all names before it.
@@ -132,7 +132,7 @@ impl Insert {
         text
     }
 
-    /// Whether `values` make one row: such a statement comes again and is worth keeping.
+    /// True for the values of one row: such a statement comes again and is worth keeping.
     pub(crate) fn is_single(&self, values: usize) -> bool {
         values == self.width
     }

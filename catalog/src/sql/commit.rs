@@ -105,7 +105,7 @@ async fn prepare(
     Ok(verdicts)
 }
 
-/// What the database says of the request, on a connection of its own.
+/// Looks for the request in the database, on a connection of its own.
 async fn look_up(door: &Door, request: &CommitRequest, columns: &CommitColumns) -> Result<CommitOutcome> {
     let mut connection = door.fresh_connection().await?;
     let mut transaction = connection.begin(Access::Write).await?;

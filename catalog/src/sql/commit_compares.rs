@@ -52,7 +52,7 @@ pub(super) async fn move_watermark(
     Ok(Some(Moved { commit_no: row.integer("commit_no")?, tables: row.tables()? }))
 }
 
-/// Step 2. Whether the intent was there to be consumed.
+/// Step 2. True when the intent was there to be consumed.
 pub(super) async fn consume_intent(
     session: &mut dyn Session,
     request: &CommitRequest,
@@ -74,7 +74,7 @@ pub(super) async fn consume_intent(
     Ok(session.execute(&delete, values).await? == 1)
 }
 
-/// What to answer when the watermark did not move.
+/// The verdict on a request whose watermark did not move.
 pub(super) async fn why_not(
     session: &mut dyn Session,
     request: &CommitRequest,

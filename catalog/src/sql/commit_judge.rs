@@ -10,7 +10,7 @@ use crate::commit::{CommitRequest, Refusal};
 use crate::database::{Session, sql, values};
 use crate::error::Result;
 
-/// How the first steps of a request are taken back when its intent turns out to be lost. That is rare: the group is
+/// The way in which the first steps of a request are taken back when its intent is lost. That is rare: the group is
 /// tried without savepoints, which cost two statements a request, and again with them if need be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Undo {
@@ -98,8 +98,8 @@ async fn judge_one<'a>(
     Ok(Verdict::Accepted)
 }
 
-/// What must hold before any row is listed: each accepted request raised its watermark, and those of one partition, which
-/// stand one after the other, chain.
+/// Asserts, before any row is listed, that each accepted request raised its watermark, and that those of one partition,
+/// which stand one after the other, chain.
 fn assert_chained(accepted: &[Accepted<'_>]) {
     for Accepted { request, columns, commit_no, .. } in accepted {
         let (base, watermark) = (columns.base_offset, columns.high_watermark);

@@ -31,7 +31,7 @@ pub(super) async fn send_commit(door: &Door, transaction: Box<dyn Transaction + 
     }
 }
 
-/// Whether a failed COMMIT certainly did not happen: on SQLite, when it could not even get its lock. Nothing proves that
+/// True for the error of a COMMIT that certainly did not happen: SQLite could not even get its lock. Nothing proves that
 /// on PostgreSQL.
 fn certainly_failed(error: &sqlx::Error) -> bool {
     is_sqlite_busy(error)

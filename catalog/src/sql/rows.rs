@@ -1,6 +1,6 @@
 //! Rows as they are stored, and what they mean.
 //!
-//! Owns: the lists of columns and their conversion, in the same order; a value that no program of ours stores is
+//! Owns: the lists of columns and their conversion, in the same order; a value that this program never stores is
 //! `Inconsistent`. Does not own: statements.
 
 use std::str::FromStr;
