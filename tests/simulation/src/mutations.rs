@@ -1,8 +1,8 @@
 //! Mutations: the protocol without one of its guards.
 //!
 //! Owns: the list of guards, the faults that each of them is there for, and which guards stand in for each other.
-//! Does not own: the guards: those of the catalog are switches of its model (`Guards`), those of the writer ask
-//! `common::mutation`.
+//! Does not own: the guards. Those of the catalog are switches of its model (`Guards`); those of the writer ask
+//! `common::mutation`, or are undone by a forged reply (`forgery`).
 //!
 //! A simulation that finds nothing proves little until it is known what it would find. Each mutation here must be found
 //! out within the seeds that are given for it.
@@ -17,9 +17,9 @@ use crate::run::{Outcome, Setup, run};
 pub struct Mutation {
     /// For people.
     pub name: &'static str,
-    /// Which guards of the catalog are off.
+    /// Guards of the catalog that are off.
     pub guards: fn(&mut Guards),
-    /// Which guards of the writer are off.
+    /// Guards of the writer that are off.
     pub off: &'static [&'static str],
     /// The faults under which it shows soonest, with how often each comes at most.
     pub faults: &'static [(Kind, u64)],
@@ -44,7 +44,7 @@ const fn mutation(
 
 fn none(_: &mut Guards) {}
 
-/// Whoever lost a partition is kept out twice: by the compares of epoch and owner, each of which does for the other, and
+/// A writer that lost a partition is kept out twice: by the compares of epoch and owner, each of which does for the other, and
 /// by its intents, which the takeover dooms. This is the latter.
 fn intents(guards: &mut Guards) {
     (guards.intent_check, guards.intent_epoch, guards.intent_pending) = (false, false, false);

@@ -14,6 +14,8 @@ use writer::{Storage, Writer, WriterConfig};
 
 use crate::catalog::{Faults, ModelCatalog, Session};
 use crate::chance::Chance;
+use crate::forgery::Forgeries;
+use crate::forgery::store::ForgingStore;
 use crate::network::{Life, Link, Process};
 use crate::oracle::Oracle;
 use crate::queue::{ModelQueue, QueueServer};
@@ -37,8 +39,10 @@ pub struct Surroundings {
     pub catalog: ModelCatalog,
     /// The way to the database.
     pub catalog_faults: Faults,
-    /// Who watches.
+    /// Watches every step.
     pub oracle: Oracle,
+    /// Replies that are forged for every writer.
+    pub forgeries: Forgeries,
 }
 
 /// One process of a writer.
@@ -64,8 +68,8 @@ impl WriterProcess {
         let acks = Arc::new(around.oracle.clone());
         let queue = ModelQueue::new(around.queue.clone(), link(), around.chance.fork(), Some(acks));
         let store = ModelStore::new(around.store.clone(), link(), around.chance.fork());
-        let session = Session::new(&around.catalog, &around.catalog_faults, number);
-        let storage = Storage::from_store(Arc::new(store.clone()));
+        let session = Session::new(&around.catalog, &around.catalog_faults, number).forging(around.forgeries);
+        let storage = Storage::from_store(Arc::new(ForgingStore::new(store.clone(), around.forgeries)));
         let writer = Writer::builder(Arc::new(queue.clone()), storage, Arc::new(session))
             .config(config)
             .owner(OwnerId(Uuid::from_u128(u128::from(number))))
@@ -80,12 +84,12 @@ impl WriterProcess {
         Self { number, queue, store, process, catalog_faults: around.catalog_faults.clone(), trace, stop, task }
     }
 
-    /// Whether it has ended by itself, or as it was told.
+    /// True when it has ended by itself, or as it was told.
     pub fn has_ended(&self) -> bool {
         self.task.is_finished()
     }
 
-    /// How it is.
+    /// Its life.
     pub fn life(&self) -> Life {
         self.process.life()
     }
@@ -93,7 +97,7 @@ impl WriterProcess {
     /// Asks it to stop in good order.
     pub fn shutdown(&self) {
         self.trace.note(format!("w{}", self.number), "is told to stop");
-        // It has been told before, or has ended.
+        // It was asked before, or has ended.
         let _told_already = self.stop.try_send(());
     }
 

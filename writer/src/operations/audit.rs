@@ -19,16 +19,17 @@ use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use self::object::ObjectReader;
-use self::stream::StreamView;
+use self::stream::{Opened, StreamView};
 use crate::error::Result;
 use lake::Storage;
+use lake::object::Keep;
 
 /// Objects that are read at once; the memory budget allows fewer of large ones.
 const OBJECTS_AT_ONCE: usize = 8;
 /// Problems that are kept with their words; all are counted.
 pub const PROBLEMS_MAX: usize = 1_000;
 
-/// What is audited, with what.
+/// The input of an audit.
 #[derive(Debug)]
 pub struct Audit<'a> {
     /// The catalog.
@@ -45,7 +46,7 @@ pub struct Audit<'a> {
     pub memory_bytes_max: usize,
 }
 
-/// How much of the objects and the queue was looked at.
+/// The parts of objects and queue that were looked at, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ObjectCounts {
     /// Objects whose bytes were read and summed.
@@ -62,7 +63,7 @@ pub struct ObjectCounts {
     pub stream_discarded: u64,
 }
 
-/// What an audit found.
+/// The findings of an audit.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuditReport {
     /// The topic.
@@ -77,12 +78,12 @@ pub struct AuditReport {
     pub problem_counts: BTreeMap<Check, u64>,
     /// The first [`PROBLEMS_MAX`] of them.
     pub problems: Vec<Problem>,
-    /// What could not be compared, and why; no problems.
+    /// Parts that could not be compared, with the reason; no problems.
     pub notes: Vec<String>,
 }
 
 impl AuditReport {
-    /// How many problems there are.
+    /// The number of problems.
     pub fn problem_count(&self) -> u64 {
         self.problem_counts.values().sum()
     }
@@ -98,7 +99,7 @@ impl AuditReport {
 }
 
 impl Audit<'_> {
-    /// Audits `topic`. `progress` hears of the bytes of each object that was read.
+    /// Audits `topic`. `progress` gets the bytes of each object that was read.
     ///
     /// # Errors
     /// When catalog or queue fail; what is wrong with an object is a problem in the report instead.
@@ -156,7 +157,7 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// What of the queue can be compared; nothing when it tells another history.
+    /// The part of the queue that can be compared; nothing when its history is another one.
     async fn view<'a>(
         &'a self,
         records: &PartitionRecords,
@@ -164,14 +165,13 @@ impl Audit<'_> {
         report: &mut AuditReport,
     ) -> Result<Option<StreamView<'a>>> {
         let Some(queue) = self.queue else { return Ok(None) };
-        let opened = StreamView::open(queue, records, partition).await?;
-        Ok(match opened {
-            Ok(view) => Some(view),
-            Err(problem) if records.partition.state == PartitionState::Halted => {
+        Ok(match StreamView::open(queue, records, partition).await? {
+            Opened::Comparable(view) => Some(view),
+            Opened::OtherHistory(problem) if records.partition.state == PartitionState::Halted => {
                 report.notes.push(format!("{partition} is not compared with its stream: {}", problem.found));
                 None
             }
-            Err(problem) => {
+            Opened::OtherHistory(problem) => {
                 report.add(vec![*problem]);
                 None
             }
@@ -192,7 +192,7 @@ pub(crate) async fn committed_messages(
         let segment = segments.iter().find(|segment| segment.id == *id);
         let segment = segment.ok_or_else(|| format!("segment {id} is no longer listed"))?;
         let mut problems = Vec::new();
-        let bytes = ObjectReader { storage, partition, segment }.read(true, &mut problems).await;
+        let bytes = ObjectReader { storage, partition, segment }.read(Keep::Bytes, &mut problems).await;
         let bytes = bytes.ok_or_else(|| problems.pop().map_or_else(String::new, |problem| problem.to_string()))?;
         decoded.push(rows::decode(bytes, segment, commit.epoch).await?);
     }

@@ -1,6 +1,6 @@
-//! The writer's metrics: their names, and the gauges that are made when somebody looks.
+//! The writer's metrics: their names, and the gauges that are set before each scrape.
 //!
-//! Owns: names, units and help texts. Does not own: the recorder (common's telemetry).
+//! Owns: names, units and help texts. Does not own: the recorder (the crate `service`).
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -76,8 +76,8 @@ pub(crate) fn describe() {
     let _empty = (histogram!(UPLOAD_SECONDS), histogram!(COMMIT_SECONDS));
 }
 
-/// Partitions whose gauges were set, and whether the queue limits them: one that was given up must not show its last lag
-/// for ever.
+/// Partitions whose gauges were set, and whether the queue limits them: one that was given up must not keep
+/// showing its last lag.
 // A std mutex: held for one look at all partitions, never across an await.
 pub(crate) type Shown = Arc<Mutex<BTreeMap<TopicPartition, bool>>>;
 
@@ -139,9 +139,9 @@ mod tests {
             let of = |name: &str| text.lines().find(|line| line.starts_with(&format!("{name}{{"))).map(str::to_owned);
             [of(LAG), of(FRESHNESS)].map(|line| line.and_then(|line| line.rsplit_once(' ').map(|(_, n)| n.to_owned())))
         };
-        let gauges = board.insert(partition.clone(), 0);
-        gauges.batch_opened(0, 0);
-        gauges.position.store(7, std::sync::atomic::Ordering::Relaxed);
+        let progress = board.insert(partition.clone(), 0);
+        progress.batch_opened(0, 0);
+        progress.fetched(7);
         assert_eq!(seen(), [Some("7".to_owned()), Some("1".to_owned())]);
         board.remove(&partition);
         assert_eq!(seen(), [Some("0".to_owned()), Some("0".to_owned())]);

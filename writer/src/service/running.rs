@@ -1,4 +1,4 @@
-//! A running writer: its handle, and what can be seen of it.
+//! A running writer: its handle, and the view of it from outside.
 //!
 //! Owns: flushing, waiting for commits, the orderly and the timely end. Does not own: the work.
 
@@ -17,12 +17,16 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Result, WriterError};
-use crate::ownership::supervise::OrderBook;
+use crate::ownership::pipeline_tasks::CommandSenders;
 use crate::pipeline::assemble::Command;
 use crate::pipeline::context::Context;
+use crate::pipeline::partition::CommandSender;
 use crate::service::metrics;
 use crate::service::status::{PartitionStatus, StatusBoard};
 use crate::service::summary::{Summary, Totals};
+
+/// Time after which a partition that does not run here is looked up again.
+const OTHERS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The handle of a running writer. Dropping it aborts the writer, which is safe but loses the drain: call
 /// [`RunningWriter::shutdown`].
@@ -32,7 +36,7 @@ pub struct RunningWriter {
     pub(crate) board: StatusBoard,
     pub(crate) clock: SharedClock,
     pub(crate) totals: Arc<Totals>,
-    pub(crate) orders: OrderBook,
+    pub(crate) commands: CommandSenders,
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: CancellationToken,
     pub(crate) supervisor: Option<JoinHandle<Result<()>>>,
@@ -46,13 +50,8 @@ impl RunningWriter {
     /// # Errors
     /// The queue's or the catalog's.
     pub async fn create_topic(&self, topic: TopicConfig) -> Result<Topic> {
-        let definition = common::TopicDefinition {
-            name: topic.name.clone(),
-            partition_count: topic.partition_count,
-            options: topic.config.clone(),
-        };
-        self.context.queue.create_topic(&definition).await?;
-        let created = self.context.catalog.create_topic(topic).await?;
+        let (queue, catalog) = (self.context.queue.as_ref(), self.context.catalog.as_ref());
+        let created = catalog::create_topic(queue, catalog, topic).await?;
         self.refresh.notify_one();
         Ok(created)
     }
@@ -74,49 +73,59 @@ impl RunningWriter {
 
     /// Its memory budget.
     pub fn budget(&self) -> &MemoryBudget {
-        &self.context.budget
+        &self.context.limits.memory
     }
 
-    /// Where each owned partition stands.
+    /// The status of each owned partition.
     pub fn status(&self) -> Vec<PartitionStatus> {
         self.board.statuses(self.clock.now_us())
     }
 
-    /// What was committed so far.
+    /// Totals of the commits so far.
     pub fn summary(&self) -> Summary {
         self.totals.summary()
     }
 
     /// Closes every open batch and returns when everything fetched before is committed.
     pub async fn flush(&self) {
-        let orders: Vec<_> = self.orders.lock().expect("no holder panics").values().cloned().collect();
-        let flushes = orders.into_iter().map(async |order| {
-            let (answer, answered) = oneshot::channel();
-            // A pipeline that ended meanwhile has nothing left to flush here.
-            if order.send(Command::Flush(answer)).await.is_ok() {
-                let _ended_meanwhile = answered.await;
-            }
-        });
-        futures::future::join_all(flushes).await;
+        let senders: Vec<_> = self.commands.lock().expect("no holder panics").values().cloned().collect();
+        futures::future::join_all(senders.into_iter().map(flush)).await;
     }
 
-    /// Flushes until each partition's watermark is at least the one given, for example the offset after the last
-    /// one that a producer was told.
+    /// Returns when each partition's watermark is at least the one given, for example the offset after the last one that
+    /// the queue confirmed to a producer. Closes the open batch of such a partition once everything below its target is fetched.
     ///
     /// # Errors
     /// The catalog's.
     pub async fn wait_committed(&self, targets: &[(TopicPartition, u64)]) -> Result<()> {
-        for (partition, target) in targets {
-            loop {
-                let stored = self.context.catalog.get_partition(partition).await?;
-                if stored.is_some_and(|stored| stored.high_watermark >= *target) {
-                    break;
-                }
-                self.flush().await;
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        }
+        let waits = targets.iter().map(|(partition, target)| self.wait_for(partition, *target));
+        futures::future::try_join_all(waits).await?;
         Ok(())
+    }
+
+    async fn wait_for(&self, partition: &TopicPartition, target: u64) -> Result<()> {
+        let mut steps = self.board.steps();
+        loop {
+            steps.borrow_and_update();
+            match self.board.place(partition) {
+                Some((_, high_watermark)) if high_watermark >= target => return Ok(()),
+                Some((position, _)) if position >= target => {
+                    let sender = self.commands.lock().expect("no holder panics").get(partition).cloned();
+                    if let Some(sender) = sender {
+                        flush(sender).await;
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    let stored = self.context.catalog.get_partition(partition).await?;
+                    if stored.is_some_and(|stored| stored.high_watermark >= target) {
+                        return Ok(());
+                    }
+                }
+            }
+            // The board knows nothing of the commits of other writers: after a while the catalog is asked again.
+            tokio::time::timeout(OTHERS_INTERVAL, steps.changed()).await.ok();
+        }
     }
 
     /// Returns when the writer ends by itself, which it only does when it cannot go on.
@@ -158,10 +167,19 @@ impl RunningWriter {
         }
     }
 
-    /// What readiness and metrics look at.
+    /// A view for readiness and metrics.
     pub fn observer(&self) -> Observer {
         let (context, clock) = (Arc::clone(&self.context), Arc::clone(&self.clock));
         Observer { context, board: self.board.clone(), shown: metrics::Shown::default(), clock }
+    }
+}
+
+/// Closes the open batch of one pipeline and returns when everything fetched before is committed.
+async fn flush(commands: CommandSender) {
+    let (answer, answered) = oneshot::channel();
+    // A pipeline that ended meanwhile has nothing left to flush here.
+    if commands.send(Command::Flush(answer)).await.is_ok() {
+        answered.await.ok();
     }
 }
 
@@ -183,16 +201,16 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Where each owned partition stands.
+    /// The status of each owned partition.
     pub fn statuses(&self) -> Vec<PartitionStatus> {
         self.board.statuses(self.clock.now_us())
     }
 
     pub(crate) fn observe(&self) {
-        metrics::observe(&self.board, &self.context.budget, &self.shown, self.clock.now_us());
+        metrics::observe(&self.board, &self.context.limits.memory, &self.shown, self.clock.now_us());
     }
 
-    /// What this writer cannot work on, by `topic` or `topic/partition`, with the reason: halts, defects, topics that
+    /// Topics and partitions that this writer cannot work on, by `topic` or `topic/partition`, with the reason: halts, defects, topics that
     /// cannot be opened.
     pub fn troubles(&self) -> BTreeMap<String, String> {
         self.board.troubles()

@@ -8,12 +8,13 @@ use ::catalog::{
     CatalogError, CommitOutcome, CommitRecord, CommitRequest, Gap, NewSegment, RecordedGap, Refusal, Result,
     SegmentInfo, SegmentKind, Upload,
 };
-use common::{CommitReceipt, TopicPartition};
+use common::TopicPartition;
 
 use super::event::Change;
 use super::judge;
 use super::limits;
 use super::state::{CatalogState, ObjectName, PartitionRow};
+use crate::forgery::confirmed;
 
 /// A request whose watermark is moved and whose intents are consumed, and what is needed to take that back.
 struct Accepted<'a> {
@@ -142,7 +143,7 @@ impl CatalogState {
         Ok(consumed)
     }
 
-    /// Whether this very request is among the commits, whoever owns the partition now.
+    /// True when this very request is among the commits, whoever owns the partition now.
     fn is_committed(&self, request: &CommitRequest) -> bool {
         let commits = self.commits.get(&request.partition);
         commits.is_some_and(|commits| commits.iter().any(|record| judge::is_record_of(record, request)))
@@ -284,12 +285,9 @@ fn listed(request: &CommitRequest, segment: &NewSegment, now_ms: i64) -> Segment
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the catalog's commit")]
 fn outcome(request: &CommitRequest, verdict: Verdict) -> CommitOutcome {
     match verdict {
-        Verdict::Done => {
-            CommitOutcome::Done(CommitReceipt::issue(request.partition.clone(), request.epoch, request.end_offset + 1))
-        }
+        Verdict::Done => confirmed(request),
         Verdict::Refused(refusal) => CommitOutcome::Refused(refusal),
         Verdict::NotDone(error) => CommitOutcome::NotDone(error),
     }

@@ -1,7 +1,8 @@
 //! Committed messages and those that the queue still holds.
 //!
-//! Owns: reading the queue in pages and comparing them. Does not own: what the segments hold (`rows`).
-//! What the queue holds no more is as it should be and only counted; what it holds and nobody committed is lost here.
+//! Owns: reading the queue in pages and comparing them. Does not own: the rows of segments (`rows`).
+//! A committed message that the queue holds no more is as it should be and only counted; a held one that was not committed
+//! is a loss.
 
 use catalog::CommitRecord;
 use catalog::audit::{Check, PartitionRecords, Problem};
@@ -13,7 +14,7 @@ use crate::pipeline::attach::{Attach, attach};
 
 /// Messages of one read: their payloads come along.
 const PAGE_MESSAGES: usize = 256;
-/// Problems of one commit that are told one by one.
+/// Problems of one commit that are listed one by one.
 const PROBLEMS_MAX: usize = 20;
 
 const REGRESSED: &str = "the next writer to attach halts the partition; what is committed stays. `siltstone topic resume` \
@@ -23,7 +24,7 @@ const LOST: &str = "the queue holds a message below the watermark that was never
 const OTHER: &str = "the queue holds another message than the one that was written: its history was changed without the \
     last message being touched, or the rows are wrong; keep all and report it";
 
-/// What the queue holds of a partition.
+/// The messages that the queue holds of a partition.
 #[derive(Debug)]
 pub(super) struct StreamView<'q> {
     queue: &'q dyn Queue,
@@ -31,7 +32,15 @@ pub(super) struct StreamView<'q> {
     bounds: Bounds,
 }
 
-/// What a comparison found.
+/// The outcome of opening a view.
+pub(super) enum Opened<'q> {
+    /// The queue's history is the committed one.
+    Comparable(StreamView<'q>),
+    /// The queue's history is another one.
+    OtherHistory(Box<Problem>),
+}
+
+/// The outcome of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     pub(super) messages: u64,
@@ -40,23 +49,23 @@ pub(super) struct Compared {
 }
 
 impl<'q> StreamView<'q> {
-    /// Looks at what the queue holds; a problem when its history is not the committed one.
+    /// Looks at the queue's messages and history.
     pub(super) async fn open(
         queue: &'q dyn Queue,
         records: &PartitionRecords,
         partition: &TopicPartition,
-    ) -> Result<Result<Self, Box<Problem>>> {
+    ) -> Result<Opened<'q>> {
         let position = records.partition.high_watermark;
         if let Attach::Regressed(reason) = attach(queue, partition, position, records.partition.anchor).await? {
             let incarnation = records.partition.incarnation;
             let problem = Problem::new(Check::Stream, partition, incarnation, reason, REGRESSED);
-            return Ok(Err(Box::new(problem.at(position))));
+            return Ok(Opened::OtherHistory(Box::new(problem.at(position))));
         }
         let bounds = queue.bounds(partition).await?;
-        Ok(Ok(Self { queue, partition: partition.clone(), bounds }))
+        Ok(Opened::Comparable(Self { queue, partition: partition.clone(), bounds }))
     }
 
-    /// Whether any message of the commit's range may still be held.
+    /// True when any message of the commit's range may still be held.
     pub(super) fn holds_some_of(&self, commit: &CommitRecord) -> bool {
         commit.end_offset >= self.bounds.first_offset && commit.base_offset < self.bounds.next_offset
     }
