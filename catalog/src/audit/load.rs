@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use common::{Incarnation, TopicPartition};
 
 use crate::error::Result;
-use crate::model::{CommitRecord, Expiration, IncarnationStart, Partition, RecordedGap, SegmentInfo, TopicSnapshot, Upload};
+use crate::model::{
+    CommitRecord, Expiration, IncarnationStart, Partition, RecordedGap, SegmentInfo, TopicSnapshot, Upload,
+};
 use crate::store::MetadataStore;
 
 /// What the catalog says of one partition.
@@ -24,7 +26,7 @@ pub struct PartitionRecords {
     pub segments: Vec<SegmentInfo>,
     /// Its gaps, by incarnation and base offset.
     pub gaps: Vec<RecordedGap>,
-    /// How far retention has come in each incarnation.
+    /// The progress of retention in each incarnation.
     pub expirations: Vec<Expiration>,
     /// Objects that are not listed.
     pub uploads: Vec<Upload>,

@@ -1,7 +1,7 @@
 //! The judgement of a group of requests in one open transaction.
 //!
-//! Owns: the order in which requests are judged, and what the transaction keeps of each. Does not own: the transaction's
-//! beginning and end (`commit`), the statements (`commit_compares`, `commit_inserts`).
+//! Owns: the order in which requests are judged, and what the transaction keeps of each. Does not own: the
+//! transaction's beginning and end (`commit`), the statements (`commit_compares`, `commit_inserts`).
 
 use super::commit_compares::{Found, Moved, consume_intent, find_commit, move_watermark, why_not};
 use super::commit_inserts::{self, Accepted};
@@ -37,12 +37,10 @@ pub(super) async fn judge_all(
         let request = &requests[index];
         let verdict = match &columns[index] {
             Err(error) => Verdict::NotDone(error.clone()),
-            Ok(columns) if blocked == Some(&request.partition) => {
-                match find_commit(session, request, columns).await? {
-                    Found::Done => Verdict::Done,
-                    _ => Verdict::Refused(fenced(request, "an earlier request of the same group was refused")),
-                }
-            }
+            Ok(columns) if blocked == Some(&request.partition) => match find_commit(session, request, columns).await? {
+                Found::Done => Verdict::Done,
+                _ => Verdict::Refused(fenced(request, "an earlier request of the same group was refused")),
+            },
             Ok(columns) => judge_one(session, request, columns, &mut accepted, undo).await?,
         };
         if undo == Undo::WholeGroup && matches!(verdict, Verdict::Refused(Refusal::IntentLost { .. })) {

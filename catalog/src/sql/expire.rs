@@ -1,16 +1,16 @@
 //! Retention: the oldest segments of partitions go off the list.
 //!
-//! Owns: which segments go, and the transaction that takes them. Does not own: how old they must be, and when objects are
-//! deleted (the janitor).
+//! Owns: which segments go, and the transaction that takes them. Does not own: how old they must be, and when objects
+//! are deleted (the janitor).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use common::{OffsetRange, TopicName, TopicPartition};
 
+use super::input;
 use super::objects::{self, TopicLock, tables_of};
 use super::partition_row::lock_incarnation;
 use super::snapshots::{Change, advance};
-use super::input;
 use crate::database::{Row, Session, sql, values};
 use crate::error::Result;
 use crate::model::{ExpiredBefore, FileId, SegmentKind};
@@ -70,8 +70,8 @@ pub(super) async fn expire(session: &mut dyn Session, topic: &TopicName, before:
     Ok(taken)
 }
 
-/// Lowers the cuts until each segment that goes ends before each of its partition that stays, and until no object that loses
-/// a segment holds one that stays. `live` counts the live segments of the objects, wherever they are.
+/// Lowers the cuts until each segment that goes ends before each of its partition that stays, and until no object that
+/// loses a segment holds one that stays. `live` counts the live segments of the objects, wherever they are.
 fn settle(segments: &[Candidate], live: &HashMap<FileId, u64>, cuts: &mut Cuts) {
     loop {
         let mut goes_of: HashMap<FileId, u64> = HashMap::new();
@@ -116,7 +116,7 @@ impl Place {
         session.fetch(&select, values).await?.into_iter().map(candidate).collect()
     }
 
-    /// How many live segments the objects have that hold segments below the cut.
+    /// The number of live segments of each object holds segments below the cut.
     async fn live_segments(&self, session: &mut dyn Session, cut: u64) -> Result<Vec<(FileId, u64)>> {
         let select = sql!(
             "SELECT file_id, count(*) FROM segments WHERE file_id IN (
@@ -183,8 +183,7 @@ mod tests {
 
     #[test]
     fn objects_hold_each_other_back_across_partitions() {
-        let segments =
-            [candidate(0, 0, 9, 1), candidate(0, 10, 19, 2), candidate(1, 0, 9, 2), candidate(1, 10, 19, 3)];
+        let segments = [candidate(0, 0, 9, 1), candidate(0, 10, 19, 2), candidate(1, 0, 9, 2), candidate(1, 10, 19, 3)];
         // Object 1 is also of a partition that stays: so 2 stays, and with it everything of partition 1.
         assert_eq!(settled(&segments, &[(1, 2), (2, 2), (3, 1)], [(0, 20), (1, 20)]), [0, 0]);
     }

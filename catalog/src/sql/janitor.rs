@@ -1,7 +1,7 @@
 //! Objects that are not listed: what the janitor may delete, and when.
 //!
-//! Owns: the statement that says an object is due; it looks at the list of objects once more, whatever the intent
-//! says. Does not own: deleting, how an object comes to be doomed (`ownership`, `intents`, `objects`, `topics`), folding
+//! Owns: the statement that says an object is due; it looks at the list of objects once more, whatever the intent says.
+//! Does not own: deleting, how an object comes to be doomed (`ownership`, `intents`, `objects`, `topics`), folding
 //! history (`fold`).
 
 use std::time::Duration;
@@ -79,7 +79,8 @@ impl<D> JanitorStore for SqlMetadataStore<D> {
     }
 
     async fn list_shared_uploads(&self, topic: &TopicName) -> Result<Vec<Upload>> {
-        let select = sql!("SELECT " upload_columns " FROM uploads WHERE topic = $1 AND partition_id IS NULL ORDER BY key");
+        let select =
+            sql!("SELECT " upload_columns " FROM uploads WHERE topic = $1 AND partition_id IS NULL ORDER BY key");
         rows::all(self.door.fetch(&select, values![topic]).await?)
     }
 }
