@@ -3,7 +3,7 @@
 //! Owns: the types of the protocol's decisive step. The SQL that carries it out is shared by both databases.
 //! Does not own: retrying (the writer's commit step does that).
 
-use common::{Anchor, CommitReceipt, Epoch, Incarnation, OwnerId, TopicPartition};
+use common::{Anchor, CommitReceipt, Epoch, Incarnation, OffsetRange, OwnerId, TopicPartition};
 
 use crate::error::CatalogError;
 use crate::model::{Gap, NewSegment};
@@ -19,11 +19,9 @@ pub struct CommitRequest {
     pub epoch: Epoch,
     /// The owner.
     pub owner: OwnerId,
-    /// First offset of the range; must be the watermark.
-    pub base_offset: u64,
-    /// Last offset of the range, inclusive; the watermark becomes one more.
-    pub end_offset: u64,
-    /// The message at `end_offset`.
+    /// The offsets; the first must be the watermark, which becomes the one behind the last.
+    pub range: OffsetRange,
+    /// The message at the end of the range.
     pub anchor: Anchor,
     /// How many messages the range holds.
     pub message_count: u64,

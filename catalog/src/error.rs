@@ -32,6 +32,15 @@ pub enum CatalogError {
         /// The one it has now.
         now: u32,
     },
+    /// A topic exists whose name differs in the case of letters alone: readers that ignore case could not tell them
+    /// apart.
+    #[error("topic {name} cannot be created: topic {existing} has the same name in another case")]
+    TopicExistsAs {
+        /// The name that was wanted.
+        name: String,
+        /// The name of the topic that exists.
+        existing: String,
+    },
     /// The topic is absent, or has no partition of this number.
     #[error("partition not found: {topic}/{partition}")]
     PartitionNotFound {
@@ -62,6 +71,9 @@ pub enum CatalogError {
     /// A commit was looked for and is certainly not recorded: it may be sent again.
     #[error("the commit of {0} is not recorded; it may be sent again")]
     NotCommitted(TopicPartition),
+    /// A replacement was looked for and certainly did not happen: it may be sent again.
+    #[error("the replacement by {0} did not happen; it may be sent again")]
+    NotReplaced(String),
     /// The catalog cannot be used as configured: URL, version, permission, schema.
     #[error("catalog refused: {0}")]
     Refused(String),
@@ -85,12 +97,14 @@ impl CatalogError {
             Self::Refused(_) | Self::Poisoned(_) | Self::Inconsistent(_) | Self::Database(_) => ErrorKind::Fatal,
             Self::TopicNotFound(_)
             | Self::TopicAlreadyExists(_)
+            | Self::TopicExistsAs { .. }
             | Self::TopicChanged { .. }
             | Self::PartitionNotFound { .. }
             | Self::GroupNotFound(_)
             | Self::InvalidOffset { .. }
             | Self::Fenced { .. }
-            | Self::NotCommitted(_) => ErrorKind::Conflict,
+            | Self::NotCommitted(_)
+            | Self::NotReplaced(_) => ErrorKind::Conflict,
         }
     }
 }

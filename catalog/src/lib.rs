@@ -1,7 +1,7 @@
 //! The SQL catalog: what is committed, who owns what, who read how far.
 //!
-//! Owns: the commit transaction and everything stored in SQL. It is the only judge of what exists: a segment is
-//! readable when, and only when, it is listed here.
+//! Owns: the commit transaction, the replacement, and everything stored in SQL. It is the only judge of what exists: an
+//! object is read when, and only when, it is listed here.
 //! Does not own: objects (the writer puts them) and messages (the queue keeps them).
 
 pub mod audit;
@@ -11,6 +11,7 @@ mod database;
 mod error;
 mod model;
 mod postgres;
+mod replace;
 mod sql;
 mod sqlite;
 mod store;
@@ -20,11 +21,14 @@ pub use commit::{CommitOutcome, CommitRequest, Refusal};
 pub use connect::connect;
 pub use error::{CatalogError, Result};
 pub use model::{
-    AcquireOutcome, Agent, CommitRecord, ConsumerOffset, Gap, IncarnationStart, NewSegment, Ownership, OwnershipView,
-    Partition, PartitionOwner, PartitionState, RecordedGap, Replay, ResumePoint, Scope, SegmentInfo, SegmentKind,
-    Suspect, Topic, TopicConfig, TopicSnapshot, Upload, UploadIntent, UploadState,
+    AcquireOutcome, Agent, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, Expiration, ExpiredBefore,
+    FileId, Folded, Gap, ImportedSegment, IncarnationStart, LAYOUT_NOW, LakeSnapshot, NewObject, NewSegment,
+    ObjectInfo, Ownership, OwnershipView, Partition, PartitionOwner, PartitionState, RecordedGap, ReplacementIntent,
+    Replay, ResumePoint, RetiredObject, Scope, SegmentInfo, SegmentKind, SnapshotId, Suspect, TableId, Tables, Topic,
+    TopicConfig, TopicSnapshot, Upload, UploadIntent, UploadState,
 };
 pub use postgres::{PostgresDatabase, PostgresMetadataStore};
+pub use replace::{REPLACEMENT_INPUTS_MAX, ReplaceOutcome, ReplaceRefusal, Replacement};
 pub use sql::SqlMetadataStore;
 pub use sqlite::{SqliteDatabase, SqliteMetadataStore};
 pub use store::{

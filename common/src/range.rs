@@ -5,11 +5,44 @@
 
 use std::fmt;
 
-/// Offsets `base..=end`: both ends belong to it, so it holds at least one offset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+use serde::{Deserialize, Serialize};
+
+/// Offsets `base..=end`: both ends belong to it, so it holds at least one offset. As JSON `base_offset` and
+/// `end_offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "Ends", try_from = "Ends")]
 pub struct OffsetRange {
     base: u64,
     end: u64,
+}
+
+/// The ends of a range as they are written down.
+#[derive(Serialize, Deserialize)]
+struct Ends {
+    base_offset: u64,
+    end_offset: u64,
+}
+
+/// Ends that are not those of a range.
+#[derive(Debug, thiserror::Error)]
+#[error("{base}..={end} is not a range of offsets")]
+struct NotARange {
+    base: u64,
+    end: u64,
+}
+
+impl From<OffsetRange> for Ends {
+    fn from(range: OffsetRange) -> Self {
+        Self { base_offset: range.base, end_offset: range.end }
+    }
+}
+
+impl TryFrom<Ends> for OffsetRange {
+    type Error = NotARange;
+    fn try_from(ends: Ends) -> Result<Self, NotARange> {
+        let (base, end) = (ends.base_offset, ends.end_offset);
+        Self::new(base, end).ok_or(NotARange { base, end })
+    }
 }
 
 impl OffsetRange {
@@ -90,6 +123,22 @@ mod tests {
         let whole = range(0, u64::MAX - 1);
         assert_eq!((whole.count(), whole.next()), (u64::MAX, u64::MAX));
         assert_eq!(OffsetRange::until(5, 6), Some(range(5, 5)));
+    }
+
+    #[test]
+    fn a_range_that_is_read_is_checked() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Gap {
+            #[serde(flatten)]
+            range: OffsetRange,
+            reason: String,
+        }
+        let gap = Gap { range: range(5, 9), reason: "gone".to_owned() };
+        let text = serde_json::to_string(&gap).expect("plain fields");
+        assert_eq!(text, r#"{"base_offset":5,"end_offset":9,"reason":"gone"}"#);
+        assert_eq!(serde_json::from_str::<Gap>(&text).expect("as written"), gap);
+        let error = serde_json::from_str::<Gap>(&text.replace('5', "10")).expect_err("reversed");
+        assert!(error.to_string().contains("10..=9 is not a range of offsets"), "{error}");
     }
 
     #[test]

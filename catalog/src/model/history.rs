@@ -1,0 +1,120 @@
+//! The history of a partition, as types: commits, gaps, incarnations, expirations.
+//!
+//! Owns: their shape. Does not own: the request of a commit (`commit`).
+
+use common::{Anchor, Epoch, Incarnation, OffsetRange, OwnerId};
+use serde::{Deserialize, Serialize};
+
+use super::{SegmentKind, SnapshotId};
+
+/// Offsets that the queue no longer held when the writer came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The missing offsets.
+    #[serde(flatten)]
+    pub range: OffsetRange,
+    /// What is known of the cause.
+    pub reason: String,
+}
+
+/// A gap as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedGap {
+    /// The history its offsets count in.
+    pub incarnation: Incarnation,
+    /// Range and reason.
+    pub gap: Gap,
+    /// When it was committed.
+    pub created_at: i64,
+}
+
+/// A commit as it was recorded, or a run: neighbouring commits folded into one row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitRecord {
+    /// The history its offsets count in.
+    pub incarnation: Incarnation,
+    /// Number of the first commit of the run in its partition, from 1 on.
+    pub first_commit_no: u64,
+    /// Number of the last one; the same for a single commit.
+    pub commit_no: u64,
+    /// The offsets.
+    #[serde(flatten)]
+    pub range: OffsetRange,
+    /// The ownership that made the last commit.
+    pub epoch: Epoch,
+    /// The owner that made the last commit.
+    pub owner: OwnerId,
+    /// Messages in the range.
+    pub message_count: u64,
+    /// Rows listed in data segments. `None`: unknown, as version 0.1.0 did not count and the segment is off the list.
+    pub record_count: Option<u64>,
+    /// Rows listed in quarantine segments, likewise.
+    pub quarantined_count: Option<u64>,
+    /// The data segment that a single commit listed, which may be off the list or part of another by now. A run has
+    /// none.
+    pub data_segment_id: Option<String>,
+    /// The quarantine segment, likewise.
+    pub quarantine_segment_id: Option<String>,
+    /// The last message of the range.
+    pub anchor: Anchor,
+    /// The lake snapshot of the last commit. `None`: it listed no object, or version 0.1.0 recorded it.
+    pub snapshot_id: Option<SnapshotId>,
+    /// When the last commit was recorded.
+    pub committed_at: i64,
+}
+
+impl CommitRecord {
+    /// Rows listed in segments of the kind; `None`: unknown.
+    pub fn rows_of(&self, kind: SegmentKind) -> Option<u64> {
+        match kind {
+            SegmentKind::Data => self.record_count,
+            SegmentKind::Quarantine => self.quarantined_count,
+        }
+    }
+
+    /// The segment of the kind that a single commit listed.
+    pub fn segment_id_of(&self, kind: SegmentKind) -> Option<&str> {
+        match kind {
+            SegmentKind::Data => self.data_segment_id.as_deref(),
+            SegmentKind::Quarantine => self.quarantine_segment_id.as_deref(),
+        }
+    }
+
+    /// The number of commits in the row.
+    pub fn commits(&self) -> u64 {
+        self.commit_no.saturating_sub(self.first_commit_no).saturating_add(1)
+    }
+}
+
+/// The beginning of a history of the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncarnationStart {
+    /// Its number, from 1 on; incarnation 0 begins at offset 0.
+    pub incarnation: Incarnation,
+    /// The first offset that counts in it.
+    pub start_offset: u64,
+    /// Why it was begun.
+    pub reason: String,
+    /// When.
+    pub created_at: i64,
+}
+
+/// Retention took segments of an incarnation off the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiration {
+    /// The incarnation.
+    pub incarnation: Incarnation,
+    /// Exclusive: no segment of the incarnation that ends below is on the list any more.
+    pub before_offset: u64,
+}
+
+/// Where a halted partition goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResumePoint {
+    /// First offset to read, in the new history.
+    pub high_watermark: u64,
+    /// The message before it, where the new history holds it.
+    pub anchor: Option<Anchor>,
+    /// Why, for people.
+    pub reason: String,
+}

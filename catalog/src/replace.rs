@@ -1,0 +1,75 @@
+//! The replacement: one new object takes the place of listed ones.
+//!
+//! Owns: its request and its outcomes. Does not own: the SQL that carries it out (`sql::replace`), the choice of
+//! objects, and making the new one.
+
+use common::{OwnerId, TopicName};
+
+use crate::error::CatalogError;
+use crate::model::{FileId, NewObject, ReplacementIntent, SegmentKind};
+
+/// Most objects that one replacement may take the place of.
+pub const REPLACEMENT_INPUTS_MAX: usize = 10_000;
+
+/// One new object that holds all rows of some listed ones, and no others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replacement {
+    /// The topic.
+    pub topic: TopicName,
+    /// Which of its tables.
+    pub kind: SegmentKind,
+    /// Who recorded the intent.
+    pub owner: OwnerId,
+    /// The objects to be replaced, at least one and at most [`REPLACEMENT_INPUTS_MAX`], none of them twice.
+    pub inputs: Vec<FileId>,
+    /// The new one.
+    pub output: NewObject,
+}
+
+impl Replacement {
+    /// The intent that it consumes.
+    pub fn intent(&self) -> ReplacementIntent {
+        ReplacementIntent {
+            topic: self.topic.clone(),
+            owner: self.owner,
+            bucket: self.output.bucket.clone(),
+            key: self.output.key.clone(),
+        }
+    }
+}
+
+/// The end of a replacement.
+#[derive(Clone, Debug)]
+pub enum ReplaceOutcome {
+    /// The new object is, or was, listed under this number.
+    Done(FileId),
+    /// Nothing changed, and never will under this request.
+    Refused(ReplaceRefusal),
+    /// It is certain that nothing changed; the same request may be sent again.
+    NotDone(CatalogError),
+    /// Nobody knows: ask with [`crate::CommitStore::resolve_replacement`] before anything else.
+    Unknown(CatalogError),
+}
+
+/// Why a replacement can never happen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplaceRefusal {
+    /// Somebody else replaced, expired or dropped one of the objects.
+    #[error("object {file_id} is no longer listed")]
+    InputGone {
+        /// The first such object.
+        file_id: FileId,
+    },
+    /// The intent of the new object is gone: the janitor may delete the object.
+    #[error("the intent of {key} is no longer pending")]
+    IntentLost {
+        /// Key of the object.
+        key: String,
+    },
+    /// The new object does not hold the rows of the old ones, or they do not belong together.
+    #[error("the objects cannot be replaced by this one: {reason}")]
+    Mismatch {
+        /// The difference between them.
+        reason: String,
+    },
+}

@@ -1,0 +1,48 @@
+//! What is left over: objects to be deleted, history to be folded.
+//!
+//! Owns: the contract of these operations. Does not own: SQL, deleting objects (the writer's janitor).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::{TopicName, TopicPartition};
+
+use crate::error::Result;
+use crate::model::{Folded, Upload};
+
+/// Objects that are not listed, and history that nobody needs one by one.
+#[async_trait]
+pub trait JanitorStore: Send + Sync {
+    /// Doomed objects of `bucket` that are due: never deleted and doomed for longer than `hold`, or deleted once and
+    /// doomed for longer than `second_sweep`, by the database's clock; oldest first, at most `limit`. Never one that is
+    /// listed.
+    async fn due_objects(
+        &self,
+        bucket: &str,
+        hold: Duration,
+        second_sweep: Duration,
+        limit: u32,
+    ) -> Result<Vec<Upload>>;
+
+    /// Notes that these objects were deleted; those deleted for the second time are forgotten. With its first deletion
+    /// a retired object and its statistics are forgotten, so that no lake snapshot shows it any more.
+    async fn swept(&self, objects: &[Upload]) -> Result<()>;
+
+    /// Dooms the pending intents of replacements whose owner has sent no heartbeat within `lease`; returns how many.
+    /// Safe at any time: a replacement needs its pending intent.
+    async fn doom_abandoned_replacements(&self, lease: Duration) -> Result<u64>;
+
+    /// Folds commits that are older than `hold` into runs, and thins out lake snapshots, by the database's clock.
+    ///
+    /// Neighbouring commits of a partition fold when the same live data segment, or none, and the same live quarantine
+    /// segment, or none, cover both: each live segment goes on beginning and ending where a run does. The newest commit
+    /// of a partition stays as it is. Of lake snapshots stay those of the last minute, the last of each minute within
+    /// `hold`, and the newest. Runs in transactions of bounded size, each of which leaves the catalog whole.
+    async fn fold_history(&self, hold: Duration) -> Result<Folded>;
+
+    /// Intents and doomed objects of a partition, by key.
+    async fn list_uploads(&self, partition: &TopicPartition) -> Result<Vec<Upload>>;
+
+    /// Intents and doomed objects of a topic that are of no single partition, by key: those of replacements.
+    async fn list_shared_uploads(&self, topic: &TopicName) -> Result<Vec<Upload>>;
+}

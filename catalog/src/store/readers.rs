@@ -1,0 +1,50 @@
+//! What readers note: records that were published again, offsets of consumer groups.
+//!
+//! Owns: the contract of these operations. Does not own: SQL, the meaning of a consumer's offset.
+
+use async_trait::async_trait;
+use common::TopicPartition;
+
+use crate::error::Result;
+use crate::model::{CommittedOffset, ConsumerOffset, Replay};
+
+/// Quarantined records that were published again.
+#[async_trait]
+pub trait ReplayStore: Send + Sync {
+    /// Notes that these were published again; a later note of the same record replaces the earlier. The time is the
+    /// database's.
+    ///
+    /// # Errors
+    /// `PartitionNotFound`.
+    async fn mark_replayed(&self, replays: &[Replay]) -> Result<()>;
+
+    /// What was published again of a partition, by incarnation, offset and row.
+    async fn list_replays(&self, partition: &TopicPartition) -> Result<Vec<Replay>>;
+}
+
+/// Consumer groups and their offsets.
+#[async_trait]
+pub trait ConsumerStore: Send + Sync {
+    /// Creates the group unless it exists.
+    async fn ensure_consumer_group(&self, group_id: &str) -> Result<()>;
+
+    /// Records how far the group has read, creating the group if needed, in one transaction. The last one counts, also
+    /// when it is of an earlier incarnation or offset.
+    ///
+    /// # Errors
+    /// `PartitionNotFound`; `InvalidOffset`, also when the partition has not come to that incarnation.
+    async fn commit_offset(&self, offset: ConsumerOffset) -> Result<()>;
+
+    /// What the group committed for the partition, if anything.
+    async fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition)
+    -> Result<Option<CommittedOffset>>;
+
+    /// All offsets of the group, by topic and partition.
+    async fn get_consumer_offsets(&self, group_id: &str) -> Result<Vec<ConsumerOffset>>;
+
+    /// Deletes the group with its offsets.
+    ///
+    /// # Errors
+    /// `GroupNotFound`.
+    async fn delete_consumer_group(&self, group_id: &str) -> Result<()>;
+}
