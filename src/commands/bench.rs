@@ -17,9 +17,11 @@ use std::path::PathBuf;
 
 use common::TopicName;
 use common::config::{QueueType, Settings};
+use common::topic::Format;
 
 use self::report::{LiveReport, Report, Run};
 use self::setup::Bench;
+use crate::columns::format_parser;
 use crate::output::{self, UsageError};
 
 /// Arguments of `bench`.
@@ -34,9 +36,9 @@ pub(crate) struct Args {
     /// Bytes of each payload
     #[arg(long, value_name = "BYTES", default_value = "200", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     size: u32,
-    /// Format of the topic: json objects with five declared columns, or raw
-    #[arg(long, default_value = "json", value_parser = ["json", "raw"])]
-    format: String,
+    /// Format of the topic; a json topic declares five columns
+    #[arg(long, default_value = Format::Json.as_str(), value_parser = format_parser())]
+    format: Format,
     /// Partitions of the topic
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     partitions: u32,

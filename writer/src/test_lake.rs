@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{
-    AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, MetadataStore, NewSegment, Ownership,
-    OwnershipStore, Partition, Scope, SqliteMetadataStore, TopicConfig, TopicStore, UploadIntent,
+    AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, MetadataStore, Ownership, OwnershipStore,
+    Partition, Scope, SqliteMetadataStore, TopicConfig, TopicStore, UploadIntent,
 };
 use common::clock::ManualClock;
 use common::memory::MemoryBudget;
@@ -16,8 +16,8 @@ use common::queue::memory::InMemoryQueue;
 use common::{OutgoingMessage, OwnerId, Queue, TopicName, TopicPartition};
 use uuid::Uuid;
 
-use crate::pipeline::batch::{EncodeSettings, OpenBatch};
-use crate::pipeline::decode::TopicTable;
+use crate::pipeline::batch::{Encoding, OpenBatch};
+use crate::pipeline::decode::{PartitionDecoder, Source, TopicTable};
 use crate::pipeline::roll::RollReason;
 use lake::Storage;
 use lake::keys::SegmentName;
@@ -76,41 +76,29 @@ impl Lake {
         let messages = self.queue.read(&self.partition, base_offset, base_offset + count).await.expect("read");
         assert_eq!(messages.len() as u64, count, "the queue holds what is to be committed");
         let memory = MemoryBudget::new(1 << 20).acquire(1).await;
-        let settings =
-            EncodeSettings { table: Arc::clone(&self.table), partition_id: 0, page_bytes: 1 << 16, condemned: None };
+        let decoder = PartitionDecoder::new(Arc::clone(&self.table), Source::of(&self.held));
+        let mut encoding = Encoding { decoder, page_bytes: 1 << 16, condemned: None };
         let batch = OpenBatch::open(base_offset, messages, vec![], memory);
-        let mut batch = batch.seal(&settings, &self.held, RollReason::Age).expect("sealed");
+        let mut batch = batch.seal(&mut encoding, &self.held, RollReason::Age).expect("sealed");
         let mut segments = Vec::new();
         for (kind, encoded) in std::mem::take(&mut batch.segments) {
-            let (end_offset, epoch) = (batch.end_offset, self.held.epoch);
+            let (range, epoch) = (batch.range, self.held.epoch);
             let first_timestamp_us = batch.first_timestamp_us;
             let partition = &self.partition;
-            let name = SegmentName { partition, base_offset, end_offset, epoch, kind, first_timestamp_us };
+            let name = SegmentName { partition, range, epoch, kind, first_timestamp_us };
             let new = name.new_key(&self.storage.prefix);
             let (bucket, key) = (String::new(), new.key.to_string());
             let intent = UploadIntent { partition: partition.clone(), epoch, owner: self.held.owner, bucket, key };
             self.catalog.record_intents(&[intent]).await.remove(0).expect("recorded");
             self.storage.put_new(&new.key, encoded.payload.clone()).await.expect("put");
-            segments.push(NewSegment {
-                id: new.id,
-                kind,
-                record_count: encoded.record_count,
-                size_bytes: encoded.size_bytes,
-                bucket: String::new(),
-                key: new.key.to_string(),
-                min_timestamp_us: encoded.min_timestamp_us,
-                max_timestamp_us: encoded.max_timestamp_us,
-                checksum: encoded.checksum,
-                schema_version: batch.schema_version,
-            });
+            segments.push(encoded.segment(kind, "", &new, batch.schema_version));
         }
         let request = CommitRequest {
             partition: self.partition.clone(),
             incarnation: self.held.incarnation,
             epoch: self.held.epoch,
             owner: self.held.owner,
-            base_offset,
-            end_offset: batch.end_offset,
+            range: batch.range,
             anchor: batch.anchor,
             message_count: batch.message_count,
             segments,

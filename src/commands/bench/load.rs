@@ -1,6 +1,6 @@
 //! The messages of a bench, and publishing them all.
 //!
-//! Owns: their shape: JSON of five columns filled up with text that does not compress to nothing, or raw bytes.
+//! Owns: their shape: JSON of five columns filled up with text that does not compress to nothing, or that text alone.
 //! Does not own: how fast a live phase sends them (`live`).
 
 use std::sync::Arc;
@@ -23,15 +23,10 @@ const BATCH_MESSAGES: u64 = 1000;
 const COLUMNS: &[&str] = &["id:int64!", "at:timestamp_ms!", "user:string!", "amount:decimal(12,2)", "note:string"];
 
 /// A topic for these messages.
-pub(super) fn topic(name: TopicName, partition_count: u32, format: &str) -> TopicConfig {
-    let config = match format {
-        "raw" => TopicOptions::default(),
-        _ => TopicOptions {
-            format: Format::Json,
-            columns: COLUMNS.iter().map(|text| parse_column(text).expect("the bench's columns are valid")).collect(),
-            ..TopicOptions::default()
-        },
-    };
+pub(super) fn topic(name: TopicName, partition_count: u32, format: Format) -> TopicConfig {
+    let declared: &[&str] = if format.fixed_rows().is_some() { &[] } else { COLUMNS };
+    let columns = declared.iter().map(|text| parse_column(text).expect("the bench's columns are valid")).collect();
+    let config = TopicOptions { format, columns, ..TopicOptions::default() };
     TopicConfig { name, partition_count, retention_ms: None, config }
 }
 

@@ -10,7 +10,6 @@ use anyhow::Context;
 use catalog::{MetadataStore, TopicConfig};
 use common::clock::{Clock, SystemClock};
 use common::config::{QueueType, Settings, StorageType, redacted_url};
-use common::topic::Format;
 use common::{Queue, TopicDefinition, TopicName, TopicPartition};
 
 use super::load;
@@ -52,7 +51,7 @@ impl Bench {
             QueueType::Nats => Some(writer::connect::queue(&settings).await?),
         };
         let partition_count = args.many_partitions.unwrap_or(args.partitions);
-        let config = |name: TopicName| load::topic(name, partition_count, &args.format);
+        let config = |name: TopicName| load::topic(name, partition_count, args.format);
         let topic = match (&args.topic, &durable) {
             (Some(name), Some(queue)) => given_topic(name, config(name.clone()), queue.as_ref(), &settings).await?,
             _ => config(TopicName::new(&name)?),
@@ -179,11 +178,9 @@ impl Bench {
                 (false, Some(url)) => redacted_url(url),
                 _ => "sqlite, synchronous=full".to_owned(),
             },
-            format: format!("{:?}", self.topic.config.format).to_lowercase(),
-            columns: match self.topic.config.format {
-                Format::Json => self.topic.config.columns.len(),
-                Format::Raw => 1,
-            },
+            format: self.topic.config.format.to_string(),
+            // A format whose columns are fixed has one of them.
+            columns: self.topic.config.columns.len().max(1),
             payload_bytes: self.payload_bytes as u64,
             partitions: self.topic.partition_count,
             flush_interval_secs: settings.flush_interval_secs,

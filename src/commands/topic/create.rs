@@ -13,7 +13,7 @@ use common::partitioner::Partitioner;
 use common::topic::{BoundStream, ColumnSpec, Format, StreamLimits, TopicOptions};
 use common::{Queue, TopicDefinition, TopicName};
 
-use crate::columns::parse_column;
+use crate::columns::{format_parser, parse_column};
 use crate::output::{self, UsageError};
 use crate::units::{parse_duration, parse_size};
 
@@ -25,9 +25,9 @@ pub(crate) struct Args {
     /// Number of partitions; by default one, or one per --stream
     #[arg(long, value_name = "N")]
     partitions: Option<u32>,
-    /// What a payload is: raw bytes, or JSON objects with declared columns; json when columns are given
-    #[arg(long, value_parser = ["raw", "json"])]
-    format: Option<String>,
+    /// What a payload is; raw by default, json when columns are given
+    #[arg(long, value_parser = format_parser())]
+    format: Option<Format>,
     /// A column of a json topic, such as id:int64! amount:decimal(12,2) tags:list(string); repeat it. The
     /// mark ! means that a record without it goes to quarantine
     #[arg(long = "column", value_name = "NAME:TYPE", value_parser = parse_column)]
@@ -99,14 +99,9 @@ pub(crate) async fn create_topic(
 
 fn summary(topic: &Topic) -> String {
     let partitions = if topic.partition_count == 1 { "partition" } else { "partitions" };
-    let format = match topic.config.format {
-        Format::Raw => "raw payloads".to_owned(),
-        Format::Json => {
-            let columns: Vec<String> = topic.config.columns.iter().map(ToString::to_string).collect();
-            format!("json with {}", columns.join(", "))
-        }
-    };
-    format!("{} {partitions}, {format}", topic.partition_count)
+    let columns: Vec<String> = topic.config.columns.iter().map(ToString::to_string).collect();
+    let rows = if columns.is_empty() { "payloads".to_owned() } else { format!("with {}", columns.join(", ")) };
+    format!("{} {partitions}, {} {rows}", topic.partition_count, topic.config.format)
 }
 
 fn config_of(args: Args) -> Result<TopicConfig, UsageError> {
@@ -114,9 +109,8 @@ fn config_of(args: Args) -> Result<TopicConfig, UsageError> {
         Some(schema) => read_schema(schema)?,
         None => TopicOptions { columns: args.columns, ..TopicOptions::default() },
     };
-    options.format = match args.format.as_deref() {
-        Some("json") => Format::Json,
-        Some(_) => Format::Raw,
+    options.format = match args.format {
+        Some(format) => format,
         None if !options.columns.is_empty() => Format::Json,
         None => options.format,
     };

@@ -31,7 +31,7 @@ pub(super) async fn run(settings: &Settings, json: bool) -> anyhow::Result<()> {
         table.row([
             topic.name.to_string(),
             count_text(u64::from(topic.partition_count)),
-            format!("{:?}", topic.config.format).to_lowercase(),
+            topic.config.format.to_string(),
             topic.config.columns.len().to_string(),
             topic.retention_ms.map_or_else(|| "for ever".to_owned(), duration_text),
             time_text(topic.created_at),

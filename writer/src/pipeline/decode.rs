@@ -1,25 +1,31 @@
 //! Decode: messages become rows, or quarantine with a reason. Never neither.
 //!
-//! Owns: which decoder a topic has, and that every message is accounted for.
-//! Does not own: when to decode (batch), or how rows are stored (segment).
+//! Owns: which decoder a topic has, and how long it lives: one schema version of one partition.
+//! Does not own: when to decode (`batch`), the rows and refusals (`sink`), how rows are stored (`lake::segment`).
 
 mod columns;
 mod json;
 mod quarantine;
 mod raw;
+mod sink;
 mod system;
+mod text;
+mod typed;
 mod values;
 
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use catalog::Topic;
-use common::Message;
+use catalog::{Ownership, Topic};
 use common::topic::{Format, TopicOptions};
+use common::{Incarnation, Message};
 use lake::schema::{quarantine_schema, table_schema};
 
-use self::quarantine::Quarantine;
+use self::json::JsonDecoder;
+use self::raw::RawDecoder;
+use self::sink::RowSink;
+use self::text::TextDecoder;
 
 /// Everything about a topic that decoding and encoding need; one version of its schema.
 #[derive(Debug)]
@@ -30,6 +36,15 @@ pub struct TopicTable {
     schema_version: u32,
 }
 
+/// Where messages come from: their offsets count in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Number of the partition.
+    pub partition_id: u32,
+    /// The history of the queue.
+    pub incarnation: Incarnation,
+}
+
 /// What became of some messages.
 #[derive(Debug)]
 pub struct Decoded {
@@ -37,6 +52,21 @@ pub struct Decoded {
     pub rows: Option<RecordBatch>,
     /// Records that could not be decoded; absent when there are none.
     pub quarantine: Option<RecordBatch>,
+}
+
+/// Decodes the messages of one partition under one version of its topic's schema, chunk by chunk.
+pub(crate) struct PartitionDecoder {
+    table: Arc<TopicTable>,
+    source: Source,
+    decoder: Box<dyn Decoder>,
+}
+
+/// Decodes one format. A decoder lives as long as the schema version of its partition, and may keep between chunks what it
+/// learned; what it keeps changes no row.
+trait Decoder: Send {
+    /// Gives each record of `messages`, in order, to `sink`: accepted as a row, or refused with a reason. No payload makes it
+    /// fail.
+    fn decode(&mut self, messages: &[Message], sink: &mut RowSink);
 }
 
 impl TopicTable {
@@ -66,21 +96,57 @@ impl TopicTable {
         self.schema_version
     }
 
-    /// Keeps `messages` of one partition whole, undecoded, one quarantined record each.
-    pub fn quarantine_whole(&self, partition_id: u32, messages: &[Message], reason: &str) -> Decoded {
-        let mut quarantine = Quarantine::new(partition_id);
-        for message in messages {
-            quarantine.push(message, 0, &message.payload, reason);
-        }
-        Decoded { rows: None, quarantine: quarantine.finish(&self.quarantine) }
-    }
-
     /// Decodes `messages` of one partition, in order. Every message gives at least one row, in the table or in
     /// quarantine; `(offset, row)` is unique over both. No payload makes it fail.
-    pub fn decode(&self, partition_id: u32, messages: &[Message]) -> Decoded {
+    pub fn decode(&self, source: Source, messages: &[Message]) -> Decoded {
+        self.decode_with(self.decoder().as_mut(), source, messages)
+    }
+
+    /// A decoder of the topic's format.
+    fn decoder(&self) -> Box<dyn Decoder> {
         match self.options.format {
-            Format::Raw => Decoded { rows: raw::decode(&self.schema, partition_id, messages), quarantine: None },
-            Format::Json => json::decode(self, partition_id, messages),
+            Format::Raw => Box::new(RawDecoder),
+            Format::Json => Box::new(JsonDecoder::new(self)),
+            Format::Text => Box::new(TextDecoder),
         }
+    }
+
+    fn decode_with(&self, decoder: &mut dyn Decoder, source: Source, messages: &[Message]) -> Decoded {
+        let mut sink = RowSink::new(self, source, messages.len());
+        decoder.decode(messages, &mut sink);
+        sink.finish()
+    }
+}
+
+impl Source {
+    /// The partition that is owned, in its current history.
+    pub(crate) fn of(held: &Ownership) -> Self {
+        Self { partition_id: held.partition.partition_id, incarnation: held.incarnation }
+    }
+}
+
+impl PartitionDecoder {
+    /// A decoder for messages of `source`, a partition of the topic that `table` is of.
+    pub(crate) fn new(table: Arc<TopicTable>, source: Source) -> Self {
+        Self { decoder: table.decoder(), table, source }
+    }
+
+    /// The topic's table, in the version that it decodes into.
+    pub(crate) fn table(&self) -> &TopicTable {
+        &self.table
+    }
+
+    /// As [`TopicTable::decode`].
+    pub(crate) fn decode(&mut self, messages: &[Message]) -> Decoded {
+        self.table.decode_with(self.decoder.as_mut(), self.source, messages)
+    }
+
+    /// Keeps `messages` whole, undecoded, one quarantined record each.
+    pub(crate) fn quarantine_whole(&self, messages: &[Message], reason: &str) -> Decoded {
+        let mut sink = RowSink::new(&self.table, self.source, 0);
+        for message in messages {
+            sink.refuse_whole(message, reason);
+        }
+        sink.finish()
     }
 }

@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::pipeline::assemble::{Assembler, Command};
-use crate::pipeline::batch::EncodeSettings;
+use crate::pipeline::batch::Encoding;
 use crate::pipeline::commit::Committer;
 use crate::pipeline::context::{Context, Stop};
-use crate::pipeline::decode::TopicTable;
+use crate::pipeline::decode::{PartitionDecoder, Source, TopicTable};
 use crate::pipeline::fetch::{Fetcher, Position};
 use crate::pipeline::isolate::Caution;
 use crate::pipeline::roll::RollPolicy;
@@ -76,8 +76,8 @@ impl Pipeline {
             receipts: acks,
             stop: stop.clone(),
         };
-        let table = Arc::clone(&tables.borrow());
-        let (partition_id, page_bytes) = (partition.partition_id, config.block_size_target);
+        let decoder = PartitionDecoder::new(Arc::clone(&tables.borrow()), Source::of(&held));
+        let page_bytes = config.block_size_target;
         let assembler = Assembler {
             held: held.clone(),
             catalog: Arc::clone(catalog),
@@ -88,7 +88,7 @@ impl Pipeline {
             input: fetched_input,
             commands,
             output: assembled,
-            settings: EncodeSettings { table, partition_id, page_bytes, condemned: None },
+            encoding: Some(Encoding { decoder, page_bytes, condemned: None }),
             caution: Caution::new(&held, queue_end),
             stop,
             gave_up: false,

@@ -1,7 +1,7 @@
 //! Column buffers that can take back a half-written row, which Arrow's builders cannot.
 //!
-//! Owns: growing, truncating and turning declared columns into Arrow arrays.
-//! Does not own: which JSON a type takes (`json`), the schema (catalog).
+//! Owns: growing and truncating columns, and turning them into Arrow arrays.
+//! Does not own: which values a type takes (`typed`), the schema (crate `lake`).
 
 use std::sync::Arc;
 
@@ -58,13 +58,20 @@ impl Column {
         self.nulls.len()
     }
 
+    /// Makes room for `more` bytes of values in a column of text or bytes; others need none.
+    pub(super) fn reserve_bytes(&mut self, more: usize) {
+        if let Values::Bytes { bytes, .. } = &mut self.values {
+            bytes.reserve(more);
+        }
+    }
+
     /// Completes a row whose value was just added to `values`.
     pub(super) fn mark_valid(&mut self) {
         self.nulls.append_non_null();
     }
 
     /// Adds a null, whether or not the column takes one: the caller checks.
-    pub(super) fn push_null(&mut self) {
+    pub(super) fn append_null(&mut self) {
         match &mut self.values {
             Values::Bool(values) => values.append(false),
             Values::Int32(values) => values.push(0),
@@ -73,7 +80,7 @@ impl Column {
             Values::Decimal(values) => values.push(0),
             Values::Bytes { ends, bytes } => ends.push(bytes.len() as i32),
             Values::List { ends, element } => ends.push(element.len() as i32),
-            Values::Struct(members) => members.iter_mut().for_each(Self::push_null),
+            Values::Struct(members) => members.iter_mut().for_each(Self::append_null),
         }
         self.nulls.append_null();
     }

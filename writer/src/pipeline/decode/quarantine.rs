@@ -1,6 +1,7 @@
 //! Records that could not be decoded, kept whole with the reason.
 //!
-//! Owns: the columns of a quarantine. Does not own: why a record is refused (the decoders).
+//! Owns: the columns of quarantine, and the length of a reason.
+//! Does not own: which records are refused (each format's decoder), their numbers (`sink`).
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_schema::SchemaRef;
 use common::Message;
 
+use super::Source;
 use super::system::SystemColumns;
 
 /// Longest reason, in bytes: parsers quote the input, which may be large and is kept beside it anyway.
@@ -22,8 +24,8 @@ pub(super) struct Quarantine {
 }
 
 impl Quarantine {
-    pub(super) fn new(partition_id: u32) -> Self {
-        let system = SystemColumns::with_capacity(partition_id, 0);
+    pub(super) fn new(source: Source) -> Self {
+        let system = SystemColumns::with_capacity(source, 0);
         Self { system, reasons: StringBuilder::new(), payloads: BinaryBuilder::new() }
     }
 
@@ -38,7 +40,7 @@ impl Quarantine {
         if self.system.len() == 0 {
             return None;
         }
-        let mut columns = self.system.finish();
+        let mut columns = self.system.finish().to_vec();
         columns.push(Arc::new(self.reasons.finish()));
         columns.push(Arc::new(self.payloads.finish()));
         Some(RecordBatch::try_new(Arc::clone(schema), columns).expect("columns are built for this schema"))
