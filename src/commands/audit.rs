@@ -11,6 +11,7 @@ use common::config::{QueueType, Settings};
 use serde_json::json;
 use writer::audit::{Audit, AuditReport};
 
+use crate::commands::segments::object_bytes;
 use crate::opened;
 use crate::output::{self, Align, Reported, Table, UsageError};
 use crate::progress;

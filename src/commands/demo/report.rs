@@ -16,6 +16,7 @@ use lake::query::{QuerySession, QueryStore, format_table, write_json_lines};
 use serde_json::json;
 
 use super::orders;
+use crate::commands::segments::{ListedSegment, object_bytes};
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text};
 

@@ -164,6 +164,10 @@ impl Row {
 }
 
 fn check_segment(segment: &SegmentInfo, rows: &[Row]) -> Result<(), String> {
+    let (version, of_object) = (segment.schema_version, segment.object.schema_version);
+    if version > of_object || (segment.object.level == 0 && version != of_object) {
+        return Err(format!("its schema version is {of_object}, that of its segment {version}"));
+    }
     if rows.len() as u64 != segment.record_count {
         let (range, counted) = (segment.range, segment.record_count);
         return Err(format!("it has {} rows of offsets {range}, the catalog counts {counted}", rows.len()));

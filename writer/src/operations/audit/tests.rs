@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use catalog::{SegmentKind, SegmentStore};
+use common::Epoch;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 
@@ -73,9 +74,9 @@ async fn a_sound_lake_is_clean_and_counted() {
 async fn an_object_that_is_gone_is_found() {
     let lake = lake().await;
     let lost = segment(&lake, 2, SegmentKind::Quarantine).await;
-    lake.storage.store.delete(&Path::parse(&lost.key).expect("a key")).await.expect("deleted");
+    lake.storage.store.delete(&Path::parse(&lost.object.key).expect("a key")).await.expect("deleted");
     let problem = only_problem(&lake).await;
-    assert_eq!((problem.check, problem.offset, problem.key), (Check::Objects, Some(20), Some(lost.key)));
+    assert_eq!((problem.check, problem.offset, problem.key), (Check::Objects, Some(20), Some(lost.object.key.clone())));
     assert!(problem.found.contains("does not exist") && problem.advice.contains("backup"));
 }
 
@@ -84,7 +85,7 @@ async fn an_object_that_was_altered_is_found() {
     for (is_cut, part) in [(false, "CRC-32C"), (true, "bytes instead of")] {
         let lake = lake().await;
         let altered = segment(&lake, 3, SegmentKind::Data).await;
-        let key = Path::parse(&altered.key).expect("a key");
+        let key = Path::parse(&altered.object.key).expect("a key");
         let mut bytes = lake.storage.store.get(&key).await.expect("there").bytes().await.expect("read").to_vec();
         let middle = bytes.len() / 2;
         if is_cut {
@@ -94,25 +95,24 @@ async fn an_object_that_was_altered_is_found() {
         }
         lake.storage.store.put(&key, PutPayload::from(bytes)).await.expect("put");
         let problem = only_problem(&lake).await;
-        assert_eq!((problem.check, problem.key.clone()), (Check::Objects, Some(altered.key)));
+        assert_eq!((problem.check, problem.key.clone()), (Check::Objects, Some(altered.object.key.clone())));
         assert!(problem.found.contains(part), "{problem}");
     }
+}
+
+/// The only segment of its object.
+fn alone(segment: SegmentInfo) -> rows::Wanted {
+    rows::Wanted { segments: vec![segment], is_alone: true, epoch: Some(Epoch(1)) }
 }
 
 #[tokio::test]
 async fn an_object_of_another_segment_is_told_by_its_footer() {
     let lake = lake().await;
-    let records = |from: &SegmentInfo, like: &SegmentInfo| SegmentInfo {
-        id: like.id.clone(),
-        base_offset: like.base_offset,
-        end_offset: like.end_offset,
-        ..from.clone()
-    };
     let (first, second) = (segment(&lake, 0, SegmentKind::Data).await, segment(&lake, 1, SegmentKind::Data).await);
-    let bytes = lake.storage.store.get(&Path::parse(&first.key).expect("a key")).await.expect("there");
+    let bytes = lake.storage.store.get(&Path::parse(&first.object.key).expect("a key")).await.expect("there");
     let bytes = bytes.bytes().await.expect("read");
-    let swapped = records(&first, &second);
-    let found = rows::decode(bytes, &swapped, common::Epoch(1)).await.expect_err("another");
+    let swapped = SegmentInfo { range: second.range, ..first };
+    let found = alone(swapped).decode(bytes).await.expect_err("another");
     assert!(found.contains("its footer says base_offset 0, the catalog says 10"), "{found}");
 }
 
@@ -166,11 +166,8 @@ async fn samples_are_spread_and_bounded() {
         is_deep: false,
         memory_bytes_max: 1,
     };
-    let decoded: Vec<u64> = audit
-        .work(&records, None)
-        .iter()
-        .filter(|work| work.is_decoded)
-        .filter_map(|work| work.commit.map(|commit| commit.commit_no))
-        .collect();
+    let work = audit.work(&records, None, &mut BTreeSet::new());
+    let decoded: Vec<u64> =
+        work.iter().filter(|work| work.is_decoded).flat_map(|work| &work.runs).map(|run| run.commit_no).collect();
     assert_eq!(decoded, [1, 2, 3, 5]);
 }

@@ -65,7 +65,7 @@ async fn a_queue_made_anew_is_read_from_its_beginning() {
 async fn without_its_rows_a_commit_is_shared_whole_or_not_at_all() {
     let lake = halted().await;
     for segment in lake.catalog.get_segments(&lake.partition).await.expect("listed") {
-        lake.storage.store.delete(&Path::parse(&segment.key).expect("a key")).await.expect("deleted");
+        lake.storage.store.delete(&Path::parse(&segment.object.key).expect("a key")).await.expect("deleted");
     }
     let plan = planned(&lake, &forked(&lake, 27, 30).await, Start::Safest).await.expect("planned");
     assert_eq!((plan.start_offset, plan.rewritten_max), (20, 10));
