@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub struct SegmentName<'a> {
     /// Whose messages the object holds.
     pub partition: &'a TopicPartition,
-    /// Its offsets.
+    /// The offsets that it covers.
     pub range: OffsetRange,
     /// Ownership under which it is put.
     pub epoch: Epoch,
@@ -69,7 +69,7 @@ mod tests {
         let partition = TopicPartition::new(TopicName::new(topic).expect("valid"), 3);
         let name = SegmentName {
             partition: &partition,
-            range: OffsetRange::new(1000, 1999).expect("a range"),
+            range: OffsetRange::new(1000, 1999).expect("in order"),
             epoch: Epoch(7),
             kind: SegmentKind::Data,
             first_timestamp_us: 1_700_000_000_000_000,

@@ -10,6 +10,7 @@ use common::config::Settings;
 use common::{Incarnation, TopicName};
 use serde::Serialize;
 
+use crate::opened::with_catalog;
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, time_text};
 
@@ -26,7 +27,7 @@ pub(crate) struct Args {
     kind: Option<Kind>,
 }
 
-/// What a segment holds.
+/// The kind of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// Decoded records
@@ -104,10 +105,8 @@ pub(crate) fn object_bytes<'s>(segments: impl IntoIterator<Item = &'s SegmentInf
 
 /// Prints a table with totals, or with `json` the segments as the catalog holds them.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let catalog = writer::connect::catalog(settings).await?;
-    let listed = list(&args, catalog.as_ref()).await;
-    catalog.close().await;
-    let segments = listed?;
+    let listed = with_catalog(settings, async |catalog| list(&args, catalog.as_ref()).await);
+    let segments = listed.await?;
     if json {
         return output::print_json(&segments.iter().map(ListedSegment::from).collect::<Vec<_>>());
     }
@@ -147,7 +146,7 @@ fn table(segments: &[SegmentInfo]) -> Table {
         table.row([
             segment.topic.to_string(),
             segment.partition_id.to_string(),
-            format!("{:?}", segment.kind).to_lowercase(),
+            segment.kind.as_str().to_owned(),
             format!("{}-{}", segment.range.base(), segment.range.end()),
             count_text(segment.record_count),
             bytes_text(segment.object.size_bytes),

@@ -10,6 +10,7 @@ use common::config::Settings;
 use common::topic::ColumnSpec;
 
 use crate::columns::parse_column;
+use crate::opened::with_catalog;
 use crate::output::{self, UsageError};
 
 /// Arguments of `topic update`.
@@ -24,16 +25,12 @@ pub(crate) struct Args {
 
 /// Changes the columns. Writers follow within a third of their lease, without a restart.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let catalog = writer::connect::catalog(settings).await?;
-    let updated = async {
+    let updated = with_catalog(settings, async |catalog| {
         let Some(topic) = catalog.get_topic(&args.name).await? else { bail!("topic not found: {}", args.name) };
         let options = topic.config.evolve(&args.columns).map_err(|refused| UsageError::new(refused.to_string()))?;
-        let (seen, retention_ms) = (topic.schema_version, topic.retention_ms);
-        Ok(catalog.update_topic_config(&args.name, seen, retention_ms, options).await?)
-    };
-    let updated = updated.await;
-    catalog.close().await;
-    let topic = updated?;
+        Ok(catalog.update_topic_config(&args.name, topic.schema_version, topic.retention_ms, options).await?)
+    });
+    let topic = updated.await?;
     if json {
         return output::print_json(&topic);
     }

@@ -223,7 +223,7 @@ impl Committer {
     }
 }
 
-/// Whether this process can use the catalog no more.
+/// True when this process can use the catalog no more.
 fn is_poisoned(error: &CatalogError) -> bool {
     matches!(error, CatalogError::Poisoned(_))
 }

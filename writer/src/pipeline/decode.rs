@@ -2,6 +2,9 @@
 //!
 //! Owns: which decoder a topic has, and how long it lives: one schema version of one partition.
 //! Does not own: when to decode (`batch`), the rows and refusals (`sink`), how rows are stored (`lake::segment`).
+//!
+//! A new format needs its words in `common::topic::Format`, its columns in `lake::schema`, a `Decoder` in a file here, and a
+//! line in `TopicTable::decoder`.
 
 mod columns;
 mod json;

@@ -17,6 +17,8 @@ pub(super) struct Column {
     pub(super) values: Values,
     pub(super) nullable: bool,
     nulls: NullBufferBuilder,
+    /// Rows in it: as many as `nulls` has, which is asked too often for a call into another crate.
+    rows: usize,
 }
 
 /// The values of a column; a null has a placeholder in all but `Struct`, whose members are null too.
@@ -50,12 +52,13 @@ impl Column {
             ),
             other => unreachable!("no declared column has type {other}"),
         };
-        Self { values, nullable, nulls: NullBufferBuilder::new(capacity) }
+        Self { values, nullable, nulls: NullBufferBuilder::new(capacity), rows: 0 }
     }
 
     /// Rows in it.
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.nulls.len()
+        self.rows
     }
 
     /// Makes room for `more` bytes of values in a column of text or bytes; others need none.
@@ -66,8 +69,10 @@ impl Column {
     }
 
     /// Completes a row whose value was just added to `values`.
+    #[inline]
     pub(super) fn mark_valid(&mut self) {
         self.nulls.append_non_null();
+        self.rows += 1;
     }
 
     /// Adds a null, whether or not the column takes one: the caller checks.
@@ -83,6 +88,7 @@ impl Column {
             Values::Struct(members) => members.iter_mut().for_each(Self::append_null),
         }
         self.nulls.append_null();
+        self.rows += 1;
     }
 
     /// Takes back everything after the first `rows` rows, finished or not.
@@ -104,6 +110,7 @@ impl Column {
             Values::Struct(members) => members.iter_mut().for_each(|member| member.truncate(rows)),
         }
         self.nulls.truncate(rows);
+        self.rows = self.rows.min(rows);
     }
 
     /// The Arrow array for `field`.

@@ -114,9 +114,9 @@ impl<'s> Records<'s> {
         let name = |index: usize| schema.field(system::COLUMN_COUNT + index).name().as_str();
         let written = write(&mut Row { columns: columns.as_mut_slice(), before })
             .and_then(|()| fill_absent(columns, before, "column", name));
-        if written.is_err() {
-            columns.iter_mut().for_each(|column| column.truncate(before));
-            return written;
+        if let Err(reason) = written {
+            take_back(columns, before);
+            return Err(reason);
         }
         system.push(self.message, self.next);
         self.next += 1;
@@ -124,10 +124,17 @@ impl<'s> Records<'s> {
     }
 
     /// Sets `record`, the bytes of one record, aside with the reason.
+    #[cold]
     pub(super) fn refuse(&mut self, record: &[u8], reason: &str) {
         self.sink.quarantine.push(self.message, self.next, record, reason);
         self.next += 1;
     }
+}
+
+/// Takes the row back of which some columns were written.
+#[cold]
+fn take_back(columns: &mut [Column], before: usize) {
+    columns.iter_mut().for_each(|column| column.truncate(before));
 }
 
 #[cfg(test)]

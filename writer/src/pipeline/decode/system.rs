@@ -42,6 +42,7 @@ impl SystemColumns {
     }
 
     /// Adds row number `row` of `message`.
+    #[inline(always)]
     pub(super) fn push(&mut self, message: &Message, row: u32) {
         // Offsets beyond i64 are refused by the catalog long before; rows of one message fit, being at most its bytes.
         self.offsets.push(message.offset as i64);

@@ -33,6 +33,7 @@ type Pushed = Result<(), Refusal>;
 
 impl Column {
     /// Adds a null, if the column takes one.
+    #[inline]
     pub(super) fn push_null(&mut self) -> Pushed {
         if !self.nullable {
             return Err(Refusal::Reason("null, but the column takes none".to_owned()));
@@ -42,6 +43,7 @@ impl Column {
     }
 
     /// Adds a truth value.
+    #[inline]
     pub(super) fn push_bool(&mut self, value: bool) -> Pushed {
         let Values::Bool(values) = &mut self.values else { return Err(Refusal::Kind) };
         values.append(value);
@@ -50,6 +52,7 @@ impl Column {
     }
 
     /// Adds an integer: as one, as a double that is equal to it, or as a time in the unit of the type.
+    #[inline]
     pub(super) fn push_integer(&mut self, column_type: &ColumnType, value: i64) -> Pushed {
         match (&mut self.values, column_type) {
             (Values::Int64(values), ColumnType::Int64 | ColumnType::TimestampUs) => values.push(value),
@@ -71,12 +74,14 @@ impl Column {
     }
 
     /// Adds an integer that may be larger than any type takes.
+    #[inline]
     pub(super) fn push_unsigned(&mut self, column_type: &ColumnType, value: u64) -> Pushed {
         let value = i64::try_from(value).map_err(|_| Refusal::Value)?;
         self.push_integer(column_type, value)
     }
 
     /// Adds a double. No other type takes one: each would round it.
+    #[inline]
     pub(super) fn push_float(&mut self, value: f64) -> Pushed {
         let Values::Float64(values) = &mut self.values else { return Err(Refusal::Kind) };
         values.push(value);
@@ -85,6 +90,7 @@ impl Column {
     }
 
     /// Adds the decimal number that `text` stands for, if no digit of it is lost.
+    #[inline]
     pub(super) fn push_decimal(&mut self, column_type: &ColumnType, text: &str) -> Pushed {
         let (Values::Decimal(values), ColumnType::Decimal { precision, scale }) = (&mut self.values, column_type)
         else {
@@ -96,13 +102,14 @@ impl Column {
     }
 
     /// Adds a text: as one, as the bytes that it stands for in base64, or as the date or time that it stands for.
+    #[inline]
     pub(super) fn push_text(&mut self, column_type: &ColumnType, text: &str) -> Pushed {
         match (&mut self.values, column_type) {
-            (Values::Bytes { .. }, ColumnType::String) => return self.push_bytes(text.as_bytes()),
-            (Values::Bytes { bytes, .. }, ColumnType::Binary) => {
+            (Values::Bytes { ends, bytes }, ColumnType::String) => append(ends, bytes, text.as_bytes())?,
+            (Values::Bytes { ends, bytes }, ColumnType::Binary) => {
                 let decoded = STANDARD.decode_vec(text, bytes);
                 decoded.map_err(|error| Refusal::Reason(format!("not base64: {error}")))?;
-                return self.end_bytes();
+                append(ends, bytes, &[])?;
             }
             (Values::Int32(values), ColumnType::Date) => values.push(date_days(text).map_err(Refusal::Reason)?),
             (
@@ -116,22 +123,23 @@ impl Column {
     }
 
     /// Adds bytes as they are. The caller knows that they are what the type holds: UTF-8, where that is a text.
+    #[inline(always)]
     pub(super) fn push_bytes(&mut self, value: &[u8]) -> Pushed {
-        let Values::Bytes { bytes, .. } = &mut self.values else { return Err(Refusal::Kind) };
-        bytes.extend_from_slice(value);
-        self.end_bytes()
-    }
-
-    /// Completes the value whose bytes were appended to the buffer.
-    pub(super) fn end_bytes(&mut self) -> Pushed {
         let Values::Bytes { ends, bytes } = &mut self.values else { return Err(Refusal::Kind) };
-        ends.push(end_of(bytes.len())?);
+        append(ends, bytes, value)?;
         self.mark_valid();
         Ok(())
     }
 
+    /// Completes the value whose bytes were appended to the buffer.
+    #[inline]
+    pub(super) fn end_bytes(&mut self) -> Pushed {
+        self.push_bytes(&[])
+    }
+
     /// The column and the type of a list's elements; `None` if the type is no list. The caller adds the elements, then calls
     /// [`Self::end_list`].
+    #[inline]
     pub(super) fn elements<'t>(&mut self, column_type: &'t ColumnType) -> Option<(&mut Self, &'t ColumnType)> {
         match (&mut self.values, column_type) {
             (Values::List { element, .. }, ColumnType::List(element_type)) => Some((element, element_type)),
@@ -140,6 +148,7 @@ impl Column {
     }
 
     /// Completes the list whose elements were added.
+    #[inline]
     pub(super) fn end_list(&mut self) -> Pushed {
         let Values::List { ends, element } = &mut self.values else { return Err(Refusal::Kind) };
         ends.push(end_of(element.len())?);
@@ -149,6 +158,7 @@ impl Column {
 
     /// The columns and the types of a struct's members; `None` if the type is no struct. The caller adds the members, then
     /// calls [`Self::end_struct`].
+    #[inline]
     pub(super) fn members<'t>(&mut self, column_type: &'t ColumnType) -> Option<(&mut [Self], &'t [ColumnSpec])> {
         match (&mut self.values, column_type) {
             (Values::Struct(members), ColumnType::Struct(specs)) => Some((members, specs)),
@@ -157,6 +167,7 @@ impl Column {
     }
 
     /// Completes the struct of which some members were added. `before` is how many values each member had before.
+    #[inline]
     pub(super) fn end_struct(&mut self, specs: &[ColumnSpec], before: usize) -> Pushed {
         let Values::Struct(members) = &mut self.values else { return Err(Refusal::Kind) };
         fill_absent(members, before, "member", |index| &specs[index].name).map_err(Refusal::Reason)?;
@@ -169,6 +180,7 @@ impl Column {
 ///
 /// # Errors
 /// Names the first that takes no null, `noun` being the word for it.
+#[inline]
 pub(super) fn fill_absent<'n>(
     columns: &mut [Column],
     before: usize,
@@ -177,17 +189,35 @@ pub(super) fn fill_absent<'n>(
 ) -> Result<(), String> {
     for (index, column) in columns.iter_mut().enumerate().filter(|(_, column)| column.len() == before) {
         if !column.nullable {
-            return Err(format!("{noun} {:?} is missing and takes no null", name(index)));
+            return Err(missing(noun, name(index)));
         }
         column.append_null();
     }
     Ok(())
 }
 
+#[cold]
+fn missing(noun: &str, name: &str) -> String {
+    format!("{noun} {name:?} is missing and takes no null")
+}
+
+/// Appends `more` to the value at the end, and ends it.
+#[inline]
+fn append(ends: &mut Vec<i32>, bytes: &mut Vec<u8>, more: &[u8]) -> Pushed {
+    bytes.extend_from_slice(more);
+    ends.push(end_of(bytes.len())?);
+    Ok(())
+}
+
 /// Positions are 32 bits wide, as in Arrow's arrays.
+#[inline]
 fn end_of(length: usize) -> Result<i32, Refusal> {
-    let too_long = |_| Refusal::Reason("more than 2 GiB of values in one column of one chunk".to_owned());
-    i32::try_from(length).map_err(too_long)
+    i32::try_from(length).map_err(|_| too_long())
+}
+
+#[cold]
+fn too_long() -> Refusal {
+    Refusal::Reason("more than 2 GiB of values in one column of one chunk".to_owned())
 }
 
 #[cfg(test)]
