@@ -63,21 +63,20 @@ impl LakeObject {
         let key = &self.info.key;
         number.map(Some).ok_or_else(|| DataFusionError::Internal(format!("{key} of layout 1 has several incarnations")))
     }
-
-    /// Reads its columns as those of now; nothing where they are.
-    pub(super) fn adapter(&self) -> Option<Arc<dyn PhysicalExprAdapterFactory>> {
-        let incarnation = self.unsaid_incarnation().ok()??;
-        Some(Arc::new(LayoutOne { incarnation }))
-    }
 }
 
-/// The objects in groups that one scan each can read.
-pub(super) fn laid_out_alike(objects: Vec<&LakeObject>) -> Result<impl Iterator<Item = Vec<&LakeObject>>> {
-    let mut groups: BTreeMap<Option<i32>, Vec<&LakeObject>> = BTreeMap::new();
+/// The objects in groups that one scan each can read, by the incarnation that their rows do not say themselves.
+pub(super) fn laid_out_alike(objects: Vec<&LakeObject>) -> Result<BTreeMap<Option<i32>, Vec<&LakeObject>>> {
+    let mut groups: BTreeMap<_, Vec<&LakeObject>> = BTreeMap::new();
     for object in objects {
         groups.entry(object.unsaid_incarnation()?).or_default().push(object);
     }
-    Ok(groups.into_values())
+    Ok(groups)
+}
+
+/// Reads objects of layout 1, all of one incarnation, as those of now.
+pub(super) fn adapter(incarnation: i32) -> Arc<dyn PhysicalExprAdapterFactory> {
+    Arc::new(LayoutOne { incarnation })
 }
 
 /// Makes adapters for objects of layout 1 and of one incarnation.

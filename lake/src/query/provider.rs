@@ -13,9 +13,7 @@ use datafusion::common::DFSchema;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
-};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
@@ -26,7 +24,7 @@ use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::layout::{LakeObject, laid_out_alike};
+use super::layout::{LakeObject, adapter, laid_out_alike};
 use super::object::ListedChecksum;
 use super::pruning::prune;
 use super::reader::NamedReaderFactory;
@@ -85,8 +83,13 @@ impl LakeTable {
         prune(self.objects.iter().collect(), &recorded, &df_schema, filters, session)
     }
 
-    /// A scan over objects whose columns are laid out alike.
-    fn scan_of(&self, objects: &[&LakeObject], wanted: &Wanted<'_>) -> Result<FileScanConfig> {
+    /// A scan over objects whose columns are laid out alike; `unsaid` is the incarnation that their rows do not say.
+    fn scan_of(
+        &self,
+        objects: &[&LakeObject],
+        unsaid: Option<i32>,
+        wanted: &Wanted<'_>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let infos: Vec<&ObjectInfo> = objects.iter().map(|object| object.info.as_ref()).collect();
         let mut groups = FileGroup::new(self.files(&infos)?).split_files(wanted.partitions);
         if groups.is_empty() {
@@ -99,14 +102,14 @@ impl LakeTable {
             .with_metadata_size_hint(FOOTER_BYTES_HINT)
             .with_parquet_file_reader_factory(Arc::clone(&self.sources.readers) as _);
         record_counts(&source, objects.len(), wanted.pruned);
-        let adapter = objects.first().and_then(|object| object.adapter());
-        Ok(FileScanConfigBuilder::new(self.sources.store_url.clone(), Arc::new(source))
+        let config = FileScanConfigBuilder::new(self.sources.store_url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics_of(&infos, &self.schema))
-            .with_expr_adapter(adapter)
+            .with_expr_adapter(unsaid.map(adapter))
             .with_projection_indices(wanted.projection.cloned())?
             .with_limit(wanted.limit)
-            .build())
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
     }
 
     fn files(&self, objects: &[&ObjectInfo]) -> Result<Vec<PartitionedFile>> {
@@ -211,13 +214,13 @@ impl TableProvider for LakeTable {
             pruned: self.objects.len() - objects.len(),
         };
         let mut scans = Vec::new();
-        for alike in laid_out_alike(objects)? {
-            scans.push(DataSourceExec::from_data_source(self.scan_of(&alike, &wanted)?) as Arc<dyn ExecutionPlan>);
+        for (unsaid, alike) in laid_out_alike(objects)? {
+            scans.push(self.scan_of(&alike, unsaid, &wanted)?);
             // They are shown once.
             wanted.pruned = 0;
         }
         match scans.len() {
-            0 => Ok(DataSourceExec::from_data_source(self.scan_of(&[], &wanted)?)),
+            0 => self.scan_of(&[], None, &wanted),
             1 => Ok(scans.swap_remove(0)),
             _ => UnionExec::try_new(scans),
         }

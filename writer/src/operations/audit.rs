@@ -202,7 +202,7 @@ pub(crate) async fn committed_messages(
         let rows = rows.ok_or_else(|| problems.pop().map_or_else(String::new, |problem| problem.to_string()))?;
         decoded.add(&wanted, rows);
     }
-    messages_of(&decoded, run, &[]).map_err(|(_, found)| found)
+    messages_of(&decoded.in_order(), run, &[]).map_err(|(_, found)| found)
 }
 
 fn partition_of(records: &PartitionRecords) -> TopicPartition {

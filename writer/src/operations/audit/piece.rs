@@ -84,7 +84,7 @@ impl Audit<'_> {
                 done.counts.bytes += wanted.object().size_bytes;
             }
         }
-        decoded.filter(|_| work.is_decoded)
+        decoded.filter(|_| work.is_decoded).map(Decoded::in_order)
     }
 }
 
@@ -128,8 +128,7 @@ pub(super) async fn read(
 }
 
 impl Decoded {
-    /// Adds the rows of an object's segments. Segments of one kind must come by offset, and do where their objects hold
-    /// neighbouring ranges; others are put in order.
+    /// Adds the rows of an object's segments; [`Decoded::in_order`] comes behind the last.
     pub(super) fn add(&mut self, wanted: &Wanted, rows: Vec<Vec<Row>>) {
         for (segment, rows) in wanted.segments.iter().zip(rows) {
             let all = match segment.kind {
@@ -137,9 +136,14 @@ impl Decoded {
                 SegmentKind::Quarantine => &mut self.quarantine,
             };
             all.extend(rows);
-            if !all.is_sorted_by_key(Row::place) {
-                all.sort_unstable_by_key(Row::place);
-            }
         }
+    }
+
+    /// The same in the order of their places: objects come in the order in which they were listed.
+    pub(super) fn in_order(mut self) -> Self {
+        for rows in [&mut self.data, &mut self.quarantine] {
+            rows.sort_by_key(Row::place);
+        }
+        self
     }
 }
