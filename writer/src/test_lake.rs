@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use catalog::{
     AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, MetadataStore, Ownership, OwnershipStore,
-    Partition, Scope, SqliteMetadataStore, TopicConfig, TopicStore, UploadIntent,
+    Partition, ReplaceOutcome, Replacement, ResumePoint, Scope, SegmentInfo, SegmentKind, SegmentStore,
+    SqliteMetadataStore, TopicConfig, TopicStore, UploadIntent,
 };
 use common::clock::ManualClock;
 use common::memory::MemoryBudget;
@@ -20,7 +21,12 @@ use crate::pipeline::batch::{Encoding, OpenBatch};
 use crate::pipeline::decode::{PartitionDecoder, Source, TopicTable};
 use crate::pipeline::roll::RollReason;
 use lake::Storage;
+use lake::footer::{Footer, FooterSegment};
 use lake::keys::SegmentName;
+use lake::object::ListedObject;
+use lake::read::{Columns, SegmentFile};
+use lake::segment::SegmentEncoder;
+use object_store::path::Path;
 
 const LEASE: Duration = Duration::from_secs(3600);
 
@@ -108,6 +114,42 @@ impl Lake {
         assert!(matches!(outcome, CommitOutcome::Done(_)), "{outcome:?}");
     }
 
+    /// Replaces all live objects of a kind by one, with the same rows.
+    pub(crate) async fn compact(&self, kind: SegmentKind) {
+        let snapshot = self.catalog.snapshot(&self.partition.topic).await.expect("a snapshot");
+        let objects: Vec<_> = snapshot.objects.iter().filter(|object| object.kind == kind).collect();
+        let mut batches = Vec::new();
+        for object in &objects {
+            let listed = ListedObject::of(object).expect("a key");
+            let file = SegmentFile::open(&self.storage, &listed).await.unwrap_or_else(|error| panic!("{error:?}"));
+            batches.extend(file.rows(Columns::All, 1024).expect("readable").map(|batch| batch.expect("rows")));
+        }
+        let mut encoder = SegmentEncoder::new(&batches[0].schema(), 1 << 16).expect("a valid schema");
+        batches.iter().for_each(|batch| encoder.write(batch).expect("fits"));
+        let schema_version = objects.iter().map(|object| object.schema_version).max().expect("some");
+        let segment = only_segment(snapshot.segments.iter().filter(|segment| segment.kind == kind));
+        let footer = Footer { topic: self.partition.topic.clone(), kind, schema_version, segment };
+        let encoded = encoder.finish(footer.pairs()).expect("finishes");
+        let key = Path::from(format!("replaced/{}", Uuid::now_v7()));
+        let inputs = objects.iter().map(|object| object.file_id).collect();
+        let output = encoded.object("", &key, schema_version);
+        let topic = self.partition.topic.clone();
+        let replacement = Replacement { topic, kind, owner: self.held.owner, inputs, output };
+        self.catalog.record_replacement_intent(&replacement.intent()).await.expect("recorded");
+        self.storage.put_new(&key, encoded.payload.clone()).await.expect("put");
+        let outcome = self.catalog.replace(&replacement).await;
+        assert!(matches!(outcome, ReplaceOutcome::Done(_)), "{outcome:?}");
+    }
+
+    /// Begins another history of the queue behind what is committed, which is the same one.
+    pub(crate) async fn begin_incarnation(&mut self) {
+        self.halt().await;
+        let Partition { incarnation, high_watermark, anchor, .. } = self.partition().await;
+        let point = ResumePoint { high_watermark, anchor, reason: "as the test says".to_owned() };
+        self.catalog.resume(&self.partition, incarnation, &point).await.expect("resumed");
+        self.take_over().await;
+    }
+
     /// Halts the partition, as a writer does that found another history.
     pub(crate) async fn halt(&self) {
         self.catalog.halt(&self.held, "stream_regressed: as the test says").await.expect("halted");
@@ -123,6 +165,15 @@ impl Lake {
         let catalog: &dyn MetadataStore = self.catalog.as_ref();
         catalog.get_partition(&self.partition).await.expect("read").expect("it exists")
     }
+}
+
+/// The segment that all of these become in one object, if it is one.
+fn only_segment<'s>(segments: impl Iterator<Item = &'s SegmentInfo>) -> Option<FooterSegment> {
+    segments.map(|segment| FooterSegment::of(segment, None)).map(Some).reduce(|one, next| {
+        let (one, next) = (one?, next?);
+        let range = one.range.joined(next.range).filter(|_| one.incarnation == next.incarnation)?;
+        Some(FooterSegment { range, ..one })
+    })?
 }
 
 async fn take(catalog: &dyn MetadataStore, owner: OwnerId, partition: &TopicPartition) -> Ownership {

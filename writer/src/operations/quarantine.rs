@@ -201,3 +201,6 @@ fn records(batch: &RecordBatch, segment: &SegmentInfo) -> Vec<QuarantinedRecord>
     };
     (0..batch.num_rows()).filter(is_of_segment).map(record).collect()
 }
+
+#[cfg(test)]
+mod tests;

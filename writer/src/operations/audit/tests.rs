@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use catalog::{SegmentKind, SegmentStore};
+use catalog::{JanitorStore, SegmentKind, SegmentStore};
 use common::Epoch;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
@@ -68,6 +68,62 @@ async fn a_sound_lake_is_clean_and_counted() {
     assert_eq!(shallow.objects.decoded_commits, SAMPLES as u64);
     let alone = audited(&lake, None, true).await;
     assert_eq!((alone.objects.rows, alone.objects.stream_messages), (50, 0));
+}
+
+#[tokio::test]
+async fn a_lake_whose_objects_were_replaced_is_clean_and_counted() {
+    let mut lake = lake().await;
+    lake.compact(SegmentKind::Data).await;
+    let deep = audited(&lake, Some(&lake.queue), true).await;
+    assert_eq!(deep.problem_count(), 0, "{:#?}", deep.problems);
+    assert_eq!((deep.objects.objects, deep.objects.decoded_commits, deep.objects.rows), (6, 5, 50));
+    assert_eq!(deep.objects.stream_messages, 50);
+    lake.begin_incarnation().await;
+    lake.commit(10).await;
+    for (kind, objects) in [(SegmentKind::Data, 7), (SegmentKind::Quarantine, 2)] {
+        lake.compact(kind).await;
+        for is_deep in [true, false] {
+            let report = audited(&lake, Some(&lake.queue), is_deep).await;
+            assert_eq!(report.problem_count(), 0, "{:#?}", report.problems);
+            // An object of two incarnations is counted once.
+            assert_eq!((report.objects.objects, report.objects.rows), (objects, 60), "{kind:?} {is_deep}");
+        }
+    }
+    let folded = lake.catalog.fold_history(std::time::Duration::ZERO).await.expect("folded");
+    assert!(folded.commits > 0, "{folded:?}");
+    let report = audited(&lake, Some(&lake.queue), true).await;
+    assert_eq!(report.problem_count(), 0, "{:#?}", report.problems);
+    assert_eq!((report.objects.decoded_commits, report.objects.rows), (6, 60));
+}
+
+#[tokio::test]
+async fn rows_of_a_replaced_object_that_are_not_the_listed_ones_are_found() {
+    let mut lake = lake().await;
+    lake.begin_incarnation().await;
+    lake.commit(10).await;
+    lake.compact(SegmentKind::Data).await;
+    let segments = lake.catalog.get_segments(&lake.partition).await.expect("listed");
+    let [first, second] = <[SegmentInfo; 2]>::try_from(
+        segments.into_iter().filter(|segment| segment.kind == SegmentKind::Data).collect::<Vec<_>>(),
+    )
+    .expect("one of each incarnation");
+    let key = Path::parse(&first.object.key).expect("a key");
+    let bytes = lake.storage.store.get(&key).await.expect("there").bytes().await.expect("read");
+    let decoded = async |segments: Vec<SegmentInfo>, is_alone| {
+        rows::Wanted { segments, is_alone, epoch: None }.decode(bytes.clone()).await
+    };
+    let rows = decoded(vec![first.clone(), second.clone()], false).await.expect("as listed");
+    assert_eq!(
+        rows.iter().map(Vec::len).collect::<Vec<_>>(),
+        [first.record_count, second.record_count].map(|n| n as usize)
+    );
+    let one = decoded(vec![second.clone()], false).await.expect("as listed");
+    assert_eq!(one[0], rows[1]);
+    let longer = SegmentInfo { record_count: second.record_count + 1, ..second.clone() };
+    let found = decoded(vec![longer], false).await.expect_err("one row too few");
+    assert!(found.contains("rows of offsets"), "{found}");
+    let found = decoded(vec![first], true).await.expect_err("not the only one");
+    assert!(found.contains("its footer says partition nothing"), "{found}");
 }
 
 #[tokio::test]

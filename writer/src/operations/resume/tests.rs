@@ -1,6 +1,6 @@
 //! Where a partition goes on, for each way in which a stream can differ from what was committed.
 
-use catalog::{OwnershipStore, SegmentStore};
+use catalog::{JanitorStore, OwnershipStore, SegmentKind, SegmentStore};
 use common::queue::memory::InMemoryQueue;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -58,6 +58,22 @@ async fn a_queue_made_anew_is_read_from_its_beginning() {
         let plan = planned(&lake, &queue, Start::Safest).await.expect("planned");
         assert_eq!((plan.start_offset, plan.proven_end, plan.anchor), (0, None, None), "{count}");
         assert_eq!(plan.rewritten_max, count.min(30));
+    }
+}
+
+#[tokio::test]
+async fn rows_are_compared_also_where_commits_were_folded_and_objects_replaced() {
+    let lake = halted().await;
+    for kind in SegmentKind::ALL {
+        lake.compact(kind).await;
+    }
+    lake.catalog.fold_history(std::time::Duration::ZERO).await.expect("folded");
+    let commits = lake.catalog.list_commits(&lake.partition).await.expect("listed");
+    assert_eq!(commits.iter().map(CommitRecord::commits).collect::<Vec<_>>(), [2, 1], "a run and the newest");
+    for (same, others, proven) in [(27, 30, 27), (20, 5, 20), (13, 3, 13), (7, 100, 7)] {
+        let plan = planned(&lake, &forked(&lake, same, others).await, Start::Safest).await.expect("planned");
+        assert_eq!((plan.start_offset, plan.proven_end), (proven, Some(proven)), "{same} same, {others} others");
+        assert!(plan.notes.is_empty(), "{:?}", plan.notes);
     }
 }
 
