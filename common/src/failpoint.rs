@@ -51,11 +51,14 @@ pub async fn hit(name: &'static str) {
     }
 }
 
-/// Crashes here if the environment asks for it at something of which `holds` tells that it holds the text asked for.
+/// Crashes here if the environment asks for it at a text that `holds` finds.
 #[inline]
 pub fn hit_at(name: &'static str, holds: impl Fn(&str) -> bool) {
     imp::hit_at(name, holds);
 }
+
+#[cfg(debug_assertions)]
+pub use imp::panic_at;
 
 /// Whether the step is to fail here: its reply is lost, or it answers an error. Crashes or waits as [`hit`] does.
 #[inline]
@@ -91,6 +94,7 @@ mod imp {
 
 #[cfg(debug_assertions)]
 mod imp {
+    use std::cell::RefCell;
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
@@ -145,6 +149,18 @@ mod imp {
                 crash(name);
             }
         }
+        let panics = PANICS.with_borrow(|panics| panics.iter().any(|(at, text)| *at == name && holds(text)));
+        assert!(!panics, "failpoint {name}: panic");
+    }
+
+    thread_local! {
+        static PANICS: RefCell<Vec<(&'static str, &'static str)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// From now on these failpoints panic in this thread, each at anything that holds its text. For simulations, in which
+    /// one process stands for many and none may crash.
+    pub fn panic_at(points: &[(&'static str, &'static str)]) {
+        PANICS.set(points.to_vec());
     }
 
     fn crash(name: &str) -> ! {

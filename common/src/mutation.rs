@@ -2,14 +2,8 @@
 //!
 //! Owns: which guards are off in this thread. Does not own: the guards; each asks here by its name.
 //! Builds without debug assertions have no switches: every guard is on, and asking costs nothing.
-
-#[cfg(debug_assertions)]
-use crate::ids::{Epoch, TopicPartition};
-#[cfg(debug_assertions)]
-use crate::receipt::CommitReceipt;
-
-/// What a payload holds that panics its decoder while the guard `decode.survives` is off.
-pub const DEADLY: &str = "message 17 ";
+//!
+//! Only a guard inside a plain rule has a switch. Where a guard decides about a reply, the simulation forges the reply.
 
 #[cfg(debug_assertions)]
 mod switches {
@@ -32,13 +26,6 @@ mod switches {
 
 #[cfg(debug_assertions)]
 pub use switches::{is_off, turn_off};
-
-/// A receipt that nobody issued, for acting as if a guard before it were missing.
-#[cfg(debug_assertions)]
-#[expect(clippy::disallowed_methods, reason = "stands for a writer that does not wait for the catalog's word")]
-pub fn unproven_receipt(partition: &TopicPartition, epoch: Epoch, high_watermark: u64) -> CommitReceipt {
-    CommitReceipt::issue(partition.clone(), epoch, high_watermark)
-}
 
 /// Whether the guard is switched off: never.
 #[cfg(not(debug_assertions))]

@@ -5,11 +5,11 @@
 
 use catalog::SegmentKind;
 use chrono::DateTime;
-use common::{Epoch, TopicPartition, mutation};
+use common::{Epoch, TopicPartition};
 use object_store::path::Path;
 use uuid::Uuid;
 
-/// What a key is made of.
+/// The parts of a key.
 #[derive(Clone, Debug)]
 pub struct SegmentName<'a> {
     /// Whose messages the object holds.
@@ -36,11 +36,8 @@ pub struct NewKey {
 }
 
 impl SegmentName<'_> {
-    /// A key that nobody has used before.
+    /// A key that was never used before.
     pub fn new_key(&self, prefix: &Path) -> NewKey {
-        if mutation::is_off("keys.unique") {
-            return Self { epoch: Epoch(0), ..self.clone() }.key_with(prefix, Uuid::nil());
-        }
         self.key_with(prefix, Uuid::now_v7())
     }
 

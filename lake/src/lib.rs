@@ -1,15 +1,21 @@
-//! Objects: what a listed Parquet object looks like, where it is kept, how it is put and read back.
+//! Objects: the shape of a listed Parquet object, its place in storage, putting it and reading it back.
 //!
-//! Owns: the table schema, keys, the footer, encoding a segment, storage, reading what is listed, SQL text and SQL
-//! over it. Does not own: what is listed (`catalog`), when a segment ends and what is put (`writer`).
+//! Owns: the table schema, keys, the footer, encoding a segment, statistics of its columns, storage, the protocol of a put,
+//! reading listed objects, SQL text and SQL over them.
+//! Does not own: the list of objects (`catalog`), the end of a segment and the moment of its put (`writer`).
 
 pub mod duckdb;
 pub mod error;
+pub mod footer;
 pub mod keys;
+pub mod object;
+pub mod put;
 #[cfg(feature = "query")]
 pub mod query;
+pub mod read;
 pub mod schema;
 pub mod segment;
+pub mod statistics;
 pub mod storage;
 
 pub use error::{LakeError, Result};

@@ -10,6 +10,7 @@
 mod contained;
 mod exact_store;
 mod format;
+mod object;
 mod provider;
 mod pruning;
 mod reader;
@@ -41,8 +42,8 @@ use contained::ContainScans;
 pub use contained::is_panic_contained;
 pub use datafusion::execution::SendableRecordBatchStream as BatchStream;
 pub use format::{format_table, write_json_lines};
+pub use object::{UnreadableSegment, unreadable_segment};
 pub use provider::{SegmentCounts, segment_counts};
-pub use reader::{UnreadableSegment, unreadable_segment};
 use schemas::QueryCatalog;
 
 /// Name of DataFusion's catalog and, in it, of the schema of system tables.

@@ -1,11 +1,10 @@
 //! Segment: record batches become one Parquet object in memory.
 //!
-//! Owns: the Parquet settings, the footer's key-values, size and checksum of what will be put.
-//! Does not own: when a segment ends (roll), its key and its upload.
+//! Owns: the Parquet settings, size, checksum and statistics of the object that will be put.
+//! Does not own: the end of a segment (`roll`), the footer's words (`footer`), its key and its upload.
 
 mod sink;
 
-use crate::schema::{OFFSET, TIMESTAMP};
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
@@ -19,16 +18,19 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::schema::types::ColumnPath;
 
 use self::sink::ChunkSink;
+use crate::schema::{OFFSET, TIMESTAMP};
+use crate::statistics::{self, ColumnStatistics, Nans};
 
 /// A Parquet object being written.
 pub struct SegmentEncoder {
     writer: ArrowWriter<ChunkSink>,
     record_count: u64,
     timestamps_us: Option<(i64, i64)>,
+    nans: Nans,
 }
 
 /// A complete Parquet object in memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EncodedSegment {
     /// Its bytes.
     pub payload: PutPayload,
@@ -42,6 +44,10 @@ pub struct EncodedSegment {
     pub min_timestamp_us: i64,
     /// Largest queue time of its rows, microseconds UTC.
     pub max_timestamp_us: i64,
+    /// Bytes of the file's metadata, without the 8 last bytes of the file, which hold this length.
+    pub footer_bytes: u64,
+    /// Statistics of the first leaf columns.
+    pub statistics: Vec<ColumnStatistics>,
 }
 
 impl SegmentEncoder {
@@ -51,7 +57,7 @@ impl SegmentEncoder {
     /// When Parquet cannot represent the schema.
     pub fn new(schema: &SchemaRef, page_bytes: usize) -> Result<Self, ParquetError> {
         let writer = ArrowWriter::try_new(ChunkSink::default(), schema.clone(), Some(properties(page_bytes)))?;
-        Ok(Self { writer, record_count: 0, timestamps_us: None })
+        Ok(Self { writer, record_count: 0, timestamps_us: None, nans: Nans::default() })
     }
 
     /// Adds rows.
@@ -60,6 +66,7 @@ impl SegmentEncoder {
     /// When the batch is not of the schema; memory cannot fail otherwise.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), ParquetError> {
         self.writer.write(batch)?;
+        self.nans.see(batch);
         self.record_count += batch.num_rows() as u64;
         if let Some(column) = batch.column_by_name(TIMESTAMP) {
             let times = column.as_primitive::<TimestampMicrosecondType>().values();
@@ -90,23 +97,38 @@ impl SegmentEncoder {
     ///
     /// # Errors
     /// When Parquet refuses; memory cannot fail.
-    pub fn finish(mut self, footer: &[(&str, String)]) -> Result<EncodedSegment, ParquetError> {
-        for (key, value) in footer {
-            self.writer.append_key_value_metadata(KeyValue::new(format!("siltstone.{key}"), value.clone()));
+    pub fn finish(mut self, footer: Vec<KeyValue>) -> Result<EncodedSegment, ParquetError> {
+        for pair in footer {
+            self.writer.append_key_value_metadata(pair);
         }
-        let sink = self.writer.into_inner()?;
+        let metadata = self.writer.finish()?;
+        // Everything is flushed: the writer holds no byte back.
+        let sink = std::mem::take(self.writer.inner_mut());
         let (min_timestamp_us, max_timestamp_us) = self.timestamps_us.unwrap_or_default();
         let (checksum, chunks) = sink.finish();
         let payload: PutPayload = chunks.into_iter().collect();
         Ok(EncodedSegment {
             size_bytes: payload.content_length() as u64,
+            footer_bytes: footer_bytes(&payload),
             payload,
             checksum,
             record_count: self.record_count,
             min_timestamp_us,
             max_timestamp_us,
+            statistics: statistics::of_file(&metadata, &self.nans),
         })
     }
+}
+
+/// The length that the file itself gives: four bytes before the four of the magic number.
+fn footer_bytes(payload: &PutPayload) -> u64 {
+    let mut tail = [0; 8];
+    let from_end = payload.as_ref().iter().rev().flat_map(|chunk| chunk.iter().rev());
+    for (place, byte) in tail.iter_mut().rev().zip(from_end) {
+        *place = *byte;
+    }
+    assert_eq!(&tail[4..], b"PAR1", "a complete Parquet file");
+    u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]))
 }
 
 /// Encoded bytes of one row group: large enough for good compression, small enough for a reader's memory.
@@ -140,18 +162,25 @@ fn properties(page_bytes: usize) -> WriterProperties {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::sync::Arc;
 
-    use crate::schema::timestamp_type;
     use arrow_array::{Int64Array, TimestampMicrosecondArray};
     use arrow_schema::{DataType, Field, Schema};
     use bytes::Bytes;
+    use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use parquet::file::metadata::FooterTail;
 
     use super::*;
+    use crate::schema::timestamp_type;
 
     fn batch(from: i64, rows: i64) -> RecordBatch {
-        let fields = vec![Field::new(OFFSET, DataType::Int64, false), Field::new(TIMESTAMP, timestamp_type(), false)];
+        let with_id = |field: Field, id: &str| {
+            field.with_metadata(HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_owned())]))
+        };
+        let offset = with_id(Field::new(OFFSET, DataType::Int64, false), "2");
+        let fields = vec![offset, with_id(Field::new(TIMESTAMP, timestamp_type(), false), "4")];
         let offsets = Arc::new(Int64Array::from_iter_values(from..from + rows));
         let times = TimestampMicrosecondArray::from_iter_values(from..from + rows).with_timezone("UTC");
         RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![offsets, Arc::new(times)]).expect("matches")
@@ -167,14 +196,24 @@ mod tests {
         let mut encoder = SegmentEncoder::new(&first.schema(), 64 * 1024).expect("a valid schema");
         encoder.write(&first).expect("fits");
         encoder.write(&batch(8_005, 10)).expect("fits");
-        let segment = encoder.finish(&[("topic", "orders".to_owned())]).expect("finishes");
+        let segment =
+            encoder.finish(vec![KeyValue::new("siltstone.topic".to_owned(), "orders".to_owned())]).expect("finishes");
         assert_eq!((segment.record_count, segment.min_timestamp_us, segment.max_timestamp_us), (8_010, 5, 8_014));
         let bytes = bytes_of(&segment);
         assert_eq!(segment.size_bytes, bytes.len() as u64);
+        let tail = bytes[bytes.len() - 8..].first_chunk().expect("8 bytes");
+        let length = FooterTail::try_new(tail).expect("a Parquet file").metadata_length() as u64;
+        assert_eq!(segment.footer_bytes, length);
         assert_eq!(u64::from(segment.checksum), crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes));
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).expect("a Parquet file");
         let footer = reader.metadata().file_metadata().key_value_metadata().expect("there");
         assert!(footer.iter().any(|kv| kv.key == "siltstone.topic" && kv.value.as_deref() == Some("orders")));
+        let [.., offset, timestamp] = &segment.statistics[..] else { panic!("two columns") };
+        let bounds = |column: &ColumnStatistics| (column.field_id, column.min.clone(), column.max.clone());
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(bounds(offset), (2, text("5"), text("8014")));
+        let (first, last) = ("1970-01-01 00:00:00.000005+00", "1970-01-01 00:00:00.008014+00");
+        assert_eq!(bounds(timestamp), (4, text(first), text(last)));
         let rows: usize = reader.build().expect("readable").map(|batch| batch.expect("readable").num_rows()).sum();
         assert_eq!(rows, 8_010);
     }

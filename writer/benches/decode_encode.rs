@@ -69,7 +69,7 @@ fn bytes(messages: &[Message]) -> BytesCount {
 fn encode(batch: &RecordBatch) -> u64 {
     let mut encoder = SegmentEncoder::new(&batch.schema(), 1024 * 1024).expect("a schema");
     encoder.write(batch).expect("fits");
-    encoder.finish(&[]).expect("finishes").size_bytes
+    encoder.finish(vec![]).expect("finishes").size_bytes
 }
 
 #[divan::bench]

@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 use crate::config::WriterConfig;
 use crate::error::Result;
-use crate::operations::janitor;
+use crate::operations::janitor::Janitor;
 use crate::ownership::supervise::Supervisor;
-use crate::pipeline::context::Context;
+use crate::pipeline::context::{Context, Limits};
 use crate::pipeline::group::Groups;
 use crate::service::running::RunningWriter;
 use crate::service::status::StatusBoard;
@@ -92,21 +92,31 @@ impl Writer {
         };
         metrics::describe();
         let (groups, grouping) = Groups::new(Arc::clone(&catalog));
-        let (queue, storage) = (Arc::clone(&self.queue), self.storage.clone());
-        let mut context = Context::new(queue, catalog, storage, self.config.clone(), groups);
-        context.encode_inline = self.encode_inline;
-        let context = Arc::new(context);
+        let context = Arc::new(Context {
+            queue: Arc::clone(&self.queue),
+            catalog,
+            storage: self.storage.clone(),
+            config: self.config.clone(),
+            groups,
+            limits: Limits::new(&self.config, self.encode_inline),
+        });
         let (board, orders) = (StatusBoard::default(), Arc::new(Mutex::default()));
         let owner = self.owner.unwrap_or_else(|| OwnerId(Uuid::now_v7()));
         let scope = if self.topics.is_empty() { Scope::All } else { Scope::Only(self.topics.clone()) };
         let agent = Agent { owner, name: agent_name(), scope };
         let mut supervisor =
             Supervisor::new(Arc::clone(&context), agent, self.topics.clone(), board.clone(), Arc::clone(&orders));
+        let janitor = Janitor {
+            catalog: Arc::clone(&context.catalog),
+            storage: self.storage.clone(),
+            hold: self.config.janitor_hold,
+            second_sweep: self.config.janitor_second_sweep,
+        };
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);
-        watchers.spawn(watchers::relieve_memory(Arc::clone(&context), board.clone(), Arc::clone(&orders)));
-        watchers.spawn(janitor::run(Arc::clone(&context)));
-        watchers.spawn(watchers::watch_lag(Arc::clone(&context), board.clone(), Arc::clone(&self.clock)));
+        watchers.spawn(watchers::relieve_memory(context.limits.memory.clone(), board.clone(), Arc::clone(&orders)));
+        watchers.spawn(janitor.run());
+        watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));
         supervisor.begin().await?;
         Ok(RunningWriter {
             context,
@@ -153,7 +163,7 @@ impl WriterBuilder {
         self
     }
 
-    /// Decodes and encodes on the thread of the runtime, for simulations: threads beside it would bring chance in.
+    /// Decodes and encodes on the thread of the runtime, for simulations: other threads would bring chance in.
     #[doc(hidden)]
     #[must_use]
     pub fn encode_inline(mut self) -> Self {

@@ -1,4 +1,4 @@
-//! Scans whose failures are told as what they are.
+//! Turns a scan's panics into errors and blames altered objects.
 //!
 //! Owns: that a panic of a decoder ends its query alone, and that an object which was altered is named by the error it
 //! caused. Decoders take what a footer or a page says for granted: a changed byte may be an overflow in them, or
@@ -22,10 +22,10 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, Statistics};
 use futures::{FutureExt, StreamExt, stream};
 
-use super::reader::{ListedObject, unreadable_segment};
+use super::object::{QueriedObject, unreadable_segment};
 
 tokio::task_local! {
-    /// What the scan that is polled reads.
+    /// The object that the polled scan reads.
     static OPENED: Opened;
 }
 
@@ -36,15 +36,15 @@ pub fn is_panic_contained() -> bool {
 
 /// The object that a stream opened last: it reads one after the other.
 #[derive(Clone, Debug, Default)]
-struct Opened(Arc<Mutex<Option<ListedObject>>>);
+struct Opened(Arc<Mutex<Option<QueriedObject>>>);
 
 impl Opened {
-    fn last(&self) -> MutexGuard<'_, Option<ListedObject>> {
+    fn last(&self) -> MutexGuard<'_, Option<QueriedObject>> {
         // It is whole even if a panic passed while it was held.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `error`, or what is wrong with the object that may have caused it.
+    /// `error`, or the alteration of the object that may have caused it.
     async fn explain(&self, error: DataFusionError) -> DataFusionError {
         use DataFusionError::{External, Internal, ParquetError, ResourcesExhausted};
         if unreadable_segment(&error).is_some() || matches!(error.find_root(), ResourcesExhausted(_)) {
@@ -53,9 +53,9 @@ impl Opened {
         let Some(object) = self.last().take() else { return error };
         match object.check().await {
             Err(altered) => External(Box::new(altered)),
-            // Not the object, nor the query: whoever looks for the defect wants to know where it shows.
+            // Neither the object nor the query: the place where a defect shows helps to find it.
             Ok(()) if matches!(error.find_root(), ParquetError(_) | Internal(_)) => {
-                error.context(format!("{} was being read, and is as it was committed", object.meta.location))
+                error.context(format!("{} was being read, and is as it was committed", object.listed.key))
             }
             Ok(()) => error,
         }
@@ -63,7 +63,7 @@ impl Opened {
 }
 
 /// Notes, for the scan that is polled, that it reads `object`.
-pub(super) fn note_opened(object: &ListedObject) {
+pub(super) fn note_opened(object: &QueriedObject) {
     // Outside a contained scan there is nobody to explain a failure.
     let _ = OPENED.try_with(|opened| {
         *opened.last() = Some(object.clone());
@@ -152,7 +152,7 @@ fn contained(batches: SendableRecordBatchStream) -> impl stream::Stream<Item = R
                 Ok(Some(Err(error))) => error,
                 Err(panic) => panicked(panic.as_ref()),
             };
-            // Whatever is left of the scan is not asked again.
+            // The rest of the scan is not polled again.
             drop(batches);
             Some((Err(opened.explain(error).await), None))
         }
@@ -168,10 +168,11 @@ fn panicked(panic: &(dyn Any + Send)) -> DataFusionError {
 mod tests {
     use common::checksum::crc32c;
     use datafusion::arrow::datatypes::Schema;
-    use object_store::ObjectStoreExt;
     use object_store::memory::InMemory;
     use object_store::path::Path;
+    use object_store::{ObjectStore, ObjectStoreExt};
 
+    use super::super::object::ListedChecksum;
     use super::*;
 
     fn scan(batches: impl stream::Stream<Item = Result<RecordBatch>> + Send + 'static) -> SendableRecordBatchStream {
@@ -202,7 +203,7 @@ mod tests {
         let location = Path::from("a/key");
         store.put(&location, "abc".into()).await.expect("put");
         let meta = store.head(&location).await.expect("there");
-        let object = ListedObject { store, meta, checksum };
+        let object = QueriedObject::new(&(store as Arc<dyn ObjectStore>), &meta, ListedChecksum(checksum));
         let batches = stream::once(async move {
             note_opened(&object);
             Err(error)

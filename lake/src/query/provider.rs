@@ -21,8 +21,9 @@ use datafusion::physical_plan::metrics::MetricBuilder;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
+use super::object::ListedChecksum;
 use super::pruning::prune;
-use super::reader::{ListedChecksum, NamedReaderFactory};
+use super::reader::NamedReaderFactory;
 use super::statistics::statistics_of;
 use crate::schema::{quarantine_schema, table_schema};
 use catalog::{SegmentInfo, SegmentKind, TopicSnapshot};

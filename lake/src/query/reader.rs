@@ -1,16 +1,14 @@
 //! Reading an object, so that every failure names its key.
 //!
-//! Owns: the error of failed reads; comparing an object with its checksum; caching of footers (an object never changes
-//! under its key), without the part of them that is not needed.
-//! Does not own: the store, and decoding.
+//! Owns: comparing an object before it is used, where that is wanted; caching of footers (an object never changes under
+//! its key), without the part of them that is not needed.
+//! Does not own: the error of failed reads (`object`), the store, decoding.
 
-use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::checksum::{Crc32c, crc32c};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -23,85 +21,12 @@ use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
 use datafusion::parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataBuilder};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
-use futures::TryStreamExt;
 use futures::future::{BoxFuture, FutureExt};
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore};
 
 use super::contained::note_opened;
 use super::exact_store::ExactStore;
-
-/// A listed object that cannot be read as it is listed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "segment {key} (listed with {size_bytes} bytes) is missing, cut short or damaged: {reason}; `siltstone audit` says more"
-)]
-pub struct UnreadableSegment {
-    /// Key of the object.
-    pub key: String,
-    /// Its size, as the catalog lists it.
-    pub size_bytes: u64,
-    /// What was found.
-    pub reason: String,
-}
-
-/// The segment that a query failed over, if `error`, or a cause of it, is that.
-pub fn unreadable_segment<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e UnreadableSegment> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(segment) = error.downcast_ref() {
-            return Some(segment);
-        }
-        cause = error.source();
-    }
-    None
-}
-
-/// CRC-32C of a file's object, as the catalog lists it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ListedChecksum(pub(super) u32);
-
-/// An object, and what the catalog says of it.
-#[derive(Clone, Debug)]
-pub(super) struct ListedObject {
-    pub(super) store: Arc<dyn ObjectStore>,
-    /// Its key and size are as the catalog says.
-    pub(super) meta: ObjectMeta,
-    /// CRC-32C, as the catalog says.
-    pub(super) checksum: u32,
-}
-
-impl ListedObject {
-    /// Reads all of the object, a part at a time, and compares it.
-    pub(super) async fn check(&self) -> Result<(), UnreadableSegment> {
-        let read = async {
-            let mut checksum = Crc32c::default();
-            let mut parts = self.store.get(&self.meta.location).await?.into_stream();
-            while let Some(part) = parts.try_next().await? {
-                checksum.update(&part);
-            }
-            Ok::<_, object_store::Error>(checksum.value())
-        };
-        self.compare(read.await.map_err(|error| self.unreadable(&error))?)
-    }
-
-    fn compare(&self, found: u32) -> Result<(), UnreadableSegment> {
-        if found == self.checksum {
-            return Ok(());
-        }
-        Err(self.unreadable(&format!("its CRC-32C is {found:08x} instead of {:08x}", self.checksum)))
-    }
-
-    fn unreadable(&self, reason: &dyn fmt::Display) -> UnreadableSegment {
-        let ObjectMeta { location, size, .. } = &self.meta;
-        UnreadableSegment { key: location.to_string(), size_bytes: *size, reason: reason.to_string() }
-    }
-}
-
-impl From<UnreadableSegment> for ParquetError {
-    fn from(segment: UnreadableSegment) -> Self {
-        Self::External(Box::new(segment))
-    }
-}
+use super::object::{ListedChecksum, QueriedObject};
 
 /// Makes readers that cache footers and name the key in every error.
 #[derive(Debug)]
@@ -128,19 +53,22 @@ impl ParquetFileReaderFactory for NamedReaderFactory {
         metadata_size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
-        let Some(&ListedChecksum(checksum)) = file.extension() else {
+        let Some(&checksum) = file.extension::<ListedChecksum>() else {
             return Err(DataFusionError::Internal(format!("{} has no listed checksum", file.object_meta.location)));
         };
-        let object = ListedObject { store: Arc::clone(&self.store), meta: file.object_meta.clone(), checksum };
+        let object = QueriedObject::new(&self.store, &file.object_meta, checksum);
         note_opened(&object);
+        let meta = file.object_meta.clone();
         let inner = self.inner.create_reader(partition_index, file, metadata_size_hint, metrics)?;
         let is_verifying = self.is_verifying;
-        Ok(Box::new(NamedReader { object, footers: Arc::clone(&self.footers), is_verifying, verified: None, inner }))
+        let footers = Arc::clone(&self.footers);
+        Ok(Box::new(NamedReader { object, meta, footers, is_verifying, verified: None, inner }))
     }
 }
 
 struct NamedReader {
-    object: ListedObject,
+    object: QueriedObject,
+    meta: ObjectMeta,
     footers: Arc<dyn FileMetadataCache>,
     /// Whether the object is compared before any of it is used.
     is_verifying: bool,
@@ -159,9 +87,9 @@ impl NamedReader {
         if !self.is_verifying || self.verified.is_some() {
             return Ok(());
         }
-        let read = self.inner.get_bytes(0..self.object.meta.size).await;
+        let read = self.inner.get_bytes(0..self.meta.size).await;
         let bytes = read.map_err(|error| self.unreadable(&error))?;
-        self.object.compare(crc32c(&bytes))?;
+        self.object.compare(bytes.clone())?;
         self.verified = Some(bytes);
         Ok(())
     }
@@ -203,8 +131,7 @@ impl NamedReader {
             .build();
         let without = Arc::new(without);
         let cached = Arc::new(CachedParquetMetaData::new(Arc::clone(&without)));
-        let meta = self.object.meta.clone();
-        self.footers.put(&self.object.meta.location, CachedFileMetadataEntry::new(meta, cached));
+        self.footers.put(&self.meta.location, CachedFileMetadataEntry::new(self.meta.clone(), cached));
         without
     }
 }

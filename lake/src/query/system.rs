@@ -1,7 +1,7 @@
 //! The tables `siltstone.topics`, `siltstone.partitions` and `siltstone.segments`.
 //!
 //! Owns: their columns. Offsets and counts are UInt64, times are timestamps in UTC.
-//! Does not own: where the rows come from (`schemas`).
+//! Does not own: the source of the rows (`schemas`).
 
 use std::sync::Arc;
 
@@ -12,7 +12,9 @@ use datafusion::arrow::array::{
 use datafusion::datasource::MemTable;
 use datafusion::error::Result;
 
-use catalog::{Partition, PartitionState, SegmentInfo, SegmentKind, Topic, TopicSnapshot};
+use catalog::{Partition, PartitionState, SegmentInfo, Topic, TopicSnapshot};
+
+use crate::footer::kind_word;
 
 pub(super) const TOPICS: &str = "topics";
 pub(super) const PARTITIONS: &str = "partitions";
@@ -58,14 +60,10 @@ pub(super) fn partitions(snapshots: &[Arc<TopicSnapshot>]) -> Result<MemTable> {
 
 pub(super) fn segments(snapshots: &[Arc<TopicSnapshot>]) -> Result<MemTable> {
     let rows: Vec<&SegmentInfo> = snapshots.iter().flat_map(|snapshot| &snapshot.segments).collect();
-    let kind = |row: &&SegmentInfo| match row.kind {
-        SegmentKind::Data => "data",
-        SegmentKind::Quarantine => "quarantine",
-    };
     table(vec![
         ("topic", text(&rows, |row| Some(row.topic.as_str()))),
         ("partition", int32(&rows, |row| row.partition_id)),
-        ("kind", text(&rows, |row| Some(kind(row)))),
+        ("kind", text(&rows, |row| Some(kind_word(row.kind)))),
         ("incarnation", uint32(&rows, |row| row.incarnation.0)),
         ("base_offset", uint64(&rows, |row| Some(row.base_offset))),
         ("end_offset", uint64(&rows, |row| Some(row.end_offset))),

@@ -1,8 +1,8 @@
 //! Mutations: the protocol without one of its guards.
 //!
 //! Owns: the list of guards, the faults that each of them is there for, and which guards stand in for each other.
-//! Does not own: the guards: those of the catalog are switches of its model (`Guards`), those of the writer ask
-//! `common::mutation`.
+//! Does not own: the guards. Those of the catalog are switches of its model (`Guards`); those of the writer ask
+//! `common::mutation`, or are undone by a forged reply (`forgery`).
 //!
 //! A simulation that finds nothing proves little until it is known what it would find. Each mutation here must be found
 //! out within the seeds that are given for it.

@@ -14,6 +14,8 @@ use writer::{Storage, Writer, WriterConfig};
 
 use crate::catalog::{Faults, ModelCatalog, Session};
 use crate::chance::Chance;
+use crate::forgery::Forgeries;
+use crate::forgery::store::ForgingStore;
 use crate::network::{Life, Link, Process};
 use crate::oracle::Oracle;
 use crate::queue::{ModelQueue, QueueServer};
@@ -39,6 +41,8 @@ pub struct Surroundings {
     pub catalog_faults: Faults,
     /// Who watches.
     pub oracle: Oracle,
+    /// Replies that are forged for every writer.
+    pub forgeries: Forgeries,
 }
 
 /// One process of a writer.
@@ -64,8 +68,8 @@ impl WriterProcess {
         let acks = Arc::new(around.oracle.clone());
         let queue = ModelQueue::new(around.queue.clone(), link(), around.chance.fork(), Some(acks));
         let store = ModelStore::new(around.store.clone(), link(), around.chance.fork());
-        let session = Session::new(&around.catalog, &around.catalog_faults, number);
-        let storage = Storage::from_store(Arc::new(store.clone()));
+        let session = Session::new(&around.catalog, &around.catalog_faults, number).forging(around.forgeries);
+        let storage = Storage::from_store(Arc::new(ForgingStore::new(store.clone(), around.forgeries)));
         let writer = Writer::builder(Arc::new(queue.clone()), storage, Arc::new(session))
             .config(config)
             .owner(OwnerId(Uuid::from_u128(u128::from(number))))

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 
 use crate::catalog::Guards;
 use crate::chance::Chance;
+use crate::forgery::Forgeries;
 use crate::logs::{LogCounts, LogWatch};
 use crate::oracle::{Figures, Violation};
 use crate::plan::{Plan, Profile};
@@ -29,7 +30,7 @@ pub struct Setup {
     pub profile: Profile,
     /// Which compares the catalog makes.
     pub guards: Guards,
-    /// Guards of the writer that are switched off, by name.
+    /// Guards of the writer that are switched off, or acted as if they were, by name.
     pub off: Vec<&'static str>,
     /// Whether the writers' log lines are in the trace.
     pub is_verbose: bool,
@@ -74,16 +75,28 @@ pub(crate) fn runtime() -> Runtime {
         .expect("a runtime without threads and sockets needs nothing of the system")
 }
 
+/// A text in raw messages that panics their decoder while the guard `decode.survives` is off.
+#[cfg(debug_assertions)]
+const DEADLY: &str = "message 17 ";
+
+/// Switches these guards off in this thread, all others on.
+#[cfg(debug_assertions)]
+fn switch_off(off: &[&'static str]) {
+    common::mutation::turn_off(off);
+    let deadly: &[_] = if off.contains(&"decode.survives") { &[("batch.decode", DEADLY)] } else { &[] };
+    common::failpoint::panic_at(deadly);
+}
+
 /// Runs a seed to its end. Uses the thread alone: chance and log lines of the thread are this run's.
 pub fn run(setup: &Setup) -> Outcome {
     fastrand::seed(setup.seed);
     #[cfg(debug_assertions)]
-    common::mutation::turn_off(&setup.off);
+    switch_off(&setup.off);
     let runtime = runtime();
     let counts = Arc::new(LogCounts::default());
     let chance = Chance::seeded(setup.seed);
     let plan = Plan::draw(&chance, &setup.profile);
-    let mut world = runtime.block_on(World::new(plan, chance, setup.guards));
+    let mut world = runtime.block_on(World::new(plan, chance, setup.guards, Forgeries::of(&setup.off)));
     let lines: Option<Trace> = setup.is_verbose.then(|| world.trace().clone());
     let watch = LogWatch::new(Arc::clone(&counts), lines);
     let ended =

@@ -22,6 +22,7 @@ use self::producers::Producers;
 use crate::catalog::{Faults, Guards, ModelCatalog, Rates};
 use crate::chance::Chance;
 use crate::clock::VirtualClock;
+use crate::forgery::Forgeries;
 use crate::network::Life;
 use crate::oracle::{Figures, Oracle};
 use crate::plan::{Action, Kind, Plan};
@@ -73,7 +74,7 @@ pub struct Counts {
 
 impl World {
     /// The world of this plan, before anything happens.
-    pub async fn new(plan: Plan, chance: Chance, guards: Guards) -> Self {
+    pub async fn new(plan: Plan, chance: Chance, guards: Guards, forgeries: Forgeries) -> Self {
         let clock = Arc::new(VirtualClock::start());
         let shared: SharedClock = clock.clone();
         let trace = Trace::new(Arc::clone(&clock));
@@ -97,8 +98,17 @@ impl World {
         let watching = oracle.clone();
         catalog.observe(Box::new(move |state, event| watching.catalog_changed(state, event)));
         let producers = Producers::new(queue.clone(), trace.clone(), plan.format, &chance);
-        let around =
-            Surroundings { trace, chance: chance.fork(), clock: shared, queue, store, catalog, catalog_faults, oracle };
+        let around = Surroundings {
+            trace,
+            chance: chance.fork(),
+            clock: shared,
+            queue,
+            store,
+            catalog,
+            catalog_faults,
+            oracle,
+            forgeries,
+        };
         let slots = (0..plan.slots).map(|_| None).collect();
         Self {
             plan,
@@ -239,7 +249,7 @@ mod tests {
         let runtime = crate::run::runtime();
         let chance = Chance::seeded(1);
         let plan = Plan::draw(&chance, &Profile::all());
-        let mut world = runtime.block_on(World::new(plan, chance, Guards::default()));
+        let mut world = runtime.block_on(World::new(plan, chance, Guards::default(), Forgeries::default()));
         runtime.block_on(world.run());
         assert_eq!(world.oracle().violation(), None);
         // Whatever is in the world knows the time.

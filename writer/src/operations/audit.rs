@@ -19,9 +19,10 @@ use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use self::object::ObjectReader;
-use self::stream::StreamView;
+use self::stream::{Opened, StreamView};
 use crate::error::Result;
 use lake::Storage;
+use lake::object::Keep;
 
 /// Objects that are read at once; the memory budget allows fewer of large ones.
 const OBJECTS_AT_ONCE: usize = 8;
@@ -156,7 +157,7 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// What of the queue can be compared; nothing when it tells another history.
+    /// The part of the queue that can be compared; nothing when its history is another one.
     async fn view<'a>(
         &'a self,
         records: &PartitionRecords,
@@ -164,14 +165,13 @@ impl Audit<'_> {
         report: &mut AuditReport,
     ) -> Result<Option<StreamView<'a>>> {
         let Some(queue) = self.queue else { return Ok(None) };
-        let opened = StreamView::open(queue, records, partition).await?;
-        Ok(match opened {
-            Ok(view) => Some(view),
-            Err(problem) if records.partition.state == PartitionState::Halted => {
+        Ok(match StreamView::open(queue, records, partition).await? {
+            Opened::Comparable(view) => Some(view),
+            Opened::OtherHistory(problem) if records.partition.state == PartitionState::Halted => {
                 report.notes.push(format!("{partition} is not compared with its stream: {}", problem.found));
                 None
             }
-            Err(problem) => {
+            Opened::OtherHistory(problem) => {
                 report.add(vec![*problem]);
                 None
             }
@@ -192,7 +192,7 @@ pub(crate) async fn committed_messages(
         let segment = segments.iter().find(|segment| segment.id == *id);
         let segment = segment.ok_or_else(|| format!("segment {id} is no longer listed"))?;
         let mut problems = Vec::new();
-        let bytes = ObjectReader { storage, partition, segment }.read(true, &mut problems).await;
+        let bytes = ObjectReader { storage, partition, segment }.read(Keep::Bytes, &mut problems).await;
         let bytes = bytes.ok_or_else(|| problems.pop().map_or_else(String::new, |problem| problem.to_string()))?;
         decoded.push(rows::decode(bytes, segment, commit.epoch).await?);
     }

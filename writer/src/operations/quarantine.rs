@@ -1,7 +1,7 @@
 //! Quarantined records: reading them, and publishing them again.
 //!
-//! Owns: what a record in quarantine is, and reading the records of a segment. Does not own: how they came there
-//! (`decode`), publishing (`replay`), showing.
+//! Owns: the parts of a quarantined record, and reading the records of a segment.
+//! Does not own: putting them there (`decode`), publishing (`replay`), showing.
 
 pub mod replay;
 
@@ -10,22 +10,20 @@ use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
 use catalog::{SegmentInfo, SegmentKind};
-use common::checksum::crc32c;
 use common::message::Headers;
 use common::{Incarnation, TopicPartition};
-use lake::LakeError;
+use lake::object::{Found, ListedObject};
+use lake::read::{Columns, SegmentFile, Unreadable};
 use lake::schema::{HEADERS, KEY, OFFSET, PAYLOAD, REASON, ROW, SUBJECT, TIMESTAMP, quarantine_schema};
-use object_store::ObjectStoreExt;
-use object_store::path::Path;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use lake::{LakeError, Storage};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::error::Result;
-use lake::Storage;
 
 /// Records decoded at once: their payloads may be large.
 const BATCH_ROWS: usize = 256;
 
-/// Where a record came from: names it for good.
+/// The origin of a record; no other record ever has the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin {
     /// Its partition.
@@ -64,7 +62,7 @@ pub struct QuarantinedRecord {
     pub payload: Bytes,
 }
 
-/// Which records are meant. Absent parts mean all.
+/// Selects records. Absent parts mean all.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Of this partition.
@@ -106,19 +104,20 @@ impl QuarantineReader {
     /// [`LakeError::Segment`] when it is missing or not what was committed.
     pub async fn open(storage: &Storage, segment: &SegmentInfo) -> Result<Self> {
         let refuse = |reason: String| LakeError::Segment { key: segment.key.clone(), reason };
-        let key = Path::parse(&segment.key).map_err(|error| refuse(error.to_string()))?;
-        let read = async { storage.store.get(&key).await?.bytes().await };
-        let bytes = read.await.map_err(|error| refuse(error.to_string()))?;
-        if (bytes.len() as u64, crc32c(&bytes)) != (segment.size_bytes, segment.checksum) {
-            return Err(refuse("the object is not the one that was committed".to_owned()).into());
-        }
-        let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| refuse(error.to_string()))?;
+        let listed = ListedObject::of(segment).map_err(|error| refuse(error.to_string()))?;
+        let file = SegmentFile::open(storage, &listed).await.map_err(|unreadable| {
+            refuse(match unreadable {
+                Unreadable::Object(Found::Absent(error) | Found::Unreadable(error)) => error.to_string(),
+                Unreadable::Object(_) => "the object is not the one that was committed".to_owned(),
+                Unreadable::File(error) => error.to_string(),
+            })
+        })?;
         let expected = quarantine_schema();
-        let found = builder.schema().fields().iter().map(|field| (field.name(), field.data_type()));
+        let found = file.schema().fields().iter().map(|field| (field.name(), field.data_type()));
         if !found.eq(expected.fields().iter().map(|field| (field.name(), field.data_type()))) {
             return Err(refuse("its columns are not those of a quarantine".to_owned()).into());
         }
-        let batches = builder.with_batch_size(BATCH_ROWS).build().map_err(|error| refuse(error.to_string()))?;
+        let batches = file.rows(Columns::All, BATCH_ROWS).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { segment: segment.clone(), batches, waiting: Vec::new().into_iter() })
     }
 }

@@ -1,27 +1,28 @@
 //! Assemble: the loop that fills batches and closes them.
 //!
 //! Owns: one partition's open batch and the moments at which it is encoded, rolled and handed on.
-//! Does not own: fetching, uploading; the decision itself is `roll`'s.
+//! Does not own: fetching, uploading, the decision to roll (`roll`).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use catalog::{Gap, Ownership};
+use catalog::{Gap, MetadataStore, Ownership};
 use common::backoff::Backoff;
 use common::message::Message;
 use common::queue::Delivery;
 use common::{ErrorKind, failpoint};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::CHUNK_MESSAGES_MAX;
 use crate::pipeline::batch::{EncodeSettings, OpenBatch, SealedBatch};
-use crate::pipeline::context::{Context, Stop};
+use crate::pipeline::context::Stop;
+use crate::pipeline::cpu::Cpu;
 use crate::pipeline::decode::TopicTable;
 use crate::pipeline::isolate::{Care, Caution};
 use crate::pipeline::roll::{RollPolicy, RollReason};
-use crate::service::status::Gauges;
+use crate::service::status::Progress;
 
 /// Messages with the gaps before or among them.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl Fetched {
     }
 }
 
-/// What may be asked of the loop from outside.
+/// An order to the loop from outside.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Roll now and answer when everything fetched so far is committed.
@@ -56,7 +57,7 @@ pub(crate) enum Command {
     Relieve,
 }
 
-/// What goes on to upload and commit.
+/// The input of upload and commit.
 #[derive(Debug)]
 pub(crate) enum Assembled {
     Batch(SealedBatch),
@@ -66,9 +67,13 @@ pub(crate) enum Assembled {
 
 /// The loop's state.
 pub(crate) struct Assembler {
-    pub(crate) context: Arc<Context>,
     pub(crate) held: Ownership,
-    pub(crate) gauges: Arc<Gauges>,
+    /// Takes notes of suspects.
+    pub(crate) catalog: Arc<dyn MetadataStore>,
+    pub(crate) cpu: Cpu,
+    /// Limits single-message decoding.
+    pub(crate) suspects: Arc<Semaphore>,
+    pub(crate) progress: Arc<Progress>,
     pub(crate) tables: watch::Receiver<Arc<TopicTable>>,
     pub(crate) input: mpsc::Receiver<Fetched>,
     pub(crate) commands: mpsc::Receiver<Command>,
@@ -111,7 +116,7 @@ impl Assembler {
         self.batch.as_ref().map(|batch| batch.opened_at + self.policy.age_max())
     }
 
-    /// Adds what was fetched, as carefully as the deaths of earlier owners ask for.
+    /// Adds fetched messages, as carefully as the deaths of earlier owners require.
     async fn add(&mut self, fetched: Fetched) -> Result<(), Stop> {
         let Some(first) = fetched.delivery.messages.first() else { return Ok(()) };
         match self.caution.at(first.offset) {
@@ -119,7 +124,7 @@ impl Assembler {
             Care::Chunks => {
                 for part in fetched.split(CHUNK_MESSAGES_MAX) {
                     self.add_batch(part).await?;
-                    // Alone in its batch: what is before the deadly chunk gets committed.
+                    // Alone in its batch: everything before the deadly chunk gets committed.
                     self.roll(RollReason::Isolation).await?;
                 }
                 Ok(())
@@ -128,10 +133,10 @@ impl Assembler {
         }
     }
 
-    /// Decodes the messages one by one, each noted before, so that a death tells which one it was.
+    /// Decodes the messages one by one, each noted before, so that a death names its message.
     async fn add_singly(&mut self, fetched: Fetched) -> Result<(), Stop> {
-        let context = Arc::clone(&self.context);
-        let _alone = context.suspects.acquire().await.expect("the semaphore is never closed");
+        let suspects = Arc::clone(&self.suspects);
+        let _alone = suspects.acquire().await.expect("the semaphore is never closed");
         let mut is_noted = false;
         for part in fetched.split(1) {
             if self.stop.is_cancelled() {
@@ -141,14 +146,14 @@ impl Assembler {
             }
             is_noted |= self.add_single(part).await?;
         }
-        if is_noted && let Err(error) = self.context.catalog.clear_suspect(&self.held).await {
+        if is_noted && let Err(error) = self.catalog.clear_suspect(&self.held).await {
             // A commit that passes it clears it as well.
             tracing::debug!(partition = %self.held.partition, %error, "note of a suspect not cleared");
         }
         Ok(())
     }
 
-    /// Whether the message was noted. One that killed before is not decoded.
+    /// Adds one message and says whether it was noted. A condemned one is not decoded.
     async fn add_single(&mut self, fetched: Fetched) -> Result<bool, Stop> {
         let offset = fetched.delivery.messages[0].offset;
         self.settings.condemned = self.caution.condemned(offset);
@@ -169,7 +174,7 @@ impl Assembler {
     async fn mark_suspect(&mut self, offset: u64) -> Result<(), Stop> {
         let mut backoff = Backoff::default();
         loop {
-            match self.context.catalog.mark_suspect(&self.held, offset).await {
+            match self.catalog.mark_suspect(&self.held, offset).await {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Conflict => return Err(Stop::Fenced(error.to_string())),
                 Err(error) => {
@@ -188,7 +193,7 @@ impl Assembler {
         match &mut self.batch {
             Some(batch) => batch.extend(messages, gaps, memory),
             None => {
-                self.gauges.batch_opened(self.next_offset, first_timestamp_us);
+                self.progress.batch_opened(self.next_offset, first_timestamp_us);
                 self.batch = Some(OpenBatch::open(self.next_offset, messages, gaps, memory));
             }
         }
@@ -222,7 +227,7 @@ impl Assembler {
     async fn encode(&mut self) -> Result<(), Stop> {
         let Some(batch) = self.batch.take() else { return Ok(()) };
         let settings = self.settings.clone();
-        self.batch = Some(on_cpu(&self.context, move || batch.encode(&settings)).await?);
+        self.batch = Some(self.cpu.run(move || batch.encode(&settings)).await?);
         Ok(())
     }
 
@@ -238,7 +243,7 @@ impl Assembler {
         let Some(batch) = self.batch.take() else { return Ok(None) };
         self.next_offset = batch.next_offset;
         let (settings, held) = (self.settings.clone(), self.held.clone());
-        let sealed = on_cpu(&self.context, move || batch.seal(&settings, &held, reason)).await?;
+        let sealed = self.cpu.run(move || batch.seal(&settings, &held, reason)).await?;
         self.show_memory();
         failpoint::hit("batch.sealed").await;
         Ok(Some(sealed))
@@ -250,23 +255,7 @@ impl Assembler {
 
     fn show_memory(&self) {
         let bytes = self.batch.as_ref().map_or(0, OpenBatch::memory_bytes);
-        self.gauges.batch_bytes.store(bytes, Ordering::Relaxed);
-    }
-}
-
-/// Runs CPU work beside the async threads, as many at once as there are cores; or in place, where that was asked for.
-async fn on_cpu<T: Send + 'static>(
-    context: &Context,
-    work: impl FnOnce() -> Result<T, parquet::errors::ParquetError> + Send + 'static,
-) -> Result<T, Stop> {
-    if context.encode_inline {
-        return work().map_err(|error| Stop::Internal(format!("encoding failed: {error}")));
-    }
-    let _core = context.encoders.acquire().await.expect("the semaphore is never closed");
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(Stop::Internal(format!("encoding failed: {error}"))),
-        Err(error) => Err(Stop::Internal(format!("encoding panicked: {error}"))),
+        self.progress.batch_bytes.store(bytes, Ordering::Relaxed);
     }
 }
 

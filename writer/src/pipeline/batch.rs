@@ -1,7 +1,7 @@
 //! Batch: the messages of a partition that are not yet a segment.
 //!
 //! Owns: the open batch, its contiguous range, and turning it into a sealed one. Messages wait as they came until
-//! there are enough for a chunk; a chunk is decoded and encoded at once, off the async threads.
+//! they fill a chunk; a chunk is decoded and encoded at once, off the async threads.
 //! Does not own: the decision to roll (`roll`), decoding (`decode`), Parquet (`segment`), the loop (`assemble`).
 
 use std::mem;
@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use catalog::{Gap, Ownership, SegmentKind};
 use common::memory::MemoryPermit;
-use common::{Anchor, Message, failpoint, mutation};
+use common::{Anchor, Message, failpoint};
 use parquet::errors::ParquetError;
 use tokio::time::Instant;
 
 use crate::config::{CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX};
 use crate::pipeline::decode::TopicTable;
 use crate::pipeline::roll::RollReason;
+use lake::footer::Footer;
 use lake::segment::{EncodedSegment, SegmentEncoder};
 
 /// Messages on their way to becoming a segment.
@@ -56,13 +57,13 @@ pub(crate) struct SealedBatch {
     _memory: MemoryPermit,
 }
 
-/// What encoding needs to know beside the messages.
+/// The input of encoding apart from the messages.
 #[derive(Clone)]
 pub(crate) struct EncodeSettings {
     pub(crate) table: Arc<TopicTable>,
     pub(crate) partition_id: u32,
     pub(crate) page_bytes: usize,
-    /// Why messages go to quarantine undecoded.
+    /// Reason for which messages go to quarantine undecoded.
     pub(crate) condemned: Option<String>,
 }
 
@@ -103,13 +104,13 @@ impl OpenBatch {
         self.memory.merge(memory);
     }
 
-    /// Whether enough messages wait to be encoded.
+    /// True when enough messages wait to be encoded.
     /// Segments smaller than a chunk are wanted rarely, but then their size must be seen in time.
     pub(crate) fn has_chunk(&self, segment_bytes_max: usize) -> bool {
         self.pending.len() >= CHUNK_MESSAGES_MAX || self.pending_bytes >= CHUNK_BYTES_MAX.min(segment_bytes_max)
     }
 
-    /// About how large the larger of its segments would be, in bytes, without what waits to be encoded.
+    /// About how large the larger of its segments would be, in bytes, without the waiting messages.
     pub(crate) fn encoded_bytes(&self) -> usize {
         let encoded = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::estimated_size);
         encoded(&self.encoders.data).max(encoded(&self.encoders.quarantine))
@@ -126,7 +127,7 @@ impl OpenBatch {
         self.memory.bytes()
     }
 
-    /// Decodes and encodes everything that waits. Runs on a blocking thread.
+    /// Decodes and encodes all waiting messages. Runs on a blocking thread.
     pub(crate) fn encode(mut self, settings: &EncodeSettings) -> Result<Self, ParquetError> {
         let messages = mem::take(&mut self.pending);
         self.pending_bytes = 0;
@@ -153,7 +154,7 @@ impl OpenBatch {
         ];
         for (kind, encoder) in encoders {
             if let Some(encoder) = encoder {
-                segments.push((kind, encoder.finish(&batch.footer(settings, held, kind))?));
+                segments.push((kind, encoder.finish(batch.footer(settings, held, kind).pairs())?));
             }
         }
         batch.memory.resize(segments.iter().map(|(_, segment)| segment.size_bytes as usize).sum());
@@ -171,23 +172,16 @@ impl OpenBatch {
         })
     }
 
-    /// What a segment says of itself, so that a catalog could be rebuilt from objects.
-    fn footer(&self, settings: &EncodeSettings, held: &Ownership, kind: SegmentKind) -> Vec<(&'static str, String)> {
-        let kind = match kind {
-            SegmentKind::Data => "data",
-            SegmentKind::Quarantine => "quarantine",
-        };
-        vec![
-            ("topic", held.partition.topic.to_string()),
-            ("partition", held.partition.partition_id.to_string()),
-            ("incarnation", held.incarnation.to_string()),
-            ("base_offset", self.base_offset.to_string()),
-            ("end_offset", (self.next_offset - 1).to_string()),
-            ("epoch", held.epoch.to_string()),
-            ("kind", kind.to_owned()),
-            ("schema_version", settings.table.schema_version().to_string()),
-            ("writer_version", env!("CARGO_PKG_VERSION").to_owned()),
-        ]
+    fn footer(&self, settings: &EncodeSettings, held: &Ownership, kind: SegmentKind) -> Footer {
+        Footer {
+            partition: held.partition.clone(),
+            incarnation: held.incarnation,
+            base_offset: self.base_offset,
+            end_offset: self.next_offset - 1,
+            epoch: held.epoch,
+            kind,
+            schema_version: settings.table.schema_version(),
+        }
     }
 }
 
@@ -198,7 +192,6 @@ impl Encoders {
             None => {
                 let holds = |text: &str| messages.iter().any(|message| contains(&message.payload, text.as_bytes()));
                 failpoint::hit_at("batch.decode", holds);
-                assert!(!(mutation::is_off("decode.survives") && holds(mutation::DEADLY)), "a deadly message");
                 settings.table.decode(settings.partition_id, messages)
             }
         };

@@ -1,4 +1,4 @@
-//! Commit: stored batches are recorded in the catalog, in order, whatever it takes.
+//! Commit: stored batches are recorded in the catalog, in order, until each is known to be done.
 //!
 //! Owns: uploads of a partition that run at once but finish in order, the retry of a commit, and reading back an
 //! unknown outcome before anything else is tried.
@@ -8,10 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use catalog::{CatalogError, CommitOutcome, CommitRequest, SegmentKind};
+use catalog::{CatalogError, CommitOutcome, CommitRequest, MetadataStore, SegmentKind};
 use common::backoff::Backoff;
-#[cfg(debug_assertions)]
-use common::mutation;
 use common::{CommitReceipt, ErrorKind, failpoint};
 use futures::StreamExt;
 use futures::future::{self, FutureExt};
@@ -23,16 +21,25 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::PARTITION_UPLOADS_MAX;
 use crate::pipeline::assemble::Assembled;
 use crate::pipeline::context::Stop;
+use crate::pipeline::group::Groups;
 use crate::pipeline::upload::{UploadedBatch, Uploader};
 use crate::service::metrics;
+use crate::service::status::Progress;
 use crate::service::summary::Totals;
 
 /// Settles batches of one partition.
 pub(crate) struct Committer {
     pub(crate) uploader: Uploader,
+    /// Sends commits.
+    pub(crate) groups: Groups,
+    /// Reads unknown outcomes back.
+    pub(crate) catalog: Arc<dyn MetadataStore>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) totals: Arc<Totals>,
+    /// Everything below is committed; the next batch begins here.
+    pub(crate) high_watermark: u64,
     pub(crate) input: mpsc::Receiver<Assembled>,
     pub(crate) receipts: watch::Sender<Option<CommitReceipt>>,
-    pub(crate) totals: Arc<Totals>,
 }
 
 enum Ready {
@@ -58,8 +65,8 @@ impl Committer {
                 Some(ready) = uploads.next(), if !uploads.is_empty() => match ready? {
                     Ready::Batch(batch) => self.settle(*batch).await?,
                     Ready::Flush(answer) => {
-                        // Whoever asked may have given up waiting.
-                        let _asker_gone = answer.send(());
+                        // The asker may have given up waiting.
+                        answer.send(()).ok();
                     }
                 },
             }
@@ -84,16 +91,19 @@ impl Committer {
 
     async fn settle(&mut self, uploaded: UploadedBatch) -> Result<(), Stop> {
         let started = Instant::now();
-        #[cfg(debug_assertions)]
-        if mutation::is_off("ack.after_commit") {
-            let (held, end) = (&self.uploader.held, uploaded.batch().end_offset + 1);
-            self.receipts.send_replace(Some(mutation::unproven_receipt(&held.partition, held.epoch, end)));
-        }
-        let receipt = self.commit(self.request(&uploaded)).await?;
+        let request = self.request(&uploaded);
+        // A hole or an overlap here would become one in the table.
+        assert_eq!(request.base_offset, self.high_watermark, "a batch begins where the one before was committed");
+        let receipt = self.commit(&request).await?;
         failpoint::hit("commit.done").await;
+        // A receipt for anything else would ack messages that are not committed.
+        assert_eq!(*receipt.partition(), request.partition, "a receipt of this partition");
+        assert_eq!(receipt.epoch(), request.epoch, "a receipt of this ownership");
+        assert_eq!(receipt.high_watermark(), request.end_offset + 1, "a receipt of the whole range and nothing more");
+        self.high_watermark = receipt.high_watermark();
         ::metrics::histogram!(metrics::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
-        self.uploader.gauges.committed(receipt.high_watermark());
-        self.uploader.gauges.failing.store(false, Ordering::Relaxed);
+        self.progress.committed(self.high_watermark);
+        self.progress.failing.store(false, Ordering::Relaxed);
         self.report(&uploaded);
         self.receipts.send_replace(Some(receipt));
         Ok(())
@@ -116,50 +126,48 @@ impl Committer {
     }
 
     /// Sends the same request until it is known to be done, or known to be impossible.
-    async fn commit(&self, request: CommitRequest) -> Result<CommitReceipt, Stop> {
+    async fn commit(&self, request: &CommitRequest) -> Result<CommitReceipt, Stop> {
         let mut backoff = Backoff::default();
         loop {
-            failpoint::hit("commit.before").await;
-            let outcome = self.uploader.context.groups.commit(request.clone()).await.ok_or(Stop::Neighbour)?;
-            let outcome = match outcome {
-                CommitOutcome::Done(_) if failpoint::fails("commit.reply").await => {
-                    CommitOutcome::Unknown(CatalogError::NotCommitted(request.partition.clone()))
-                }
-                outcome => outcome,
-            };
-            #[cfg(debug_assertions)]
-            if matches!(outcome, CommitOutcome::Unknown(_)) && mutation::is_off("commit.read_back") {
-                return Ok(mutation::unproven_receipt(&request.partition, request.epoch, request.end_offset + 1));
-            }
-            let outcome = match outcome {
-                CommitOutcome::Unknown(error) | CommitOutcome::NotDone(error)
-                    if matches!(error, CatalogError::Poisoned(_)) =>
-                {
-                    return Err(Stop::Exit(error.to_string()));
-                }
-                CommitOutcome::Unknown(error) => {
-                    self.wait(&mut backoff, &request, &error, "commit outcome unknown, reading it back").await;
-                    self.resolve(&request, &mut backoff).await
+            let outcome = match self.attempt(request).await? {
+                CommitOutcome::Unknown(error) if !is_poisoned(&error) => {
+                    self.wait(&mut backoff, request, &error, "commit outcome unknown, reading it back").await;
+                    self.resolve(request, &mut backoff).await
                 }
                 known => known,
             };
-            match outcome {
+            let error = match outcome {
                 CommitOutcome::Done(receipt) => return Ok(receipt),
                 CommitOutcome::Refused(refusal) => return Err(Stop::Fenced(refusal.to_string())),
-                CommitOutcome::NotDone(error) if error.kind() == ErrorKind::Fatal => {
-                    self.wait(&mut backoff, &request, &error, "commit refused by the database, trying again").await;
-                }
-                CommitOutcome::NotDone(error) | CommitOutcome::Unknown(error) => {
-                    self.wait(&mut backoff, &request, &error, "commit failed, retrying").await;
-                }
+                CommitOutcome::NotDone(error) | CommitOutcome::Unknown(error) => error,
+            };
+            if is_poisoned(&error) {
+                return Err(Stop::Exit(error.to_string()));
             }
+            let text = match error.kind() {
+                ErrorKind::Fatal => "commit refused by the database, trying again",
+                _ => "commit failed, retrying",
+            };
+            self.wait(&mut backoff, request, &error, text).await;
         }
+    }
+
+    /// Sends the request once.
+    async fn attempt(&self, request: &CommitRequest) -> Result<CommitOutcome, Stop> {
+        failpoint::hit("commit.before").await;
+        let outcome = self.groups.commit(request.clone()).await.ok_or(Stop::Neighbour)?;
+        Ok(match outcome {
+            CommitOutcome::Done(_) if failpoint::fails("commit.reply").await => {
+                CommitOutcome::Unknown(CatalogError::NotCommitted(request.partition.clone()))
+            }
+            outcome => outcome,
+        })
     }
 
     /// Asks the catalog what became of a commit until it answers.
     async fn resolve(&self, request: &CommitRequest, backoff: &mut Backoff) -> CommitOutcome {
         loop {
-            match self.uploader.context.catalog.resolve(request).await {
+            match self.catalog.resolve(request).await {
                 Ok(CommitOutcome::Unknown(error)) | Err(error) => {
                     self.wait(backoff, request, &error, "commit outcome still unknown, asking again").await;
                 }
@@ -173,8 +181,8 @@ impl Committer {
         let wait = backoff.next_wait();
         let (attempt, backoff_ms) = (backoff.attempts(), wait.as_millis() as u64);
         let (partition, base_offset) = (&request.partition, request.base_offset);
-        if attempt >= self.uploader.context.config.upload_retries {
-            self.uploader.gauges.failing.store(true, Ordering::Relaxed);
+        if attempt >= self.uploader.retries {
+            self.progress.failing.store(true, Ordering::Relaxed);
             tracing::error!(%partition, base_offset, attempt, backoff_ms, %error, what);
         } else {
             tracing::warn!(%partition, base_offset, attempt, backoff_ms, %error, what);
@@ -214,4 +222,9 @@ impl Committer {
             tracing::warn!(%partition, base_offset = gap.base_offset, end_offset = gap.end_offset, reason = gap.reason, "gap recorded");
         }
     }
+}
+
+/// Whether this process can use the catalog no more.
+fn is_poisoned(error: &CatalogError) -> bool {
+    matches!(error, CatalogError::Poisoned(_))
 }

@@ -1,57 +1,60 @@
-//! What all partitions of one writer share.
+//! Context: the handles and limits that all partitions of one writer share.
 //!
-//! Owns: the limits of concurrent work and the handles to queue, store and catalog. Does not own: any partition.
+//! Owns: the list of them. `partition` hands each step the few that it uses, so that no step sees the whole.
+//! Does not own: any partition.
 
 use std::sync::Arc;
 
 use catalog::MetadataStore;
 use common::Queue;
 use common::memory::MemoryBudget;
+use lake::Storage;
 use tokio::sync::Semaphore;
 
 use crate::config::{PROCESS_UPLOADS_MAX, WriterConfig};
+use crate::pipeline::cpu::Cpu;
 use crate::pipeline::group::Groups;
-use lake::Storage;
 
-/// Shared by all tasks of a writer.
+/// The parts that pipelines are made from.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) catalog: Arc<dyn MetadataStore>,
     pub(crate) storage: Storage,
     pub(crate) config: WriterConfig,
-    pub(crate) budget: MemoryBudget,
     pub(crate) groups: Groups,
-    /// Decoding and encoding at once: one per core, the work being CPU alone.
-    pub(crate) encoders: Semaphore,
-    /// Encode where the messages are, instead of on a thread beside.
-    pub(crate) encode_inline: bool,
-    /// Partitions that decode messages one by one, at once: a death must leave one note.
-    pub(crate) suspects: Semaphore,
-    /// Uploads at once.
-    pub(crate) uploads: Semaphore,
+    pub(crate) limits: Limits,
 }
 
-impl Context {
-    pub(crate) fn new(
-        queue: Arc<dyn Queue>,
-        catalog: Arc<dyn MetadataStore>,
-        storage: Storage,
-        config: WriterConfig,
-        groups: Groups,
-    ) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let budget = MemoryBudget::new(config.memory_budget_bytes);
-        let (encoders, uploads) = (Semaphore::new(cores), Semaphore::new(PROCESS_UPLOADS_MAX));
-        let suspects = Semaphore::new(1);
-        Self { queue, catalog, storage, config, budget, groups, encoders, encode_inline: false, suspects, uploads }
+/// The limits of concurrent work in one process. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    /// Messages and batches in memory.
+    pub(crate) memory: MemoryBudget,
+    /// Decoding and encoding.
+    pub(crate) cpu: Cpu,
+    /// Single-message decoding, limited to one partition, so that a crash leaves exactly one suspect.
+    pub(crate) suspects: Arc<Semaphore>,
+    /// Uploads.
+    pub(crate) uploads: Arc<Semaphore>,
+}
+
+impl Limits {
+    /// The limits of a writer with these settings. `is_inline`: see [`Cpu::new`].
+    pub(crate) fn new(config: &WriterConfig, is_inline: bool) -> Self {
+        Self {
+            memory: MemoryBudget::new(config.memory_budget_bytes),
+            cpu: Cpu::new(is_inline),
+            suspects: Arc::new(Semaphore::new(1)),
+            uploads: Arc::new(Semaphore::new(PROCESS_UPLOADS_MAX)),
+        }
     }
 }
 
 /// Why a partition's pipeline ends before it was told to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// Somebody else owns the partition, or nobody knows that we do: nothing more can be committed.
+    /// Another writer owns the partition, or this one is no longer known: nothing more can be committed.
     Fenced(String),
     /// Going on could lose or double messages.
     Halted(String),

@@ -2,15 +2,16 @@
 //!
 //! Owns: the position, attaching and attaching again on any doubt, gaps among messages, and the acks of its
 //! subscription. Shutdown reaches this step alone; the later ones drain and end.
-//! Does not own: how a queue is read (common), what becomes of messages.
+//! Does not own: the protocol of a queue (`common`, `nats`), what becomes of messages.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use catalog::{Gap, Ownership};
 use common::backoff::Backoff;
+use common::memory::MemoryBudget;
 use common::queue::{Delivery, SubscribeRequest};
-use common::{Anchor, CommitReceipt, ErrorKind, QueueError, Subscription, failpoint, mutation};
+use common::{Anchor, CommitReceipt, ErrorKind, Queue, QueueError, Subscription, failpoint, mutation};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -18,28 +19,76 @@ use crate::config::{FETCH_BYTES_MAX, FETCH_MESSAGES_MAX};
 use crate::pipeline::ack::{ack_newest, ack_rest};
 use crate::pipeline::assemble::Fetched;
 use crate::pipeline::attach::{Attach, attach};
-use crate::pipeline::context::{Context, Stop};
+use crate::pipeline::context::Stop;
 use crate::service::metrics;
-use crate::service::status::Gauges;
+use crate::service::status::Progress;
 
 /// One fetch may take at most this share of the budget, so that partitions wait for each other, not for themselves.
 const BUDGET_SHARE: usize = 8;
 
 /// The step's state.
 pub(crate) struct Fetcher {
-    pub(crate) context: Arc<Context>,
+    pub(crate) queue: Arc<dyn Queue>,
     pub(crate) held: Ownership,
-    pub(crate) gauges: Arc<Gauges>,
-    /// Every offset of the queue belongs to this partition, so that a missing one is a loss, not a filter's work.
-    pub(crate) dense: bool,
-    pub(crate) position: u64,
-    pub(crate) last_read: Option<Anchor>,
-    pub(crate) gap: Option<Gap>,
-    /// Told to the next step.
+    pub(crate) position: Position,
+    /// Memory for messages; the limit is shared with the other partitions.
+    pub(crate) memory: MemoryBudget,
+    pub(crate) progress: Arc<Progress>,
+    /// Queue end at the first attach; `Caution` reads it.
     pub(crate) queue_end: Arc<OnceLock<u64>>,
     pub(crate) output: mpsc::Sender<Fetched>,
     pub(crate) receipts: watch::Receiver<Option<CommitReceipt>>,
     pub(crate) stop: CancellationToken,
+}
+
+/// The place in the queue up to which messages were read.
+#[derive(Debug)]
+pub(crate) struct Position {
+    /// Offset after the last message that was read.
+    next_offset: u64,
+    /// The last message that was read.
+    last_read: Option<Anchor>,
+    /// Offsets missing before the next message, found when attaching.
+    gap: Option<Gap>,
+    /// Every offset of the queue belongs to this partition, so that a missing one is a loss and no filter's work.
+    dense: bool,
+}
+
+impl Position {
+    /// The place where a partition's owner begins.
+    pub(crate) fn of(held: &Ownership, dense: bool) -> Self {
+        Self { next_offset: held.high_watermark, last_read: held.anchor, gap: None, dense }
+    }
+
+    /// Moves over `delivery` and finds the offsets that are missing before and in it.
+    fn advance(&mut self, delivery: Delivery) -> Fetched {
+        let mut gaps: Vec<Gap> = self.gap.take().into_iter().collect();
+        // JetStream counts from 1: offset 0 alone is never missing.
+        let mut expected = gaps.first().map_or(self.next_offset, |gap| gap.end_offset + 1).max(1);
+        for message in &delivery.messages {
+            // Read twice, it would be stored twice.
+            assert!(message.offset >= self.next_offset, "the queue delivers in order, each message once");
+            if self.dense && message.offset > expected && !mutation::is_off("fetch.gaps") {
+                let reason = "deleted in the queue before the writer came".to_owned();
+                gaps.push(Gap { base_offset: expected, end_offset: message.offset - 1, reason });
+            }
+            expected = message.offset + 1;
+            self.next_offset = expected;
+        }
+        if let Some(last) = delivery.messages.last() {
+            self.last_read = Some(Anchor::of(last));
+        }
+        Fetched { delivery, gaps }
+    }
+}
+
+/// The outcome of attaching.
+enum Opened {
+    Reading(Box<dyn Subscription>),
+    /// The queue did not answer, or changed meanwhile: attach again.
+    Lost(QueueError),
+    /// The queue's history is another one.
+    Regressed(String),
 }
 
 /// Why a subscription was given up.
@@ -57,25 +106,25 @@ impl Fetcher {
             let opened = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                opened = self.open() => match opened {
-                    Ok(opened) => opened,
-                    Err(reason) => return self.halt(reason).await,
-                },
+                opened = self.open() => opened,
             };
             let lost = match opened {
-                Ok(subscription) => {
-                    let position = self.position;
+                Opened::Regressed(reason) => {
+                    return self.halt(Stop::Halted(format!("stream_regressed: {reason}"))).await;
+                }
+                Opened::Lost(error) => error,
+                Opened::Reading(subscription) => {
+                    let begun_at = self.position.next_offset;
                     match self.read(subscription).await? {
                         Ended::Stopped(subscription) => return self.drain(subscription).await,
                         Ended::Lost(error) => {
-                            if self.position > position {
+                            if self.position.next_offset > begun_at {
                                 backoff = Backoff::default();
                             }
                             error
                         }
                     }
                 }
-                Err(error) => error,
             };
             self.report_loss(&lost, backoff.attempts());
             tokio::select! {
@@ -88,58 +137,62 @@ impl Fetcher {
     }
 
     fn report_loss(&self, error: &QueueError, attempts: u32) {
-        let (partition, position) = (&self.held.partition, self.position);
+        let (partition, position) = (&self.held.partition, self.position.next_offset);
         if error.kind() == ErrorKind::Fatal || attempts >= 3 {
-            self.gauges.unreadable.store(true, Ordering::Relaxed);
+            self.progress.unreadable.store(true, Ordering::Relaxed);
             tracing::error!(%partition, position, attempts, %error, "cannot read from the queue, trying again");
         } else {
             tracing::warn!(%partition, position, attempts, %error, "reading interrupted, attaching again");
         }
     }
 
+    async fn attach(&self) -> Result<Attach, QueueError> {
+        let Position { next_offset, last_read, .. } = self.position;
+        attach(self.queue.as_ref(), &self.held.partition, next_offset, last_read).await
+    }
+
     /// Attaches at the position.
-    async fn open(&mut self) -> Result<Result<Box<dyn Subscription>, QueueError>, Stop> {
-        let partition = &self.held.partition;
-        let queue = self.context.queue.as_ref();
-        let (offset, gap) = match attach(queue, partition, self.position, self.last_read).await {
+    async fn open(&mut self) -> Opened {
+        let (offset, gap) = match self.attach().await {
             Ok(Attach::From { offset, gap, queue_end }) => {
-                // Only the first time counts: what the queue held when the partition was taken over.
+                // Only the first time counts: the queue's end when the partition was taken over.
                 self.queue_end.get_or_init(|| queue_end);
                 (offset, gap)
             }
-            Ok(Attach::Regressed(reason)) => return Err(Stop::Halted(format!("stream_regressed: {reason}"))),
-            Err(error) => return Ok(Err(error)),
+            Ok(Attach::Regressed(reason)) => return Opened::Regressed(reason),
+            Err(error) => return Opened::Lost(error),
         };
         failpoint::hit("fetch.attached").await;
         ::metrics::counter!(metrics::ATTACHES).increment(1);
         let request = SubscribeRequest {
-            partition: partition.clone(),
+            partition: self.held.partition.clone(),
             from_offset: offset,
             committed: self.committed(),
             epoch: self.held.epoch,
-            budget: self.context.budget.clone(),
+            budget: self.memory.clone(),
         };
-        let subscription = match queue.subscribe(request).await {
+        let subscription = match self.queue.subscribe(request).await {
             Ok(subscription) => subscription,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Opened::Lost(error),
         };
-        // The queue may have gone back after the first look, and what it stored since would be passed over. No
-        // subscription outlives such a loss, so that a second look, now that there is one, stays true.
+        // The queue may have gone back after the first look, and messages stored since would be passed over. No
+        // subscription outlives such a loss, so a second look, now that there is one, stays true.
         if !mutation::is_off("attach.second_look") {
-            match attach(queue, partition, self.position, self.last_read).await {
+            match self.attach().await {
                 Ok(Attach::From { offset: now, .. }) if now < offset => {
                     let reason =
                         format!("the queue went back: reading was to begin at offset {offset}, and now at {now}");
-                    return Ok(Err(QueueError::SubscriptionLost { partition: partition.clone(), reason }));
+                    let partition = self.held.partition.clone();
+                    return Opened::Lost(QueueError::SubscriptionLost { partition, reason });
                 }
                 Ok(Attach::From { .. }) => {}
-                Ok(Attach::Regressed(reason)) => return Err(Stop::Halted(format!("stream_regressed: {reason}"))),
-                Err(error) => return Ok(Err(error)),
+                Ok(Attach::Regressed(reason)) => return Opened::Regressed(reason),
+                Err(error) => return Opened::Lost(error),
             }
         }
-        self.gauges.unreadable.store(false, Ordering::Relaxed);
-        self.gap = gap;
-        Ok(Ok(subscription))
+        self.progress.unreadable.store(false, Ordering::Relaxed);
+        self.position.gap = gap;
+        Opened::Reading(subscription)
     }
 
     /// Everything below is committed, by the catalog's word.
@@ -149,10 +202,10 @@ impl Fetcher {
     }
 
     async fn read(&mut self, mut subscription: Box<dyn Subscription>) -> Result<Ended, Stop> {
-        let bytes_max = FETCH_BYTES_MAX.min(self.context.budget.capacity_bytes() / BUDGET_SHARE);
+        let bytes_max = FETCH_BYTES_MAX.min(self.memory.capacity_bytes() / BUDGET_SHARE);
         let (stop, output) = (self.stop.clone(), self.output.clone());
         loop {
-            // A place downstream first: what is fetched is handed on at once, and nothing is fetched for nobody.
+            // Reserve a channel slot before fetching, so that a fetched delivery is never stuck here.
             let place = tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(Ended::Stopped(subscription)),
@@ -175,57 +228,33 @@ impl Fetcher {
                 Some(Err(error)) => return Ok(Ended::Lost(error)),
                 Some(Ok(delivery)) => {
                     failpoint::hit("fetch.received").await;
-                    let fetched =
-                        accept(&mut self.position, &mut self.last_read, self.dense, self.gap.take(), delivery);
-                    self.gauges.position.store(self.position, Ordering::Relaxed);
+                    let fetched = self.position.advance(delivery);
                     ::metrics::counter!(metrics::MESSAGES).increment(fetched.delivery.messages.len() as u64);
                     ::metrics::counter!(metrics::MESSAGE_BYTES).increment(fetched.delivery.memory.bytes() as u64);
                     place.send(fetched);
+                    // Shown only now: a flush that follows must find the messages downstream.
+                    self.progress.fetched(self.position.next_offset);
                 }
             }
         }
     }
 
-    /// Lets the later steps commit what was fetched before: nobody could fetch it again. Then ends for `reason`.
+    /// Lets the later steps commit all fetched messages, which nobody could fetch again. Then ends for `reason`.
     async fn halt(self, reason: Stop) -> Result<(), Stop> {
-        tracing::error!(partition = %self.held.partition, position = self.position, ?reason, "reading ends here");
+        tracing::error!(partition = %self.held.partition, position = self.position.next_offset, ?reason, "reading ends here");
         let Self { output, mut receipts, .. } = self;
         drop(output);
         while receipts.changed().await.is_ok() {}
         Err(reason)
     }
 
-    /// Lets the later steps end, and acks what they commit meanwhile.
+    /// Lets the later steps end, and acks their last commits.
     async fn drain(self, subscription: Box<dyn Subscription>) -> Result<(), Stop> {
         let Self { output, mut receipts, .. } = self;
         drop(output);
         ack_rest(subscription, &mut receipts).await;
         Ok(())
     }
-}
-
-/// Moves the position over `delivery` and finds what is missing in it.
-fn accept(
-    position: &mut u64,
-    last_read: &mut Option<Anchor>,
-    dense: bool,
-    gap_before: Option<Gap>,
-    delivery: Delivery,
-) -> Fetched {
-    let mut gaps: Vec<Gap> = gap_before.into_iter().collect();
-    let mut expected = gaps.first().map_or(*position, |gap| gap.end_offset + 1).max(1);
-    for message in &delivery.messages {
-        if dense && message.offset > expected && !mutation::is_off("fetch.gaps") {
-            let reason = "deleted in the queue before the writer came".to_owned();
-            gaps.push(Gap { base_offset: expected, end_offset: message.offset - 1, reason });
-        }
-        expected = message.offset + 1;
-    }
-    if let Some(last) = delivery.messages.last() {
-        *position = last.offset + 1;
-        *last_read = Some(Anchor::of(last));
-    }
-    Fetched { delivery, gaps }
 }
 
 #[cfg(test)]
@@ -251,9 +280,11 @@ mod tests {
 
     fn gaps(position: u64, dense: bool, before: Option<(u64, u64)>, offsets: &[u64]) -> Vec<(u64, u64)> {
         let before = before.map(|(base_offset, end_offset)| Gap { base_offset, end_offset, reason: String::new() });
-        let (mut position, mut last) = (position, None);
-        let fetched = accept(&mut position, &mut last, dense, before, delivery(offsets));
-        assert_eq!(position, offsets.last().expect("some") + 1);
+        let mut position = Position { next_offset: position, last_read: None, gap: before, dense };
+        let fetched = position.advance(delivery(offsets));
+        assert_eq!(position.next_offset, offsets.last().expect("some") + 1);
+        assert_eq!(position.last_read.map(|anchor| anchor.offset), offsets.last().copied());
+        assert_eq!(position.gap, None, "a gap is handed on once");
         fetched.gaps.iter().map(|gap| (gap.base_offset, gap.end_offset)).collect()
     }
 
@@ -269,5 +300,11 @@ mod tests {
     #[test]
     fn offsets_passed_over_by_a_filter_are_no_gaps() {
         assert_eq!(gaps(5, false, None, &[7, 20]), []);
+    }
+
+    #[test]
+    #[should_panic(expected = "each message once")]
+    fn a_message_below_the_position_is_a_defect_of_the_queue() {
+        gaps(5, true, None, &[5, 6, 6]);
     }
 }

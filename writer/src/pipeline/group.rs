@@ -1,8 +1,8 @@
 //! Group commit: intents and commits of many partitions share transactions.
 //!
-//! Owns: collecting what waits while a transaction runs, and running the next one with all of it. Each runs in a
+//! Owns: collecting requests while a transaction runs, and running the next one with all of them. Both loops run in a
 //! task that ends only when every sender is gone: a transaction is never cancelled half-way.
-//! Does not own: what an outcome means (upload, commit).
+//! Does not own: the meaning of an outcome (`lake::put`, commit).
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::config::GROUP_COMMIT_MAX;
 
-/// Where intents and commits are handed in. Cloning is cheap.
+/// Takes intents and commits. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub(crate) struct Groups {
     intents: mpsc::Sender<Job<UploadIntent, Result<(), CatalogError>>>,
@@ -29,7 +29,7 @@ struct Job<Request, Answer> {
 impl Groups {
     /// The handle, and the work to be run in a task until the handle and all its clones are dropped.
     pub(crate) fn new(catalog: Arc<dyn MetadataStore>) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        // One slot per member of a group: whoever waits for a slot waits for the transaction before its own.
+        // One slot per member of a group: a request without a slot waits for the transaction before its own.
         let (intents, waiting_intents) = mpsc::channel(GROUP_COMMIT_MAX);
         let (commits, waiting_commits) = mpsc::channel(GROUP_COMMIT_MAX);
         let committing = Arc::clone(&catalog);
@@ -72,9 +72,11 @@ async fn run<Request, Answer>(
     while jobs.recv_many(&mut group, GROUP_COMMIT_MAX).await > 0 {
         let (requests, answers): (Vec<_>, Vec<_>) = group.drain(..).map(|job| (job.request, job.answer)).unzip();
         let outcomes = transact(requests).await;
+        // A missing outcome would leave its partition without an answer, as if the process were stopping.
+        assert_eq!(outcomes.len(), answers.len(), "one outcome for each member of the group");
         for (answer, outcome) in answers.into_iter().zip(outcomes) {
-            // Whoever asked may have been stopped; the outcome stands all the same.
-            let _asker_gone = answer.send(outcome);
+            // The asker may have been stopped; the outcome stands all the same.
+            answer.send(outcome).ok();
         }
     }
 }

@@ -17,11 +17,11 @@ use crate::pipeline::batch::EncodeSettings;
 use crate::pipeline::commit::Committer;
 use crate::pipeline::context::{Context, Stop};
 use crate::pipeline::decode::TopicTable;
-use crate::pipeline::fetch::Fetcher;
+use crate::pipeline::fetch::{Fetcher, Position};
 use crate::pipeline::isolate::Caution;
 use crate::pipeline::roll::RollPolicy;
 use crate::pipeline::upload::Uploader;
-use crate::service::status::{Gauges, StatusBoard};
+use crate::service::status::{Progress, StatusBoard};
 use crate::service::summary::Totals;
 
 /// One delivery waits while another is encoded; more would only hold memory.
@@ -31,7 +31,7 @@ const SEALED_WAITING_MAX: usize = 1;
 /// Commands are rare; a sender waits for its turn.
 const COMMANDS_WAITING_MAX: usize = 4;
 
-/// What a pipeline is made of.
+/// The parts of a pipeline.
 pub(crate) struct Pipeline {
     pub(crate) context: Arc<Context>,
     pub(crate) board: StatusBoard,
@@ -53,56 +53,71 @@ impl Pipeline {
     /// The pipeline's orders, and its work: to be run in a task until it ends.
     pub(crate) fn prepare(self) -> (Orders, impl Future<Output = Ended> + Send + 'static) {
         let (orders, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
-        let gauges = self.board.insert(self.held.partition.clone(), self.held.high_watermark);
-        (orders, self.run(commands, gauges))
+        let progress = self.board.insert(self.held.partition.clone(), self.held.high_watermark);
+        (orders, self.run(commands, progress))
     }
 
-    async fn run(self, commands: mpsc::Receiver<Command>, gauges: Arc<Gauges>) -> Ended {
+    async fn run(self, commands: mpsc::Receiver<Command>, progress: Arc<Progress>) -> Ended {
         let Self { context, board, totals, held, tables, dense, stop } = self;
+        let Context { queue, catalog, storage, config, groups, limits } = context.as_ref();
         let partition = held.partition.clone();
         let (fetched, fetched_input) = mpsc::channel(FETCHED_WAITING_MAX);
         let (assembled, assembled_input) = mpsc::channel(SEALED_WAITING_MAX);
         let (receipts, acks) = watch::channel(None);
         let queue_end = Arc::new(OnceLock::new());
         let fetcher = Fetcher {
-            context: Arc::clone(&context),
+            queue: Arc::clone(queue),
+            position: Position::of(&held, dense),
             held: held.clone(),
-            gauges: Arc::clone(&gauges),
-            dense,
-            position: held.high_watermark,
-            last_read: held.anchor,
-            gap: None,
+            memory: limits.memory.clone(),
+            progress: Arc::clone(&progress),
             queue_end: Arc::clone(&queue_end),
             output: fetched,
             receipts: acks,
             stop: stop.clone(),
         };
         let table = Arc::clone(&tables.borrow());
+        let (partition_id, page_bytes) = (partition.partition_id, config.block_size_target);
         let assembler = Assembler {
-            context: Arc::clone(&context),
             held: held.clone(),
-            gauges: Arc::clone(&gauges),
+            catalog: Arc::clone(catalog),
+            cpu: limits.cpu.clone(),
+            suspects: Arc::clone(&limits.suspects),
+            progress: Arc::clone(&progress),
             tables,
             input: fetched_input,
             commands,
             output: assembled,
-            settings: EncodeSettings {
-                table,
-                partition_id: partition.partition_id,
-                page_bytes: context.config.block_size_target,
-                condemned: None,
-            },
+            settings: EncodeSettings { table, partition_id, page_bytes, condemned: None },
             caution: Caution::new(&held, queue_end),
             stop,
             gave_up: false,
-            policy: RollPolicy::from(&context.config),
+            policy: RollPolicy::from(config),
             next_offset: held.high_watermark,
             batch: None,
         };
-        let uploader = Uploader { context, held, gauges };
-        let committer = Committer { uploader, input: assembled_input, receipts, totals };
+        let high_watermark = held.high_watermark;
+        let uploader = Uploader {
+            held,
+            storage: storage.clone(),
+            groups: groups.clone(),
+            catalog: Arc::clone(catalog),
+            turns: Arc::clone(&limits.uploads),
+            retries: config.upload_retries,
+            progress: Arc::clone(&progress),
+        };
+        let committer = Committer {
+            uploader,
+            groups: groups.clone(),
+            catalog: Arc::clone(catalog),
+            progress,
+            totals,
+            high_watermark,
+            input: assembled_input,
+            receipts,
+        };
         // The steps share one task: they wait most of the time, and CPU work runs elsewhere. The first to fail
-        // ends them all; what is not committed is read again by the next owner.
+        // ends them all; the next owner reads again from the watermark.
         let ended = first_failure(Box::pin(fetcher.run()), Box::pin(assembler.run()), Box::pin(committer.run())).await;
         board.remove(&partition);
         (partition, ended)

@@ -1,21 +1,19 @@
 //! Discard: how close the queue is to discarding messages that are not committed yet.
 //!
 //! Owns: the margin that a stream's own limits leave, and when it is small enough to warn of, before anything is lost.
-//! The judgement is a plain function. Does not own: what happens afterwards (a gap is recorded when the writer comes to it).
+//! The judgement is a plain function. Does not own: the gap that is recorded when the writer comes to it.
 
 use std::time::Duration;
 
 use common::queue::{Bounds, DiscardLimits};
 use common::{Queue, TopicPartition};
 
-use crate::service::status::Gauges;
-
 /// Below this part of a limit (one tenth), the margin is small.
 const SMALL_PART: u64 = 10;
 /// Above this part of the age limit (four fifths), a message that is not committed is old.
 const OLD_PART: f64 = 0.8;
 
-/// What is left before the queue discards a message that is not committed.
+/// The room and time left before the queue discards a message that is not committed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Margin {
     /// Messages that may still be published; nothing where neither messages nor bytes are limited. An estimate where
@@ -72,19 +70,27 @@ fn room(limits: &DiscardLimits) -> Option<(u64, String)> {
     by_messages.into_iter().chain(by_bytes).min_by_key(|(room, _)| *room)
 }
 
+/// The messages of a partition that are not committed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Uncommitted {
+    /// Everything below is committed.
+    pub(crate) high_watermark: u64,
+    /// Queue time of the oldest message that is fetched, if one is.
+    pub(crate) fetched_us: Option<i64>,
+}
+
 /// The queue time of the oldest message that is not committed: read only when age can matter, else the time of the
 /// oldest message held, which is no later.
 pub(crate) async fn oldest_us(
     queue: &dyn Queue,
     partition: &TopicPartition,
-    gauges: &Gauges,
+    uncommitted: Uncommitted,
     bounds: &Bounds,
-    high_watermark: u64,
     now_us: i64,
 ) -> Option<i64> {
     let limits = bounds.limits.as_ref()?;
     let age_max_us = i64::try_from(limits.age_max?.as_micros()).unwrap_or(i64::MAX);
-    let first = high_watermark.max(bounds.first_offset);
+    let first = uncommitted.high_watermark.max(bounds.first_offset);
     if first >= bounds.next_offset {
         return None;
     }
@@ -92,8 +98,8 @@ pub(crate) async fn oldest_us(
     if (now_us.saturating_sub(held_us) as f64) <= age_max_us as f64 * OLD_PART {
         return Some(held_us);
     }
-    if let Some(fetched_us) = gauges.oldest_timestamp_us() {
-        return Some(fetched_us);
+    if uncommitted.fetched_us.is_some() {
+        return uncommitted.fetched_us;
     }
     let read = queue.read(partition, first, first + 1).await.ok().and_then(|messages| messages.first().cloned());
     Some(read.map_or(held_us, |message| message.timestamp_us))

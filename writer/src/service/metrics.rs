@@ -139,9 +139,9 @@ mod tests {
             let of = |name: &str| text.lines().find(|line| line.starts_with(&format!("{name}{{"))).map(str::to_owned);
             [of(LAG), of(FRESHNESS)].map(|line| line.and_then(|line| line.rsplit_once(' ').map(|(_, n)| n.to_owned())))
         };
-        let gauges = board.insert(partition.clone(), 0);
-        gauges.batch_opened(0, 0);
-        gauges.position.store(7, std::sync::atomic::Ordering::Relaxed);
+        let progress = board.insert(partition.clone(), 0);
+        progress.batch_opened(0, 0);
+        progress.fetched(7);
         assert_eq!(seen(), [Some("7".to_owned()), Some("1".to_owned())]);
         board.remove(&partition);
         assert_eq!(seen(), [Some("0".to_owned()), Some("0".to_owned())]);

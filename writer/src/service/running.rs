@@ -1,4 +1,4 @@
-//! A running writer: its handle, and what can be seen of it.
+//! A running writer: its handle, and the view of it from outside.
 //!
 //! Owns: flushing, waiting for commits, the orderly and the timely end. Does not own: the work.
 
@@ -20,9 +20,13 @@ use crate::error::{Result, WriterError};
 use crate::ownership::supervise::OrderBook;
 use crate::pipeline::assemble::Command;
 use crate::pipeline::context::Context;
+use crate::pipeline::partition::Orders;
 use crate::service::metrics;
 use crate::service::status::{PartitionStatus, StatusBoard};
 use crate::service::summary::{Summary, Totals};
+
+/// Time after which a partition that does not run here is looked up again.
+const OTHERS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The handle of a running writer. Dropping it aborts the writer, which is safe but loses the drain: call
 /// [`RunningWriter::shutdown`].
@@ -74,7 +78,7 @@ impl RunningWriter {
 
     /// Its memory budget.
     pub fn budget(&self) -> &MemoryBudget {
-        &self.context.budget
+        &self.context.limits.memory
     }
 
     /// Where each owned partition stands.
@@ -90,33 +94,43 @@ impl RunningWriter {
     /// Closes every open batch and returns when everything fetched before is committed.
     pub async fn flush(&self) {
         let orders: Vec<_> = self.orders.lock().expect("no holder panics").values().cloned().collect();
-        let flushes = orders.into_iter().map(async |order| {
-            let (answer, answered) = oneshot::channel();
-            // A pipeline that ended meanwhile has nothing left to flush here.
-            if order.send(Command::Flush(answer)).await.is_ok() {
-                let _ended_meanwhile = answered.await;
-            }
-        });
-        futures::future::join_all(flushes).await;
+        futures::future::join_all(orders.into_iter().map(flush)).await;
     }
 
-    /// Flushes until each partition's watermark is at least the one given, for example the offset after the last
-    /// one that a producer was told.
+    /// Returns when each partition's watermark is at least the one given, for example the offset after the last one that
+    /// a producer was told. Closes the open batch of such a partition once everything below its target is fetched.
     ///
     /// # Errors
     /// The catalog's.
     pub async fn wait_committed(&self, targets: &[(TopicPartition, u64)]) -> Result<()> {
-        for (partition, target) in targets {
-            loop {
-                let stored = self.context.catalog.get_partition(partition).await?;
-                if stored.is_some_and(|stored| stored.high_watermark >= *target) {
-                    break;
-                }
-                self.flush().await;
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        }
+        let waits = targets.iter().map(|(partition, target)| self.wait_for(partition, *target));
+        futures::future::try_join_all(waits).await?;
         Ok(())
+    }
+
+    async fn wait_for(&self, partition: &TopicPartition, target: u64) -> Result<()> {
+        let mut steps = self.board.steps();
+        loop {
+            steps.borrow_and_update();
+            match self.board.place(partition) {
+                Some((_, high_watermark)) if high_watermark >= target => return Ok(()),
+                Some((position, _)) if position >= target => {
+                    let order = self.orders.lock().expect("no holder panics").get(partition).cloned();
+                    if let Some(order) = order {
+                        flush(order).await;
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    let stored = self.context.catalog.get_partition(partition).await?;
+                    if stored.is_some_and(|stored| stored.high_watermark >= target) {
+                        return Ok(());
+                    }
+                }
+            }
+            // The board knows nothing of the commits of other writers: after a while the catalog is asked again.
+            tokio::time::timeout(OTHERS_INTERVAL, steps.changed()).await.ok();
+        }
     }
 
     /// Returns when the writer ends by itself, which it only does when it cannot go on.
@@ -165,6 +179,15 @@ impl RunningWriter {
     }
 }
 
+/// Closes the open batch of one pipeline and returns when everything fetched before is committed.
+async fn flush(orders: Orders) {
+    let (answer, answered) = oneshot::channel();
+    // A pipeline that ended meanwhile has nothing left to flush here.
+    if orders.send(Command::Flush(answer)).await.is_ok() {
+        answered.await.ok();
+    }
+}
+
 impl Drop for RunningWriter {
     fn drop(&mut self) {
         if let Some(supervisor) = &self.supervisor {
@@ -189,7 +212,7 @@ impl Observer {
     }
 
     pub(crate) fn observe(&self) {
-        metrics::observe(&self.board, &self.context.budget, &self.shown, self.clock.now_us());
+        metrics::observe(&self.board, &self.context.limits.memory, &self.shown, self.clock.now_us());
     }
 
     /// What this writer cannot work on, by `topic` or `topic/partition`, with the reason: halts, defects, topics that

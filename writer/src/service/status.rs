@@ -1,6 +1,8 @@
-//! Where each partition stands, for people, metrics and readiness.
+//! The progress of each partition, for people, metrics and readiness, and for the steps around the pipelines.
 //!
-//! Owns: the numbers and how lag and freshness are made of them. Does not own: decisions; no commit depends on these.
+//! Owns: the numbers, how lag and freshness are made of them, and waking those who wait for progress. The supervisor ends
+//! a pipeline whose watermark the catalog does not know any more, and relief rolls the largest batch: both read it here.
+//! Does not own: those decisions; no commit and no ack depends on these numbers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -8,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use common::{TopicName, TopicPartition};
+use tokio::sync::watch;
 
 use crate::service::discard::Margin;
 
@@ -31,7 +34,7 @@ pub struct PartitionStatus {
     /// Messages that may still be published before the queue discards one that is not committed, when last asked;
     /// nothing where it discards none for being full.
     pub discard_margin: Option<u64>,
-    /// Time before the queue discards a message that is not committed, when last asked; nothing where it keeps them for ever.
+    /// Time before the queue discards a message that is not committed, when last asked; nothing where it keeps them without limit.
     pub discard_margin_time: Option<Duration>,
     /// Reading, an upload or a commit keeps failing.
     pub failing: bool,
@@ -47,7 +50,7 @@ impl PartitionStatus {
 
 /// Written by the pipeline, read by everyone.
 #[derive(Debug, Default)]
-pub(crate) struct Gauges {
+pub(crate) struct Progress {
     pub(crate) position: AtomicU64,
     pub(crate) high_watermark: AtomicU64,
     pub(crate) queue_first_offset: AtomicU64,
@@ -57,23 +60,35 @@ pub(crate) struct Gauges {
     pub(crate) failing: AtomicBool,
     /// The queue cannot be read.
     pub(crate) unreadable: AtomicBool,
+    /// Counts every step of any partition of the board.
+    steps: watch::Sender<u64>,
     // A std mutex: held to copy or replace two numbers.
     margin: Mutex<(Option<u64>, Option<Duration>)>,
     // First offset and queue time of each batch that is not committed, oldest first. Never held across an await.
     batches: Mutex<VecDeque<(u64, i64)>>,
 }
 
-impl Gauges {
+impl Progress {
+    /// Everything below `position` is fetched and handed on.
+    pub(crate) fn fetched(&self, position: u64) {
+        self.position.store(position, Ordering::Relaxed);
+        self.steps.send_modify(|steps| *steps += 1);
+    }
+
     pub(crate) fn batch_opened(&self, base_offset: u64, first_timestamp_us: i64) {
         lock(&self.batches).push_back((base_offset, first_timestamp_us));
     }
 
+    /// Everything below `high_watermark` is committed, by a receipt.
     pub(crate) fn committed(&self, high_watermark: u64) {
-        self.high_watermark.store(high_watermark, Ordering::Relaxed);
+        let before = self.high_watermark.swap(high_watermark, Ordering::Relaxed);
+        assert!(before <= high_watermark, "a watermark only rises: {before}, then {high_watermark}");
         let mut batches = lock(&self.batches);
         while batches.front().is_some_and(|(base_offset, _)| *base_offset < high_watermark) {
             batches.pop_front();
         }
+        drop(batches);
+        self.steps.send_modify(|steps| *steps += 1);
     }
 
     pub(crate) fn set_margin(&self, margin: &Margin) {
@@ -89,11 +104,13 @@ impl Gauges {
     }
 }
 
-/// The partitions that this writer owns, and what it cannot work on.
+/// The partitions that this writer owns, and its troubles.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatusBoard {
+    /// Counts the steps of all partitions, for those who wait for progress.
+    steps: watch::Sender<u64>,
     // Std mutexes: held to insert, remove or copy, never across an await.
-    partitions: Arc<Mutex<BTreeMap<TopicPartition, Arc<Gauges>>>>,
+    partitions: Arc<Mutex<BTreeMap<TopicPartition, Arc<Progress>>>>,
     troubles: Arc<Mutex<BTreeMap<Place, String>>>,
 }
 
@@ -101,26 +118,45 @@ pub(crate) struct StatusBoard {
 pub(crate) type Place = (TopicName, Option<u32>);
 
 impl StatusBoard {
-    pub(crate) fn insert(&self, partition: TopicPartition, high_watermark: u64) -> Arc<Gauges> {
-        let gauges = Arc::new(Gauges::default());
-        gauges.position.store(high_watermark, Ordering::Relaxed);
-        gauges.high_watermark.store(high_watermark, Ordering::Relaxed);
-        lock(&self.partitions).insert(partition, Arc::clone(&gauges));
-        gauges
+    pub(crate) fn insert(&self, partition: TopicPartition, high_watermark: u64) -> Arc<Progress> {
+        let progress = Arc::new(Progress {
+            position: AtomicU64::new(high_watermark),
+            high_watermark: AtomicU64::new(high_watermark),
+            steps: self.steps.clone(),
+            ..Progress::default()
+        });
+        lock(&self.partitions).insert(partition, Arc::clone(&progress));
+        self.steps.send_modify(|steps| *steps += 1);
+        progress
     }
 
     pub(crate) fn remove(&self, partition: &TopicPartition) {
         lock(&self.partitions).remove(partition);
+        self.steps.send_modify(|steps| *steps += 1);
     }
 
-    pub(crate) fn all(&self) -> Vec<(TopicPartition, Arc<Gauges>)> {
-        lock(&self.partitions).iter().map(|(partition, gauges)| (partition.clone(), Arc::clone(gauges))).collect()
+    /// Changes whenever a partition comes, goes, fetches or commits.
+    pub(crate) fn steps(&self) -> watch::Receiver<u64> {
+        self.steps.subscribe()
     }
 
-    /// Below where each running partition is committed, as this writer was told.
+    /// Position and high watermark of a running partition.
+    pub(crate) fn place(&self, partition: &TopicPartition) -> Option<(u64, u64)> {
+        let partitions = lock(&self.partitions);
+        let progress = partitions.get(partition)?;
+        // The watermark first: read later, it could stand above the position.
+        let high_watermark = progress.high_watermark.load(Ordering::Relaxed);
+        Some((progress.position.load(Ordering::Relaxed), high_watermark))
+    }
+
+    pub(crate) fn all(&self) -> Vec<(TopicPartition, Arc<Progress>)> {
+        lock(&self.partitions).iter().map(|(partition, progress)| (partition.clone(), Arc::clone(progress))).collect()
+    }
+
+    /// High watermark of each running partition, from its last receipt.
     pub(crate) fn watermarks(&self) -> BTreeMap<TopicPartition, u64> {
-        let watermark = |(partition, gauges): (&TopicPartition, &Arc<Gauges>)| {
-            (partition.clone(), gauges.high_watermark.load(Ordering::Relaxed))
+        let watermark = |(partition, progress): (&TopicPartition, &Arc<Progress>)| {
+            (partition.clone(), progress.high_watermark.load(Ordering::Relaxed))
         };
         lock(&self.partitions).iter().map(watermark).collect()
     }
@@ -154,24 +190,24 @@ impl StatusBoard {
     pub(crate) fn largest_batch(&self) -> Option<TopicPartition> {
         let partitions = lock(&self.partitions);
         let sized =
-            partitions.iter().map(|(partition, gauges)| (gauges.batch_bytes.load(Ordering::Relaxed), partition));
+            partitions.iter().map(|(partition, progress)| (progress.batch_bytes.load(Ordering::Relaxed), partition));
         sized.filter(|(bytes, _)| *bytes > 0).max_by_key(|(bytes, _)| *bytes).map(|(_, partition)| partition.clone())
     }
 
     pub(crate) fn statuses(&self, now_us: i64) -> Vec<PartitionStatus> {
-        let status = |(partition, gauges): (TopicPartition, Arc<Gauges>)| PartitionStatus {
+        let status = |(partition, progress): (TopicPartition, Arc<Progress>)| PartitionStatus {
             partition,
-            position: gauges.position.load(Ordering::Relaxed),
-            high_watermark: gauges.high_watermark.load(Ordering::Relaxed),
-            queue_first_offset: gauges.queue_first_offset.load(Ordering::Relaxed),
-            queue_next_offset: gauges.queue_next_offset.load(Ordering::Relaxed),
-            batch_bytes: gauges.batch_bytes.load(Ordering::Relaxed),
-            freshness: gauges.oldest_timestamp_us().map_or(Duration::ZERO, |oldest_us| {
+            position: progress.position.load(Ordering::Relaxed),
+            high_watermark: progress.high_watermark.load(Ordering::Relaxed),
+            queue_first_offset: progress.queue_first_offset.load(Ordering::Relaxed),
+            queue_next_offset: progress.queue_next_offset.load(Ordering::Relaxed),
+            batch_bytes: progress.batch_bytes.load(Ordering::Relaxed),
+            freshness: progress.oldest_timestamp_us().map_or(Duration::ZERO, |oldest_us| {
                 Duration::from_micros(now_us.saturating_sub(oldest_us).max(0).unsigned_abs())
             }),
-            discard_margin: gauges.margin().0,
-            discard_margin_time: gauges.margin().1,
-            failing: gauges.failing.load(Ordering::Relaxed) || gauges.unreadable.load(Ordering::Relaxed),
+            discard_margin: progress.margin().0,
+            discard_margin_time: progress.margin().1,
+            failing: progress.failing.load(Ordering::Relaxed) || progress.unreadable.load(Ordering::Relaxed),
         };
         self.all().into_iter().map(status).collect()
     }
@@ -213,15 +249,15 @@ mod tests {
     fn freshness_is_the_age_of_the_oldest_uncommitted_batch() {
         let board = StatusBoard::default();
         let partition = TopicPartition::new(TopicName::new("t").expect("valid"), 0);
-        let gauges = board.insert(partition, 10);
+        let progress = board.insert(partition, 10);
         let freshness = |now_us| board.statuses(now_us)[0].freshness;
         assert_eq!(freshness(1_000), Duration::ZERO);
-        gauges.batch_opened(10, 100);
-        gauges.batch_opened(20, 300);
+        progress.batch_opened(10, 100);
+        progress.batch_opened(20, 300);
         assert_eq!(freshness(1_000), Duration::from_micros(900));
-        gauges.committed(20);
+        progress.committed(20);
         assert_eq!(freshness(1_000), Duration::from_micros(700));
-        gauges.committed(30);
+        progress.committed(30);
         assert_eq!(freshness(1_000), Duration::ZERO);
     }
 }

@@ -1,7 +1,7 @@
-//! Watchers: what goes on beside the pipelines.
+//! Watchers: the work around the pipelines.
 //!
-//! Owns: relieving memory when somebody waits for it, and asking the queue for its bounds, to tell the lag and to warn of
-//! messages that it is about to discard uncommitted (`discard` judges) or has lost at its end.
+//! Owns: relieving memory when a fetch waits for it, and asking the queue for its bounds, to tell the lag and to warn of
+//! messages that the queue is about to discard uncommitted (`discard` judges) or has lost at its end.
 //! Does not own: batches; it only gives orders.
 
 use std::collections::{HashMap, HashSet};
@@ -9,32 +9,35 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::TopicPartition;
-use common::clock::SharedClock;
+use common::clock::{Clock, SharedClock};
+use common::memory::MemoryBudget;
 use common::queue::Bounds;
+use common::{Queue, QueueError, TopicPartition};
+use futures::StreamExt;
 use tokio::time::MissedTickBehavior;
 
 use crate::ownership::supervise::OrderBook;
 use crate::pipeline::assemble::Command;
-use crate::pipeline::context::Context;
-use crate::service::discard::{Margin, margin, oldest_us};
+use crate::service::discard::{Margin, Uncommitted, margin, oldest_us};
 use crate::service::metrics;
-use crate::service::status::StatusBoard;
+use crate::service::status::{Progress, StatusBoard};
 
-/// How often the queue's end is asked for.
+/// Time between two requests for the queue's end.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
+/// Partitions whose queue is asked at once.
+const LOOKS_AT_ONCE: usize = 32;
 /// Time for one rolled batch to give memory back before the next is rolled.
 const RELIEF_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Rolls the largest batch while somebody waits for memory. Never returns.
-pub(crate) async fn relieve_memory(context: Arc<Context>, board: StatusBoard, orders: OrderBook) {
+/// Rolls the largest batch while a fetch waits for memory. Never returns.
+pub(crate) async fn relieve_memory(memory: MemoryBudget, board: StatusBoard, orders: OrderBook) {
     loop {
-        context.budget.pressure().await;
-        while context.budget.waiters() > 0 {
+        memory.pressure().await;
+        while memory.waiters() > 0 {
             if let Some(partition) = board.largest_batch() {
                 let order = orders.lock().expect("no holder panics").get(&partition).cloned();
                 // A pipeline that has orders waiting is busy rolling already.
-                let _busy = order.map(|order| order.try_send(Command::Relieve));
+                order.map(|order| order.try_send(Command::Relieve).ok());
             }
             tokio::time::sleep(RELIEF_INTERVAL).await;
         }
@@ -42,44 +45,88 @@ pub(crate) async fn relieve_memory(context: Arc<Context>, board: StatusBoard, or
 }
 
 /// Keeps every partition's idea of the queue's bounds fresh. Never returns.
-pub(crate) async fn watch_lag(context: Arc<Context>, board: StatusBoard, clock: SharedClock) {
+pub(crate) async fn watch_lag(queue: Arc<dyn Queue>, board: StatusBoard, clock: SharedClock) {
     let mut ticks = tokio::time::interval(LAG_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut warned = HashSet::new();
-    let mut ends: HashMap<TopicPartition, End> = HashMap::new();
+    let mut memory = Memory::default();
     loop {
         ticks.tick().await;
         let partitions = board.all();
-        warned.retain(|partition| partitions.iter().any(|(owned, _)| owned == partition));
-        ends.retain(|partition, _| partitions.iter().any(|(owned, _)| owned == partition));
-        for (partition, gauges) in partitions {
-            match context.queue.bounds(&partition).await {
-                Ok(bounds) => {
-                    gauges.queue_first_offset.store(bounds.first_offset, Ordering::Relaxed);
-                    gauges.queue_next_offset.store(bounds.next_offset, Ordering::Relaxed);
-                    if let Some(lost) = ends.entry(partition.clone()).or_default().look(bounds.next_offset) {
-                        ::metrics::counter!(metrics::QUEUE_OFFSETS_LOST).increment(lost);
-                        tracing::error!(
-                            %partition, lost, next_offset = bounds.next_offset, history = bounds.history,
-                            "the queue lost messages at its end that it held before; what of them was read is noticed \
-                             when reading starts anew, the rest only here"
-                        );
-                    }
-                    let now_us = clock.now_us();
-                    let committed = gauges.high_watermark.load(Ordering::Relaxed);
-                    let queue = context.queue.as_ref();
-                    let oldest_us = oldest_us(queue, &partition, &gauges, &bounds, committed, now_us).await;
-                    let margin = margin(&bounds, committed, oldest_us, now_us);
-                    gauges.set_margin(&margin);
-                    warn_of_discard(&partition, committed, &bounds, margin, &mut warned);
-                }
+        memory.keep(|partition| partitions.iter().any(|(owned, _)| owned == partition));
+        let looks = partitions.into_iter().map(|(partition, progress)| {
+            let (queue, clock) = (queue.as_ref(), clock.as_ref());
+            async move {
+                let look = Look::take(queue, &partition, &progress, clock).await;
+                (partition, progress, look)
+            }
+        });
+        // One that is slow to answer delays no other.
+        let mut looks = futures::stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
+        while let Some((partition, progress, look)) = looks.next().await {
+            match look {
+                Ok(look) => memory.judge(&partition, &progress, look),
                 Err(error) => tracing::debug!(%partition, %error, "lag unknown"),
             }
         }
     }
 }
 
-/// How far a queue has reached.
+/// One look at a partition's queue.
+struct Look {
+    bounds: Bounds,
+    high_watermark: u64,
+    margin: Margin,
+}
+
+impl Look {
+    async fn take(
+        queue: &dyn Queue,
+        partition: &TopicPartition,
+        progress: &Progress,
+        clock: &dyn Clock,
+    ) -> Result<Self, QueueError> {
+        let bounds = queue.bounds(partition).await?;
+        let now_us = clock.now_us();
+        let high_watermark = progress.high_watermark.load(Ordering::Relaxed);
+        let uncommitted = Uncommitted { high_watermark, fetched_us: progress.oldest_timestamp_us() };
+        let oldest_us = oldest_us(queue, partition, uncommitted, &bounds, now_us).await;
+        let margin = margin(&bounds, high_watermark, oldest_us, now_us);
+        Ok(Self { bounds, high_watermark, margin })
+    }
+}
+
+/// The looks before, as far as they matter for the next.
+#[derive(Default)]
+struct Memory {
+    /// Partitions whose small margin was warned of.
+    warned: HashSet<TopicPartition>,
+    ends: HashMap<TopicPartition, End>,
+}
+
+impl Memory {
+    fn keep(&mut self, is_owned: impl Fn(&TopicPartition) -> bool) {
+        self.warned.retain(|partition| is_owned(partition));
+        self.ends.retain(|partition, _| is_owned(partition));
+    }
+
+    fn judge(&mut self, partition: &TopicPartition, progress: &Progress, look: Look) {
+        let Look { bounds, high_watermark, margin } = look;
+        progress.queue_first_offset.store(bounds.first_offset, Ordering::Relaxed);
+        progress.queue_next_offset.store(bounds.next_offset, Ordering::Relaxed);
+        if let Some(lost) = self.ends.entry(partition.clone()).or_default().look(bounds.next_offset) {
+            ::metrics::counter!(metrics::QUEUE_OFFSETS_LOST).increment(lost);
+            tracing::error!(
+                %partition, lost, next_offset = bounds.next_offset, history = bounds.history,
+                "the queue lost messages at its end that it held before; what of them was read is noticed \
+                 when reading starts anew, the rest only here"
+            );
+        }
+        progress.set_margin(&margin);
+        warn_of_discard(partition, high_watermark, &bounds, margin, &mut self.warned);
+    }
+}
+
+/// The furthest end of a queue that was seen.
 #[derive(Debug, Default)]
 struct End {
     furthest: u64,
@@ -104,7 +151,7 @@ impl End {
     }
 }
 
-/// Says it once when the margin becomes small, and once when it no longer is.
+/// Logs once when the margin becomes small, and once when it no longer is.
 fn warn_of_discard(
     partition: &TopicPartition,
     high_watermark: u64,

@@ -5,6 +5,7 @@
 //! Does not own: how a call gets to the server (`server`, `session`).
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::catalog::{
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use common::{Incarnation, OwnerId, TopicName, TopicPartition};
 
 use super::state::CatalogState;
+use crate::forgery::{Forgeries, confirmed};
 
 mod tables;
 
@@ -22,10 +24,14 @@ mod tables;
 #[derive(Clone, Debug)]
 pub struct Client<D> {
     pub(crate) door: D,
+    /// Replies that are forged on the way back.
+    pub(crate) forgeries: Forgeries,
+    /// Commits that were confirmed early, in their order.
+    pub(crate) confirmed: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// How a call gets to the tables.
-pub trait Door: fmt::Debug + Send + Sync + 'static {
+pub trait Door: Clone + fmt::Debug + Send + Sync + 'static {
     /// Runs the transaction, or fails on the way. A caller that is dropped does not take a transaction back that was
     /// sent already.
     fn run<T, F>(&self, call: Call, transaction: F) -> impl Future<Output = Result<T, Failure>> + Send
@@ -72,6 +78,29 @@ impl Rows {
 }
 
 impl<D: Door> Client<D> {
+    /// A client without forgeries.
+    pub(crate) fn through(door: D) -> Self {
+        Self { door, forgeries: Forgeries::default(), confirmed: Arc::default() }
+    }
+
+    /// The same with these replies forged.
+    pub(crate) fn forging(self, forgeries: Forgeries) -> Self {
+        Self { forgeries, ..self }
+    }
+
+    /// One transaction for all requests, and what becomes of it.
+    async fn commit_all(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
+        let seen: Vec<_> = requests.iter().map(|request| self.forgeries.request(request)).collect();
+        let rows = Rows::These(requests.iter().map(|request| request.partition.clone()).collect());
+        let call = Call { name: "commit", rows };
+        let failure = match self.door.run(call, move |state| state.commit(&seen)).await {
+            Ok(outcomes) => return outcomes,
+            Err(failure) => failure,
+        };
+        let outcome = if failure.maybe_applied { CommitOutcome::Unknown } else { CommitOutcome::NotDone };
+        requests.iter().map(|_| outcome(failure.error.clone())).collect()
+    }
+
     async fn write<T, F>(&self, name: &'static str, rows: Rows, transaction: F) -> Result<T>
     where
         T: Send + 'static,
@@ -102,32 +131,37 @@ impl<D: Door> MetadataStore for Client<D> {
 #[async_trait]
 impl<D: Door> CommitStore for Client<D> {
     async fn record_intents(&self, intents: &[UploadIntent]) -> Vec<Result<()>> {
+        if self.forgeries.is_intent_skipped {
+            return intents.iter().map(|_| Ok(())).collect();
+        }
         let rows = Rows::These(intents.iter().map(|intent| intent.partition.clone()).collect());
-        let owned = intents.to_vec();
-        let answers = self.write("record_intents", rows, move |state| Ok(state.record_intents(&owned))).await;
+        let seen = self.forgeries.intents(intents);
+        let answers = self.write("record_intents", rows, move |state| Ok(state.record_intents(&seen))).await;
         answers.unwrap_or_else(|error| vec![Err(error); intents.len()])
     }
 
     async fn abandon_intents(&self, intents: &[UploadIntent]) -> Result<()> {
-        let intents = intents.to_vec();
+        let intents = self.forgeries.intents(intents);
         self.write("abandon_intents", Rows::None, move |state| state.abandon_intents(&intents)).await
     }
 
     async fn commit(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
-        let rows = Rows::These(requests.iter().map(|request| request.partition.clone()).collect());
-        let owned = requests.to_vec();
-        let call = Call { name: "commit", rows };
-        let failure = match self.door.run(call, move |state| state.commit(&owned)).await {
-            Ok(outcomes) => return outcomes,
-            Err(failure) => failure,
-        };
-        let outcome = if failure.maybe_applied { CommitOutcome::Unknown } else { CommitOutcome::NotDone };
-        requests.iter().map(|_| outcome(failure.error.clone())).collect()
+        if self.forgeries.is_commit_confirmed_early {
+            let (client, later) = (self.clone(), requests.to_vec());
+            // Detached on purpose: the writer does not wait for it. The lock is fair, so that commits stay in order.
+            tokio::spawn(async move {
+                let _turn = client.confirmed.lock().await;
+                client.commit_all(&later).await;
+            });
+            return requests.iter().map(confirmed).collect();
+        }
+        let outcomes = self.commit_all(requests).await;
+        requests.iter().zip(outcomes).map(|(request, outcome)| self.forgeries.outcome(request, outcome)).collect()
     }
 
     /// Waits for the partition's row, and so for a commit of it that the server has begun.
     async fn resolve(&self, request: &CommitRequest) -> Result<CommitOutcome> {
-        let (rows, request) = (Rows::of(&request.partition), request.clone());
+        let (rows, request) = (Rows::of(&request.partition), self.forgeries.request(request));
         self.write("resolve", rows, move |state| Ok(state.resolve(&request))).await
     }
 }

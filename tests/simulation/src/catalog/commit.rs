@@ -8,12 +8,13 @@ use ::catalog::{
     CatalogError, CommitOutcome, CommitRecord, CommitRequest, Gap, NewSegment, RecordedGap, Refusal, Result,
     SegmentInfo, SegmentKind, Upload,
 };
-use common::{CommitReceipt, TopicPartition};
+use common::TopicPartition;
 
 use super::event::Change;
 use super::judge;
 use super::limits;
 use super::state::{CatalogState, ObjectName, PartitionRow};
+use crate::forgery::confirmed;
 
 /// A request whose watermark is moved and whose intents are consumed, and what is needed to take that back.
 struct Accepted<'a> {
@@ -284,12 +285,9 @@ fn listed(request: &CommitRequest, segment: &NewSegment, now_ms: i64) -> Segment
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the catalog's commit")]
 fn outcome(request: &CommitRequest, verdict: Verdict) -> CommitOutcome {
     match verdict {
-        Verdict::Done => {
-            CommitOutcome::Done(CommitReceipt::issue(request.partition.clone(), request.epoch, request.end_offset + 1))
-        }
+        Verdict::Done => confirmed(request),
         Verdict::Refused(refusal) => CommitOutcome::Refused(refusal),
         Verdict::NotDone(error) => CommitOutcome::NotDone(error),
     }

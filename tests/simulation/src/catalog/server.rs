@@ -123,7 +123,7 @@ impl ModelCatalog {
     pub fn new(clock: SharedClock, guards: Guards) -> Self {
         let state = CatalogState { guards, ..CatalogState::default() };
         let inner = Inner { state, clock, observer: None, generation: 0, rows: BTreeMap::new() };
-        Self { door: Server { inner: Arc::new(Mutex::new(inner)) } }
+        Self::through(Server { inner: Arc::new(Mutex::new(inner)) })
     }
 
     /// From now on `observer` sees each change; it replaces the one before.

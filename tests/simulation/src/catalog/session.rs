@@ -46,7 +46,7 @@ impl Session {
     /// What the writer process of this number gets as its catalog. A new process start may use the number again: the
     /// link and the pause belong to the number, everything else to the owner's id.
     pub fn new(catalog: &ModelCatalog, faults: &Faults, writer: u32) -> Self {
-        Self { door: Network { server: catalog.door.clone(), faults: faults.clone(), writer } }
+        Self::through(Network { server: catalog.door.clone(), faults: faults.clone(), writer })
     }
 }
 

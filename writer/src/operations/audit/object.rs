@@ -1,18 +1,15 @@
-//! One listed object: is it there, and is it what was committed?
+//! One listed object: is it there, and is it the committed one?
 //!
-//! Owns: reading it whole, its size and checksum. Does not own: what its bytes mean (`rows`).
+//! Owns: the words about it. Does not own: the comparison (`lake::object`), the meaning of its bytes (`rows`).
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use catalog::SegmentInfo;
 use catalog::audit::{Check, Problem};
 use common::TopicPartition;
-use common::checksum::Crc32c;
-use futures::TryStreamExt;
-use object_store::path::Path;
-use object_store::{Error, ObjectStoreExt};
+use lake::Storage;
+use lake::object::{Found, Keep, ListedObject};
 
 use super::rows;
-use lake::Storage;
 
 const MISSING: &str = "its rows cannot be read and queries fail: put the object back under this key from a backup or \
     another version of the bucket; if the queue still holds the offsets, they can be read again after that";
@@ -29,48 +26,30 @@ pub(super) struct ObjectReader<'a> {
 
 impl ObjectReader<'_> {
     /// Reads the object and compares it with the catalog; its bytes only when they are wanted and right.
-    /// What is not wanted passes through in pieces.
-    pub(super) async fn read(&self, is_wanted: bool, problems: &mut Vec<Problem>) -> Option<Bytes> {
+    pub(super) async fn read(&self, keep: Keep, problems: &mut Vec<Problem>) -> Option<Bytes> {
         let segment = self.segment;
         if segment.bucket != self.storage.bucket {
             let found = format!("it is in bucket {:?}, the settings name {:?}", segment.bucket, self.storage.bucket);
             problems.push(self.problem(found, UNREADABLE));
             return None;
         }
-        match self.read_and_sum(is_wanted).await {
-            Ok((size, checksum, bytes)) => {
-                let (found, advice) = match (size == segment.size_bytes, checksum == segment.checksum) {
-                    (true, true) => return bytes,
-                    (false, _) => (format!("it has {size} bytes instead of {}", segment.size_bytes), ALTERED),
-                    (true, false) => {
-                        (format!("its CRC-32C is {checksum:08x} instead of {:08x}", segment.checksum), ALTERED)
-                    }
-                };
-                problems.push(self.problem(found, advice));
+        let found = match ListedObject::of(segment) {
+            Ok(listed) => listed.find(self.storage.store.as_ref(), keep).await,
+            Err(error) => Found::Unreadable(error),
+        };
+        let (found, advice) = match found {
+            Found::Same(bytes) => return bytes,
+            Found::OtherSize { size_bytes, .. } => {
+                (format!("it has {size_bytes} bytes instead of {}", segment.size_bytes), ALTERED)
             }
-            Err(Error::NotFound { .. }) => problems.push(self.problem("it does not exist".to_owned(), MISSING)),
-            Err(error) => problems.push(self.problem(format!("it cannot be read: {error}"), UNREADABLE)),
-        }
+            Found::OtherChecksum { checksum } => {
+                (format!("its CRC-32C is {checksum:08x} instead of {:08x}", segment.checksum), ALTERED)
+            }
+            Found::Absent(_) => ("it does not exist".to_owned(), MISSING),
+            Found::Unreadable(error) => (format!("it cannot be read: {error}"), UNREADABLE),
+        };
+        problems.push(self.problem(found, advice));
         None
-    }
-
-    async fn read_and_sum(&self, is_wanted: bool) -> object_store::Result<(u64, u32, Option<Bytes>)> {
-        // Parsed, not converted: a conversion would percent-encode the key a second time.
-        let key = Path::parse(&self.segment.key)?;
-        let answer = self.storage.store.get(&key).await?;
-        // An object of another size is summed all the same, but not kept.
-        let is_kept = is_wanted && answer.meta.size == self.segment.size_bytes;
-        let mut kept = BytesMut::with_capacity(if is_kept { self.segment.size_bytes as usize } else { 0 });
-        let (mut sum, mut size) = (Crc32c::default(), 0);
-        let mut pieces = answer.into_stream();
-        while let Some(piece) = pieces.try_next().await? {
-            sum.update(&piece);
-            size += piece.len() as u64;
-            if is_kept {
-                kept.extend_from_slice(&piece);
-            }
-        }
-        Ok((size, sum.value(), is_kept.then(|| kept.freeze())))
     }
 
     fn problem(&self, found: String, advice: &'static str) -> Problem {

@@ -1,6 +1,6 @@
 //! The rows of a commit: are they those that it counted?
 //!
-//! Owns: decoding where rows came from, and what must hold among them. Pure but for the thread that decodes.
+//! Owns: decoding the origin of rows, and the rules that hold among them. Pure but for the thread that decodes.
 //! Does not own: the bytes (`object`), the queue (`stream`), the topic's own columns: they are as the checksum says.
 
 use arrow_array::RecordBatch;
@@ -8,19 +8,20 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_schema::DataType;
 use bytes::Bytes;
-use catalog::{CommitRecord, SegmentInfo, SegmentKind};
+use catalog::{CommitRecord, SegmentInfo};
 use common::Epoch;
+use lake::footer::Footer;
+use lake::read::{Columns, SegmentFile};
 use lake::schema::{OFFSET, PARTITION, ROW, TIMESTAMP, timestamp_type};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
+use parquet::errors::ParquetError;
 
 pub(super) const ADVICE: &str = "the object is what was committed, but not what it should be: this is a defect of the \
     writer, or the catalog's row was changed by hand; keep both and report it";
 
 const BATCH_ROWS: usize = 8192;
 
-/// Where a row came from.
+/// The origin of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) offset: u64,
@@ -28,7 +29,7 @@ pub(super) struct Row {
     pub(super) timestamp_us: i64,
 }
 
-/// The rows of a segment, in order; or what is wrong with them.
+/// The rows of a segment, in order; or the first thing that is wrong with them.
 pub(super) async fn decode(bytes: Bytes, segment: &SegmentInfo, epoch: Epoch) -> Result<Vec<Row>, String> {
     let segment = segment.clone();
     let decoding = tokio::task::spawn_blocking(move || decode_blocking(bytes, &segment, epoch));
@@ -36,44 +37,15 @@ pub(super) async fn decode(bytes: Bytes, segment: &SegmentInfo, epoch: Epoch) ->
 }
 
 fn decode_blocking(bytes: Bytes, segment: &SegmentInfo, epoch: Epoch) -> Result<Vec<Row>, String> {
-    let unreadable = |error: &dyn std::fmt::Display| format!("it cannot be decoded: {error}");
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| unreadable(&error))?;
-    check_footer(builder.metadata(), segment, epoch)?;
-    let count = builder.metadata().file_metadata().num_rows();
+    let unreadable = |error: ParquetError| format!("it cannot be decoded: {error}");
+    let file = SegmentFile::parse(bytes).map_err(unreadable)?;
+    Footer::of(segment, epoch).check(file.metadata())?;
+    let count = file.metadata().file_metadata().num_rows();
     if u64::try_from(count).ok() != Some(segment.record_count) {
         return Err(format!("it has {count} rows, the catalog counts {}", segment.record_count));
     }
-    let columns = ProjectionMask::columns(builder.parquet_schema(), [PARTITION, OFFSET, ROW, TIMESTAMP]);
-    let reader = builder.with_projection(columns).with_batch_size(BATCH_ROWS).build();
-    read_rows(reader.map_err(|error| unreadable(&error))?, segment)
-}
-
-/// What a segment says of itself must be what the catalog says of it.
-fn check_footer(metadata: &ParquetMetaData, segment: &SegmentInfo, epoch: Epoch) -> Result<(), String> {
-    let kind = match segment.kind {
-        SegmentKind::Data => "data",
-        SegmentKind::Quarantine => "quarantine",
-    };
-    let expected = [
-        ("topic", segment.topic.to_string()),
-        ("partition", segment.partition_id.to_string()),
-        ("incarnation", segment.incarnation.to_string()),
-        ("base_offset", segment.base_offset.to_string()),
-        ("end_offset", segment.end_offset.to_string()),
-        ("epoch", epoch.to_string()),
-        ("kind", kind.to_owned()),
-        ("schema_version", segment.schema_version.to_string()),
-    ];
-    let pairs = metadata.file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
-    for (name, expected) in expected {
-        let key = format!("siltstone.{name}");
-        let found = pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref());
-        if found != Some(expected.as_str()) {
-            let found = found.unwrap_or("nothing");
-            return Err(format!("its footer says {name} {found}, the catalog says {expected}"));
-        }
-    }
-    Ok(())
+    let columns = Columns::Named(&[PARTITION, OFFSET, ROW, TIMESTAMP]);
+    read_rows(file.rows(columns, BATCH_ROWS).map_err(unreadable)?, segment)
 }
 
 fn read_rows(reader: ParquetRecordBatchReader, segment: &SegmentInfo) -> Result<Vec<Row>, String> {

@@ -1,7 +1,8 @@
 //! Committed messages and those that the queue still holds.
 //!
-//! Owns: reading the queue in pages and comparing them. Does not own: what the segments hold (`rows`).
-//! What the queue holds no more is as it should be and only counted; what it holds and nobody committed is lost here.
+//! Owns: reading the queue in pages and comparing them. Does not own: the rows of segments (`rows`).
+//! A committed message that the queue holds no more is as it should be and only counted; a held one that was not committed
+//! is a loss.
 
 use catalog::CommitRecord;
 use catalog::audit::{Check, PartitionRecords, Problem};
@@ -23,7 +24,7 @@ const LOST: &str = "the queue holds a message below the watermark that was never
 const OTHER: &str = "the queue holds another message than the one that was written: its history was changed without the \
     last message being touched, or the rows are wrong; keep all and report it";
 
-/// What the queue holds of a partition.
+/// The messages that the queue holds of a partition.
 #[derive(Debug)]
 pub(super) struct StreamView<'q> {
     queue: &'q dyn Queue,
@@ -31,7 +32,15 @@ pub(super) struct StreamView<'q> {
     bounds: Bounds,
 }
 
-/// What a comparison found.
+/// The outcome of opening a view.
+pub(super) enum Opened<'q> {
+    /// The queue's history is the committed one.
+    Comparable(StreamView<'q>),
+    /// The queue's history is another one.
+    OtherHistory(Box<Problem>),
+}
+
+/// The outcome of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     pub(super) messages: u64,
@@ -40,20 +49,20 @@ pub(super) struct Compared {
 }
 
 impl<'q> StreamView<'q> {
-    /// Looks at what the queue holds; a problem when its history is not the committed one.
+    /// Looks at the queue's messages and history.
     pub(super) async fn open(
         queue: &'q dyn Queue,
         records: &PartitionRecords,
         partition: &TopicPartition,
-    ) -> Result<Result<Self, Box<Problem>>> {
+    ) -> Result<Opened<'q>> {
         let position = records.partition.high_watermark;
         if let Attach::Regressed(reason) = attach(queue, partition, position, records.partition.anchor).await? {
             let incarnation = records.partition.incarnation;
             let problem = Problem::new(Check::Stream, partition, incarnation, reason, REGRESSED);
-            return Ok(Err(Box::new(problem.at(position))));
+            return Ok(Opened::OtherHistory(Box::new(problem.at(position))));
         }
         let bounds = queue.bounds(partition).await?;
-        Ok(Ok(Self { queue, partition: partition.clone(), bounds }))
+        Ok(Opened::Comparable(Self { queue, partition: partition.clone(), bounds }))
     }
 
     /// Whether any message of the commit's range may still be held.

@@ -1,4 +1,4 @@
-//! What is to be read for a partition, and reading it.
+//! The pieces of work for a partition, and doing one.
 //!
 //! Owns: putting commits and their segments together, choosing samples, carrying out one piece of work in bounded memory.
 //! Does not own: the order of partitions and the sums (`audit`).
@@ -9,6 +9,7 @@ use catalog::audit::{Check, PartitionRecords, Problem};
 use catalog::{CommitRecord, RecordedGap, SegmentInfo};
 use common::TopicPartition;
 use common::memory::MemoryBudget;
+use lake::object::Keep;
 
 use super::object::ObjectReader;
 use super::rows::{self, Row};
@@ -94,7 +95,8 @@ impl Audit<'_> {
             done.counts.objects += 1;
             done.counts.bytes += segment.size_bytes;
             let reader = ObjectReader { storage: self.storage, partition, segment };
-            let Some(bytes) = reader.read(work.is_decoded, &mut done.problems).await else { continue };
+            let keep = if work.is_decoded { Keep::Bytes } else { Keep::Nothing };
+            let Some(bytes) = reader.read(keep, &mut done.problems).await else { continue };
             let Some(commit) = work.commit.filter(|_| work.is_decoded) else { continue };
             match rows::decode(bytes, segment, commit.epoch).await {
                 Ok(rows) => decoded.push(rows),

@@ -1,15 +1,13 @@
 //! The loop without queue and store.
 
 use catalog::SqliteMetadataStore;
-use common::queue::memory::InMemoryQueue;
+use common::memory::MemoryBudget;
 use common::topic::TopicOptions;
 use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
 
 use super::*;
 use crate::config::WriterConfig;
-use crate::pipeline::group::Groups;
-use lake::Storage;
 
 fn message(offset: u64) -> Message {
     Message {
@@ -22,19 +20,15 @@ fn message(offset: u64) -> Message {
     }
 }
 
-fn fetched(context: &Context) -> Fetched {
+fn fetched() -> Fetched {
     let message = message(0);
-    let memory = context.budget.try_acquire(message.memory_bytes()).expect("free");
+    let memory = MemoryBudget::new(1 << 20).try_acquire(message.memory_bytes()).expect("free");
     Fetched { delivery: Delivery { messages: vec![message], memory }, gaps: vec![] }
 }
 
 #[tokio::test]
 async fn a_flush_covers_what_was_fetched_before_it() {
-    let catalog: Arc<dyn catalog::MetadataStore> =
-        Arc::new(SqliteMetadataStore::new_in_memory().await.expect("a catalog"));
-    let (groups, _work) = Groups::new(Arc::clone(&catalog));
-    let queue = Arc::new(InMemoryQueue::default());
-    let context = Arc::new(Context::new(queue, catalog, Storage::memory(), WriterConfig::default(), groups));
+    let catalog = Arc::new(SqliteMetadataStore::new_in_memory().await.expect("a catalog"));
     let name = TopicName::new("t").expect("valid");
     let table = TopicTable::new(&catalog::Topic {
         name: name.clone(),
@@ -59,12 +53,14 @@ async fn a_flush_covers_what_was_fetched_before_it() {
         suspect: None,
     };
     let assembler = Assembler {
-        context: Arc::clone(&context),
+        catalog,
+        cpu: Cpu::new(false),
+        suspects: Arc::new(Semaphore::new(1)),
         caution: Caution::new(&held, Arc::default()),
         stop: CancellationToken::new(),
         gave_up: false,
         held,
-        gauges: Arc::default(),
+        progress: Arc::default(),
         tables: watch::channel(Arc::clone(&table)).1,
         input,
         commands,
@@ -74,7 +70,7 @@ async fn a_flush_covers_what_was_fetched_before_it() {
         next_offset: 0,
         batch: None,
     };
-    fetches.send(fetched(&context)).await.expect("room");
+    fetches.send(fetched()).await.expect("room");
     let (answer, _answered) = oneshot::channel();
     orders.send(Command::Flush(answer)).await.expect("room");
     let (ended, first) = tokio::join!(assembler.run(), async {
@@ -88,7 +84,7 @@ async fn a_flush_covers_what_was_fetched_before_it() {
 
 #[test]
 fn parts_of_a_delivery_keep_order_gaps_and_memory() {
-    let budget = common::memory::MemoryBudget::new(1 << 20);
+    let budget = MemoryBudget::new(1 << 20);
     let messages: Vec<Message> = [3, 4, 9].map(message).into();
     let memory = budget.try_acquire(messages.iter().map(Message::memory_bytes).sum()).expect("free");
     let gap = |base_offset, end_offset| Gap { base_offset, end_offset, reason: String::new() };

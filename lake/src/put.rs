@@ -1,0 +1,273 @@
+//! Put: an encoded segment becomes an object that is certainly stored.
+//!
+//! Owns: the intent before the put, the meaning of an ambiguous answer, a new key where the old one is spoiled, and that
+//! a failed step is repeated until it succeeds. [`StoredSegment`] can only come from here.
+//! Does not own: who records intents, when a segment is put (`writer`), the commit that lists it (`catalog`).
+//!
+//! Intent first: the janitor never lists a bucket, so it would not find an object without an intent. A put whose answer is
+//! lost, or which says that the object exists, proves nothing either way; the object itself is read and compared.
+//!
+//! Each step is an `attempt_…`, which holds the failpoints, and a plain loop around it.
+
+use std::error::Error;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use catalog::CatalogError;
+use common::backoff::Backoff;
+use common::{ErrorKind, failpoint};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+
+use crate::keys::NewKey;
+use crate::object::{Found, Keep, ListedObject};
+use crate::segment::EncodedSegment;
+use crate::storage::{PutError, Storage};
+
+/// Records the intents of one owner.
+#[async_trait]
+pub trait Intents: Send + Sync {
+    /// Records that an object is about to be put under `key`; repeating it is harmless. `None` when nobody is left to
+    /// record it: this process is stopping.
+    ///
+    /// # Errors
+    /// The catalog's. A `Conflict` and `Poisoned` end the put; every other error is tried again.
+    async fn record(&self, key: &Path) -> Option<Result<(), CatalogError>>;
+
+    /// Gives `key` up: the janitor deletes its object.
+    ///
+    /// # Errors
+    /// The catalog's. Nothing is lost by one: the next takeover gives up what stays pending.
+    async fn abandon(&self, key: &Path) -> Result<(), CatalogError>;
+}
+
+/// A step that failed and is tried again.
+#[derive(Debug)]
+pub struct Retry<'a> {
+    /// The step: `intent`, `put`, `check`, `sync`, `read back` or `abandon`.
+    pub step: &'static str,
+    /// Key of the object.
+    pub key: &'a Path,
+    /// How many steps of this put have failed so far, from 1.
+    pub attempt: u32,
+    /// Time until the next one.
+    pub wait: Duration,
+    /// Why it failed.
+    pub error: &'a (dyn Error + Send + Sync),
+}
+
+/// Sees each failed step before it is tried again.
+pub trait Observer: Send + Sync {
+    /// A step failed.
+    fn retrying(&self, retry: &Retry<'_>);
+}
+
+/// One segment to be put.
+pub struct SegmentPut<'a> {
+    /// Where to.
+    pub storage: &'a Storage,
+    /// Its bytes with their size and checksum.
+    pub encoded: &'a EncodedSegment,
+    /// A key that nobody has used before, at each call.
+    pub new_key: &'a (dyn Fn() -> NewKey + Send + Sync),
+    /// Who records its intents.
+    pub intents: &'a dyn Intents,
+    /// Who sees the retries.
+    pub observer: &'a dyn Observer,
+}
+
+/// An object that is stored, durable, and exactly what was encoded.
+#[derive(Debug)]
+pub struct StoredSegment {
+    /// Its id and key.
+    pub name: NewKey,
+    /// How many steps failed on the way.
+    pub retries: u32,
+}
+
+/// Why a put must end without an object.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PutStop {
+    /// The intent was refused: the partition has another owner, or none.
+    #[error(transparent)]
+    Fenced(CatalogError),
+    /// The catalog can take nothing more from this process.
+    #[error(transparent)]
+    Poisoned(CatalogError),
+    /// Nobody is left to record intents: the process is stopping.
+    #[error("nobody records intents any more")]
+    NeighbourGone,
+}
+
+impl SegmentPut<'_> {
+    /// Stores the segment, however long it takes.
+    ///
+    /// # Errors
+    /// Says why it must end.
+    pub async fn run(&self) -> Result<StoredSegment, PutStop> {
+        let mut tries = Tries { observer: self.observer, backoff: Backoff::default() };
+        loop {
+            let name = (self.new_key)();
+            self.record_intent(&name.key, &mut tries).await?;
+            match self.store(&name.key, &mut tries).await {
+                Key::Holds => return Ok(StoredSegment { name, retries: tries.backoff.attempts() }),
+                // The object under this key is another one or not durable: the janitor deletes it.
+                Key::Spoiled => self.abandon(&name.key, &mut tries).await,
+            }
+        }
+    }
+
+    async fn record_intent(&self, key: &Path, tries: &mut Tries<'_>) -> Result<(), PutStop> {
+        loop {
+            match self.attempt_intent(key).await {
+                Intent::Recorded => return Ok(()),
+                Intent::Failed(error) => tries.wait("intent", key, error.as_ref()).await,
+                Intent::Stop(stop) => return Err(stop),
+            }
+        }
+    }
+
+    /// Puts the object until it is certainly there, or until its key must not be used.
+    async fn store(&self, key: &Path, tries: &mut Tries<'_>) -> Key {
+        loop {
+            match self.attempt_put(key).await {
+                Put::Stored => return Key::Holds,
+                Put::NotDurable(error) => return tries.spoiled_by_sync(key, &error).await,
+                Put::Unclear { step, error } => tries.wait(step, key, &error).await,
+            }
+            match self.read_back(key, tries).await {
+                ReadBack::Same => match self.storage.sync(key).await {
+                    Ok(()) => return Key::Holds,
+                    Err(error) => return tries.spoiled_by_sync(key, &error).await,
+                },
+                ReadBack::Absent => {}
+                ReadBack::Other => return Key::Spoiled,
+            }
+        }
+    }
+
+    /// Compares the object under `key` with the encoded bytes.
+    async fn read_back(&self, key: &Path, tries: &mut Tries<'_>) -> ReadBack {
+        let (size_bytes, checksum) = (self.encoded.size_bytes, self.encoded.checksum);
+        let wanted = ListedObject { key: key.clone(), size_bytes, checksum };
+        loop {
+            match wanted.find(self.storage.store.as_ref(), Keep::Nothing).await {
+                Found::Same(_) => return ReadBack::Same,
+                Found::Absent(_) => return ReadBack::Absent,
+                Found::OtherSize { .. } | Found::OtherChecksum { .. } => return ReadBack::Other,
+                Found::Unreadable(error) => tries.wait("read back", key, &error).await,
+            }
+        }
+    }
+
+    async fn abandon(&self, key: &Path, tries: &mut Tries<'_>) {
+        // An intent that stays pending is doomed by the next takeover: a failure here loses nothing.
+        if let Err(error) = self.intents.abandon(key).await {
+            tries.wait("abandon", key, &error).await;
+        }
+    }
+
+    /// Asks once for the intent.
+    async fn attempt_intent(&self, key: &Path) -> Intent {
+        failpoint::hit("intent.before").await;
+        let recorded = self.intents.record(key).await;
+        match recorded {
+            None => Intent::Stop(PutStop::NeighbourGone),
+            Some(Ok(())) if failpoint::fails("intent.reply").await => Intent::Failed(lost_reply().into()),
+            Some(Ok(())) => {
+                failpoint::hit("intent.done").await;
+                Intent::Recorded
+            }
+            Some(Err(error @ CatalogError::Poisoned(_))) => Intent::Stop(PutStop::Poisoned(error)),
+            Some(Err(error)) if error.kind() == ErrorKind::Conflict => Intent::Stop(PutStop::Fenced(error)),
+            Some(Err(error)) => Intent::Failed(error.into()),
+        }
+    }
+
+    /// Puts once, and checks the size of what the store confirmed.
+    async fn attempt_put(&self, key: &Path) -> Put {
+        failpoint::hit("put.before").await;
+        let put = self.storage.put_new(key, self.encoded.payload.clone()).await;
+        match put {
+            // Only a reply of success can be lost here; every other one is as bad already.
+            Ok(()) if failpoint::fails("put.reply").await => return Put::Unclear { step: "put", error: lost_reply() },
+            Ok(()) => {}
+            Err(PutError::NotDurable(error)) => return Put::NotDurable(error),
+            Err(PutError::Ambiguous(error)) => return Put::Unclear { step: "put", error },
+        }
+        match self.check_size(key).await {
+            Ok(()) => {
+                failpoint::hit("put.done").await;
+                Put::Stored
+            }
+            Err(error) => Put::Unclear { step: "check", error },
+        }
+    }
+
+    /// A success alone proves little: a proxy or a disk on the way may have dropped the object or cut it. The request
+    /// costs little compared with the put.
+    async fn check_size(&self, key: &Path) -> object_store::Result<()> {
+        let found = self.storage.store.head(key).await?;
+        if found.size == self.encoded.size_bytes {
+            return Ok(());
+        }
+        let text = format!("the store took {} bytes with success and holds {}", self.encoded.size_bytes, found.size);
+        Err(object_store::Error::Generic { store: "check", source: text.into() })
+    }
+}
+
+/// The outcome of one request for an intent.
+enum Intent {
+    Recorded,
+    Failed(Box<dyn Error + Send + Sync>),
+    Stop(PutStop),
+}
+
+/// The outcome of one put.
+enum Put {
+    Stored,
+    NotDurable(object_store::Error),
+    Unclear { step: &'static str, error: object_store::Error },
+}
+
+/// The object under a key, compared with the one that was put.
+enum ReadBack {
+    Same,
+    Absent,
+    Other,
+}
+
+/// What is certain of a key in the end.
+enum Key {
+    /// It holds the object.
+    Holds,
+    /// It must not be used.
+    Spoiled,
+}
+
+/// Counts and spaces the attempts of one put.
+struct Tries<'a> {
+    observer: &'a dyn Observer,
+    backoff: Backoff,
+}
+
+impl Tries<'_> {
+    async fn wait(&mut self, step: &'static str, key: &Path, error: &(dyn Error + Send + Sync)) {
+        let wait = self.backoff.next_wait();
+        self.observer.retrying(&Retry { step, key, attempt: self.backoff.attempts(), wait, error });
+        tokio::time::sleep(wait).await;
+    }
+
+    async fn spoiled_by_sync(&mut self, key: &Path, error: &object_store::Error) -> Key {
+        self.wait("sync", key, error).await;
+        Key::Spoiled
+    }
+}
+
+/// The error that a failpoint gives in place of a reply.
+fn lost_reply() -> object_store::Error {
+    object_store::Error::Generic { store: "failpoint", source: "the reply was lost".into() }
+}
+
+#[cfg(test)]
+mod tests;

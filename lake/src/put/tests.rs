@@ -1,0 +1,157 @@
+use std::sync::{Arc, Mutex};
+
+use common::{TopicName, TopicPartition};
+use support::fault_store::{Answer, Effect, Fault, FaultStore, Operation};
+
+use super::*;
+
+/// Notes every step in order; intents are answered from a script, and recorded once it is spent.
+#[derive(Default)]
+struct World {
+    steps: Mutex<Vec<String>>,
+    answers: Mutex<Vec<Option<CatalogError>>>,
+}
+
+impl World {
+    fn answering(answers: impl IntoIterator<Item = Option<CatalogError>>) -> Self {
+        Self { steps: Mutex::default(), answers: Mutex::new(answers.into_iter().collect()) }
+    }
+
+    fn note(&self, step: impl Into<String>) {
+        self.steps.lock().expect("no holder panics").push(step.into());
+    }
+
+    fn steps(&self) -> Vec<String> {
+        self.steps.lock().expect("no holder panics").clone()
+    }
+
+    fn new_key(&self) -> NewKey {
+        let steps = self.steps.lock().expect("no holder panics");
+        let number = steps.iter().filter(|step| step.starts_with("new")).count();
+        drop(steps);
+        self.note(format!("new k{number}"));
+        NewKey { id: format!("id{number}"), key: Path::from(format!("k{number}")) }
+    }
+}
+
+#[async_trait]
+impl Intents for World {
+    async fn record(&self, key: &Path) -> Option<Result<(), CatalogError>> {
+        self.note(format!("intent {key}"));
+        let mut answers = self.answers.lock().expect("no holder panics");
+        if answers.is_empty() {
+            return Some(Ok(()));
+        }
+        answers.remove(0).map(Err)
+    }
+
+    async fn abandon(&self, key: &Path) -> Result<(), CatalogError> {
+        self.note(format!("abandon {key}"));
+        Ok(())
+    }
+}
+
+impl Observer for World {
+    fn retrying(&self, retry: &Retry<'_>) {
+        self.note(format!("{} again after {}", retry.step, retry.attempt));
+    }
+}
+
+fn encoded(text: &'static str) -> EncodedSegment {
+    EncodedSegment {
+        payload: text.into(),
+        size_bytes: text.len() as u64,
+        checksum: common::checksum::crc32c(text.as_bytes()),
+        ..EncodedSegment::default()
+    }
+}
+
+async fn put(world: &World, store: Arc<FaultStore>) -> Result<StoredSegment, PutStop> {
+    let storage = Storage::from_store(store);
+    let (encoded, new_key) = (encoded("abcd"), || world.new_key());
+    let put = SegmentPut { storage: &storage, encoded: &encoded, new_key: &new_key, intents: world, observer: world };
+    let stored = put.run().await?;
+    let found = storage.store.get(&stored.name.key).await.expect("it is there").bytes().await.expect("read");
+    assert_eq!(found, "abcd", "the key that was answered holds the object");
+    Ok(stored)
+}
+
+/// A put over a store with these faults, with its steps.
+async fn put_over(faults: &[(Operation, Fault)]) -> (StoredSegment, Vec<String>, u64) {
+    let (world, store) = (World::default(), FaultStore::new(Storage::memory().store));
+    for (operation, fault) in faults {
+        store.next(*operation, 1, *fault);
+    }
+    let stored = put(&world, store.clone()).await.expect("stored");
+    assert_eq!(store.left(), 0, "every fault was met");
+    (stored, world.steps(), store.record().calls[&Operation::Put])
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_intent_comes_before_the_put() {
+    let (stored, steps, puts) = put_over(&[]).await;
+    assert_eq!((steps, puts, stored.retries), (vec!["new k0".to_owned(), "intent k0".to_owned()], 1, 0));
+    assert_eq!(stored.name.id, "id0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_whose_reply_was_lost_is_read_back_and_not_repeated() {
+    let (stored, steps, puts) = put_over(&[(Operation::Put, Fault::lost_reply())]).await;
+    assert_eq!((steps, puts), (vec!["new k0".into(), "intent k0".into(), "put again after 1".into()], 1));
+    assert_eq!(stored.retries, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_that_did_nothing_is_repeated_under_its_key() {
+    let faults =
+        [(Operation::Put, Fault::before(Answer::Exists)), (Operation::Get, Fault::before(Answer::Unavailable))];
+    let (stored, steps, puts) = put_over(&faults).await;
+    let expected = ["new k0", "intent k0", "put again after 1", "read back again after 2"];
+    assert_eq!((steps, puts), (expected.map(str::to_owned).to_vec(), 2));
+    assert_eq!(stored.name.key, Path::from("k0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_holds_something_else_is_given_up() {
+    for effect in [Effect::Cut, Effect::Changed] {
+        let (stored, steps, puts) = put_over(&[(Operation::Put, Fault::wrong(effect, Answer::TimedOut))]).await;
+        let expected = ["new k0", "intent k0", "put again after 1", "abandon k0", "new k1", "intent k1"];
+        assert_eq!((steps, puts), (expected.map(str::to_owned).to_vec(), 2));
+        assert_eq!(stored.name.key, Path::from("k1"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_that_stored_half_of_it_is_noticed() {
+    let (stored, steps, _) = put_over(&[(Operation::Put, Fault::wrong(Effect::Cut, Answer::Success))]).await;
+    let expected = ["new k0", "intent k0", "check again after 1", "abandon k0", "new k1", "intent k1"];
+    assert_eq!(steps, expected.map(str::to_owned));
+    assert_eq!(stored.name.key, Path::from("k1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_ends_without_an_object_when_its_intent_cannot_be_recorded() {
+    let partition = TopicPartition::new(TopicName::new("t").expect("valid"), 0);
+    let fenced = CatalogError::Fenced { partition, reason: "its owner is another".to_owned() };
+    let poisoned = CatalogError::Poisoned("the disk failed".to_owned());
+    for (answer, expected) in [(Some(fenced), "fenced"), (Some(poisoned), "poisoned"), (None, "gone")] {
+        let (world, store) = (World::answering([answer]), FaultStore::new(Storage::memory().store));
+        let stop = put(&world, store.clone()).await.expect_err(expected);
+        let found = match stop {
+            PutStop::Fenced(_) => "fenced",
+            PutStop::Poisoned(_) => "poisoned",
+            PutStop::NeighbourGone => "gone",
+        };
+        assert_eq!(found, expected);
+        assert!(store.record().calls.is_empty(), "nothing is put without an intent");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_other_error_of_an_intent_is_tried_again() {
+    let refused = || Some(CatalogError::Refused("not now".to_owned()));
+    let (world, store) = (World::answering([refused(), refused()]), FaultStore::new(Storage::memory().store));
+    assert_eq!(put(&world, store).await.expect("stored").retries, 2);
+    let expected = ["new k0", "intent k0", "intent again after 1", "intent k0", "intent again after 2", "intent k0"];
+    assert_eq!(world.steps(), expected.map(str::to_owned));
+}

@@ -1,0 +1,122 @@
+//! Statistics of a segment's columns, as text that other engines read.
+//!
+//! Owns: which bounds are true and can be parsed by every reader, and their text (DuckLake's).
+//! Does not own: the statistics that Parquet computes, and storing them (`catalog`).
+//!
+//! A bound may be loose, never wrong: a reader skips a file whose bounds exclude a value. A bound that a reader cannot
+//! parse hides the file. So a doubtful bound is absent.
+
+mod nans;
+mod text;
+
+use parquet::basic::Type as PhysicalType;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnDescriptor;
+
+pub(crate) use self::nans::Nans;
+use self::text::{Kind, Value};
+
+/// Columns with statistics: the first leaves of a schema. More cost a row each for every object.
+pub const LEAVES_MAX: usize = 32;
+
+/// Statistics of one leaf column over all row groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnStatistics {
+    /// Field id of the leaf, unique in its table.
+    pub field_id: i32,
+    /// Compressed bytes of its pages.
+    pub compressed_bytes: u64,
+    /// Values that are not null.
+    pub value_count: u64,
+    /// Nulls; in a nested column also the places of empty and absent lists.
+    pub null_count: u64,
+    /// No value is smaller; absent when there is none or it has no safe text.
+    pub min: Option<String>,
+    /// No value is larger; absent when there is none or it has no safe text.
+    pub max: Option<String>,
+}
+
+/// The statistics of a file's first leaves; leaves without a field id are passed over. A column in `nans` holds NaN.
+pub(crate) fn of_file(metadata: &ParquetMetaData, nans: &Nans) -> Vec<ColumnStatistics> {
+    let leaves = metadata.file_metadata().schema_descr().columns().iter().enumerate().take(LEAVES_MAX);
+    let chunks = |leaf: usize| metadata.row_groups().iter().map(move |group| group.column(leaf));
+    leaves.filter_map(|(leaf, column)| of_leaf(column, chunks(leaf), nans.has(leaf))).collect()
+}
+
+fn of_leaf<'m>(
+    column: &ColumnDescriptor,
+    chunks: impl Iterator<Item = &'m ColumnChunkMetaData>,
+    has_nan: bool,
+) -> Option<ColumnStatistics> {
+    let basics = column.self_type().get_basic_info();
+    let field_id = basics.has_id().then(|| basics.id())?;
+    let kind = Kind::of(column).filter(|_| !has_nan);
+    let mut found =
+        ColumnStatistics { field_id, compressed_bytes: 0, value_count: 0, null_count: 0, min: None, max: None };
+    let (mut min, mut max) = (Bound::Nothing, Bound::Nothing);
+    for chunk in chunks {
+        let statistics = chunk.statistics();
+        let places = unsigned(chunk.num_values());
+        // Without a count of nulls nothing is known of the values either.
+        let nulls = statistics.and_then(Statistics::null_count_opt);
+        found.compressed_bytes += unsigned(chunk.compressed_size());
+        found.null_count += nulls.unwrap_or_default();
+        found.value_count += places.saturating_sub(nulls.unwrap_or_default());
+        if nulls == Some(places) {
+            continue;
+        }
+        let bounds = kind.and_then(|kind| Some((kind, bounds(statistics?)?)));
+        let (low, high) = match bounds {
+            Some((kind, (low, high))) => (Value::read(kind, low), Value::read(kind, high)),
+            None => (None, None),
+        };
+        min = min.with(low, |new, old| new < old);
+        max = max.with(high, |new, old| new > old);
+    }
+    (found.min, found.max) = (min.text(), max.text());
+    Some(found)
+}
+
+/// Both bounds as they are stored, if they are.
+fn bounds(statistics: &Statistics) -> Option<(&[u8], &[u8])> {
+    // Deprecated bounds were written with another order; int96 has none.
+    if statistics.is_min_max_deprecated() || statistics.physical_type() == PhysicalType::INT96 {
+        return None;
+    }
+    Some((statistics.min_bytes_opt()?, statistics.max_bytes_opt()?))
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+/// One bound over the row groups so far.
+enum Bound {
+    /// No values yet.
+    Nothing,
+    /// All values are within.
+    Known(Value),
+    /// Some row group has values and no bound.
+    Unknown,
+}
+
+impl Bound {
+    fn with(self, value: Option<Value>, is_wider: impl Fn(&Value, &Value) -> bool) -> Self {
+        match (self, value) {
+            (Self::Unknown, _) | (_, None) => Self::Unknown,
+            (Self::Known(old), Some(new)) if !is_wider(&new, &old) => Self::Known(old),
+            (_, Some(new)) => Self::Known(new),
+        }
+    }
+
+    fn text(self) -> Option<String> {
+        match self {
+            Self::Known(value) => value.text(),
+            Self::Nothing | Self::Unknown => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
