@@ -11,7 +11,7 @@ impl Inner {
         let by = event.writer.map_or_else(|| "world".to_owned(), |writer| format!("w{writer}"));
         match change {
             Change::Committed(request) => {
-                let (base, end, epoch) = (request.base_offset, request.end_offset, request.epoch);
+                let (base, end, epoch) = (request.range.base(), request.range.end(), request.epoch);
                 let text = format!(
                     "committed {} [{base}, {end}] epoch {epoch} gaps {}",
                     request.partition,

@@ -20,7 +20,7 @@ type Suspects = BTreeMap<(TopicPartition, u64), u32>;
 impl Inner {
     pub(super) fn committed(&mut self, state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
         let watermarks = self.committed.entry((request.partition.clone(), request.epoch)).or_default();
-        watermarks.insert(request.end_offset + 1);
+        watermarks.insert(request.range.end() + 1);
         row_agrees(state, request)?;
         chain_goes_on(state, request)?;
         self.objects_are_new(state, request)?;
@@ -77,7 +77,7 @@ impl Inner {
         let mut same_until = u64::MAX;
         let newer = newer.filter(|index| {
             same_until = same_until.min(histories[*index].same_until);
-            agreeing.contains(&known) && same_until.saturating_add(1) >= request.base_offset
+            agreeing.contains(&known) && same_until.saturating_add(1) >= request.range.base()
         });
         let candidates: Vec<usize> = agreeing.iter().copied().chain(newer).collect();
         let mut agree = Vec::new();
@@ -157,7 +157,7 @@ fn follow_unnoticed(
     let follows = |index: &usize| {
         let next = &histories[*index];
         // The message read last is the one before the range, or in it: then the range begins in the old history.
-        (request.base_offset.saturating_sub(1)..=request.end_offset).any(|last_read| {
+        (request.range.base().saturating_sub(1)..=request.range.end()).any(|last_read| {
             let is_gone = next.messages.get(&last_read).is_some_and(|message| message.is_removed);
             is_gone && compare(&joined(&histories[known], next, last_read), request, rows, suspects).is_ok()
         })
@@ -184,10 +184,10 @@ fn joined(old: &History, new: &History, until: u64) -> History {
 fn row_agrees(state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
     let row = &state.partitions[&request.partition].partition;
     let partition = &request.partition;
-    if row.high_watermark != request.end_offset + 1 {
+    if row.high_watermark != request.range.end() + 1 {
         return broken(
             3,
-            format!("{partition}: watermark {} after a commit to {}", row.high_watermark, request.end_offset),
+            format!("{partition}: watermark {} after a commit to {}", row.high_watermark, request.range.end()),
         );
     }
     if row.epoch != request.epoch || row.owner != Some(request.owner) {
@@ -200,8 +200,8 @@ fn row_agrees(state: &CatalogState, request: &CommitRequest) -> Result<(), Viola
             format!("{partition}: committed in incarnation {}, now {}", request.incarnation, row.incarnation),
         );
     }
-    if row.anchor != Some(request.anchor) || request.anchor.offset != request.end_offset {
-        return broken(9, format!("{partition}: the anchor is not the message at {}", request.end_offset));
+    if row.anchor != Some(request.anchor) || request.anchor.offset != request.range.end() {
+        return broken(9, format!("{partition}: the anchor is not the message at {}", request.range.end()));
     }
     Ok(())
 }
@@ -212,14 +212,14 @@ fn chain_goes_on(state: &CatalogState, request: &CommitRequest) -> Result<(), Vi
     let commits = state.commits.get(partition).map_or(&[][..], Vec::as_slice);
     let of_incarnation = commits.iter().rev().filter(|commit| commit.incarnation == request.incarnation);
     let [this, before] = [0, 1].map(|index| of_incarnation.clone().nth(index));
-    let Some(this) = this.filter(|this| this.end_offset == request.end_offset) else {
-        return broken(3, format!("{partition}: the commit to {} has no row", request.end_offset));
+    let Some(this) = this.filter(|this| this.range.end() == request.range.end()) else {
+        return broken(3, format!("{partition}: the commit to {} has no row", request.range.end()));
     };
     let start = state.incarnations.get(partition).into_iter().flatten();
     let start = start.filter(|start| start.incarnation == request.incarnation).map(|start| start.start_offset).next();
-    let expected = before.map_or(start.unwrap_or_default(), |before| before.end_offset + 1);
-    if this.base_offset != expected || this.end_offset < this.base_offset {
-        let (base, end) = (this.base_offset, this.end_offset);
+    let expected = before.map_or(start.unwrap_or_default(), |before| before.range.end() + 1);
+    if this.range.base() != expected || this.range.end() < this.range.base() {
+        let (base, end) = (this.range.base(), this.range.end());
         return broken(3, format!("{partition}: [{base}, {end}] was committed where {expected} is next"));
     }
     let Some(before) = commits.iter().rev().nth(1) else { return Ok(()) };
@@ -232,9 +232,9 @@ fn chain_goes_on(state: &CatalogState, request: &CommitRequest) -> Result<(), Vi
 /// Whether the range is exactly that of this history.
 fn compare(history: &History, request: &CommitRequest, rows: &Rows, suspects: &Suspects) -> Result<(), Violation> {
     let partition = &request.partition;
-    let is_gap = |offset| request.gaps.iter().any(|gap| (gap.base_offset..=gap.end_offset).contains(&offset));
+    let is_gap = |offset| request.gaps.iter().any(|gap| (gap.range.base()..=gap.range.end()).contains(&offset));
     let (mut message_count, mut row_count) = (0, 0);
-    for offset in request.base_offset.max(1)..=request.end_offset {
+    for offset in request.range.base().max(1)..=request.range.end() {
         let Some(known) = history.messages.get(&offset) else {
             return broken(6, format!("{partition}: offset {offset} was committed and never existed"));
         };
@@ -251,7 +251,7 @@ fn compare(history: &History, request: &CommitRequest, rows: &Rows, suspects: &S
         } else {
             row_count += compare_rows(partition, offset, &known.rows, rows)?;
         }
-        if offset == request.end_offset && known.anchor != request.anchor {
+        if offset == request.range.end() && known.anchor != request.anchor {
             return broken(9, format!("{partition}: the anchor at {offset} is not that of the message"));
         }
     }

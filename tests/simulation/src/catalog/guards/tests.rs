@@ -38,7 +38,7 @@ async fn with_and_without(off: fn(&mut Guards), spoil: fn(&mut CommitRequest)) -
 
 #[tokio::test]
 async fn the_compares_of_the_partitions_row() {
-    let [on, off] = with_and_without(|g| g.watermark_compare = false, |request| request.base_offset = 12).await;
+    let [on, off] = with_and_without(|g| g.watermark_compare = false, |request| request.range.base() = 12).await;
     assert!(is_fenced(&on) && is_done(&off), "{on:?} {off:?}");
     let [on, off] = with_and_without(|g| g.incarnation_compare = false, |r| r.incarnation = Incarnation(9)).await;
     assert!(is_fenced(&on) && is_done(&off), "{on:?} {off:?}");
