@@ -2,7 +2,7 @@
 //!
 //! Owns: the top level of the arguments, and who runs them. Does not own: each command's own arguments.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use common::config::Settings;
 
 use crate::commands::{
@@ -62,7 +62,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it runs on until it is told to stop, and therefore logs what it does.
+    /// True for a command that runs until a signal, and therefore logs its work.
     pub(crate) fn is_service(&self) -> bool {
         matches!(self, Self::Up(_))
     }
@@ -83,15 +83,13 @@ impl Command {
             Self::DuckdbSql(args) => Box::pin(duckdb_sql::run(args, &settings, json)).await,
             Self::Config(args) => config::run(&args, &settings, json),
             Self::Bench(args) => Box::pin(bench::run(args, &settings, json)).await,
-            Self::Completions(args) => completions::run(&args),
+            Self::Completions(args) => completions::run(&args, Cli::command()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

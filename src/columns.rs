@@ -1,11 +1,19 @@
-//! Columns on the command line: `amount:decimal(12,2)`, `id:int64!`, `tags:list(string)`.
+//! Columns and formats on the command line: `amount:decimal(12,2)`, `id:int64!`, `tags:list(string)`; `json`.
 //!
-//! Owns: reading this notation; `ColumnSpec` displays itself in it. Does not own: which columns are valid (`common::topic`).
+//! Owns: reading this notation; `ColumnSpec` and `Format` display themselves in it.
+//! Does not own: which formats there are, and which columns are valid (`common::topic`).
 
-use common::topic::{ColumnSpec, ColumnType};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use common::topic::{ColumnSpec, ColumnType, Format};
 
 const ALLOWED: &str = "allowed are bool, int32, int64, float64, string, binary, date, timestamp, timestamp_s, \
     timestamp_ms, timestamp_us, decimal(precision,scale), json and list(type); structs need --schema";
+
+/// Reads the name of a format. The help of the argument lists every format with its description.
+pub(crate) fn format_parser() -> impl TypedValueParser<Value = Format> {
+    let values = Format::ALL.map(|format| PossibleValue::new(format.as_str()).help(format.about()));
+    PossibleValuesParser::new(values).try_map(|word| word.parse::<Format>())
+}
 
 /// Reads `name:type`, with `!` behind the type when the column must be present.
 pub(crate) fn parse_column(text: &str) -> Result<ColumnSpec, String> {

@@ -6,7 +6,6 @@
 mod cli;
 mod columns;
 mod commands;
-mod feed;
 mod opened;
 mod output;
 mod progress;
@@ -15,9 +14,9 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use common::config::{LogFormat, Settings};
-use common::telemetry::report_failure;
+use service::logs;
 
 use crate::cli::{Cli, Command};
 use crate::output::{Reported, UsageError};
@@ -36,7 +35,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<Reported>() => ExitCode::from(EXIT_FAILURE),
         Err(error) => {
-            report_failure(failure_format, &format!("{error:#}"));
+            logs::report_failure(failure_format, &format!("{error:#}"));
             ExitCode::from(if error.is::<UsageError>() { EXIT_USAGE } else { EXIT_FAILURE })
         }
     }
@@ -45,14 +44,14 @@ fn main() -> ExitCode {
 /// `failure_format` becomes that of the logs once they are set up for a service.
 fn run(cli: Cli, failure_format: &mut LogFormat) -> anyhow::Result<()> {
     if let Command::Completions(args) = &cli.command {
-        return commands::completions::run(args);
+        return commands::completions::run(args, Cli::command());
     }
     let mut settings = Settings::from_env().map_err(|error| UsageError::new(error.to_string()))?;
     if !cli.command.is_service() && settings.log_level == Settings::default().log_level {
-        // One answer is wanted, not the story of how it was found. Any other level holds as it was set.
+        // Commands log warnings only, unless LOG_LEVEL is set.
         "warn".clone_into(&mut settings.log_level);
     }
-    common::telemetry::init_logs(&settings).map_err(|error| UsageError::new(error.to_string()))?;
+    logs::init(&settings).map_err(|error| UsageError::new(error.to_string()))?;
     if cli.command.is_service() {
         *failure_format = settings.log_format;
     }

@@ -1,43 +1,53 @@
-//! What several commands open: the queue with a topic in it, the store, the topics that are meant.
+//! Opening the parts that several commands use: the catalog for one piece of work, the queue with a topic in it, the store.
 //!
-//! Owns: saying why something cannot be opened from here, and what to do. Does not own: connecting (`writer::connect`).
+//! Owns: closing the catalog after the work, saying why something cannot be opened from here, and what to do about it.
+//! Does not own: connecting (`service::connect`).
 
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use catalog::{MetadataStore, TopicSnapshot};
-use common::config::{QueueType, Settings, StorageType};
+use common::config::{Settings, StorageType};
 use common::{Queue, TopicName};
 use lake::Storage;
+use service::connect;
 
 use crate::output::UsageError;
 
-/// The configured queue with the topic opened. `what` needs it, and cannot be done where the queue is in another
-/// process's memory.
+/// Runs `work` with the configured catalog, and closes the catalog also when `work` fails.
+pub(crate) async fn with_catalog<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&Arc<dyn MetadataStore>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let catalog = connect::catalog(settings).await?;
+    let done = work(&catalog).await;
+    catalog.close().await;
+    done
+}
+
+/// Refuses a queue that cannot be reached from here. `consequence` says what is not possible for that reason.
+pub(crate) fn ensure_shared_queue(settings: &Settings, consequence: &str) -> Result<(), UsageError> {
+    connect::ensure_shared(settings, consequence).map_err(|error| UsageError::new(error.to_string()))
+}
+
+/// The configured queue with the topic opened; a queue that cannot be reached from here is refused.
 pub(crate) async fn queue_of(
     settings: &Settings,
     snapshot: &TopicSnapshot,
-    what: &str,
+    consequence: &str,
 ) -> anyhow::Result<Arc<dyn Queue>> {
-    ensure!(
-        settings.queue_type != QueueType::Memory,
-        UsageError::new(format!(
-            "QUEUE_TYPE=memory: that queue lives inside the process that writes and cannot be reached from here, so \
-             {what}; set QUEUE_TYPE=nats where the topic's messages are on NATS"
-        ))
-    );
-    let queue = writer::connect::queue(settings).await?;
-    let next_offsets: Vec<u64> = snapshot.partitions.iter().map(|partition| partition.high_watermark).collect();
-    let opened = queue.open_topic(&snapshot.topic.definition(), &next_offsets).await;
+    ensure_shared_queue(settings, consequence)?;
+    let queue = connect::queue(settings).await?;
+    let opened = catalog::open_topic(queue.as_ref(), &snapshot.topic, &snapshot.partitions).await;
     opened.with_context(|| format!("topic {} cannot be opened in the queue", snapshot.topic.name))?;
     Ok(queue)
 }
 
 /// The configured store, when its objects can be read from another process.
 pub(crate) fn storage(settings: &Settings) -> anyhow::Result<Storage> {
-    let storage = writer::connect::storage(settings)?;
+    let storage = connect::storage(settings)?;
     ensure!(
-        settings.storage_type != StorageType::Memory && storage.url.scheme() != "memory",
+        storage.kind != StorageType::Memory,
         UsageError::new(
             "STORAGE_TYPE=memory keeps segments inside the writer's process, where nobody else can read them; choose \
              another store"

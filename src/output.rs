@@ -58,9 +58,14 @@ pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
+/// Writes an answer: `value` as JSON when `json` was asked for, else the text that `text` makes.
+pub(crate) fn show(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+    if json { print_json(value) } else { print(&text()) }
+}
+
 /// Writes a line for people to standard error; nothing depends on its arrival.
 pub(crate) fn note(text: &str) {
-    let _nobody_reads_it = writeln!(io::stderr().lock(), "{text}");
+    writeln!(io::stderr().lock(), "{text}").ok();
 }
 
 /// On which side a column's cells are padded.

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use catalog::{
-    AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, NewSegment, Ownership, OwnershipStore, Scope,
-    SegmentKind, SegmentStore, SqliteMetadataStore, TopicConfig, TopicStore, UploadIntent,
+    AcquireOutcome, Agent, ColumnStatistics, CommitOutcome, CommitRequest, CommitStore, NewObject, NewSegment, Ownership,
+    OwnershipStore, Scope, SegmentKind, SegmentStore, SqliteMetadataStore, TopicConfig, TopicStore, UploadIntent,
 };
-use common::{Anchor, OwnerId, TopicName, TopicPartition};
+use common::{Anchor, OffsetRange, OwnerId, TopicName, TopicPartition};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use tempfile::TempDir;
@@ -77,25 +77,38 @@ fn partition(partition_id: u32) -> TopicPartition {
 
 fn request(held: &Ownership) -> CommitRequest {
     let (base_offset, id) = (held.high_watermark, Uuid::now_v7());
+    let timestamps = ColumnStatistics {
+        field_id: 4,
+        compressed_bytes: 1_000,
+        value_count: 1_000,
+        null_count: 0,
+        min: Some("2026-11-20 00:01:39.000099+00".to_owned()),
+        max: Some("2026-11-20 00:01:44.000099+00".to_owned()),
+    };
+    let object = NewObject {
+        bucket: String::new(),
+        key: format!("orders/{id}.parquet"),
+        record_count: 1_000,
+        size_bytes: 100_000,
+        footer_bytes: 2_000,
+        checksum: 7,
+        schema_version: 1,
+        statistics: vec![timestamps],
+    };
     let segment = NewSegment {
         id: id.to_string(),
         kind: SegmentKind::Data,
         record_count: 1_000,
-        size_bytes: 100_000,
-        bucket: String::new(),
-        key: format!("orders/{id}.parquet"),
         min_timestamp_us: 0,
         max_timestamp_us: 1,
-        checksum: 7,
-        schema_version: 1,
+        object,
     };
     CommitRequest {
         partition: held.partition.clone(),
         incarnation: held.incarnation,
         epoch: held.epoch,
         owner: held.owner,
-        base_offset,
-        end_offset: base_offset + 999,
+        range: OffsetRange::new(base_offset, base_offset + 999).expect("in order"),
         anchor: Anchor { offset: base_offset + 999, timestamp_us: 1, hash: 1 },
         message_count: 1_000,
         segments: vec![segment],
@@ -109,7 +122,7 @@ fn intent(request: &CommitRequest) -> UploadIntent {
         epoch: request.epoch,
         owner: request.owner,
         bucket: String::new(),
-        key: request.segments[0].key.clone(),
+        key: request.segments[0].object.key.clone(),
     }
 }
 

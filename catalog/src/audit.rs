@@ -1,18 +1,23 @@
 //! Audit: does what the catalog says of a partition hold together?
 //!
-//! Owns: the checks over commits, segments, gaps and uploads as plain functions, the shape of a problem, and reading the
-//! records so that a catalog in use does not look damaged.
+//! Owns: the checks over commits, segments, objects, gaps and uploads as plain functions, the shape of a problem, and
+//! reading the records so that a catalog in use does not look damaged.
 //! Does not own: objects and their rows, the queue (the writer's audit compares those), showing.
 //!
 //! What must hold, per incarnation: ranges begin at its start, chain, and end at the watermark; commits are numbered
-//! without a hole and their epochs never fall; each listed segment is one of a commit and covers exactly its range; each
-//! segment of a commit is listed, or was taken off the list by retention; every offset is in a segment or in one gap; no
-//! listed object is also about to be put or deleted.
+//! without a hole and their epochs never fall; each listed segment covers whole commits, or runs of them, and has the rows
+//! that they listed; what a commit listed is covered, or below the incarnation's expiration; every offset is in a segment
+//! or in one gap. Of objects: all rows are those of live segments, bounds and statistics enclose them, none is retired or
+//! about to be put or deleted.
 
+mod bounds;
 mod checks;
 mod load;
+mod objects;
 mod problem;
 
+pub use bounds::{Bound, BoundType};
 pub use checks::{ChainCounts, check_partition};
 pub use load::PartitionRecords;
+pub use objects::{ObjectRecords, check_objects};
 pub use problem::{Check, Problem};

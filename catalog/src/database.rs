@@ -25,7 +25,7 @@ use crate::error::Result;
 /// The future of some statements on a session.
 pub(crate) type Work<'s, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 's>>;
 
-/// What a connection is wanted for.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Reading; a transaction is one snapshot.
@@ -78,8 +78,8 @@ pub(crate) trait Transaction: Send {
     /// The last step before a commit of segments, which may take longer than a statement.
     async fn prepare_commit(&mut self) -> Result<(), sqlx::Error>;
 
-    /// Sends COMMIT. What a standby may lack of it costs work and nothing else: an epoch is compared together with its
-    /// owner, an intent is looked for again by the commit of its segment.
+    /// Sends COMMIT. A standby that lacks it costs work and nothing else: an epoch is compared together with its owner, an
+    /// intent is looked for again by the commit of its segment.
     async fn commit(self: Box<Self>) -> Result<(), sqlx::Error>;
 
     /// Sends COMMIT for segments: a success counts only when no failover can lose it.
@@ -95,7 +95,7 @@ pub(crate) trait Session: Send {
     /// The rows that the statement gives, all of them.
     async fn fetch(&mut self, sql: &Sql, values: &[Value<'_>]) -> Result<Vec<Row>, sqlx::Error>;
 
-    /// How many rows the statement changed.
+    /// The number of rows that the statement changed.
     async fn execute(&mut self, sql: &Sql, values: &[Value<'_>]) -> Result<u64, sqlx::Error>;
 
     /// Inserts rows in one statement: `values` are those of the first row, then those of the second, and so on.

@@ -71,6 +71,9 @@ pub enum CatalogError {
     /// A commit was looked for and is certainly not recorded: it may be sent again.
     #[error("the commit of {0} is not recorded; it may be sent again")]
     NotCommitted(TopicPartition),
+    /// A replacement was looked for and certainly did not happen: it may be sent again.
+    #[error("the replacement by {0} did not happen; it may be sent again")]
+    NotReplaced(String),
     /// The catalog cannot be used as configured: URL, version, permission, schema.
     #[error("catalog refused: {0}")]
     Refused(String),
@@ -100,7 +103,8 @@ impl CatalogError {
             | Self::GroupNotFound(_)
             | Self::InvalidOffset { .. }
             | Self::Fenced { .. }
-            | Self::NotCommitted(_) => ErrorKind::Conflict,
+            | Self::NotCommitted(_)
+            | Self::NotReplaced(_) => ErrorKind::Conflict,
         }
     }
 }

@@ -15,6 +15,7 @@ mod replace;
 mod sql;
 mod sqlite;
 mod store;
+mod topics;
 
 pub use commit::{CommitOutcome, CommitRequest, Refusal};
 pub use connect::connect;
@@ -33,3 +34,4 @@ pub use sqlite::{SqliteDatabase, SqliteMetadataStore};
 pub use store::{
     CommitStore, ConsumerStore, JanitorStore, MetadataStore, OwnershipStore, ReplayStore, SegmentStore, TopicStore,
 };
+pub use topics::{CreateTopicError, create_topic, open_topic};

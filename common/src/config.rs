@@ -6,6 +6,7 @@
 //! clients read from their own variables (`AWS_…`, `AZURE_…`, `GOOGLE_…`).
 
 mod documentation;
+mod storage_type;
 mod validation;
 
 use std::ffi::OsString;
@@ -17,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use documentation::{SETTINGS, SettingDoc};
+pub use storage_type::StorageType;
 
-/// Which queue messages come from.
+/// The queue that messages come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueType {
@@ -28,23 +30,7 @@ pub enum QueueType {
     Nats,
 }
 
-/// Where segments are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StorageType {
-    /// A directory.
-    Local,
-    /// Amazon S3 or a compatible service.
-    S3,
-    /// Azure Blob Storage.
-    Azure,
-    /// Google Cloud Storage.
-    Gcs,
-    /// Inside this process, for trials.
-    Memory,
-}
-
-/// Whether commits are acked to the queue.
+/// The commits that are acked to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueAck {
@@ -54,7 +40,7 @@ pub enum QueueAck {
     None,
 }
 
-/// How log lines look.
+/// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -147,7 +133,8 @@ const MIB: usize = 1024 * 1024;
 pub struct InvalidSetting(String);
 
 impl InvalidSetting {
-    pub(crate) fn new(text: String) -> Self {
+    /// With a text that names the variable, its value and the allowed values.
+    pub fn new(text: String) -> Self {
         Self(text)
     }
 }
@@ -237,10 +224,6 @@ fn doc(name: &str) -> &'static SettingDoc {
 fn invalid(doc: &SettingDoc, value: &str) -> InvalidSetting {
     let value = if doc.secret { "********" } else { value };
     InvalidSetting(format!("{}={value}: allowed is {}", doc.name, doc.allowed))
-}
-
-fn text_of(value: &impl Serialize) -> String {
-    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 /// Whether `name` differs from the setting `known` by one letter changed, added or dropped, or two swapped.

@@ -60,7 +60,7 @@ pub fn hit_at(name: &'static str, holds: impl Fn(&str) -> bool) {
 #[cfg(debug_assertions)]
 pub use imp::panic_at;
 
-/// Whether the step is to fail here: its reply is lost, or it answers an error. Crashes or waits as [`hit`] does.
+/// True when the step is to fail here: its reply is lost, or it answers an error. Crashes or waits as [`hit`] does.
 #[inline]
 pub async fn fails(name: &'static str) -> bool {
     hit(name).await;

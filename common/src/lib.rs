@@ -1,6 +1,7 @@
-//! What every part of Siltstone shares: its words, the contract of a queue and the one in memory, settings, telemetry.
+//! The parts that all of Siltstone shares: its words, the contract of a queue, the queue in memory, settings.
 //!
-//! Owns: the contract between producers, queue and writer. Does not own: SQL (catalog), Arrow and Parquet (writer).
+//! Owns: the contract between producers, queue and writer. Does not own: SQL (`catalog`), Arrow and Parquet (`lake`),
+//! logs and pages of a process (`service`).
 
 pub mod anchor;
 pub mod backoff;
@@ -19,7 +20,6 @@ pub mod partitioner;
 pub mod queue;
 pub mod range;
 pub mod receipt;
-pub mod telemetry;
 pub mod topic;
 
 pub use anchor::Anchor;

@@ -13,7 +13,7 @@ mod switches {
         static OFF: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Whether the guard is switched off.
+    /// True when the guard is switched off.
     pub fn is_off(guard: &str) -> bool {
         OFF.with_borrow(|off| off.contains(&guard))
     }
@@ -27,7 +27,7 @@ mod switches {
 #[cfg(debug_assertions)]
 pub use switches::{is_off, turn_off};
 
-/// Whether the guard is switched off: never.
+/// Always false: every guard is on.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub fn is_off(_guard: &str) -> bool {

@@ -21,6 +21,14 @@ pub enum Partitioner {
 }
 
 impl Partitioner {
+    /// Its name in options and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Siphash => "siphash",
+            Self::Nats => "nats",
+        }
+    }
+
     /// The partition of `key` among `partition_count`, which must not be 0.
     pub fn partition_of(self, key: &[u8], partition_count: u32) -> u32 {
         assert!(partition_count > 0, "a topic has at least one partition");
@@ -76,6 +84,13 @@ mod tests {
         assert_eq!(fnv1a_32(b""), 0x811c_9dc5);
         assert_eq!(fnv1a_32(b"a"), 0xe40c_292c);
         assert_eq!(fnv1a_32(b"foobar"), 0xbf9c_f968);
+    }
+
+    #[test]
+    fn names_are_those_of_the_stored_options() {
+        for partitioner in [Partitioner::Siphash, Partitioner::Nats] {
+            assert_eq!(serde_json::to_value(partitioner).expect("a name"), partitioner.as_str());
+        }
     }
 
     #[test]

@@ -48,7 +48,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     println!("a batch to partition 2: one request, offsets in order");
     let batch = (13..18).map(|n| OutgoingMessage::new(format!(r#"{{"order":{n},"customer":"batch"}}"#))).collect();
-    let sent = producer.send_batch_to(&orders, Some(2), batch).await?;
+    let outcomes = producer.send_batch_to(&orders, Some(2), batch).await?;
+    let sent = outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
     sent.iter().for_each(|sent| show("-", sent));
     assert!(sent.windows(2).all(|pair| pair[1].offset == pair[0].offset + 1));
 

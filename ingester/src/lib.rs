@@ -1,7 +1,8 @@
 //! Producing messages: which partition, which id, how often to try.
 //!
-//! Owns: [`Producer`] and its errors. Does not own: storing (the queue), what topics exist (the catalog), or when a
-//! message is committed (the writer, which this crate does not know).
+//! Owns: [`Producer`] with the outcome of each message, and [`feed`], which makes messages of a byte stream.
+//! Does not own: storing (the queue), which topics exist (the catalog), or when a message is committed (the writer, which
+//! this crate does not know).
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,8 +19,11 @@
 //! ```
 
 mod error;
+pub mod feed;
+mod outcome;
 mod producer;
 mod topics;
 
 pub use error::{ProducerError, Result};
-pub use producer::{Producer, SendResult};
+pub use outcome::{SendFailure, SendOutcome, SendResult};
+pub use producer::Producer;

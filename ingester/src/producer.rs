@@ -1,7 +1,7 @@
-//! The producer: messages in, their places in the queue out.
+//! The producer: messages in, the outcome of each one out.
 //!
 //! Owns: the choice of a partition, message ids, repeating what was not confirmed.
-//! Does not own: topic metadata (`topics`), storing (the queue).
+//! Does not own: topic metadata (`topics`), the shapes of an outcome (`outcome`), storing (the queue).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,29 +15,16 @@ use futures::future::join_all;
 use uuid::Uuid;
 
 use crate::error::{ProducerError, Result};
+use crate::outcome::{SendFailure, SendOutcome, SendResult};
 use crate::topics::{KnownTopic, Topics};
 
-/// How often messages are offered to a queue that is unavailable before the caller is told.
+/// Attempts at a queue that is unavailable before the messages count as failed.
 const ATTEMPTS_MAX: u32 = 3;
-
-/// Where a message went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SendResult {
-    /// The topic.
-    pub topic: TopicName,
-    /// The partition.
-    pub partition: u32,
-    /// Its offset in the partition.
-    pub offset: u64,
-    /// The queue knew the id that the caller had given the message: `offset` is that of the first one, and
-    /// nothing was stored now.
-    pub duplicate: bool,
-}
 
 /// Sends messages to topics. Share it: all methods take `&self`.
 ///
-/// A result means that the queue *confirmed* the message. An error means that it may or may not be stored; every
-/// message has an id (its own, or one given here), so that what is repeated inside is stored once. A caller who
+/// A result means that the queue *confirmed* the message. A failure means that it may or may not be stored. Every
+/// message has an id (its own, or one given here), so that a repetition inside a call stores it once. A caller who
 /// repeats must have given the ids.
 #[derive(Debug)]
 pub struct Producer {
@@ -70,60 +57,58 @@ impl Producer {
     ) -> Result<SendResult> {
         let key = key.map(Bytes::copy_from_slice);
         let message = OutgoingMessage { key, ..OutgoingMessage::new(Bytes::copy_from_slice(value)) };
-        let sent = self.send_batch_to(topic, partition, vec![message]).await?;
-        Ok(sent.into_iter().next().expect("one result per message"))
+        let outcomes = self.send_batch_to(topic, partition, vec![message]).await?;
+        let outcome = outcomes.into_iter().next().expect("one outcome per message");
+        outcome.map_err(|failure| Arc::into_inner(failure.error).expect("the error of one message has one holder"))
     }
 
-    /// Sends messages, each to the partition of its key or in turn; one result each, in order. Messages of one
-    /// partition keep their order; partitions are sent concurrently.
+    /// Sends messages, each to the partition of its key or in turn; one outcome each, in order. Messages of one
+    /// partition keep their order and share its fate; partitions are sent concurrently, and none hides the outcome of
+    /// another.
     ///
     /// # Errors
-    /// As [`Producer::send`], the first one in order of partitions; any part of the batch may have been stored.
-    pub async fn send_batch(&self, topic: &TopicName, messages: Vec<OutgoingMessage>) -> Result<Vec<SendResult>> {
+    /// An error of the call as a whole sends nothing: the topic is absent, or cannot be looked up or opened.
+    pub async fn send_batch(&self, topic: &TopicName, messages: Vec<OutgoingMessage>) -> Result<Vec<SendOutcome>> {
         self.send_batch_to(topic, None, messages).await
     }
 
     /// The same with all messages to `partition`, if given.
     ///
     /// # Errors
-    /// As [`Producer::send_batch`].
+    /// As [`Producer::send_batch`], and when the topic has no such partition.
     pub async fn send_batch_to(
         &self,
         topic: &TopicName,
         partition: Option<u32>,
         messages: Vec<OutgoingMessage>,
-    ) -> Result<Vec<SendResult>> {
+    ) -> Result<Vec<SendOutcome>> {
         let known = self.topics.get(topic).await?;
         let count = messages.len();
         let groups = group_by_partition(&known, partition, messages)?;
         let sends = groups.into_iter().map(|(partition, (routed, messages))| async move {
-            let partition = TopicPartition::new(topic.clone(), partition);
-            let acks = self.publish(&partition, messages).await?;
-            Ok::<_, ProducerError>((partition, routed, acks))
+            let acks = self.publish(&TopicPartition::new(topic.clone(), partition), messages).await;
+            (partition, routed, acks)
         });
         // All are driven to their end: giving up on one partition must not leave another's outcome unknown.
-        let mut results: Vec<Option<SendResult>> = vec![None; count];
-        for sent in join_all(sends).await {
-            let (partition, routed, acks) = sent?;
-            assert_eq!(routed.len(), acks.len(), "a queue answers each message with one ack");
-            for (message, ack) in routed.into_iter().zip(acks) {
-                results[message.index] = Some(SendResult {
-                    topic: topic.clone(),
-                    partition: partition.partition_id,
-                    offset: ack.offset,
-                    // A duplicate of an id given here is an earlier attempt of this very call.
-                    duplicate: ack.duplicate && message.id_of_caller,
-                });
+        let mut outcomes: Vec<Option<SendOutcome>> = vec![None; count];
+        for (partition, routed, acks) in join_all(sends).await {
+            match acks {
+                Ok(acks) => place(topic, partition, &routed, &acks, &mut outcomes),
+                Err(error) => {
+                    let failure = SendFailure { partition, error: Arc::new(error) };
+                    routed.iter().for_each(|message| outcomes[message.index] = Some(Err(failure.clone())));
+                }
             }
         }
-        Ok(results.into_iter().map(|result| result.expect("every message is in one group")).collect())
+        Ok(outcomes.into_iter().map(|outcome| outcome.expect("every message is in one group")).collect())
     }
 
     async fn publish(&self, partition: &TopicPartition, messages: Vec<OutgoingMessage>) -> Result<Vec<PublishAck>> {
         let mut backoff = Backoff::default();
         let mut reopened = false;
         loop {
-            // A clone of references: payloads, keys and ids are shared or short.
+            // Payloads and keys are shared, not copied. Ids are short. Headers are copied: few messages have any, and
+            // shared headers would cost every other user of a message a type of its own.
             match self.queue.publish(partition, messages.clone()).await {
                 Ok(acks) => return Ok(acks),
                 // Known from before, but made again or closed meanwhile: look once whether it still exists.
@@ -138,6 +123,23 @@ impl Producer {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+/// Enters the acks of one partition where its messages stand in the batch.
+fn place(
+    topic: &TopicName,
+    partition: u32,
+    routed: &[Routed],
+    acks: &[PublishAck],
+    outcomes: &mut [Option<SendOutcome>],
+) {
+    assert_eq!(routed.len(), acks.len(), "a queue answers each message with one ack");
+    for (message, ack) in routed.iter().zip(acks) {
+        // A duplicate of an id given here is an earlier attempt of this very call.
+        let duplicate = ack.duplicate && message.id_of_caller;
+        let sent = SendResult { topic: topic.clone(), partition, offset: ack.offset, duplicate };
+        outcomes[message.index] = Some(Ok(sent));
     }
 }
 
@@ -171,4 +173,4 @@ fn compute_partition(known: &KnownTopic, key: Option<&[u8]>, chosen: Option<u32>
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

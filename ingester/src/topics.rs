@@ -1,4 +1,4 @@
-//! What the producer knows of topics, for up to 30 seconds.
+//! The producer's metadata of topics, used for up to 30 seconds.
 //!
 //! Owns: when the catalog is asked again, and opening a topic in the queue before the first message.
 //! Does not own: which partition a message takes (`producer`).
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::error::{ProducerError, Result};
 
-/// How long a topic's metadata is used before the catalog is asked again.
+/// Longest use of a topic's metadata before the catalog is asked again.
 pub(crate) const METADATA_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// A topic as the producer uses it.
@@ -63,8 +63,7 @@ impl Topics {
             return Err(ProducerError::TopicNotFound(name.clone()));
         };
         let partitions = self.catalog.list_partitions(name).await?;
-        let next_offsets: Vec<u64> = partitions.iter().map(|partition| partition.high_watermark).collect();
-        self.queue.open_topic(&topic.definition(), &next_offsets).await?;
+        catalog::open_topic(self.queue.as_ref(), &topic, &partitions).await?;
 
         let turns = self.remembered(name).map_or_else(Arc::default, |old| old.turns);
         let known = KnownTopic { topic: Arc::new(topic), turns, read_at: Instant::now() };

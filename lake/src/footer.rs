@@ -7,7 +7,7 @@ use catalog::{SegmentInfo, SegmentKind};
 use common::{Epoch, Incarnation, TopicPartition};
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 
-/// What the footer of an object says of it.
+/// The description of an object in its footer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Footer {
     /// The partition.

@@ -5,7 +5,7 @@
 
 use catalog::SegmentKind;
 use chrono::DateTime;
-use common::{Epoch, TopicPartition};
+use common::{Epoch, OffsetRange, TopicPartition};
 use object_store::path::Path;
 use uuid::Uuid;
 
@@ -14,10 +14,8 @@ use uuid::Uuid;
 pub struct SegmentName<'a> {
     /// Whose messages the object holds.
     pub partition: &'a TopicPartition,
-    /// First offset of the range.
-    pub base_offset: u64,
-    /// Last offset of the range.
-    pub end_offset: u64,
+    /// The offsets that it covers.
+    pub range: OffsetRange,
     /// Ownership under which it is put.
     pub epoch: Epoch,
     /// Table or quarantine.
@@ -48,7 +46,7 @@ impl SegmentName<'_> {
             SegmentKind::Data => "parquet",
             SegmentKind::Quarantine => "quarantine.parquet",
         };
-        let (base, end, epoch) = (self.base_offset, self.end_offset, self.epoch);
+        let (base, end, epoch) = (self.range.base(), self.range.end(), self.epoch);
         let path = format!(
             "{topic}/partition={}/date={date}/{base:020}-{end:020}-{epoch}-{uuid}.{suffix}",
             self.partition.partition_id
@@ -71,8 +69,7 @@ mod tests {
         let partition = TopicPartition::new(TopicName::new(topic).expect("valid"), 3);
         let name = SegmentName {
             partition: &partition,
-            base_offset: 1000,
-            end_offset: 1999,
+            range: OffsetRange::new(1000, 1999).expect("in order"),
             epoch: Epoch(7),
             kind: SegmentKind::Data,
             first_timestamp_us: 1_700_000_000_000_000,
@@ -91,9 +88,10 @@ mod tests {
     fn any_queue_time_gives_a_key() {
         let partition = TopicPartition::new(TopicName::new("t").expect("valid"), 0);
         for first_timestamp_us in [i64::MIN, -1, 0, 253_402_300_800_000_000, i64::MAX] {
-            let (base_offset, end_offset, epoch) = (0, u64::MAX, Epoch(u64::MAX));
+            let range = OffsetRange::new(0, u64::MAX - 1).expect("in order");
+            let epoch = Epoch(u64::MAX);
             let (partition, kind) = (&partition, SegmentKind::Quarantine);
-            let name = SegmentName { partition, base_offset, end_offset, epoch, kind, first_timestamp_us };
+            let name = SegmentName { partition, range, epoch, kind, first_timestamp_us };
             let key = name.new_key(&Path::default()).key.to_string();
             assert_eq!(key.split('/').count(), 4, "{key}");
             assert!(key.ends_with(".quarantine.parquet"), "{key}");

@@ -21,7 +21,7 @@ pub struct ListedObject {
     pub checksum: u32,
 }
 
-/// Which bytes a comparison keeps.
+/// The bytes that a comparison keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// None: they pass through in pieces.

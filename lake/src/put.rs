@@ -27,8 +27,8 @@ use crate::storage::{PutError, Storage};
 /// Records the intents of one owner.
 #[async_trait]
 pub trait Intents: Send + Sync {
-    /// Records that an object is about to be put under `key`; repeating it is harmless. `None` when nobody is left to
-    /// record it: this process is stopping.
+    /// Records that an object is about to be put under `key`; repeating it is harmless. `None` when the process
+    /// is stopping and records nothing more.
     ///
     /// # Errors
     /// The catalog's. A `Conflict` and `Poisoned` end the put; every other error is tried again.
@@ -48,7 +48,7 @@ pub struct Retry<'a> {
     pub step: &'static str,
     /// Key of the object.
     pub key: &'a Path,
-    /// How many steps of this put have failed so far, from 1.
+    /// Number of steps of this put that failed so far, from 1.
     pub attempt: u32,
     /// Time until the next one.
     pub wait: Duration,
@@ -64,15 +64,15 @@ pub trait Observer: Send + Sync {
 
 /// One segment to be put.
 pub struct SegmentPut<'a> {
-    /// Where to.
+    /// The place where it goes.
     pub storage: &'a Storage,
     /// Its bytes with their size and checksum.
     pub encoded: &'a EncodedSegment,
-    /// A key that nobody has used before, at each call.
+    /// Gives a key that was never used before, at each call.
     pub new_key: &'a (dyn Fn() -> NewKey + Send + Sync),
-    /// Who records its intents.
+    /// Records its intents.
     pub intents: &'a dyn Intents,
-    /// Who sees the retries.
+    /// Sees the retries.
     pub observer: &'a dyn Observer,
 }
 
@@ -81,7 +81,7 @@ pub struct SegmentPut<'a> {
 pub struct StoredSegment {
     /// Its id and key.
     pub name: NewKey,
-    /// How many steps failed on the way.
+    /// Number of steps that failed on the way.
     pub retries: u32,
 }
 
@@ -237,7 +237,7 @@ enum ReadBack {
     Other,
 }
 
-/// What is certain of a key in the end.
+/// The certainty about a key in the end.
 enum Key {
     /// It holds the object.
     Holds,

@@ -28,7 +28,7 @@ pub const HEADERS: &str = "_headers";
 pub const SUBJECT: &str = "_subject";
 /// Members of a JSON object that no column is declared for, as JSON text.
 pub const EXTRA: &str = "_extra";
-/// The payload of a `raw` topic.
+/// The payload of a `raw` topic, or a line of a `text` topic.
 pub const VALUE: &str = "value";
 /// Why a record is in quarantine.
 pub const REASON: &str = "reason";
@@ -43,6 +43,7 @@ pub fn table_schema(options: &TopicOptions) -> SchemaRef {
     let mut fields = system_fields();
     match options.format {
         Format::Raw => fields.push(with_id(Field::new(VALUE, DataType::Binary, false), DECLARED_FIELD_ID_FIRST)),
+        Format::Text => fields.push(with_id(Field::new(VALUE, DataType::Utf8, false), DECLARED_FIELD_ID_FIRST)),
         Format::Json => {
             let mut next_id = DECLARED_FIELD_ID_FIRST;
             fields.extend(options.columns.iter().map(|column| declared_field(column, &mut next_id)));

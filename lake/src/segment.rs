@@ -34,7 +34,7 @@ pub struct SegmentEncoder {
 pub struct EncodedSegment {
     /// Its bytes.
     pub payload: PutPayload,
-    /// How many bytes.
+    /// Their number.
     pub size_bytes: u64,
     /// CRC-32C of the bytes.
     pub checksum: u32,

@@ -1,6 +1,6 @@
 //! The object store: opening it, probing it, and putting an object so that it survives a power cut.
 //!
-//! Owns: which store a URL names, durability of a local put, the canary that proves the store usable.
+//! Owns: opening each kind of store, durability of a local put, the canary that proves the store usable.
 //! Does not own: object keys (`keys`), retries and the meaning of an ambiguous answer (`upload`).
 
 mod diagnose;
@@ -41,6 +41,8 @@ pub struct Storage {
     pub url: Url,
     /// The directory, when the store is one.
     pub local_root: Option<PathBuf>,
+    /// The kind of store; memory for any store that is given as such.
+    pub kind: StorageType,
 }
 
 impl Storage {
@@ -56,10 +58,13 @@ impl Storage {
             };
         };
         let url = Url::parse(text).map_err(|error| unusable(text, &error))?;
-        match url.scheme() {
-            "file" => Self::local(url.to_file_path().map_err(|()| unusable(text, &"not a path of this machine"))?),
-            "memory" => Ok(Self::memory()),
-            _ => Self::remote(&url),
+        match StorageType::of(url.as_str()) {
+            Some(StorageType::Local) => {
+                Self::local(url.to_file_path().map_err(|()| unusable(text, &"not a path of this machine"))?)
+            }
+            Some(StorageType::Memory) => Ok(Self::memory()),
+            Some(kind) => Self::remote(kind, &url),
+            None => Err(unusable(text, &format!("scheme {} names no kind of store", url.scheme()))),
         }
     }
 
@@ -77,7 +82,14 @@ impl Storage {
         let url = Url::from_directory_path(&root).map_err(|()| unusable(&shown, &"not an absolute path"))?;
         let store = LocalFileSystem::new_with_prefix(&root).map_err(|error| unusable(&shown, &error))?;
         let store = Arc::new(store);
-        Ok(Self { store, bucket: String::new(), prefix: Path::default(), url, local_root: Some(root) })
+        Ok(Self {
+            store,
+            bucket: String::new(),
+            prefix: Path::default(),
+            url,
+            local_root: Some(root),
+            kind: StorageType::Local,
+        })
     }
 
     /// A store inside this process.
@@ -89,18 +101,18 @@ impl Storage {
     /// [`Storage::local`].
     pub fn from_store(store: Arc<dyn ObjectStore>) -> Self {
         let url = Url::parse("memory:///").expect("a constant URL");
-        Self { store, bucket: String::new(), prefix: Path::default(), url, local_root: None }
+        Self { store, bucket: String::new(), prefix: Path::default(), url, local_root: None, kind: StorageType::Memory }
     }
 
-    fn remote(url: &Url) -> Result<Self> {
+    fn remote(kind: StorageType, url: &Url) -> Result<Self> {
         let refuse = |error: &dyn std::fmt::Display| unusable(url.as_str(), error);
         let bucket = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| refuse(&"the bucket is missing"))?;
         let prefix = Path::from_url_path(url.path()).map_err(|error| refuse(&error))?;
         let client = ClientOptions::new().with_timeout(REQUEST_TIMEOUT).with_connect_timeout(CONNECT_TIMEOUT);
         // The pipeline retries by its own policy; the client only smooths over single hiccups.
         let retry = RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() };
-        let store: Arc<dyn ObjectStore> = match url.scheme() {
-            "s3" | "s3a" => {
+        let store: Arc<dyn ObjectStore> = match kind {
+            StorageType::S3 => {
                 let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
                 Arc::new(
                     builder
@@ -110,19 +122,19 @@ impl Storage {
                         .map_err(|e| refuse(&e))?,
                 )
             }
-            "gs" => {
+            StorageType::Gcs => {
                 let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
                 Arc::new(builder.with_client_options(client).with_retry(retry).build().map_err(|e| refuse(&e))?)
             }
-            "az" | "azure" | "abfs" | "abfss" => {
+            StorageType::Azure => {
                 let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
                 Arc::new(builder.with_client_options(client).with_retry(retry).build().map_err(|e| refuse(&e))?)
             }
-            scheme => return Err(refuse(&format!("scheme {scheme} is not one of s3, az, gs, file, memory"))),
+            StorageType::Local | StorageType::Memory => return Err(refuse(&"this store is on no other machine")),
         };
         let mut root = url.clone();
         root.set_path("");
-        Ok(Self { store, bucket: bucket.to_owned(), prefix, url: root, local_root: None })
+        Ok(Self { store, bucket: bucket.to_owned(), prefix, url: root, local_root: None, kind })
     }
 
     /// Puts a new object and returns when it is durable: on a local disk, file and directories are synced.

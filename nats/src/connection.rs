@@ -1,20 +1,15 @@
-//! The connection to the server, and requests of JetStream's interface.
+//! The connection to the server.
 //!
-//! Owns: connecting, reconnecting for ever, the sign that what was on its way may be lost, what the server last complained
-//! of, reading answers. Does not own: what is asked, and how to log in (`login`).
+//! Owns: connecting, reconnecting without end, the sign that messages on their way may be lost, the last complaint of the
+//! server. Does not own: requests and their answers (`api`), how to log in (`login`).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::jetstream::context::RequestErrorKind;
-use async_nats::jetstream::response::Response;
 use async_nats::jetstream::{self, Context};
-use async_nats::jetstream::{Error as ServerError, ErrorCode};
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
@@ -35,11 +30,6 @@ pub(super) const PUBLISHES_IN_FLIGHT_MAX: usize = 2_048;
 /// Pause between two probes of a server that cannot be reached.
 const PROBE_PAUSE: Duration = Duration::from_secs(2);
 
-/// A request without content; `null` is refused by some of the server's answers.
-#[derive(Serialize)]
-pub(super) struct Empty {}
-pub(super) const EMPTY: Empty = Empty {};
-
 pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) jetstream: Context,
@@ -55,7 +45,7 @@ pub(super) struct Connection {
     probing: tokio::sync::Mutex<Option<Instant>>,
 }
 
-/// What the server or the network last complained of, until the next good connection.
+/// The last complaint of the server or the network, until the next good connection.
 type Complaint = Arc<watch::Sender<Option<String>>>;
 
 impl Connection {
@@ -96,14 +86,14 @@ impl Connection {
         }
     }
 
-    /// What the server last complained of, as the end of a sentence; empty when there is nothing.
+    /// The last complaint of the server, as the end of a sentence; empty when there is none.
     pub(super) fn because(&self) -> String {
         let complaint = self.complaint.borrow();
         complaint.as_ref().map_or(String::new(), |complaint| format!("; the connection says: {complaint}"))
     }
 
     /// Waits for the server's word that this login may not publish to `subject`.
-    async fn denial(&self, subject: &str) -> QueueError {
+    pub(super) async fn denial(&self, subject: &str) -> QueueError {
         let mut complaints = self.complaint.subscribe();
         loop {
             // The sender lives as long as the connection.
@@ -156,33 +146,6 @@ impl Connection {
         is_denied.then(|| QueueError::refused(format!("this NATS login lacks a permission: {words}")))
     }
 
-    /// Sends `request` to `$JS.API.<subject>`; the inner error is the server's answer.
-    pub(super) async fn api<T: DeserializeOwned>(
-        &self,
-        subject: String,
-        request: &(impl Serialize + Sync),
-    ) -> Result<Result<T, ServerError>, QueueError> {
-        let answer: Result<Response<T>, _> = tokio::select! {
-            biased;
-            answer = self.jetstream.request(subject.clone(), request) => answer,
-            // The server does not answer what is not permitted.
-            denied = self.denial(&subject) => return Err(denied),
-        };
-        match answer {
-            Ok(Response::Ok(answer)) => Ok(Ok(answer)),
-            Ok(Response::Err { error }) => Ok(Err(error)),
-            Err(error) if error.kind() == RequestErrorKind::NoResponders => Err(QueueError::unavailable(format!(
-                "no answer to {subject}: JetStream is not enabled for this account, or not ready"
-            ))),
-            Err(error) => {
-                self.probe().await;
-                let why = self.because();
-                let unavailable = QueueError::unavailable(format!("no answer to {subject}: {error}{why}"));
-                Err(self.denied(&subject).unwrap_or(unavailable))
-            }
-        }
-    }
-
     /// A view of the losses from now on.
     pub(super) fn losses(&self) -> watch::Receiver<u64> {
         let mut losses = self.losses.clone();
@@ -207,17 +170,6 @@ impl Connection {
     pub(super) fn reader_count(&self) -> usize {
         self.reader_count.load(Ordering::Relaxed)
     }
-}
-
-/// The error of an answer that is not expected by the caller.
-pub(super) fn server_error(what: &str, error: &ServerError) -> QueueError {
-    let temporary = error.code() == 503
-        && !matches!(
-            error.error_code(),
-            ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
-        );
-    let reason = format!("{what}: {error}");
-    if temporary { QueueError::Unavailable { reason } } else { QueueError::Refused { reason } }
 }
 
 fn note_event(event: &Event, loss: &watch::Sender<u64>, complaint: &Complaint) {

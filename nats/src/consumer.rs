@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::connection::{Connection, EMPTY, server_error};
+use crate::api::{self, Answer, EMPTY, server_error};
+use crate::connection::Connection;
 use crate::retention::Acks;
 use crate::topic_streams::PartitionStream;
 use common::ids::{Epoch, TopicPartition};
@@ -93,10 +94,10 @@ async fn create(connection: &Connection, stream: &PartitionStream, wanted: &Want
     let name = format!("{}{}-{}", prefix(&stream.partition), wanted.epoch, &unique[12..]);
     let config = config(stream, wanted, &name);
     let request = json!({ "stream_name": stream.stream, "config": config, "action": "create" });
-    let answer = connection.api::<Value>(format!("CONSUMER.CREATE.{}.{name}", stream.stream), &request).await?;
-    let error = match answer {
-        Ok(_) => return Ok(name),
-        Err(error) => error,
+    let subject = format!("CONSUMER.CREATE.{}.{name}", stream.stream);
+    let error = match api::request::<Value>(connection, subject, &request).await? {
+        Answer::Done(_) => return Ok(name),
+        Answer::Refused(error) => error,
     };
     if error.error_code() == ErrorCode::STREAM_NOT_FOUND {
         let reason = format!("stream {} was deleted", stream.stream);
@@ -170,8 +171,8 @@ async fn names(connection: &Connection, stream: &PartitionStream) -> Result<Vec<
     let mut names: Vec<String> = Vec::new();
     loop {
         let request = json!({ "offset": names.len() });
-        let page = connection.api::<Names>(format!("CONSUMER.NAMES.{}", stream.stream), &request).await?;
-        let page = page.map_err(|error| server_error(&format!("consumers of stream {}", stream.stream), &error))?;
+        let answer = api::request::<Names>(connection, format!("CONSUMER.NAMES.{}", stream.stream), &request).await?;
+        let page = answer.expected(&format!("consumers of stream {}", stream.stream))?;
         let found = page.consumers.unwrap_or_default();
         let is_last = found.is_empty() || names.len() + found.len() >= page.total;
         names.extend(found);
@@ -198,8 +199,8 @@ async fn delete_all(connection: &Connection, stream: &PartitionStream, names: Ve
         .await;
 }
 
-/// Deletes every consumer of the partition, whatever its epoch: the topic is gone.
-pub(super) async fn forget(connection: &Connection, stream: &PartitionStream) -> Result<(), QueueError> {
+/// Deletes every consumer of the partition, of any epoch: the topic is gone.
+pub(super) async fn delete_of_partition(connection: &Connection, stream: &PartitionStream) -> Result<(), QueueError> {
     for (name, _) in of_partition(connection, stream).await? {
         delete(connection, stream, &name).await?;
     }
@@ -208,12 +209,10 @@ pub(super) async fn forget(connection: &Connection, stream: &PartitionStream) ->
 
 /// Deletes one consumer; an absent one is no error.
 pub(super) async fn delete(connection: &Connection, stream: &PartitionStream, name: &str) -> Result<(), QueueError> {
-    let answer = connection.api::<Value>(format!("CONSUMER.DELETE.{}.{name}", stream.stream), &EMPTY).await?;
-    match answer {
-        Err(error) if error.error_code() != ErrorCode::CONSUMER_NOT_FOUND => {
-            Err(server_error(&format!("consumer {name} cannot be deleted"), &error))
-        }
-        _ => Ok(()),
+    match api::request::<Value>(connection, format!("CONSUMER.DELETE.{}.{name}", stream.stream), &EMPTY).await? {
+        Answer::Done(_) => Ok(()),
+        Answer::Refused(error) if error.error_code() == ErrorCode::CONSUMER_NOT_FOUND => Ok(()),
+        Answer::Refused(error) => Err(server_error(&format!("consumer {name} cannot be deleted"), &error)),
     }
 }
 
@@ -223,7 +222,7 @@ mod tests {
     use common::ids::TopicName;
 
     #[test]
-    fn only_consumers_of_the_very_partition_are_recognised() {
+    fn only_consumers_of_the_same_partition_are_recognised() {
         let partition = |topic: &str, id| TopicPartition::new(TopicName::new(topic).expect("valid"), id);
         let orders = partition("orders", 1);
         let name = format!("{}{}-0123456789ab", prefix(&orders), Epoch(7));

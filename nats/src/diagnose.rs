@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::api::{self, Answer, EMPTY};
 use crate::config::{AckMode, NatsConfig};
-use crate::connection::{Connection, EMPTY};
+use crate::connection::Connection;
 use crate::server_version::{self, Judgement};
 use crate::{monitor, topic_streams};
 use common::clock::{Clock, SystemClock};
@@ -164,14 +165,14 @@ async fn permission(connection: &Connection, topic: &TopicDefinition) -> Finding
     let advice = "the login needs to publish to $JS.API.> (STREAM.INFO, STREAM.MSG.GET, DIRECT.GET, CONSUMER.*) and \
                   $JS.ACK.>, and to subscribe to _INBOX.>";
     let fail = |found: String| Finding::fail(Area::Queue, check.clone(), found, advice);
-    match connection.api::<Value>(format!("CONSUMER.CREATE.{stream}.{name}"), &request).await {
+    match api::request::<Value>(connection, format!("CONSUMER.CREATE.{stream}.{name}"), &request).await {
         Err(error) => return fail(format!("no consumer on stream {stream}: {error}")),
-        Ok(Err(error)) => return fail(format!("no consumer on stream {stream}: {error}")),
-        Ok(Ok(_)) => {}
+        Ok(Answer::Refused(error)) => return fail(format!("no consumer on stream {stream}: {error}")),
+        Ok(Answer::Done(_)) => {}
     }
-    match connection.api::<Value>(format!("CONSUMER.DELETE.{stream}.{name}"), &EMPTY).await {
-        Ok(Ok(_)) => Finding::ok(Area::Queue, check, "a consumer can be made and deleted"),
-        Ok(Err(error)) => fail(format!("consumer {name} on stream {stream} cannot be deleted: {error}")),
+    match api::request::<Value>(connection, format!("CONSUMER.DELETE.{stream}.{name}"), &EMPTY).await {
+        Ok(Answer::Done(_)) => Finding::ok(Area::Queue, check, "a consumer can be made and deleted"),
+        Ok(Answer::Refused(error)) => fail(format!("consumer {name} on stream {stream} cannot be deleted: {error}")),
         Err(error) => fail(format!("consumer {name} on stream {stream} cannot be deleted: {error}")),
     }
 }
@@ -208,9 +209,12 @@ async fn clock(connection: &Connection, topics: &[TopicDefinition]) -> Finding {
     let Some(topic) = topics.first() else { return unknown("unknown: there is no topic yet") };
     let (name, _) = topic_streams::stream_of(topic, 0);
     let before_ms = SystemClock.now_ms();
-    let answer = connection.api::<Dated>(format!("STREAM.INFO.{name}"), &EMPTY).await;
+    let answer = api::request::<Dated>(connection, format!("STREAM.INFO.{name}"), &EMPTY).await;
     let after_ms = SystemClock.now_ms();
-    let date = answer.ok().and_then(Result::ok).and_then(|answer| answer.ts);
+    let date = match answer {
+        Ok(Answer::Done(dated)) => dated.ts,
+        Ok(Answer::Refused(_)) | Err(_) => None,
+    };
     match date.and_then(|text| chrono::DateTime::parse_from_rfc3339(&text).ok()) {
         Some(date) => diagnosis::clock(WHOSE, date.timestamp_millis(), before_ms, after_ms, 1),
         None => unknown("unknown: the server does not date its answers"),

@@ -1,19 +1,15 @@
-//! What has arrived for one subscription and was found good, until it is handed over and acked.
+//! Intake: the messages of one subscription that arrived in order, until they are handed over and acked.
 //!
-//! Owns: applying the rules (`contiguity`, `pulls`, `runs`, `status`, `silence`) to each frame; the ready messages.
-//! Does not own: the connection, memory permits, waiting. It is plain state: no call waits.
+//! Owns: applying the rules (`contiguity`, `runs`, `status`) to each frame; the ready messages.
+//! Does not own: the phase of reading (`phase`), the connection, memory permits, waiting. It is plain state: no call waits.
 
 use std::sync::Arc;
-
-use tokio::time::Instant;
 
 use crate::ack_subject::{self, AckPattern, DeliveryInfo};
 use crate::contiguity::Contiguity;
 use crate::headers;
-use crate::pulls::Pulls;
 use crate::retention::Acks;
 use crate::runs::{Run, Runs};
-use crate::silence::Silence;
 use crate::status::{self, Status};
 use common::message::Message;
 
@@ -25,8 +21,6 @@ pub(super) struct Intake {
     contiguity: Contiguity,
     /// Deliveries below were read before: they are acked in their time and not handed over again.
     from_offset: u64,
-    pub(super) pulls: Pulls,
-    pub(super) silence: Silence,
     runs: Runs,
     acked: u64,
     ack_pattern: Option<AckPattern>,
@@ -36,28 +30,28 @@ pub(super) struct Intake {
     ready_bytes: usize,
     /// Raised when a message turns out larger than the server's limit.
     message_bytes_max: usize,
-    /// Whether a message came since the last pull.
-    pub(super) is_flowing: bool,
 }
 
-/// What a good frame was.
+/// A frame that can be trusted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Frame {
-    /// A message, now ready, or a sign of life, or the end of a pull.
-    Taken,
+    /// A message of so many bytes on the wire. It is ready now, unless it was read before.
+    Delivered { bytes: usize },
+    /// The pull still waits.
+    Heartbeat,
+    /// A pull is over and left this part unserved, as far as the server says.
+    PullEnded { messages_left: Option<usize>, bytes_left: Option<usize> },
     /// The server takes no pull for now.
-    PullRefused(String),
+    PullRefused { reason: String },
 }
 
 impl Intake {
     /// For a consumer that starts at `start`, and a reader that wants messages from `from_offset` on.
-    pub(super) fn new(start: u64, from_offset: u64, acks: Acks, message_bytes_max: usize, silence: Silence) -> Self {
+    pub(super) fn new(start: u64, from_offset: u64, acks: Acks, message_bytes_max: usize) -> Self {
         Self {
             acks,
             contiguity: Contiguity::new(start),
             from_offset,
-            pulls: Pulls::default(),
-            silence,
             runs: Runs::default(),
             acked: start,
             ack_pattern: None,
@@ -65,27 +59,24 @@ impl Intake {
             ready: Vec::new(),
             ready_bytes: 0,
             message_bytes_max,
-            is_flowing: false,
         }
     }
 
-    /// Takes one frame, or says why the subscription can no longer be trusted.
-    pub(super) fn accept(&mut self, frame: async_nats::Message, now: Instant) -> Result<Frame, String> {
+    /// Takes one frame, or gives the reason why the subscription can no longer be trusted.
+    pub(super) fn accept(&mut self, frame: async_nats::Message) -> Result<Frame, String> {
         // Only deliveries have such a reply subject; a status line in a stored message does not make it a status.
         match frame.reply.as_deref().filter(|reply| ack_subject::is_delivery(reply)) {
             Some(reply) => match ack_subject::parse(reply) {
-                Some(info) => self.accept_delivery(&info, frame, now).map(|()| Frame::Taken),
+                Some(info) => self.accept_delivery(&info, frame),
                 None => Err(format!("the reply subject {reply} cannot be read")),
             },
-            None => self.accept_status(&frame, now),
+            None => self.accept_status(&frame),
         }
     }
 
-    fn accept_delivery(&mut self, info: &DeliveryInfo, frame: async_nats::Message, now: Instant) -> Result<(), String> {
+    fn accept_delivery(&mut self, info: &DeliveryInfo, frame: async_nats::Message) -> Result<Frame, String> {
         self.contiguity.accept(info)?;
-        self.pulls.delivered(frame.length);
-        self.silence.delivered(now);
-        self.is_flowing = true;
+        let delivered = Frame::Delivered { bytes: frame.length };
         if self.acks != Acks::None {
             self.runs.push(info.stream_sequence, info.consumer_sequence);
             if self.ack_pattern.is_none() {
@@ -93,7 +84,7 @@ impl Intake {
             }
         }
         if info.stream_sequence < self.from_offset {
-            return Ok(());
+            return Ok(delivered);
         }
         if *self.subject != *frame.subject {
             self.subject = Arc::from(frame.subject.as_str());
@@ -109,33 +100,27 @@ impl Intake {
         };
         self.ready_bytes += message.memory_bytes();
         self.ready.push(message);
-        Ok(())
+        Ok(delivered)
     }
 
-    fn accept_status(&mut self, frame: &async_nats::Message, now: Instant) -> Result<Frame, String> {
-        self.silence.heard(now);
+    fn accept_status(&mut self, frame: &async_nats::Message) -> Result<Frame, String> {
         match status::read(frame) {
             Status::Heartbeat { last_consumer_sequence } => {
                 last_consumer_sequence.map_or(Ok(()), |sequence| self.contiguity.check_sent(sequence))?;
-                Ok(Frame::Taken)
+                Ok(Frame::Heartbeat)
             }
             Status::PullEnded { messages_left, bytes_left, is_oversized } => {
-                self.pulls.ended(messages_left, bytes_left);
                 if is_oversized && bytes_left.is_some_and(|left| left > self.message_bytes_max) {
                     self.expect_larger()?;
                 }
-                Ok(Frame::Taken)
+                Ok(Frame::PullEnded { messages_left, bytes_left })
             }
-            Status::PullRefused { reason } => {
-                self.pulls.ended(None, None);
-                self.is_flowing = false;
-                Ok(Frame::PullRefused(reason))
-            }
+            Status::PullRefused { reason } => Ok(Frame::PullRefused { reason }),
             Status::Lost { reason } => Err(reason),
         }
     }
 
-    /// A whole pull had no room for the next message: later ones get more, or they would repeat this for ever.
+    /// Gives later pulls more room, after a whole pull had no room for the next message.
     fn expect_larger(&mut self) -> Result<(), String> {
         if self.message_bytes_max >= MESSAGE_BYTES_MAX {
             return Err(format!("the next message is larger than {MESSAGE_BYTES_MAX} bytes"));
@@ -158,7 +143,7 @@ impl Intake {
         !self.ready.is_empty()
     }
 
-    /// Whether what is ready reaches neither limit.
+    /// Whether the ready messages reach neither limit.
     pub(super) fn has_room(&self, messages_max: usize, bytes_max: usize) -> bool {
         self.ready.len() < messages_max && (self.ready.is_empty() || self.ready_bytes < bytes_max)
     }
@@ -180,12 +165,11 @@ impl Intake {
     pub(super) fn clear(&mut self) {
         self.ready = Vec::new();
         self.ready_bytes = 0;
-        self.pulls.ended(None, None);
     }
 
-    /// Memory that is needed for what is ready and for what may still come.
-    pub(super) fn needed_bytes(&self) -> usize {
-        self.ready_bytes + self.pulls.credit_bytes()
+    /// Memory of the ready messages.
+    pub(super) fn ready_bytes(&self) -> usize {
+        self.ready_bytes
     }
 
     /// Where to send the acks of everything below `high_watermark` that was not acked yet.
@@ -196,7 +180,7 @@ impl Intake {
             runs = self.runs.take_below(high_watermark);
         }
         if self.acks == Acks::Cumulative {
-            // An ack through any other delivery than that of the very message would be ignored without a word.
+            // The server ignores an ack that names any other delivery than that of the last message.
             runs = runs.last().map(|run| run.last()).into_iter().collect();
         }
         let pattern = self.ack_pattern.clone();

@@ -1,11 +1,12 @@
 //! A queue on NATS JetStream: a partition is a stream, an offset is its sequence.
 //!
-//! Owns: the topics opened in this process. Does not own: the connection (`connection`, `login`, `server_version`), streams
-//! (`topic_streams`, `retention`), consumers (`consumer`, `subscription` and the rules beside it), publishing (`publish`),
+//! Owns: the topics opened in this process. Does not own: the connection (`connection`, `api`, `login`, `server_version`),
+//! streams (`topic_streams`, `retention`), consumers (`consumer`, `subscription` and its rules), publishing (`publish`),
 //! reading (`read`).
 //! Nothing here keeps a position: the catalog knows how far a partition is committed.
 
 mod ack_subject;
+mod api;
 mod config;
 mod connection;
 mod consumer;
@@ -16,8 +17,9 @@ mod headers;
 mod intake;
 mod login;
 mod monitor;
+mod phase;
 mod publish;
-mod pulls;
+mod pull_account;
 mod read;
 mod retention;
 mod runs;
@@ -87,7 +89,21 @@ impl NatsQueue {
         found.ok_or_else(|| QueueError::PartitionUnknown { partition: partition.clone(), partition_count })
     }
 
-    /// Whether a mirror has got as far as `offset`: what it has not copied yet must not pass for deleted.
+    /// Deletes the consumers that readers of a bound topic left at its streams: some streams keep messages as long as a
+    /// consumer of them exists.
+    async fn delete_consumers(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
+        for partition_id in 0..topic.partition_count {
+            match topic_streams::open_one(self.connection(), topic, partition_id, self.shared.config.ack).await {
+                Ok(stream) => consumer::delete_of_partition(self.connection(), &stream).await?,
+                // A stream that is gone or cannot be served has no readers of ours.
+                Err(QueueError::TopicUnknown { .. } | QueueError::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses an `offset` that a mirror has not copied yet, which must not pass for deleted.
     async fn check_copied(&self, stream: &PartitionStream, offset: u64) -> Result<(), QueueError> {
         let info = topic_streams::info(self.connection(), &stream.stream).await?;
         let behind = info.filter(|info| {
@@ -129,7 +145,7 @@ impl Queue for NatsQueue {
         if topic_streams::is_managed(topic) {
             topic_streams::delete(self.connection(), topic).await
         } else {
-            topic_streams::forget(self.connection(), topic, self.shared.config.ack).await
+            self.delete_consumers(topic).await
         }
     }
 
@@ -204,10 +220,9 @@ impl Queue for NatsQueue {
 
     async fn check(&self) -> Result<(), QueueError> {
         self.connection().check_connected().await?;
-        match self.connection().api::<serde_json::Value>("INFO".to_owned(), &connection::EMPTY).await? {
-            Ok(_) => self.connection().check_version(),
-            Err(error) => Err(connection::server_error("JetStream", &error)),
-        }
+        let answer = api::request::<serde_json::Value>(self.connection(), "INFO".to_owned(), &api::EMPTY).await?;
+        answer.expected("JetStream")?;
+        self.connection().check_version()
     }
 
     async fn diagnose(&self, topics: &[TopicDefinition]) -> Vec<Finding> {

@@ -173,21 +173,18 @@ fn is_full(error: &ServerError) -> bool {
 }
 
 fn publish_error(connection: &Connection, subject: &str, error: &PublishError) -> QueueError {
-    let words = server_words(error);
-    let denied = connection.denied(subject);
     match error.kind() {
-        PublishErrorKind::TimedOut if denied.is_some() => denied.expect("it was just seen"),
         PublishErrorKind::StreamNotFound => {
             QueueError::unavailable("no stream answered: the server restarts, or the topic's stream was deleted")
         }
-        PublishErrorKind::TimedOut => QueueError::unavailable(format!(
-            "the ack did not come in time: the message may or may not be stored{}",
-            connection.because()
-        )),
-        PublishErrorKind::Other if words.is_some_and(|words| words.code() != 503) => {
-            QueueError::refused(words.expect("it was just seen"))
-        }
-        _ => match words {
+        PublishErrorKind::TimedOut => connection.denied(subject).unwrap_or_else(|| {
+            QueueError::unavailable(format!(
+                "the ack did not come in time: the message may or may not be stored{}",
+                connection.because()
+            ))
+        }),
+        kind => match server_words(error) {
+            Some(words) if kind == PublishErrorKind::Other && words.code() != 503 => QueueError::refused(words),
             Some(words) => QueueError::unavailable(words),
             None => QueueError::unavailable(error),
         },

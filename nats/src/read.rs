@@ -1,6 +1,6 @@
-//! Stored messages by offset, beside every consumer: reading them, and deleting one.
+//! Stored messages by offset, without a consumer: reading them, and deleting one.
 //!
-//! Owns: which of the server's ways to ask. Does not own: what the messages are wanted for.
+//! Owns: the choice among the server's ways to ask. Does not own: the use of the messages.
 //!
 //! Many messages of a stream with one copy come in batches from direct gets. A single message (an anchor: absence
 //! matters), a stream with replicas (a follower may be behind), and several filters go to the stream's leader, one
@@ -19,7 +19,8 @@ use futures::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::connection::{Connection, REQUEST_TIMEOUT, server_error};
+use crate::api::{self, Answer, server_error};
+use crate::connection::{Connection, REQUEST_TIMEOUT};
 use crate::headers;
 use crate::topic_streams::PartitionStream;
 use common::message::Message;
@@ -78,11 +79,11 @@ pub(super) async fn next_from_leader(
     let mut first: Option<Message> = None;
     for filter in filters {
         let request = json!({ "seq": from.max(1), "next_by_subj": filter });
-        match connection.api::<Answer>(format!("STREAM.MSG.GET.{}", stream.stream), &request).await? {
-            Ok(answer) if first.as_ref().is_some_and(|first| first.offset <= answer.message.seq) => {}
-            Ok(answer) => first = Some(answer.message.decode().map_err(QueueError::unavailable)?),
-            Err(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {}
-            Err(error) => return Err(server_error(&format!("stream {}", stream.stream), &error)),
+        match api::request::<Found>(connection, format!("STREAM.MSG.GET.{}", stream.stream), &request).await? {
+            Answer::Done(found) if first.as_ref().is_some_and(|first| first.offset <= found.message.seq) => {}
+            Answer::Done(found) => first = Some(found.message.decode().map_err(QueueError::unavailable)?),
+            Answer::Refused(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {}
+            Answer::Refused(error) => return Err(server_error(&format!("stream {}", stream.stream), &error)),
         }
     }
     Ok(first)
@@ -91,16 +92,16 @@ pub(super) async fn next_from_leader(
 /// Deletes one message; an absent one is no error. Only for messages that are committed and cannot be acked.
 pub(super) async fn delete(connection: &Connection, stream: &PartitionStream, offset: u64) -> Result<(), QueueError> {
     let request = json!({ "seq": offset, "no_erase": true });
-    let answer = connection.api::<serde_json::Value>(format!("STREAM.MSG.DELETE.{}", stream.stream), &request).await?;
-    match answer {
-        Ok(_) => Ok(()),
-        Err(error) if error.code() == 404 || error.error_code() == ErrorCode::SEQUENCE_NOT_FOUND => Ok(()),
-        Err(error) => Err(server_error(&format!("message {offset} of stream {}", stream.stream), &error)),
+    let subject = format!("STREAM.MSG.DELETE.{}", stream.stream);
+    match api::request::<serde_json::Value>(connection, subject, &request).await? {
+        Answer::Done(_) => Ok(()),
+        Answer::Refused(error) if error.code() == 404 || error.error_code() == ErrorCode::SEQUENCE_NOT_FOUND => Ok(()),
+        Answer::Refused(error) => Err(server_error(&format!("message {offset} of stream {}", stream.stream), &error)),
     }
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct Found {
     message: Stored,
 }
 

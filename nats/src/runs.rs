@@ -1,7 +1,8 @@
-//! Which delivery of the consumer carried which message, kept until acked.
+//! Runs: the delivery of the consumer that carried each unacked message.
 //!
-//! Owns: the compact record. A stream without holes costs one entry however many messages there are; each hole
-//! costs one more (24 bytes). Does not own: sending the ack.
+//! Owns: the compact record. A stream without holes costs one entry for any number of messages; each hole costs one more
+//! (24 bytes). Does not own: sending the ack. A wrong record would ack a message that is not committed, so its invariants
+//! are asserted in release builds as well.
 
 use std::collections::VecDeque;
 
@@ -21,6 +22,7 @@ impl Run {
 
     /// Only its last delivery.
     pub(super) fn last(self) -> Self {
+        assert!(self.length > 0, "a run has at least one delivery: {self:?}");
         let before = self.length - 1;
         Self { stream_start: self.stream_start + before, consumer_start: self.consumer_start + before, length: 1 }
     }
@@ -33,14 +35,21 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    /// Adds a delivery; both sequences are higher than those before.
+    /// Adds a delivery.
+    ///
+    /// # Panics
+    /// When one of the sequences is not higher than those before.
     pub(super) fn push(&mut self, stream_sequence: u64, consumer_sequence: u64) {
-        if let Some(last) = self.runs.back_mut()
-            && last.stream_start + last.length == stream_sequence
-            && last.consumer_start + last.length == consumer_sequence
-        {
-            last.length += 1;
-            return;
+        if let Some(last) = self.runs.back_mut() {
+            let (stream_next, consumer_next) = (last.stream_start + last.length, last.consumer_start + last.length);
+            assert!(
+                stream_sequence >= stream_next && consumer_sequence >= consumer_next,
+                "delivery {consumer_sequence} of offset {stream_sequence} comes after {last:?}"
+            );
+            if (stream_sequence, consumer_sequence) == (stream_next, consumer_next) {
+                last.length += 1;
+                return;
+            }
         }
         self.runs.push_back(Run { stream_start: stream_sequence, consumer_start: consumer_sequence, length: 1 });
     }
@@ -62,6 +71,8 @@ impl Runs {
             }
             self.runs.pop_front();
         }
+        let is_below = taken.last().is_none_or(|run: &Run| run.stream_start + run.length <= high_watermark);
+        assert!(is_below, "a delivery at or above {high_watermark} would be acked: {taken:?}");
         taken
     }
 }
@@ -81,6 +92,14 @@ mod tests {
         assert_eq!(last(runs.take_below(601)), Some((600, 100)));
         assert_eq!(last(runs.take_below(601)), None, "acked already");
         assert_eq!(last(runs.take_below(9_999)), Some((1_500, 1_000)));
+    }
+
+    #[test]
+    #[should_panic(expected = "comes after")]
+    fn a_delivery_that_goes_back_is_a_defect() {
+        let mut runs = Runs::default();
+        runs.push(7, 1);
+        runs.push(7, 2);
     }
 
     proptest! {

@@ -1,18 +1,20 @@
-//! When a pull that brings nothing means that nothing is there, and when that something is wrong.
+//! Silence: tells an empty stream from a consumer that is no longer served.
 //!
-//! Owns: the deadlines. Does not own: asking the stream.
+//! Owns: the deadlines. Does not own: asking the stream, the phase of reading (`phase`).
 //!
-//! Heartbeats show that the server still serves the pull. Whether it *should* have something is asked of the stream
-//! itself now and then: a consumer that has silently stopped keeps beating.
+//! Heartbeats show that the server still serves the pull. A consumer that has silently stopped keeps sending them, so the
+//! stream itself is asked now and then for messages that should have come.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::phase::PullKind;
+
 /// The stream is asked after so long without a message.
 const ASK_AFTER: Duration = Duration::from_secs(30);
 
-/// What the silence means.
+/// The meaning of the silence.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Nothing yet.
@@ -36,21 +38,21 @@ pub(super) struct Silence {
     heartbeat: Duration,
     heard: Instant,
     watch: Watch,
-    is_long: bool,
+    last_pull: Option<PullKind>,
 }
 
 impl Silence {
     pub(super) fn new(heartbeat: Duration, now: Instant) -> Self {
-        Self { heartbeat, heard: now, watch: Watch::Quiet(now), is_long: false }
+        Self { heartbeat, heard: now, watch: Watch::Quiet(now), last_pull: None }
     }
 
-    /// A pull was requested; a long one has heartbeats and may follow on another, a short one starts over.
-    pub(super) fn pulled(&mut self, now: Instant, is_long: bool) {
+    /// A pull was requested. The silence of a long one goes on in the next long one; a short one starts over.
+    pub(super) fn pulled(&mut self, now: Instant, kind: PullKind) {
         self.heard = now;
-        if !(is_long && self.is_long) {
+        if (self.last_pull, kind) != (Some(PullKind::Long), PullKind::Long) {
             self.watch = Watch::Quiet(now);
         }
-        self.is_long = is_long;
+        self.last_pull = Some(kind);
     }
 
     /// Any frame came.
@@ -67,11 +69,6 @@ impl Silence {
     /// The stream answered whether it holds messages that should have come.
     pub(super) fn answered(&mut self, now: Instant, is_something_waiting: bool) {
         self.watch = if is_something_waiting { Watch::Suspect(now) } else { Watch::Quiet(now) };
-    }
-
-    /// Whether the last pull was a long one.
-    pub(super) fn is_long(&self) -> bool {
-        self.is_long
     }
 
     /// When to ask for the verdict, if nothing comes.
@@ -114,7 +111,7 @@ mod tests {
     async fn missed_heartbeats_end_the_subscription() {
         let start = Instant::now();
         let mut silence = Silence::new(HEARTBEAT, start);
-        silence.pulled(start, true);
+        silence.pulled(start, PullKind::Long);
         assert_eq!(silence.verdict(after(start, 12)), Verdict::Wait);
         assert!(matches!(silence.verdict(after(start, 13)), Verdict::Lost(_)));
         silence.heard(after(start, 5));
@@ -125,7 +122,7 @@ mod tests {
     async fn a_beating_consumer_that_delivers_nothing_is_found_out() {
         let start = Instant::now();
         let mut silence = Silence::new(HEARTBEAT, start);
-        silence.pulled(start, true);
+        silence.pulled(start, PullKind::Long);
         silence.heard(after(start, 30));
         assert_eq!(silence.verdict(after(start, 30)), Verdict::Ask);
         silence.answered(after(start, 30), true);

@@ -13,9 +13,9 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{Config, DeleteStatus, DiscardPolicy, Info};
 use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::api::{self, Answer, EMPTY, server_error};
 use crate::config::AckMode;
-use crate::connection::{Connection, EMPTY, server_error};
-use crate::consumer;
+use crate::connection::Connection;
 use crate::retention::{Retention, retention_of};
 use common::ids::TopicPartition;
 use common::queue::{DiscardLimits, QueueError};
@@ -118,10 +118,8 @@ async fn create_one(connection: &Connection, config: Config) -> Result<(), Queue
     if let Some(held) = info(connection, &config.name).await? {
         return managed::compare(&held.config, &config);
     }
-    match connection.api::<Info>(format!("STREAM.CREATE.{}", config.name), &config).await? {
-        Ok(_) => Ok(()),
-        Err(error) => Err(server_error(&format!("stream {} cannot be made", config.name), &error)),
-    }
+    let answer = api::request::<Info>(connection, format!("STREAM.CREATE.{}", config.name), &config).await?;
+    answer.expected(&format!("stream {} cannot be made", config.name)).map(|_| ())
 }
 
 /// Deletes the managed streams of `topic`.
@@ -135,11 +133,10 @@ pub(super) async fn delete(connection: &Connection, topic: &TopicDefinition) -> 
 }
 
 async fn delete_one(connection: &Connection, name: String) -> Result<(), QueueError> {
-    match connection.api::<DeleteStatus>(format!("STREAM.DELETE.{name}"), &EMPTY).await? {
-        Err(error) if error.error_code() != ErrorCode::STREAM_NOT_FOUND => {
-            Err(server_error(&format!("stream {name} cannot be deleted"), &error))
-        }
-        _ => Ok(()),
+    match api::request::<DeleteStatus>(connection, format!("STREAM.DELETE.{name}"), &EMPTY).await? {
+        Answer::Done(_) => Ok(()),
+        Answer::Refused(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(()),
+        Answer::Refused(error) => Err(server_error(&format!("stream {name} cannot be deleted"), &error)),
     }
 }
 
@@ -158,7 +155,8 @@ pub(super) async fn open(
         .await
 }
 
-async fn open_one(
+/// Checks that the stream of one partition exists and can be served.
+pub(super) async fn open_one(
     connection: &Connection,
     topic: &TopicDefinition,
     partition_id: u32,
@@ -198,12 +196,12 @@ async fn open_one(
     }))
 }
 
-/// What the server says of a stream; nothing when there is none.
+/// Settings and state of a stream; nothing when there is none.
 pub(super) async fn info(connection: &Connection, stream: &str) -> Result<Option<Info>, QueueError> {
-    match connection.api::<Info>(format!("STREAM.INFO.{stream}"), &EMPTY).await? {
-        Ok(info) => Ok(Some(info)),
-        Err(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
-        Err(error) => Err(server_error(&format!("stream {stream} cannot be read"), &error)),
+    match api::request::<Info>(connection, format!("STREAM.INFO.{stream}"), &EMPTY).await? {
+        Answer::Done(info) => Ok(Some(info)),
+        Answer::Refused(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+        Answer::Refused(error) => Err(server_error(&format!("stream {stream} cannot be read"), &error)),
     }
 }
 
@@ -268,19 +266,6 @@ pub(super) fn discard_limits(info: &Info) -> Option<DiscardLimits> {
         first_timestamp_us: i64::try_from(info.state.first_timestamp.unix_timestamp_nanos() / 1_000).unwrap_or(0),
         age_max,
     })
-}
-
-/// Removes what readers of a bound topic left at its streams: on some, a forgotten consumer keeps messages for ever.
-pub(super) async fn forget(connection: &Connection, topic: &TopicDefinition, ack: AckMode) -> Result<(), QueueError> {
-    for partition_id in 0..topic.partition_count {
-        match open_one(connection, topic, partition_id, ack).await {
-            Ok(stream) => consumer::forget(connection, &stream).await?,
-            // A stream that is gone or cannot be served has no readers of ours.
-            Err(QueueError::TopicUnknown { .. } | QueueError::Refused { .. }) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 fn has_wildcard(subject: &str) -> bool {

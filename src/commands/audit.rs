@@ -7,18 +7,18 @@ use std::fmt::Write;
 use catalog::MetadataStore;
 use catalog::audit::Check;
 use common::TopicName;
-use common::config::{QueueType, Settings};
+use common::config::Settings;
 use serde_json::json;
 use writer::audit::{Audit, AuditReport};
 
-use crate::opened;
-use crate::output::{self, Align, Reported, Table, UsageError};
+use crate::opened::{self, with_catalog};
+use crate::output::{self, Align, Reported, Table};
 use crate::progress;
 use crate::units::{bytes_text, count_text};
 
-const MEMORY_ONLY: &str =
-    "not compared with the queue: QUEUE_TYPE=memory keeps messages inside the process that writes";
-const NOT_ASKED: &str = "not compared with the queue: --no-stream";
+const NOT_COMPARED: &str = "not compared with the queue";
+/// The consequence of a queue that cannot be reached from here.
+const CONSEQUENCE: &str = "it cannot be compared";
 
 /// Prove that every committed message is there exactly once.
 ///
@@ -45,16 +45,11 @@ pub(crate) struct Args {
 
 /// Prints a table of checks for each topic and the verdict, or with `json` the reports.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let catalog = writer::connect::catalog(settings).await?;
-    let audited = audit(&args, settings, catalog.as_ref()).await;
-    catalog.close().await;
-    let reports = audited?;
+    let audited = with_catalog(settings, async |catalog| audit(&args, settings, catalog.as_ref()).await);
+    let reports = audited.await?;
     let problems: u64 = reports.iter().map(AuditReport::problem_count).sum();
-    if json {
-        output::print_json(&json!({ "clean": problems == 0, "problems": problems, "topics": reports }))?;
-    } else {
-        output::print(&text(&reports, problems, args.deep))?;
-    }
+    let answer = json!({ "clean": problems == 0, "problems": problems, "topics": reports });
+    output::show(json, &answer, || text(&reports, problems, args.deep))?;
     if problems > 0 { Err(Reported.into()) } else { Ok(()) }
 }
 
@@ -73,18 +68,14 @@ async fn audit(args: &Args, settings: &Settings, catalog: &dyn MetadataStore) ->
     let bar = progress::bar(bytes, "bytes", "auditing");
     let mut reports = Vec::new();
     for snapshot in &snapshots {
-        let not_compared = match settings.queue_type {
-            _ if args.no_stream => Some(NOT_ASKED),
-            QueueType::Memory => Some(MEMORY_ONLY),
-            QueueType::Nats => None,
-        };
-        let queue = match not_compared {
-            Some(_) => None,
-            None => Some(opened::queue_of(settings, snapshot, "it cannot be compared").await.map_err(|error| {
-                let hint = "say --no-stream to audit catalog and objects alone";
-                if error.is::<UsageError>() { error } else { anyhow::anyhow!("{error:#}; {hint}") }
-            })?),
-        };
+        let not_compared = reason_not_to_compare(args, settings);
+        let queue =
+            match &not_compared {
+                Some(_) => None,
+                None => Some(opened::queue_of(settings, snapshot, CONSEQUENCE).await.map_err(|error| {
+                    anyhow::anyhow!("{error:#}; say --no-stream to audit catalog and objects alone")
+                })?),
+            };
         let audit = Audit {
             catalog,
             storage: &storage,
@@ -94,17 +85,24 @@ async fn audit(args: &Args, settings: &Settings, catalog: &dyn MetadataStore) ->
             memory_bytes_max: settings.memory_budget_bytes,
         };
         let mut report = audit.run(&snapshot.topic.name, &|bytes| bar.inc(bytes)).await?;
-        report.notes.extend(not_compared.map(str::to_owned));
+        report.notes.extend(not_compared.map(|reason| format!("{NOT_COMPARED}: {reason}")));
         reports.push(report);
     }
     bar.finish_and_clear();
     Ok(reports)
 }
 
+fn reason_not_to_compare(args: &Args, settings: &Settings) -> Option<String> {
+    if args.no_stream {
+        return Some("--no-stream".to_owned());
+    }
+    opened::ensure_shared_queue(settings, CONSEQUENCE).err().map(|refused| refused.to_string())
+}
+
 fn text(reports: &[AuditReport], problems: u64, is_deep: bool) -> String {
     let mut text = String::new();
     for report in reports {
-        let _strings_take_all = write!(text, "{}", report_text(report, is_deep));
+        text.push_str(&report_text(report, is_deep));
     }
     let sum = |of: fn(&AuditReport) -> u64| count_text(reports.iter().map(of).sum());
     let verdict = match problems {
@@ -141,7 +139,7 @@ fn report_text(report: &AuditReport, is_deep: bool) -> String {
         table.row([check.word().to_owned(), looked_at(report, check, is_deep), check.claim().to_owned(), verdict]);
     }
     let mut line = |line: String| {
-        let _strings_take_all = writeln!(text, "{line}");
+        writeln!(text, "{line}").expect("writing to a string does not fail");
     };
     line(table.to_string());
     for problem in &report.problems {
@@ -158,7 +156,7 @@ fn report_text(report: &AuditReport, is_deep: bool) -> String {
     text
 }
 
-/// What a check went through, with counts.
+/// The things that a check went through, with counts.
 fn looked_at(report: &AuditReport, check: Check, is_deep: bool) -> String {
     let (chain, objects, count) = (&report.catalog, &report.objects, count_text);
     match check {

@@ -3,24 +3,31 @@
 //! Owns: the order of the phases. First the ceiling (the same subscription loop, throwing messages away), then
 //! the pipeline to committed segments, both over the same messages; their ratio is the figure that travels
 //! between machines. A live phase then measures freshness.
-//! Does not own: each phase (`ceiling`, `pipeline`, `live`), the messages (`load`), the figures (`report`).
+//! Does not own: each phase (`publish`, `ceiling`, `pipeline`, `live`), the messages (`load`), the figures (`figures`), how
+//! they are shown (`report`).
 
 mod ceiling;
+mod figures;
 mod live;
 mod load;
 mod measure;
 mod pipeline;
+mod publish;
 mod report;
 mod setup;
 
 use std::path::PathBuf;
 
 use common::TopicName;
-use common::config::{QueueType, Settings};
+use common::config::{QueueType, Settings, StorageType};
+use common::topic::Format;
 
-use self::report::{LiveReport, Report, Run};
+use self::figures::{LiveReport, Run};
+use self::report::Report;
 use self::setup::Bench;
-use crate::output::{self, UsageError};
+use crate::columns::format_parser;
+use crate::opened;
+use crate::output;
 
 /// Arguments of `bench`.
 #[derive(Debug, clap::Args)]
@@ -34,9 +41,9 @@ pub(crate) struct Args {
     /// Bytes of each payload
     #[arg(long, value_name = "BYTES", default_value = "200", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     size: u32,
-    /// Format of the topic: json objects with five declared columns, or raw
-    #[arg(long, default_value = "json", value_parser = ["json", "raw"])]
-    format: String,
+    /// Format of the topic; a json topic declares five columns
+    #[arg(long, default_value = Format::Json.as_str(), value_parser = format_parser())]
+    format: Format,
     /// Partitions of the topic
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     partitions: u32,
@@ -86,7 +93,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     let cleaned = bench.clean_up(args.keep).await;
     let report = outcome?;
     cleaned?;
-    if json { output::print_json(&report) } else { output::print(&report.to_string()) }
+    output::show(json, &report, || report.to_string())
 }
 
 async fn throughput(bench: &Bench, args: &Args) -> anyhow::Result<Report> {
@@ -104,10 +111,8 @@ async fn throughput(bench: &Bench, args: &Args) -> anyhow::Result<Report> {
 
 async fn one_run(bench: &Bench, number: u32, args: &Args) -> anyhow::Result<Run> {
     let queue = bench.queue().await?;
-    let publish = match args.reread || (number > 1 && bench.queue_is_durable()) {
-        true => None,
-        false => Some(load::publish_all(&queue, bench, args.messages).await?),
-    };
+    let is_published = args.reread || (number > 1 && bench.queue_is_durable());
+    let publish = if is_published { None } else { Some(publish::publish_all(&queue, bench, args.messages).await?) };
     let ends = bench.ends(queue.as_ref()).await?;
     let ceiling = ceiling::measure(&queue, bench, &ends).await?;
     let catalog = bench.fresh_catalog().await?;
@@ -141,11 +146,11 @@ fn bench_settings(args: &Args, settings: &Settings) -> anyhow::Result<Settings> 
     if args.many_partitions.is_some() {
         settings.queue_type = QueueType::Memory;
     }
-    if settings.queue_type == QueueType::Memory && args.topic.is_some() {
-        return Err(UsageError::new("--topic needs --queue nats: the memory queue is new with every process").into());
+    if args.topic.is_some() {
+        opened::ensure_shared_queue(&settings, "--topic has no messages there (--queue nats reads them)")?;
     }
     if let Some(dir) = &args.dir {
-        settings.storage_type = common::config::StorageType::Local;
+        settings.storage_type = StorageType::Local;
         settings.storage_path.clone_from(dir);
         settings.storage_url = None;
         settings.catalog_url = None;

@@ -1,11 +1,9 @@
 //! `completions`: a script that teaches a shell this command line.
 //!
-//! Owns: which shells are known. Does not own: the command line (`cli`).
+//! Owns: the choice of the shell. Does not own: the command line (`cli`).
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::output;
 
 /// Arguments of `completions`.
@@ -16,9 +14,9 @@ pub(crate) struct Args {
     shell: Shell,
 }
 
-/// Writes the script.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+/// Writes the script for `command_line`, which has all commands and their arguments.
+pub(crate) fn run(args: &Args, mut command_line: clap::Command) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "siltstone", &mut script);
+    clap_complete::generate(args.shell, &mut command_line, "siltstone", &mut script);
     output::print_bytes(&script)
 }

@@ -18,12 +18,14 @@ use common::clock::{Clock, SystemClock};
 use common::config::{QueueType, Settings, StorageType};
 use common::{OutgoingMessage, Queue, TopicName, TopicPartition};
 use ingester::Producer;
+use service::connect;
 use tokio::time::Instant;
 use writer::{Writer, WriterConfig};
 
 use self::orders::Orders;
 use self::report::Report;
 use super::topic::create_topic;
+use crate::opened::with_catalog;
 use crate::progress;
 use crate::settle::until_committed;
 
@@ -50,15 +52,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let run_dir = new_run_dir(&args.dir)?;
     let demo = demo_settings(settings, run_dir);
-    let queue = writer::connect::queue(&demo).await?;
-    let catalog = writer::connect::catalog(&demo).await?;
-    let outcome = Box::pin(settle_orders(&args, &demo, queue, &catalog)).await;
-    let reported = match outcome {
-        Ok(seconds) => Report::collect(args.records, seconds, &demo, &catalog).await,
-        Err(error) => Err(error),
-    };
-    catalog.close().await;
-    let report = reported?;
+    let queue = connect::queue(&demo).await?;
+    let settled = with_catalog(&demo, async |catalog| {
+        let seconds = Box::pin(settle_orders(&args, &demo, queue, catalog)).await?;
+        Report::collect(args.records, seconds, &demo, catalog).await
+    });
+    let report = settled.await?;
     report.print(json)?;
     report.check()?;
     if args.discard {
@@ -77,7 +76,7 @@ async fn settle_orders(
     let topic = orders::topic();
     let name = topic.name.clone();
     create_topic(queue.as_ref(), catalog.as_ref(), topic).await?;
-    let storage = writer::connect::storage(settings)?;
+    let storage = connect::storage(settings)?;
     let writer = Writer::builder(Arc::clone(&queue), storage, Arc::clone(catalog))
         .config(WriterConfig::from(settings))
         .topics(vec![name.clone()])
@@ -105,14 +104,30 @@ async fn publish_orders(
     let bar = progress::bar(records, "orders", "publishing");
     let mut orders = Orders::new(records);
     let mut ends = BTreeMap::new();
+    let (mut confirmed, mut failed) = (0, 0);
     loop {
         let batch: Vec<OutgoingMessage> = orders.by_ref().take(BATCH_MESSAGES).collect();
         if batch.is_empty() {
             break;
         }
-        let sent = producer.send_batch(topic, batch).await?;
-        bar.inc(sent.len() as u64);
-        ends.extend(sent.into_iter().map(|sent| (TopicPartition::new(sent.topic, sent.partition), sent.offset + 1)));
+        let mut first_failure = None;
+        for outcome in producer.send_batch(topic, batch).await? {
+            match outcome {
+                Ok(sent) => {
+                    confirmed += 1;
+                    ends.insert(TopicPartition::new(sent.topic, sent.partition), sent.offset + 1);
+                }
+                Err(failure) => {
+                    failed += 1;
+                    first_failure.get_or_insert(failure);
+                }
+            }
+        }
+        if let Some(failure) = first_failure {
+            return Err(anyhow::Error::new(failure)
+                .context(format!("{confirmed} orders are published; of {failed} more that is not certain")));
+        }
+        bar.set_position(confirmed);
     }
     bar.finish_and_clear();
     Ok(ends.into_iter().collect())

@@ -1,6 +1,6 @@
 //! `doctor`: what the deployment that the settings name can promise.
 //!
-//! Owns: showing findings and promise. Does not own: finding (`writer::diagnose`), judging (`common::diagnosis`).
+//! Owns: showing findings and promise. Does not own: finding (`service::diagnose`), judging (`common::diagnosis`).
 
 use common::config::Settings;
 use common::diagnosis::{self, Finding, Promise, Verdict};
@@ -20,15 +20,11 @@ pub(crate) struct Args {}
 
 /// Prints every finding and the promise.
 pub(crate) async fn run(_args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let findings = Box::pin(writer::diagnose::diagnose(settings)).await;
+    let findings = Box::pin(service::diagnose::diagnose(settings)).await;
     let promise = diagnosis::promise(&findings);
-    if json {
-        let mut answer = serde_json::to_value(&promise)?;
-        answer["findings"] = json!(findings);
-        output::print_json(&answer)?;
-    } else {
-        output::print(&text(&findings, &promise))?;
-    }
+    let mut answer = serde_json::to_value(&promise)?;
+    answer["findings"] = json!(findings);
+    output::show(json, &answer, || text(&findings, &promise))?;
     if matches!(promise, Promise::Unknown { .. }) { Err(Reported.into()) } else { Ok(()) }
 }
 

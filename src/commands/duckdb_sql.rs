@@ -8,10 +8,11 @@ use std::env;
 use anyhow::bail;
 use catalog::{MetadataStore, TopicSnapshot};
 use common::TopicName;
-use common::config::Settings;
+use common::config::{Settings, StorageType};
 use lake::Storage;
 use lake::duckdb::{DuckDbLocation, S3Access, views_sql};
 
+use crate::opened::with_catalog;
 use crate::output::{self, UsageError};
 
 /// Print SQL that makes a view of every topic in DuckDB.
@@ -26,15 +27,10 @@ pub(crate) struct Args {
 
 /// Prints the statements, or with `json` an object with the member `sql`.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let location = location(&writer::connect::storage(settings)?)?;
-    let catalog = writer::connect::catalog(settings).await?;
-    let taken = snapshots(&args.topics, catalog.as_ref()).await;
-    catalog.close().await;
-    let sql = views_sql(&taken?, &location);
-    match json {
-        true => output::print_json(&serde_json::json!({ "sql": sql })),
-        false => output::print(&sql),
-    }
+    let location = location(&service::connect::storage(settings)?)?;
+    let taken = with_catalog(settings, async |catalog| snapshots(&args.topics, catalog.as_ref()).await).await?;
+    let sql = views_sql(&taken, &location);
+    output::show(json, &serde_json::json!({ "sql": sql }), || sql.clone())
 }
 
 async fn snapshots(topics: &[TopicName], catalog: &dyn MetadataStore) -> anyhow::Result<Vec<TopicSnapshot>> {
@@ -54,19 +50,20 @@ fn location(storage: &Storage) -> anyhow::Result<DuckDbLocation> {
         return Ok(DuckDbLocation::Local { root: root.clone() });
     }
     let bucket = storage.bucket.clone();
-    Ok(match storage.url.scheme() {
-        "s3" | "s3a" => DuckDbLocation::S3 { bucket, access: s3_access() },
-        "gs" => DuckDbLocation::Gcs { bucket },
-        "az" | "azure" | "abfs" | "abfss" => {
+    Ok(match storage.kind {
+        StorageType::S3 => DuckDbLocation::S3 { bucket, access: s3_access() },
+        StorageType::Gcs => DuckDbLocation::Gcs { bucket },
+        StorageType::Azure => {
             DuckDbLocation::Azure { container: bucket, account: variable(&["AZURE_STORAGE_ACCOUNT_NAME"]) }
         }
-        scheme => bail!(UsageError::new(format!(
-            "DuckDB cannot read storage {scheme}: it is inside the writer's process; choose local, s3, azure or gcs"
+        other => bail!(UsageError::new(format!(
+            "DuckDB cannot read storage {}: it is inside the writer's process; choose local, s3, azure or gcs",
+            other.as_str()
         ))),
     })
 }
 
-/// What the store's own client takes from the same variables; keys are not among them.
+/// Access as the store's own client takes it from the same variables; keys are not among them.
 fn s3_access() -> S3Access {
     S3Access {
         endpoint: variable(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]),

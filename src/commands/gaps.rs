@@ -7,7 +7,7 @@ use common::config::Settings;
 use common::{TopicName, TopicPartition};
 use serde::Serialize;
 
-use crate::opened;
+use crate::opened::{self, with_catalog};
 use crate::output::{self, Align, Table};
 use crate::units::{count_text, time_text};
 
@@ -35,10 +35,8 @@ struct Listed {
 
 /// Prints a table with totals, or with `json` a list.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let catalog = writer::connect::catalog(settings).await?;
-    let listed = list(catalog.as_ref(), args.topic.as_ref()).await;
-    catalog.close().await;
-    let gaps = listed?;
+    let listed = with_catalog(settings, async |catalog| list(catalog.as_ref(), args.topic.as_ref()).await);
+    let gaps = listed.await?;
     if json {
         return output::print_json(&gaps);
     }

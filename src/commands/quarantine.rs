@@ -13,7 +13,7 @@ use common::TopicName;
 use common::config::Settings;
 use writer::quarantine::Filter;
 
-use crate::opened;
+use crate::opened::{self, with_catalog};
 
 /// Arguments of `quarantine`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ enum Command {
     Replay(replay::Args),
 }
 
-/// Which records are meant.
+/// The records that are meant.
 #[derive(Debug, clap::Args)]
 struct Selection {
     /// Name of the topic
@@ -63,12 +63,10 @@ impl Selection {
 
 /// Runs the chosen one.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let catalog = writer::connect::catalog(settings).await?;
-    let done = match args.command {
+    with_catalog(settings, async |catalog| match args.command {
         Command::List(args) => list::run(args, settings, catalog.as_ref(), json).await,
         Command::Show(args) => show::run(args, settings, catalog.as_ref(), json).await,
         Command::Replay(args) => replay::run(args, settings, catalog.as_ref(), json).await,
-    };
-    catalog.close().await;
-    done
+    })
+    .await
 }

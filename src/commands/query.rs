@@ -15,7 +15,7 @@ use lake::query::{
     write_json_lines,
 };
 
-use crate::opened;
+use crate::opened::{self, with_catalog};
 use crate::output::{self, UsageError};
 use crate::units::count_text;
 
@@ -37,24 +37,26 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let sql = statement(&args.sql)?;
     silence_contained_panics();
-    let session_catalog = writer::connect::catalog(settings).await?;
     let options =
         QueryOptions { memory_bytes_max: settings.memory_budget_bytes, verify: args.verify, ..QueryOptions::default() };
-    let answered = answer(&sql, Arc::clone(&session_catalog), settings, options, json).await;
-    session_catalog.close().await;
-    answered.map_err(explained)
+    let answered =
+        with_catalog(settings, async |catalog| answer(&sql, Arc::clone(catalog), settings, options, json).await);
+    answered.await.map_err(explained)
 }
 
-/// A panic that becomes the query's error is told by that error.
+/// A panic that becomes the query's error is reported by that error.
 fn silence_contained_panics() {
     let default = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| match is_panic_contained() {
-        true => tracing::debug!("{panic}"),
-        false => default(panic),
+    std::panic::set_hook(Box::new(move |panic| {
+        if is_panic_contained() {
+            tracing::debug!("{panic}");
+        } else {
+            default(panic);
+        }
     }));
 }
 
-/// An object that cannot be read is said alone: what the plan made of it on the way says no more.
+/// Reports an unreadable segment alone: the plan's wrapping adds nothing.
 fn explained(error: anyhow::Error) -> anyhow::Error {
     if let Some(segment) = unreadable_segment(error.as_ref()) {
         return anyhow::anyhow!("{segment}");

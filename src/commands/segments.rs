@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use common::TopicName;
 use common::config::Settings;
 
+use crate::opened::with_catalog;
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, time_text};
 
@@ -23,7 +24,7 @@ pub(crate) struct Args {
     kind: Option<Kind>,
 }
 
-/// What a segment holds.
+/// The kind of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// Decoded records
@@ -45,10 +46,8 @@ impl Args {
 
 /// Prints a table with totals, or with `json` the segments as the catalog holds them.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let catalog = writer::connect::catalog(settings).await?;
-    let listed = list(&args, catalog.as_ref()).await;
-    catalog.close().await;
-    let segments = listed?;
+    let listed = with_catalog(settings, async |catalog| list(&args, catalog.as_ref()).await);
+    let segments = listed.await?;
     if json {
         return output::print_json(&segments);
     }
@@ -88,7 +87,7 @@ fn table(segments: &[SegmentInfo]) -> Table {
         table.row([
             segment.topic.to_string(),
             segment.partition_id.to_string(),
-            format!("{:?}", segment.kind).to_lowercase(),
+            segment.kind.as_str().to_owned(),
             format!("{}-{}", segment.base_offset, segment.end_offset),
             count_text(segment.record_count),
             bytes_text(segment.size_bytes),

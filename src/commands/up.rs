@@ -1,22 +1,22 @@
 //! `up`: the writer service, as configured; with `--stdin`, fed in the same process.
 //!
 //! Owns: the choice, and that standard input is settled before the process ends. Does not own: the service
-//! (`writer::service`), cutting lines (`feed`).
+//! (`writer::service`), cutting lines (`ingester::feed`).
 
 use std::sync::Arc;
 
 use anyhow::bail;
-use common::config::{QueueType, Settings};
+use common::config::Settings;
 use common::{TopicName, TopicPartition};
 use ingester::Producer;
+use ingester::feed::{Feed, FeedOptions, Tally};
 use serde_json::json;
+use service::connect;
 use tokio::io::BufReader;
-use tokio::signal::unix::{SignalKind, signal};
 use writer::Summary;
-use writer::service::{self, Service};
+use writer::service::Service;
 
-use super::publish::report;
-use crate::feed::{FeedFormat, FeedOptions, Tally, feed};
+use super::publish::{explained, format_for, report};
 use crate::output::{self, UsageError};
 use crate::settle::until_committed;
 use crate::units::{bytes_text, count_text};
@@ -27,14 +27,14 @@ const BATCH_MESSAGES: usize = 1000;
 /// Arguments of `up`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Publish the lines of standard input, each a JSON object, to TOPIC while writing; ends when the input has
-    /// ended and everything is committed
+    /// Publish the lines of standard input, each a JSON object, or UTF-8 for a text topic, to TOPIC while writing; ends
+    /// when the input has ended and everything is committed
     #[arg(long, value_name = "TOPIC")]
     stdin: Option<TopicName>,
     /// With --stdin: take each message's key from this member of its JSON object
     #[arg(long, value_name = "NAME", requires = "stdin")]
     key_field: Option<String>,
-    /// With --stdin: publish lines without checking that they are JSON objects
+    /// With --stdin: publish lines without checking that they are JSON objects, or UTF-8 for a text topic
     #[arg(long, requires = "stdin")]
     no_check: bool,
 }
@@ -42,13 +42,13 @@ pub(crate) struct Args {
 /// Runs until it is told to stop, or until standard input ends.
 pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::Result<()> {
     let Some(topic) = args.stdin.clone() else {
-        if settings.queue_type == QueueType::Memory {
+        if !connect::is_shared(&settings) {
             tracing::warn!(
                 "QUEUE_TYPE=memory takes messages from this process only, and nothing here publishes any; \
                  set QUEUE_TYPE=nats, or use --stdin TOPIC"
             );
         }
-        return Box::pin(service::run(settings)).await;
+        return Ok(Box::pin(writer::service::run(settings)).await?);
     };
     if !settings.topics.is_empty() && !settings.topics.iter().any(|name| name == topic.as_str()) {
         return Err(UsageError::new(format!("TOPICS={} leaves {topic} out", settings.topics.join(","))).into());
@@ -59,46 +59,40 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
     let stopped = Box::pin(service.stop()).await;
     let tally = fed?;
     stopped?;
-    if json {
-        output::print_json(&answer(&topic, &tally, &summary))
-    } else {
-        output::print(&text(&topic, &tally, &summary))
-    }
+    output::show(json, &answer(&topic, &tally, &summary), || text(&topic, &tally, &summary))
 }
 
 /// Publishes standard input and returns when all of it is committed. What was published before a failure is
 /// committed as well.
 async fn feed_stdin(args: &Args, topic: &TopicName, service: &mut Service) -> anyhow::Result<Tally> {
     let options = FeedOptions {
-        source: "(standard input)".to_owned(),
-        format: FeedFormat::Ndjson,
+        input_name: "(standard input)".to_owned(),
+        format: format_for(service.catalog.as_ref(), topic, args.key_field.is_some()).await?,
         check: !args.no_check,
         key_field: args.key_field.clone(),
         partition: None,
         batch_messages: BATCH_MESSAGES,
     };
     let producer = Producer::new(Arc::clone(&service.queue), Arc::clone(&service.catalog));
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut reader = BufReader::new(tokio::io::stdin());
+    let feed = Feed { producer: &producer, topic, options: &options, progress: &|_| {} };
     let mut tally = Tally::default();
     let fed = tokio::select! {
-        fed = feed(&producer, topic, &mut reader, &options, &mut tally, &|_| {}) => fed,
+        fed = feed.run(&mut reader, &mut tally) => fed.map_err(|error| explained(error, topic, &tally)),
         ended = service.writer.ended() => return Err(match ended {
             Ok(()) => anyhow::anyhow!("the writer ended before standard input did"),
             Err(error) => error.into(),
         }),
-        _ = terminate.recv() => Err(anyhow::anyhow!("stopped by SIGTERM before standard input ended")),
-        _ = interrupt.recv() => Err(anyhow::anyhow!("stopped by SIGINT before standard input ended")),
+        signal = service.shell.signal() => Err(anyhow::anyhow!("stopped by {signal} before standard input ended")),
     };
-    let end = |(id, range): (&u32, &crate::feed::OffsetRange)| {
-        (TopicPartition::new(topic.clone(), *id), range.last_offset + 1)
-    };
-    let ends: Vec<_> = tally.partitions.iter().map(end).collect();
+    let ends: Vec<_> = tally
+        .partitions
+        .iter()
+        .map(|(id, confirmed)| (TopicPartition::new(topic.clone(), *id), confirmed.last_offset + 1))
+        .collect();
     tokio::select! {
         committed = until_committed(&mut service.writer, &ends) => committed?,
-        _ = terminate.recv() => bail!("stopped by SIGTERM before everything published was committed"),
-        _ = interrupt.recv() => bail!("stopped by SIGINT before everything published was committed"),
+        signal = service.shell.signal() => bail!("stopped by {signal} before everything published was committed"),
     }
     fed.map(|()| tally)
 }

@@ -46,6 +46,21 @@ async fn a_bad_line_stops_publishing_and_is_named() {
 }
 
 #[tokio::test]
+async fn a_partition_that_refuses_is_counted_and_the_places_of_the_others_are_shown() {
+    let (_server, siltstone) = on_nats().await;
+    siltstone.run(&["topic", "create", "t", "--partitions", "2"]).await.ok();
+    let line = |bytes: usize| format!("{{\"v\":\"{}\"}}\n", "x".repeat(bytes));
+    // Without keys the partitions take turns, and the server takes one MiB at most.
+    let lines = [line(10), line(2 << 20)].concat().repeat(2);
+    let failed = siltstone.run_with_input(&["publish", "t"], lines.as_bytes()).await;
+    let failed = failed.fails(1, &["2 messages are published; of 2 more that is not certain: partition 1:", "limit"]);
+    assert!(failed.err.contains("published 2 messages to t\nPARTITION  MESSAGES"), "{failed:#?}");
+    let described = siltstone.run(&["topic", "describe", "t", "--json"]).await.ok().json();
+    let lag = |partition: usize| described["partitions"][partition]["lag"].as_u64();
+    assert_eq!((lag(0), lag(1)), (Some(2), Some(0)), "the counts are true");
+}
+
+#[tokio::test]
 async fn publishing_to_nothing_says_what_is_missing() {
     let (_server, siltstone) = on_nats().await;
     siltstone.run(&["publish", "absent"]).await.ok().says(&["published 0 messages"]);

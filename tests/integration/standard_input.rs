@@ -72,3 +72,22 @@ async fn a_signal_ends_it_while_standard_input_stays_open() {
     assert_eq!(exit_code(&mut child).await, Some(1), "it ended before its input did");
     drop(stdin);
 }
+
+#[tokio::test]
+async fn lines_for_a_text_topic_are_published_as_text() {
+    let siltstone = Siltstone::new();
+    siltstone.run(&["topic", "create", "logs", "--format", "text"]).await.ok();
+    let fed = siltstone.run_with_input(&["up", "--stdin", "logs"], b"not json\r\n\n{\"id\":1}\n").await.ok();
+    fed.says(&["published 3 messages", "committed 3 records and 0 quarantined"]);
+    let query =
+        ["query", "SELECT count(*) AS n, min(length(value)) AS shortest FROM logs WHERE value NOT LIKE '{%'", "--json"];
+    let counted = siltstone.run(&query).await.ok().json();
+    assert_eq!(counted, serde_json::json!({"n": 2, "shortest": 0}));
+    let lines =
+        siltstone.run(&["query", "SELECT value FROM logs WHERE value = 'not json'", "--json"]).await.ok().json();
+    assert_eq!(lines, serde_json::json!({"value": "not json"}), "the carriage return is part of the line end");
+    let bad = siltstone.run_with_input(&["up", "--stdin", "logs"], b"good\nb\xffd\n").await;
+    bad.fails(1, &["(standard input):2", "not UTF-8", "stopped after 1 message"]);
+    let keyed = siltstone.run_with_input(&["up", "--stdin", "logs", "--key-field", "id"], b"no member\n").await;
+    keyed.fails(1, &["not JSON, which --key-field needs"]);
+}

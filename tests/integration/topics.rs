@@ -70,3 +70,25 @@ async fn publishing_into_a_memory_queue_is_refused_with_the_way_out() {
     let refused = siltstone.run(&["publish", "orders"]).await;
     refused.fails(2, &["QUEUE_TYPE=memory", "QUEUE_TYPE=nats", "up --stdin"]);
 }
+
+#[tokio::test]
+async fn a_text_topic_has_a_row_for_each_line_and_keeps_what_is_no_text() {
+    let siltstone = Siltstone::new();
+    let created = siltstone.run(&["topic", "create", "logs", "--format", "text"]).await.ok();
+    created.says(&["created topic logs", "1 partition, text payloads"]);
+    let columns = ["topic", "create", "t", "--format", "text", "--column", "a:string"];
+    siltstone.run(&columns).await.fails(2, &["format text takes no columns", "line of the payload"]);
+    siltstone
+        .run(&["topic", "update", "logs", "--column", "a:string"])
+        .await
+        .fails(2, &["only a json topic has columns"]);
+    let input = b"first\nno t\xffxt\nl\xc3\xa4st, without a line end";
+    let fed = siltstone.run_with_input(&["up", "--stdin", "logs", "--no-check"], input).await.ok();
+    fed.says(&["published 3 messages", "committed 2 records and 1 quarantined"]);
+    let rows = siltstone.run(&["query", "SELECT _offset, _row, value FROM logs ORDER BY _offset", "--json"]).await.ok();
+    rows.says(&["\"value\":\"first\"", "\"value\":\"l\u{e4}st, without a line end\""]);
+    siltstone.run(&["quarantine", "list", "logs"]).await.ok().says(&["not UTF-8"]);
+    let listed = siltstone.run(&["query", "SELECT format FROM siltstone.topics WHERE topic = 'logs'"]).await.ok();
+    listed.says(&["text"]);
+    siltstone.run(&["audit", "--deep"]).await.ok();
+}

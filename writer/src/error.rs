@@ -2,6 +2,7 @@
 //!
 //! Owns: the writer's error type. Does not own: why a pipeline ends (`pipeline::context`).
 
+use catalog::CreateTopicError;
 use common::{ErrorKind, QueueError, TopicPartition};
 
 /// Short for results of this crate.
@@ -61,6 +62,15 @@ pub enum WriterError {
         /// The time allowed.
         seconds: u64,
     },
+}
+
+impl From<CreateTopicError> for WriterError {
+    fn from(error: CreateTopicError) -> Self {
+        match error {
+            CreateTopicError::Catalog(error) | CreateTopicError::NotListed { error, .. } => Self::Catalog(error),
+            CreateTopicError::Queue { error, .. } => Self::Queue(error),
+        }
+    }
 }
 
 impl WriterError {

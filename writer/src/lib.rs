@@ -1,13 +1,15 @@
 //! The writer: from a queue to committed Parquet segments, exactly once.
 //!
 //! The pipeline is the listing of `pipeline/`; `ownership/` says which partitions this process works on, `operations/`
-//! has what an operator asks for, `service/` the process around a writer and what it shows.
+//! has what an operator asks for, `service/` the handle of a running writer, its state for people, and the process around it.
+//!
+//! Only the last of these, the module `service` with its pages, uses the crate `service`. An embedded writer needs a queue,
+//! a catalog and a store that its caller opened, and nothing of a process.
 //!
 //! Owns: everything between taking a message from the queue and asking the catalog to list it.
 //! Does not own: the queue's protocol (`common`, `nats`), objects (`lake`), what is committed (`catalog`).
 
 pub mod config;
-pub mod connect;
 pub mod error;
 mod operations;
 mod ownership;
@@ -20,7 +22,7 @@ mod writer;
 pub use config::WriterConfig;
 pub use error::{Result, WriterError};
 pub use lake::Storage;
-pub use operations::{audit, diagnose, quarantine, resume};
+pub use operations::{audit, quarantine, resume};
 pub use pipeline::roll::RollReason;
 pub use pipeline::{decode, roll};
 pub use service::running::{Observer, RunningWriter};

@@ -1,11 +1,11 @@
 //! `writer`: the standalone service.
 //!
-//! Owns: the process and its exit status. Does not own: starting and stopping (`writer::service`).
+//! Owns: the process. Settings in, exit code out, the allocator, the runtime. Does not own: the service (`writer::service`).
 
 use std::process::ExitCode;
 
 use common::config::{LogFormat, Settings};
-use common::telemetry::report_failure;
+use service::logs::report_failure;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -37,5 +37,5 @@ fn run(settings: Settings) -> anyhow::Result<()> {
     let outcome = runtime.block_on(Box::pin(writer::service::run(settings)));
     // Tasks were joined or aborted; a blocking call that hangs, such as a write to a dead disk, must not keep the process.
     runtime.shutdown_background();
-    outcome
+    Ok(outcome?)
 }

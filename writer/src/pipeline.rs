@@ -1,10 +1,11 @@
 //! The pipeline of a partition: its listing is the order of the steps.
 //!
-//! `fetch` → `decode` → `batch` → `roll` → `upload` → `commit` → `ack`. `attach` decides whether the queue's history is
-//! still the same, `isolate` how carefully to read after deaths; `assemble` is the loop around batch and roll, `group` shares
-//! transactions among partitions, `partition` strings the steps together, `context` holds the parts that partitions share, `cpu` runs encoding.
+//! `fetch` → `decode` → `batch` → `roll` → `upload` → `commit` → `ack`. `position` is the place of reading, `attach` decides
+//! if the queue's history is still the same, `isolate` how carefully to read after deaths; `assemble` is the loop around
+//! batch and roll, `group` shares transactions among partitions, `cpu` runs decoding and encoding, `partition` strings the
+//! steps together from the parts in `context`.
 //!
-//! Owns: the steps. Does not own: which partitions have a pipeline (`ownership`), encoding and objects (`lake`).
+//! Owns: the steps. Does not own: the choice of partitions (`ownership`), encoding and objects (`lake`).
 
 pub(crate) mod ack;
 pub(crate) mod assemble;
@@ -18,5 +19,6 @@ pub(crate) mod fetch;
 pub(crate) mod group;
 pub(crate) mod isolate;
 pub(crate) mod partition;
+pub(crate) mod position;
 pub mod roll;
 pub(crate) mod upload;

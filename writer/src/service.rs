@@ -1,13 +1,15 @@
 //! The standalone service: settings in, a running writer with its HTTP pages, until a signal.
 //!
-//! `running` is the handle of a writer, `status` what it knows of its partitions, `discard` and `watchers` warn and relieve,
-//! `metrics`, `summary` and `http` show.
+//! `running` is the handle of a writer, `status` has the state of its partitions, `discard` and `watchers` warn and relieve,
+//! `metrics`, `summary` and `pages` show.
 //!
-//! Owns: the order of start and stop, and signals. Does not own: the writer (`writer`), composition (`connect`).
+//! Owns: the order in which the parts of a writer's process start and stop, and its log lines at both ends.
+//! Does not own: the writer (`writer`), the process around it (the crate `service`).
 
 pub(crate) mod discard;
-pub(crate) mod http;
+mod error;
 pub(crate) mod metrics;
+mod pages;
 pub(crate) mod running;
 pub(crate) mod status;
 pub(crate) mod summary;
@@ -16,20 +18,24 @@ pub(crate) mod watchers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
 use catalog::MetadataStore;
-use common::config::{QueueType, Settings, redacted_url};
+use common::config::{Settings, redacted_url};
 use common::{Queue, TopicName};
-use common::{failpoint, telemetry};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinSet;
+use lake::Storage;
+use service::{Listener, Shell, connect};
 
 use crate::config::WriterConfig;
-use crate::connect;
 use crate::error::WriterError;
 use crate::service::running::RunningWriter;
 use crate::writer::Writer;
-use lake::Storage;
+
+pub use error::ServeError;
+
+/// Closing a catalog waits for its connections; a database that does not answer must not keep the process.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The writer keeps its own deadline, at which it aborts its tasks. The shell's deadline is later, for whatever hangs then.
+const DRAIN_MARGIN: Duration = Duration::from_secs(10);
 
 /// A running service.
 #[derive(Debug)]
@@ -42,14 +48,18 @@ pub struct Service {
     pub storage: Storage,
     /// Its writer.
     pub writer: RunningWriter,
-    signals: Signals,
-    http: JoinSet<()>,
+    /// The process around it.
+    pub shell: Shell,
+    drain_max: Duration,
 }
 
-#[derive(Debug)]
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+/// The parts of a service, before its pages are served.
+struct Parts {
+    queue: Arc<dyn Queue>,
+    catalog: Arc<dyn MetadataStore>,
+    storage: Storage,
+    writer: RunningWriter,
+    listener: Listener,
 }
 
 /// Runs the service until SIGTERM or SIGINT, then drains. A second signal ends it at once; that is safe, since
@@ -57,7 +67,7 @@ struct Signals {
 ///
 /// # Errors
 /// When it cannot start, or could not drain in time.
-pub async fn run(settings: Settings) -> anyhow::Result<()> {
+pub async fn run(settings: Settings) -> Result<(), ServeError> {
     Service::start(settings).await?.wait().await
 }
 
@@ -66,55 +76,14 @@ impl Service {
     ///
     /// # Errors
     /// The first thing that does not work, with its address and what to change; or the signal that came meanwhile.
-    pub async fn start(settings: Settings) -> anyhow::Result<Self> {
-        telemetry::init_logs(&settings)?;
-        failpoint::check().map_err(|reason| anyhow!(reason))?;
-        let mut signals = Signals::new()?;
-        tokio::select! {
-            started = Box::pin(Self::start_parts(settings)) => started,
-            name = signals.next() => bail!("{name} during the start: ended at once"),
-        }
-    }
-
-    async fn start_parts(settings: Settings) -> anyhow::Result<Self> {
-        let metrics = telemetry::init_metrics();
-        let signals = Signals::new()?;
-        let topics = settings.topics.iter().map(TopicName::new).collect::<Result<Vec<_>, _>>().context("TOPICS")?;
-        let storage = connect::storage(&settings)?;
-        storage.probe().await?;
-        if !storage.honours_create().await? {
-            tracing::warn!(
-                storage = storage.display_url(),
-                "the store overwrites objects that must be created; keys are unique, so that segments are safe"
-            );
-        }
-        let catalog = connect::catalog(&settings).await?;
-        let queue = connect::queue(&settings).await?;
-        if settings.queue_type == QueueType::Memory {
-            tracing::warn!(
-                "the memory queue loses what is not committed when this process dies; QUEUE_TYPE=nats keeps it"
-            );
-        }
-        let listener = tokio::net::TcpListener::bind(settings.http_addr)
-            .await
-            .with_context(|| format!("cannot listen on HTTP_ADDR={}", settings.http_addr))?;
-        // Port 0 lets the system choose; the log names its choice.
-        let http_addr = listener.local_addr()?;
-        let writer = Writer::builder(Arc::clone(&queue), storage.clone(), Arc::clone(&catalog))
-            .config(WriterConfig::from(&settings))
-            .topics(topics)
-            .build()
-            .start()
-            .await
-            .map_err(|error| match error {
-                WriterError::TopicNotFound(_) => anyhow!("TOPICS={}: {error}", settings.topics.join(",")),
-                other => other.into(),
-            })?;
-        let mut http = JoinSet::new();
-        http.spawn(telemetry::upkeep(metrics.clone()));
-        http.spawn(http::serve(listener, writer.observer(), metrics));
+    pub async fn start(settings: Settings) -> Result<Self, ServeError> {
+        let mut shell = Shell::open(&settings)?;
+        let parts = shell.start(Box::pin(start_parts(&settings))).await?;
+        let Parts { queue, catalog, storage, writer, listener } = parts;
+        let http_addr = listener.addr();
+        shell.serve(listener, pages::pages(writer.observer()));
         tracing::info!(
-            queue = %match settings.queue_type { QueueType::Memory => "memory".to_owned(), QueueType::Nats => redacted_url(&settings.nats_url) },
+            queue = %connect::queue_place(&settings),
             storage = storage.display_url(),
             catalog = redacted_url(&settings.catalog_url()),
             http = %http_addr,
@@ -122,17 +91,18 @@ impl Service {
             version = env!("CARGO_PKG_VERSION"),
             "writer started"
         );
-        Ok(Self { queue, catalog, storage, writer, signals, http })
+        let drain_max = Duration::from_secs(settings.shutdown_timeout_secs) + DRAIN_MARGIN;
+        Ok(Self { queue, catalog, storage, writer, shell, drain_max })
     }
 
     /// Waits for a signal, then drains and ends.
     ///
     /// # Errors
     /// When the writer ended by itself, the drain took too long, or a second signal cut it short.
-    pub async fn wait(mut self) -> anyhow::Result<()> {
+    pub async fn wait(mut self) -> Result<(), ServeError> {
         tokio::select! {
-            name = self.signals.next() => tracing::info!(signal = name, "stopping: draining what was fetched"),
-            ended = self.writer.ended() => ended.context("the writer ended by itself")?,
+            name = self.shell.signal() => tracing::info!(signal = name, "stopping: draining what was fetched"),
+            ended = self.writer.ended() => ended.map_err(ServeError::Ended)?,
         }
         self.stop().await
     }
@@ -141,14 +111,11 @@ impl Service {
     ///
     /// # Errors
     /// As [`Service::wait`].
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        let summary = tokio::select! {
-            summary = self.writer.shutdown() => summary?,
-            name = self.signals.next() => bail!("{name} again: ended at once; uncommitted messages stay in the queue"),
-        };
-        self.http.shutdown().await;
-        // Closing waits for connections; a database that does not answer must not keep the process.
-        let closed = tokio::time::timeout(Duration::from_secs(5), self.catalog.close()).await;
+    pub async fn stop(self) -> Result<(), ServeError> {
+        let Self { mut writer, catalog, shell, drain_max, .. } = self;
+        let drained = async { writer.shutdown().await.map_err(ServeError::from) };
+        let summary = shell.drain(drain_max, drained).await?;
+        let closed = tokio::time::timeout(CLOSE_TIMEOUT, catalog.close()).await;
         tracing::info!(
             messages = summary.messages,
             records = summary.records,
@@ -162,16 +129,38 @@ impl Service {
     }
 }
 
-impl Signals {
-    /// From now on signals no longer end the process by themselves.
-    fn new() -> anyhow::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+async fn start_parts(settings: &Settings) -> Result<Parts, ServeError> {
+    let names = settings.topics.iter().map(TopicName::new);
+    let topics = names.collect::<Result<Vec<_>, _>>().map_err(ServeError::TopicName)?;
+    let storage = usable_storage(settings).await?;
+    let catalog = connect::catalog(settings).await?;
+    let queue = connect::queue(settings).await?;
+    if !connect::is_shared(settings) {
+        tracing::warn!("the memory queue loses what is not committed when this process dies; QUEUE_TYPE=nats keeps it");
     }
+    let listener = Listener::bind(settings).await?;
+    let started = Writer::builder(Arc::clone(&queue), storage.clone(), Arc::clone(&catalog))
+        .config(WriterConfig::from(settings))
+        .topics(topics)
+        .build()
+        .start()
+        .await;
+    let writer = started.map_err(|error| match error {
+        WriterError::TopicNotFound(_) => ServeError::TopicNotFound { topics: settings.topics.join(","), error },
+        other => other.into(),
+    })?;
+    Ok(Parts { queue, catalog, storage, writer, listener })
+}
 
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
+/// The configured store, proven usable by a canary.
+async fn usable_storage(settings: &Settings) -> Result<Storage, ServeError> {
+    let storage = connect::storage(settings)?;
+    storage.probe().await.map_err(WriterError::from)?;
+    if !storage.honours_create().await.map_err(WriterError::from)? {
+        tracing::warn!(
+            storage = storage.display_url(),
+            "the store overwrites objects that must be created; keys are unique, so that segments are safe"
+        );
     }
+    Ok(storage)
 }

@@ -16,8 +16,8 @@ use common::queue::memory::InMemoryQueue;
 use common::{OutgoingMessage, OwnerId, Queue, TopicName, TopicPartition};
 use uuid::Uuid;
 
-use crate::pipeline::batch::{EncodeSettings, OpenBatch};
-use crate::pipeline::decode::TopicTable;
+use crate::pipeline::batch::{Encoding, OpenBatch};
+use crate::pipeline::decode::{PartitionDecoder, TopicTable};
 use crate::pipeline::roll::RollReason;
 use lake::Storage;
 use lake::keys::SegmentName;
@@ -76,16 +76,16 @@ impl Lake {
         let messages = self.queue.read(&self.partition, base_offset, base_offset + count).await.expect("read");
         assert_eq!(messages.len() as u64, count, "the queue holds what is to be committed");
         let memory = MemoryBudget::new(1 << 20).acquire(1).await;
-        let settings =
-            EncodeSettings { table: Arc::clone(&self.table), partition_id: 0, page_bytes: 1 << 16, condemned: None };
+        let decoder = PartitionDecoder::new(Arc::clone(&self.table), 0);
+        let mut encoding = Encoding { decoder, page_bytes: 1 << 16, condemned: None };
         let batch = OpenBatch::open(base_offset, messages, vec![], memory);
-        let mut batch = batch.seal(&settings, &self.held, RollReason::Age).expect("sealed");
+        let mut batch = batch.seal(&mut encoding, &self.held, RollReason::Age).expect("sealed");
         let mut segments = Vec::new();
         for (kind, encoded) in std::mem::take(&mut batch.segments) {
-            let (end_offset, epoch) = (batch.end_offset, self.held.epoch);
+            let (range, epoch) = (batch.range, self.held.epoch);
             let first_timestamp_us = batch.first_timestamp_us;
             let partition = &self.partition;
-            let name = SegmentName { partition, base_offset, end_offset, epoch, kind, first_timestamp_us };
+            let name = SegmentName { partition, range, epoch, kind, first_timestamp_us };
             let new = name.new_key(&self.storage.prefix);
             let (bucket, key) = (String::new(), new.key.to_string());
             let intent = UploadIntent { partition: partition.clone(), epoch, owner: self.held.owner, bucket, key };
@@ -110,7 +110,7 @@ impl Lake {
             epoch: self.held.epoch,
             owner: self.held.owner,
             base_offset,
-            end_offset: batch.end_offset,
+            end_offset: batch.range.end(),
             anchor: batch.anchor,
             message_count: batch.message_count,
             segments,

@@ -100,12 +100,12 @@ impl Writer {
             groups,
             limits: Limits::new(&self.config, self.encode_inline),
         });
-        let (board, orders) = (StatusBoard::default(), Arc::new(Mutex::default()));
+        let (board, commands) = (StatusBoard::default(), Arc::new(Mutex::default()));
         let owner = self.owner.unwrap_or_else(|| OwnerId(Uuid::now_v7()));
         let scope = if self.topics.is_empty() { Scope::All } else { Scope::Only(self.topics.clone()) };
         let agent = Agent { owner, name: agent_name(), scope };
         let mut supervisor =
-            Supervisor::new(Arc::clone(&context), agent, self.topics.clone(), board.clone(), Arc::clone(&orders));
+            Supervisor::new(Arc::clone(&context), agent, self.topics.clone(), board.clone(), Arc::clone(&commands));
         let janitor = Janitor {
             catalog: Arc::clone(&context.catalog),
             storage: self.storage.clone(),
@@ -114,7 +114,7 @@ impl Writer {
         };
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);
-        watchers.spawn(watchers::relieve_memory(context.limits.memory.clone(), board.clone(), Arc::clone(&orders)));
+        watchers.spawn(watchers::relieve_memory(context.limits.memory.clone(), board.clone(), Arc::clone(&commands)));
         watchers.spawn(janitor.run());
         watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));
         supervisor.begin().await?;
@@ -122,8 +122,8 @@ impl Writer {
             context,
             board,
             clock: Arc::clone(&self.clock),
-            totals: Arc::clone(&supervisor.totals),
-            orders,
+            totals: Arc::clone(supervisor.totals()),
+            commands,
             refresh: Arc::clone(&supervisor.refresh),
             stop: supervisor.stop.clone(),
             supervisor: Some(tokio::spawn(supervisor.run())),

@@ -1,16 +1,18 @@
 //! The checks over one partition's records.
 //!
 //! Owns: the order of the checks, and that commits chain. Pure: the same records always give the same problems.
-//! Does not own: how the records came to be read, segments, gaps and uploads (`listing`).
+//! Does not own: how the records came to be read, segments and gaps (`listing`), uploads (`uploads`).
 
 mod listing;
+mod uploads;
 
 use common::{Epoch, Incarnation, TopicPartition};
 use serde::Serialize;
 
+pub(super) use self::uploads::UPLOAD_LISTED;
 use super::load::PartitionRecords;
 use super::problem::{Check, Problem};
-use crate::model::CommitRecord;
+use crate::model::{CommitRecord, SegmentInfo};
 
 const CHAIN_BROKEN: &str = "a commit row was changed or removed by hand, or the database lost writes: restore the \
     catalog from a backup; messages of these offsets may be missing";
@@ -43,7 +45,7 @@ pub struct ChainCounts {
     pub segments: u64,
     /// Listed segments that hold quarantined records.
     pub quarantine_segments: u64,
-    /// Segments of commits that retention took off the list.
+    /// Segments of commits that retention took off the list; a run counts as one commit.
     pub expired_segments: u64,
     /// Recorded gaps.
     pub gaps: u64,
@@ -55,7 +57,9 @@ pub struct ChainCounts {
 pub fn check_partition(records: &PartitionRecords) -> (ChainCounts, Vec<Problem>) {
     let partition = &records.partition;
     let id = TopicPartition::new(partition.topic.clone(), partition.partition_id);
-    let mut audit = PartitionAudit { records, id, counts: ChainCounts::default(), problems: Vec::new() };
+    let place = |segment: &SegmentInfo| (((segment.incarnation, segment.kind), segment.range.base()), segment.range);
+    let listed = records.segments.iter().map(place).collect();
+    let mut audit = PartitionAudit { records, id, listed, counts: ChainCounts::default(), problems: Vec::new() };
     audit.check_histories();
     audit.check_commits();
     audit.check_segments();
@@ -67,6 +71,7 @@ pub fn check_partition(records: &PartitionRecords) -> (ChainCounts, Vec<Problem>
 struct PartitionAudit<'r> {
     records: &'r PartitionRecords,
     id: TopicPartition,
+    listed: listing::Listed,
     counts: ChainCounts,
     problems: Vec<Problem>,
 }
@@ -109,13 +114,13 @@ impl PartitionAudit<'_> {
         let (mut incarnation, mut end) = (Incarnation::default(), 0);
         for commit in &self.records.commits {
             if commit.incarnation != incarnation {
-                end = self.start_of(commit.incarnation).unwrap_or(commit.base_offset);
+                end = self.start_of(commit.incarnation).unwrap_or(commit.range.base());
             }
             self.problems.extend(self.commit_problems(commit, (number, epoch, incarnation, end)));
-            self.counts.commits += 1;
+            self.counts.commits = self.counts.commits.saturating_add(commit.commits());
             self.counts.messages += commit.message_count;
             (number, epoch, incarnation) = (commit.commit_no, commit.epoch, commit.incarnation);
-            end = commit.end_offset.saturating_add(1);
+            end = commit.range.next();
         }
         if incarnation != partition.incarnation {
             end = self.start_of(partition.incarnation).unwrap_or(partition.high_watermark);
@@ -137,7 +142,7 @@ impl PartitionAudit<'_> {
         let last = self.records.commits.last().filter(|last| last.incarnation == partition.incarnation);
         if let Some(last) = last.filter(|last| partition.anchor != Some(last.anchor)) {
             let text = "the partition's anchor is not that of its last commit".to_owned();
-            found.push(of(text, ANCHOR).at(last.end_offset));
+            found.push(of(text, ANCHOR).at(last.range.end()));
         }
         self.problems.extend(found);
     }
@@ -145,12 +150,16 @@ impl PartitionAudit<'_> {
     /// What is wrong with `commit`, after the one with this number, epoch, incarnation and (exclusive) end.
     fn commit_problems(&self, commit: &CommitRecord, before: (u64, Epoch, Incarnation, u64)) -> Vec<Problem> {
         let (number, epoch, incarnation, end) = before;
-        let (base, last) = (commit.base_offset, commit.end_offset);
+        let (base, last) = (commit.range.base(), commit.range.end());
         let of =
             |found: String, advice, offset| self.problem(Check::Commits, commit.incarnation, found, advice).at(offset);
         let mut problems = Vec::new();
-        if commit.commit_no != number + 1 {
-            problems.push(of(format!("commit {} follows commit {number}", commit.commit_no), NUMBERS, base));
+        if commit.first_commit_no != number + 1 {
+            problems.push(of(format!("commit {} follows commit {number}", commit.first_commit_no), NUMBERS, base));
+        }
+        if commit.first_commit_no > commit.commit_no {
+            let text = format!("a run of commits goes from {} to {}", commit.first_commit_no, commit.commit_no);
+            problems.push(of(text, NUMBERS, base));
         }
         if commit.incarnation < incarnation || commit.incarnation > self.records.partition.incarnation {
             let text = format!("commit {} is of incarnation {}", commit.commit_no, commit.incarnation);
@@ -163,9 +172,6 @@ impl PartitionAudit<'_> {
         if base < end {
             let text = format!("commit {} begins at {base}, but commits reach to {}", commit.commit_no, end - 1);
             problems.push(of(text, CHAIN_DOUBLED, base));
-        }
-        if last < base {
-            problems.push(of(format!("commit {} has the range {base}..={last}", commit.commit_no), CHAIN_BROKEN, base));
         }
         if commit.epoch < epoch {
             let text = format!("commit {} has epoch {}, the one before it {epoch}", commit.commit_no, commit.epoch);

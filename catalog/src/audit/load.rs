@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use common::{Incarnation, TopicPartition};
 
 use crate::error::Result;
-use crate::model::{CommitRecord, IncarnationStart, Partition, RecordedGap, SegmentInfo, TopicSnapshot, Upload};
+use crate::model::{CommitRecord, Expiration, IncarnationStart, Partition, RecordedGap, SegmentInfo, TopicSnapshot, Upload};
 use crate::store::MetadataStore;
 
 /// What the catalog says of one partition.
@@ -18,16 +18,16 @@ pub struct PartitionRecords {
     pub partition: Partition,
     /// Where its incarnations begin, from the second one on.
     pub incarnations: Vec<IncarnationStart>,
-    /// Its commits, by number.
+    /// Its commits, alone or in runs, by number.
     pub commits: Vec<CommitRecord>,
     /// Its listed segments, by incarnation and base offset.
     pub segments: Vec<SegmentInfo>,
     /// Its gaps, by incarnation and base offset.
     pub gaps: Vec<RecordedGap>,
+    /// How far retention has come in each incarnation.
+    pub expirations: Vec<Expiration>,
     /// Objects that are not listed.
     pub uploads: Vec<Upload>,
-    /// Whether segments may go off the list by age.
-    pub has_retention: bool,
     /// Whether each offset of the queue belongs to the partition, so that messages can be counted by offsets.
     pub is_dense: bool,
 }
@@ -45,15 +45,15 @@ impl PartitionRecords {
         let found = snapshot.partitions.iter().find(|partition| partition.partition_id == partition_id);
         let Some(partition) = found.cloned() else { return Ok(None) };
         let id = TopicPartition::new(partition.topic.clone(), partition_id);
-        let uploads = catalog.list_uploads(&id).await?;
-        let segments = snapshot.segments.iter().filter(|segment| segment.partition_id == partition_id);
+        let commits = catalog.list_commits(&id).await?;
         let mut records = Self {
-            commits: catalog.list_commits(&id).await?,
+            // After the commits: those that were folded since then lie under segments that are as long.
+            segments: listed(catalog, snapshot, &partition).await?,
+            commits,
             gaps: catalog.list_gaps(&id).await?,
             incarnations: catalog.list_incarnations(&id).await?,
-            segments: segments.cloned().collect(),
-            uploads,
-            has_retention: snapshot.topic.retention_ms.is_some(),
+            expirations: catalog.list_expirations(&id).await?,
+            uploads: catalog.list_uploads(&id).await?,
             is_dense: snapshot.topic.config.streams.iter().all(|stream| stream.subjects.is_empty()),
             partition,
         };
@@ -69,7 +69,7 @@ impl PartitionRecords {
         let (then, end) = (&self.partition, (self.partition.incarnation, self.partition.high_watermark));
         self.commits.iter().any(|commit| commit.commit_no > then.commit_no)
             || self.incarnations.iter().any(|start| start.incarnation > then.incarnation)
-            || self.gaps.iter().any(|gap| (gap.incarnation, gap.gap.base_offset) >= end)
+            || self.gaps.iter().any(|gap| (gap.incarnation, gap.gap.range.base()) >= end)
     }
 
     /// Leaves out what was committed after the partition was read, as far as the partition as it is `now` knows of it:
@@ -80,7 +80,7 @@ impl PartitionRecords {
         self.commits.retain(|commit| commit.commit_no <= then.commit_no || commit.commit_no > now.commit_no);
         let is_known = |incarnation: Incarnation| incarnation <= then.incarnation || incarnation > now.incarnation;
         self.incarnations.retain(|start| is_known(start.incarnation));
-        let place = |gap: &RecordedGap| (gap.incarnation, gap.gap.base_offset);
+        let place = |gap: &RecordedGap| (gap.incarnation, gap.gap.range.base());
         let (then_end, now_end) = ((then.incarnation, then.high_watermark), (now.incarnation, now.high_watermark));
         self.gaps.retain(|gap| place(gap) < then_end || place(gap) >= now_end);
     }
@@ -88,7 +88,7 @@ impl PartitionRecords {
     /// A segment that was taken off the list since then is also among the uploads by now. One that is still listed was
     /// listed all the time: its upload is a contradiction.
     async fn forget_expired(&mut self, catalog: &dyn MetadataStore, id: &TopicPartition) -> Result<()> {
-        let place = |segment: &SegmentInfo| (segment.bucket.clone(), segment.key.clone());
+        let place = |segment: &SegmentInfo| (segment.object.bucket.clone(), segment.object.key.clone());
         let listed: HashSet<_> = self.segments.iter().map(place).collect();
         let is_listed = |upload: &Upload| listed.contains(&(upload.bucket.clone(), upload.key.clone()));
         if !self.uploads.iter().any(is_listed) {
@@ -99,4 +99,27 @@ impl PartitionRecords {
         self.segments.retain(|segment| !is_gone(&place(segment)));
         Ok(())
     }
+}
+
+/// The live segments as of now, without what was committed after the snapshot. A segment that reaches from before the
+/// watermark of that time to behind it was made of several since then; the snapshot has them as they were.
+async fn listed(
+    catalog: &dyn MetadataStore,
+    snapshot: &TopicSnapshot,
+    partition: &Partition,
+) -> Result<Vec<SegmentInfo>> {
+    let id = TopicPartition::new(partition.topic.clone(), partition.partition_id);
+    let (then, watermark) = (partition.incarnation, partition.high_watermark);
+    let mut segments = catalog.get_segments(&id).await?;
+    let was_read = |segment: &SegmentInfo| snapshot.segments.iter().any(|seen| seen.id == segment.id);
+    let is_newer = |segment: &SegmentInfo| {
+        segment.incarnation > then || (segment.incarnation == then && segment.range.base() >= watermark)
+    };
+    let straddles = |segment: &SegmentInfo| segment.incarnation == then && segment.range.end() >= watermark;
+    segments.retain(|segment| was_read(segment) || !is_newer(segment));
+    if segments.iter().any(|segment| straddles(segment) && !is_newer(segment)) {
+        let of_partition = snapshot.segments.iter().filter(|segment| segment.partition_id == partition.partition_id);
+        return Ok(of_partition.cloned().collect());
+    }
+    Ok(segments)
 }

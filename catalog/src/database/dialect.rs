@@ -32,7 +32,8 @@ macro_rules! sql {
 /// A part of a statement for one database.
 ///
 /// SQLite needs no row locks: the only writer holds the whole database. PostgreSQL's clock is read when the statement
-/// runs, not when the transaction began: locks may have been waited for in between.
+/// runs, not when the transaction began: locks may have been waited for in between. A list of any length is one
+/// parameter, the first, as a JSON array: `WHERE file_id IN " numbers_1`.
 macro_rules! fragment {
     ($dialect:ident $text:literal) => {
         $text
@@ -42,6 +43,24 @@ macro_rules! fragment {
     };
     (postgres now_ms) => {
         "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+    };
+    (sqlite now_us) => {
+        "CAST(round(unixepoch('subsec') * 1000) AS INTEGER) * 1000"
+    };
+    (postgres now_us) => {
+        "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+    };
+    (sqlite numbers_1) => {
+        "(SELECT value FROM json_each($1))"
+    };
+    (postgres numbers_1) => {
+        "(SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST($1 AS JSON)) AS listed (value))"
+    };
+    (sqlite texts_1) => {
+        "(SELECT value FROM json_each($1))"
+    };
+    (postgres texts_1) => {
+        "(SELECT value FROM json_array_elements_text(CAST($1 AS JSON)) AS listed (value))"
     };
     (sqlite for_update) => {
         ""
@@ -68,18 +87,20 @@ macro_rules! fragment {
 
 pub(crate) use {fragment, sql};
 
-/// An insert of rows, whose last column is the time of the database.
+/// An insert of rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Insert {
     /// The name of the table.
     pub(crate) table: &'static str,
     /// Its columns, that of the time last.
     pub(crate) columns: &'static str,
-    /// How many values a row has, the time not among them.
+    /// Number of values in a row, without the time.
     pub(crate) width: usize,
+    /// Whether the last column is the time of the database.
+    pub(crate) has_time: bool,
 }
 
-/// How a statement names its parameters.
+/// The way in which a statement names its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placeholder {
     /// `?`, in their order: SQLite looks a name up among all names before it.
@@ -96,18 +117,22 @@ impl Insert {
         for first in (1..=values).step_by(self.width) {
             text.push_str(if first == 1 { "(" } else { ", (" });
             for parameter in first..first + self.width {
+                text.push_str(if parameter == first { "" } else { ", " });
                 match placeholder {
-                    Placeholder::Anonymous => text.push_str("?, "),
-                    Placeholder::Numbered => write!(text, "${parameter}, ").expect("a String takes everything"),
+                    Placeholder::Anonymous => text.push('?'),
+                    Placeholder::Numbered => write!(text, "${parameter}").expect("a String takes everything"),
                 }
             }
-            text.push_str(now_ms);
+            if self.has_time {
+                text.push_str(", ");
+                text.push_str(now_ms);
+            }
             text.push(')');
         }
         text
     }
 
-    /// Whether `values` make one row: such a statement comes again and is worth keeping.
+    /// True for the values of one row: such a statement comes again and is worth keeping.
     pub(crate) fn is_single(&self, values: usize) -> bool {
         values == self.width
     }
@@ -119,11 +144,13 @@ mod tests {
 
     #[test]
     fn an_insert_numbers_the_parameters_of_all_rows() {
-        let insert = Insert { table: "gaps", columns: "topic, reason, created_at", width: 2 };
+        let insert = Insert { table: "gaps", columns: "topic, reason, created_at", width: 2, has_time: true };
         let text = "INSERT INTO gaps (topic, reason, created_at) VALUES ($1, $2, now), ($3, $4, now)";
         assert_eq!(insert.text(4, Placeholder::Numbered, "now"), text);
         let text = "INSERT INTO gaps (topic, reason, created_at) VALUES (?, ?, now)";
         assert_eq!(insert.text(2, Placeholder::Anonymous, "now"), text);
+        let insert = Insert { table: "names", columns: "folded, name", width: 2, has_time: false };
+        assert_eq!(insert.text(2, Placeholder::Numbered, "now"), "INSERT INTO names (folded, name) VALUES ($1, $2)");
         assert!(insert.is_single(2) && !insert.is_single(4));
     }
 

@@ -15,14 +15,14 @@ use tokio::time::timeout;
 use super::{Access, Connection, Database, Row, Session, Sql, Transaction, Value, Work};
 use crate::error::{CatalogError, Result, is_sqlite_disk_failure};
 
-/// How long a transaction that failed may take to roll back; the failure is told anyway.
+/// Limit to the rollback of a transaction that failed; the failure is reported anyway.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A database, and the only way to it. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
     database: Arc<dyn Database>,
-    /// How long the database may take for an operation; `None` where only locks are waited for.
+    /// Limit to one operation; `None` for a database that waits for locks only.
     answer_timeout: Option<Duration>,
     /// Why this process may ask nothing more.
     poison: Arc<OnceLock<String>>,
@@ -115,11 +115,11 @@ impl Door {
             self.database.close().await;
             Ok(())
         };
-        // A silent server is left without leave.
+        // Connections that could not be ended in time are dropped.
         self.answered(closing).await.ok();
     }
 
-    /// What `work` gives, if this process may ask at all and the database answers in time. Dropped work leaves its
+    /// Runs `work`, unless this process is poisoned, for as long as the database may take. Dropped work leaves its
     /// connection to the pool, which gives up those that do not answer.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl Door {
         self.answered(work).await
     }
 
-    /// What `work` gives, if the database answers in time: for a later step of an operation that has begun.
+    /// Runs `work`, a later step of an operation that has begun, for as long as the database may take.
     ///
     /// # Errors
     /// Of kind `Unavailable` when the time is over; the errors of `work`.

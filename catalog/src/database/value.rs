@@ -1,4 +1,4 @@
-//! What goes into a statement and what comes out of it.
+//! Parameters of statements, and the rows that they give.
 //!
 //! Owns: the two types that columns have, numbers and text, each perhaps NULL. Does not own: what they mean (`sql`).
 
@@ -48,7 +48,7 @@ impl Row {
     /// The next column, a number.
     ///
     /// # Errors
-    /// `Inconsistent` when it is something else, which no program of ours stores.
+    /// `Inconsistent` when it is something else, which this program never stores.
     pub(crate) fn integer(&mut self, name: &str) -> Result<i64> {
         self.optional_integer(name)?.ok_or_else(|| unexpected(name, &Column::Null))
     }
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_column_of_another_kind_or_size_is_told_by_its_name() {
+    fn an_unexpected_column_is_reported_with_its_name() {
         let row = || Row::new(vec![Column::Integer(-1), Column::Text("a".to_owned()), Column::Null]);
         let mut read = row();
         assert_eq!(read.integer("epoch").expect("a number"), -1);

@@ -5,7 +5,7 @@
 use common::{Anchor, Epoch, Incarnation, OffsetRange, OwnerId};
 use serde::{Deserialize, Serialize};
 
-use super::SnapshotId;
+use super::{SegmentKind, SnapshotId};
 
 /// Offsets that the queue no longer held when the writer came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +64,25 @@ pub struct CommitRecord {
 }
 
 impl CommitRecord {
+    /// Rows listed in segments of the kind; `None`: unknown.
+    pub fn rows_of(&self, kind: SegmentKind) -> Option<u64> {
+        match kind {
+            SegmentKind::Data => self.record_count,
+            SegmentKind::Quarantine => self.quarantined_count,
+        }
+    }
+
+    /// The segment of the kind that a single commit listed.
+    pub fn segment_id_of(&self, kind: SegmentKind) -> Option<&str> {
+        match kind {
+            SegmentKind::Data => self.data_segment_id.as_deref(),
+            SegmentKind::Quarantine => self.quarantine_segment_id.as_deref(),
+        }
+    }
+
     /// How many commits are in the row.
     pub fn commits(&self) -> u64 {
-        (self.commit_no - self.first_commit_no).saturating_add(1)
+        self.commit_no.saturating_sub(self.first_commit_no).saturating_add(1)
     }
 }
 

@@ -52,6 +52,16 @@ pub struct Tables {
     pub quarantine: TableId,
 }
 
+impl Tables {
+    /// The table of the records of a kind.
+    pub fn of(self, kind: SegmentKind) -> TableId {
+        match kind {
+            SegmentKind::Data => self.data,
+            SegmentKind::Quarantine => self.quarantine,
+        }
+    }
+}
+
 /// An uploaded object that is to be listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewObject {
@@ -147,7 +157,7 @@ pub struct LakeSnapshot {
 /// What folding made fewer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Folded {
-    /// Rows of `commits` that went into a run.
+    /// By how many rows the recorded commits became fewer.
     pub commits: u64,
     /// Lake snapshots that were thinned out.
     pub snapshots: u64,

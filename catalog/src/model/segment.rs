@@ -94,7 +94,7 @@ pub struct SegmentInfo {
     pub min_timestamp_us: i64,
     /// Largest queue time of its rows, microseconds UTC.
     pub max_timestamp_us: i64,
-    /// The topic's schema version its rows were first written with.
+    /// The lowest of the topic's schema versions that its rows were written with.
     pub schema_version: u32,
     /// When it was listed; of several segments that became one, the latest.
     pub created_at: i64,

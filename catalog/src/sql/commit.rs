@@ -2,7 +2,7 @@
 //!
 //! Owns: its steps and their order, and its outcome. Does not own: the judgement of each request (`commit_judge`), the
 //! compares (`commit_compares`), the rows that stay (`commit_inserts`), what a request's values mean (`commit_rows`),
-//! intents before the commit (`intents`).
+//! intents before the commit (`intents`), the end of the transaction (`ending`), replacements (`replace`).
 //!
 //! Everything before COMMIT is sent ends in `NotDone`; from then on only the database knows, and if its answer does
 //! not tell, the outcome is `Unknown`. A dropped future would leave COMMIT sent and nobody listening: callers run it
@@ -10,15 +10,17 @@
 
 use async_trait::async_trait;
 
-use super::commit_compares::is_committed;
+use super::commit_compares::{Found, find_commit};
 use super::commit_judge::{Undo, judge_all};
-use super::commit_rows::{CommitColumns, Ending, Verdict, done, fenced, fenced_reason, none_done, outcomes};
+use super::commit_rows::{CommitColumns, Verdict, done, fenced, fenced_reason, none_done, outcomes};
+use super::ending::{Ending, begin, send_commit};
 use super::partition_row::lock_partition;
-use super::{SqlMetadataStore, intents};
+use super::{SqlMetadataStore, intents, replace};
 use crate::commit::{CommitOutcome, CommitRequest};
-use crate::database::{Access, Connection, Door, Transaction, roll_back};
-use crate::error::{CatalogError, Result, is_sqlite_busy};
-use crate::model::{Partition, UploadIntent};
+use crate::database::{Access, Door, Transaction, roll_back};
+use crate::error::{CatalogError, Result};
+use crate::model::{Partition, ReplacementIntent, UploadIntent};
+use crate::replace::{ReplaceOutcome, Replacement};
 use crate::store::CommitStore;
 
 #[async_trait]
@@ -70,10 +72,22 @@ impl<D> CommitStore for SqlMetadataStore<D> {
         };
         self.door.bounded(look_up(&self.door, request, &columns)).await
     }
-}
 
-async fn begin(connection: &mut dyn Connection) -> Result<Box<dyn Transaction + '_>> {
-    Ok(connection.begin(Access::Write).await?)
+    async fn record_replacement_intent(&self, intent: &ReplacementIntent) -> Result<()> {
+        self.door.write(|session| Box::pin(intents::record_replacement(session, intent))).await
+    }
+
+    async fn abandon_replacement(&self, intent: &ReplacementIntent) -> Result<()> {
+        self.door.write(|session| Box::pin(intents::abandon_replacement(session, intent))).await
+    }
+
+    async fn replace(&self, replacement: &Replacement) -> ReplaceOutcome {
+        replace::replace(&self.door, replacement).await
+    }
+
+    async fn resolve_replacement(&self, replacement: &Replacement) -> Result<ReplaceOutcome> {
+        replace::resolve(&self.door, replacement).await
+    }
 }
 
 async fn take_back(transaction: Box<dyn Transaction + '_>) -> Result<()> {
@@ -91,41 +105,24 @@ async fn prepare(
     Ok(verdicts)
 }
 
-/// Sends COMMIT, and says what became of the transaction.
-async fn send_commit(door: &Door, transaction: Box<dyn Transaction + '_>) -> Ending {
-    let sent = async { Ok(transaction.commit_segments().await) };
-    match door.answered(sent).await {
-        Ok(Ok(())) => Ending::Committed,
-        Ok(Err(error)) if certainly_failed(&error) => Ending::NotCommitted(error.into()),
-        Ok(Err(error)) => Ending::Unknown(door.commit_failed(error)),
-        Err(silence) => Ending::Unknown(silence),
-    }
-}
-
-/// Whether a failed COMMIT certainly did not happen: on SQLite, when it could not even get its lock. Nothing proves that
-/// on PostgreSQL.
-fn certainly_failed(error: &sqlx::Error) -> bool {
-    is_sqlite_busy(error)
-}
-
-/// What the database says of the request, on a connection of its own.
+/// Looks for the request in the database, on a connection of its own.
 async fn look_up(door: &Door, request: &CommitRequest, columns: &CommitColumns) -> Result<CommitOutcome> {
     let mut connection = door.fresh_connection().await?;
     let mut transaction = connection.begin(Access::Write).await?;
     // The lock waits for a COMMIT that is still under way on the connection that was lost.
     let now = lock_partition(transaction.session(), &request.partition).await?;
-    let found = is_committed(transaction.session(), request, columns).await?;
+    let found = find_commit(transaction.session(), request, columns).await?;
     // On PostgreSQL, COMMIT waits until a synchronous standby has the row lock, and so all that came before: also a
     // commit whose own wait was cancelled.
     transaction.commit_segments().await.map_err(|error| door.commit_failed(error))?;
-    if found {
+    if let Found::Done = found {
         return Ok(done(request));
     }
     // A watermark below the base waits for an earlier commit, and then takes this one.
-    let waits = now.as_ref().is_some_and(|now| now.high_watermark < request.base_offset);
+    let waits = now.as_ref().is_some_and(|now| now.high_watermark < request.range.base());
     let at_base = now
-        .map(|now| Partition { high_watermark: if waits { request.base_offset } else { now.high_watermark }, ..now });
-    Ok(match fenced_reason(request, at_base.as_ref()) {
+        .map(|now| Partition { high_watermark: if waits { request.range.base() } else { now.high_watermark }, ..now });
+    Ok(match found.reason().or_else(|| fenced_reason(request, at_base.as_ref())) {
         Some(reason) => CommitOutcome::Refused(fenced(request, reason)),
         None => CommitOutcome::NotDone(CatalogError::NotCommitted(request.partition.clone())),
     })

@@ -9,14 +9,20 @@ use super::rows;
 use crate::commit::CommitRequest;
 use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result};
-use crate::model::NewSegment;
+use crate::model::{NewSegment, Tables};
 
-/// Step 1. Gives the number of the commit, or `None` where any of the compares fails.
+/// A watermark that moved: the number of the commit, and the tables of the topic.
+pub(super) struct Moved {
+    pub(super) commit_no: i64,
+    pub(super) tables: Tables,
+}
+
+/// Step 1. `None` where any of the compares fails.
 pub(super) async fn move_watermark(
     session: &mut dyn Session,
     request: &CommitRequest,
     columns: &CommitColumns,
-) -> Result<Option<i64>> {
+) -> Result<Option<Moved>> {
     let update = sql!(
         "UPDATE partitions SET high_watermark = $7, anchor_offset = $8, anchor_timestamp_us = $9, anchor_hash = $10,
                 commit_no = commit_no + 1, takeovers = 0,
@@ -25,7 +31,8 @@ pub(super) async fn move_watermark(
                 updated_at = " now_ms "
          WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND epoch = $4 AND owner = $5
            AND high_watermark = $6 AND state = 'active'
-         RETURNING commit_no"
+         RETURNING commit_no, (SELECT table_id FROM topics WHERE name = $1),
+                   (SELECT quarantine_table_id FROM topics WHERE name = $1)"
     );
     let values = values![
         &request.partition.topic,
@@ -41,10 +48,11 @@ pub(super) async fn move_watermark(
     ];
     let moved = session.fetch(&update, values).await?;
     assert!(moved.len() <= 1, "{} watermarks of {} moved", moved.len(), request.partition);
-    moved.into_iter().next().map(|mut row| row.integer("commit_no")).transpose()
+    let Some(mut row) = moved.into_iter().next() else { return Ok(None) };
+    Ok(Some(Moved { commit_no: row.integer("commit_no")?, tables: row.tables()? }))
 }
 
-/// Step 2. Whether the intent was there to be consumed.
+/// Step 2. True when the intent was there to be consumed.
 pub(super) async fn consume_intent(
     session: &mut dyn Session,
     request: &CommitRequest,
@@ -56,8 +64,8 @@ pub(super) async fn consume_intent(
             AND epoch = $5 AND owner = $6 AND state = 'pending'"
     );
     let values = values![
-        &segment.bucket,
-        &segment.key,
+        &segment.object.bucket,
+        &segment.object.key,
         &request.partition.topic,
         request.partition.partition_id,
         columns.epoch,
@@ -66,36 +74,62 @@ pub(super) async fn consume_intent(
     Ok(session.execute(&delete, values).await? == 1)
 }
 
-/// What to answer when the watermark did not move.
+/// The verdict on a request whose watermark did not move.
 pub(super) async fn why_not(
     session: &mut dyn Session,
     request: &CommitRequest,
     columns: &CommitColumns,
 ) -> Result<Verdict> {
-    if is_committed(session, request, columns).await? {
+    let found = find_commit(session, request, columns).await?;
+    if let Found::Done = found {
         return Ok(Verdict::Done);
     }
     let now = read_partition(session, &request.partition).await?;
-    Ok(match fenced_reason(request, now.as_ref()) {
+    Ok(match found.reason().or_else(|| fenced_reason(request, now.as_ref())) {
         Some(reason) => Verdict::Refused(fenced(request, reason)),
         // On PostgreSQL the row may change between the two statements.
         None => Verdict::NotDone(CatalogError::NotCommitted(request.partition.clone())),
     })
 }
 
-/// Whether this very request is among the commits, whoever owns the partition now.
-pub(super) async fn is_committed(
+/// What the commits of a partition say of a request.
+pub(super) enum Found {
+    /// It is one of them, whoever owns the partition now.
+    Done,
+    /// It may have been one of those that were folded into a run.
+    Folded(String),
+    /// It is none of them.
+    Nothing,
+}
+
+impl Found {
+    /// Why the request can no longer be committed, as far as that is known.
+    pub(super) fn reason(self) -> Option<String> {
+        match self {
+            Self::Folded(reason) => Some(reason),
+            Self::Done | Self::Nothing => None,
+        }
+    }
+}
+
+/// Looks for the request in the commit, or the run, that begins at its base or is the last one before.
+pub(super) async fn find_commit(
     session: &mut dyn Session,
     request: &CommitRequest,
     columns: &CommitColumns,
-) -> Result<bool> {
+) -> Result<Found> {
     let select = sql!(
-        "SELECT end_offset, epoch, owner, message_count, data_segment_id, quarantine_segment_id, anchor_offset,
-                anchor_timestamp_us, anchor_hash
-         FROM commits WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND base_offset = $4"
+        "SELECT base_offset, first_commit_no, commit_no, end_offset, epoch, owner, message_count, data_segment_id,
+                quarantine_segment_id, anchor_offset, anchor_timestamp_us, anchor_hash
+         FROM commits WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND base_offset <= $4
+         ORDER BY base_offset DESC LIMIT 1"
     );
     let values =
-        values![&request.partition.topic, request.partition.partition_id, columns.incarnation, columns.base_offset,];
+        values![&request.partition.topic, request.partition.partition_id, columns.incarnation, columns.base_offset];
     let found: Option<CommitRow> = rows::only(session.fetch(&select, values).await?)?;
-    Ok(found.is_some_and(|row| columns.is(&row)))
+    Ok(match found {
+        Some(row) if columns.is(&row) => Found::Done,
+        Some(row) => columns.folded_reason(&row).map_or(Found::Nothing, Found::Folded),
+        None => Found::Nothing,
+    })
 }

@@ -1,29 +1,32 @@
 //! Step 3 of the commit: the rows that stay, of every request that was accepted.
 //!
-//! Owns: commits, segments and gaps as rows. Does not own: which requests are accepted (`commit_judge`).
+//! Owns: commits and gaps as rows, and the order in which all rows are inserted. Does not own: which requests are accepted
+//! (`commit_judge`), segments and objects as rows (`listing`).
 
 use super::commit_rows::CommitColumns;
-use super::{input, rows};
+use super::input;
+use super::listing::{self, Placed};
+use super::objects::insert_all;
+use super::snapshots::Snapshot;
 use crate::commit::CommitRequest;
-use crate::database::{Insert, Session, Value, values};
+use crate::database::{Insert, Session, values};
 use crate::error::Result;
-
-/// Rows of one INSERT: 16 columns each stay far below the 32,766 parameters that SQLite takes.
-const ROWS_PER_INSERT: usize = 500;
+use crate::model::{SegmentKind, Tables};
 
 const COMMITS: Insert = Insert {
     table: "commits",
-    columns: "topic, partition_id, incarnation, commit_no, base_offset, end_offset, epoch, owner, message_count, \
-              data_segment_id, quarantine_segment_id, anchor_offset, anchor_timestamp_us, anchor_hash, committed_at",
-    width: 14,
+    columns: "topic, partition_id, incarnation, first_commit_no, commit_no, base_offset, end_offset, epoch, owner, \
+              message_count, record_count, quarantined_count, data_segment_id, quarantine_segment_id, anchor_offset, \
+              anchor_timestamp_us, anchor_hash, snapshot_id, committed_at",
+    width: 18,
+    has_time: true,
 };
-
-const SEGMENTS: Insert = Insert { table: "segments", columns: rows::columns!(segment_columns), width: 15 };
 
 const GAPS: Insert = Insert {
     table: "gaps",
     columns: "topic, partition_id, incarnation, base_offset, end_offset, reason, created_at",
     width: 6,
+    has_time: true,
 };
 
 /// A request whose watermark is moved and whose intents are consumed.
@@ -31,61 +34,68 @@ pub(super) struct Accepted<'a> {
     pub(super) request: &'a CommitRequest,
     pub(super) columns: &'a CommitColumns,
     pub(super) commit_no: i64,
+    pub(super) tables: Tables,
 }
 
-/// Step 3, the immutable rows.
-pub(super) async fn insert_commits(session: &mut dyn Session, accepted: &[Accepted<'_>]) -> Result<()> {
+/// Step 3. The lock on the newest snapshot is the last that is taken; what is listed, and the commits that say in which
+/// snapshot, come after it.
+pub(super) async fn insert(session: &mut dyn Session, accepted: &[Accepted<'_>]) -> Result<()> {
+    insert_gaps(session, accepted).await?;
+    let placed: Vec<Placed<'_>> = accepted
+        .iter()
+        .flat_map(|Accepted { request, columns, tables, .. }| {
+            request.segments.iter().map(|segment| Placed {
+                partition: &request.partition,
+                incarnation: columns.incarnation,
+                range: request.range,
+                tables: *tables,
+                segment,
+            })
+        })
+        .collect();
+    let snapshot = listing::list(session, &placed).await?;
+    insert_commits(session, accepted, snapshot).await
+}
+
+async fn insert_commits(
+    session: &mut dyn Session,
+    accepted: &[Accepted<'_>],
+    snapshot: Option<Snapshot>,
+) -> Result<()> {
     let mut rows = Vec::with_capacity(accepted.len() * COMMITS.width);
-    for Accepted { request, columns, commit_no } in accepted {
+    for Accepted { request, columns, commit_no, .. } in accepted {
+        let listed_in = snapshot.filter(|_| !request.segments.is_empty());
         rows.extend_from_slice(values![
             &request.partition.topic,
             request.partition.partition_id,
             columns.incarnation,
+            *commit_no,
             *commit_no,
             columns.base_offset,
             columns.end_offset,
             columns.epoch,
             &columns.owner,
             columns.message_count,
+            listed_rows(request, SegmentKind::Data),
+            listed_rows(request, SegmentKind::Quarantine),
             columns.data_segment_id.as_deref(),
             columns.quarantine_segment_id.as_deref(),
             columns.anchor_offset,
             columns.anchor_timestamp_us,
             columns.anchor_hash,
+            listed_in.map(|snapshot| snapshot.id.0.cast_signed()),
         ]);
     }
     insert_all(session, &COMMITS, &rows).await
 }
 
-/// Step 3, the segments.
-pub(super) async fn insert_segments(session: &mut dyn Session, accepted: &[Accepted<'_>]) -> Result<()> {
-    let mut rows = Vec::with_capacity(accepted.len() * SEGMENTS.width);
-    for Accepted { request, columns, .. } in accepted {
-        for segment in &request.segments {
-            rows.extend_from_slice(values![
-                &segment.id,
-                &request.partition.topic,
-                request.partition.partition_id,
-                columns.incarnation,
-                segment.kind.as_str(),
-                columns.base_offset,
-                columns.end_offset,
-                segment.record_count.cast_signed(),
-                segment.size_bytes.cast_signed(),
-                &segment.bucket,
-                &segment.key,
-                segment.min_timestamp_us,
-                segment.max_timestamp_us,
-                segment.checksum,
-                segment.schema_version,
-            ]);
-        }
-    }
-    insert_all(session, &SEGMENTS, &rows).await
+/// Rows that the request lists in segments of the kind.
+fn listed_rows(request: &CommitRequest, kind: SegmentKind) -> i64 {
+    let of_kind = request.segments.iter().filter(|segment| segment.kind == kind);
+    of_kind.map(|segment| segment.record_count.cast_signed()).sum()
 }
 
-/// Step 3, the gaps.
-pub(super) async fn insert_gaps(session: &mut dyn Session, accepted: &[Accepted<'_>]) -> Result<()> {
+async fn insert_gaps(session: &mut dyn Session, accepted: &[Accepted<'_>]) -> Result<()> {
     let mut rows = Vec::new();
     for Accepted { request, columns, .. } in accepted {
         for gap in &request.gaps {
@@ -93,18 +103,11 @@ pub(super) async fn insert_gaps(session: &mut dyn Session, accepted: &[Accepted<
                 &request.partition.topic,
                 request.partition.partition_id,
                 columns.incarnation,
-                gap.base_offset.cast_signed(),
-                gap.end_offset.cast_signed(),
+                gap.range.base().cast_signed(),
+                gap.range.end().cast_signed(),
                 input::note(&gap.reason),
             ]);
         }
     }
     insert_all(session, &GAPS, &rows).await
-}
-
-async fn insert_all(session: &mut dyn Session, insert: &Insert, rows: &[Value<'_>]) -> Result<()> {
-    for chunk in rows.chunks(ROWS_PER_INSERT * insert.width) {
-        session.insert(insert, chunk).await?;
-    }
-    Ok(())
 }

@@ -3,14 +3,14 @@
 //! Owns: the order in which requests are judged, and what the transaction keeps of each. Does not own: the transaction's
 //! beginning and end (`commit`), the statements (`commit_compares`, `commit_inserts`).
 
-use super::commit_compares::{consume_intent, is_committed, move_watermark, why_not};
-use super::commit_inserts::{Accepted, insert_commits, insert_gaps, insert_segments};
+use super::commit_compares::{Found, Moved, consume_intent, find_commit, move_watermark, why_not};
+use super::commit_inserts::{self, Accepted};
 use super::commit_rows::{CommitColumns, Verdict, fenced};
 use crate::commit::{CommitRequest, Refusal};
 use crate::database::{Session, sql, values};
 use crate::error::Result;
 
-/// How the first steps of a request are taken back when its intent turns out to be lost. That is rare: the group is
+/// The way in which the first steps of a request are taken back when its intent is lost. That is rare: the group is
 /// tried without savepoints, which cost two statements a request, and again with them if need be.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Undo {
@@ -38,10 +38,9 @@ pub(super) async fn judge_all(
         let verdict = match &columns[index] {
             Err(error) => Verdict::NotDone(error.clone()),
             Ok(columns) if blocked == Some(&request.partition) => {
-                if is_committed(session, request, columns).await? {
-                    Verdict::Done
-                } else {
-                    Verdict::Refused(fenced(request, "an earlier request of the same group was refused"))
+                match find_commit(session, request, columns).await? {
+                    Found::Done => Verdict::Done,
+                    _ => Verdict::Refused(fenced(request, "an earlier request of the same group was refused")),
                 }
             }
             Ok(columns) => judge_one(session, request, columns, &mut accepted, undo).await?,
@@ -56,9 +55,7 @@ pub(super) async fn judge_all(
     }
     common::failpoint::hit("commit.in_transaction").await;
     assert_chained(&accepted);
-    insert_commits(session, &accepted).await?;
-    insert_segments(session, &accepted).await?;
-    insert_gaps(session, &accepted).await?;
+    commit_inserts::insert(session, &accepted).await?;
     let verdicts = verdicts.into_iter().map(|verdict| verdict.expect("each index is in order once"));
     Ok(Some(verdicts.collect()))
 }
@@ -76,7 +73,7 @@ async fn judge_one<'a>(
     if has_savepoint {
         session.execute(&sql!("SAVEPOINT request"), values![]).await?;
     }
-    let Some(commit_no) = move_watermark(session, request, columns).await? else {
+    let Some(Moved { commit_no, tables }) = move_watermark(session, request, columns).await? else {
         if has_savepoint {
             session.execute(&sql!("RELEASE SAVEPOINT request"), values![]).await?;
         }
@@ -91,20 +88,20 @@ async fn judge_one<'a>(
                 session.execute(&sql!("ROLLBACK TO SAVEPOINT request"), values![]).await?;
                 session.execute(&sql!("RELEASE SAVEPOINT request"), values![]).await?;
             }
-            return Ok(Verdict::Refused(Refusal::IntentLost { key: segment.key.clone() }));
+            return Ok(Verdict::Refused(Refusal::IntentLost { key: segment.object.key.clone() }));
         }
     }
     if has_savepoint {
         session.execute(&sql!("RELEASE SAVEPOINT request"), values![]).await?;
     }
-    accepted.push(Accepted { request, columns, commit_no });
+    accepted.push(Accepted { request, columns, commit_no, tables });
     Ok(Verdict::Accepted)
 }
 
-/// What must hold before any row is listed: each accepted request raised its watermark, and those of one partition, which
-/// stand one after the other, chain.
+/// Asserts, before any row is listed, that each accepted request raised its watermark, and that those of one partition,
+/// which stand one after the other, chain.
 fn assert_chained(accepted: &[Accepted<'_>]) {
-    for Accepted { request, columns, commit_no } in accepted {
+    for Accepted { request, columns, commit_no, .. } in accepted {
         let (base, watermark) = (columns.base_offset, columns.high_watermark);
         assert!(watermark > base && *commit_no > 0, "commit {commit_no} of {} raises nothing", request.partition);
     }

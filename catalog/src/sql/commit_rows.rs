@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use common::{CommitReceipt, TopicPartition};
 
+use super::ending::Ending;
 use super::input;
 use crate::commit::{CommitOutcome, CommitRequest, Refusal};
 use crate::database::Row;
@@ -32,6 +33,9 @@ pub(crate) struct CommitColumns {
 
 /// What a row of `commits` says about which request it came from.
 pub(crate) struct CommitRow {
+    base_offset: i64,
+    first_commit_no: i64,
+    commit_no: i64,
     end_offset: i64,
     epoch: i64,
     owner: String,
@@ -47,6 +51,9 @@ impl TryFrom<Row> for CommitRow {
     type Error = CatalogError;
     fn try_from(mut row: Row) -> Result<Self> {
         Ok(Self {
+            base_offset: row.integer("base_offset")?,
+            first_commit_no: row.integer("first_commit_no")?,
+            commit_no: row.integer("commit_no")?,
             end_offset: row.integer("end_offset")?,
             epoch: row.integer("epoch")?,
             owner: row.text("owner")?,
@@ -72,30 +79,19 @@ pub(crate) enum Verdict {
     NotDone(CatalogError),
 }
 
-/// What became of the transaction.
-pub(crate) enum Ending {
-    /// It is committed.
-    Committed,
-    /// It certainly is not.
-    NotCommitted(CatalogError),
-    /// COMMIT was sent, and the answer does not tell.
-    Unknown(CatalogError),
-}
-
 impl CommitColumns {
     /// # Errors
     /// `InvalidOffset` or `Refused` names what can never be stored.
     pub(crate) fn of(request: &CommitRequest) -> Result<Self> {
         check_ranges(request)?;
         let segment_id = |kind| request.segments.iter().find(|segment| segment.kind == kind).map(|s| s.id.clone());
-        let end_offset = input::offset(request.end_offset)?;
         let columns = Self {
             incarnation: i64::from(request.incarnation.0),
             epoch: input::number("epoch", request.epoch.0)?,
             owner: request.owner.to_string(),
-            base_offset: input::offset(request.base_offset)?,
-            end_offset,
-            high_watermark: input::offset(request.end_offset + 1)?,
+            base_offset: input::offset(request.range.base())?,
+            end_offset: input::offset(request.range.end())?,
+            high_watermark: input::offset(request.range.next())?,
             message_count: input::number("message_count", request.message_count)?,
             anchor_offset: input::offset(request.anchor.offset)?,
             anchor_timestamp_us: request.anchor.timestamp_us,
@@ -104,11 +100,7 @@ impl CommitColumns {
             quarantine_segment_id: segment_id(SegmentKind::Quarantine),
         };
         for (index, segment) in request.segments.iter().enumerate() {
-            input::number("record_count", segment.record_count)?;
-            input::number("size_bytes", segment.size_bytes)?;
-            for (name, text) in [("segment id", &segment.id), ("bucket", &segment.bucket), ("key", &segment.key)] {
-                input::exact(name, text)?;
-            }
+            input::segment(segment)?;
             if request.segments[..index].iter().any(|other| other.kind == segment.kind || other.id == segment.id) {
                 let reason = "a commit lists at most one segment of each kind, each with its own id";
                 return Err(CatalogError::Refused(format!("commit of {}: {reason}", request.partition)));
@@ -117,31 +109,35 @@ impl CommitColumns {
         Ok(columns)
     }
 
-    /// Whether `row`, found at the same partition, incarnation and base, was stored by this very request.
+    /// Whether `row`, found at the same partition and incarnation, was stored by this very request. A run is nobody's.
     pub(crate) fn is(&self, row: &CommitRow) -> bool {
-        let place = (self.end_offset, self.epoch, &self.owner, self.message_count);
+        let place = (self.base_offset, self.end_offset, self.epoch, &self.owner, self.message_count);
         let content = (&self.data_segment_id, &self.quarantine_segment_id);
         let anchor = (self.anchor_offset, self.anchor_timestamp_us, self.anchor_hash);
-        place == (row.end_offset, row.epoch, &row.owner, row.message_count)
+        row.first_commit_no == row.commit_no
+            && place == (row.base_offset, row.end_offset, row.epoch, &row.owner, row.message_count)
             && content == (&row.data_segment_id, &row.quarantine_segment_id)
             && anchor == (row.anchor_offset, row.anchor_timestamp_us, row.anchor_hash)
+    }
+
+    /// Why nobody can tell whether the request was committed: its range is in the run `row`.
+    pub(crate) fn folded_reason(&self, row: &CommitRow) -> Option<String> {
+        let is_in = row.base_offset <= self.base_offset && self.end_offset <= row.end_offset;
+        let run = (row.first_commit_no, row.commit_no);
+        (is_in && run.0 < run.1).then(|| format!("its range was folded into the run of commits {} to {}", run.0, run.1))
     }
 }
 
 fn check_ranges(request: &CommitRequest) -> Result<()> {
-    let refuse = |offset, reason: String| Err(CatalogError::InvalidOffset { offset, reason });
-    let (base, end) = (request.base_offset, request.end_offset);
+    let end = request.range.end();
     input::offset(end)?;
-    if end < base {
-        return refuse(base, format!("the range {base}..={end} is reversed"));
-    }
-    let mut free_from = base;
+    let mut free_from = request.range.base();
     for gap in &request.gaps {
-        if gap.base_offset < free_from || gap.end_offset < gap.base_offset || gap.end_offset > end {
-            let range = format!("{}..={}", gap.base_offset, gap.end_offset);
-            return refuse(gap.base_offset, format!("the gap {range} is not in {free_from}..={end}"));
+        if gap.range.base() < free_from || gap.range.end() > end {
+            let reason = format!("the gap {} is not in {free_from}..={end}", gap.range);
+            return Err(CatalogError::InvalidOffset { offset: gap.range.base(), reason });
         }
-        free_from = gap.end_offset + 1;
+        free_from = gap.range.next();
     }
     Ok(())
 }
@@ -159,8 +155,8 @@ pub(crate) fn fenced_reason(request: &CommitRequest, now: Option<&Partition>) ->
     if now.state != PartitionState::Active {
         return Some(format!("it is halted: {}", now.halt_reason.as_deref().unwrap_or("no reason given")));
     }
-    if now.high_watermark != request.base_offset {
-        return Some(format!("its watermark is {}, not {}", now.high_watermark, request.base_offset));
+    if now.high_watermark != request.range.base() {
+        return Some(format!("its watermark is {}, not {}", now.high_watermark, request.range.base()));
     }
     None
 }
@@ -210,5 +206,5 @@ pub(crate) fn none_done(requests: &[CommitRequest], error: &CatalogError) -> Vec
 /// The one place where a receipt comes from: the request is known to be in `commits`.
 #[expect(clippy::disallowed_methods, reason = "the catalog's commit is what this is reserved for")]
 pub(crate) fn done(request: &CommitRequest) -> CommitOutcome {
-    CommitOutcome::Done(CommitReceipt::issue(request.partition.clone(), request.epoch, request.end_offset + 1))
+    CommitOutcome::Done(CommitReceipt::issue(request.partition.clone(), request.epoch, request.range.next()))
 }

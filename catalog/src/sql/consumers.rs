@@ -5,10 +5,11 @@
 use async_trait::async_trait;
 use common::TopicPartition;
 
+use super::partition_row::read_partition;
 use super::{SqlMetadataStore, input, rows};
-use crate::database::{Session, sql, values};
-use crate::error::{CatalogError, Result, is_foreign_key_violation};
-use crate::model::ConsumerOffset;
+use crate::database::{Row, Session, sql, values};
+use crate::error::{CatalogError, Result};
+use crate::model::{CommittedOffset, ConsumerOffset};
 use crate::store::ConsumerStore;
 
 #[async_trait]
@@ -27,18 +28,22 @@ impl<D> ConsumerStore for SqlMetadataStore<D> {
         self.door.write(|session| Box::pin(commit_offset(session, &offset))).await
     }
 
-    async fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition) -> Result<Option<u64>> {
+    async fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition)
+    -> Result<Option<CommittedOffset>> {
         let select = sql!(
-            "SELECT committed_offset FROM consumer_offsets WHERE group_id = $1 AND topic = $2 AND partition_id = $3"
+            "SELECT incarnation, committed_offset FROM consumer_offsets
+             WHERE group_id = $1 AND topic = $2 AND partition_id = $3"
         );
         let values = values![group_name(group_id)?, &partition.topic, partition.partition_id];
-        let found = self.door.fetch(&select, values).await?.pop();
-        found.map(|mut row| row.unsigned("committed_offset")).transpose()
+        let committed = |mut row: Row| {
+            Ok(CommittedOffset { incarnation: row.incarnation()?, offset: row.unsigned("committed_offset")? })
+        };
+        self.door.fetch(&select, values).await?.pop().map(committed).transpose()
     }
 
     async fn get_consumer_offsets(&self, group_id: &str) -> Result<Vec<ConsumerOffset>> {
         let select = sql!(
-            "SELECT group_id, topic, partition_id, committed_offset, metadata FROM consumer_offsets
+            "SELECT group_id, topic, partition_id, incarnation, committed_offset, metadata FROM consumer_offsets
              WHERE group_id = $1 ORDER BY topic, partition_id"
         );
         rows::all(self.door.fetch(&select, values![group_name(group_id)?]).await?)
@@ -60,24 +65,27 @@ async fn commit_offset(session: &mut dyn Session, offset: &ConsumerOffset) -> Re
          ON CONFLICT (group_id) DO UPDATE SET updated_at = excluded.updated_at"
     );
     let upsert_offset = sql!(
-        "INSERT INTO consumer_offsets (group_id, topic, partition_id, committed_offset, metadata, committed_at)
-         VALUES ($1, $2, $3, $4, $5, " now_ms ")
+        "INSERT INTO consumer_offsets
+                (group_id, topic, partition_id, incarnation, committed_offset, metadata, committed_at)
+         SELECT $1, topic, partition_id, $4, $5, $6, " now_ms " FROM partitions
+         WHERE topic = $2 AND partition_id = $3 AND incarnation >= $4
          ON CONFLICT (group_id, topic, partition_id) DO UPDATE SET
-                committed_offset = excluded.committed_offset, metadata = excluded.metadata,
-                committed_at = excluded.committed_at"
+                incarnation = excluded.incarnation, committed_offset = excluded.committed_offset,
+                metadata = excluded.metadata, committed_at = excluded.committed_at"
     );
     let group_id = group_name(&offset.group_id)?;
     let committed_offset = input::offset(offset.committed_offset)?;
     let metadata = offset.metadata.as_deref().map(|text| input::exact("metadata", text)).transpose()?;
     session.execute(&upsert_group, values![group_id]).await?;
-    let values = values![group_id, &offset.topic, offset.partition_id, committed_offset, metadata];
-    session.execute(&upsert_offset, values).await.map_err(|error| {
-        if is_foreign_key_violation(&error) {
-            return rows::partition_not_found(&TopicPartition::new(offset.topic.clone(), offset.partition_id));
-        }
-        error.into()
-    })?;
-    Ok(())
+    let partition = TopicPartition::new(offset.topic.clone(), offset.partition_id);
+    let (topic, id) = (&partition.topic, partition.partition_id);
+    let values = values![group_id, topic, id, offset.incarnation, committed_offset, metadata];
+    if session.execute(&upsert_offset, values).await? == 1 {
+        return Ok(());
+    }
+    let now = read_partition(session, &partition).await?.ok_or_else(|| rows::partition_not_found(&partition))?;
+    let reason = format!("it is of incarnation {}, the partition is at {}", offset.incarnation, now.incarnation);
+    Err(CatalogError::InvalidOffset { offset: offset.committed_offset, reason })
 }
 
 fn group_name(group_id: &str) -> Result<&str> {

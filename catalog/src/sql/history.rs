@@ -1,13 +1,13 @@
-//! What happened to a partition: its commits, its gaps, its incarnations.
+//! What happened to a partition: its commits, its gaps, its incarnations, its expirations.
 //!
-//! Owns: reading them. Does not own: how they come to be (`commit`, `resume`).
+//! Owns: reading them. Does not own: how they come to be (`commit`, `resume`, `expire`) and are folded (`fold`).
 
 use common::TopicPartition;
 
 use super::rows;
 use crate::database::{Door, Row, sql, values};
 use crate::error::{CatalogError, Result};
-use crate::model::{CommitRecord, Gap, IncarnationStart, RecordedGap};
+use crate::model::{CommitRecord, Expiration, Gap, IncarnationStart, RecordedGap, SnapshotId};
 
 pub(super) async fn gaps(door: &Door, of: &TopicPartition) -> Result<Vec<RecordedGap>> {
     let select = sql!(
@@ -19,9 +19,7 @@ pub(super) async fn gaps(door: &Door, of: &TopicPartition) -> Result<Vec<Recorde
 
 pub(super) async fn commits(door: &Door, of: &TopicPartition) -> Result<Vec<CommitRecord>> {
     let select = sql!(
-        "SELECT incarnation, commit_no, base_offset, end_offset, epoch, owner, message_count, data_segment_id,
-                quarantine_segment_id, anchor_offset, anchor_timestamp_us, anchor_hash, committed_at
-         FROM commits WHERE topic = $1 AND partition_id = $2 ORDER BY commit_no"
+        "SELECT " commit_columns " FROM commits WHERE topic = $1 AND partition_id = $2 ORDER BY commit_no"
     );
     rows::all(door.fetch(&select, values![&of.topic, of.partition_id]).await?)
 }
@@ -34,16 +32,20 @@ pub(super) async fn incarnations(door: &Door, of: &TopicPartition) -> Result<Vec
     rows::all(door.fetch(&select, values![&of.topic, of.partition_id]).await?)
 }
 
+pub(super) async fn expirations(door: &Door, of: &TopicPartition) -> Result<Vec<Expiration>> {
+    let select = sql!(
+        "SELECT incarnation, before_offset FROM expirations
+         WHERE topic = $1 AND partition_id = $2 ORDER BY incarnation"
+    );
+    rows::all(door.fetch(&select, values![&of.topic, of.partition_id]).await?)
+}
+
 impl TryFrom<Row> for RecordedGap {
     type Error = CatalogError;
     fn try_from(mut row: Row) -> Result<Self> {
         Ok(Self {
             incarnation: row.incarnation()?,
-            gap: Gap {
-                base_offset: row.unsigned("base_offset")?,
-                end_offset: row.unsigned("end_offset")?,
-                reason: row.text("reason")?,
-            },
+            gap: Gap { range: row.range()?, reason: row.text("reason")? },
             created_at: row.integer("created_at")?,
         })
     }
@@ -54,15 +56,18 @@ impl TryFrom<Row> for CommitRecord {
     fn try_from(mut row: Row) -> Result<Self> {
         Ok(Self {
             incarnation: row.incarnation()?,
+            first_commit_no: row.unsigned("first_commit_no")?,
             commit_no: row.unsigned("commit_no")?,
-            base_offset: row.unsigned("base_offset")?,
-            end_offset: row.unsigned("end_offset")?,
+            range: row.range()?,
             epoch: row.epoch()?,
             owner: row.owner()?,
             message_count: row.unsigned("message_count")?,
+            record_count: row.optional_unsigned("record_count")?,
+            quarantined_count: row.optional_unsigned("quarantined_count")?,
             data_segment_id: row.optional_text("data_segment_id")?,
             quarantine_segment_id: row.optional_text("quarantine_segment_id")?,
             anchor: row.anchor()?,
+            snapshot_id: row.optional_unsigned("snapshot_id")?.map(SnapshotId),
             committed_at: row.integer("committed_at")?,
         })
     }
@@ -77,5 +82,12 @@ impl TryFrom<Row> for IncarnationStart {
             reason: row.text("reason")?,
             created_at: row.integer("created_at")?,
         })
+    }
+}
+
+impl TryFrom<Row> for Expiration {
+    type Error = CatalogError;
+    fn try_from(mut row: Row) -> Result<Self> {
+        Ok(Self { incarnation: row.incarnation()?, before_offset: row.unsigned("before_offset")? })
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::error::{CatalogError, Result};
-use crate::model::Scope;
+use crate::model::{NewObject, NewSegment, Scope};
 
 /// An offset or watermark as a column holds it.
 pub(crate) fn offset(offset: u64) -> Result<i64> {
@@ -39,6 +39,38 @@ pub(crate) fn exact<'a>(name: &str, text: &'a str) -> Result<&'a str> {
         return Err(CatalogError::Refused(format!("{name} {text:?} holds a NUL; allowed is any other text")));
     }
     Ok(text)
+}
+
+/// Checks that a new segment and its object can be stored, and that they hold the same rows.
+pub(crate) fn segment(segment: &NewSegment) -> Result<()> {
+    exact("segment id", &segment.id)?;
+    if segment.record_count != segment.object.record_count {
+        let (of_segment, of_object) = (segment.record_count, segment.object.record_count);
+        let rows = format!("it has {of_segment} rows, its object {of_object}");
+        return Err(CatalogError::Refused(format!("segment {}: {rows}; it must hold all of them", segment.id)));
+    }
+    object(&segment.object)
+}
+
+/// Checks that a new object can be stored.
+pub(crate) fn object(object: &NewObject) -> Result<()> {
+    exact("bucket", &object.bucket)?;
+    exact("key", &object.key)?;
+    number("record_count", object.record_count)?;
+    number("size_bytes", object.size_bytes)?;
+    number("footer_bytes", object.footer_bytes)?;
+    for column in &object.statistics {
+        number("compressed_bytes", column.compressed_bytes)?;
+        number("value_count", column.value_count)?;
+        number("null_count", column.null_count)?;
+    }
+    Ok(())
+}
+
+/// Numbers as a JSON array, for a list of any length in one parameter.
+pub(crate) fn numbers(numbers: impl IntoIterator<Item = u64>) -> Result<String> {
+    let numbers = numbers.into_iter().map(|value| number("a number", value)).collect::<Result<Vec<_>>>()?;
+    Ok(serde_json::to_string(&numbers).expect("numbers are JSON"))
 }
 
 /// The topics that an agent would take over, as JSON: an empty list is every topic, `null` is none.

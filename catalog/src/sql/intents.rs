@@ -6,7 +6,7 @@ use super::input;
 use super::partition_row::read_partition;
 use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result};
-use crate::model::{Partition, PartitionState, UploadIntent};
+use crate::model::{Partition, PartitionState, ReplacementIntent, UploadIntent};
 
 /// Records the intents, one answer each; the outer error means that none of them is known to be recorded.
 pub(super) async fn record(session: &mut dyn Session, intents: &[UploadIntent]) -> Result<Vec<Result<()>>> {
@@ -31,7 +31,8 @@ async fn record_one(session: &mut dyn Session, intent: &UploadIntent) -> Result<
          SELECT $1, $2, topic, partition_id, epoch, owner, 'pending', " now_ms "
          FROM partitions
          WHERE topic = $3 AND partition_id = $4 AND epoch = $5 AND owner = $6 AND state = 'active'
-           AND NOT EXISTS (SELECT 1 FROM segments WHERE segments.bucket = $1 AND segments.key = $2)" for_share "
+           AND NOT EXISTS (SELECT 1 FROM objects WHERE objects.bucket = $1 AND objects.key = $2)
+           AND NOT EXISTS (SELECT 1 FROM retired_objects WHERE bucket = $1 AND key = $2)" for_share "
          ON CONFLICT (bucket, key) DO UPDATE SET state = 'pending'
          WHERE uploads.topic = excluded.topic AND uploads.partition_id = excluded.partition_id
            AND uploads.epoch = excluded.epoch AND uploads.owner = excluded.owner AND uploads.state = 'pending'"
@@ -64,6 +65,50 @@ pub(super) async fn abandon(session: &mut dyn Session, intents: &[UploadIntent])
         session.execute(&update, values![bucket, key, epoch, intent.owner]).await?;
     }
     Ok(())
+}
+
+/// Records that the object of a replacement is about to be put. A topic that is deleted meanwhile dooms it.
+pub(super) async fn record_replacement(session: &mut dyn Session, intent: &ReplacementIntent) -> Result<()> {
+    let insert = sql!(
+        "INSERT INTO uploads (bucket, key, topic, partition_id, epoch, owner, state, created_at)
+         SELECT $1, $2, name, CAST(NULL AS BIGINT), 0, $4, 'pending', " now_ms "
+         FROM topics
+         WHERE name = $3 AND NOT EXISTS (SELECT 1 FROM objects WHERE objects.bucket = $1 AND objects.key = $2)
+           AND NOT EXISTS (SELECT 1 FROM retired_objects WHERE bucket = $1 AND key = $2)" for_share "
+         ON CONFLICT (bucket, key) DO UPDATE SET state = 'pending'
+         WHERE uploads.topic = excluded.topic AND uploads.partition_id IS NULL AND uploads.epoch = 0
+           AND uploads.owner = excluded.owner AND uploads.state = 'pending'"
+    );
+    let (bucket, key) = (input::exact("bucket", &intent.bucket)?, input::exact("key", &intent.key)?);
+    if session.execute(&insert, values![bucket, key, &intent.topic, intent.owner]).await? == 1 {
+        return Ok(());
+    }
+    let topic = session.fetch(&sql!("SELECT name FROM topics WHERE name = $1"), values![&intent.topic]).await?;
+    if topic.is_empty() {
+        return Err(CatalogError::TopicNotFound(intent.topic.to_string()));
+    }
+    Err(CatalogError::Refused(format!("the key {key:?} was used before; every object needs a new one")))
+}
+
+/// Dooms the intent of a replacement if it is still pending.
+pub(super) async fn abandon_replacement(session: &mut dyn Session, intent: &ReplacementIntent) -> Result<()> {
+    let update = sql!(
+        "UPDATE uploads SET state = 'doomed', doomed_at = " now_ms "
+         WHERE bucket = $1 AND key = $2 AND topic = $3 AND partition_id IS NULL AND owner = $4 AND state = 'pending'"
+    );
+    let (bucket, key) = (input::exact("bucket", &intent.bucket)?, input::exact("key", &intent.key)?);
+    session.execute(&update, values![bucket, key, &intent.topic, intent.owner]).await?;
+    Ok(())
+}
+
+/// Consumes the intent of a replacement, if it was there to be consumed.
+pub(super) async fn consume_replacement(session: &mut dyn Session, intent: &ReplacementIntent) -> Result<bool> {
+    let delete = sql!(
+        "DELETE FROM uploads WHERE bucket = $1 AND key = $2 AND topic = $3 AND partition_id IS NULL AND epoch = 0
+            AND owner = $4 AND state = 'pending'"
+    );
+    let values = values![&intent.bucket, &intent.key, &intent.topic, intent.owner];
+    Ok(session.execute(&delete, values).await? == 1)
 }
 
 fn reason(intent: &UploadIntent, now: Option<Partition>) -> String {

@@ -1,17 +1,18 @@
 //! Objects that are not listed: what the janitor may delete, and when.
 //!
-//! Owns: the statement that says an object is due; it looks at the list of segments once more, whatever the intent
-//! says. Does not own: deleting, and how an object comes to be doomed (`ownership`, `intents`, `segments`, `topics`).
+//! Owns: the statement that says an object is due; it looks at the list of objects once more, whatever the intent
+//! says. Does not own: deleting, how an object comes to be doomed (`ownership`, `intents`, `objects`, `topics`), folding
+//! history (`fold`).
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::{Epoch, TopicPartition};
+use common::{Epoch, TopicName, TopicPartition};
 
-use super::{SqlMetadataStore, input, rows};
+use super::{SqlMetadataStore, fold, input, objects, rows};
 use crate::database::{Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
-use crate::model::Upload;
+use crate::model::{Folded, Upload};
 use crate::store::JanitorStore;
 
 impl TryFrom<Row> for Upload {
@@ -20,7 +21,9 @@ impl TryFrom<Row> for Upload {
         Ok(Self {
             bucket: row.text("bucket")?,
             key: row.text("key")?,
-            partition: row.partition()?,
+            topic: row.topic()?,
+            partition_id: row.optional_unsigned("partition_id")?,
+            segment_id: row.optional_text("segment_id")?,
             epoch: row.optional_unsigned("epoch")?.map(Epoch),
             owner: row.optional_owner()?,
             state: row.word("state")?,
@@ -44,8 +47,8 @@ impl<D> JanitorStore for SqlMetadataStore<D> {
             "SELECT " upload_columns " FROM uploads
              WHERE state = 'doomed' AND bucket = $4
                AND ((sweeps = 0 AND doomed_at < " now_ms " - $1) OR (sweeps = 1 AND doomed_at < " now_ms " - $2))
-               AND NOT EXISTS (SELECT 1 FROM segments
-                               WHERE segments.bucket = uploads.bucket AND segments.key = uploads.key)
+               AND NOT EXISTS (SELECT 1 FROM objects
+                               WHERE objects.bucket = uploads.bucket AND objects.key = uploads.key)
              ORDER BY doomed_at, bucket, key LIMIT $3"
         );
         let values = values![input::lease_ms(hold), input::lease_ms(second_sweep), limit, bucket];
@@ -56,9 +59,28 @@ impl<D> JanitorStore for SqlMetadataStore<D> {
         self.door.write(|session| Box::pin(count_sweeps(session, objects))).await
     }
 
+    async fn doom_abandoned_replacements(&self, lease: Duration) -> Result<u64> {
+        let update = sql!(
+            "UPDATE uploads SET state = 'doomed', doomed_at = " now_ms "
+             WHERE partition_id IS NULL AND state = 'pending' AND NOT EXISTS (
+                 SELECT 1 FROM agents WHERE agents.owner = uploads.owner AND heartbeat_at >= " now_ms " - $1
+             )"
+        );
+        self.door.execute(&update, values![input::lease_ms(lease)]).await
+    }
+
+    async fn fold_history(&self, hold: Duration) -> Result<Folded> {
+        fold::fold(&self.door, hold).await
+    }
+
     async fn list_uploads(&self, partition: &TopicPartition) -> Result<Vec<Upload>> {
         let select = sql!("SELECT " upload_columns " FROM uploads WHERE topic = $1 AND partition_id = $2 ORDER BY key");
         rows::all(self.door.fetch(&select, values![&partition.topic, partition.partition_id]).await?)
+    }
+
+    async fn list_shared_uploads(&self, topic: &TopicName) -> Result<Vec<Upload>> {
+        let select = sql!("SELECT " upload_columns " FROM uploads WHERE topic = $1 AND partition_id IS NULL ORDER BY key");
+        rows::all(self.door.fetch(&select, values![topic]).await?)
     }
 }
 
@@ -70,7 +92,9 @@ async fn count_sweeps(session: &mut dyn Session, objects: &[Upload]) -> Result<(
     let delete = sql!("DELETE FROM uploads WHERE bucket = $1 AND key = $2 AND state = 'doomed' AND sweeps >= 2");
     for object in objects {
         let (bucket, key) = (input::exact("bucket", &object.bucket)?, input::exact("key", &object.key)?);
-        session.execute(&update, values![bucket, key, object.sweeps]).await?;
+        if session.execute(&update, values![bucket, key, object.sweeps]).await? == 1 {
+            objects::forget_retired(session, bucket, key).await?;
+        }
         session.execute(&delete, values![bucket, key]).await?;
     }
     Ok(())

@@ -140,7 +140,7 @@ async fn view(session: &mut dyn Session, lease: Duration) -> Result<OwnershipVie
     Ok(OwnershipView { agents, young, partitions })
 }
 
-/// Whether the statement found the partition as it was held: `changed` rows.
+/// `Fenced` unless the statement, which changed so many rows, found the partition as it was held.
 fn still_held(held: &Ownership, changed: u64) -> Result<()> {
     assert!(changed <= 1, "{changed} rows of partitions are {}", held.partition);
     if changed == 1 {

@@ -1,16 +1,16 @@
 //! Rows as they are stored, and what they mean.
 //!
-//! Owns: the lists of columns and their conversion, in the same order; a value that no program of ours stores is
+//! Owns: the lists of columns and their conversion, in the same order; a value that this program never stores is
 //! `Inconsistent`. Does not own: statements.
 
 use std::str::FromStr;
 
-use common::{Anchor, Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
+use common::{Anchor, Epoch, Incarnation, OffsetRange, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
 
 use crate::database::Row;
 use crate::error::{CatalogError, Result};
-use crate::model::{Agent, ConsumerOffset, Partition, PartitionOwner, Scope, SegmentInfo, Topic};
+use crate::model::{Agent, ConsumerOffset, Partition, PartitionOwner, Scope, Topic};
 
 /// Lists of columns, as fragments of statements.
 macro_rules! columns {
@@ -22,11 +22,28 @@ macro_rules! columns {
          anchor_timestamp_us, anchor_hash, commit_no, created_at, updated_at"
     };
     (segment_columns) => {
-        "id, topic, partition_id, incarnation, kind, base_offset, end_offset, record_count, size_bytes, bucket, key, \
-         min_timestamp_us, max_timestamp_us, checksum, schema_version, created_at"
+        "segments.id, segments.topic, segments.partition_id, segments.incarnation, segments.kind, \
+         segments.base_offset, segments.end_offset, segments.record_count, segments.min_timestamp_us, \
+         segments.max_timestamp_us, segments.schema_version, segments.created_at, segments.file_id"
+    };
+    (object_columns) => {
+        "objects.file_id, objects.bucket, objects.key, objects.begin_snapshot, objects.level, objects.layout, \
+         objects.record_count, objects.size_bytes, objects.footer_bytes, objects.checksum, objects.schema_version, \
+         objects.min_partition, objects.max_partition, objects.min_offset, objects.max_offset, \
+         objects.min_timestamp_us, objects.max_timestamp_us, objects.created_at"
+    };
+    (object_names) => {
+        "file_id, bucket, key, begin_snapshot, level, layout, record_count, size_bytes, footer_bytes, checksum, \
+         schema_version, min_partition, max_partition, min_offset, max_offset, min_timestamp_us, max_timestamp_us, \
+         created_at"
+    };
+    (commit_columns) => {
+        "incarnation, first_commit_no, commit_no, base_offset, end_offset, epoch, owner, message_count, record_count, \
+         quarantined_count, data_segment_id, quarantine_segment_id, anchor_offset, anchor_timestamp_us, anchor_hash, \
+         snapshot_id, committed_at"
     };
     (upload_columns) => {
-        "bucket, key, topic, partition_id, epoch, owner, state, created_at, doomed_at, sweeps"
+        "bucket, key, topic, partition_id, segment_id, epoch, owner, state, created_at, doomed_at, sweeps"
     };
 }
 
@@ -69,30 +86,6 @@ impl TryFrom<Row> for Partition {
     }
 }
 
-impl TryFrom<Row> for SegmentInfo {
-    type Error = CatalogError;
-    fn try_from(mut row: Row) -> Result<Self> {
-        Ok(Self {
-            id: row.text("id")?,
-            topic: row.topic()?,
-            partition_id: row.unsigned("partition_id")?,
-            incarnation: row.incarnation()?,
-            kind: row.word("kind")?,
-            base_offset: row.unsigned("base_offset")?,
-            end_offset: row.unsigned("end_offset")?,
-            record_count: row.unsigned("record_count")?,
-            size_bytes: row.unsigned("size_bytes")?,
-            bucket: row.text("bucket")?,
-            key: row.text("key")?,
-            min_timestamp_us: row.integer("min_timestamp_us")?,
-            max_timestamp_us: row.integer("max_timestamp_us")?,
-            checksum: row.unsigned("checksum")?,
-            schema_version: row.unsigned("schema_version")?,
-            created_at: row.integer("created_at")?,
-        })
-    }
-}
-
 /// Of `owner, name, topics`.
 impl TryFrom<Row> for Agent {
     type Error = CatalogError;
@@ -123,7 +116,7 @@ impl TryFrom<Row> for PartitionOwner {
     }
 }
 
-/// Of `group_id, topic, partition_id, committed_offset, metadata`.
+/// Of `group_id, topic, partition_id, incarnation, committed_offset, metadata`.
 impl TryFrom<Row> for ConsumerOffset {
     type Error = CatalogError;
     fn try_from(mut row: Row) -> Result<Self> {
@@ -131,6 +124,7 @@ impl TryFrom<Row> for ConsumerOffset {
             group_id: row.text("group_id")?,
             topic: row.topic()?,
             partition_id: row.unsigned("partition_id")?,
+            incarnation: row.incarnation()?,
             committed_offset: row.unsigned("committed_offset")?,
             metadata: row.optional_text("metadata")?,
         })
@@ -146,6 +140,13 @@ impl Row {
     /// A topic and the number of a partition.
     pub(crate) fn partition(&mut self) -> Result<TopicPartition> {
         Ok(TopicPartition::new(self.topic()?, self.unsigned("partition_id")?))
+    }
+
+    /// The first and the last offset of a range.
+    pub(crate) fn range(&mut self) -> Result<OffsetRange> {
+        let (base, end) = (self.unsigned("base_offset")?, self.unsigned("end_offset")?);
+        let range = OffsetRange::new(base, end);
+        range.ok_or_else(|| CatalogError::Inconsistent(format!("{base}..={end} is not a range of offsets")))
     }
 
     pub(crate) fn incarnation(&mut self) -> Result<Incarnation> {

@@ -1,51 +1,83 @@
-//! Segments, gaps, and the snapshot that readers work from.
+//! Segments: listing one by hand, reading them, and the snapshot that readers work from.
 //!
-//! Owns: their statements outside the commit. Does not own: how segments come to be listed in operation (`commit`).
+//! Owns: their statements outside the commit. Does not own: how segments come to be listed in operation (`commit`) and go
+//! off the list (`expire`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::{TopicName, TopicPartition};
 
-use super::{SqlMetadataStore, history, input, rows};
-use crate::database::{Session, Sql, sql, values};
+use super::listing::{self, Placed};
+use super::objects::{self, TopicLock, tables_of};
+use super::partition_row::lock_incarnation;
+use super::{SqlMetadataStore, expire, history, input, rows, snapshots, statistics};
+use crate::database::{Row, Session, Sql, sql, values};
 use crate::error::{CatalogError, Result, is_unique_violation};
-use crate::model::{CommitRecord, IncarnationStart, RecordedGap, SegmentInfo, TopicSnapshot};
+use crate::model::{
+    ColumnStatistics, CommitRecord, Expiration, ExpiredBefore, FileId, ImportedSegment, IncarnationStart, LakeSnapshot,
+    ObjectInfo, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
+};
 use crate::store::SegmentStore;
 
 /// The segment with the greatest base at or below the offset. Ranges do not overlap, so no other can hold it: one
 /// step down the unique index, however many segments there are, and also when none holds it.
 const FIND_SEGMENT: Sql = sql!(
-    "SELECT " segment_columns " FROM segments
-     WHERE topic = $1 AND partition_id = $2 AND kind = 'data' AND base_offset <= $3
-       AND incarnation = (SELECT incarnation FROM partitions WHERE topic = $1 AND partition_id = $2)
-     ORDER BY base_offset DESC LIMIT 1"
+    "SELECT " segment_columns ", " object_columns "
+     FROM segments JOIN objects ON objects.file_id = segments.file_id
+     WHERE segments.topic = $1 AND segments.partition_id = $2 AND segments.kind = 'data'
+       AND segments.base_offset <= $3
+       AND segments.incarnation = (SELECT incarnation FROM partitions WHERE topic = $1 AND partition_id = $2)
+     ORDER BY segments.base_offset DESC LIMIT 1"
 );
 
 #[async_trait]
 impl<D> SegmentStore for SqlMetadataStore<D> {
-    async fn add_segment(&self, segment: SegmentInfo) -> Result<()> {
+    async fn add_segment(&self, segment: ImportedSegment) -> Result<()> {
         self.door.write(|session| Box::pin(add_segment(session, &segment))).await
     }
 
     async fn get_segments(&self, partition: &TopicPartition) -> Result<Vec<SegmentInfo>> {
         let select = sql!(
-            "SELECT " segment_columns " FROM segments WHERE topic = $1 AND partition_id = $2
-             ORDER BY incarnation, base_offset, kind"
+            "SELECT " segment_columns ", " object_columns "
+             FROM segments JOIN objects ON objects.file_id = segments.file_id
+             WHERE segments.topic = $1 AND segments.partition_id = $2
+             ORDER BY segments.incarnation, segments.base_offset, segments.kind"
         );
-        rows::all(self.door.fetch(&select, values![&partition.topic, partition.partition_id]).await?)
+        joined(self.door.fetch(&select, values![&partition.topic, partition.partition_id]).await?)
     }
 
     async fn find_segment_for_offset(&self, partition: &TopicPartition, offset: u64) -> Result<Option<SegmentInfo>> {
         let values = values![&partition.topic, partition.partition_id, input::offset(offset)?];
-        let found: Option<SegmentInfo> = rows::only(self.door.fetch(&FIND_SEGMENT, values).await?)?;
-        Ok(found.filter(|segment| offset <= segment.end_offset))
+        let found = joined(self.door.fetch(&FIND_SEGMENT, values).await?)?.pop();
+        Ok(found.filter(|segment| segment.range.contains(offset)))
     }
 
-    async fn delete_segments_before(&self, partition: &TopicPartition, offset: u64) -> Result<u64> {
-        self.door.write(|session| Box::pin(delete_segments_before(session, partition, offset))).await
+    async fn expire_segments(&self, topic: &TopicName, before: &[ExpiredBefore]) -> Result<u64> {
+        self.door.write(|session| Box::pin(expire::expire(session, topic, before))).await
     }
 
     async fn snapshot(&self, topic: &TopicName) -> Result<TopicSnapshot> {
         self.door.read(|session| Box::pin(snapshot(session, topic))).await
+    }
+
+    async fn list_retired(&self, topic: &TopicName) -> Result<Vec<RetiredObject>> {
+        self.door.read(|session| Box::pin(list_retired(session, topic))).await
+    }
+
+    async fn list_snapshots(&self) -> Result<Vec<LakeSnapshot>> {
+        self.door.read(|session| Box::pin(snapshots::list(session))).await
+    }
+
+    async fn object_statistics(
+        &self,
+        topic: &TopicName,
+        kind: SegmentKind,
+        field_ids: &[i32],
+    ) -> Result<Vec<(FileId, ColumnStatistics)>> {
+        let topic = topic.as_str();
+        self.door.read(|session| Box::pin(statistics::of_objects(session, topic, kind, field_ids))).await
     }
 
     async fn list_gaps(&self, partition: &TopicPartition) -> Result<Vec<RecordedGap>> {
@@ -59,69 +91,42 @@ impl<D> SegmentStore for SqlMetadataStore<D> {
     async fn list_incarnations(&self, partition: &TopicPartition) -> Result<Vec<IncarnationStart>> {
         history::incarnations(&self.door, partition).await
     }
-}
 
-async fn add_segment(session: &mut dyn Session, segment: &SegmentInfo) -> Result<()> {
-    check_range(segment)?;
-    let partition = TopicPartition::new(segment.topic.clone(), segment.partition_id);
-    if lock_incarnation(session, &partition).await?.is_none() {
-        return Err(rows::partition_not_found(&partition));
+    async fn list_expirations(&self, partition: &TopicPartition) -> Result<Vec<Expiration>> {
+        history::expirations(&self.door, partition).await
     }
-    let insert = sql!(
-        "INSERT INTO segments (" segment_columns ")
-         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, " now_ms "
-         WHERE NOT EXISTS (SELECT 1 FROM segments WHERE topic = $2 AND partition_id = $3
-               AND incarnation = $4 AND kind = $5 AND base_offset <= $7 AND end_offset >= $6)"
-    );
-    let values = values![
-        &segment.id,
-        &segment.topic,
-        segment.partition_id,
-        segment.incarnation,
-        segment.kind.as_str(),
-        input::offset(segment.base_offset)?,
-        input::offset(segment.end_offset)?,
-        input::number("record_count", segment.record_count)?,
-        input::number("size_bytes", segment.size_bytes)?,
-        &segment.bucket,
-        &segment.key,
-        segment.min_timestamp_us,
-        segment.max_timestamp_us,
-        segment.checksum,
-        segment.schema_version,
-    ];
-    let reason = match session.execute(&insert, values).await {
-        Ok(1) => return Ok(()),
-        Ok(_) => "a listed segment of the same kind overlaps its range",
-        Err(error) if is_unique_violation(&error) => "its id or its key is listed already",
-        Err(error) => return Err(error.into()),
-    };
-    Err(CatalogError::InvalidOffset { offset: segment.base_offset, reason: reason.to_owned() })
 }
 
-async fn delete_segments_before(session: &mut dyn Session, partition: &TopicPartition, offset: u64) -> Result<u64> {
-    let Some(incarnation) = lock_incarnation(session, partition).await? else { return Ok(0) };
-    let doom = sql!(
-        "INSERT INTO uploads (bucket, key, topic, partition_id, state, created_at, doomed_at)
-         SELECT bucket, key, topic, partition_id, 'doomed', created_at, " now_ms " FROM segments
-         WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND end_offset < $4"
+async fn add_segment(session: &mut dyn Session, imported: &ImportedSegment) -> Result<()> {
+    let ImportedSegment { partition, incarnation, range, segment } = imported;
+    input::segment(segment)?;
+    let (base, end) = (input::offset(range.base())?, input::offset(range.end())?);
+    // The topic lives while a partition of it is locked.
+    if lock_incarnation(session, partition).await?.is_none() {
+        return Err(rows::partition_not_found(partition));
+    }
+    let tables = tables_of(session, partition.topic.as_str(), TopicLock::None).await?;
+    let tables = tables.ok_or_else(|| rows::partition_not_found(partition))?;
+    let refuse = |reason: &str| CatalogError::InvalidOffset { offset: range.base(), reason: reason.to_owned() };
+    let overlapping = sql!(
+        "SELECT id FROM segments WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND kind = $4
+            AND base_offset <= $6 AND end_offset >= $5 LIMIT 1"
     );
-    let delete =
-        sql!("DELETE FROM segments WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND end_offset < $4");
-    // An offset that cannot be stored lies above every segment.
-    let offset = i64::try_from(offset).unwrap_or(i64::MAX);
-    let values = values![&partition.topic, partition.partition_id, incarnation, offset];
-    let doomed = session.execute(&doom, values).await?;
-    let deleted = session.execute(&delete, values).await?;
-    assert!(doomed == deleted, "{doomed} objects of {partition} were doomed for {deleted} segments");
-    Ok(deleted)
-}
-
-/// The partition's incarnation, if it exists; nobody else changes its row while the transaction is open.
-async fn lock_incarnation(session: &mut dyn Session, partition: &TopicPartition) -> Result<Option<i64>> {
-    let select = sql!("SELECT incarnation FROM partitions WHERE topic = $1 AND partition_id = $2" for_update);
-    let found = session.fetch(&select, values![&partition.topic, partition.partition_id]).await?.pop();
-    found.map(|mut row| row.integer("incarnation")).transpose()
+    let (topic, id) = (&partition.topic, partition.partition_id);
+    let place = values![topic, id, *incarnation, segment.kind.as_str(), base, end];
+    if !session.fetch(&overlapping, place).await?.is_empty() {
+        return Err(refuse("a listed segment of the same kind overlaps its range"));
+    }
+    const LISTED: &str = "its id or its key is listed already";
+    if objects::find(session, &segment.object.bucket, &segment.object.key).await?.is_some() {
+        return Err(refuse(LISTED));
+    }
+    let incarnation = i64::from(incarnation.0);
+    let placed = Placed { partition, incarnation, range: *range, tables, segment };
+    match listing::list(session, &[placed]).await {
+        Err(CatalogError::Database(error)) if is_unique_violation(&error) => Err(refuse(LISTED)),
+        listed => listed.map(|_| ()),
+    }
 }
 
 async fn snapshot(session: &mut dyn Session, topic: &TopicName) -> Result<TopicSnapshot> {
@@ -129,6 +134,8 @@ async fn snapshot(session: &mut dyn Session, topic: &TopicName) -> Result<TopicS
     let Some(row) = session.fetch(&select, values![topic]).await?.pop() else {
         return Err(CatalogError::TopicNotFound(topic.to_string()));
     };
+    let tables = tables_of(session, topic.as_str(), TopicLock::None).await?;
+    let tables = tables.ok_or_else(|| CatalogError::TopicNotFound(topic.to_string()))?;
     let select = sql!("SELECT " partition_columns " FROM partitions WHERE topic = $1 ORDER BY partition_id");
     let partitions = session.fetch(&select, values![topic]).await?;
     let select = sql!(
@@ -136,18 +143,70 @@ async fn snapshot(session: &mut dyn Session, topic: &TopicName) -> Result<TopicS
          ORDER BY partition_id, incarnation, base_offset, kind"
     );
     let segments = session.fetch(&select, values![topic]).await?;
-    Ok(TopicSnapshot { topic: row.try_into()?, partitions: rows::all(partitions)?, segments: rows::all(segments)? })
+    let objects = objects::live(session, tables).await?;
+    Ok(TopicSnapshot {
+        topic: row.try_into()?,
+        tables,
+        partitions: rows::all(partitions)?,
+        segments: in_objects(segments, &objects)?,
+        objects,
+        snapshot_id: snapshots::newest(session).await?,
+    })
 }
 
-fn check_range(segment: &SegmentInfo) -> Result<()> {
-    if segment.end_offset < segment.base_offset {
-        let reason = format!("the range {}..={} is reversed", segment.base_offset, segment.end_offset);
-        return Err(CatalogError::InvalidOffset { offset: segment.base_offset, reason });
+async fn list_retired(session: &mut dyn Session, topic: &TopicName) -> Result<Vec<RetiredObject>> {
+    match tables_of(session, topic.as_str(), TopicLock::None).await? {
+        Some(tables) => objects::retired(session, tables).await,
+        None => Ok(Vec::new()),
     }
-    for (name, text) in [("segment id", &segment.id), ("bucket", &segment.bucket), ("key", &segment.key)] {
-        input::exact(name, text)?;
-    }
-    Ok(())
+}
+
+/// Segments from rows of their columns and those of their objects.
+fn joined(rows: Vec<Row>) -> Result<Vec<SegmentInfo>> {
+    let mut objects: HashMap<FileId, Arc<ObjectInfo>> = HashMap::new();
+    let with_object = |mut row: Row| {
+        segment(&mut row, |file_id, kind, row| match objects.get(&file_id) {
+            Some(object) => Ok(Arc::clone(object)),
+            None => Ok(Arc::clone(objects.entry(file_id).or_insert(Arc::new(row.object(kind)?)))),
+        })
+    };
+    rows.into_iter().map(with_object).collect()
+}
+
+/// Segments from rows of their columns alone.
+fn in_objects(rows: Vec<Row>, objects: &[Arc<ObjectInfo>]) -> Result<Vec<SegmentInfo>> {
+    let by_id: HashMap<FileId, &Arc<ObjectInfo>> = objects.iter().map(|object| (object.file_id, object)).collect();
+    let absent = |id| CatalogError::Inconsistent(format!("a segment is in object {id}, which is not listed"));
+    let of_object = |mut row: Row| {
+        segment(&mut row, |file_id, _, _| by_id.get(&file_id).copied().cloned().ok_or_else(|| absent(file_id)))
+    };
+    rows.into_iter().map(of_object).collect()
+}
+
+/// A segment from its columns, and its object from wherever that is.
+fn segment(
+    row: &mut Row,
+    object: impl FnOnce(FileId, SegmentKind, &mut Row) -> Result<Arc<ObjectInfo>>,
+) -> Result<SegmentInfo> {
+    let (id, topic, partition_id) = (row.text("id")?, row.topic()?, row.unsigned("partition_id")?);
+    let (incarnation, kind, range) = (row.incarnation()?, row.word("kind")?, row.range()?);
+    Ok(SegmentInfo {
+        id,
+        topic,
+        partition_id,
+        incarnation,
+        kind,
+        range,
+        record_count: row.unsigned("record_count")?,
+        min_timestamp_us: row.integer("min_timestamp_us")?,
+        max_timestamp_us: row.integer("max_timestamp_us")?,
+        schema_version: row.unsigned("schema_version")?,
+        created_at: row.integer("created_at")?,
+        object: {
+            let file_id = FileId(row.unsigned("file_id")?);
+            object(file_id, kind, row)?
+        },
+    })
 }
 
 #[cfg(test)]

@@ -55,10 +55,12 @@ async fn acquire_one(
     }
     if let Some(other) = seen.owner.filter(|&other| other != owner) {
         // Read after the lock was got: a heartbeat sent while it was waited for counts.
-        if !alive.contains_key(&other) {
-            alive.insert(other, is_alive(session, other, lease).await?);
-        }
-        if alive[&other] {
+        let is_alive = match alive.get(&other) {
+            Some(&known) => known,
+            None => is_alive(session, other, lease).await?,
+        };
+        alive.insert(other, is_alive);
+        if is_alive {
             return Ok(AcquireOutcome::Held { partition: partition.clone(), owner: other });
         }
     }
@@ -103,7 +105,7 @@ fn suspect(row: &mut Row) -> Result<Option<Suspect>> {
     Ok(offset.map(|offset| Suspect { offset, times }))
 }
 
-/// Whether the owner has sent a heartbeat within `lease`. An owner without a row has not.
+/// True when the owner has sent a heartbeat within `lease`. An owner without a row has not.
 async fn is_alive(session: &mut dyn Session, owner: OwnerId, lease: Duration) -> Result<bool> {
     let select = sql!("SELECT owner FROM agents WHERE owner = $1 AND heartbeat_at >= " now_ms " - $2");
     Ok(!session.fetch(&select, values![owner, input::lease_ms(lease)]).await?.is_empty())

@@ -5,9 +5,12 @@
 use async_trait::async_trait;
 use common::topic::{TopicDefinition, TopicOptions};
 use common::{TopicName, TopicPartition};
+use uuid::Uuid;
 
+use super::objects::{self, TopicLock, tables_of};
 use super::partition_row::lock_partition;
-use super::{SqlMetadataStore, input, rows};
+use super::snapshots::{Change, advance};
+use super::{SqlMetadataStore, input, rows, topic_names};
 use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result, is_unique_violation};
 use crate::model::{Partition, PartitionState, Topic, TopicConfig};
@@ -69,8 +72,9 @@ struct TopicChange<'a> {
 
 async fn create_topic(session: &mut dyn Session, topic: &TopicConfig) -> Result<Topic> {
     let insert = sql!(
-        "INSERT INTO topics (name, partition_count, retention_ms, config, created_at, updated_at)
-         SELECT $1, $2, $3, $4, now_ms, now_ms FROM (SELECT " now_ms " AS now_ms) AS clock
+        "INSERT INTO topics (name, partition_count, retention_ms, config, table_id, table_uuid, quarantine_table_id,
+                quarantine_uuid, begin_snapshot, created_at, updated_at)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, now_ms, now_ms FROM (SELECT " now_ms " AS now_ms) AS clock
          RETURNING " topic_columns
     );
     let insert_partitions = sql!(
@@ -82,7 +86,21 @@ async fn create_topic(session: &mut dyn Session, topic: &TopicConfig) -> Result<
     );
     let (retention_ms, config) = storable(&topic.name, topic.retention_ms, &topic.config)?;
     valid(&topic.name, topic.partition_count, &topic.config)?;
-    let values = values![&topic.name, topic.partition_count, retention_ms, config];
+    // Of two that create a topic of one name, one waits here: it holds no number of a snapshot meanwhile.
+    topic_names::take(session, topic.name.as_str()).await?;
+    let snapshot = advance(session, Change::create(topic.name.as_str())).await?;
+    let table_id = snapshot.first_catalog_id.cast_signed();
+    let values = values![
+        &topic.name,
+        topic.partition_count,
+        retention_ms,
+        config,
+        table_id,
+        Uuid::now_v7().to_string(),
+        table_id + 1,
+        Uuid::now_v7().to_string(),
+        snapshot.id.0.cast_signed(),
+    ];
     let inserted = session.fetch(&insert, values).await.map_err(|error| {
         if is_unique_violation(&error) {
             return CatalogError::TopicAlreadyExists(topic.name.to_string());
@@ -98,28 +116,28 @@ async fn create_topic(session: &mut dyn Session, topic: &TopicConfig) -> Result<
 
 async fn delete_topic(session: &mut dyn Session, name: &TopicName) -> Result<()> {
     // The topic first: partitions that are made meanwhile are those of another one.
-    if lock_topic(session, name).await?.is_none() {
-        return Err(CatalogError::TopicNotFound(name.to_string()));
-    }
+    let tables = tables_of(session, name.as_str(), TopicLock::Exclusive).await?;
+    let tables = tables.ok_or_else(|| CatalogError::TopicNotFound(name.to_string()))?;
     // Takeovers and commits in flight end first: what they list must be doomed, their epochs retired too.
     let lock = sql!("SELECT partition_id FROM partitions WHERE topic = $1 ORDER BY partition_id" for_update);
     session.fetch(&lock, values![name]).await?;
     let doom_intents =
         sql!("UPDATE uploads SET state = 'doomed', doomed_at = " now_ms " WHERE topic = $1 AND state = 'pending'");
     session.execute(&doom_intents, values![name]).await?;
-    let doom_segments = sql!(
-        "INSERT INTO uploads (bucket, key, topic, partition_id, state, created_at, doomed_at)
-         SELECT bucket, key, topic, partition_id, 'doomed', created_at, " now_ms " FROM segments WHERE topic = $1"
-    );
-    session.execute(&doom_segments, values![name]).await?;
     let retire_epoch = sql!(
         "INSERT INTO retired_epochs (topic, epoch)
          SELECT topic, MAX(epoch) FROM partitions WHERE topic = $1 GROUP BY topic
          ON CONFLICT (topic) DO UPDATE SET epoch = excluded.epoch"
     );
     session.execute(&retire_epoch, values![name]).await?;
+    topic_names::give_back(session, name.as_str()).await?;
+    let snapshot = advance(session, Change::drop(tables)).await?;
+    let retired = objects::retire_all(session, tables, snapshot).await?;
+    let doomed = objects::doom(session, name.as_str(), tables, snapshot).await?;
     // The foreign keys take everything else of the topic along.
     session.execute(&sql!("DELETE FROM topics WHERE name = $1"), values![name]).await?;
+    let dropped = objects::drop_retired(session, tables, snapshot).await?;
+    assert!([doomed, dropped] == [retired; 2], "{doomed}, {dropped} of {retired} objects of topic {name} went");
     Ok(())
 }
 
@@ -133,6 +151,10 @@ async fn update_topic(session: &mut dyn Session, name: &TopicName, change: Topic
         return Err(CatalogError::TopicChanged { topic, seen, now });
     }
     valid(name, topic.partition_count, change.config)?;
+    if topic.config != *change.config {
+        let tables = tables_of(session, name.as_str(), TopicLock::None).await?;
+        advance(session, Change::alter(tables.expect("the row is locked by this transaction"))).await?;
+    }
     let update = sql!(
         "UPDATE topics SET retention_ms = $2, config = $3, schema_version = schema_version + $4, updated_at = " now_ms "
          WHERE name = $1 RETURNING " topic_columns

@@ -80,7 +80,7 @@ impl World {
     }
 }
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// It was done.

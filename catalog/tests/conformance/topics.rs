@@ -81,7 +81,7 @@ pub(crate) async fn of_two_changes_of_one_version_the_second_is_refused(store: &
     let (one, other) = tokio::join!(change("a"), change("b"));
     let (changed, refused) = match (one, other) {
         (Ok(changed), Err(refused)) | (Err(refused), Ok(changed)) => (changed, refused),
-        both => panic!("exactly one of them is told: {both:?}"),
+        both => panic!("exactly one of them is refused: {both:?}"),
     };
     assert!(matches!(&refused, CatalogError::TopicChanged { topic, seen: 1, now: 2 } if topic == &created.name));
     assert_eq!(refused.kind(), ErrorKind::Conflict);

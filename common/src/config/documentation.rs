@@ -1,17 +1,19 @@
-//! The manual of every setting: the one place where they are described.
+//! The manual of every setting.
 //!
-//! Owns: the texts. Does not own: names, types and defaults of settings (`config`), which a test compares with them.
+//! Owns: name, default, allowed values and description of each. Does not own: refusing values (`validation`).
 
-/// What there is to know about a setting.
+use super::storage_type::{STORAGE_TYPES, STORAGE_URLS};
+
+/// The documentation of one setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SettingDoc {
     /// Name of the variable.
     pub name: &'static str,
     /// Its default, as text; empty when it is unset.
     pub default: &'static str,
-    /// Which values it takes.
+    /// The values that it takes.
     pub allowed: &'static str,
-    /// What it does.
+    /// Its effect.
     pub about: &'static str,
     /// Never shown.
     pub secret: bool,
@@ -56,14 +58,9 @@ pub const SETTINGS: &[SettingDoc] = &[
     ),
     setting("NATS_CLIENT_CERT", "", "path of a PEM file", "the certificate that this client shows for TLS"),
     setting("NATS_CLIENT_KEY", "", "path of a PEM file", "the key of NATS_CLIENT_CERT"),
-    setting("STORAGE_TYPE", "local", "local, s3, azure, gcs or memory", "where segments are stored"),
+    setting("STORAGE_TYPE", "local", STORAGE_TYPES, "where segments are stored"),
     setting("STORAGE_PATH", "./data", "path of a directory", "root of local storage, and of the default catalog"),
-    setting(
-        "STORAGE_URL",
-        "",
-        "s3://bucket/prefix, az://container/prefix, gs://bucket/prefix, file:///path or memory:///",
-        "bucket and prefix; names the storage type as well",
-    ),
+    setting("STORAGE_URL", "", STORAGE_URLS, "bucket and prefix; names the storage type as well"),
     setting(
         "CATALOG_URL",
         "sqlite:./data/catalog.db",

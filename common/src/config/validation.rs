@@ -1,8 +1,8 @@
-//! Which values are allowed, and which go together.
+//! Refusing settings that are out of range or contradict each other.
 //!
-//! Owns: refusing those that are out of range or contradict each other. Does not own: reading them (`config`).
+//! Owns: the ranges, and the combinations. Does not own: reading settings (`config`), the kinds of store (`storage_type`).
 
-use super::{InvalidSetting, MIB, Settings, StorageType, doc, invalid, redacted_url, text_of};
+use super::{InvalidSetting, MIB, Settings, StorageType, doc, invalid, redacted_url};
 
 impl Settings {
     pub(super) fn validate(&self) -> Result<(), InvalidSetting> {
@@ -39,29 +39,18 @@ impl Settings {
     }
 
     fn check_storage(&self) -> Result<(), InvalidSetting> {
-        let needs_url = matches!(self.storage_type, StorageType::S3 | StorageType::Azure | StorageType::Gcs);
+        let kind = self.storage_type.as_str();
         let Some(url) = &self.storage_url else {
-            return match needs_url {
-                true => Err(InvalidSetting(format!(
-                    "STORAGE_TYPE={} needs STORAGE_URL, for example {}",
-                    text_of(&self.storage_type),
-                    example_url(self.storage_type)
-                ))),
-                false => Ok(()),
-            };
+            return self.storage_type.required_url().map_or(Ok(()), |example| {
+                Err(InvalidSetting(format!("STORAGE_TYPE={kind} needs STORAGE_URL, for example {example}")))
+            });
         };
-        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-        let named = match scheme {
-            "s3" | "s3a" => StorageType::S3,
-            "az" | "azure" | "abfs" | "abfss" => StorageType::Azure,
-            "gs" => StorageType::Gcs,
-            "file" => StorageType::Local,
-            "memory" => StorageType::Memory,
-            _ => return Err(invalid(doc("STORAGE_URL"), &redacted_url(url))),
+        let Some(named) = StorageType::of(url) else {
+            return Err(invalid(doc("STORAGE_URL"), &redacted_url(url)));
         };
         // The default type gives way to the URL; a type that was set must agree with it.
         if named != self.storage_type && self.storage_type != StorageType::Local {
-            let (kind, url) = (text_of(&self.storage_type), redacted_url(url));
+            let url = redacted_url(url);
             return Err(InvalidSetting(format!("STORAGE_TYPE={kind} contradicts STORAGE_URL={url}; set one of them")));
         }
         Ok(())
@@ -92,13 +81,5 @@ impl Settings {
             return Err(InvalidSetting(format!("{given} are different ways to log in; set one of them")));
         }
         Ok(())
-    }
-}
-
-fn example_url(storage_type: StorageType) -> &'static str {
-    match storage_type {
-        StorageType::Azure => "az://container/prefix",
-        StorageType::Gcs => "gs://bucket/prefix",
-        _ => "s3://bucket/prefix",
     }
 }

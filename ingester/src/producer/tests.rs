@@ -1,5 +1,6 @@
 //! The producer against the queue in memory and a catalog in memory.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
@@ -13,15 +14,23 @@ use common::topic::TopicOptions;
 use super::*;
 use crate::topics::METADATA_AGE_MAX;
 
-/// Stores what it is given and then says that it could not, so many times.
+/// A queue in memory that refuses one partition, and loses so many replies after it has stored the messages.
 #[derive(Debug)]
-struct LosesReplies {
+pub(crate) struct FaultyQueue {
     queue: InMemoryQueue,
     replies_to_lose: AtomicU32,
+    refused_partition: Mutex<Option<u32>>,
+}
+
+impl FaultyQueue {
+    /// From now on messages for this partition are refused.
+    pub(crate) fn refuse(&self, partition: Option<u32>) {
+        *self.refused_partition.lock().expect("no holder panics") = partition;
+    }
 }
 
 #[async_trait]
-impl Queue for LosesReplies {
+impl Queue for FaultyQueue {
     async fn create_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
         self.queue.create_topic(topic).await
     }
@@ -36,6 +45,9 @@ impl Queue for LosesReplies {
         to: &TopicPartition,
         messages: Vec<OutgoingMessage>,
     ) -> Result<Vec<PublishAck>, QueueError> {
+        if *self.refused_partition.lock().expect("no holder panics") == Some(to.partition_id) {
+            return Err(QueueError::refused("by the test"));
+        }
         let acks = self.queue.publish(to, messages).await?;
         let lose = |left: u32| left.checked_sub(1);
         match self.replies_to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lose) {
@@ -57,10 +69,10 @@ impl Queue for LosesReplies {
     }
 }
 
-struct Setup {
-    queue: Arc<LosesReplies>,
+pub(crate) struct Setup {
+    pub(crate) queue: Arc<FaultyQueue>,
     catalog: Arc<dyn MetadataStore>,
-    producer: Producer,
+    pub(crate) producer: Producer,
 }
 
 fn name(text: &str) -> TopicName {
@@ -71,9 +83,11 @@ fn config(topic: &str, partition_count: u32) -> TopicConfig {
     TopicConfig { name: name(topic), partition_count, retention_ms: None, config: TopicOptions::default() }
 }
 
-async fn setup() -> Setup {
+/// A producer for the topic `orders`, which has three partitions.
+pub(crate) async fn setup() -> Setup {
     let queue = InMemoryQueue::new(16 * 1024 * 1024);
-    let queue = Arc::new(LosesReplies { queue, replies_to_lose: AtomicU32::new(0) });
+    let queue =
+        Arc::new(FaultyQueue { queue, replies_to_lose: AtomicU32::new(0), refused_partition: Mutex::new(None) });
     let catalog = catalog::connect("sqlite::memory:").await.expect("a catalog in memory");
     catalog.create_topic(config("orders", 3)).await.expect("new topic");
     let producer = Producer::new(Arc::clone(&queue) as Arc<dyn Queue>, Arc::clone(&catalog));
@@ -152,7 +166,8 @@ async fn a_batch_is_answered_in_its_order_and_keeps_the_order_of_each_partition(
     let setup = setup().await;
     let messages = (0..30).map(|i| OutgoingMessage::new(format!("{i}")).with_key(format!("key-{i}"))).collect();
     let sent = setup.producer.send_batch(&name("orders"), messages).await.expect("sent");
-    for (i, result) in sent.iter().enumerate() {
+    for (i, outcome) in sent.iter().enumerate() {
+        let result = outcome.as_ref().expect("confirmed");
         let expected = Partitioner::Siphash.partition_of(format!("key-{i}").as_bytes(), 3);
         let message = &stored(&setup, expected).await[usize::try_from(result.offset).expect("small")];
         assert_eq!((result.partition, &message.payload[..]), (expected, i.to_string().as_bytes()));
@@ -185,8 +200,9 @@ async fn an_id_of_the_caller_that_the_queue_knows_is_reported_as_a_duplicate() {
     let message = || vec![OutgoingMessage::new("x").with_message_id("order-1")];
     let first = setup.producer.send_batch_to(&name("orders"), Some(1), message()).await.expect("sent");
     let again = setup.producer.send_batch_to(&name("orders"), Some(1), message()).await.expect("sent");
-    assert_eq!((first[0].duplicate, again[0].duplicate), (false, true));
-    assert_eq!(first[0].offset, again[0].offset);
+    let [first, again] = [first, again].map(|outcomes| outcomes[0].clone().expect("confirmed"));
+    assert_eq!((first.duplicate, again.duplicate), (false, true));
+    assert_eq!(first.offset, again.offset);
     assert_eq!(stored(&setup, 1).await.len(), 1);
 }
 
@@ -211,4 +227,40 @@ async fn a_topic_that_the_queue_lost_sight_of_is_opened_again() {
     let definition = TopicDefinition::new(definition.name, definition.partition_count);
     setup.queue.delete_topic(&definition).await.expect("deleted");
     setup.producer.send(&name("orders"), None, b"x", Some(0)).await.expect("opened again");
+}
+
+#[tokio::test]
+async fn a_partition_that_fails_hides_no_place_of_the_others() {
+    let setup = setup().await;
+    setup.queue.refuse(Some(0));
+    let messages = (0..9).map(|i| OutgoingMessage::new(format!("{i}"))).collect();
+    let outcomes = setup.producer.send_batch(&name("orders"), messages).await.expect("the topic is there");
+    assert_eq!(outcomes.len(), 9);
+    for (i, outcome) in (0_u64..).zip(&outcomes) {
+        match (i % 3, outcome) {
+            (0, Err(failure)) => {
+                assert_eq!((failure.partition, failure.error.kind()), (0, ErrorKind::Fatal));
+                assert_eq!(failure.to_string(), "partition 0: queue refused: by the test");
+            }
+            (turn, Ok(sent)) if turn != 0 => assert_eq!((u64::from(sent.partition), sent.offset), (turn, i / 3)),
+            other => panic!("message {i}: {other:?}"),
+        }
+    }
+    assert_eq!((stored(&setup, 1).await.len(), stored(&setup, 2).await.len()), (3, 3));
+    let error = setup.producer.send(&name("orders"), None, b"x", Some(0)).await.expect_err("refused");
+    assert!(matches!(error, ProducerError::Queue(QueueError::Refused { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_batch_without_an_answer_is_uncertain_and_stored_once() {
+    let setup = setup().await;
+    know_the_topic_and_pause(&setup).await;
+    setup.queue.replies_to_lose.store(3, Ordering::SeqCst);
+    let messages = ["a", "b"].map(OutgoingMessage::new).to_vec();
+    let outcomes = setup.producer.send_batch_to(&name("orders"), Some(2), messages).await.expect("known");
+    let kinds = outcomes.iter().map(|outcome| outcome.as_ref().map_err(|failure| failure.error.kind()).err());
+    assert_eq!(kinds.collect::<Vec<_>>(), [Some(ErrorKind::Unavailable); 2], "three attempts, no more");
+    let sent = setup.producer.send(&name("orders"), None, b"x", Some(0)).await.expect("the queue is back");
+    assert_eq!(sent.offset, 1);
+    assert_eq!(stored(&setup, 2).await.len(), 2, "the attempts stored each message once");
 }

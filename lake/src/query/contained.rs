@@ -29,7 +29,7 @@ tokio::task_local! {
     static OPENED: Opened;
 }
 
-/// Whether the caller runs below a scan that turns panics into errors: for a panic hook, which is called either way.
+/// True when the caller runs below a scan that turns panics into errors: for a panic hook, which is called either way.
 pub fn is_panic_contained() -> bool {
     OPENED.try_with(|_| ()).is_ok()
 }
@@ -64,7 +64,7 @@ impl Opened {
 
 /// Notes, for the scan that is polled, that it reads `object`.
 pub(super) fn note_opened(object: &QueriedObject) {
-    // Outside a contained scan there is nobody to explain a failure.
+    // Outside a contained scan no failure is explained.
     let _ = OPENED.try_with(|opened| {
         *opened.last() = Some(object.clone());
     });

@@ -70,7 +70,7 @@ struct NamedReader {
     object: QueriedObject,
     meta: ObjectMeta,
     footers: Arc<dyn FileMetadataCache>,
-    /// Whether the object is compared before any of it is used.
+    /// True when the object is compared before any of it is used.
     is_verifying: bool,
     /// The whole object, once it was compared.
     verified: Option<Bytes>,

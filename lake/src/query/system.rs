@@ -22,13 +22,9 @@ pub(super) const SEGMENTS: &str = "segments";
 pub(super) const TABLES: [&str; 3] = [TOPICS, PARTITIONS, SEGMENTS];
 
 pub(super) fn topics(topics: &[Topic]) -> Result<MemTable> {
-    let format = |topic: &Topic| match topic.config.format {
-        common::topic::Format::Raw => "raw",
-        common::topic::Format::Json => "json",
-    };
     table(vec![
         ("topic", text(topics, |topic| Some(topic.name.as_str()))),
-        ("format", text(topics, |topic| Some(format(topic)))),
+        ("format", text(topics, |topic| Some(topic.config.format.as_str()))),
         ("partition_count", uint32(topics, |topic| topic.partition_count)),
         ("retention_ms", uint64(topics, |topic| topic.retention_ms)),
         ("schema_version", uint32(topics, |topic| topic.schema_version)),

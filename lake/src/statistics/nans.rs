@@ -22,7 +22,7 @@ impl Nans {
         }
     }
 
-    /// Whether the leaf holds one.
+    /// True when the leaf holds one.
     pub(super) fn has(&self, leaf: usize) -> bool {
         self.0.contains(&leaf)
     }

@@ -11,7 +11,7 @@ use parquet::schema::types::ColumnDescriptor;
 /// Days from 0001-01-01 to 1970-01-01, as chrono counts them.
 const EPOCH_DAY: i32 = 719_163;
 
-/// What the values of a column are.
+/// The kind of a column's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Bool,

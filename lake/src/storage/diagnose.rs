@@ -3,6 +3,7 @@
 //! Owns: which properties of the store matter for the promise. Does not own: the canaries (`probe`).
 
 use common::clock::{Clock, SystemClock};
+use common::config::StorageType;
 use common::diagnosis::{self, Area, Finding, filesystem};
 use object_store::{ObjectStoreExt, PutPayload};
 
@@ -20,7 +21,7 @@ pub(super) async fn diagnose(storage: &Storage) -> Vec<Finding> {
     findings.push(create_only(storage).await);
     match &storage.local_root {
         Some(root) => findings.push(filesystem::finding(Area::Store, "the store", root)),
-        None if storage.url.scheme() == "memory" => findings.push(Finding::reduced(
+        None if storage.kind == StorageType::Memory => findings.push(Finding::reduced(
             Area::Store,
             "durability",
             "in memory",

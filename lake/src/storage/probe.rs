@@ -3,6 +3,7 @@
 //! Owns: turning a store's refusal into an error that says what to change. Does not own: retrying; a writer that
 //! cannot pass the probe does not start.
 
+use common::config::StorageType;
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt, PutMode, PutPayload};
 use uuid::Uuid;
@@ -16,7 +17,7 @@ pub(super) async fn probe(storage: &Storage) -> Result<()> {
     let key = canary_key(storage);
     let failed = |step: &str, error: &Error| LakeError::Storage {
         url: storage.display_url(),
-        reason: format!("cannot {step}: {}; {}", cause(error), advice(storage.url.scheme(), error)),
+        reason: format!("cannot {step}: {}; {}", cause(error), advice(storage.kind, error)),
     };
     storage.put_new(&key, PutPayload::from_static(CANARY)).await.map_err(|error| match error {
         PutError::Ambiguous(error) => failed("put an object", &error),
@@ -38,7 +39,7 @@ pub(super) async fn honours_create(storage: &Storage) -> Result<bool> {
     let key = canary_key(storage);
     let failed = |step: &str, error: &Error| LakeError::Storage {
         url: storage.display_url(),
-        reason: format!("cannot {step}: {}; {}", cause(error), advice(storage.url.scheme(), error)),
+        reason: format!("cannot {step}: {}; {}", cause(error), advice(storage.kind, error)),
     };
     let put = || storage.store.put_opts(&key, PutPayload::from_static(CANARY), PutMode::Create.into());
     put().await.map_err(|error| failed("put an object", &error))?;
@@ -76,13 +77,15 @@ fn cause(error: &Error) -> String {
     }
 }
 
-fn advice(scheme: &str, error: &Error) -> &'static str {
-    let s3 = matches!(scheme, "s3" | "s3a");
+fn advice(kind: StorageType, error: &Error) -> &'static str {
+    let s3 = kind == StorageType::S3;
     match error {
         Error::NotImplemented { .. } | Error::NotSupported { .. } => {
             "the store lacks an operation that Siltstone needs"
         }
-        _ if scheme == "file" => "may this user write to the directory that STORAGE_PATH or STORAGE_URL names?",
+        _ if kind == StorageType::Local => {
+            "may this user write to the directory that STORAGE_PATH or STORAGE_URL names?"
+        }
         Error::NotFound { .. } => "does the bucket exist, and is its name right in STORAGE_URL?",
         Error::Unauthenticated { .. } | Error::PermissionDenied { .. } if s3 => {
             "are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY right, and may this key put, read and delete objects here?"

@@ -82,7 +82,7 @@ async fn a_column_added_later_is_null_in_older_rows_of_the_view() {
     lake.settle("orders", 0, 0..=1).await;
     let more = r#"{"format":"json","columns":[{"name":"id","type":"int64"},{"name":"note","type":"string"}]}"#;
     let more = serde_json::from_str(more).expect("options");
-    lake.catalog.update_topic_config(&name("orders"), None, more).await.expect("updated");
+    lake.catalog.update_topic_config(&name("orders"), 1, None, more).await.expect("updated");
     lake.settle("orders", 0, 2..=2).await;
     let location = DuckDbLocation::Local { root: folder.path().to_owned() };
     let sql = views_sql(&snapshots(&lake, &["orders"]).await, &location);

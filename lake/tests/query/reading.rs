@@ -66,7 +66,7 @@ async fn a_column_added_later_is_null_in_older_segments() {
     lake.create("orders", 1, ORDERS).await;
     lake.settle("orders", 0, 0..=1).await;
     let more = serde_json::from_str(ORDERS_MORE).expect("options");
-    lake.catalog.update_topic_config(&name("orders"), None, more).await.expect("updated");
+    lake.catalog.update_topic_config(&name("orders"), 1, None, more).await.expect("updated");
     lake.settle("orders", 0, 2..=3).await;
     let rows = lake.json("SELECT id, note, tags FROM orders ORDER BY _offset").await;
     let expected = [json!({"id": 0}), json!({"id": 1}), json!({"id": 2, "note": "s2"}), json!({"id": 3, "note": "s3"})];

@@ -13,19 +13,18 @@ use catalog::MetadataStore;
 use common::clock::{Clock, SystemClock};
 use common::{OutgoingMessage, Queue, TopicPartition};
 use futures::future::try_join_all;
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use writer::RunningWriter;
 
+use super::figures::{Freshness, LiveReport, rolls_of};
 use super::load::Payloads;
 use super::measure::Measurement;
-use super::pipeline::{rolls_of, start_writer};
-use super::report::LiveReport;
+use super::pipeline::start_writer;
 use super::setup::Bench;
 use crate::output;
 
-/// How often watermarks are looked at.
+/// Time between two looks at the watermarks.
 pub(super) const POLL: Duration = Duration::from_millis(10);
 
 /// The same for thousands of partitions, where each look costs a little.
@@ -165,21 +164,6 @@ async fn watch(
             }
         }
     }
-}
-
-/// From publish to commit.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(super) struct Freshness {
-    /// How many messages were timed.
-    pub(super) messages: u64,
-    /// Half of them were committed within this.
-    pub(super) p50_ms: f64,
-    /// 99 of 100 were.
-    pub(super) p99_ms: f64,
-    /// All were.
-    pub(super) max_ms: f64,
-    /// Each figure may be late by this much.
-    pub(super) poll_ms: f64,
 }
 
 /// Microseconds, each with a number of messages.

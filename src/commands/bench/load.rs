@@ -1,37 +1,23 @@
-//! The messages of a bench, and publishing them all.
+//! The messages of a bench.
 //!
-//! Owns: their shape: JSON of five columns filled up with text that does not compress to nothing, or raw bytes.
-//! Does not own: how fast a live phase sends them (`live`).
-
-use std::sync::Arc;
+//! Owns: their shape: JSON of five columns filled up with text that does not compress to nothing, or that text alone.
+//! Does not own: publishing them (`publish`, `live`).
 
 use bytes::Bytes;
 use catalog::TopicConfig;
+use common::TopicName;
 use common::topic::{Format, TopicOptions};
-use common::{OutgoingMessage, Queue, TopicName};
 use fastrand::Rng;
-use tokio::task::JoinSet;
 
-use super::measure::{Measurement, Phase};
-use super::setup::Bench;
 use crate::columns::parse_column;
-use crate::progress;
-
-/// Messages of one publish call.
-const BATCH_MESSAGES: u64 = 1000;
 
 const COLUMNS: &[&str] = &["id:int64!", "at:timestamp_ms!", "user:string!", "amount:decimal(12,2)", "note:string"];
 
 /// A topic for these messages.
-pub(super) fn topic(name: TopicName, partition_count: u32, format: &str) -> TopicConfig {
-    let config = match format {
-        "raw" => TopicOptions::default(),
-        _ => TopicOptions {
-            format: Format::Json,
-            columns: COLUMNS.iter().map(|text| parse_column(text).expect("the bench's columns are valid")).collect(),
-            ..TopicOptions::default()
-        },
-    };
+pub(super) fn topic(name: TopicName, partition_count: u32, format: Format) -> TopicConfig {
+    let declared: &[&str] = if format.fixed_rows().is_some() { &[] } else { COLUMNS };
+    let columns = declared.iter().map(|text| parse_column(text).expect("the bench's columns are valid")).collect();
+    let config = TopicOptions { format, columns, ..TopicOptions::default() };
     TopicConfig { name, partition_count, retention_ms: None, config }
 }
 
@@ -74,36 +60,6 @@ impl Payloads {
         text.push_str(end);
         text.into()
     }
-}
-
-/// Publishes `messages` messages, spread evenly over the partitions, which are filled side by side.
-pub(super) async fn publish_all(queue: &Arc<dyn Queue>, bench: &Bench, messages: u64) -> anyhow::Result<Phase> {
-    let partitions = u64::from(bench.topic.partition_count);
-    let bar = progress::bar(messages, "messages", "publishing");
-    let measurement = Measurement::start();
-    let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
-    for partition in bench.partitions() {
-        let id = u64::from(partition.partition_id);
-        let share = messages / partitions + u64::from(id < messages % partitions);
-        let mut payloads = Payloads::new(bench.topic.config.format, bench.payload_bytes, id);
-        let (queue, bar) = (Arc::clone(queue), bar.clone());
-        tasks.spawn(async move {
-            let mut left = share;
-            while left > 0 {
-                let count = left.min(BATCH_MESSAGES);
-                let batch = (0..count).map(|_| OutgoingMessage::new(payloads.next())).collect();
-                queue.publish(&partition, batch).await?;
-                bar.inc(count);
-                left -= count;
-            }
-            Ok(())
-        });
-    }
-    while let Some(finished) = tasks.join_next().await {
-        finished??;
-    }
-    bar.finish_and_clear();
-    Ok(measurement.finish(messages, messages * bench.payload_bytes as u64))
 }
 
 #[cfg(test)]

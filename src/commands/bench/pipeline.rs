@@ -3,46 +3,26 @@
 //! Owns: starting a writer on the bench's topic, waiting for its watermarks, counting its segments.
 //! Does not own: the writer. It is the one that the service runs, with the same settings.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
 use catalog::MetadataStore;
 use common::Queue;
-use serde::Serialize;
+use service::connect;
 use tokio::time::Instant;
-use writer::{PartitionStatus, RunningWriter, Summary, Writer, WriterConfig};
+use writer::{PartitionStatus, RunningWriter, Writer, WriterConfig};
 
+use super::figures::Pipeline;
 use super::measure::{Measurement, Phase};
 use super::setup::Bench;
 use crate::progress;
 
-/// How often positions are looked at; short beside any phase worth measuring.
+/// Time between two looks at the positions; short compared with any phase worth measuring.
 const POLL: Duration = Duration::from_millis(10);
 
 /// A writer that neither fetches nor commits for so long has failed; retries within it are shorter.
 const STALL_MAX: Duration = Duration::from_secs(60);
-
-/// What the pipeline did.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Pipeline {
-    /// Time, CPU and memory until the last commit.
-    #[serde(flatten)]
-    pub(super) phase: Phase,
-    /// Rows in the topic's table.
-    pub(super) records: u64,
-    /// Records in quarantine.
-    pub(super) quarantined: u64,
-    /// Segments that were committed.
-    pub(super) segments: u64,
-    /// Their bytes.
-    pub(super) segment_bytes: u64,
-    /// Batches by the reason that closed them.
-    pub(super) rolls: BTreeMap<String, u64>,
-    /// The most bytes of the memory budget in use at once.
-    pub(super) budget_peak_bytes: usize,
-}
 
 /// Runs a writer until `ends` are committed, which must be the messages that the ceiling read.
 pub(super) async fn measure(
@@ -72,7 +52,7 @@ pub(super) async fn start_writer(
     bench: &Bench,
     catalog: &Arc<dyn MetadataStore>,
 ) -> anyhow::Result<RunningWriter> {
-    let storage = writer::connect::storage(&bench.settings)?;
+    let storage = connect::storage(&bench.settings)?;
     let writer = Writer::builder(Arc::clone(queue), storage, Arc::clone(catalog))
         .config(WriterConfig::from(&bench.settings))
         .topics(vec![bench.topic.name.clone()])
@@ -107,24 +87,4 @@ async fn wait_committed(running: &RunningWriter, ends: &[u64]) -> anyhow::Result
         }
         tokio::time::sleep(POLL).await;
     }
-}
-
-impl Pipeline {
-    fn new(phase: Phase, summary: &Summary, budget_peak_bytes: usize) -> Self {
-        Self {
-            phase,
-            records: summary.records,
-            quarantined: summary.quarantined,
-            segments: summary.segments,
-            segment_bytes: summary.bytes,
-            rolls: rolls_of(summary),
-            budget_peak_bytes,
-        }
-    }
-}
-
-/// Batches by the reason that closed them, those that happened.
-pub(super) fn rolls_of(summary: &Summary) -> BTreeMap<String, u64> {
-    let happened = summary.rolls.iter().filter(|(_, count)| *count > 0);
-    happened.map(|(reason, count)| (reason.to_string(), *count)).collect()
 }

@@ -1,15 +1,14 @@
-//! The figures of a bench, for people and as JSON.
+//! The report of a bench, for people and as JSON.
 //!
-//! Owns: the ratio, best and median, the layout. Does not own: how anything was measured.
+//! Owns: best and median, the layout. Does not own: the figures (`figures`), how anything was measured.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
-use super::live::Freshness;
-use super::measure::{Hardware, Phase};
-use super::pipeline::Pipeline;
+use super::figures::{LiveReport, Run, Setup};
+use super::measure::Phase;
 use crate::output::{Align, Table};
 use crate::units::{bytes_text, count_text};
 
@@ -27,35 +26,6 @@ pub(super) struct Report {
     live: Option<LiveReport>,
 }
 
-/// What was measured on what.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Setup {
-    pub(super) build: &'static str,
-    pub(super) hardware: Hardware,
-    pub(super) queue: String,
-    pub(super) store: String,
-    pub(super) catalog: String,
-    pub(super) format: String,
-    pub(super) columns: usize,
-    /// Mean.
-    pub(super) payload_bytes: u64,
-    pub(super) partitions: u32,
-    pub(super) flush_interval_secs: u64,
-    pub(super) segment_bytes_max: usize,
-    pub(super) memory_budget_bytes: usize,
-}
-
-/// One run.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Run {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    publish: Option<Phase>,
-    ceiling: Phase,
-    pipeline: Pipeline,
-    /// Speed of the pipeline as a part of the ceiling's.
-    ratio: f64,
-}
-
 /// The figures that are compared between runs.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Figures {
@@ -65,32 +35,11 @@ struct Figures {
     messages_per_cpu_s: Option<f64>,
 }
 
-/// The live phase.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct LiveReport {
-    #[serde(flatten)]
-    pub(super) phase: Phase,
-    pub(super) rate: u64,
-    pub(super) publish_seconds: u64,
-    pub(super) partitions: u32,
-    pub(super) freshness: Freshness,
-    pub(super) segments: u64,
-    pub(super) segment_bytes: u64,
-    pub(super) rolls: BTreeMap<String, u64>,
-    pub(super) budget_peak_bytes: usize,
-}
-
-impl Run {
-    /// A run of its phases.
-    pub(super) fn new(publish: Option<Phase>, ceiling: Phase, pipeline: Pipeline) -> Self {
-        let ratio = pipeline.phase.messages_per_s / ceiling.messages_per_s;
-        Self { publish, ceiling, pipeline, ratio }
-    }
-
-    fn figures(&self) -> Figures {
-        let phase = &self.pipeline.phase;
-        Figures {
-            ratio: self.ratio,
+impl Figures {
+    fn of(run: &Run) -> Self {
+        let phase = &run.pipeline.phase;
+        Self {
+            ratio: run.ratio,
             messages_per_s: phase.messages_per_s,
             mb_per_s: phase.mb_per_s,
             messages_per_cpu_s: phase.messages_per_cpu_s,
@@ -105,7 +54,7 @@ impl Report {
             // Messages that were only read again have the size they have.
             setup.payload_bytes = ceiling.bytes / ceiling.messages;
         }
-        let figures: Vec<Figures> = runs.iter().map(Run::figures).collect();
+        let figures: Vec<Figures> = runs.iter().map(Figures::of).collect();
         let of = |pick: &dyn Fn(Vec<f64>) -> f64| {
             (!figures.is_empty()).then(|| Figures {
                 ratio: pick(figures.iter().map(|figures| figures.ratio).collect()),

@@ -1,4 +1,4 @@
-//! What a bench works on: queue, topic, store and catalog, and their removal afterwards.
+//! The set-up of a bench: queue, topic, store and catalog, and their removal afterwards.
 //!
 //! Owns: that every run starts at watermark 0 of a topic that no catalog in use depends on.
 //! Does not own: what is measured on it.
@@ -9,14 +9,15 @@ use std::sync::Arc;
 use anyhow::Context;
 use catalog::{MetadataStore, TopicConfig};
 use common::clock::{Clock, SystemClock};
-use common::config::{QueueType, Settings, StorageType, redacted_url};
-use common::topic::Format;
-use common::{Queue, TopicDefinition, TopicName, TopicPartition};
+use common::config::{Settings, StorageType, redacted_url};
+use common::{Queue, TopicName, TopicPartition};
+use service::connect;
 
+use super::figures::Setup;
 use super::load;
 use super::measure::Hardware;
-use super::report::Setup;
 use crate::commands::topic::create_topic;
+use crate::opened::with_catalog;
 
 /// Room beside the messages that a memory queue is given.
 const QUEUE_SLACK_BYTES: usize = 64 * 1024 * 1024;
@@ -47,19 +48,16 @@ impl Bench {
         std::fs::create_dir_all(&run_dir).with_context(|| run_dir.display().to_string())?;
         let own_catalog = settings.catalog_url.is_none() || args.topic.is_some();
         let mut settings = settings;
-        let durable = match settings.queue_type {
-            QueueType::Memory => None,
-            QueueType::Nats => Some(writer::connect::queue(&settings).await?),
-        };
+        let durable = if connect::is_shared(&settings) { Some(connect::queue(&settings).await?) } else { None };
         let partition_count = args.many_partitions.unwrap_or(args.partitions);
-        let config = |name: TopicName| load::topic(name, partition_count, &args.format);
+        let config = |name: TopicName| load::topic(name, partition_count, args.format);
         let topic = match (&args.topic, &durable) {
             (Some(name), Some(queue)) => given_topic(name, config(name.clone()), queue.as_ref(), &settings).await?,
             _ => config(TopicName::new(&name)?),
         };
         let payload_bytes = args.size as usize;
         match &durable {
-            Some(queue) if args.topic.is_none() => queue.create_topic(&definition(&topic)).await?,
+            Some(queue) if args.topic.is_none() => queue.create_topic(&topic.definition()).await?,
             Some(_) => {}
             None => settings.queue_memory_bytes = memory_queue_bytes(args, &settings),
         }
@@ -69,7 +67,7 @@ impl Bench {
         Ok(Self { settings, topic, payload_bytes, own_topic: args.topic.is_none(), own_catalog, run_dir, durable })
     }
 
-    /// Whether messages outlive a run.
+    /// True when messages outlive a run.
     pub(super) fn queue_is_durable(&self) -> bool {
         self.durable.is_some()
     }
@@ -78,10 +76,10 @@ impl Bench {
     pub(super) async fn queue(&self) -> anyhow::Result<Arc<dyn Queue>> {
         let queue = match &self.durable {
             Some(queue) => Arc::clone(queue),
-            None => writer::connect::queue(&self.settings).await?,
+            None => connect::queue(&self.settings).await?,
         };
         let watermarks = vec![0; self.topic.partition_count as usize];
-        queue.open_topic(&definition(&self.topic), &watermarks).await?;
+        queue.open_topic(&self.topic.definition(), &watermarks).await?;
         Ok(queue)
     }
 
@@ -106,7 +104,7 @@ impl Bench {
         if self.own_catalog {
             settings.catalog_url = Some(format!("sqlite:{}", self.run_dir.join("catalog.db").display()));
         }
-        let catalog = writer::connect::catalog(&settings).await?;
+        let catalog = connect::catalog(&settings).await?;
         catalog.create_topic(self.topic.clone()).await?;
         Ok(catalog)
     }
@@ -124,7 +122,7 @@ impl Bench {
         topic.name = TopicName::new(format!("bench-live-{}", SystemClock.now_ms()))?;
         topic.config.streams.clear();
         if let Some(queue) = &self.durable {
-            queue.create_topic(&definition(&topic)).await?;
+            queue.create_topic(&topic.definition()).await?;
         }
         Ok(Self {
             settings: self.settings.clone(),
@@ -140,7 +138,7 @@ impl Bench {
     /// Deletes the topic's messages, if the topic is this bench's own.
     pub(super) async fn drop_topic(&self) -> anyhow::Result<()> {
         if let Some(queue) = self.durable.as_ref().filter(|_| self.own_topic) {
-            queue.delete_topic(&definition(&self.topic)).await?;
+            queue.delete_topic(&self.topic.definition()).await?;
         }
         Ok(())
     }
@@ -154,22 +152,21 @@ impl Bench {
         Ok(())
     }
 
-    /// What a reader of the figures must know.
+    /// The conditions that a reader of the figures must know.
     pub(super) fn describe(&self) -> Setup {
         let settings = &self.settings;
         let local = settings.storage_type == StorageType::Local && settings.storage_url.is_none();
         let storage = match &settings.storage_url {
             Some(url) => redacted_url(url),
-            None => format!("{:?}", settings.storage_type).to_lowercase(),
+            None => settings.storage_type.as_str().to_owned(),
         };
         Setup {
             build: if cfg!(debug_assertions) { "debug" } else { "release" },
             hardware: Hardware::read(),
-            queue: match settings.queue_type {
-                QueueType::Memory => "memory".to_owned(),
-                QueueType::Nats => {
-                    format!("nats {} (its server's CPU is not counted)", redacted_url(&settings.nats_url))
-                }
+            queue: if self.queue_is_durable() {
+                format!("nats {} (its server's CPU is not counted)", connect::queue_place(settings))
+            } else {
+                connect::queue_place(settings)
             },
             store: format!(
                 "{storage}, {}",
@@ -179,11 +176,9 @@ impl Bench {
                 (false, Some(url)) => redacted_url(url),
                 _ => "sqlite, synchronous=full".to_owned(),
             },
-            format: format!("{:?}", self.topic.config.format).to_lowercase(),
-            columns: match self.topic.config.format {
-                Format::Json => self.topic.config.columns.len(),
-                Format::Raw => 1,
-            },
+            format: self.topic.config.format.to_string(),
+            // A format whose columns are fixed has one of them.
+            columns: self.topic.config.columns.len().max(1),
             payload_bytes: self.payload_bytes as u64,
             partitions: self.topic.partition_count,
             flush_interval_secs: settings.flush_interval_secs,
@@ -193,12 +188,6 @@ impl Bench {
     }
 }
 
-/// The topic as queues see it.
-pub(super) fn definition(topic: &TopicConfig) -> TopicDefinition {
-    let (name, options) = (topic.name.clone(), topic.config.clone());
-    TopicDefinition { name, partition_count: topic.partition_count, options }
-}
-
 /// The topic that was named: as the configured catalog has it, or made new in both.
 async fn given_topic(
     name: &TopicName,
@@ -206,12 +195,11 @@ async fn given_topic(
     queue: &dyn Queue,
     settings: &Settings,
 ) -> anyhow::Result<TopicConfig> {
-    let catalog = writer::connect::catalog(settings).await?;
-    let topic = match catalog.get_topic(name).await? {
-        Some(topic) => topic,
-        None => create_topic(queue, catalog.as_ref(), config).await?,
-    };
-    catalog.close().await;
+    let topic = with_catalog(settings, async |catalog| match catalog.get_topic(name).await? {
+        Some(topic) => Ok(topic),
+        None => create_topic(queue, catalog.as_ref(), config).await,
+    });
+    let topic = topic.await?;
     let (name, config) = (topic.name, topic.config);
     Ok(TopicConfig { name, partition_count: topic.partition_count, retention_ms: topic.retention_ms, config })
 }

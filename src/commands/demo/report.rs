@@ -1,4 +1,4 @@
-//! What the demo found, told at its end.
+//! The report at the end of the demo.
 //!
 //! Owns: the query, the check that nothing is missing, where to look next. Does not own: the run.
 
@@ -49,7 +49,7 @@ impl Report {
         catalog: &Arc<dyn MetadataStore>,
     ) -> anyhow::Result<Self> {
         let snapshot = catalog.snapshot(&TopicName::new(orders::TOPIC)?).await?;
-        let storage = writer::connect::storage(settings)?;
+        let storage = service::connect::storage(settings)?;
         let store = QueryStore { url: storage.url, store: storage.store };
         let session = QuerySession::open(Arc::clone(catalog), store)?;
         let count = session.sql(COUNT_QUERY).await?.collect().await?;
@@ -147,7 +147,7 @@ impl Report {
             table.row([
                 segment.partition_id.to_string(),
                 format!("{}-{}", segment.base_offset, segment.end_offset),
-                format!("{:?}", segment.kind).to_lowercase(),
+                segment.kind.as_str().to_owned(),
                 count_text(segment.record_count),
                 bytes_text(segment.size_bytes),
                 segment.key.clone(),

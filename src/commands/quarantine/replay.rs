@@ -70,22 +70,21 @@ pub(super) async fn run(
         if args.dry_run && !json {
             let origin = &record.origin;
             let line = format!("would publish {} offset {} row {}\n", origin.partition, origin.offset, origin.row);
-            let _a_reader_that_left_had_enough = output::print(&line);
+            // The replay goes on when its output cannot be written.
+            output::print(&line).ok();
         }
     };
     let report = replayer.run(&segments, &mut announce).await?;
-    if json {
-        output::print_json(&json!({ "topic": snapshot.topic.name, "dry_run": args.dry_run, "replay": report }))?;
-    } else {
-        output::print(&text(&report, args.dry_run))?;
-    }
+    let answer = json!({ "topic": snapshot.topic.name, "dry_run": args.dry_run, "replay": report });
+    output::show(json, &answer, || text(&report, args.dry_run))?;
     if report.refused > 0 { Err(Reported.into()) } else { Ok(()) }
 }
 
 fn text(report: &ReplayReport, is_dry_run: bool) -> String {
     let mut text = String::new();
     for refusal in &report.refusals {
-        let _strings_take_all = writeln!(text, "not published: {}: {}", refusal.origin, refusal.reason);
+        writeln!(text, "not published: {}: {}", refusal.origin, refusal.reason)
+            .expect("writing to a string does not fail");
     }
     let (did, count) = (if is_dry_run { "would publish" } else { "published" }, count_text);
     let mut parts = vec![format!("{did} {} records", count(report.published))];
@@ -101,6 +100,7 @@ fn text(report: &ReplayReport, is_dry_run: bool) -> String {
             count(report.refused)
         ));
     }
-    let _strings_take_all = writeln!(text, "{}", parts.join("; "));
+    text.push_str(&parts.join("; "));
+    text.push('\n');
     text
 }

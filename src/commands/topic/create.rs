@@ -1,19 +1,21 @@
 //! `topic create`: in the queue first, then in the catalog, so that a listed topic always has its streams.
 //!
-//! Owns: options made of arguments, the order of the two creations and what is said when one of them exists.
-//! Does not own: which options are valid (`common::topic`).
+//! Owns: options made of arguments, and what is said when the topic exists.
+//! Does not own: which options are valid (`common::topic`), the order of the two creations (`catalog::create_topic`).
 
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use catalog::{CatalogError, MetadataStore, Topic, TopicConfig};
+use anyhow::bail;
+use catalog::{CatalogError, CreateTopicError, MetadataStore, Topic, TopicConfig};
 use common::config::Settings;
 use common::partitioner::Partitioner;
 use common::topic::{BoundStream, ColumnSpec, Format, StreamLimits, TopicOptions};
 use common::{Queue, TopicDefinition, TopicName};
+use service::connect;
 
-use crate::columns::parse_column;
+use crate::columns::{format_parser, parse_column};
+use crate::opened::with_catalog;
 use crate::output::{self, UsageError};
 use crate::units::{parse_duration, parse_size};
 
@@ -25,9 +27,9 @@ pub(crate) struct Args {
     /// Number of partitions; by default one, or one per --stream
     #[arg(long, value_name = "N")]
     partitions: Option<u32>,
-    /// What a payload is: raw bytes, or JSON objects with declared columns; json when columns are given
-    #[arg(long, value_parser = ["raw", "json"])]
-    format: Option<String>,
+    /// What a payload is; raw by default, json when columns are given
+    #[arg(long, value_parser = format_parser())]
+    format: Option<Format>,
     /// A column of a json topic, such as id:int64! amount:decimal(12,2) tags:list(string); repeat it. The
     /// mark ! means that a record without it goes to quarantine
     #[arg(long = "column", value_name = "NAME:TYPE", value_parser = parse_column)]
@@ -62,51 +64,33 @@ pub(crate) struct Args {
 /// Creates the topic.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let config = config_of(args)?;
-    let queue = writer::connect::queue(settings).await?;
-    let catalog = writer::connect::catalog(settings).await?;
-    let topic = create_topic(queue.as_ref(), catalog.as_ref(), config).await;
-    catalog.close().await;
-    let topic = topic?;
-    if json {
-        return output::print_json(&topic);
-    }
-    output::print(&format!("created topic {}: {}\n", topic.name, summary(&topic)))
+    let queue = connect::queue(settings).await?;
+    let created = with_catalog(settings, async |catalog| create_topic(queue.as_ref(), catalog.as_ref(), config).await);
+    let topic = created.await?;
+    output::show(json, &topic, || format!("created topic {}: {}\n", topic.name, summary(&topic)))
 }
 
-/// Creates the topic in the queue, then in the catalog. Repeating it after a failure in between is harmless.
+/// Creates the topic in queue and catalog. Repeating it after a failure in between is harmless.
 pub(crate) async fn create_topic(
     queue: &dyn Queue,
     catalog: &dyn MetadataStore,
     config: TopicConfig,
 ) -> anyhow::Result<Topic> {
     let name = config.name.clone();
-    let exists = || format!("topic {name} exists already; `siltstone topic describe {name}` shows it");
-    if catalog.get_topic(&name).await?.is_some() {
-        bail!(exists());
-    }
-    let definition =
-        TopicDefinition { name: name.clone(), partition_count: config.partition_count, options: config.config.clone() };
-    let in_queue = queue.create_topic(&definition).await;
-    in_queue.with_context(|| format!("topic {name} was not created: the catalog has no such topic, but the queue"))?;
-    match catalog.create_topic(config).await {
+    match catalog::create_topic(queue, catalog, config).await {
         Ok(topic) => Ok(topic),
-        Err(CatalogError::TopicAlreadyExists(_)) => bail!(exists()),
-        Err(error) => Err(anyhow::Error::new(error).context(format!(
-            "topic {name} is ready in the queue but not listed in the catalog; repeat the same command"
-        ))),
+        Err(CreateTopicError::Catalog(CatalogError::TopicAlreadyExists(_))) => {
+            bail!("topic {name} exists already; `siltstone topic describe {name}` shows it")
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
 fn summary(topic: &Topic) -> String {
     let partitions = if topic.partition_count == 1 { "partition" } else { "partitions" };
-    let format = match topic.config.format {
-        Format::Raw => "raw payloads".to_owned(),
-        Format::Json => {
-            let columns: Vec<String> = topic.config.columns.iter().map(ToString::to_string).collect();
-            format!("json with {}", columns.join(", "))
-        }
-    };
-    format!("{} {partitions}, {format}", topic.partition_count)
+    let columns: Vec<String> = topic.config.columns.iter().map(ToString::to_string).collect();
+    let rows = if columns.is_empty() { "payloads".to_owned() } else { format!("with {}", columns.join(", ")) };
+    format!("{} {partitions}, {} {rows}", topic.partition_count, topic.config.format)
 }
 
 fn config_of(args: Args) -> Result<TopicConfig, UsageError> {
@@ -114,9 +98,8 @@ fn config_of(args: Args) -> Result<TopicConfig, UsageError> {
         Some(schema) => read_schema(schema)?,
         None => TopicOptions { columns: args.columns, ..TopicOptions::default() },
     };
-    options.format = match args.format.as_deref() {
-        Some("json") => Format::Json,
-        Some(_) => Format::Raw,
+    options.format = match args.format {
+        Some(format) => format,
         None if !options.columns.is_empty() => Format::Json,
         None => options.format,
     };

@@ -10,6 +10,7 @@ use common::TopicName;
 use common::config::Settings;
 use serde_json::json;
 
+use crate::opened::with_catalog;
 use crate::output::{self, UsageError};
 
 /// Arguments of `topic delete`.
@@ -24,14 +25,8 @@ pub(crate) struct Args {
 
 /// Deletes the topic.
 pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let catalog = writer::connect::catalog(settings).await?;
-    let deleted = delete(&args, settings, catalog.as_ref()).await;
-    catalog.close().await;
-    deleted?;
-    if json {
-        return output::print_json(&json!({ "deleted": args.name }));
-    }
-    output::print(&format!("deleted topic {}\n", args.name))
+    with_catalog(settings, async |catalog| delete(&args, settings, catalog.as_ref()).await).await?;
+    output::show(json, &json!({ "deleted": args.name }), || format!("deleted topic {}\n", args.name))
 }
 
 async fn delete(args: &Args, settings: &Settings, catalog: &dyn MetadataStore) -> anyhow::Result<()> {
@@ -42,7 +37,7 @@ async fn delete(args: &Args, settings: &Settings, catalog: &dyn MetadataStore) -
     if !args.yes {
         confirm(name)?;
     }
-    let queue = writer::connect::queue(settings).await?;
+    let queue = service::connect::queue(settings).await?;
     let in_queue = queue.delete_topic(&topic.definition()).await;
     in_queue.with_context(|| format!("topic {name} was not deleted; its messages could not be removed"))?;
     let in_catalog = catalog.delete_topic(name).await;

@@ -1,19 +1,20 @@
-//! `topic describe`: what is declared, what is committed, what still waits in the queue.
+//! `topic describe`: the declared options, the committed part, the messages that still wait in the queue.
 //!
 //! Owns: putting the three together. Does not own: the numbers (catalog and queue).
 
 use std::fmt::Write;
 
 use catalog::{MetadataStore, Partition, PartitionState, SegmentInfo, SegmentKind, Topic, TopicSnapshot};
-use common::config::{QueueType, Settings};
+use common::config::Settings;
 use common::{TopicName, TopicPartition};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
+use crate::opened::with_catalog;
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, duration_text, time_text};
 
-/// How many partitions are asked for their bounds at once; each question is a round trip.
+/// Partitions that are asked for their bounds at once; each question is a round trip.
 const BOUNDS_CONCURRENCY: usize = 32;
 
 /// Arguments of `topic describe`.
@@ -71,11 +72,9 @@ impl SegmentTotals {
 
 /// Describes the topic. A queue that cannot be reached is said so, and is no failure.
 pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let catalog = writer::connect::catalog(settings).await?;
-    let described = describe(catalog.as_ref(), &args.name, settings).await;
-    catalog.close().await;
-    let description = described?;
-    if json { output::print_json(&description) } else { output::print(&text_of(&description)) }
+    let described = with_catalog(settings, async |catalog| describe(catalog.as_ref(), &args.name, settings).await);
+    let description = described.await?;
+    output::show(json, &description, || text_of(&description))
 }
 
 async fn describe(catalog: &dyn MetadataStore, name: &TopicName, settings: &Settings) -> anyhow::Result<Description> {
@@ -106,13 +105,8 @@ async fn describe(catalog: &dyn MetadataStore, name: &TopicName, settings: &Sett
 
 /// First and next offset of each partition, by number.
 async fn queue_bounds(snapshot: &TopicSnapshot, settings: &Settings) -> anyhow::Result<Vec<(u64, u64)>> {
-    anyhow::ensure!(
-        settings.queue_type != QueueType::Memory,
-        "QUEUE_TYPE=memory: that queue is inside the process that writes"
-    );
-    let queue = writer::connect::queue(settings).await?;
-    let next_offsets: Vec<u64> = snapshot.partitions.iter().map(|partition| partition.high_watermark).collect();
-    queue.open_topic(&snapshot.topic.definition(), &next_offsets).await?;
+    let queue = service::connect::shared_queue(settings, "its offsets are not known").await?;
+    catalog::open_topic(queue.as_ref(), &snapshot.topic, &snapshot.partitions).await?;
     let name = &snapshot.topic.name;
     let questions = (0..snapshot.topic.partition_count).map(|id| {
         let (queue, partition) = (&queue, TopicPartition::new(name.clone(), id));
@@ -125,14 +119,14 @@ fn text_of(description: &Description) -> String {
     let topic = &description.topic;
     let mut text = format!("topic {}\n", topic.name);
     let mut line = |name: &str, value: String| {
-        let _strings_take_all = writeln!(text, "  {name:<12} {value}");
+        writeln!(text, "  {name:<12} {value}").expect("writing to a string does not fail");
     };
-    line("format", format!("{:?}", topic.config.format).to_lowercase());
+    line("format", topic.config.format.to_string());
     for (index, column) in topic.config.columns.iter().enumerate() {
         line(if index == 0 { "columns" } else { "" }, column.to_string());
     }
     line("retention", topic.retention_ms.map_or_else(|| "for ever".to_owned(), duration_text));
-    line("partitioner", format!("{:?}", topic.config.partitioner).to_lowercase());
+    line("partitioner", topic.config.partitioner.as_str().to_owned());
     for (index, bound) in topic.config.streams.iter().enumerate() {
         let label = if index == 0 { "streams" } else { "" };
         line(label, format!("{} {}", bound.stream, bound.subjects.join(",")).trim_end().to_owned());
@@ -154,9 +148,10 @@ fn text_of(description: &Description) -> String {
         line("queue", format!("not reachable: {reason}"));
     }
     let is_halted = |described: &PartitionDescription| described.partition.state == PartitionState::Halted;
-    let hint = match description.partitions.iter().any(is_halted) {
-        true => format!("\nhalted partitions go on with `siltstone topic resume {}`\n", topic.name),
-        false => String::new(),
+    let hint = if description.partitions.iter().any(is_halted) {
+        format!("\nhalted partitions go on with `siltstone topic resume {}`\n", topic.name)
+    } else {
+        String::new()
     };
     format!("{text}\n{}{hint}", partition_table(description))
 }
@@ -177,9 +172,12 @@ fn partition_table(description: &Description) -> Table {
     let known = |number: Option<u64>| number.map_or_else(|| "?".to_owned(), count_text);
     for described in &description.partitions {
         let partition = &described.partition;
-        let state = match (partition.state, &partition.halt_reason) {
-            (PartitionState::Active, _) => "active".to_owned(),
-            (PartitionState::Halted, reason) => format!("halted: {}", reason.as_deref().unwrap_or("no reason given")),
+        let word = partition.state.as_str();
+        let state = match partition.state {
+            PartitionState::Active => word.to_owned(),
+            PartitionState::Halted => {
+                format!("{word}: {}", partition.halt_reason.as_deref().unwrap_or("no reason given"))
+            }
         };
         table.row([
             partition.partition_id.to_string(),

@@ -1,23 +1,23 @@
-//! `topic list`.
+//! `topic list`: one line per topic.
 //!
-//! Owns: the table of topics. Does not own: details of one topic (`describe`).
+//! Owns: showing them. Does not own: the topics (the catalog).
 
+use catalog::Topic;
 use common::config::Settings;
 
+use crate::opened::with_catalog;
 use crate::output::{self, Align, Table};
 use crate::units::{count_text, duration_text, time_text};
 
 /// Lists all topics, by name.
 pub(super) async fn run(settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let catalog = writer::connect::catalog(settings).await?;
-    let topics = catalog.list_topics().await;
-    catalog.close().await;
-    let topics = topics?;
-    if json {
-        return output::print_json(&topics);
-    }
+    let topics = with_catalog(settings, async |catalog| Ok(catalog.list_topics().await?)).await?;
+    output::show(json, &topics, || text(&topics))
+}
+
+fn text(topics: &[Topic]) -> String {
     if topics.is_empty() {
-        return output::print("no topics yet; create one with `siltstone topic create NAME`\n");
+        return "no topics yet; create one with `siltstone topic create NAME`\n".to_owned();
     }
     let mut table = Table::new(&[
         ("TOPIC", Align::Left),
@@ -31,11 +31,11 @@ pub(super) async fn run(settings: &Settings, json: bool) -> anyhow::Result<()> {
         table.row([
             topic.name.to_string(),
             count_text(u64::from(topic.partition_count)),
-            format!("{:?}", topic.config.format).to_lowercase(),
+            topic.config.format.to_string(),
             topic.config.columns.len().to_string(),
             topic.retention_ms.map_or_else(|| "for ever".to_owned(), duration_text),
             time_text(topic.created_at),
         ]);
     }
-    output::print(&table.to_string())
+    table.to_string()
 }

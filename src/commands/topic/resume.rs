@@ -1,21 +1,22 @@
 //! `topic resume`: a halted partition goes on.
 //!
-//! Owns: saying what happened and what will follow, and asking before. Does not own: finding the start (`writer::resume`),
-//! carrying it out (the catalog).
+//! Owns: asking before, and the answers. Does not own: the explanation of a plan (`explanation`), finding the start
+//! (`writer::resume`), carrying it out (the catalog).
 
-use std::fmt::Write as _;
-use std::io::{self, BufRead, IsTerminal, Write as _};
+mod explanation;
+
+use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::bail;
 use catalog::{MetadataStore, Partition, PartitionState};
 use common::TopicName;
 use common::config::Settings;
 use serde_json::json;
-use writer::resume::{self, ResumePlan, Start};
+use writer::resume::{self, Start};
 
-use crate::opened;
+use self::explanation::explanation;
+use crate::opened::{self, with_catalog};
 use crate::output::{self, UsageError};
-use crate::units::{count_text, time_text};
 
 /// Arguments of `topic resume`.
 #[derive(Debug, clap::Args)]
@@ -47,10 +48,7 @@ fn parse_start(text: &str) -> Result<Start, String> {
 
 /// Resumes the halted partitions.
 pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let catalog = writer::connect::catalog(settings).await?;
-    let resumed = resume(&args, settings, catalog.as_ref(), json).await;
-    catalog.close().await;
-    resumed
+    with_catalog(settings, async |catalog| resume(&args, settings, catalog.as_ref(), json).await).await
 }
 
 async fn resume(args: &Args, settings: &Settings, catalog: &dyn MetadataStore, json: bool) -> anyhow::Result<()> {
@@ -65,7 +63,7 @@ async fn resume(args: &Args, settings: &Settings, catalog: &dyn MetadataStore, j
             Some(number) => format!("partition {}/{number} is active; there is nothing to resume\n", args.name),
             None => format!("no partition of {} is halted; there is nothing to resume\n", args.name),
         };
-        return if json { output::print_json(&json!({ "resumed": [] })) } else { output::print(&text) };
+        return output::show(json, &json!({ "resumed": [] }), || text);
     }
     let queue = opened::queue_of(settings, &snapshot, "nothing tells where it could go on").await?;
     let storage = opened::storage(settings)?;
@@ -78,8 +76,8 @@ async fn resume(args: &Args, settings: &Settings, catalog: &dyn MetadataStore, j
         plans.iter().try_for_each(|plan| output::print(&explanation(plan)))?;
     }
     if args.dry_run {
-        let note = || output::print("dry run: nothing was changed\n");
-        return if json { output::print_json(&json!({ "dry_run": true, "plans": plans })) } else { note() };
+        let answer = json!({ "dry_run": true, "plans": plans });
+        return output::show(json, &answer, || "dry run: nothing was changed\n".to_owned());
     }
     if !args.yes {
         confirm(&args.name, plans.len())?;
@@ -98,81 +96,6 @@ async fn resume(args: &Args, settings: &Settings, catalog: &dyn MetadataStore, j
             partition.high_watermark, partition.incarnation
         ))
     })
-}
-
-fn explanation(plan: &ResumePlan) -> String {
-    let mut text = format!("{} is halted\n", plan.partition);
-    let mut line = |name: &str, value: String| {
-        let _strings_take_all = writeln!(text, "  {name:<10} {value}");
-    };
-    let (mark, start, count) = (plan.high_watermark, plan.start_offset, count_text);
-    line("why", plan.halt_reason.clone());
-    line("committed", format!("every message below offset {mark}, as incarnation {}", plan.incarnation));
-    line(
-        "the stream",
-        match plan.next_offset.checked_sub(plan.first_offset) {
-            Some(held) if held > 0 => format!("holds offsets {} to {} now", plan.first_offset, plan.next_offset - 1),
-            _ => format!("is empty now; its next message gets offset {}", plan.next_offset),
-        },
-    );
-    line("compared", compared(plan));
-    plan.notes.iter().for_each(|note| line("", note.clone()));
-    line("it keeps", "all rows that are committed; nothing is deleted".to_owned());
-    line("goes on", format!("at offset {start}, as incarnation {}", plan.incarnation.0 + 1));
-    if plan.rewritten_max > 0 {
-        let end = start + plan.rewritten_max - 1;
-        line(
-            "beware",
-            format!(
-                "offsets {start} to {end} were committed once already: what the stream holds there now (at most {} messages) \
-             is written as new rows beside the old ones. Where they are the same messages, as in a restored copy, these \
-             rows are there twice",
-                count(plan.rewritten_max)
-            ),
-        );
-    }
-    let left = mark.saturating_sub(start.max(plan.next_offset));
-    if left > 0 && plan.next_offset < mark {
-        line(
-            "",
-            format!(
-                "the stream lost at least {} messages that are committed; their rows stay. Its next messages get their offsets \
-             again, in the new incarnation",
-                count(left)
-            ),
-        );
-    }
-    if plan.skipped_max > 0 {
-        line(
-            "beware",
-            format!(
-                "up to {} messages below offset {start} are not known to be committed and will NOT be written",
-                count(plan.skipped_max)
-            ),
-        );
-    }
-    line(
-        "instead",
-        format!(
-            "--from first writes everything the stream holds, --from end nothing of it; `siltstone topic delete {}` gives the \
-         topic up",
-            plan.partition.topic
-        ),
-    );
-    text
-}
-
-fn compared(plan: &ResumePlan) -> String {
-    match (plan.shared_commit, plan.proven_end) {
-        (_, None) => "none of the messages it holds is known to be a committed one".to_owned(),
-        (None, Some(end)) => format!("the messages it holds below offset {end} are the committed ones"),
-        (Some(commit), Some(end)) => format!(
-            "the messages it holds below offset {end} are the committed ones; the last commit it has whole is number {} of \
-             {}",
-            commit.commit_no,
-            time_text(commit.committed_at)
-        ),
-    }
 }
 
 fn confirm(name: &TopicName, count: usize) -> anyhow::Result<()> {
@@ -197,52 +120,7 @@ fn confirm(name: &TopicName, count: usize) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use common::{Incarnation, TopicPartition};
-
     use super::*;
-
-    fn plan() -> ResumePlan {
-        ResumePlan {
-            partition: TopicPartition::new(TopicName::new("orders").expect("valid"), 3),
-            incarnation: Incarnation(0),
-            halt_reason: "stream_regressed: it is shorter".to_owned(),
-            high_watermark: 101,
-            first_offset: 1,
-            next_offset: 41,
-            shared_commit: None,
-            proven_end: None,
-            start_offset: 1,
-            anchor: None,
-            rewritten_max: 40,
-            skipped_max: 0,
-            notes: vec![],
-        }
-    }
-
-    #[test]
-    fn a_stranger_is_told_what_happened_and_what_follows() {
-        let text = explanation(&plan());
-        for part in [
-            "orders/3 is halted",
-            "stream_regressed",
-            "below offset 101",
-            "holds offsets 1 to 40 now",
-            "none of the messages",
-            "at offset 1, as incarnation 1",
-            "at most 40 messages",
-            "lost at least 60 messages",
-            "--from end",
-            "topic delete orders",
-        ] {
-            assert!(text.contains(part), "{part:?} is not in {text}");
-        }
-        let proven = explanation(&ResumePlan { proven_end: Some(41), start_offset: 41, rewritten_max: 0, ..plan() });
-        assert!(proven.contains("below offset 41 are the committed ones") && !proven.contains("beware"), "{proven}");
-        let skipping = explanation(&ResumePlan { start_offset: 41, rewritten_max: 0, skipped_max: 40, ..plan() });
-        assert!(skipping.contains("will NOT be written"), "{skipping}");
-        let empty = explanation(&ResumePlan { first_offset: 1, next_offset: 1, rewritten_max: 0, ..plan() });
-        assert!(empty.contains("is empty now"), "{empty}");
-    }
 
     #[test]
     fn starts_are_read_as_written() {

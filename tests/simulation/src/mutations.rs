@@ -17,9 +17,9 @@ use crate::run::{Outcome, Setup, run};
 pub struct Mutation {
     /// For people.
     pub name: &'static str,
-    /// Which guards of the catalog are off.
+    /// Guards of the catalog that are off.
     pub guards: fn(&mut Guards),
-    /// Which guards of the writer are off.
+    /// Guards of the writer that are off.
     pub off: &'static [&'static str],
     /// The faults under which it shows soonest, with how often each comes at most.
     pub faults: &'static [(Kind, u64)],
@@ -44,7 +44,7 @@ const fn mutation(
 
 fn none(_: &mut Guards) {}
 
-/// Whoever lost a partition is kept out twice: by the compares of epoch and owner, each of which does for the other, and
+/// A writer that lost a partition is kept out twice: by the compares of epoch and owner, each of which does for the other, and
 /// by its intents, which the takeover dooms. This is the latter.
 fn intents(guards: &mut Guards) {
     (guards.intent_check, guards.intent_epoch, guards.intent_pending) = (false, false, false);

@@ -39,7 +39,7 @@ pub struct Surroundings {
     pub catalog: ModelCatalog,
     /// The way to the database.
     pub catalog_faults: Faults,
-    /// Who watches.
+    /// Watches every step.
     pub oracle: Oracle,
     /// Replies that are forged for every writer.
     pub forgeries: Forgeries,
@@ -84,12 +84,12 @@ impl WriterProcess {
         Self { number, queue, store, process, catalog_faults: around.catalog_faults.clone(), trace, stop, task }
     }
 
-    /// Whether it has ended by itself, or as it was told.
+    /// True when it has ended by itself, or as it was told.
     pub fn has_ended(&self) -> bool {
         self.task.is_finished()
     }
 
-    /// How it is.
+    /// Its life.
     pub fn life(&self) -> Life {
         self.process.life()
     }
@@ -97,7 +97,7 @@ impl WriterProcess {
     /// Asks it to stop in good order.
     pub fn shutdown(&self) {
         self.trace.note(format!("w{}", self.number), "is told to stop");
-        // It has been told before, or has ended.
+        // It was asked before, or has ended.
         let _told_already = self.stop.try_send(());
     }
 

@@ -41,17 +41,17 @@ pub type Rows = BTreeMap<(u64, u32), Row>;
 /// A topic of this format.
 pub fn options(format: Format) -> TopicOptions {
     let columns = match format {
-        Format::Raw => vec![],
+        Format::Raw | Format::Text => vec![],
         Format::Json => vec![ColumnSpec { name: ID.to_owned(), column_type: ColumnType::Int64, nullable: false }],
     };
     TopicOptions { format, columns, ..TopicOptions::default() }
 }
 
-/// A payload that no other message has, `number` being in it; of a `json` topic with one to three records, some of
-/// them not to be decoded.
+/// A payload that no other message has, `number` being in it: one line, or for a `json` topic one to three records, some of
+/// which cannot be decoded.
 pub fn payload(format: Format, number: u64, chance: &Chance) -> String {
     match format {
-        Format::Raw => format!("message {number} {}", "x".repeat(chance.below(40) as usize)),
+        Format::Raw | Format::Text => format!("message {number} {}", "x".repeat(chance.below(40) as usize)),
         Format::Json => {
             let record = |index: u64| match chance.below(10) {
                 0 => format!("garbage {number}.{index}"),
@@ -73,7 +73,7 @@ pub fn expected(format: Format, message: &Message) -> Vec<Row> {
         content: Bytes::copy_from_slice(content),
     };
     match format {
-        Format::Raw => vec![row(true, &message.payload)],
+        Format::Raw | Format::Text => vec![row(true, &message.payload)],
         Format::Json => {
             let lines = message.payload.split(|byte| *byte == b'\n');
             let of_line = |line: &[u8]| {
@@ -115,6 +115,10 @@ fn read_batch(format: Format, kind: SegmentKind, batch: &RecordBatch, rows: &mut
     let content: Box<dyn Fn(usize) -> Bytes> = match (kind, format) {
         (SegmentKind::Quarantine, _) => binary(column(PAYLOAD)?),
         (SegmentKind::Data, Format::Raw) => binary(column(VALUE)?),
+        (SegmentKind::Data, Format::Text) => {
+            let values = column(VALUE)?.as_string::<i32>();
+            Box::new(|index| Bytes::copy_from_slice(values.value(index).as_bytes()))
+        }
         (SegmentKind::Data, Format::Json) => {
             let ids = column(ID)?.as_primitive::<Int64Type>();
             Box::new(|index| ids.value(index).to_string().into())

@@ -21,18 +21,18 @@ use crate::world::{Counts, World};
 /// Lines of the trace that a failure shows.
 const LINES_SHOWN: usize = 60;
 
-/// What a run needs to be told.
+/// The input of a run.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// From which everything follows.
     pub seed: u64,
-    /// Which faults.
+    /// The faults.
     pub profile: Profile,
-    /// Which compares the catalog makes.
+    /// The compares that the catalog makes.
     pub guards: Guards,
     /// Guards of the writer that are switched off, or acted as if they were, by name.
     pub off: Vec<&'static str>,
-    /// Whether the writers' log lines are in the trace.
+    /// True when the writers' log lines are in the trace.
     pub is_verbose: bool,
 }
 
@@ -43,18 +43,18 @@ impl Setup {
     }
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// Its seed.
     pub seed: u64,
     /// Its profile's name.
     pub profile: &'static str,
-    /// What was broken, if anything.
+    /// The promise that was broken, if any.
     pub violation: Option<Violation>,
-    /// What the oracle counted.
+    /// The oracle's counts.
     pub figures: Figures,
-    /// What the world did.
+    /// The world's counts.
     pub counts: Counts,
     /// Commits whose outcome was unknown.
     pub unknown_outcomes: u64,

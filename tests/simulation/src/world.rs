@@ -49,7 +49,7 @@ pub struct World {
     starts: u32,
     /// When the operator lets a halted partition go on.
     resumes: BTreeMap<TopicPartition, Instant>,
-    /// Whether the last writer runs, whose takeover has doomed what was pending.
+    /// True when the last writer runs, whose takeover has doomed what was pending.
     is_last: bool,
     /// By how much the database's clock was ahead at most.
     clock_error_ms: i64,
@@ -61,7 +61,7 @@ pub struct World {
     counts: Counts,
 }
 
-/// What the world did.
+/// The world's deeds, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Writers killed.
@@ -165,12 +165,12 @@ impl World {
         &self.around.trace
     }
 
-    /// What the world did.
+    /// The world's counts.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// What the oracle counted.
+    /// The oracle's counts.
     pub fn figures(&self) -> Figures {
         self.around.oracle.figures()
     }

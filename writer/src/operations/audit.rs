@@ -29,7 +29,7 @@ const OBJECTS_AT_ONCE: usize = 8;
 /// Problems that are kept with their words; all are counted.
 pub const PROBLEMS_MAX: usize = 1_000;
 
-/// What is audited, with what.
+/// The input of an audit.
 #[derive(Debug)]
 pub struct Audit<'a> {
     /// The catalog.
@@ -46,7 +46,7 @@ pub struct Audit<'a> {
     pub memory_bytes_max: usize,
 }
 
-/// How much of the objects and the queue was looked at.
+/// The parts of objects and queue that were looked at, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ObjectCounts {
     /// Objects whose bytes were read and summed.
@@ -63,7 +63,7 @@ pub struct ObjectCounts {
     pub stream_discarded: u64,
 }
 
-/// What an audit found.
+/// The findings of an audit.
 #[derive(Clone, Debug, Serialize)]
 pub struct AuditReport {
     /// The topic.
@@ -78,12 +78,12 @@ pub struct AuditReport {
     pub problem_counts: BTreeMap<Check, u64>,
     /// The first [`PROBLEMS_MAX`] of them.
     pub problems: Vec<Problem>,
-    /// What could not be compared, and why; no problems.
+    /// Parts that could not be compared, with the reason; no problems.
     pub notes: Vec<String>,
 }
 
 impl AuditReport {
-    /// How many problems there are.
+    /// The number of problems.
     pub fn problem_count(&self) -> u64 {
         self.problem_counts.values().sum()
     }
@@ -99,7 +99,7 @@ impl AuditReport {
 }
 
 impl Audit<'_> {
-    /// Audits `topic`. `progress` hears of the bytes of each object that was read.
+    /// Audits `topic`. `progress` gets the bytes of each object that was read.
     ///
     /// # Errors
     /// When catalog or queue fail; what is wrong with an object is a problem in the report instead.

@@ -79,7 +79,7 @@ impl Janitor {
         }
     }
 
-    /// Whether the object is certainly gone.
+    /// True when the object is certainly gone.
     async fn delete(&self, object: &Upload) -> bool {
         let Upload { key, sweeps, .. } = object;
         let Ok(path) = Path::parse(key) else {

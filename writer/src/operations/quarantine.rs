@@ -46,7 +46,7 @@ impl std::fmt::Display for Origin {
 /// A record that could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuarantinedRecord {
-    /// Where it came from.
+    /// Its origin.
     pub origin: Origin,
     /// Queue time of its message, microseconds UTC.
     pub timestamp_us: i64,
@@ -74,14 +74,14 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether `segment` can hold such a record.
+    /// True when `segment` can hold such a record.
     pub fn may_be_in(&self, segment: &SegmentInfo) -> bool {
         segment.kind == SegmentKind::Quarantine
             && self.partition_id.is_none_or(|partition_id| partition_id == segment.partition_id)
             && self.offset.is_none_or(|offset| (segment.base_offset..=segment.end_offset).contains(&offset))
     }
 
-    /// Whether `record` is one of them.
+    /// True when `record` is one of them.
     pub fn wants(&self, record: &QuarantinedRecord) -> bool {
         self.partition_id.is_none_or(|partition_id| partition_id == record.origin.partition.partition_id)
             && self.offset.is_none_or(|offset| offset == record.origin.offset)

@@ -1,72 +1,49 @@
-//! Supervise: which partitions this process owns, and a running pipeline for each of them.
+//! Supervise: follows the catalog's view of ownership, and takes the step that each change of a partition's state asks for.
 //!
-//! Owns: heartbeats, the pipelines and what the end of one means.
-//! Does not own: the pipeline's work, which partitions are this writer's share (`balance`, `shares`), or whether a commit
-//! is allowed (the catalog compares the epoch in every one).
+//! Owns: the writer's loop, asking for partitions and giving them back, and the reason for the end of the process.
+//! Does not own: the states and their transitions (`tenure`, `tenures`), the tasks (`pipeline_tasks`), this writer's share
+//! (`balance`, `shares`), or whether a commit is allowed (the catalog compares the epoch in every one).
 
-mod shares;
+use std::sync::Arc;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use catalog::{Agent, CatalogError, Ownership, Scope};
-use common::{TopicName, TopicPartition, failpoint};
+use catalog::{AcquireOutcome, Agent, CatalogError};
+use common::{TopicName, TopicPartition, failpoint, mutation};
 use tokio::sync::{Notify, watch};
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::shares::Shares;
 use crate::error::{Result, WriterError};
-use crate::ownership::balance::Balancer;
+use crate::ownership::balance::Plan;
+use crate::ownership::heartbeat::{HEARTBEATS_PER_LEASE, beat};
+use crate::ownership::pipeline_tasks::{CommandSenders, PipelineTasks};
+use crate::ownership::shares::Shares;
+use crate::ownership::tenure::{Event, Loss, REST_AFTER_DEFECT, Step};
+use crate::ownership::tenures::Tenures;
 use crate::ownership::topics::Topics;
 use crate::pipeline::context::{Context, Stop};
-use crate::pipeline::partition::{Ended, Orders, Pipeline};
 use crate::service::status::{Place, StatusBoard};
 use crate::service::summary::Totals;
 
-/// Heartbeats per lease: two may be lost before another writer takes over.
-const HEARTBEATS_PER_LEASE: u32 = 3;
-/// How long a partition rests after its pipeline failed by a defect, so that the others are not disturbed.
-const REST_AFTER_DEFECT: Duration = Duration::from_secs(30);
-
-/// The orders of every running pipeline. A std mutex: held to copy or change entries, never across an await.
-pub(crate) type OrderBook = Arc<Mutex<BTreeMap<TopicPartition, Orders>>>;
+/// Partitions taken over in one transaction, whose rows are locked meanwhile.
+const ACQUIRE_MAX: usize = 200;
 
 /// The state of supervision.
 pub(crate) struct Supervisor {
     context: Arc<Context>,
     agent: Agent,
     board: StatusBoard,
-    pub(crate) totals: Arc<Totals>,
-    orders: OrderBook,
-    /// Told when topics may have changed.
+    /// Notified when topics may have changed.
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: CancellationToken,
     topics: Topics,
-    balancer: Balancer,
-    /// What heartbeats say; nothing is sent while there is nothing to say.
+    shares: Shares,
+    /// The content of heartbeats; none is sent while it is empty.
     advert: watch::Sender<Option<Agent>>,
-    pipelines: JoinSet<Ended>,
-    tasks: HashMap<Id, TopicPartition>,
-    running: BTreeMap<TopicPartition, Running>,
-    /// Drained, and to be given back.
-    drained: Vec<Ownership>,
-    resting: BTreeMap<TopicPartition, Instant>,
-    halted: BTreeSet<TopicPartition>,
-    shares: Option<Shares>,
+    tenures: Tenures,
+    pipelines: PipelineTasks,
     /// Why this process must end.
     fatal: Option<String>,
-}
-
-struct Running {
-    held: Ownership,
-    /// Lets it drain.
-    stop: CancellationToken,
-    /// Ends it where it stands.
-    abort: AbortHandle,
 }
 
 impl Supervisor {
@@ -75,29 +52,27 @@ impl Supervisor {
         agent: Agent,
         wanted: Vec<TopicName>,
         board: StatusBoard,
-        orders: OrderBook,
+        commands: CommandSenders,
     ) -> Self {
         let stop = CancellationToken::new();
         Self {
-            balancer: Balancer::new(agent.owner, context.config.lease, Instant::now()),
+            shares: Shares::new(agent.owner, context.config.lease, Instant::now()),
             topics: Topics::new(Arc::clone(&context), board.clone(), stop.clone(), wanted),
             advert: watch::channel(Some(agent.clone())).0,
+            tenures: Tenures::default(),
+            pipelines: PipelineTasks::new(Arc::clone(&context), board.clone(), commands),
             context,
             agent,
             board,
-            totals: Arc::default(),
-            orders,
             refresh: Arc::default(),
             stop,
-            pipelines: JoinSet::new(),
-            tasks: HashMap::new(),
-            running: BTreeMap::new(),
-            drained: Vec::new(),
-            resting: BTreeMap::new(),
-            halted: BTreeSet::new(),
-            shares: None,
             fatal: None,
         }
+    }
+
+    /// The sums over all pipelines since the start.
+    pub(crate) fn totals(&self) -> &Arc<Totals> {
+        self.pipelines.totals()
     }
 
     /// The first look at topics and partitions, whose errors are start-up errors.
@@ -128,19 +103,18 @@ impl Supervisor {
                 // Ends first: there are no more of them than pipelines, and only a tick starts new ones.
                 biased;
                 () = stop.cancelled(), if self.pipelines.is_empty() => {}
-                Some(ended) = self.pipelines.join_next_with_id() => self.ended(ended).await,
+                Some((partition, end)) = self.pipelines.next_end() => self.ended(&partition, end).await,
                 _ = ticks.tick() => self.tick().await,
                 () = refresh.notified() => self.tick().await,
             }
             if let Some(reason) = self.fatal {
-                // Dropping the pipelines ends them; whoever starts next takes over from what is stored.
+                // Dropping the pipelines ends them; the next start takes over from the stored state.
                 return Err(WriterError::CannotGoOn { reason });
             }
         }
         drop(heartbeats);
         failpoint::hit("release.before").await;
-        self.drained.extend(self.running.into_values().map(|running| running.held));
-        self.context.catalog.release(&self.drained).await?;
+        self.context.catalog.release(&self.tenures.drained()).await?;
         self.context.catalog.remove_agent(self.agent.owner).await?;
         failpoint::hit("release.done").await;
         Ok(())
@@ -166,105 +140,129 @@ impl Supervisor {
         }
     }
 
+    /// Reads the ownership view; then aborts the pipelines that it contradicts, drains surplus ones and acquires missing
+    /// partitions.
+    async fn share_out(&mut self) -> Result<()> {
+        self.tenures.end_rests(Instant::now());
+        // Read before the view, which must show at least as much.
+        let committed = self.board.watermarks();
+        let view = self.context.catalog.ownership_view(self.context.config.lease).await?;
+        for row in &view.partitions {
+            let is_compared = !mutation::is_off("supervise.went_back");
+            let committed = committed.get(&row.partition).filter(|_| is_compared).copied().unwrap_or_default();
+            let step = self.tenures.look(row, committed);
+            self.take(&row.partition, step).await;
+        }
+        let Plan { acquire, release } = self.shares.plan(&view, Instant::now());
+        for partition in &release {
+            let step = self.tenures.apply(partition, Event::Surplus);
+            self.take(partition, step).await;
+        }
+        let may_ask =
+            |partition: &TopicPartition| self.tenures.is_free(partition) && self.topics.get(&partition.topic).is_some();
+        let wanted = self.shares.to_ask_for(&view, acquire, may_ask);
+        for some in wanted.chunks(ACQUIRE_MAX) {
+            self.take_over(some).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_over(&mut self, wanted: &[TopicPartition]) -> Result<()> {
+        let outcomes = self.context.catalog.acquire(self.agent.owner, self.context.config.lease, wanted).await?;
+        failpoint::hit("takeover.done").await;
+        for outcome in outcomes {
+            match outcome {
+                AcquireOutcome::Acquired(ownership) => {
+                    let partition = ownership.partition.clone();
+                    let topic =
+                        self.topics.get(&partition.topic).expect("only partitions of open topics are asked for");
+                    let stop = topic.gone.child_token();
+                    let step = self.tenures.apply(&partition, Event::Acquired { ownership, stop });
+                    self.take(&partition, step).await;
+                }
+                AcquireOutcome::Held { partition, owner } => {
+                    tracing::debug!(%partition, %owner, "another writer was faster");
+                }
+                AcquireOutcome::Halted { partition, reason } => {
+                    let step = self.tenures.apply(&partition, Event::FoundHalted { reason });
+                    self.take(&partition, step).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn ended(&mut self, partition: &TopicPartition, end: Result<(), Stop>) {
+        let step = self.tenures.apply(partition, Event::Ended { end, now: Instant::now() });
+        self.take(partition, step).await;
+    }
+
     async fn give_back(&mut self) {
-        if self.drained.is_empty() {
+        let drained = self.tenures.drained();
+        if drained.is_empty() {
             return;
         }
         failpoint::hit("release.before").await;
-        match self.context.catalog.release(&self.drained).await {
-            Ok(()) => self.drained.clear(),
+        match self.context.catalog.release(&drained).await {
+            Ok(()) => self.tenures.released(&drained),
             Err(error) => tracing::warn!(%error, "drained partitions not given back, trying again"),
         }
         failpoint::hit("release.done").await;
     }
 
-    fn spawn(&mut self, held: Ownership) {
-        let partition = held.partition.clone();
-        let Some(topic) = self.topics.get(&partition.topic) else { return };
-        self.board.clear(&place(&partition));
-        let (epoch, high_watermark, takeovers) = (held.epoch.0, held.high_watermark, held.takeovers);
-        tracing::info!(%partition, epoch, high_watermark, takeovers, "partition taken over");
-        let stop = topic.gone.child_token();
-        let pipeline = Pipeline {
-            context: Arc::clone(&self.context),
-            board: self.board.clone(),
-            totals: Arc::clone(&self.totals),
-            held: held.clone(),
-            tables: topic.tables.subscribe(),
-            dense: topic.dense,
-            stop: stop.clone(),
-        };
-        let (orders, work) = pipeline.prepare();
-        self.orders.lock().expect("no holder panics").insert(partition.clone(), orders);
-        let abort = self.pipelines.spawn(work);
-        self.tasks.insert(abort.id(), partition.clone());
-        self.running.insert(partition, Running { held, stop, abort });
-    }
-
-    async fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) {
-        let (id, end) = match ended {
-            Ok((id, (_, end))) => (id, end),
-            Err(error) if error.is_cancelled() => (error.id(), Err(Stop::Neighbour)),
-            Err(error) => (error.id(), Err(Stop::Internal(error.to_string()))),
-        };
-        let partition = self.tasks.remove(&id).expect("every pipeline was entered when it was spawned");
-        self.orders.lock().expect("no holder panics").remove(&partition);
-        self.board.remove(&partition);
-        let Some(Running { held, .. }) = self.running.remove(&partition) else { return };
-        let Err(stop) = end else {
-            // Its topic may be gone as well; then there is nothing left to give back, which is no error.
-            self.drained.push(held);
-            if !self.stop.is_cancelled() {
-                self.give_back().await;
+    /// Takes the step that follows a transition of `partition`.
+    async fn take(&mut self, partition: &TopicPartition, step: Step) {
+        match step {
+            Step::Nothing => {}
+            Step::Start { ownership, stop } => {
+                let topic = self.topics.get(&partition.topic).expect("only partitions of open topics are asked for");
+                let (epoch, high_watermark) = (ownership.epoch.0, ownership.high_watermark);
+                tracing::info!(%partition, epoch, high_watermark, takeovers = ownership.takeovers, "partition taken over");
+                self.board.clear(&place(partition));
+                self.pipelines.start(ownership, topic, stop);
             }
-            return;
-        };
-        match stop {
-            Stop::Fenced(reason) => {
+            Step::Drain { stop } => {
+                tracing::info!(%partition, "partition is drained for a writer that has fewer");
+                stop.cancel();
+            }
+            Step::Abort(loss) => {
+                report_loss(partition, loss);
+                self.pipelines.abort(partition);
+            }
+            // A writer that stops gives all of them back at once, at its end.
+            Step::GiveBack if self.stop.is_cancelled() => {}
+            Step::GiveBack => self.give_back().await,
+            Step::ReportFenced { reason } => {
                 tracing::warn!(%partition, reason, "partition lost; what was not committed is left to its owner");
             }
-            Stop::Halted(reason) => {
+            Step::RecordHalt { ownership, reason } => {
                 tracing::error!(%partition, reason, "partition halted; it needs an operator");
-                if let Err(error) = self.context.catalog.halt(&held, &reason).await {
+                if let Err(error) = self.context.catalog.halt(&ownership, &reason).await {
                     tracing::warn!(%partition, %error, "halt not recorded; the next owner will find the same");
                 }
-                self.board.trouble(place(&partition), reason);
-                self.halted.insert(partition);
+                self.board.trouble(place(partition), reason);
             }
-            Stop::Internal(reason) => {
+            Step::ReportHalt { reason } => {
+                tracing::error!(%partition, reason, "partition is halted and needs an operator");
+                self.board.trouble(place(partition), reason);
+            }
+            Step::ReportResumed => self.board.clear(&place(partition)),
+            Step::ReportDefect { reason } => {
                 tracing::error!(%partition, reason, rest = ?REST_AFTER_DEFECT, "partition failed by a defect, trying again later");
-                self.board.trouble(place(&partition), reason);
-                self.resting.insert(partition, Instant::now() + REST_AFTER_DEFECT);
+                self.board.trouble(place(partition), reason);
             }
-            Stop::Exit(reason) => self.fatal = Some(reason),
-            Stop::Neighbour => tracing::debug!(%partition, "pipeline ended with its process or its ownership"),
+            Step::Exit { reason } => self.fatal = Some(reason),
         }
     }
 }
 
-/// Renews the agent's lease until dropped. Once the writer is to stop, the others hear at once that it takes nothing more
-/// while its partitions drain.
-async fn beat(context: Arc<Context>, advert: watch::Receiver<Option<Agent>>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(context.config.lease / HEARTBEATS_PER_LEASE);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_leaving = false;
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled(), if !is_leaving => is_leaving = true,
-            _ = ticks.tick() => {}
+fn report_loss(partition: &TopicPartition, loss: Loss) {
+    match loss {
+        Loss::Taken { epoch } => {
+            tracing::warn!(%partition, epoch, "partition lost; what was not committed is left to its owner");
         }
-        failpoint::hit("heartbeat.before").await;
-        let Some(mut agent) = advert.borrow().clone() else { continue };
-        if is_leaving {
-            agent.scope = Scope::Nothing;
-        }
-        // One that gets no answer must not keep the next from being sent.
-        let beat = tokio::time::timeout(context.config.lease, context.catalog.heartbeat(&agent)).await;
-        let failed =
-            beat.map_or_else(|_| Some("no answer within a lease".to_owned()), |beat| beat.err().map(|e| e.to_string()));
-        if let Some(error) = failed {
-            tracing::warn!(error, "heartbeat failed; another writer may take over");
+        Loss::WentBack { known, committed } => {
+            tracing::warn!(%partition, known, committed, "the catalog went back; what it forgot is read again");
         }
     }
 }

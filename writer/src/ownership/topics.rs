@@ -94,8 +94,7 @@ impl Topics {
 
     async fn try_open(&self, topic: &Topic) -> Result<()> {
         let partitions = self.context.catalog.list_partitions(&topic.name).await?;
-        let next_offsets: Vec<u64> = partitions.iter().map(|partition| partition.high_watermark).collect();
-        Ok(self.context.queue.open_topic(&topic.definition(), &next_offsets).await?)
+        Ok(catalog::open_topic(self.context.queue.as_ref(), topic, &partitions).await?)
     }
 
     /// What the other writers are told of this one: which topics it can work on. `None` when it can work on none, so

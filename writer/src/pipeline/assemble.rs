@@ -11,15 +11,16 @@ use common::backoff::Backoff;
 use common::message::Message;
 use common::queue::Delivery;
 use common::{ErrorKind, failpoint};
+use parquet::errors::ParquetError;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::CHUNK_MESSAGES_MAX;
-use crate::pipeline::batch::{EncodeSettings, OpenBatch, SealedBatch};
+use crate::pipeline::batch::{Encoding, OpenBatch, SealedBatch};
 use crate::pipeline::context::Stop;
 use crate::pipeline::cpu::Cpu;
-use crate::pipeline::decode::TopicTable;
+use crate::pipeline::decode::{PartitionDecoder, TopicTable};
 use crate::pipeline::isolate::{Care, Caution};
 use crate::pipeline::roll::{RollPolicy, RollReason};
 use crate::service::status::Progress;
@@ -78,7 +79,8 @@ pub(crate) struct Assembler {
     pub(crate) input: mpsc::Receiver<Fetched>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) output: mpsc::Sender<Assembled>,
-    pub(crate) settings: EncodeSettings,
+    /// Absent only while a blocking thread has it.
+    pub(crate) encoding: Option<Encoding>,
     pub(crate) caution: Caution,
     pub(crate) stop: CancellationToken,
     /// Stopped in the middle of a delivery: nothing that comes later may be added.
@@ -99,7 +101,9 @@ impl Assembler {
                 Some(command) = self.commands.recv() => self.obey(command).await?,
                 Ok(()) = self.tables.changed() => {
                     self.roll(RollReason::Schema).await?;
-                    self.settings.table = Arc::clone(&self.tables.borrow_and_update());
+                    let table = Arc::clone(&self.tables.borrow_and_update());
+                    let partition_id = self.held.partition.partition_id;
+                    self.encoding().decoder = PartitionDecoder::new(table, partition_id);
                 }
                 () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
                 fetched = self.input.recv() => match fetched {
@@ -156,17 +160,18 @@ impl Assembler {
     /// Adds one message and says whether it was noted. A condemned one is not decoded.
     async fn add_single(&mut self, fetched: Fetched) -> Result<bool, Stop> {
         let offset = fetched.delivery.messages[0].offset;
-        self.settings.condemned = self.caution.condemned(offset);
-        if let Some(reason) = &self.settings.condemned {
+        let condemned = self.caution.condemned(offset);
+        if let Some(reason) = &condemned {
             tracing::error!(partition = %self.held.partition, offset, reason, "message goes to quarantine undecoded");
         }
-        let is_noted = self.settings.condemned.is_none() && self.caution.is_to_be_noted(offset);
+        let is_noted = condemned.is_none() && self.caution.is_to_be_noted(offset);
+        self.encoding().condemned = condemned;
         if is_noted {
             self.mark_suspect(offset).await?;
         }
         self.add_batch(fetched).await?;
         self.encode().await?;
-        self.settings.condemned = None;
+        self.encoding().condemned = None;
         self.caution.survived();
         Ok(is_noted)
     }
@@ -226,8 +231,7 @@ impl Assembler {
 
     async fn encode(&mut self) -> Result<(), Stop> {
         let Some(batch) = self.batch.take() else { return Ok(()) };
-        let settings = self.settings.clone();
-        self.batch = Some(self.cpu.run(move || batch.encode(&settings)).await?);
+        self.batch = Some(self.on_cpu(|encoding| batch.encode(encoding)).await?);
         Ok(())
     }
 
@@ -242,11 +246,26 @@ impl Assembler {
     async fn seal(&mut self, reason: RollReason) -> Result<Option<SealedBatch>, Stop> {
         let Some(batch) = self.batch.take() else { return Ok(None) };
         self.next_offset = batch.next_offset;
-        let (settings, held) = (self.settings.clone(), self.held.clone());
-        let sealed = self.cpu.run(move || batch.seal(&settings, &held, reason)).await?;
+        let held = self.held.clone();
+        let sealed = self.on_cpu(move |encoding| batch.seal(encoding, &held, reason)).await?;
         self.show_memory();
         failpoint::hit("batch.sealed").await;
         Ok(Some(sealed))
+    }
+
+    /// Runs `work` off the async threads. A failure ends the loop.
+    async fn on_cpu<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Encoding) -> Result<T, ParquetError> + Send + 'static,
+    ) -> Result<T, Stop> {
+        let mut encoding = self.encoding.take().expect("the last work gave it back");
+        let (done, encoding) = self.cpu.run(move || Ok((work(&mut encoding)?, encoding))).await?;
+        self.encoding = Some(encoding);
+        Ok(done)
+    }
+
+    fn encoding(&mut self) -> &mut Encoding {
+        self.encoding.as_mut().expect("the last work gave it back")
     }
 
     async fn hand_on(&mut self, assembled: Assembled) -> Result<(), Stop> {

@@ -5,16 +5,15 @@
 //! Does not own: the decision to roll (`roll`), decoding (`decode`), Parquet (`segment`), the loop (`assemble`).
 
 use std::mem;
-use std::sync::Arc;
 
 use catalog::{Gap, Ownership, SegmentKind};
 use common::memory::MemoryPermit;
-use common::{Anchor, Message, failpoint};
+use common::{Anchor, Message, OffsetRange, failpoint};
 use parquet::errors::ParquetError;
 use tokio::time::Instant;
 
 use crate::config::{CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX};
-use crate::pipeline::decode::TopicTable;
+use crate::pipeline::decode::PartitionDecoder;
 use crate::pipeline::roll::RollReason;
 use lake::footer::Footer;
 use lake::segment::{EncodedSegment, SegmentEncoder};
@@ -44,8 +43,7 @@ struct Encoders {
 /// A closed batch, encoded, not yet stored.
 #[derive(Debug)]
 pub(crate) struct SealedBatch {
-    pub(crate) base_offset: u64,
-    pub(crate) end_offset: u64,
+    pub(crate) range: OffsetRange,
     pub(crate) first_timestamp_us: i64,
     pub(crate) message_count: u64,
     pub(crate) anchor: Anchor,
@@ -57,11 +55,10 @@ pub(crate) struct SealedBatch {
     _memory: MemoryPermit,
 }
 
-/// The input of encoding apart from the messages.
-#[derive(Clone)]
-pub(crate) struct EncodeSettings {
-    pub(crate) table: Arc<TopicTable>,
-    pub(crate) partition_id: u32,
+/// What encoding needs apart from the messages.
+pub(crate) struct Encoding {
+    /// Decodes the chunks, one after the other.
+    pub(crate) decoder: PartitionDecoder,
     pub(crate) page_bytes: usize,
     /// Reason for which messages go to quarantine undecoded.
     pub(crate) condemned: Option<String>,
@@ -128,11 +125,11 @@ impl OpenBatch {
     }
 
     /// Decodes and encodes all waiting messages. Runs on a blocking thread.
-    pub(crate) fn encode(mut self, settings: &EncodeSettings) -> Result<Self, ParquetError> {
+    pub(crate) fn encode(mut self, encoding: &mut Encoding) -> Result<Self, ParquetError> {
         let messages = mem::take(&mut self.pending);
         self.pending_bytes = 0;
         for chunk in messages.chunks(CHUNK_MESSAGES_MAX) {
-            self.encoders.write(settings, chunk)?;
+            self.encoders.write(encoding, chunk)?;
         }
         drop(messages);
         self.memory.resize(self.encoders.memory_bytes());
@@ -142,11 +139,12 @@ impl OpenBatch {
     /// Encodes the rest and completes the segments. Runs on a blocking thread.
     pub(crate) fn seal(
         self,
-        settings: &EncodeSettings,
+        encoding: &mut Encoding,
         held: &Ownership,
         reason: RollReason,
     ) -> Result<SealedBatch, ParquetError> {
-        let mut batch = self.encode(settings)?;
+        let mut batch = self.encode(encoding)?;
+        let schema_version = encoding.decoder.table().schema_version();
         let mut segments = Vec::new();
         let encoders = [
             (SegmentKind::Data, batch.encoders.data.take()),
@@ -154,52 +152,56 @@ impl OpenBatch {
         ];
         for (kind, encoder) in encoders {
             if let Some(encoder) = encoder {
-                segments.push((kind, encoder.finish(batch.footer(settings, held, kind).pairs())?));
+                segments.push((kind, encoder.finish(batch.footer(schema_version, held, kind).pairs())?));
             }
         }
         batch.memory.resize(segments.iter().map(|(_, segment)| segment.size_bytes as usize).sum());
         Ok(SealedBatch {
-            base_offset: batch.base_offset,
-            end_offset: batch.next_offset - 1,
+            range: batch.range(),
             first_timestamp_us: batch.first_timestamp_us,
             message_count: batch.message_count,
             anchor: batch.anchor,
             gaps: batch.gaps,
             segments,
-            schema_version: settings.table.schema_version(),
+            schema_version,
             reason,
             _memory: batch.memory,
         })
     }
 
-    fn footer(&self, settings: &EncodeSettings, held: &Ownership, kind: SegmentKind) -> Footer {
+    /// The offsets that it covers: from the end of the batch before to its last message.
+    fn range(&self) -> OffsetRange {
+        OffsetRange::until(self.base_offset, self.next_offset).expect("a batch has at least one message")
+    }
+
+    fn footer(&self, schema_version: u32, held: &Ownership, kind: SegmentKind) -> Footer {
         Footer {
             partition: held.partition.clone(),
             incarnation: held.incarnation,
-            base_offset: self.base_offset,
-            end_offset: self.next_offset - 1,
+            base_offset: self.range().base(),
+            end_offset: self.range().end(),
             epoch: held.epoch,
             kind,
-            schema_version: settings.table.schema_version(),
+            schema_version,
         }
     }
 }
 
 impl Encoders {
-    fn write(&mut self, settings: &EncodeSettings, messages: &[Message]) -> Result<(), ParquetError> {
-        let decoded = match &settings.condemned {
-            Some(reason) => settings.table.quarantine_whole(settings.partition_id, messages, reason),
+    fn write(&mut self, encoding: &mut Encoding, messages: &[Message]) -> Result<(), ParquetError> {
+        let decoded = match &encoding.condemned {
+            Some(reason) => encoding.decoder.quarantine_whole(messages, reason),
             None => {
                 let holds = |text: &str| messages.iter().any(|message| contains(&message.payload, text.as_bytes()));
                 failpoint::hit_at("batch.decode", holds);
-                settings.table.decode(settings.partition_id, messages)
+                encoding.decoder.decode(messages)
             }
         };
         for (slot, rows) in [(&mut self.data, decoded.rows), (&mut self.quarantine, decoded.quarantine)] {
             let Some(rows) = rows else { continue };
             let encoder = match slot {
                 Some(encoder) => encoder,
-                None => slot.insert(SegmentEncoder::new(&rows.schema(), settings.page_bytes)?),
+                None => slot.insert(SegmentEncoder::new(&rows.schema(), encoding.page_bytes)?),
             };
             encoder.write(&rows)?;
         }

@@ -99,7 +99,11 @@ impl Committer {
         // A receipt for anything else would ack messages that are not committed.
         assert_eq!(*receipt.partition(), request.partition, "a receipt of this partition");
         assert_eq!(receipt.epoch(), request.epoch, "a receipt of this ownership");
-        assert_eq!(receipt.high_watermark(), request.end_offset + 1, "a receipt of the whole range and nothing more");
+        assert_eq!(
+            receipt.high_watermark(),
+            uploaded.batch().range.next(),
+            "a receipt of the whole range and nothing more"
+        );
         self.high_watermark = receipt.high_watermark();
         ::metrics::histogram!(metrics::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
         self.progress.committed(self.high_watermark);
@@ -116,8 +120,8 @@ impl Committer {
             incarnation: held.incarnation,
             epoch: held.epoch,
             owner: held.owner,
-            base_offset: batch.base_offset,
-            end_offset: batch.end_offset,
+            base_offset: batch.range.base(),
+            end_offset: batch.range.end(),
             anchor: batch.anchor,
             message_count: batch.message_count,
             segments: uploaded.segments().to_vec(),
@@ -206,8 +210,8 @@ impl Committer {
         tracing::info!(
             topic = %partition.topic,
             partition = partition.partition_id,
-            base_offset = batch.base_offset,
-            end_offset = batch.end_offset,
+            base_offset = batch.range.base(),
+            end_offset = batch.range.end(),
             messages = batch.message_count,
             records,
             quarantined,
@@ -224,7 +228,7 @@ impl Committer {
     }
 }
 
-/// Whether this process can use the catalog no more.
+/// True when this process can use the catalog no more.
 fn is_poisoned(error: &CatalogError) -> bool {
     matches!(error, CatalogError::Poisoned(_))
 }

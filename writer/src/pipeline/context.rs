@@ -51,7 +51,7 @@ impl Limits {
     }
 }
 
-/// Why a partition's pipeline ends before it was told to.
+/// The reason for which a partition's pipeline ends early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// Another writer owns the partition, or this one is no longer known: nothing more can be committed.

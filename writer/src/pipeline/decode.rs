@@ -1,13 +1,19 @@
 //! Decode: messages become rows, or quarantine with a reason. Never neither.
 //!
-//! Owns: which decoder a topic has, and that every message is accounted for.
-//! Does not own: when to decode (batch), or how rows are stored (segment).
+//! Owns: which decoder a topic has, and how long it lives: one schema version of one partition.
+//! Does not own: when to decode (`batch`), the rows and refusals (`sink`), how rows are stored (`lake::segment`).
+//!
+//! A new format needs its words in `common::topic::Format`, its columns in `lake::schema`, a `Decoder` in a file here, and a
+//! line in `TopicTable::decoder`.
 
 mod columns;
 mod json;
 mod quarantine;
 mod raw;
+mod sink;
 mod system;
+mod text;
+mod typed;
 mod values;
 
 use std::sync::Arc;
@@ -19,7 +25,10 @@ use common::Message;
 use common::topic::{Format, TopicOptions};
 use lake::schema::{quarantine_schema, table_schema};
 
-use self::quarantine::Quarantine;
+use self::json::JsonDecoder;
+use self::raw::RawDecoder;
+use self::sink::RowSink;
+use self::text::TextDecoder;
 
 /// Everything about a topic that decoding and encoding need; one version of its schema.
 #[derive(Debug)]
@@ -37,6 +46,21 @@ pub struct Decoded {
     pub rows: Option<RecordBatch>,
     /// Records that could not be decoded; absent when there are none.
     pub quarantine: Option<RecordBatch>,
+}
+
+/// Decodes the messages of one partition under one version of its topic's schema, chunk by chunk.
+pub(crate) struct PartitionDecoder {
+    table: Arc<TopicTable>,
+    partition_id: u32,
+    decoder: Box<dyn Decoder>,
+}
+
+/// Decodes one format. A decoder lives as long as the schema version of its partition, and may keep between chunks what it
+/// learned; what it keeps changes no row.
+trait Decoder: Send {
+    /// Gives each record of `messages`, in order, to `sink`: accepted as a row, or refused with a reason. No payload makes it
+    /// fail.
+    fn decode(&mut self, messages: &[Message], sink: &mut RowSink);
 }
 
 impl TopicTable {
@@ -66,21 +90,50 @@ impl TopicTable {
         self.schema_version
     }
 
-    /// Keeps `messages` of one partition whole, undecoded, one quarantined record each.
-    pub fn quarantine_whole(&self, partition_id: u32, messages: &[Message], reason: &str) -> Decoded {
-        let mut quarantine = Quarantine::new(partition_id);
-        for message in messages {
-            quarantine.push(message, 0, &message.payload, reason);
-        }
-        Decoded { rows: None, quarantine: quarantine.finish(&self.quarantine) }
-    }
-
     /// Decodes `messages` of one partition, in order. Every message gives at least one row, in the table or in
     /// quarantine; `(offset, row)` is unique over both. No payload makes it fail.
     pub fn decode(&self, partition_id: u32, messages: &[Message]) -> Decoded {
+        self.decode_with(self.decoder().as_mut(), partition_id, messages)
+    }
+
+    /// A decoder of the topic's format.
+    fn decoder(&self) -> Box<dyn Decoder> {
         match self.options.format {
-            Format::Raw => Decoded { rows: raw::decode(&self.schema, partition_id, messages), quarantine: None },
-            Format::Json => json::decode(self, partition_id, messages),
+            Format::Raw => Box::new(RawDecoder),
+            Format::Json => Box::new(JsonDecoder::new(self)),
+            Format::Text => Box::new(TextDecoder),
         }
+    }
+
+    fn decode_with(&self, decoder: &mut dyn Decoder, partition_id: u32, messages: &[Message]) -> Decoded {
+        let mut sink = RowSink::new(self, partition_id, messages.len());
+        decoder.decode(messages, &mut sink);
+        sink.finish()
+    }
+}
+
+impl PartitionDecoder {
+    /// A decoder for a partition of the topic that `table` is of.
+    pub(crate) fn new(table: Arc<TopicTable>, partition_id: u32) -> Self {
+        Self { decoder: table.decoder(), table, partition_id }
+    }
+
+    /// The topic's table, in the version that it decodes into.
+    pub(crate) fn table(&self) -> &TopicTable {
+        &self.table
+    }
+
+    /// As [`TopicTable::decode`].
+    pub(crate) fn decode(&mut self, messages: &[Message]) -> Decoded {
+        self.table.decode_with(self.decoder.as_mut(), self.partition_id, messages)
+    }
+
+    /// Keeps `messages` whole, undecoded, one quarantined record each.
+    pub(crate) fn quarantine_whole(&self, messages: &[Message], reason: &str) -> Decoded {
+        let mut sink = RowSink::new(&self.table, self.partition_id, 0);
+        for message in messages {
+            sink.refuse_whole(message, reason);
+        }
+        sink.finish()
     }
 }

@@ -1,17 +1,16 @@
 //! Fetch: messages of one partition, in order, each once, from the watermark on.
 //!
-//! Owns: the position, attaching and attaching again on any doubt, gaps among messages, and the acks of its
-//! subscription. Shutdown reaches this step alone; the later ones drain and end.
-//! Does not own: the protocol of a queue (`common`, `nats`), what becomes of messages.
+//! Owns: attaching and attaching again on any doubt, and the acks of its subscription. Shutdown reaches this step alone; the later ones drain and end.
+//! Does not own: the position (`position`), the protocol of a queue (`common`, `nats`), what becomes of messages.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
-use catalog::{Gap, Ownership};
+use catalog::Ownership;
 use common::backoff::Backoff;
 use common::memory::MemoryBudget;
-use common::queue::{Delivery, SubscribeRequest};
-use common::{Anchor, CommitReceipt, ErrorKind, Queue, QueueError, Subscription, failpoint, mutation};
+use common::queue::SubscribeRequest;
+use common::{CommitReceipt, ErrorKind, Queue, QueueError, Subscription, failpoint, mutation};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +19,7 @@ use crate::pipeline::ack::{ack_newest, ack_rest};
 use crate::pipeline::assemble::Fetched;
 use crate::pipeline::attach::{Attach, attach};
 use crate::pipeline::context::Stop;
+use crate::pipeline::position::Position;
 use crate::service::metrics;
 use crate::service::status::Progress;
 
@@ -39,47 +39,6 @@ pub(crate) struct Fetcher {
     pub(crate) output: mpsc::Sender<Fetched>,
     pub(crate) receipts: watch::Receiver<Option<CommitReceipt>>,
     pub(crate) stop: CancellationToken,
-}
-
-/// The place in the queue up to which messages were read.
-#[derive(Debug)]
-pub(crate) struct Position {
-    /// Offset after the last message that was read.
-    next_offset: u64,
-    /// The last message that was read.
-    last_read: Option<Anchor>,
-    /// Offsets missing before the next message, found when attaching.
-    gap: Option<Gap>,
-    /// Every offset of the queue belongs to this partition, so that a missing one is a loss and no filter's work.
-    dense: bool,
-}
-
-impl Position {
-    /// The place where a partition's owner begins.
-    pub(crate) fn of(held: &Ownership, dense: bool) -> Self {
-        Self { next_offset: held.high_watermark, last_read: held.anchor, gap: None, dense }
-    }
-
-    /// Moves over `delivery` and finds the offsets that are missing before and in it.
-    fn advance(&mut self, delivery: Delivery) -> Fetched {
-        let mut gaps: Vec<Gap> = self.gap.take().into_iter().collect();
-        // JetStream counts from 1: offset 0 alone is never missing.
-        let mut expected = gaps.first().map_or(self.next_offset, |gap| gap.end_offset + 1).max(1);
-        for message in &delivery.messages {
-            // Read twice, it would be stored twice.
-            assert!(message.offset >= self.next_offset, "the queue delivers in order, each message once");
-            if self.dense && message.offset > expected && !mutation::is_off("fetch.gaps") {
-                let reason = "deleted in the queue before the writer came".to_owned();
-                gaps.push(Gap { base_offset: expected, end_offset: message.offset - 1, reason });
-            }
-            expected = message.offset + 1;
-            self.next_offset = expected;
-        }
-        if let Some(last) = delivery.messages.last() {
-            self.last_read = Some(Anchor::of(last));
-        }
-        Fetched { delivery, gaps }
-    }
 }
 
 /// The outcome of attaching.
@@ -254,57 +213,5 @@ impl Fetcher {
         drop(output);
         ack_rest(subscription, &mut receipts).await;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use common::Message;
-    use common::memory::MemoryBudget;
-
-    use super::*;
-
-    fn delivery(offsets: &[u64]) -> Delivery {
-        let message = |offset: &u64| Message {
-            offset: *offset,
-            timestamp_us: 0,
-            key: None,
-            headers: vec![],
-            subject: Arc::from("t.0"),
-            payload: Bytes::new(),
-        };
-        let memory = MemoryBudget::new(100).try_acquire(10).expect("free");
-        Delivery { messages: offsets.iter().map(message).collect(), memory }
-    }
-
-    fn gaps(position: u64, dense: bool, before: Option<(u64, u64)>, offsets: &[u64]) -> Vec<(u64, u64)> {
-        let before = before.map(|(base_offset, end_offset)| Gap { base_offset, end_offset, reason: String::new() });
-        let mut position = Position { next_offset: position, last_read: None, gap: before, dense };
-        let fetched = position.advance(delivery(offsets));
-        assert_eq!(position.next_offset, offsets.last().expect("some") + 1);
-        assert_eq!(position.last_read.map(|anchor| anchor.offset), offsets.last().copied());
-        assert_eq!(position.gap, None, "a gap is handed on once");
-        fetched.gaps.iter().map(|gap| (gap.base_offset, gap.end_offset)).collect()
-    }
-
-    #[test]
-    fn missing_offsets_of_a_dense_stream_are_gaps() {
-        assert_eq!(gaps(5, true, None, &[5, 6, 9, 10]), [(7, 8)]);
-        assert_eq!(gaps(5, true, Some((5, 7)), &[8, 9]), [(5, 7)]);
-        assert_eq!(gaps(5, true, Some((5, 7)), &[9]), [(5, 7), (8, 8)]);
-        assert_eq!(gaps(0, true, None, &[1, 2]), [], "JetStream counts from 1");
-        assert_eq!(gaps(0, true, None, &[0, 1]), []);
-    }
-
-    #[test]
-    fn offsets_passed_over_by_a_filter_are_no_gaps() {
-        assert_eq!(gaps(5, false, None, &[7, 20]), []);
-    }
-
-    #[test]
-    #[should_panic(expected = "each message once")]
-    fn a_message_below_the_position_is_a_defect_of_the_queue() {
-        gaps(5, true, None, &[5, 6, 6]);
     }
 }

@@ -80,3 +80,18 @@ async fn run<Request, Answer>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[should_panic(expected = "one outcome for each member of the group")]
+    async fn a_store_that_answers_too_few_is_a_defect_and_no_shutdown() {
+        let (jobs, waiting) = mpsc::channel(2);
+        let (answer, _answered) = oneshot::channel();
+        jobs.send(Job { request: 1, answer }).await.expect("room");
+        let transact = |_: Vec<i32>| async { Vec::<i32>::new() }.boxed();
+        run(waiting, transact).await;
+    }
+}

@@ -8,17 +8,17 @@
 use std::sync::{Arc, OnceLock};
 
 use catalog::Ownership;
-use common::TopicPartition;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::pipeline::assemble::{Assembler, Command};
-use crate::pipeline::batch::EncodeSettings;
+use crate::pipeline::batch::Encoding;
 use crate::pipeline::commit::Committer;
 use crate::pipeline::context::{Context, Stop};
-use crate::pipeline::decode::TopicTable;
-use crate::pipeline::fetch::{Fetcher, Position};
+use crate::pipeline::decode::{PartitionDecoder, TopicTable};
+use crate::pipeline::fetch::Fetcher;
 use crate::pipeline::isolate::Caution;
+use crate::pipeline::position::Position;
 use crate::pipeline::roll::RollPolicy;
 use crate::pipeline::upload::Uploader;
 use crate::service::status::{Progress, StatusBoard};
@@ -38,26 +38,24 @@ pub(crate) struct Pipeline {
     pub(crate) totals: Arc<Totals>,
     pub(crate) held: Ownership,
     pub(crate) tables: watch::Receiver<Arc<TopicTable>>,
-    /// Whether a missing offset is a loss.
+    /// True when a missing offset is a loss.
     pub(crate) dense: bool,
     pub(crate) stop: CancellationToken,
 }
 
-/// A pipeline that ended, and why.
-pub(crate) type Ended = (TopicPartition, Result<(), Stop>);
-
-/// The way to give orders to a running pipeline.
-pub(crate) type Orders = mpsc::Sender<Command>;
+/// Sends commands to a running pipeline.
+pub(crate) type CommandSender = mpsc::Sender<Command>;
 
 impl Pipeline {
-    /// The pipeline's orders, and its work: to be run in a task until it ends.
-    pub(crate) fn prepare(self) -> (Orders, impl Future<Output = Ended> + Send + 'static) {
-        let (orders, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
+    /// The pipeline's command sender, and its work: to be run in a task until it ends. The work gives the reason if the
+    /// pipeline did not drain.
+    pub(crate) fn prepare(self) -> (CommandSender, impl Future<Output = Result<(), Stop>> + Send + 'static) {
+        let (sender, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
         let progress = self.board.insert(self.held.partition.clone(), self.held.high_watermark);
-        (orders, self.run(commands, progress))
+        (sender, self.run(commands, progress))
     }
 
-    async fn run(self, commands: mpsc::Receiver<Command>, progress: Arc<Progress>) -> Ended {
+    async fn run(self, commands: mpsc::Receiver<Command>, progress: Arc<Progress>) -> Result<(), Stop> {
         let Self { context, board, totals, held, tables, dense, stop } = self;
         let Context { queue, catalog, storage, config, groups, limits } = context.as_ref();
         let partition = held.partition.clone();
@@ -76,8 +74,8 @@ impl Pipeline {
             receipts: acks,
             stop: stop.clone(),
         };
-        let table = Arc::clone(&tables.borrow());
-        let (partition_id, page_bytes) = (partition.partition_id, config.block_size_target);
+        let decoder = PartitionDecoder::new(Arc::clone(&tables.borrow()), partition.partition_id);
+        let page_bytes = config.block_size_target;
         let assembler = Assembler {
             held: held.clone(),
             catalog: Arc::clone(catalog),
@@ -88,7 +86,7 @@ impl Pipeline {
             input: fetched_input,
             commands,
             output: assembled,
-            settings: EncodeSettings { table, partition_id, page_bytes, condemned: None },
+            encoding: Some(Encoding { decoder, page_bytes, condemned: None }),
             caution: Caution::new(&held, queue_end),
             stop,
             gave_up: false,
@@ -120,7 +118,7 @@ impl Pipeline {
         // ends them all; the next owner reads again from the watermark.
         let ended = first_failure(Box::pin(fetcher.run()), Box::pin(assembler.run()), Box::pin(committer.run())).await;
         board.remove(&partition);
-        (partition, ended)
+        ended
     }
 }
 

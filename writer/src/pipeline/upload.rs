@@ -79,8 +79,7 @@ impl Uploader {
     ) -> Result<NewSegment, Stop> {
         let name = SegmentName {
             partition: &self.held.partition,
-            base_offset: batch.base_offset,
-            end_offset: batch.end_offset,
+            range: batch.range,
             epoch: self.held.epoch,
             kind,
             first_timestamp_us: batch.first_timestamp_us,

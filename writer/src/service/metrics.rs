@@ -1,6 +1,6 @@
-//! The writer's metrics: their names, and the gauges that are made when somebody looks.
+//! The writer's metrics: their names, and the gauges that are set before each scrape.
 //!
-//! Owns: names, units and help texts. Does not own: the recorder (common's telemetry).
+//! Owns: names, units and help texts. Does not own: the recorder (the crate `service`).
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -76,8 +76,8 @@ pub(crate) fn describe() {
     let _empty = (histogram!(UPLOAD_SECONDS), histogram!(COMMIT_SECONDS));
 }
 
-/// Partitions whose gauges were set, and whether the queue limits them: one that was given up must not show its last lag
-/// for ever.
+/// Partitions whose gauges were set, and whether the queue limits them: one that was given up must not keep
+/// showing its last lag.
 // A std mutex: held for one look at all partitions, never across an await.
 pub(crate) type Shown = Arc<Mutex<BTreeMap<TopicPartition, bool>>>;
 

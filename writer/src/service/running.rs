@@ -17,10 +17,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Result, WriterError};
-use crate::ownership::supervise::OrderBook;
+use crate::ownership::pipeline_tasks::CommandSenders;
 use crate::pipeline::assemble::Command;
 use crate::pipeline::context::Context;
-use crate::pipeline::partition::Orders;
+use crate::pipeline::partition::CommandSender;
 use crate::service::metrics;
 use crate::service::status::{PartitionStatus, StatusBoard};
 use crate::service::summary::{Summary, Totals};
@@ -36,7 +36,7 @@ pub struct RunningWriter {
     pub(crate) board: StatusBoard,
     pub(crate) clock: SharedClock,
     pub(crate) totals: Arc<Totals>,
-    pub(crate) orders: OrderBook,
+    pub(crate) commands: CommandSenders,
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: CancellationToken,
     pub(crate) supervisor: Option<JoinHandle<Result<()>>>,
@@ -50,13 +50,8 @@ impl RunningWriter {
     /// # Errors
     /// The queue's or the catalog's.
     pub async fn create_topic(&self, topic: TopicConfig) -> Result<Topic> {
-        let definition = common::TopicDefinition {
-            name: topic.name.clone(),
-            partition_count: topic.partition_count,
-            options: topic.config.clone(),
-        };
-        self.context.queue.create_topic(&definition).await?;
-        let created = self.context.catalog.create_topic(topic).await?;
+        let (queue, catalog) = (self.context.queue.as_ref(), self.context.catalog.as_ref());
+        let created = catalog::create_topic(queue, catalog, topic).await?;
         self.refresh.notify_one();
         Ok(created)
     }
@@ -81,24 +76,24 @@ impl RunningWriter {
         &self.context.limits.memory
     }
 
-    /// Where each owned partition stands.
+    /// The status of each owned partition.
     pub fn status(&self) -> Vec<PartitionStatus> {
         self.board.statuses(self.clock.now_us())
     }
 
-    /// What was committed so far.
+    /// Totals of the commits so far.
     pub fn summary(&self) -> Summary {
         self.totals.summary()
     }
 
     /// Closes every open batch and returns when everything fetched before is committed.
     pub async fn flush(&self) {
-        let orders: Vec<_> = self.orders.lock().expect("no holder panics").values().cloned().collect();
-        futures::future::join_all(orders.into_iter().map(flush)).await;
+        let senders: Vec<_> = self.commands.lock().expect("no holder panics").values().cloned().collect();
+        futures::future::join_all(senders.into_iter().map(flush)).await;
     }
 
     /// Returns when each partition's watermark is at least the one given, for example the offset after the last one that
-    /// a producer was told. Closes the open batch of such a partition once everything below its target is fetched.
+    /// the queue confirmed to a producer. Closes the open batch of such a partition once everything below its target is fetched.
     ///
     /// # Errors
     /// The catalog's.
@@ -115,9 +110,9 @@ impl RunningWriter {
             match self.board.place(partition) {
                 Some((_, high_watermark)) if high_watermark >= target => return Ok(()),
                 Some((position, _)) if position >= target => {
-                    let order = self.orders.lock().expect("no holder panics").get(partition).cloned();
-                    if let Some(order) = order {
-                        flush(order).await;
+                    let sender = self.commands.lock().expect("no holder panics").get(partition).cloned();
+                    if let Some(sender) = sender {
+                        flush(sender).await;
                     }
                 }
                 Some(_) => {}
@@ -172,7 +167,7 @@ impl RunningWriter {
         }
     }
 
-    /// What readiness and metrics look at.
+    /// A view for readiness and metrics.
     pub fn observer(&self) -> Observer {
         let (context, clock) = (Arc::clone(&self.context), Arc::clone(&self.clock));
         Observer { context, board: self.board.clone(), shown: metrics::Shown::default(), clock }
@@ -180,10 +175,10 @@ impl RunningWriter {
 }
 
 /// Closes the open batch of one pipeline and returns when everything fetched before is committed.
-async fn flush(orders: Orders) {
+async fn flush(commands: CommandSender) {
     let (answer, answered) = oneshot::channel();
     // A pipeline that ended meanwhile has nothing left to flush here.
-    if orders.send(Command::Flush(answer)).await.is_ok() {
+    if commands.send(Command::Flush(answer)).await.is_ok() {
         answered.await.ok();
     }
 }
@@ -206,7 +201,7 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Where each owned partition stands.
+    /// The status of each owned partition.
     pub fn statuses(&self) -> Vec<PartitionStatus> {
         self.board.statuses(self.clock.now_us())
     }
@@ -215,7 +210,7 @@ impl Observer {
         metrics::observe(&self.board, &self.context.limits.memory, &self.shown, self.clock.now_us());
     }
 
-    /// What this writer cannot work on, by `topic` or `topic/partition`, with the reason: halts, defects, topics that
+    /// Topics and partitions that this writer cannot work on, by `topic` or `topic/partition`, with the reason: halts, defects, topics that
     /// cannot be opened.
     pub fn troubles(&self) -> BTreeMap<String, String> {
         self.board.troubles()

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::service::discard::Margin;
 
-/// Where one partition stands.
+/// The status of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionStatus {
     /// The partition.

@@ -2,7 +2,7 @@
 //!
 //! Owns: relieving memory when a fetch waits for it, and asking the queue for its bounds, to tell the lag and to warn of
 //! messages that the queue is about to discard uncommitted (`discard` judges) or has lost at its end.
-//! Does not own: batches; it only gives orders.
+//! Does not own: batches; it only sends commands.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use common::{Queue, QueueError, TopicPartition};
 use futures::StreamExt;
 use tokio::time::MissedTickBehavior;
 
-use crate::ownership::supervise::OrderBook;
+use crate::ownership::pipeline_tasks::CommandSenders;
 use crate::pipeline::assemble::Command;
 use crate::service::discard::{Margin, Uncommitted, margin, oldest_us};
 use crate::service::metrics;
@@ -30,14 +30,14 @@ const LOOKS_AT_ONCE: usize = 32;
 const RELIEF_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Rolls the largest batch while a fetch waits for memory. Never returns.
-pub(crate) async fn relieve_memory(memory: MemoryBudget, board: StatusBoard, orders: OrderBook) {
+pub(crate) async fn relieve_memory(memory: MemoryBudget, board: StatusBoard, commands: CommandSenders) {
     loop {
         memory.pressure().await;
         while memory.waiters() > 0 {
             if let Some(partition) = board.largest_batch() {
-                let order = orders.lock().expect("no holder panics").get(&partition).cloned();
-                // A pipeline that has orders waiting is busy rolling already.
-                order.map(|order| order.try_send(Command::Relieve).ok());
+                let sender = commands.lock().expect("no holder panics").get(&partition).cloned();
+                // A pipeline that has commands waiting is busy rolling already.
+                sender.map(|sender| sender.try_send(Command::Relieve).ok());
             }
             tokio::time::sleep(RELIEF_INTERVAL).await;
         }
@@ -174,6 +174,11 @@ fn warn_of_discard(
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+    use common::clock::system_clock;
+    use common::queue::{PublishAck, SubscribeRequest};
+    use common::{Message, OutgoingMessage, Subscription, TopicDefinition, TopicName};
+
     use super::*;
 
     #[test]
@@ -181,5 +186,65 @@ mod tests {
         let mut end = End::default();
         let looks = [1, 101, 90, 101, 90, 91, 92, 95, 200].map(|next_offset| end.look(next_offset));
         assert_eq!(looks, [None, None, None, None, None, Some(10), None, None, None]);
+    }
+
+    /// A queue that answers for one partition and never for the others.
+    #[derive(Debug)]
+    struct HalfSilent;
+
+    #[async_trait]
+    impl Queue for HalfSilent {
+        async fn create_topic(&self, _: &TopicDefinition) -> Result<(), QueueError> {
+            unreachable!("a look only reads")
+        }
+
+        async fn delete_topic(&self, _: &TopicDefinition) -> Result<(), QueueError> {
+            unreachable!("a look only reads")
+        }
+
+        async fn open_topic(&self, _: &TopicDefinition, _: &[u64]) -> Result<(), QueueError> {
+            unreachable!("a look only reads")
+        }
+
+        async fn publish(&self, _: &TopicPartition, _: Vec<OutgoingMessage>) -> Result<Vec<PublishAck>, QueueError> {
+            unreachable!("a look only reads")
+        }
+
+        async fn subscribe(&self, _: SubscribeRequest) -> Result<Box<dyn Subscription>, QueueError> {
+            unreachable!("a look only reads")
+        }
+
+        async fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, QueueError> {
+            if partition.partition_id != 20 {
+                std::future::pending::<()>().await;
+            }
+            Ok(Bounds { first_offset: 1, next_offset: 7, history: String::new(), limits: None, created_us: None })
+        }
+
+        async fn read(&self, _: &TopicPartition, _: u64, _: u64) -> Result<Vec<Message>, QueueError> {
+            unreachable!("no limit asks for the age of a message")
+        }
+
+        async fn check(&self) -> Result<(), QueueError> {
+            unreachable!("a look only reads")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_partition_whose_queue_is_silent_delays_no_other() {
+        let board = StatusBoard::default();
+        let partition = |id| TopicPartition::new(TopicName::new("t").expect("valid"), id);
+        let answered = (0..=20).map(|id| board.insert(partition(id), 0)).next_back().expect("some");
+        let watching = watch_lag(Arc::new(HalfSilent), board, system_clock());
+        let seen = async {
+            while answered.queue_next_offset.load(Ordering::Relaxed) != 7 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(20), seen);
+        tokio::select! {
+            () = watching => panic!("it never returns"),
+            seen = seen => seen.expect("the partition behind the silent ones is looked at"),
+        }
     }
 }

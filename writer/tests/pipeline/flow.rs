@@ -1,10 +1,11 @@
 //! What is published is committed: by size, age, rows, flush, memory, schema and shutdown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::SegmentKind;
 use common::TopicPartition;
-use writer::{RollReason, Storage};
+use writer::{RollReason, Storage, Writer};
 
 use crate::world::{World, expected};
 
@@ -222,4 +223,40 @@ async fn a_batch_of_quarantine_alone_rolls_by_size_too() {
     let summary = writer.shutdown().await.expect("drains");
     assert_eq!(summary.quarantined, 20_000);
     assert!(rolls(&summary, RollReason::Size) >= 2, "{summary:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_for_commits_closes_each_batch_once_and_only_those_that_it_waits_for() {
+    let mut world = World::new().await;
+    world.config.batch_age_max = Duration::from_secs(3600);
+    let topic = world.topic("t", 3, "{}").await;
+    let mut writer = world.start().await;
+    let mut targets = Vec::new();
+    for partition_id in 0..3 {
+        let partition = TopicPartition::new(topic.clone(), partition_id);
+        let end = world.publish(&partition, (0..100).map(|n| n.to_string())).await;
+        targets.push((partition, end));
+    }
+    writer.wait_committed(&targets[..2]).await.expect("committed");
+    assert_eq!((writer.summary().messages, rolls(&writer.summary(), RollReason::Flush)), (200, 2));
+    writer.wait_committed(&targets[..2]).await.expect("committed before");
+    let summary = writer.shutdown().await.expect("drains");
+    assert_eq!((summary.segments, rolls(&summary, RollReason::Flush)), (3, 2), "{summary:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_for_commits_sees_those_of_other_writers() {
+    let world = World::new().await;
+    let topic = world.topic("t", 1, "{}").await;
+    let builder = Writer::builder(Arc::clone(&world.queue), world.storage.clone(), Arc::clone(&world.catalog));
+    let idle = builder.topics(vec![world.topic("other", 1, "{}").await]).build().start().await.expect("starts");
+    let partition = TopicPartition::new(topic, 0);
+    let targets = [(partition.clone(), world.publish(&partition, ["x".to_owned()]).await)];
+    let commit = async {
+        let mut other = world.start().await;
+        other.wait_committed(&targets).await.expect("committed");
+        other.shutdown().await.expect("drains");
+    };
+    let (waited, ()) = tokio::join!(idle.wait_committed(&targets), commit);
+    waited.expect("seen");
 }

@@ -1,13 +1,13 @@
-//! Each contradiction that an audit must find, made in records that are right otherwise.
+use std::sync::Arc;
 
-use common::{Anchor, OwnerId, TopicName};
+use common::{Anchor, OffsetRange, OwnerId, TopicName};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::listing::segment_ids;
 use super::*;
 use crate::model::{
-    Gap, IncarnationStart, Partition, PartitionState, RecordedGap, SegmentInfo, SegmentKind, Upload, UploadState,
+    Expiration, FileId, Gap, IncarnationStart, ObjectInfo, Partition, PartitionState, RecordedGap, SegmentKind,
+    SnapshotId, Upload, UploadState,
 };
 
 /// What one commit of a made-up partition is like.
@@ -28,24 +28,45 @@ fn any_step() -> impl Strategy<Value = Step> {
     )
 }
 
+fn range(base: u64, end: u64) -> OffsetRange {
+    OffsetRange::new(base, end).expect("in order")
+}
+
 fn segment(id: &str, commit: &CommitRecord, kind: SegmentKind, rows: u64) -> SegmentInfo {
+    let object = ObjectInfo {
+        file_id: FileId(commit.commit_no * 2 + u64::from(kind == SegmentKind::Quarantine)),
+        kind,
+        bucket: String::new(),
+        key: format!("t/partition=0/{id}.parquet"),
+        record_count: rows,
+        size_bytes: 10,
+        footer_bytes: Some(5),
+        checksum: 0,
+        schema_version: 1,
+        level: 0,
+        layout: crate::model::LAYOUT_NOW,
+        min_partition_id: 0,
+        max_partition_id: 0,
+        min_offset: commit.range.base(),
+        max_offset: commit.range.end(),
+        min_timestamp_us: 0,
+        max_timestamp_us: 0,
+        begin_snapshot: SnapshotId(commit.commit_no),
+        created_at: 0,
+    };
     SegmentInfo {
         id: id.to_owned(),
         topic: TopicName::new("t").expect("valid"),
         partition_id: 0,
         incarnation: commit.incarnation,
         kind,
-        base_offset: commit.base_offset,
-        end_offset: commit.end_offset,
+        range: commit.range,
         record_count: rows,
-        size_bytes: 10,
-        bucket: String::new(),
-        key: format!("t/partition=0/{id}.parquet"),
         min_timestamp_us: 0,
         max_timestamp_us: 0,
-        checksum: 0,
         schema_version: 1,
         created_at: 0,
+        object: Arc::new(object),
     }
 }
 
@@ -66,15 +87,15 @@ fn records(steps: &[Step]) -> PartitionRecords {
         created_at: 0,
         updated_at: 0,
     };
-    let (incarnations, commits, segments, gaps, uploads) = Default::default();
+    let (incarnations, commits, segments, gaps, expirations, uploads) = Default::default();
     let mut made = PartitionRecords {
         partition,
         incarnations,
         commits,
         segments,
         gaps,
+        expirations,
         uploads,
-        has_retention: false,
         is_dense: true,
     };
     for step in steps {
@@ -98,19 +119,22 @@ fn records(steps: &[Step]) -> PartitionRecords {
         let id = |kind: &str| format!("t-0-{base_offset}-{kind}-{}", Uuid::from_u128(u128::from(now.commit_no)));
         let commit = CommitRecord {
             incarnation: now.incarnation,
+            first_commit_no: now.commit_no,
             commit_no: now.commit_no,
-            base_offset,
-            end_offset,
+            range: range(base_offset, end_offset),
             epoch: now.epoch,
             owner,
             message_count: step.messages,
+            record_count: Some(step.messages),
+            quarantined_count: Some(u64::from(step.quarantined)),
             data_segment_id: Some(id("data")),
             quarantine_segment_id: step.quarantined.then(|| id("quarantine")),
             anchor,
+            snapshot_id: Some(SnapshotId(now.commit_no)),
             committed_at: 0,
         };
         if step.gap > 0 {
-            let gap = Gap { base_offset, end_offset: base_offset + step.gap - 1, reason: "gone".to_owned() };
+            let gap = Gap { range: range(base_offset, base_offset + step.gap - 1), reason: "gone".to_owned() };
             made.gaps.push(RecordedGap { incarnation: commit.incarnation, gap, created_at: 0 });
         }
         made.segments.push(segment(&id("data"), &commit, SegmentKind::Data, step.messages));
@@ -128,7 +152,9 @@ fn upload(key: &str, epoch: Option<Epoch>, state: UploadState) -> Upload {
     Upload {
         bucket: String::new(),
         key: key.to_owned(),
-        partition: TopicPartition::new(TopicName::new("t").expect("valid"), 0),
+        topic: TopicName::new("t").expect("valid"),
+        partition_id: Some(0),
+        segment_id: None,
         epoch,
         owner: epoch.map(|_| OwnerId(Uuid::nil())),
         state,
@@ -163,13 +189,46 @@ const DAMAGES: &[Damage] = &[
         let last = records.commits.len() - 1;
         records.commits.swap(index % last, last);
     }),
-    ("a commit begins later", |records, index| pick(&mut records.commits, index).base_offset += 1),
-    ("a commit ends later", |records, index| pick(&mut records.commits, index).end_offset += 1),
+    ("a commit begins later", |records, index| {
+        let commit = pick(&mut records.commits, index);
+        commit.range = range(commit.range.base() + 1, commit.range.end().max(commit.range.base() + 1));
+    }),
+    ("a commit ends later", |records, index| {
+        let commit = pick(&mut records.commits, index);
+        commit.range = range(commit.range.base(), commit.range.end() + 1);
+    }),
     ("a commit is shifted", |records, index| {
         let commit = pick(&mut records.commits, index);
-        (commit.base_offset, commit.end_offset) = (commit.base_offset + 1, commit.end_offset + 1);
+        commit.range = range(commit.range.base() + 1, commit.range.end() + 1);
     }),
     ("a commit has another number", |records, index| pick(&mut records.commits, index).commit_no += 1),
+    ("a commit begins a run", |records, index| {
+        let commit = pick(&mut records.commits, index);
+        commit.first_commit_no = commit.first_commit_no.wrapping_sub(1);
+    }),
+    ("a run is reversed", |records, index| {
+        let commit = pick(&mut records.commits, index);
+        commit.first_commit_no = commit.commit_no + 1;
+    }),
+    ("a commit listed more rows", |records, index| {
+        let commit = pick(&mut records.commits, index);
+        commit.record_count = commit.record_count.map(|rows| rows + 1);
+    }),
+    ("a commit listed quarantined rows", |records, index| {
+        let commit = pick(&mut records.commits, index);
+        commit.quarantined_count = commit.quarantined_count.map(|rows| rows + 1);
+    }),
+    ("nobody knows what a commit listed, and it is not listed", |records, _| {
+        let commit = &mut records.commits[0];
+        (commit.record_count, commit.data_segment_id) = (None, None);
+        let gone = commit.range;
+        records.segments.retain(|segment| segment.range != gone);
+    }),
+    ("retention came further than segments are gone", |records, index| {
+        let segment = pick(&mut records.segments, index);
+        let before_offset = segment.range.next();
+        records.expirations.push(Expiration { incarnation: segment.incarnation, before_offset });
+    }),
     ("a commit is of another incarnation", |records, index| pick(&mut records.commits, index).incarnation.0 += 1),
     ("an epoch falls", |records, _| {
         let last = records.commits.len() - 1;
@@ -184,7 +243,9 @@ const DAMAGES: &[Damage] = &[
         let commit = pick(&mut records.commits, index);
         commit.message_count = commit.message_count.saturating_sub(2);
         // Offset 0 alone may be nobody's.
-        commit.base_offset += u64::from(commit.message_count == 0);
+        if commit.message_count == 0 {
+            commit.range = range(commit.range.base() + 1, commit.range.end() + 1);
+        }
     }),
     ("an anchor is elsewhere", |records, index| pick(&mut records.commits, index).anchor.offset += 1),
     ("the partition's anchor is another", |records, _| {
@@ -199,11 +260,16 @@ const DAMAGES: &[Damage] = &[
         remove(&mut records.segments, index);
     }),
     ("a segment has another id", |records, index| pick(&mut records.segments, index).id.push('x')),
-    ("a segment begins earlier", |records, index| {
+    ("a segment begins elsewhere", |records, index| {
         let segment = pick(&mut records.segments, index);
-        segment.base_offset = segment.base_offset.wrapping_sub(1).min(segment.base_offset + 1);
+        let (base, end) = (segment.range.base(), segment.range.end());
+        let base = if base == 0 { base + 1 } else { base - 1 };
+        segment.range = range(base, end.max(base));
     }),
-    ("a segment ends later", |records, index| pick(&mut records.segments, index).end_offset += 1),
+    ("a segment ends later", |records, index| {
+        let segment = pick(&mut records.segments, index);
+        segment.range = range(segment.range.base(), segment.range.end() + 1);
+    }),
     ("a segment is of the other kind", |records, index| {
         let segment = pick(&mut records.segments, index);
         segment.kind = match segment.kind {
@@ -215,32 +281,31 @@ const DAMAGES: &[Damage] = &[
     ("a segment is listed twice", |records, index| {
         let mut again = pick(&mut records.segments, index).clone();
         again.id = "another".to_owned();
-        again.key = "another".to_owned();
+        Arc::make_mut(&mut again.object).key = "another".to_owned();
         records.segments.push(again);
     }),
     ("a segment nobody committed is listed", |records, index| {
         let mut stray = pick(&mut records.segments, index).clone();
-        (stray.id, stray.key) = ("stray".to_owned(), "stray".to_owned());
-        (stray.base_offset, stray.end_offset) = (1_000_000, 1_000_001);
+        Arc::make_mut(&mut stray.object).key = "stray".to_owned();
+        (stray.id, stray.range) = ("stray".to_owned(), range(1_000_000, 1_000_001));
         records.segments.push(stray);
     }),
     ("a gap appears", |records, index| {
         let commit = pick(&mut records.commits, index);
-        let (base_offset, end_offset) = (commit.end_offset, commit.end_offset);
-        let gap = Gap { base_offset, end_offset, reason: String::new() };
+        let gap = Gap { range: range(commit.range.end(), commit.range.end()), reason: String::new() };
         let recorded = RecordedGap { incarnation: commit.incarnation, gap, created_at: 0 };
         records.gaps.push(recorded);
     }),
     ("a gap lies outside of every commit", |records, _| {
-        let gap = Gap { base_offset: 2_000_000, end_offset: 2_000_000, reason: String::new() };
+        let gap = Gap { range: range(2_000_000, 2_000_000), reason: String::new() };
         records.gaps.push(RecordedGap { incarnation: Incarnation(0), gap, created_at: 0 });
     }),
     ("a listed object is doomed", |records, index| {
-        let key = pick(&mut records.segments, index).key.clone();
+        let key = pick(&mut records.segments, index).object.key.clone();
         records.uploads.push(upload(&key, None, UploadState::Doomed));
     }),
     ("a listed object is pending", |records, index| {
-        let key = pick(&mut records.segments, index).key.clone();
+        let key = pick(&mut records.segments, index).object.key.clone();
         let epoch = Some(records.partition.epoch);
         records.uploads.push(upload(&key, epoch, UploadState::Pending));
     }),
@@ -250,10 +315,14 @@ const DAMAGES: &[Damage] = &[
         records.uploads.push(upload("old", epoch, UploadState::Pending));
     }),
     ("a segment has fewer rows than messages", |records, index| {
-        let commit = index % records.commits.len();
-        let ids: Vec<String> = segment_ids(&records.commits[commit]).map(|(_, id)| id.to_owned()).collect();
-        let segments = records.segments.iter_mut().filter(|segment| ids.contains(&segment.id));
+        let commit = pick(&mut records.commits, index);
+        let of = (commit.incarnation, commit.range);
+        (commit.record_count, commit.quarantined_count) = (Some(0), Some(0));
+        let segments = records.segments.iter_mut().filter(|segment| (segment.incarnation, segment.range) == of);
         segments.for_each(|segment| segment.record_count = 0);
+    }),
+    ("a segment has fewer rows than its commit listed", |records, index| {
+        pick(&mut records.segments, index).record_count -= 1;
     }),
 ];
 
@@ -290,22 +359,57 @@ proptest! {
         kept in 0..8_usize,
     ) {
         let mut whole = records(&steps.iter().map(|step| Step { resumed: None, ..*step }).collect::<Vec<_>>());
-        let first_kept = whole.commits.get(kept).map_or(u64::MAX, |commit| commit.base_offset);
+        let before_offset = whole.commits.get(kept).map_or(u64::MAX, |commit| commit.range.base());
         let (expired, left): (Vec<_>, Vec<_>) =
-            whole.segments.into_iter().partition(|segment| segment.base_offset < first_kept);
+            whole.segments.into_iter().partition(|segment| segment.range.base() < before_offset);
         whole.segments = left;
         let count = expired.len() as u64;
         let unexplained = check_partition(&whole).1;
-        prop_assert_eq!(unexplained.len() as u64, count, "a topic without retention keeps its segments");
-        let mut swept = whole.clone();
-        swept.has_retention = true;
-        whole.uploads = expired.iter().map(|segment| upload(&segment.key, None, UploadState::Doomed)).collect();
-        for explained in [whole, swept] {
-            let (counts, problems) = check_partition(&explained);
-            prop_assert_eq!(&problems, &vec![]);
-            prop_assert_eq!(counts.expired_segments, count);
-        }
+        prop_assert_eq!(unexplained.len() as u64, count, "retention has not come so far");
+        whole.expirations.push(Expiration { incarnation: Incarnation(0), before_offset });
+        let (counts, problems) = check_partition(&whole);
+        prop_assert_eq!(&problems, &vec![]);
+        prop_assert_eq!(counts.expired_segments, count);
     }
+
+    #[test]
+    fn runs_and_the_segments_they_are_folded_under_have_no_problem(
+        steps in prop::collection::vec(any_step(), 1..12),
+        cut in 1..12_usize,
+    ) {
+        let plain = steps.iter().map(|step| Step { resumed: None, takeover: false, quarantined: false, ..*step });
+        let mut made = records(&plain.collect::<Vec<_>>());
+        let (counted, _) = check_partition(&made);
+        let rows = made.commits.len() - 1;
+        for (first, last) in [(0, cut.min(rows)), (cut.min(rows), rows)].into_iter().rev() {
+            if first < last {
+                fold(&mut made, first, last - 1);
+            }
+        }
+        let (counts, problems) = check_partition(&made);
+        prop_assert_eq!(&problems, &vec![]);
+        prop_assert_eq!(counts.commits, counted.commits);
+        prop_assert_eq!((counts.messages, counts.offsets), (counted.messages, counted.offsets));
+        prop_assert!(made.commits.len() <= 3);
+    }
+}
+
+/// Folds the commits with these indexes, and makes one segment of theirs.
+fn fold(records: &mut PartitionRecords, first: usize, last: usize) {
+    let run: Vec<CommitRecord> = records.commits.drain(first..=last).collect();
+    let segments: Vec<SegmentInfo> = records.segments.drain(first..=last).collect();
+    let whole = range(run[0].range.base(), run[run.len() - 1].range.end());
+    let folded = CommitRecord {
+        first_commit_no: run[0].first_commit_no,
+        range: whole,
+        message_count: run.iter().map(|commit| commit.message_count).sum(),
+        record_count: run.iter().map(|commit| commit.record_count).sum(),
+        data_segment_id: None,
+        ..run[run.len() - 1].clone()
+    };
+    let rows = segments.iter().map(|segment| segment.record_count).sum();
+    records.commits.insert(first, folded);
+    records.segments.insert(first, SegmentInfo { range: whole, record_count: rows, ..segments[0].clone() });
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a user of the catalog calls.
+//! The calls of the catalog's contract.
 //!
 //! Owns: which transaction each call of the contract is, and which rows it locks; written once, for the model itself
 //! and for sessions. Here are the roles that the protocol hangs on, in `client/tables.rs` the others.
@@ -31,7 +31,7 @@ pub struct Client<D> {
     pub(crate) confirmed: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// How a call gets to the tables.
+/// The way of a call to the tables.
 pub trait Door: Clone + fmt::Debug + Send + Sync + 'static {
     /// Runs the transaction, or fails on the way. A caller that is dropped does not take a transaction back that was
     /// sent already.
@@ -66,9 +66,9 @@ pub enum Rows {
 /// Why there is no answer.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// Whether the transaction may have been applied, or may be later.
+    /// True when the transaction may have been applied, or may be later.
     pub maybe_applied: bool,
-    /// What the caller sees.
+    /// The error that the caller sees.
     pub error: CatalogError,
 }
 

@@ -148,7 +148,7 @@ impl CatalogState {
         Ok(consumed)
     }
 
-    /// Whether this very request is among the commits, whoever owns the partition now.
+    /// True when this very request is among the commits, whoever owns the partition now.
     fn is_committed(&self, request: &CommitRequest) -> bool {
         let commits = self.commits.get(&request.partition);
         commits.is_some_and(|commits| commits.iter().any(|record| judge::is_record_of(record, request)))

@@ -14,7 +14,7 @@ use crate::pipeline::attach::{Attach, attach};
 
 /// Messages of one read: their payloads come along.
 const PAGE_MESSAGES: usize = 256;
-/// Problems of one commit that are told one by one.
+/// Problems of one commit that are listed one by one.
 const PROBLEMS_MAX: usize = 20;
 
 const REGRESSED: &str = "the next writer to attach halts the partition; what is committed stays. `siltstone topic resume` \
@@ -65,7 +65,7 @@ impl<'q> StreamView<'q> {
         Ok(Opened::Comparable(Self { queue, partition: partition.clone(), bounds }))
     }
 
-    /// Whether any message of the commit's range may still be held.
+    /// True when any message of the commit's range may still be held.
     pub(super) fn holds_some_of(&self, commit: &CommitRecord) -> bool {
         commit.end_offset >= self.bounds.first_offset && commit.base_offset < self.bounds.next_offset
     }

@@ -65,7 +65,11 @@ async fn a_flush_covers_what_was_fetched_before_it() {
         input,
         commands,
         output,
-        settings: EncodeSettings { table: Arc::clone(&table), partition_id: 0, page_bytes: 1024, condemned: None },
+        encoding: Some(Encoding {
+            decoder: PartitionDecoder::new(Arc::clone(&table), 0),
+            page_bytes: 1024,
+            condemned: None,
+        }),
         policy: RollPolicy::from(&WriterConfig::default()),
         next_offset: 0,
         batch: None,

@@ -1,7 +1,7 @@
 //! Column buffers that can take back a half-written row, which Arrow's builders cannot.
 //!
-//! Owns: growing, truncating and turning declared columns into Arrow arrays.
-//! Does not own: which JSON a type takes (`json`), the schema (catalog).
+//! Owns: growing and truncating columns, and turning them into Arrow arrays.
+//! Does not own: which values a type takes (`typed`), the schema (crate `lake`).
 
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub(super) struct Column {
     pub(super) values: Values,
     pub(super) nullable: bool,
     nulls: NullBufferBuilder,
+    /// Rows in it: as many as `nulls` has, which is asked too often for a call into another crate.
+    rows: usize,
 }
 
 /// The values of a column; a null has a placeholder in all but `Struct`, whose members are null too.
@@ -50,21 +52,31 @@ impl Column {
             ),
             other => unreachable!("no declared column has type {other}"),
         };
-        Self { values, nullable, nulls: NullBufferBuilder::new(capacity) }
+        Self { values, nullable, nulls: NullBufferBuilder::new(capacity), rows: 0 }
     }
 
     /// Rows in it.
+    #[inline]
     pub(super) fn len(&self) -> usize {
-        self.nulls.len()
+        self.rows
+    }
+
+    /// Makes room for `more` bytes of values in a column of text or bytes; others need none.
+    pub(super) fn reserve_bytes(&mut self, more: usize) {
+        if let Values::Bytes { bytes, .. } = &mut self.values {
+            bytes.reserve(more);
+        }
     }
 
     /// Completes a row whose value was just added to `values`.
+    #[inline]
     pub(super) fn mark_valid(&mut self) {
         self.nulls.append_non_null();
+        self.rows += 1;
     }
 
     /// Adds a null, whether or not the column takes one: the caller checks.
-    pub(super) fn push_null(&mut self) {
+    pub(super) fn append_null(&mut self) {
         match &mut self.values {
             Values::Bool(values) => values.append(false),
             Values::Int32(values) => values.push(0),
@@ -73,9 +85,10 @@ impl Column {
             Values::Decimal(values) => values.push(0),
             Values::Bytes { ends, bytes } => ends.push(bytes.len() as i32),
             Values::List { ends, element } => ends.push(element.len() as i32),
-            Values::Struct(members) => members.iter_mut().for_each(Self::push_null),
+            Values::Struct(members) => members.iter_mut().for_each(Self::append_null),
         }
         self.nulls.append_null();
+        self.rows += 1;
     }
 
     /// Takes back everything after the first `rows` rows, finished or not.
@@ -97,6 +110,7 @@ impl Column {
             Values::Struct(members) => members.iter_mut().for_each(|member| member.truncate(rows)),
         }
         self.nulls.truncate(rows);
+        self.rows = self.rows.min(rows);
     }
 
     /// The Arrow array for `field`.

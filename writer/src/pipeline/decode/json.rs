@@ -1,8 +1,9 @@
 //! Format `json`: one or many objects per message, each a row or quarantined by itself.
 //!
 //! Owns: where a record begins and ends in a payload, and rows from records without an intermediate tree: a
-//! schema-driven serde visitor writes straight into column buffers and takes a failed row back.
-//! Does not own: which JSON a type takes (`json::value`), column buffers (`columns`).
+//! schema-driven serde visitor writes straight into the columns.
+//! Does not own: the columns of an object's members (`json::row`), which JSON a type takes (`json::value`), taking a failed
+//! row back and numbering records (`sink`).
 //!
 //! Framing: a payload without line breaks is one text. With line breaks, each line is one, unless the first line
 //! is only the beginning of an object (pretty-printed JSON): then the payload is one, provided that it parses or
@@ -11,104 +12,73 @@
 mod row;
 mod value;
 
-use std::sync::Arc;
-
-use arrow_array::RecordBatch;
 use common::Message;
 use serde_json::value::RawValue;
 
-use super::quarantine::Quarantine;
-use super::system::SystemColumns;
-use super::{Decoded, TopicTable};
-use row::RowColumns;
+use super::sink::{Records, RowSink};
+use super::{Decoder, TopicTable};
+use row::Members;
 
-pub(super) fn decode(table: &TopicTable, partition_id: u32, messages: &[Message]) -> Decoded {
-    let mut decoder = Decoder {
-        rows: RowColumns::new(&table.options.columns, &table.schema, messages.len()),
-        system: SystemColumns::with_capacity(partition_id, messages.len()),
-        quarantine: Quarantine::new(partition_id),
-    };
-    for message in messages {
-        decoder.message(message);
+/// Decodes format `json`; it keeps where the last object had which member.
+pub(super) struct JsonDecoder {
+    members: Members,
+}
+
+impl Decoder for JsonDecoder {
+    fn decode(&mut self, messages: &[Message], sink: &mut RowSink) {
+        for message in messages {
+            sink.message(message, |records| self.message(records));
+        }
     }
-    let rows = (decoder.system.len() > 0).then(|| {
-        let mut columns = decoder.system.finish();
-        columns.extend(decoder.rows.finish(&table.schema));
-        RecordBatch::try_new(Arc::clone(&table.schema), columns).expect("columns are built for this schema")
-    });
-    Decoded { rows, quarantine: decoder.quarantine.finish(&table.quarantine) }
 }
 
-struct Decoder<'t> {
-    rows: RowColumns<'t>,
-    system: SystemColumns,
-    quarantine: Quarantine,
-}
+impl JsonDecoder {
+    /// A decoder for the declared columns of `table`.
+    pub(super) fn new(table: &TopicTable) -> Self {
+        Self { members: Members::new(&table.options.columns) }
+    }
 
-/// Where in a message the decoder is.
-struct Cursor<'m> {
-    message: &'m Message,
-    row: u32,
-}
-
-impl Decoder<'_> {
-    fn message(&mut self, message: &Message) {
-        let mut cursor = Cursor { message, row: 0 };
-        let payload = message.payload.trim_ascii();
+    fn message(&mut self, records: &mut Records<'_>) {
+        let payload = records.payload().trim_ascii();
         if payload.is_empty() {
-            return self.refuse(&mut cursor, &message.payload, "the message is empty, not a JSON object");
+            return records.refuse(records.payload(), "the message is empty, not a JSON object");
         }
         // By far the most messages are one object, which needs no look for line breaks.
-        if self.rows.try_row(payload).is_ok() {
-            return self.accept(&mut cursor);
+        if records.try_row(|row| self.members.read(payload, row)).is_ok() {
+            return;
         }
         if !payload.contains(&b'\n') || is_one_text(payload) {
-            return self.values(&mut cursor, payload);
+            return self.values(records, payload);
         }
         for line in payload.split(|byte| *byte == b'\n') {
             let line = line.trim_ascii();
             if !line.is_empty() {
-                self.text(&mut cursor, line);
+                self.text(records, line);
             }
         }
     }
 
     /// A text of one or many records.
-    fn text(&mut self, cursor: &mut Cursor<'_>, text: &[u8]) {
-        match self.rows.try_row(text) {
-            Ok(()) => self.accept(cursor),
-            Err(_) => self.values(cursor, text),
+    fn text(&mut self, records: &mut Records<'_>, text: &[u8]) {
+        if records.try_row(|row| self.members.read(text, row)).is_err() {
+            self.values(records, text);
         }
     }
 
     /// The slow path: cuts a text into values first, so that a bad one is set aside exactly.
-    fn values(&mut self, cursor: &mut Cursor<'_>, text: &[u8]) {
+    fn values(&mut self, records: &mut Records<'_>, text: &[u8]) {
         let mut values = serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>();
         let mut start = 0;
         while let Some(value) = values.next() {
             match value {
-                Ok(value) => self.record(cursor, value.get().as_bytes()),
-                Err(error) => return self.refuse(cursor, &text[start..], &error.to_string()),
+                Ok(value) => {
+                    let record = value.get().as_bytes();
+                    records.row(record, |row| self.members.read(record, row));
+                }
+                Err(error) => return records.refuse(&text[start..], &error.to_string()),
             }
             start = values.byte_offset();
         }
-    }
-
-    fn record(&mut self, cursor: &mut Cursor<'_>, record: &[u8]) {
-        match self.rows.try_row(record) {
-            Ok(()) => self.accept(cursor),
-            Err(reason) => self.refuse(cursor, record, &reason),
-        }
-    }
-
-    fn accept(&mut self, cursor: &mut Cursor<'_>) {
-        self.system.push(cursor.message, cursor.row);
-        cursor.row += 1;
-    }
-
-    fn refuse(&mut self, cursor: &mut Cursor<'_>, payload: &[u8], reason: &str) {
-        self.quarantine.push(cursor.message, cursor.row, payload, reason);
-        cursor.row += 1;
     }
 }
 

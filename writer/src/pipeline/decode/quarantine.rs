@@ -1,6 +1,7 @@
 //! Records that could not be decoded, kept whole with the reason.
 //!
-//! Owns: the columns of a quarantine. Does not own: why a record is refused (the decoders).
+//! Owns: the columns of quarantine, and the length of a reason.
+//! Does not own: which records are refused (each format's decoder), their numbers (`sink`).
 
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ impl Quarantine {
         if self.system.len() == 0 {
             return None;
         }
-        let mut columns = self.system.finish();
+        let mut columns = self.system.finish().to_vec();
         columns.push(Arc::new(self.reasons.finish()));
         columns.push(Arc::new(self.payloads.finish()));
         Some(RecordBatch::try_new(Arc::clone(schema), columns).expect("columns are built for this schema"))

@@ -1,28 +1,27 @@
 //! Format `raw`: every message is one row, its payload the column `value`.
 //!
-//! Owns: the column `value`. Does not own: system columns (`system`).
+//! Owns: that rule. Does not own: the column (`lake::schema`).
 
-use std::sync::Arc;
-
-use arrow_array::RecordBatch;
-use arrow_array::builder::BinaryBuilder;
-use arrow_schema::SchemaRef;
 use common::Message;
 
-use super::system::SystemColumns;
+use super::Decoder;
+use super::sink::RowSink;
 
-pub(super) fn decode(schema: &SchemaRef, partition_id: u32, messages: &[Message]) -> Option<RecordBatch> {
-    if messages.is_empty() {
-        return None;
+/// Position of the column `value` behind the system columns.
+const VALUE: usize = 0;
+
+/// Decodes format `raw`; it keeps nothing between chunks.
+pub(super) struct RawDecoder;
+
+impl Decoder for RawDecoder {
+    fn decode(&mut self, messages: &[Message], sink: &mut RowSink) {
+        sink.reserve_bytes(VALUE, messages.iter().map(|message| message.payload.len()).sum());
+        for message in messages {
+            sink.message(message, |records| {
+                let payload = records.payload();
+                records
+                    .row(payload, |row| row.columns[VALUE].push_bytes(payload).map_err(|refusal| refusal.to_string()));
+            });
+        }
     }
-    let mut system = SystemColumns::with_capacity(partition_id, messages.len());
-    let bytes = messages.iter().map(|message| message.payload.len()).sum();
-    let mut values = BinaryBuilder::with_capacity(messages.len(), bytes);
-    for message in messages {
-        system.push(message, 0);
-        values.append_value(&message.payload);
-    }
-    let mut columns = system.finish();
-    columns.push(Arc::new(values.finish()));
-    Some(RecordBatch::try_new(Arc::clone(schema), columns).expect("columns are built for this schema"))
 }

@@ -1,6 +1,6 @@
 //! The system columns: where a row came from.
 //!
-//! Owns: filling `_partition` to `_subject`. Does not own: their names and types (catalog's table schema).
+//! Owns: filling `_partition` to `_subject`. Does not own: their names and types (`lake::schema`).
 
 use std::sync::Arc;
 
@@ -10,6 +10,9 @@ use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field};
 use common::Message;
 use lake::schema::header_fields;
+
+/// How many system columns there are. They come first in every schema.
+pub(super) const COLUMN_COUNT: usize = 7;
 
 /// Collects the system columns row by row.
 pub(super) struct SystemColumns {
@@ -37,6 +40,7 @@ impl SystemColumns {
     }
 
     /// Adds row number `row` of `message`.
+    #[inline(always)]
     pub(super) fn push(&mut self, message: &Message, row: u32) {
         // Offsets beyond i64 are refused by the catalog long before; rows of one message fit, being at most its bytes.
         self.offsets.push(message.offset as i64);
@@ -53,9 +57,9 @@ impl SystemColumns {
     }
 
     /// The columns, in the order of the schema.
-    pub(super) fn finish(mut self) -> Vec<ArrayRef> {
+    pub(super) fn finish(mut self) -> [ArrayRef; COLUMN_COUNT] {
         let partition = Int32Array::from(vec![self.partition_id as i32; self.offsets.len()]);
-        vec![
+        [
             Arc::new(partition),
             Arc::new(Int64Array::from(self.offsets)),
             Arc::new(Int32Array::from(self.rows)),

@@ -1,85 +1,42 @@
-//! One JSON object into one row of column buffers, or none at all.
+//! One JSON object into one row.
 //!
-//! Owns: finding the column of a member, duplicates, missing members, `_extra`.
-//! Does not own: the values (`value`).
+//! Owns: finding the column of a member, a member that occurs twice, `_extra`.
+//! Does not own: the values (`value`), members that are missing (`sink`).
 
 use std::collections::HashMap;
 use std::fmt;
 
-use arrow_array::ArrayRef;
-use arrow_schema::{DataType, SchemaRef};
 use common::topic::ColumnSpec;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::value::ColumnSeed;
 use crate::pipeline::decode::columns::{Column, Values};
+use crate::pipeline::decode::sink::Row;
 
-/// The declared columns of a topic and `_extra`, as many rows in each.
-pub(super) struct RowColumns<'t> {
-    specs: &'t [ColumnSpec],
-    columns: Vec<Column>,
-    extra: Column,
-    index: HashMap<&'t str, usize>,
+/// The columns that are declared for the members of an object. The column `_extra` comes behind them.
+pub(super) struct Members {
+    specs: Vec<ColumnSpec>,
+    index: HashMap<String, usize>,
     /// The column of each member of the last object, in its order: the next object most likely has the same.
     order: Vec<usize>,
-    rows: usize,
 }
 
-impl<'t> RowColumns<'t> {
-    pub(super) fn new(specs: &'t [ColumnSpec], schema: &SchemaRef, capacity: usize) -> Self {
-        let column = |spec: &ColumnSpec| {
-            let field = schema.field_with_name(&spec.name).expect("the schema is made of the columns");
-            Column::new(field.data_type(), spec.nullable, capacity)
-        };
-        Self {
-            specs,
-            columns: specs.iter().map(column).collect(),
-            extra: Column::new(&DataType::Utf8, true, capacity),
-            index: specs.iter().enumerate().map(|(i, spec)| (spec.name.as_str(), i)).collect(),
-            order: Vec::new(),
-            rows: 0,
-        }
+impl Members {
+    pub(super) fn new(specs: &[ColumnSpec]) -> Self {
+        let index = specs.iter().enumerate().map(|(index, spec)| (spec.name.clone(), index)).collect();
+        Self { specs: specs.to_vec(), index, order: Vec::new() }
     }
 
-    /// Adds the row of `record`, which must be one JSON object and nothing else. On an error nothing was added.
-    pub(super) fn try_row(&mut self, record: &[u8]) -> Result<(), String> {
+    /// Writes `record`, which must be one JSON object and nothing else, into `row`.
+    ///
+    /// # Errors
+    /// The reason why not. Some columns may have been written then.
+    pub(super) fn read(&mut self, record: &[u8], row: &mut Row<'_>) -> Result<(), String> {
         let mut deserializer = serde_json::Deserializer::from_slice(record);
-        let parsed = RowSeed { row: self }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
-        let completed = parsed.map_err(|error| error.to_string()).and_then(|()| self.complete_row());
-        if completed.is_err() {
-            self.columns.iter_mut().for_each(|column| column.truncate(self.rows));
-            self.extra.truncate(self.rows);
-        }
-        completed
-    }
-
-    /// Fills what the object left out.
-    fn complete_row(&mut self) -> Result<(), String> {
-        for (column, spec) in self.columns.iter_mut().zip(self.specs) {
-            if column.len() == self.rows {
-                if !column.nullable {
-                    return Err(format!("column {:?} is missing and takes no null", spec.name));
-                }
-                column.push_null();
-            }
-        }
-        match &mut self.extra.values {
-            Values::Bytes { ends, bytes } if bytes.len() > ends[self.rows] as usize => {
-                bytes.push(b'}');
-                ends.push(bytes.len() as i32);
-                self.extra.mark_valid();
-            }
-            _ => self.extra.push_null(),
-        }
-        self.rows += 1;
-        Ok(())
-    }
-
-    /// The arrays of all declared columns and `_extra`, in the order of the schema.
-    pub(super) fn finish(self, schema: &SchemaRef) -> Vec<ArrayRef> {
-        let fields = &schema.fields()[schema.fields().len() - self.columns.len() - 1..];
-        self.columns.into_iter().chain([self.extra]).zip(fields).map(|(column, field)| column.finish(field)).collect()
+        let read = RowSeed { members: self, row }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+        read.map_err(|error| error.to_string())?;
+        end_extra(&mut row.columns[self.specs.len()], row.before)
     }
 
     /// The column named `name`, looked for first where the last object had its member number `position`.
@@ -97,29 +54,39 @@ impl<'t> RowColumns<'t> {
         }
         Some(found)
     }
+}
 
-    /// Keeps an undeclared member in `_extra`.
-    fn keep_extra(&mut self, name: &str, value: &RawValue) {
-        let Values::Bytes { ends, bytes } = &mut self.extra.values else { unreachable!("`_extra` is text") };
-        bytes.push(if bytes.len() == ends[self.rows] as usize { b'{' } else { b',' });
-        serde_json::to_writer(&mut *bytes, name).expect("text can be written as JSON into memory");
-        bytes.push(b':');
-        bytes.extend_from_slice(value.get().as_bytes());
+/// Appends an undeclared member to the text of `extra`, which has `before` values.
+fn keep_extra(extra: &mut Column, before: usize, name: &str, value: &RawValue) {
+    let Values::Bytes { ends, bytes } = &mut extra.values else { unreachable!("`_extra` is text") };
+    bytes.push(if bytes.len() == ends[before] as usize { b'{' } else { b',' });
+    serde_json::to_writer(&mut *bytes, name).expect("text can be written as JSON into memory");
+    bytes.push(b':');
+    bytes.extend_from_slice(value.get().as_bytes());
+}
+
+/// Completes the text of `extra`, if the object had an undeclared member.
+fn end_extra(extra: &mut Column, before: usize) -> Result<(), String> {
+    match &mut extra.values {
+        Values::Bytes { ends, bytes } if bytes.len() > ends[before] as usize => bytes.push(b'}'),
+        _ => return Ok(()),
     }
+    extra.end_bytes().map_err(|refusal| refusal.to_string())
 }
 
-struct RowSeed<'r, 't> {
-    row: &'r mut RowColumns<'t>,
+struct RowSeed<'m, 'r, 's> {
+    members: &'m mut Members,
+    row: &'r mut Row<'s>,
 }
 
-impl<'de> DeserializeSeed<'de> for RowSeed<'_, '_> {
+impl<'de> DeserializeSeed<'de> for RowSeed<'_, '_, '_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for RowSeed<'_, '_> {
+impl<'de> Visitor<'de> for RowSeed<'_, '_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,14 +94,16 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let row = self.row;
+        let Self { members, row } = self;
+        let extra = members.specs.len();
         let mut position = 0;
-        while let Some(member) = map.next_key_seed(MemberSeed { row, position })? {
+        while let Some(member) = map.next_key_seed(MemberSeed { members, position })? {
             match member {
-                Member::Extra(name) => row.keep_extra(&name, map.next_value::<&RawValue>()?),
+                Member::Extra(name) => {
+                    keep_extra(&mut row.columns[extra], row.before, &name, map.next_value::<&RawValue>()?);
+                }
                 Member::Column(index) => {
-                    let (column, spec) = (&mut row.columns[index], &row.specs[index]);
-                    add_member(column, spec, row.rows, &mut map)?;
+                    add_member(&mut row.columns[index], &members.specs[index], row.before, &mut map)?;
                     position += 1;
                 }
             }
@@ -143,14 +112,14 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_> {
     }
 }
 
-/// Adds the value of the member that `spec` declares; `rows` is how many rows its column has before this one.
+/// Adds the value of the member that `spec` declares; its column has `before` values before this one.
 pub(super) fn add_member<'de, A: MapAccess<'de>>(
     column: &mut Column,
     spec: &ColumnSpec,
-    rows: usize,
+    before: usize,
     map: &mut A,
 ) -> Result<(), A::Error> {
-    if column.len() > rows {
+    if column.len() > before {
         return Err(de::Error::custom(format_args!("member {:?} occurs twice", spec.name)));
     }
     let added = map.next_value_seed(ColumnSeed { column, column_type: &spec.column_type });
@@ -167,19 +136,19 @@ enum Member {
     Extra(String),
 }
 
-struct MemberSeed<'r, 't> {
-    row: &'r mut RowColumns<'t>,
+struct MemberSeed<'m> {
+    members: &'m mut Members,
     position: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for MemberSeed<'_, '_> {
+impl<'de> DeserializeSeed<'de> for MemberSeed<'_> {
     type Value = Member;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Member, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for MemberSeed<'_, '_> {
+impl Visitor<'_> for MemberSeed<'_> {
     type Value = Member;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,7 +156,7 @@ impl Visitor<'_> for MemberSeed<'_, '_> {
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Member, E> {
-        Ok(match self.row.find(self.position, name) {
+        Ok(match self.members.find(self.position, name) {
             Some(index) => Member::Column(index),
             None => Member::Extra(name.to_owned()),
         })

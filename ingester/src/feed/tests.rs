@@ -1,21 +1,28 @@
 //! Cutting and checking, into the queue in memory.
 
+use std::error::Error;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use catalog::TopicConfig;
 use common::queue::memory::InMemoryQueue;
 use common::topic::TopicOptions;
 use common::{Queue, TopicPartition};
 
 use super::*;
+use crate::producer::tests::setup;
 
 fn options(format: FeedFormat) -> FeedOptions {
-    let source = "input".to_owned();
-    FeedOptions { source, format, check: true, key_field: None, partition: None, batch_messages: 2 }
+    let input_name = "input".to_owned();
+    FeedOptions { input_name, format, check: true, key_field: None, partition: None, batch_messages: 2 }
 }
 
 /// The outcome, and the payloads that are in the queue afterwards.
 async fn fed(input: &str, options: FeedOptions) -> (Result<Tally, String>, Vec<(Option<Bytes>, Bytes)>) {
+    fed_bytes(input.as_bytes(), options).await
+}
+
+async fn fed_bytes(mut input: &[u8], options: FeedOptions) -> (Result<Tally, String>, Vec<(Option<Bytes>, Bytes)>) {
     let queue = Arc::new(InMemoryQueue::new(1 << 20));
     let catalog = catalog::connect("sqlite::memory:").await.expect("a catalog in memory");
     let name = TopicName::new("t").expect("valid");
@@ -24,12 +31,18 @@ async fn fed(input: &str, options: FeedOptions) -> (Result<Tally, String>, Vec<(
     catalog.create_topic(config).await.expect("new");
     let producer = Producer::new(Arc::clone(&queue) as Arc<dyn Queue>, catalog);
     let mut tally = Tally::default();
-    let outcome = feed(&producer, &name, &mut input.as_bytes(), &options, &mut tally, &|_| {}).await;
+    let feed = Feed { producer: &producer, topic: &name, options: &options, progress: &|_| {} };
+    let outcome = feed.run(&mut input, &mut tally).await;
     let messages = match queue.read(&TopicPartition::new(name, 0), 0, u64::MAX).await {
         Ok(messages) => messages.into_iter().map(|message| (message.key, message.payload)).collect(),
         Err(_never_opened) => Vec::new(),
     };
-    (outcome.map(|()| tally).map_err(|error| format!("{error:#}")), messages)
+    (outcome.map(|()| tally).map_err(|error| chain(&error)), messages)
+}
+
+/// The error with its causes, as the binary shows it.
+fn chain(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }
 
 fn payloads(messages: &[(Option<Bytes>, Bytes)]) -> Vec<&[u8]> {
@@ -68,8 +81,51 @@ async fn keys_come_from_the_named_member() {
 }
 
 #[tokio::test]
+async fn text_keeps_blank_lines_without_their_ends_and_stops_at_a_line_that_is_no_text() {
+    let (tally, messages) = fed("a\r\n\nb\rc\nd\r", options(FeedFormat::Text)).await;
+    assert_eq!(payloads(&messages), [&b"a"[..], b"", b"b\rc", b"d\r"]);
+    assert_eq!(tally.expect("all text").messages, 4);
+    let (outcome, messages) = fed_bytes(b"a\nb\xff\nc\n", options(FeedFormat::Text)).await;
+    let error = outcome.expect_err("no text");
+    assert!(error.contains("input:2") && error.contains("not UTF-8"), "{error}");
+    assert_eq!(payloads(&messages), [b"a"]);
+    let unchecked = FeedOptions { check: false, ..options(FeedFormat::Text) };
+    assert_eq!(payloads(&fed_bytes(b"b\xff\n", unchecked).await.1), [b"b\xff"]);
+}
+
+#[tokio::test]
 async fn lines_keep_blank_ones_and_raw_is_one_message() {
     assert_eq!(payloads(&fed("a\n\nb", options(FeedFormat::Lines)).await.1), [&b"a"[..], b"", b"b"]);
     assert_eq!(payloads(&fed("a\n\nb", options(FeedFormat::Raw)).await.1), [&b"a\n\nb"[..]]);
     assert_eq!(fed("", options(FeedFormat::Lines)).await.0.expect("nothing").messages, 0);
+}
+
+#[tokio::test]
+async fn a_partition_that_fails_is_counted_and_the_others_are_confirmed() {
+    let setup = setup().await;
+    setup.queue.refuse(Some(1));
+    let options = FeedOptions { batch_messages: 30, ..options(FeedFormat::Ndjson) };
+    let input: String = (0..60).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    let topic = TopicName::new("orders").expect("valid");
+    let feed = Feed { producer: &setup.producer, topic: &topic, options: &options, progress: &|_| {} };
+    let mut tally = Tally::default();
+    let error = feed.run(&mut input.as_bytes(), &mut tally).await.expect_err("partition 1 refuses");
+    let text = chain(&error);
+    let expected = "20 messages are published; of 10 more that is not certain: partition 1: queue refused: by the test";
+    assert_eq!(text, expected);
+    assert_eq!((tally.messages, tally.failed), (20, 10), "the second batch was not sent");
+    assert_eq!(tally.partitions.keys().collect::<Vec<_>>(), [&0, &2]);
+    assert_eq!(tally.partitions[&2], PartitionTally { messages: 10, first_offset: 0, last_offset: 9 });
+}
+
+#[tokio::test]
+async fn a_topic_that_is_absent_takes_nothing() {
+    let setup = setup().await;
+    let topic = TopicName::new("absent").expect("valid");
+    let options = options(FeedFormat::Lines);
+    let feed = Feed { producer: &setup.producer, topic: &topic, options: &options, progress: &|_| {} };
+    let mut tally = Tally::default();
+    let error = feed.run(&mut &b"a\nb\n"[..], &mut tally).await.expect_err("no topic");
+    assert!(chain(&error).starts_with("0 messages are published; the next 2 were not sent: topic absent"), "{error}");
+    assert_eq!(tally, Tally::default());
 }

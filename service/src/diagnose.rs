@@ -1,7 +1,7 @@
-//! What an operator should know about the deployment that the settings name.
+//! Findings about the deployment that the settings name.
 //!
 //! Owns: asking queue, catalog and store, each on its own: one that cannot be reached hides nothing of the others.
-//! Does not own: what each knows of itself, the verdict over all (`common::diagnosis`).
+//! Does not own: the findings of each about itself, the verdict over all (`common::diagnosis`).
 
 use common::config::{Settings, redacted_url};
 use common::diagnosis::{Area, Finding};
@@ -18,7 +18,7 @@ pub async fn diagnose(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// What the catalog says of itself, and the topics in it.
+/// The catalog's findings about itself, and the topics in it.
 async fn catalog(settings: &Settings) -> (Vec<Finding>, Vec<TopicDefinition>) {
     let fail = |error: &dyn std::fmt::Display| Finding::fail(Area::Catalog, "connection", error.to_string(), "");
     let catalog = match connect::catalog(settings).await {

@@ -1,10 +1,10 @@
-//! What the server may still send for the pull requests made so far.
+//! The account of messages and bytes that were asked for and not received.
 //!
-//! Owns: the account of messages and bytes asked for and not received, and the memory that this may need.
-//! Does not own: sending requests, or the memory itself.
+//! Owns: the size of a pull, the sums over all unfinished pulls, and the memory that these may need.
+//! Does not own: sending requests (`pull_requests`), the memory itself (`credit`), the phase of reading (`phase`).
 //!
-//! A server serves several requests of one reader in turns, so that a message cannot be charged to one of them:
-//! only the sums are kept, and a request that ends says what it leaves unserved.
+//! A server serves several requests of one reader in turns, so that a message cannot be charged to one of them. Only the
+//! sums are kept; the server states the unserved part of a request that ends.
 
 use common::message::MESSAGE_OVERHEAD_BYTES;
 
@@ -54,61 +54,52 @@ fn credit_bytes(messages: usize, bytes: usize) -> usize {
     messages * MESSAGE_OVERHEAD_BYTES + bytes
 }
 
-/// The sums over all pulls that the server has not finished.
-#[derive(Debug, Default)]
-pub(super) struct Pulls {
+/// The sums over all pulls that the server has not finished: at least one message and one byte, or there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PullAccount {
     messages_left: usize,
     bytes_left: usize,
-    last: Option<PullSize>,
+    last: PullSize,
 }
 
-impl Pulls {
-    /// A pull was requested.
-    pub(super) fn requested(&mut self, size: PullSize) {
+impl PullAccount {
+    /// The account of a first pull.
+    pub(super) fn new(size: PullSize) -> Self {
+        assert!(size.batch > 0 && size.bytes_max > 0, "a pull asks for something: {size:?}");
+        Self { messages_left: size.batch, bytes_left: size.bytes_max, last: size }
+    }
+
+    /// Adds a pull that was requested before the last one was finished.
+    pub(super) fn add(&mut self, size: PullSize) {
         self.messages_left += size.batch;
         self.bytes_left += size.bytes_max;
-        self.last = Some(size);
+        self.last = size;
     }
 
-    /// A message of `bytes` on the wire arrived.
-    pub(super) fn delivered(&mut self, bytes: usize) {
-        self.messages_left = self.messages_left.saturating_sub(1);
-        self.bytes_left = self.bytes_left.saturating_sub(bytes);
-        self.settle();
+    /// Takes off a message of `bytes` on the wire. Gives nothing once the last message or byte was served: such a pull
+    /// ends without a status.
+    pub(super) fn delivered(self, bytes: usize) -> Option<Self> {
+        self.less(1, bytes)
     }
 
-    /// A pull ended and left so much unserved; what is unknown counts as everything.
-    pub(super) fn ended(&mut self, messages: Option<usize>, bytes: Option<usize>) {
-        let (Some(messages), Some(bytes)) = (messages, bytes) else {
-            (self.messages_left, self.bytes_left) = (0, 0);
-            return;
-        };
-        self.messages_left = self.messages_left.saturating_sub(messages);
-        self.bytes_left = self.bytes_left.saturating_sub(bytes);
-        self.settle();
+    /// Takes off the part that an ended pull left unserved; an unknown part counts as everything. Gives nothing when no
+    /// pull remains.
+    pub(super) fn ended(self, messages: Option<usize>, bytes: Option<usize>) -> Option<Self> {
+        self.less(messages?, bytes?)
     }
 
-    /// A pull whose last message or byte was served ends without a word.
-    fn settle(&mut self) {
-        if self.messages_left == 0 || self.bytes_left == 0 {
-            (self.messages_left, self.bytes_left) = (0, 0);
-        }
-    }
-
-    /// Whether the server may still send something.
-    pub(super) fn is_outstanding(&self) -> bool {
-        self.messages_left > 0
+    fn less(self, messages: usize, bytes: usize) -> Option<Self> {
+        let messages_left = self.messages_left.saturating_sub(messages);
+        let bytes_left = self.bytes_left.saturating_sub(bytes);
+        (messages_left > 0 && bytes_left > 0).then_some(Self { messages_left, bytes_left, last: self.last })
     }
 
     /// Whether the last pull is half served, so that another should be on its way.
     pub(super) fn is_half_served(&self) -> bool {
-        match self.last {
-            Some(last) => self.messages_left <= last.batch / 2 || self.bytes_left <= last.bytes_max / 2,
-            None => true,
-        }
+        self.messages_left <= self.last.batch / 2 || self.bytes_left <= self.last.bytes_max / 2
     }
 
-    /// Memory that what may still come can need.
+    /// Memory that the unserved part can need.
     pub(super) fn credit_bytes(&self) -> usize {
         credit_bytes(self.messages_left, self.bytes_left)
     }
@@ -136,19 +127,18 @@ mod tests {
     #[test]
     fn pulls_end_by_messages_by_bytes_or_by_word() {
         let size = PullSize { batch: 10, bytes_max: 1_000 };
-        let mut pulls = Pulls::default();
-        pulls.requested(size);
-        (0..10).for_each(|_| pulls.delivered(10));
-        assert!(!pulls.is_outstanding(), "the batch is complete");
-        pulls.requested(size);
-        (0..5).for_each(|_| pulls.delivered(200));
-        assert!(!pulls.is_outstanding(), "not a byte is left");
-        pulls.requested(size);
-        pulls.requested(size);
-        pulls.delivered(100);
-        pulls.ended(Some(9), Some(900));
-        assert_eq!(pulls.credit_bytes(), size.credit_bytes());
-        pulls.ended(Some(10), Some(1_000));
-        assert!(!pulls.is_outstanding());
+        let deliver = |times: usize, bytes: usize| {
+            (0..times).try_fold(PullAccount::new(size), |account, _| account.delivered(bytes))
+        };
+        assert!(deliver(9, 10).is_some());
+        assert_eq!(deliver(10, 10), None, "the batch is complete");
+        assert!(deliver(4, 200).is_some());
+        assert_eq!(deliver(5, 200), None, "not a byte is left");
+        let mut two = PullAccount::new(size);
+        two.add(size);
+        let one = two.delivered(100).and_then(|account| account.ended(Some(9), Some(900))).expect("the second pull");
+        assert_eq!(one.credit_bytes(), size.credit_bytes());
+        assert_eq!(one.clone().ended(Some(10), Some(1_000)), None);
+        assert_eq!(one.ended(Some(1), None), None, "an unknown part counts as everything");
     }
 }

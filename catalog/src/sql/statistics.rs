@@ -1,0 +1,98 @@
+//! What is known of the columns of objects.
+//!
+//! Owns: which of it is stored, and the statements on `segment_stats`. Does not own: how it is found out (`lake`).
+//!
+//! A reader of the tables scans them once for each column that it filters by. So an object that the pipeline wrote has one
+//! row, its time; partition and offset stand in `objects`. A replacement has all its columns: it is one of few.
+
+use super::input;
+use super::objects::{Listed, insert_all};
+use crate::database::{Insert, Row, Session, sql, values};
+use crate::error::{CatalogError, Result};
+use crate::model::{ColumnStatistics, FileId, SegmentKind, TableId};
+
+/// The field id of `_timestamp`.
+const TIMESTAMP_FIELD_ID: i32 = 4;
+
+const STATISTICS: Insert = Insert {
+    table: "segment_stats",
+    columns: "table_id, column_id, file_id, column_bytes, value_count, null_count, min_value, max_value",
+    width: 8,
+    has_time: false,
+};
+
+/// Stores what is to be stored of objects that go on the list.
+pub(super) async fn insert(session: &mut dyn Session, listed: &[Listed<'_>]) -> Result<()> {
+    let mut rows = Vec::with_capacity(listed.len() * STATISTICS.width);
+    for Listed { file_id, table_id, level, object, .. } in listed {
+        for column in object.statistics.iter().filter(|column| *level > 0 || column.field_id == TIMESTAMP_FIELD_ID) {
+            rows.extend_from_slice(values![
+                table_id.0.cast_signed(),
+                i64::from(column.field_id),
+                file_id.0.cast_signed(),
+                column.compressed_bytes.cast_signed(),
+                column.value_count.cast_signed(),
+                column.null_count.cast_signed(),
+                bound(column.min.as_deref()),
+                bound(column.max.as_deref()),
+            ]);
+        }
+    }
+    insert_all(session, &STATISTICS, &rows).await
+}
+
+/// No bound is better than one that cannot be stored.
+fn bound(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.contains('\0'))
+}
+
+/// What is stored of these columns for the live objects of a table.
+pub(super) async fn of_objects(
+    session: &mut dyn Session,
+    topic: &str,
+    kind: SegmentKind,
+    field_ids: &[i32],
+) -> Result<Vec<(FileId, ColumnStatistics)>> {
+    let select = sql!(
+        "SELECT s.file_id, s.column_id, s.column_bytes, s.value_count, s.null_count, s.min_value, s.max_value
+         FROM topics AS t JOIN segment_stats AS s
+                ON s.table_id = CASE $3 WHEN 'data' THEN t.table_id ELSE t.quarantine_table_id END
+            JOIN objects AS o ON o.file_id = s.file_id
+         WHERE t.name = $2 AND s.column_id IN " numbers_1 "
+         ORDER BY s.column_id, s.file_id"
+    );
+    // No column of a Parquet file has a negative id.
+    let ids = input::numbers(field_ids.iter().filter_map(|id| u64::try_from(*id).ok()))?;
+    let found = session.fetch(&select, values![&ids, topic, kind.as_str()]).await?;
+    let column = |mut row: Row| {
+        let file_id = FileId(row.unsigned("file_id")?);
+        let id = row.integer("column_id")?;
+        let field_id = i32::try_from(id).map_err(|_| CatalogError::Inconsistent(format!("column_id is {id}")))?;
+        let statistics = ColumnStatistics {
+            field_id,
+            compressed_bytes: row.unsigned("column_bytes")?,
+            value_count: row.unsigned("value_count")?,
+            null_count: row.unsigned("null_count")?,
+            min: row.optional_text("min_value")?,
+            max: row.optional_text("max_value")?,
+        };
+        Ok((file_id, statistics))
+    };
+    found.into_iter().map(column).collect()
+}
+
+/// Forgets what is known of an object. The columns of its table are found step by step in the index.
+pub(super) async fn forget(session: &mut dyn Session, table: TableId, object: FileId) -> Result<()> {
+    let delete = sql!(
+        "WITH RECURSIVE columns (id) AS (
+             SELECT min(column_id) FROM segment_stats WHERE table_id = $1
+             UNION ALL
+             SELECT (SELECT min(column_id) FROM segment_stats WHERE table_id = $1 AND column_id > columns.id)
+             FROM columns WHERE columns.id IS NOT NULL
+         )
+         DELETE FROM segment_stats WHERE table_id = $1 AND file_id = $2
+            AND column_id IN (SELECT id FROM columns WHERE id IS NOT NULL)"
+    );
+    session.execute(&delete, values![table.0.cast_signed(), object.0.cast_signed()]).await?;
+    Ok(())
+}

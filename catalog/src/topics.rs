@@ -1,0 +1,78 @@
+//! A topic in the queue and in the catalog at once.
+//!
+//! Owns: the order in which a topic is created in both, and opening a topic in the queue where the catalog stands.
+//! Does not own: which options are valid (`common::topic`), words for people beside the errors.
+
+use common::{Queue, QueueError, TopicDefinition, TopicName};
+
+use crate::error::CatalogError;
+use crate::model::{Partition, Topic, TopicConfig};
+use crate::store::TopicStore;
+
+impl TopicConfig {
+    /// The topic as queue and writer need it.
+    pub fn definition(&self) -> TopicDefinition {
+        TopicDefinition { name: self.name.clone(), partition_count: self.partition_count, options: self.config.clone() }
+    }
+}
+
+/// Why a topic was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateTopicError {
+    /// The catalog refuses it, has it already or cannot be asked. Nothing was made.
+    #[error(transparent)]
+    Catalog(CatalogError),
+    /// The queue did not make it. It is not in the catalog.
+    #[error("topic {topic} was not created: the catalog has no such topic, but the queue")]
+    Queue {
+        /// Name of the topic.
+        topic: TopicName,
+        /// The error of the queue.
+        #[source]
+        error: QueueError,
+    },
+    /// The catalog did not list it after the queue had made it. Creating it again is safe.
+    #[error("topic {topic} is ready in the queue but not listed in the catalog; repeat the same command")]
+    NotListed {
+        /// Name of the topic.
+        topic: TopicName,
+        /// The error of the catalog.
+        #[source]
+        error: CatalogError,
+    },
+}
+
+/// Creates the topic in the queue, then in the catalog, so that a listed topic always has its streams. Repeating it after a
+/// failure in between is harmless.
+///
+/// # Errors
+/// [`CatalogError::TopicAlreadyExists`] inside [`CreateTopicError::Catalog`] when the catalog has the topic; else says
+/// which of the two failed.
+pub async fn create_topic(
+    queue: &dyn Queue,
+    catalog: &dyn TopicStore,
+    config: TopicConfig,
+) -> Result<Topic, CreateTopicError> {
+    let topic = config.name.clone();
+    if catalog.get_topic(&topic).await.map_err(CreateTopicError::Catalog)?.is_some() {
+        return Err(CreateTopicError::Catalog(CatalogError::TopicAlreadyExists(topic.to_string())));
+    }
+    if let Err(error) = queue.create_topic(&config.definition()).await {
+        return Err(CreateTopicError::Queue { topic, error });
+    }
+    match catalog.create_topic(config).await {
+        Ok(created) => Ok(created),
+        Err(error @ CatalogError::TopicAlreadyExists(_)) => Err(CreateTopicError::Catalog(error)),
+        Err(error) => Err(CreateTopicError::NotListed { topic, error }),
+    }
+}
+
+/// Opens the topic in the queue: a queue that does not outlive its process numbers on from the watermarks of
+/// `partitions`, which are all of the topic's, by number.
+///
+/// # Errors
+/// As [`Queue::open_topic`].
+pub async fn open_topic(queue: &dyn Queue, topic: &Topic, partitions: &[Partition]) -> Result<(), QueueError> {
+    let next_offsets: Vec<u64> = partitions.iter().map(|partition| partition.high_watermark).collect();
+    queue.open_topic(&topic.definition(), &next_offsets).await
+}

@@ -1,0 +1,85 @@
+//! Errors of a feed.
+//!
+//! Owns: saying how far the feed came, and what is uncertain. Does not own: the problems of a line (`check`).
+
+use std::io;
+
+use super::check::LineProblem;
+use super::cut::MESSAGE_BYTES_MAX;
+use crate::error::ProducerError;
+use crate::outcome::SendFailure;
+
+/// Why a feed ended before its stream did.
+#[derive(Debug, thiserror::Error)]
+pub enum FeedError {
+    /// A batch could not be sent; none of its messages is stored.
+    #[error("{confirmed} messages are published; the next {count} were not sent")]
+    NotSent {
+        /// Messages that the queue confirmed before.
+        confirmed: u64,
+        /// Messages of the batch.
+        count: usize,
+        /// Why.
+        #[source]
+        error: ProducerError,
+    },
+    /// Some messages of the last batch were not confirmed; each of these may be stored or not.
+    #[error("{confirmed} messages are published; of {failed} more that is not certain")]
+    Unconfirmed {
+        /// Messages that the queue confirmed, those of the last batch included.
+        confirmed: u64,
+        /// Messages that it did not confirm.
+        failed: u64,
+        /// The failure of the first of them.
+        #[source]
+        failure: SendFailure,
+    },
+    /// The stream could not be read or cut any further. Everything before that is published.
+    #[error("stopped after {confirmed} messages, which are published")]
+    Stopped {
+        /// Messages that the queue confirmed.
+        confirmed: u64,
+        /// Why.
+        #[source]
+        problem: InputError,
+    },
+}
+
+/// Why a stream cannot be cut into messages.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The source failed.
+    #[error("reading {input}")]
+    Read {
+        /// Name of the stream.
+        input: String,
+        /// The error of the source.
+        #[source]
+        error: io::Error,
+    },
+    /// A stream that is to be one message is larger than a message may be.
+    #[error("{input} is larger than the {MESSAGE_BYTES_MAX} bytes of one message")]
+    MessageTooLarge {
+        /// Name of the stream.
+        input: String,
+    },
+    /// A line is larger than a message may be.
+    #[error("{input}:{line}: the line is longer than {MESSAGE_BYTES_MAX} bytes")]
+    LineTooLong {
+        /// Name of the stream.
+        input: String,
+        /// Number of the line, from 1.
+        line: u64,
+    },
+    /// A line is not one that was asked for.
+    #[error("{input}:{line}")]
+    Line {
+        /// Name of the stream.
+        input: String,
+        /// Number of the line, from 1.
+        line: u64,
+        /// Its fault.
+        #[source]
+        problem: LineProblem,
+    },
+}

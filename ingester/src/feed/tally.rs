@@ -1,0 +1,49 @@
+//! Counts of a feed.
+//!
+//! Owns: the counts, in total and per partition. Does not own: when something counts (`feed`).
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::outcome::SendResult;
+
+/// Counts of the messages that were sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Messages that the queue confirmed.
+    pub messages: u64,
+    /// Bytes of their payloads.
+    pub bytes: u64,
+    /// Messages that were sent and not confirmed: each may be stored or not.
+    pub failed: u64,
+    /// The confirmed ones, by number of their partition.
+    pub partitions: BTreeMap<u32, PartitionTally>,
+}
+
+/// Counts of the confirmed messages of one partition. Other messages may stand between the two offsets, so this is no
+/// range of offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PartitionTally {
+    /// Their number.
+    pub messages: u64,
+    /// The smallest offset of them.
+    pub first_offset: u64,
+    /// The largest offset of them.
+    pub last_offset: u64,
+}
+
+impl Tally {
+    pub(super) fn add_confirmed(&mut self, sent: &SendResult, bytes: u64) {
+        self.messages += 1;
+        self.bytes += bytes;
+        let partition = self.partitions.entry(sent.partition).or_insert(PartitionTally {
+            messages: 0,
+            first_offset: sent.offset,
+            last_offset: sent.offset,
+        });
+        partition.messages += 1;
+        partition.first_offset = partition.first_offset.min(sent.offset);
+        partition.last_offset = partition.last_offset.max(sent.offset);
+    }
+}

@@ -1,0 +1,37 @@
+//! The outcome of each message of a batch.
+//!
+//! Owns: its two shapes. Does not own: how they come about (`producer`).
+
+use std::sync::Arc;
+
+use common::TopicName;
+
+use crate::error::ProducerError;
+
+/// The place of a confirmed message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendResult {
+    /// The topic.
+    pub topic: TopicName,
+    /// The partition.
+    pub partition: u32,
+    /// Its offset in the partition.
+    pub offset: u64,
+    /// The queue knew the id that the caller had given the message: `offset` is that of the first one, and
+    /// nothing was stored now.
+    pub duplicate: bool,
+}
+
+/// Why a message of a batch is not confirmed. It may be stored or not: a caller who repeats it must have
+/// given it an id.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("partition {partition}: {error}")]
+pub struct SendFailure {
+    /// The partition that it was sent to.
+    pub partition: u32,
+    /// The error of that partition, shared by all of its messages in the batch.
+    pub error: Arc<ProducerError>,
+}
+
+/// The outcome of one message, independent of the others.
+pub type SendOutcome = Result<SendResult, SendFailure>;

@@ -1,0 +1,79 @@
+//! Requests of JetStream's interface.
+//!
+//! Owns: sending one, and telling the outcomes apart: an answer, an error as the answer, no answer. Does not own: the content
+//! of requests, the connection (`connection`).
+
+use async_nats::jetstream::context::RequestErrorKind;
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::{Error as ServerError, ErrorCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::connection::Connection;
+use common::queue::QueueError;
+
+/// A request without content; `null` is refused by some of the server's answers.
+#[derive(Serialize)]
+pub(super) struct Empty {}
+pub(super) const EMPTY: Empty = Empty {};
+
+/// The server's answer to a request.
+#[derive(Debug)]
+pub(super) enum Answer<T> {
+    /// The server did what was asked.
+    Done(T),
+    /// The server answered with an error.
+    Refused(ServerError),
+}
+
+impl<T> Answer<T> {
+    /// The content, where a refusal is not expected; the error says that `what` failed.
+    pub(super) fn expected(self, what: &str) -> Result<T, QueueError> {
+        match self {
+            Self::Done(content) => Ok(content),
+            Self::Refused(error) => Err(server_error(what, &error)),
+        }
+    }
+}
+
+/// Sends `request` to `$JS.API.<subject>`.
+///
+/// # Errors
+/// [`QueueError::Unavailable`] when no answer came, so that the outcome is unknown; [`QueueError::Refused`] when this login
+/// lacks the permission to ask.
+pub(super) async fn request<T: DeserializeOwned>(
+    connection: &Connection,
+    subject: String,
+    request: &(impl Serialize + Sync),
+) -> Result<Answer<T>, QueueError> {
+    let answer: Result<Response<T>, _> = tokio::select! {
+        biased;
+        answer = connection.jetstream.request(subject.clone(), request) => answer,
+        // The server does not answer what is not permitted.
+        denied = connection.denial(&subject) => return Err(denied),
+    };
+    match answer {
+        Ok(Response::Ok(answer)) => Ok(Answer::Done(answer)),
+        Ok(Response::Err { error }) => Ok(Answer::Refused(error)),
+        Err(error) if error.kind() == RequestErrorKind::NoResponders => Err(QueueError::unavailable(format!(
+            "no answer to {subject}: JetStream is not enabled for this account, or not ready"
+        ))),
+        Err(error) => {
+            connection.probe().await;
+            let why = connection.because();
+            let unavailable = QueueError::unavailable(format!("no answer to {subject}: {error}{why}"));
+            Err(connection.denied(&subject).unwrap_or(unavailable))
+        }
+    }
+}
+
+/// The error for a refusal that the caller does not expect.
+pub(super) fn server_error(what: &str, error: &ServerError) -> QueueError {
+    let temporary = error.code() == 503
+        && !matches!(
+            error.error_code(),
+            ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+        );
+    let reason = format!("{what}: {error}");
+    if temporary { QueueError::Unavailable { reason } } else { QueueError::Refused { reason } }
+}

@@ -1,0 +1,61 @@
+//! Opening: everything that a subscription needs of the server before its first pull.
+//!
+//! Owns: the order of the steps that loses nothing. Does not own: the consumer's settings (`consumer`), reading.
+
+use std::sync::atomic::Ordering;
+
+use async_nats::Subscriber;
+use tokio::sync::watch;
+
+use super::pull_requests::PullRequests;
+use crate::config::AckMode;
+use crate::connection::Connection;
+use crate::intake::Intake;
+use crate::topic_streams::PartitionStream;
+use crate::{consumer, read};
+use common::message::Message;
+use common::queue::{QueueError, SubscribeRequest};
+
+/// A consumer at the server, and the parts of this process that read it.
+pub(super) struct Opened {
+    pub(super) consumer: String,
+    /// Number of this subscription among those of the partition in this process.
+    pub(super) reader: u64,
+    pub(super) losses: watch::Receiver<u64>,
+    pub(super) frames: Subscriber,
+    pub(super) requests: PullRequests,
+    pub(super) intake: Intake,
+    /// A message that was fetched without the consumer, to be handed over first.
+    pub(super) first: Option<Message>,
+}
+
+/// Makes the consumer of a new subscription, which supersedes the earlier ones of this process.
+pub(super) async fn open(
+    connection: &Connection,
+    stream: &PartitionStream,
+    request: &SubscribeRequest,
+    ack_mode: AckMode,
+) -> Result<Opened, QueueError> {
+    // Taken before the consumer is made: any loss after this ends the subscription.
+    let losses = connection.losses();
+    let reader = stream.reader.fetch_add(1, Ordering::SeqCst) + 1;
+    let inbox = connection.client.new_inbox();
+    let frames = connection.client.subscribe(format!("{inbox}.*")).await.map_err(QueueError::unavailable)?;
+    let first = if stream.losses.is_suspect(request.from_offset) {
+        tracing::warn!(partition = %stream.partition, offset = request.from_offset,
+            "the connection was lost here before, the next message is fetched by itself");
+        read::next_from_leader(connection, stream, request.from_offset).await?
+    } else {
+        None
+    };
+    let from_offset = first.as_ref().map_or(request.from_offset, |first| first.offset + 1);
+    let acks = stream.retention.acks(ack_mode);
+    let wanted =
+        consumer::Wanted { epoch: request.epoch, from_offset, committed: request.committed.min(from_offset), acks };
+    let made = consumer::make(connection, stream, &wanted).await?;
+    let consumer = made.name;
+    let pull_subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", stream.stream);
+    let requests = PullRequests::new(connection.client.clone(), pull_subject, inbox);
+    let intake = Intake::new(made.start, from_offset, acks, connection.message_bytes_max());
+    Ok(Opened { consumer, reader, losses, frames, requests, intake, first })
+}

@@ -1,0 +1,134 @@
+//! Composition: from settings to a queue, a catalog and a store.
+//!
+//! Owns: which implementation a setting selects, which kinds of queue other processes can reach, and the refusal of the
+//! others. Does not own: the implementations.
+
+use std::sync::Arc;
+
+use catalog::MetadataStore;
+use common::config::{QueueAck, QueueType, Settings, redacted_url};
+use common::queue::memory::InMemoryQueue;
+use common::{ErrorKind, Queue};
+use lake::Storage;
+use nats::{AckMode, NatsConfig, NatsQueue};
+
+use crate::error::{Result, ServiceError};
+
+/// Connects the configured queue.
+///
+/// # Errors
+/// [`ServiceError::Queue`] when it cannot be reached or refuses the login; the text names the address.
+pub async fn queue(settings: &Settings) -> Result<Arc<dyn Queue>> {
+    match settings.queue_type {
+        QueueType::Memory => Ok(Arc::new(InMemoryQueue::new(settings.queue_memory_bytes))),
+        QueueType::Nats => {
+            let connected = NatsQueue::connect(nats_config(settings)).await;
+            let queue = connected.map_err(|error| {
+                let advice = match error.kind() {
+                    ErrorKind::Unavailable => "is NATS_URL right, and does the server run?",
+                    _ => "are NATS_URL and the login (NATS_USER, NATS_TOKEN, NATS_NKEY or NATS_CREDENTIALS) right?",
+                };
+                ServiceError::Queue { error, advice }
+            })?;
+            Ok(Arc::new(queue))
+        }
+    }
+}
+
+/// Connects the configured queue for work on messages that another process put there or will read there.
+///
+/// # Errors
+/// As [`ensure_shared`] and [`queue`].
+pub async fn shared_queue(settings: &Settings, consequence: &str) -> Result<Arc<dyn Queue>> {
+    ensure_shared(settings, consequence)?;
+    queue(settings).await
+}
+
+/// Refuses a queue that only its own process can reach. `consequence` says what is not possible for that reason, as a
+/// clause: "nothing published here would arrive".
+///
+/// # Errors
+/// [`ServiceError::QueueNotShared`].
+pub fn ensure_shared(settings: &Settings, consequence: &str) -> Result<()> {
+    if is_shared(settings) {
+        return Ok(());
+    }
+    Err(ServiceError::QueueNotShared { consequence: consequence.to_owned() })
+}
+
+/// True when other processes can reach the configured queue, so that it outlives this one.
+pub fn is_shared(settings: &Settings) -> bool {
+    match settings.queue_type {
+        QueueType::Memory => false,
+        QueueType::Nats => true,
+    }
+}
+
+/// The place of the configured queue for people: its address without a password, or `memory`.
+pub fn queue_place(settings: &Settings) -> String {
+    match settings.queue_type {
+        QueueType::Memory => "memory".to_owned(),
+        QueueType::Nats => redacted_url(&settings.nats_url),
+    }
+}
+
+/// Opens the configured catalog, creating or migrating its schema.
+///
+/// # Errors
+/// [`ServiceError::Catalog`] when it cannot be opened; the text names it, without its password.
+pub async fn catalog(settings: &Settings) -> Result<Arc<dyn MetadataStore>> {
+    let url = settings.catalog_url();
+    let opened = catalog::connect(&url).await;
+    opened.map_err(|error| ServiceError::Catalog { url: redacted_url(&url), error })
+}
+
+/// Opens the configured store without contacting it.
+///
+/// # Errors
+/// [`ServiceError::Storage`] when its URL is not usable.
+pub fn storage(settings: &Settings) -> Result<Storage> {
+    Ok(Storage::open(settings)?)
+}
+
+fn nats_config(settings: &Settings) -> NatsConfig {
+    NatsConfig {
+        url: settings.nats_url.clone(),
+        credentials_file: settings.nats_credentials.clone(),
+        user: settings.nats_user.clone(),
+        password: settings.nats_password.clone(),
+        token: settings.nats_token.clone(),
+        nkey: settings.nats_nkey.clone(),
+        nkey_file: settings.nats_nkey_file.clone(),
+        ca_file: settings.nats_ca.clone(),
+        monitor_url: settings.nats_monitor_url.clone(),
+        client_certificate_file: settings.nats_client_cert.clone(),
+        client_key_file: settings.nats_client_key.clone(),
+        ack: match settings.queue_ack {
+            QueueAck::All => AckMode::All,
+            QueueAck::None => AckMode::None,
+        },
+        ..NatsConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_queue_that_others_can_reach_is_shared() {
+        let memory = Settings { queue_type: QueueType::Memory, ..Settings::default() };
+        let refused = shared_queue(&memory, "it cannot be compared").await.expect_err("inside this process");
+        assert_eq!(
+            refused.to_string(),
+            "QUEUE_TYPE=memory: that queue lives inside the process that writes and cannot be reached from here, so \
+             it cannot be compared; set QUEUE_TYPE=nats where the topic's messages are on NATS"
+        );
+        assert_eq!((is_shared(&memory), queue_place(&memory)), (false, "memory".to_owned()));
+        let nats_url = "nats://user:word@127.0.0.1:1".to_owned();
+        let nats = Settings { queue_type: QueueType::Nats, nats_url, ..Settings::default() };
+        assert_eq!((is_shared(&nats), queue_place(&nats)), (true, "nats://user:********@127.0.0.1:1".to_owned()));
+        let error = shared_queue(&nats, "it cannot be compared").await.expect_err("no server").to_string();
+        assert!(error.contains("127.0.0.1:1") && error.ends_with("does the server run?"), "{error}");
+    }
+}

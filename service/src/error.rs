@@ -1,0 +1,83 @@
+//! Errors of starting and stopping a service.
+//!
+//! Owns: their words, which name the setting to look at. Does not own: the errors of a service's work.
+
+use std::io;
+use std::net::SocketAddr;
+
+use catalog::CatalogError;
+use common::QueueError;
+use common::config::InvalidSetting;
+use lake::LakeError;
+
+/// Short for results of this crate.
+pub type Result<T, E = ServiceError> = std::result::Result<T, E>;
+
+/// Why a service cannot start, or did not stop in order. Every text is meant for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// A setting has a value that only its use shows to be wrong.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
+    /// The variable of the failpoints is set, and wrong or not allowed in this build.
+    #[error("{0}")]
+    Failpoint(String),
+    /// The system does not let this process handle signals.
+    #[error(transparent)]
+    Signals(io::Error),
+    /// A signal came before the service had started.
+    #[error("{signal} during the start: ended at once")]
+    InterruptedStart {
+        /// Name of the signal.
+        signal: &'static str,
+    },
+    /// A second signal came during the drain.
+    #[error("{signal} again: ended at once; uncommitted messages stay in the queue")]
+    InterruptedDrain {
+        /// Name of the signal.
+        signal: &'static str,
+    },
+    /// The time allowed for the drain passed.
+    #[error("the drain took longer than {seconds} s; uncommitted messages stay in the queue")]
+    DrainDeadline {
+        /// The time allowed.
+        seconds: u64,
+    },
+    /// The address of the pages cannot be used.
+    #[error("cannot listen on HTTP_ADDR={addr}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// The error of the system.
+        #[source]
+        error: io::Error,
+    },
+    /// The queue cannot be reached, or refuses the login.
+    #[error("{error}; {advice}")]
+    Queue {
+        /// The error of the queue.
+        error: QueueError,
+        /// The settings to look at.
+        advice: &'static str,
+    },
+    /// The queue is inside another process, where this one cannot reach it.
+    #[error(
+        "QUEUE_TYPE=memory: that queue lives inside the process that writes and cannot be reached from here, so \
+         {consequence}; set QUEUE_TYPE=nats where the topic's messages are on NATS"
+    )]
+    QueueNotShared {
+        /// The work that is not possible without the queue, as a clause.
+        consequence: String,
+    },
+    /// The catalog cannot be opened.
+    #[error("cannot open the catalog {url}: {error}; is CATALOG_URL right, and does the database run?")]
+    Catalog {
+        /// The catalog without its password.
+        url: String,
+        /// The error of the catalog.
+        error: CatalogError,
+    },
+    /// The store cannot be used as configured.
+    #[error(transparent)]
+    Storage(#[from] LakeError),
+}

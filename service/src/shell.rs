@@ -1,0 +1,109 @@
+//! The shell of a service: everything around its work, from the first log line to the last.
+//!
+//! Owns: the order of setting up, signals during start, run and drain, the tasks that serve pages and keep metrics.
+//! Does not own: the service's work; the caller hands it over as futures.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::config::Settings;
+use common::failpoint;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::error::{Result, ServiceError};
+use crate::pages::Pages;
+use crate::signals::Signals;
+use crate::{logs, metrics};
+
+/// A process that is to become a service, and then is one. One per process.
+#[derive(Debug)]
+pub struct Shell {
+    signals: Signals,
+    metrics: PrometheusHandle,
+    /// The pages and the metrics' upkeep.
+    tasks: JoinSet<()>,
+}
+
+/// An address that this process listens on.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    addr: SocketAddr,
+}
+
+impl Listener {
+    /// Listens on `HTTP_ADDR`. Nothing is answered before [`Shell::serve`].
+    ///
+    /// # Errors
+    /// [`ServiceError::Listen`] when the address is in use or not allowed.
+    pub async fn bind(settings: &Settings) -> Result<Self> {
+        let addr = settings.http_addr;
+        let failed = |error| ServiceError::Listen { addr, error };
+        let listener = TcpListener::bind(addr).await.map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, addr })
+    }
+
+    /// The address in use. Port 0 in the settings lets the system choose one.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+impl Shell {
+    /// Sets up logs, failpoints, signals and metrics. From now on SIGTERM and SIGINT end the process only through this
+    /// shell. Call it within a Tokio runtime.
+    ///
+    /// # Errors
+    /// When `LOG_LEVEL` or the failpoints cannot be parsed, or signals cannot be handled.
+    pub fn open(settings: &Settings) -> Result<Self> {
+        logs::init(settings)?;
+        failpoint::check().map_err(ServiceError::Failpoint)?;
+        Ok(Self { signals: Signals::new()?, metrics: metrics::init(), tasks: JoinSet::new() })
+    }
+
+    /// Runs `start` to its end. A signal drops it on the way: nothing has to be drained before a service runs.
+    ///
+    /// # Errors
+    /// Those of `start`, and [`ServiceError::InterruptedStart`].
+    pub async fn start<T, E: From<ServiceError>>(&mut self, start: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        tokio::select! {
+            started = start => started,
+            signal = self.signals.next() => Err(ServiceError::InterruptedStart { signal }.into()),
+        }
+    }
+
+    /// Serves the pages, and keeps the metrics, until the drain has ended.
+    pub fn serve(&mut self, listener: Listener, pages: Pages) {
+        self.tasks.spawn(metrics::upkeep(self.metrics.clone()));
+        self.tasks.spawn(pages.serve(listener.listener, self.metrics.clone()));
+    }
+
+    /// Waits for a signal and gives its name. Cancel-safe.
+    pub async fn signal(&mut self) -> &'static str {
+        self.signals.next().await
+    }
+
+    /// Runs `drain` to its end while the pages are still served, then ends them. One more signal, or the deadline, drops
+    /// `drain` on the way: the process must then end at once.
+    ///
+    /// # Errors
+    /// Those of `drain`, [`ServiceError::InterruptedDrain`] and [`ServiceError::DrainDeadline`].
+    pub async fn drain<T, E: From<ServiceError>>(
+        mut self,
+        deadline: Duration,
+        drain: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let drained = tokio::select! {
+            drained = tokio::time::timeout(deadline, drain) => drained,
+            signal = self.signals.next() => return Err(ServiceError::InterruptedDrain { signal }.into()),
+        };
+        let Ok(drained) = drained else {
+            return Err(ServiceError::DrainDeadline { seconds: deadline.as_secs() }.into());
+        };
+        self.tasks.shutdown().await;
+        drained
+    }
+}

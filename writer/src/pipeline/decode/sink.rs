@@ -1,0 +1,141 @@
+//! Where decoders put records: a row of the table, or quarantine with the reason.
+//!
+//! Owns: the rows and the refusals of one chunk, the number of each record in its message, taking back half a row, and that
+//! every message becomes at least one record.
+//! Does not own: where a record begins and ends, and how its values are read (each format's decoder); which values a type
+//! takes (`typed`).
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use common::Message;
+
+use super::columns::Column;
+use super::quarantine::Quarantine;
+use super::system::{self, SystemColumns};
+use super::typed::fill_absent;
+use super::{Decoded, TopicTable};
+
+/// Collects what becomes of some messages of one partition.
+pub(super) struct RowSink {
+    schema: SchemaRef,
+    quarantine_schema: SchemaRef,
+    /// As many rows as each of `columns` has, but for the row that is being written.
+    system: SystemColumns,
+    /// The columns behind the system columns, in the order of the schema.
+    columns: Vec<Column>,
+    quarantine: Quarantine,
+}
+
+/// The records of one message, in their order.
+pub(super) struct Records<'s> {
+    sink: &'s mut RowSink,
+    message: &'s Message,
+    /// Number of the next record in its message.
+    next: u32,
+}
+
+/// A row that is being written: at most one value goes into each column.
+pub(super) struct Row<'s> {
+    /// The columns behind the system columns, in the order of the schema.
+    pub(super) columns: &'s mut [Column],
+    /// Rows before this one, which is how many values each column has that this row has not been given yet.
+    pub(super) before: usize,
+}
+
+impl RowSink {
+    /// An empty sink for messages of a partition of `table`, with room for about `rows` rows.
+    pub(super) fn new(table: &TopicTable, partition_id: u32, rows: usize) -> Self {
+        let fields = &table.schema.fields()[system::COLUMN_COUNT..];
+        Self {
+            schema: Arc::clone(&table.schema),
+            quarantine_schema: Arc::clone(&table.quarantine),
+            system: SystemColumns::with_capacity(partition_id, rows),
+            columns: fields.iter().map(|field| Column::new(field.data_type(), field.is_nullable(), rows)).collect(),
+            quarantine: Quarantine::new(partition_id),
+        }
+    }
+
+    /// Makes room for `bytes` bytes of values in column number `column` behind the system columns, one of text or bytes.
+    pub(super) fn reserve_bytes(&mut self, column: usize, bytes: usize) {
+        self.columns[column].reserve_bytes(bytes);
+    }
+
+    /// Lets `take` accept or refuse each record of `message`.
+    ///
+    /// # Panics
+    /// If it does neither even once: no offset may be committed of which nothing is kept.
+    pub(super) fn message<'s>(&'s mut self, message: &'s Message, take: impl FnOnce(&mut Records<'s>)) {
+        let mut records = Records { sink: self, message, next: 0 };
+        take(&mut records);
+        assert!(records.next > 0, "a message becomes at least one record");
+    }
+
+    /// Keeps `message` whole in quarantine, undecoded.
+    pub(super) fn refuse_whole(&mut self, message: &Message, reason: &str) {
+        self.message(message, |records| records.refuse(&message.payload, reason));
+    }
+
+    /// The rows and the quarantine, each in the order of the messages.
+    pub(super) fn finish(self) -> Decoded {
+        let Self { schema, quarantine_schema, system, columns, quarantine } = self;
+        let rows = (system.len() > 0).then(|| {
+            let fields = &schema.fields()[system::COLUMN_COUNT..];
+            let written = columns.into_iter().zip(fields).map(|(column, field)| column.finish(field));
+            let arrays = system.finish().into_iter().chain(written).collect();
+            RecordBatch::try_new(Arc::clone(&schema), arrays).expect("columns are built for this schema")
+        });
+        Decoded { rows, quarantine: quarantine.finish(&quarantine_schema) }
+    }
+}
+
+impl<'s> Records<'s> {
+    /// The payload of the message.
+    pub(super) fn payload(&self) -> &'s [u8] {
+        &self.message.payload
+    }
+
+    /// Adds the row of a record, which `write` writes, or sets `record` aside with the reason why not.
+    pub(super) fn row(&mut self, record: &[u8], write: impl FnOnce(&mut Row<'_>) -> Result<(), String>) {
+        if let Err(reason) = self.try_row(write) {
+            self.refuse(record, &reason);
+        }
+    }
+
+    /// Adds the row of a record, which `write` writes. A column that it leaves out is null.
+    ///
+    /// # Errors
+    /// The reason of `write`, or the column that is left out and takes no null. Nothing was added then: the caller may try
+    /// to read the record in another way, and refuses it in the end.
+    pub(super) fn try_row(&mut self, write: impl FnOnce(&mut Row<'_>) -> Result<(), String>) -> Result<(), String> {
+        let RowSink { schema, system, columns, .. } = &mut *self.sink;
+        let before = system.len();
+        let name = |index: usize| schema.field(system::COLUMN_COUNT + index).name().as_str();
+        let written = write(&mut Row { columns: columns.as_mut_slice(), before })
+            .and_then(|()| fill_absent(columns, before, "column", name));
+        if let Err(reason) = written {
+            take_back(columns, before);
+            return Err(reason);
+        }
+        system.push(self.message, self.next);
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Sets `record`, the bytes of one record, aside with the reason.
+    #[cold]
+    pub(super) fn refuse(&mut self, record: &[u8], reason: &str) {
+        self.sink.quarantine.push(self.message, self.next, record, reason);
+        self.next += 1;
+    }
+}
+
+/// Takes the row back of which some columns were written.
+#[cold]
+fn take_back(columns: &mut [Column], before: usize) {
+    columns.iter_mut().for_each(|column| column.truncate(before));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,53 @@
+//! Format `text`: every line of a payload is one row, the column `value`.
+//!
+//! Owns: where a line begins and ends, and that it is UTF-8. Does not own: the column (`lake::schema`).
+//!
+//! Framing: a line ends at LF or CRLF, which are no part of it. The end of the payload ends the last line, if no line end did;
+//! a carriage return there belongs to the line, like any other that no line feed follows. An empty payload is one empty line,
+//! since no message may become nothing.
+
+use common::Message;
+use common::topic::ColumnType;
+
+use super::Decoder;
+use super::sink::{Row, RowSink};
+
+/// Position of the column `value` behind the system columns.
+const VALUE: usize = 0;
+
+/// Decodes format `text`; it keeps nothing between chunks.
+pub(super) struct TextDecoder;
+
+impl Decoder for TextDecoder {
+    fn decode(&mut self, messages: &[Message], sink: &mut RowSink) {
+        sink.reserve_bytes(VALUE, messages.iter().map(|message| message.payload.len()).sum());
+        for message in messages {
+            sink.message(message, |records| {
+                for line in lines(records.payload()) {
+                    records.row(line, |row| write(line, row));
+                }
+            });
+        }
+    }
+}
+
+/// The lines of `payload` without their ends, at least one.
+fn lines(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ended = payload.split_inclusive(|byte| *byte == b'\n').map(without_end);
+    ended.chain(payload.is_empty().then_some(payload))
+}
+
+fn without_end(line: &[u8]) -> &[u8] {
+    match line.strip_suffix(b"\n") {
+        Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+        None => line,
+    }
+}
+
+fn write(line: &[u8], row: &mut Row<'_>) -> Result<(), String> {
+    let text = std::str::from_utf8(line).map_err(|error| format!("not UTF-8: {error}"))?;
+    row.columns[VALUE].push_text(&ColumnType::String, text).map_err(|refusal| refusal.to_string())
+}
+
+#[cfg(test)]
+mod tests;
