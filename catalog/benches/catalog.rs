@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use catalog::{
-    AcquireOutcome, Agent, ColumnStatistics, CommitOutcome, CommitRequest, CommitStore, NewObject, NewSegment, Ownership,
-    OwnershipStore, Scope, SegmentKind, SegmentStore, SqliteMetadataStore, TopicConfig, TopicStore, UploadIntent,
+    AcquireOutcome, Agent, ColumnStatistics, CommitOutcome, CommitRequest, CommitStore, NewObject, NewSegment,
+    Ownership, OwnershipStore, Scope, SegmentKind, SegmentStore, SqliteMetadataStore, TopicConfig, TopicStore,
+    UploadIntent,
 };
 use common::{Anchor, OffsetRange, OwnerId, TopicName, TopicPartition};
 use divan::Bencher;

@@ -14,6 +14,7 @@ mod conformance {
     pub(crate) mod folding;
     pub(crate) mod intents;
     pub(crate) mod janitor;
+    mod lost_replacements;
     mod lost_replies;
     mod migrations;
     mod operations;
@@ -23,6 +24,7 @@ mod conformance {
     pub(crate) mod replacing;
     pub(crate) mod retention;
     pub(crate) mod segments;
+    mod size;
     mod sqlite_faults;
     mod sqlite_kills;
     pub(crate) mod storms;
@@ -166,5 +168,8 @@ on_every_backend! {
     races::groups_over_the_same_partitions_in_opposite_order_all_end,
     races::a_takeover_at_any_moment_leaves_one_chain,
     races::no_epoch_is_given_twice_while_a_topic_is_deleted_and_made_again,
+    races::of_two_replacements_at_once_with_a_common_input_exactly_one_is_done,
+    races::replacement_retention_commits_and_folding_at_once_leave_one_whole_list,
+    races::snapshots_become_visible_in_the_order_of_their_numbers,
     storms::a_storm_of_takeovers_makes_progress_and_one_chain,
 }

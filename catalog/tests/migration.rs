@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use catalog::audit::{ObjectRecords, PartitionRecords, check_objects, check_partition};
 use catalog::{
-    Agent, CatalogError, CommittedOffset, Expiration, FileId, MetadataStore, Scope, SegmentKind, SnapshotId, TopicConfig,
-    connect,
+    Agent, CatalogError, CommittedOffset, Expiration, FileId, MetadataStore, Scope, SegmentKind, SnapshotId,
+    TopicConfig, connect,
 };
 use common::{Incarnation, OffsetRange, OwnerId, TopicName, TopicPartition};
 use migration::database::Database;
@@ -61,7 +61,8 @@ async fn check_tables(database: &Database) {
 }
 
 async fn check_histories(database: &Database) {
-    let commits = "SELECT topic || '|' || partition_id || '|' || incarnation || '|' || first_commit_no || '|' || commit_no
+    let commits =
+        "SELECT topic || '|' || partition_id || '|' || incarnation || '|' || first_commit_no || '|' || commit_no
                        || '|' || base_offset || '|' || end_offset || '|' || message_count
                        || '|' || COALESCE(CAST(record_count AS TEXT), '-')
                        || '|' || COALESCE(CAST(quarantined_count AS TEXT), '-')
@@ -90,7 +91,8 @@ async fn check_histories(database: &Database) {
 }
 
 async fn check_lists(database: &Database) {
-    let objects = "SELECT file_id || '|' || table_id || '|' || bucket || '|' || key || '|' || begin_snapshot || '|' || level
+    let objects =
+        "SELECT file_id || '|' || table_id || '|' || bucket || '|' || key || '|' || begin_snapshot || '|' || level
                        || '|' || layout || '|' || record_count || '|' || size_bytes
                        || '|' || COALESCE(CAST(footer_bytes AS TEXT), '-') || '|' || checksum || '|' || schema_version
                        || '|' || min_partition || '|' || max_partition || '|' || min_offset || '|' || max_offset
@@ -120,7 +122,8 @@ async fn check_lists(database: &Database) {
             "Orders-0-0-a|Orders|0|0|data|0|9|10|5|6|1|5|170",
         ]
     );
-    let statistics = "SELECT table_id || '|' || column_id || '|' || file_id || '|' || column_bytes || '|' || value_count
+    let statistics =
+        "SELECT table_id || '|' || column_id || '|' || file_id || '|' || column_bytes || '|' || value_count
                           || '|' || null_count || '|' || min_value || '|' || max_value
                       FROM segment_stats ORDER BY file_id";
     assert_eq!(
@@ -147,7 +150,8 @@ async fn check_lists(database: &Database) {
             format!("1|1|8|6|{changes},{inserted}"),
         ]
     );
-    let head = "SELECT one || '|' || snapshot_id || '|' || schema_version || '|' || next_catalog_id || '|' || next_file_id
+    let head =
+        "SELECT one || '|' || snapshot_id || '|' || schema_version || '|' || next_catalog_id || '|' || next_file_id
                 FROM lake_head";
     assert_eq!(database.texts(head).await, ["1|1|1|8|6"]);
     let times = database.texts("SELECT snapshot_time FROM lake_snapshots ORDER BY snapshot_id").await;
@@ -172,7 +176,8 @@ async fn check_the_rest(database: &Database) {
             "orders/pending|orders|0|3|pending|180|-|0|-".to_owned(),
         ]
     );
-    let offsets = "SELECT group_id || '|' || topic || '|' || partition_id || '|' || incarnation || '|' || committed_offset
+    let offsets =
+        "SELECT group_id || '|' || topic || '|' || partition_id || '|' || incarnation || '|' || committed_offset
                    FROM consumer_offsets ORDER BY topic, partition_id";
     assert_eq!(database.texts(offsets).await, ["readers|orders|0|1|45", "readers|orders|1|0|7"]);
 }

@@ -134,7 +134,9 @@ mod tests {
         assert_eq!(integer(BoundType::Date, "+10000-01-01"), None, "beyond the years of readers");
         assert_eq!(integer(BoundType::Timestamp, "1970-01-01 00:00:01.000099+00"), Some(1_000_099));
         assert_eq!(integer(BoundType::Timestamp, "1970-01-01 00:00:01+00"), Some(1_000_000));
-        for text in ["1970-01-01 00:00:01", "1970-01-01T00:00:01+00", "0000-01-01 00:00:00+00", "1970-13-01 00:00:00+00"] {
+        for text in
+            ["1970-01-01 00:00:01", "1970-01-01T00:00:01+00", "0000-01-01 00:00:00+00", "1970-13-01 00:00:00+00"]
+        {
             assert_eq!(integer(BoundType::Timestamp, text), None, "{text}");
         }
         assert_eq!(Bound::parse(BoundType::Float, "NaN"), None);

@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use common::{Incarnation, TopicPartition};
 
 use crate::error::Result;
-use crate::model::{CommitRecord, Expiration, IncarnationStart, Partition, RecordedGap, SegmentInfo, TopicSnapshot, Upload};
+use crate::model::{
+    CommitRecord, Expiration, IncarnationStart, Partition, RecordedGap, SegmentInfo, TopicSnapshot, Upload,
+};
 use crate::store::MetadataStore;
 
 /// What the catalog says of one partition.

@@ -37,12 +37,10 @@ pub(super) async fn judge_all(
         let request = &requests[index];
         let verdict = match &columns[index] {
             Err(error) => Verdict::NotDone(error.clone()),
-            Ok(columns) if blocked == Some(&request.partition) => {
-                match find_commit(session, request, columns).await? {
-                    Found::Done => Verdict::Done,
-                    _ => Verdict::Refused(fenced(request, "an earlier request of the same group was refused")),
-                }
-            }
+            Ok(columns) if blocked == Some(&request.partition) => match find_commit(session, request, columns).await? {
+                Found::Done => Verdict::Done,
+                _ => Verdict::Refused(fenced(request, "an earlier request of the same group was refused")),
+            },
             Ok(columns) => judge_one(session, request, columns, &mut accepted, undo).await?,
         };
         if undo == Undo::WholeGroup && matches!(verdict, Verdict::Refused(Refusal::IntentLost { .. })) {

@@ -28,8 +28,11 @@ impl<D> ConsumerStore for SqlMetadataStore<D> {
         self.door.write(|session| Box::pin(commit_offset(session, &offset))).await
     }
 
-    async fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition)
-    -> Result<Option<CommittedOffset>> {
+    async fn get_committed_offset(
+        &self,
+        group_id: &str,
+        partition: &TopicPartition,
+    ) -> Result<Option<CommittedOffset>> {
         let select = sql!(
             "SELECT incarnation, committed_offset FROM consumer_offsets
              WHERE group_id = $1 AND topic = $2 AND partition_id = $3"

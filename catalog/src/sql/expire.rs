@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use common::{OffsetRange, TopicName, TopicPartition};
 
+use super::input;
 use super::objects::{self, TopicLock, tables_of};
 use super::partition_row::lock_incarnation;
 use super::snapshots::{Change, advance};
-use super::input;
 use crate::database::{Row, Session, sql, values};
 use crate::error::Result;
 use crate::model::{ExpiredBefore, FileId, SegmentKind};
@@ -183,8 +183,7 @@ mod tests {
 
     #[test]
     fn objects_hold_each_other_back_across_partitions() {
-        let segments =
-            [candidate(0, 0, 9, 1), candidate(0, 10, 19, 2), candidate(1, 0, 9, 2), candidate(1, 10, 19, 3)];
+        let segments = [candidate(0, 0, 9, 1), candidate(0, 10, 19, 2), candidate(1, 0, 9, 2), candidate(1, 10, 19, 3)];
         // Object 1 is also of a partition that stays: so 2 stays, and with it everything of partition 1.
         assert_eq!(settled(&segments, &[(1, 2), (2, 2), (3, 1)], [(0, 20), (1, 20)]), [0, 0]);
     }

@@ -79,7 +79,8 @@ impl<D> JanitorStore for SqlMetadataStore<D> {
     }
 
     async fn list_shared_uploads(&self, topic: &TopicName) -> Result<Vec<Upload>> {
-        let select = sql!("SELECT " upload_columns " FROM uploads WHERE topic = $1 AND partition_id IS NULL ORDER BY key");
+        let select =
+            sql!("SELECT " upload_columns " FROM uploads WHERE topic = $1 AND partition_id IS NULL ORDER BY key");
         rows::all(self.door.fetch(&select, values![topic]).await?)
     }
 }

@@ -159,12 +159,7 @@ pub(super) async fn forget_retired(session: &mut dyn Session, bucket: &str, key:
 
 /// Hands the objects that the snapshot retired to the janitor, and gives how many. Their segments are still listed: an
 /// object that holds only one names it.
-pub(super) async fn doom(
-    session: &mut dyn Session,
-    topic: &str,
-    tables: Tables,
-    snapshot: Snapshot,
-) -> Result<u64> {
+pub(super) async fn doom(session: &mut dyn Session, topic: &str, tables: Tables, snapshot: Snapshot) -> Result<u64> {
     let insert = sql!(
         "INSERT INTO uploads (bucket, key, topic, partition_id, segment_id, state, created_at, doomed_at)
          SELECT bucket, key, $4, CASE WHEN min_partition = max_partition THEN min_partition END,

@@ -90,7 +90,8 @@ pub(super) fn joined(parts: Vec<Part>) -> (Vec<Part>, Vec<String>) {
     let mut kept: Vec<(Part, bool)> = Vec::new();
     let mut merged_away = Vec::new();
     for part in parts {
-        let neighbour = kept.last_mut().and_then(|(first, is_longer)| Some((first.range_with(&part)?, first, is_longer)));
+        let neighbour =
+            kept.last_mut().and_then(|(first, is_longer)| Some((first.range_with(&part)?, first, is_longer)));
         let Some((range, first, is_longer)) = neighbour else {
             kept.push((part, false));
             continue;

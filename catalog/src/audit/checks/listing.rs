@@ -80,7 +80,10 @@ impl<'r> PartitionAudit<'r> {
     fn segment_problems(&self, segment: &SegmentInfo, by_base: &ByBase<'r>) -> Vec<Problem> {
         let mut found = Vec::new();
         if self.is_expired(segment.incarnation, segment.range) {
-            found.push(("is listed, although retention took all that ends there off the list".to_owned(), EXPIRED_LISTED));
+            found.push((
+                "is listed, although retention took all that ends there off the list".to_owned(),
+                EXPIRED_LISTED,
+            ));
         }
         found.extend(misplaced(segment, &commits_in(segment, by_base)));
         let problem = |(text, advice)| {

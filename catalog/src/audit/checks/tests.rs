@@ -88,16 +88,8 @@ fn records(steps: &[Step]) -> PartitionRecords {
         updated_at: 0,
     };
     let (incarnations, commits, segments, gaps, expirations, uploads) = Default::default();
-    let mut made = PartitionRecords {
-        partition,
-        incarnations,
-        commits,
-        segments,
-        gaps,
-        expirations,
-        uploads,
-        is_dense: true,
-    };
+    let mut made =
+        PartitionRecords { partition, incarnations, commits, segments, gaps, expirations, uploads, is_dense: true };
     for step in steps {
         let now = &mut made.partition;
         if let Some(further) = step.resumed {

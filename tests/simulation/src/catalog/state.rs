@@ -237,6 +237,34 @@ impl CatalogState {
         self.segments.get(partition).map_or(&[], Vec::as_slice)
     }
 
+    /// The number of rows of every table, by its name in SQL.
+    pub fn sizes(&self) -> BTreeMap<String, u64> {
+        fn rows<K, V>(lists: &BTreeMap<K, Vec<V>>) -> usize {
+            lists.values().map(Vec::len).sum()
+        }
+        let sizes = [
+            ("topics", self.topics.len()),
+            ("topic_names", self.topic_names.len()),
+            ("retired_epochs", self.retired_epochs.len()),
+            ("partitions", self.partitions.len()),
+            ("segments", rows(&self.segments)),
+            ("objects", self.objects.len()),
+            ("retired_objects", self.retired.len()),
+            ("segment_stats", self.statistics.len()),
+            ("lake_snapshots", self.snapshots.len()),
+            ("expirations", self.expirations.values().map(BTreeMap::len).sum()),
+            ("commits", rows(&self.commits)),
+            ("gaps", rows(&self.gaps)),
+            ("incarnations", rows(&self.incarnations)),
+            ("uploads", self.uploads.len()),
+            ("agents", self.agents.len()),
+            ("consumer_groups", self.groups.len()),
+            ("consumer_offsets", self.offsets.len()),
+            ("replays", self.replays.len()),
+        ];
+        sizes.into_iter().map(|(table, rows)| (table.to_owned(), rows as u64)).collect()
+    }
+
     pub(crate) fn changed(&mut self, change: Change) {
         self.changes.push(change);
     }

@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use catalog::{CommitRequest, SegmentInfo};
+use catalog::{CommitRequest, NewObject, SegmentKind};
 use common::checksum::crc32c;
 use common::{Incarnation, TopicPartition};
 
 use super::{History, Inner, Known, Violation, broken};
 use crate::catalog::{CatalogState, ObjectName};
-use crate::rows::{self, Row, Rows};
+use crate::rows::{self, Place, PlacedRows, Row, Rows};
 
 /// A message may be set aside undecoded when it was noted so often.
 const DEATHS_TO_CONDEMN: u32 = 2;
@@ -31,38 +31,63 @@ impl Inner {
     /// 8, 11.
     fn objects_are_new(&mut self, state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
         for segment in &request.segments {
-            let object = ObjectName::new(&segment.bucket, &segment.key);
+            let new = &segment.object;
+            let object = ObjectName::new(&new.bucket, &new.key);
             if self.is_forgotten(&object) {
-                return broken(8, format!("{} is listed by a catalog that never heard of it", segment.key));
+                return broken(8, format!("{} is listed by a catalog that never heard of it", new.key));
             }
             if self.view.doomed.contains(&object) {
-                return broken(11, format!("{} was doomed and is committed", segment.key));
+                return broken(11, format!("{} was doomed and is committed", new.key));
             }
             if state.uploads.contains_key(&object) {
-                return broken(8, format!("{} is listed and still an intent", segment.key));
+                return broken(8, format!("{} is listed and still an intent", new.key));
             }
             if !self.view.listed.insert(object) {
-                return broken(8, format!("{} is listed twice", segment.key));
+                return broken(8, format!("{} is listed twice", new.key));
             }
         }
         Ok(())
     }
 
-    /// 7; the rows of all objects together.
-    fn rows_of(&self, request: &CommitRequest) -> Result<Rows, Violation> {
-        let mut rows = Rows::new();
+    /// 7; the rows of all objects together, which are of this partition and incarnation.
+    fn rows_of(&mut self, request: &CommitRequest) -> Result<Rows, Violation> {
+        let (partition_id, incarnation) = (request.partition.partition_id, request.incarnation.0);
+        let mut placed = PlacedRows::new();
         for segment in &request.segments {
-            let Some(object) = self.store.object(&segment.key) else {
-                return broken(7, format!("{} is listed and does not exist", segment.key));
-            };
-            if (object.bytes.len() as u64, crc32c(&object.bytes)) != (segment.size_bytes, segment.checksum) {
-                return broken(7, format!("{} is not of the size and checksum listed", segment.key));
-            }
-            if let Err(error) = rows::read(self.format, segment.kind, object.bytes, &mut rows) {
-                return broken(6, format!("{}: {error}", segment.key));
-            }
+            self.read_object(&segment.object, segment.kind, &mut placed)?;
         }
-        Ok(rows)
+        if let Some(place) = placed.keys().find(|place| (place.partition_id, place.incarnation) != (partition_id, incarnation)) {
+            return broken(6, format!("{}: {place:?} was committed in incarnation {incarnation}", request.partition));
+        }
+        let range = rows::range(partition_id, incarnation, request.range);
+        let known: Vec<Place> = self.rows.range(range.clone()).map(|(place, _)| *place).collect();
+        known.iter().for_each(|place| drop(self.rows.remove(place)));
+        let of_range = placed.iter().filter(|(place, _)| range.contains(place));
+        self.rows.extend(of_range.map(|(place, row)| (*place, row.clone())));
+        Ok(placed.into_iter().map(|(place, row)| ((place.offset, place.row), row)).collect())
+    }
+
+    /// 6, 7: adds the rows of an object, which is as it was listed.
+    pub(super) fn read_object(
+        &self,
+        listed: &NewObject,
+        kind: SegmentKind,
+        rows: &mut PlacedRows,
+    ) -> Result<(), Violation> {
+        let Some(object) = self.store.object(&listed.key) else {
+            return broken(7, format!("{} is listed and does not exist", listed.key));
+        };
+        if (object.bytes.len() as u64, crc32c(&object.bytes)) != (listed.size_bytes, listed.checksum) {
+            return broken(7, format!("{} is not of the size and checksum listed", listed.key));
+        }
+        let before = rows.len();
+        if let Err(error) = rows::read(self.format, kind, object.bytes, rows) {
+            return broken(6, format!("{}: {error}", listed.key));
+        }
+        if (rows.len() - before) as u64 != listed.record_count {
+            return broken(6, format!("{} holds {} rows, listed {}", listed.key, rows.len() - before, listed.record_count));
+        }
+        Ok(())
     }
 
     /// 1, 2, 6, 9: the range is exactly that of one history, the same one for the whole incarnation.
@@ -103,12 +128,12 @@ impl Inner {
         Ok(())
     }
 
-    /// 2, 6, 7, 14: at the end of a run.
+    /// 2, 6, 7, 14, 17: at the end of a run.
     pub(super) fn settled(&self, state: &CatalogState) -> Result<(), Violation> {
-        for (partition, segments) in &state.segments {
-            for segment in segments {
-                self.is_stored(segment)?;
-            }
+        for row in state.objects.values() {
+            self.holds_its_rows(state, &row.object)?;
+        }
+        for partition in state.segments.keys() {
             let row = &state.partitions[partition].partition;
             let agreeing = self.view.agreeing.get(&(partition.clone(), row.incarnation));
             let current = self.histories.current(partition);
@@ -130,16 +155,6 @@ impl Inner {
         let watermark = self.view.watermarks.get(&key).copied().unwrap_or_default();
         let last = self.view.agreeing.get(&key).and_then(|agreeing| agreeing.last().copied()).unwrap_or_default();
         self.histories.same_until(partition, last).saturating_add(1) >= watermark
-    }
-
-    fn is_stored(&self, segment: &SegmentInfo) -> Result<(), Violation> {
-        let Some(object) = self.store.object(&segment.key) else {
-            return broken(7, format!("{} is listed and does not exist", segment.key));
-        };
-        if crc32c(&object.bytes) != segment.checksum {
-            return broken(7, format!("{} is not what was listed", segment.key));
-        }
-        Ok(())
     }
 }
 
