@@ -38,7 +38,7 @@ impl Replacement {
     }
 }
 
-/// What became of a replacement.
+/// The end of a replacement.
 #[derive(Clone, Debug)]
 pub enum ReplaceOutcome {
     /// The new object is, or was, listed under this number.
@@ -69,7 +69,7 @@ pub enum ReplaceRefusal {
     /// The new object does not hold the rows of the old ones, or they do not belong together.
     #[error("the objects cannot be replaced by this one: {reason}")]
     Mismatch {
-        /// What does not fit.
+        /// The difference between them.
         reason: String,
     },
 }

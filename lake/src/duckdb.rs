@@ -6,13 +6,14 @@
 //! A view is a snapshot: it lists the objects of its making. Print it again to see newer segments; after retention
 //! has removed objects, an old view fails instead of showing less.
 
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
-use crate::schema::{quarantine_schema, table_schema};
-use catalog::{SegmentInfo, SegmentKind, TopicSnapshot};
+use crate::schema::{name_in_layout, quarantine_schema, table_schema};
+use catalog::{SegmentKind, TopicSnapshot};
 
 /// Where DuckDB finds the objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,27 +68,53 @@ pub fn views_sql(snapshots: &[TopicSnapshot], location: &DuckDbLocation) -> Stri
     sql
 }
 
-/// The key of every listed segment of a kind that has rows.
-fn keys(snapshot: &TopicSnapshot, kind: SegmentKind) -> Vec<&str> {
-    let wanted = |segment: &&SegmentInfo| segment.kind == kind && segment.record_count > 0;
-    snapshot.segments.iter().filter(wanted).map(|segment| segment.key.as_str()).collect()
+/// Keys of objects, by the incarnation that their rows do not say themselves.
+type Keys<'s> = BTreeMap<Option<u32>, Vec<&'s str>>;
+
+/// The key of every live object of a kind that has rows.
+fn keys(snapshot: &TopicSnapshot, kind: SegmentKind) -> Keys<'_> {
+    let mut keys = Keys::new();
+    let mut seen = HashSet::new();
+    for segment in snapshot.segments.iter().filter(|segment| segment.kind == kind) {
+        let object = segment.object.as_ref();
+        if object.record_count > 0 && seen.insert(object.file_id) {
+            let unsaid = (object.layout == 1).then_some(segment.incarnation.0);
+            keys.entry(unsaid).or_default().push(object.key.as_str());
+        }
+    }
+    keys
 }
 
-fn push_view(sql: &mut String, name: &str, schema: &Schema, keys: &[&str], location: &DuckDbLocation) {
+fn push_view(sql: &mut String, name: &str, schema: &Schema, keys: &Keys<'_>, location: &DuckDbLocation) {
     let name = identifier(name);
-    let made = match keys {
-        [] => writeln!(sql, "CREATE OR REPLACE VIEW {name} AS SELECT {} WHERE false;", empty_columns(schema)),
-        keys => {
-            let urls: Vec<_> = keys.iter().map(|key| format!("  {}", literal(&url(key, location)))).collect();
-            writeln!(
-                sql,
-                "CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([\n{}\n], union_by_name = true, \
-                 hive_partitioning = false);",
-                urls.join(",\n")
-            )
-        }
+    let selected: Vec<_> = keys.iter().map(|(unsaid, keys)| select(*unsaid, keys, schema, location)).collect();
+    let made = match selected.is_empty() {
+        true => writeln!(sql, "CREATE OR REPLACE VIEW {name} AS SELECT {} WHERE false;", empty_columns(schema)),
+        false => writeln!(sql, "CREATE OR REPLACE VIEW {name} AS {};", selected.join("\n UNION ALL BY NAME ")),
     };
     made.expect("writing to a string does not fail");
+}
+
+fn select(unsaid: Option<u32>, keys: &[&str], schema: &Schema, location: &DuckDbLocation) -> String {
+    let urls: Vec<_> = keys.iter().map(|key| format!("  {}", literal(&url(key, location)))).collect();
+    format!(
+        "SELECT {} FROM read_parquet([\n{}\n], union_by_name = true, hive_partitioning = false)",
+        unsaid.map_or("*".to_owned(), |incarnation| columns_of_layout_1(schema, incarnation)),
+        urls.join(",\n")
+    )
+}
+
+/// The columns of objects of layout 1, as those of now and in their order.
+fn columns_of_layout_1(schema: &Schema, incarnation: u32) -> String {
+    let system = schema.fields().iter().map(|field| field.name().as_str()).take_while(|name| name.starts_with('_'));
+    let (mut selected, mut stored) = (Vec::new(), Vec::new());
+    for name in system {
+        let stored_name = name_in_layout(name, 1);
+        stored.extend(stored_name.map(identifier));
+        let value = stored_name.map_or(format!("CAST({incarnation} AS INTEGER)"), identifier);
+        selected.push(format!("{value} AS {}", identifier(name)));
+    }
+    format!("{}, * EXCLUDE ({})", selected.join(", "), stored.join(", "))
 }
 
 fn url(key: &str, location: &DuckDbLocation) -> String {

@@ -1,45 +1,47 @@
 //! Footer: the words with which an object describes itself, so that a catalog could be rebuilt from objects.
 //!
-//! Owns: the key-values in the metadata of a Parquet file, written and compared here alone, and the words of a kind.
+//! Owns: the key-values in the metadata of a Parquet file, written and compared here alone.
 //! Does not own: the rest of the file (`segment`).
 
 use catalog::{SegmentInfo, SegmentKind};
-use common::{Epoch, Incarnation, TopicPartition};
+use common::{Epoch, Incarnation, OffsetRange, TopicName};
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 
 /// The description of an object in its footer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Footer {
-    /// The partition.
-    pub partition: TopicPartition,
-    /// History of the queue that its offsets count in.
-    pub incarnation: Incarnation,
-    /// First offset of its range.
-    pub base_offset: u64,
-    /// Last offset of its range.
-    pub end_offset: u64,
-    /// Ownership under which it was written.
-    pub epoch: Epoch,
+    /// The topic.
+    pub topic: TopicName,
     /// Table or quarantine.
     pub kind: SegmentKind,
     /// The topic's schema version.
     pub schema_version: u32,
+    /// The segment whose rows the object holds. `None`: those of several; then only the rows themselves tell.
+    pub segment: Option<FooterSegment>,
+}
+
+/// The one segment of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FooterSegment {
+    /// The partition.
+    pub partition_id: u32,
+    /// History of the queue that its offsets count in.
+    pub incarnation: Incarnation,
+    /// Its offsets.
+    pub range: OffsetRange,
+    /// Ownership under which it was written. `None`: a replacement wrote it, which has none.
+    pub epoch: Option<Epoch>,
+}
+
+impl FooterSegment {
+    /// What the footer of its object says of a listed segment; `epoch` is that of its commit, if it has a single one.
+    pub fn of(segment: &SegmentInfo, epoch: Option<Epoch>) -> Self {
+        let SegmentInfo { partition_id, incarnation, range, .. } = *segment;
+        Self { partition_id, incarnation, range, epoch }
+    }
 }
 
 impl Footer {
-    /// The footer that a listed segment must have; `epoch` is that of its commit.
-    pub fn of(segment: &SegmentInfo, epoch: Epoch) -> Self {
-        Self {
-            partition: TopicPartition::new(segment.topic.clone(), segment.partition_id),
-            incarnation: segment.incarnation,
-            base_offset: segment.base_offset,
-            end_offset: segment.end_offset,
-            epoch,
-            kind: segment.kind,
-            schema_version: segment.schema_version,
-        }
-    }
-
     /// The key-values of a new file, in order.
     pub fn pairs(&self) -> Vec<KeyValue> {
         let pair = |(name, value): (&str, String)| KeyValue::new(key(name), value);
@@ -64,30 +66,23 @@ impl Footer {
         Ok(())
     }
 
-    fn described(&self) -> [(&'static str, String); 8] {
-        [
-            ("topic", self.partition.topic.to_string()),
-            ("partition", self.partition.partition_id.to_string()),
-            ("incarnation", self.incarnation.to_string()),
-            ("base_offset", self.base_offset.to_string()),
-            ("end_offset", self.end_offset.to_string()),
-            ("epoch", self.epoch.to_string()),
-            ("kind", kind_word(self.kind).to_owned()),
-            ("schema_version", self.schema_version.to_string()),
-        ]
+    fn described(&self) -> Vec<(&'static str, String)> {
+        let mut words = vec![("topic", self.topic.to_string())];
+        if let Some(segment) = &self.segment {
+            words.push(("partition", segment.partition_id.to_string()));
+            words.push(("incarnation", segment.incarnation.to_string()));
+            words.push(("base_offset", segment.range.base().to_string()));
+            words.push(("end_offset", segment.range.end().to_string()));
+            words.extend(segment.epoch.map(|epoch| ("epoch", epoch.to_string())));
+        }
+        words.push(("kind", self.kind.as_str().to_owned()));
+        words.push(("schema_version", self.schema_version.to_string()));
+        words
     }
 }
 
 fn key(name: &str) -> String {
     format!("siltstone.{name}")
-}
-
-/// The word of a kind, in footers and system tables.
-pub fn kind_word(kind: SegmentKind) -> &'static str {
-    match kind {
-        SegmentKind::Data => "data",
-        SegmentKind::Quarantine => "quarantine",
-    }
 }
 
 #[cfg(test)]
@@ -97,7 +92,6 @@ mod tests {
     use arrow_array::{Int64Array, RecordBatch};
     use arrow_schema::{DataType, Field, Schema};
     use bytes::Bytes;
-    use common::TopicName;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
     use super::*;
@@ -105,14 +99,20 @@ mod tests {
 
     fn footer() -> Footer {
         Footer {
-            partition: TopicPartition::new(TopicName::new("my orders").expect("valid"), 3),
-            incarnation: Incarnation(2),
-            base_offset: 10,
-            end_offset: 19,
-            epoch: Epoch(7),
+            topic: TopicName::new("my orders").expect("valid"),
             kind: SegmentKind::Quarantine,
             schema_version: 4,
+            segment: Some(FooterSegment {
+                partition_id: 3,
+                incarnation: Incarnation(2),
+                range: OffsetRange::new(10, 19).expect("a range"),
+                epoch: Some(Epoch(7)),
+            }),
         }
+    }
+
+    fn words(footer: &Footer) -> Vec<(String, String)> {
+        footer.pairs().into_iter().map(|pair| (pair.key, pair.value.unwrap_or_default())).collect()
     }
 
     fn written(pairs: Vec<KeyValue>) -> Arc<ParquetMetaData> {
@@ -127,8 +127,6 @@ mod tests {
 
     #[test]
     fn the_stored_words_stay_as_they_are() {
-        let pairs: Vec<_> =
-            footer().pairs().into_iter().map(|pair| (pair.key, pair.value.unwrap_or_default())).collect();
         let expected = [
             ("siltstone.topic", "my orders"),
             ("siltstone.partition", "3"),
@@ -140,8 +138,21 @@ mod tests {
             ("siltstone.schema_version", "4"),
             ("siltstone.writer_version", env!("CARGO_PKG_VERSION")),
         ];
-        assert_eq!(pairs, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
-        assert_eq!(kind_word(SegmentKind::Data), "data");
+        assert_eq!(words(&footer()), expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn an_object_of_several_segments_says_nothing_of_a_range() {
+        let shared = Footer { segment: None, ..footer() };
+        let names: Vec<_> = words(&shared).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["topic", "kind", "schema_version", "writer_version"].map(key));
+        assert_eq!(shared.check(&written(shared.pairs())), Ok(()));
+        let found = footer().check(&written(shared.pairs())).expect_err("one segment says its range");
+        assert_eq!(found, "its footer says partition nothing, the catalog says 3");
+        let mut replaced = footer();
+        replaced.segment.as_mut().expect("one").epoch = None;
+        assert!(words(&replaced).iter().all(|(name, _)| *name != key("epoch")));
+        assert_eq!(replaced.check(&written(footer().pairs())), Ok(()), "an epoch that nobody knows is not compared");
     }
 
     #[test]

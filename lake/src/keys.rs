@@ -88,8 +88,7 @@ mod tests {
     fn any_queue_time_gives_a_key() {
         let partition = TopicPartition::new(TopicName::new("t").expect("valid"), 0);
         for first_timestamp_us in [i64::MIN, -1, 0, 253_402_300_800_000_000, i64::MAX] {
-            let range = OffsetRange::new(0, u64::MAX - 1).expect("in order");
-            let epoch = Epoch(u64::MAX);
+            let (range, epoch) = (OffsetRange::new(0, u64::MAX - 1).expect("a range"), Epoch(u64::MAX));
             let (partition, kind) = (&partition, SegmentKind::Quarantine);
             let name = SegmentName { partition, range, epoch, kind, first_timestamp_us };
             let key = name.new_key(&Path::default()).key.to_string();

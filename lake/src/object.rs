@@ -4,7 +4,7 @@
 //! answer; each caller has its own words for it.
 
 use bytes::{Bytes, BytesMut};
-use catalog::SegmentInfo;
+use catalog::ObjectInfo;
 use common::checksum::{Crc32c, crc32c};
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -54,14 +54,14 @@ pub enum Found {
 }
 
 impl ListedObject {
-    /// The object of a listed segment.
+    /// The object as the catalog lists it.
     ///
     /// # Errors
     /// When its key is no key of a store.
-    pub fn of(segment: &SegmentInfo) -> Result<Self, Error> {
+    pub fn of(object: &ObjectInfo) -> Result<Self, Error> {
         // Parsed, not converted: a conversion would percent-encode the key a second time.
-        let key = Path::parse(&segment.key)?;
-        Ok(Self { key, size_bytes: segment.size_bytes, checksum: segment.checksum })
+        let key = Path::parse(&object.key)?;
+        Ok(Self { key, size_bytes: object.size_bytes, checksum: object.checksum })
     }
 
     /// Reads all of the object in `store` and compares it.

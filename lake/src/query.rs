@@ -10,10 +10,12 @@
 mod contained;
 mod exact_store;
 mod format;
+mod layout;
 mod object;
 mod provider;
 mod pruning;
 mod reader;
+mod recorded;
 mod schemas;
 mod statistics;
 mod system;

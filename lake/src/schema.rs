@@ -13,7 +13,9 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
 use common::topic::{ColumnSpec, ColumnType, Format, TopicOptions};
 
 /// Number of the partition.
-pub const PARTITION: &str = "_partition";
+pub const PARTITION: &str = "_partition_id";
+/// The name of [`PARTITION`] in objects of layout 1.
+pub const PARTITION_IN_LAYOUT_1: &str = "_partition";
 /// Offset of the message.
 pub const OFFSET: &str = "_offset";
 /// Number of the record in its message, from 0.
@@ -26,6 +28,8 @@ pub const KEY: &str = "_key";
 pub const HEADERS: &str = "_headers";
 /// The subject the message was published to.
 pub const SUBJECT: &str = "_subject";
+/// Number of the history of the queue that the offset counts in. Objects of layout 1 do not have it.
+pub const INCARNATION: &str = "_incarnation";
 /// Members of a JSON object that no column is declared for, as JSON text.
 pub const EXTRA: &str = "_extra";
 /// The payload of a `raw` topic, or a line of a `text` topic.
@@ -83,7 +87,22 @@ fn system_fields() -> Vec<Field> {
         with_id(Field::new(KEY, DataType::Binary, true), 5),
         with_id(Field::new(HEADERS, DataType::Map(Arc::new(entries), false), true), 6),
         with_id(Field::new(SUBJECT, DataType::Utf8, false), 7),
+        with_id(Field::new(INCARNATION, DataType::Int32, false), 13),
     ]
+}
+
+/// The name that a column of this name has in objects of `layout`; `None` where they do not have it.
+pub fn name_in_layout(name: &str, layout: u32) -> Option<&str> {
+    match (name, layout) {
+        (PARTITION, 1) => Some(PARTITION_IN_LAYOUT_1),
+        (INCARNATION, 1) => None,
+        (other, _) => Some(other),
+    }
+}
+
+/// The id by which readers find the column in objects.
+pub fn field_id(field: &Field) -> Option<i32> {
+    field.metadata().get(FIELD_ID_KEY)?.parse().ok()
 }
 
 fn with_id(field: Field, id: i32) -> Field {

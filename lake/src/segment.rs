@@ -9,7 +9,9 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_schema::SchemaRef;
+use catalog::{ColumnStatistics, NewObject, NewSegment, SegmentKind};
 use object_store::PutPayload;
+use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -18,8 +20,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::schema::types::ColumnPath;
 
 use self::sink::ChunkSink;
+use crate::keys::NewKey;
 use crate::schema::{OFFSET, TIMESTAMP};
-use crate::statistics::{self, ColumnStatistics, Nans};
+use crate::statistics::{self, Nans};
 
 /// A Parquet object being written.
 pub struct SegmentEncoder {
@@ -117,6 +120,34 @@ impl SegmentEncoder {
             max_timestamp_us,
             statistics: statistics::of_file(&metadata, &self.nans),
         })
+    }
+}
+
+impl EncodedSegment {
+    /// The object that holds these bytes under `key`, to be listed.
+    pub fn object(&self, bucket: &str, key: &Path, schema_version: u32) -> NewObject {
+        NewObject {
+            bucket: bucket.to_owned(),
+            key: key.to_string(),
+            record_count: self.record_count,
+            size_bytes: self.size_bytes,
+            footer_bytes: self.footer_bytes,
+            checksum: self.checksum,
+            schema_version,
+            statistics: self.statistics.clone(),
+        }
+    }
+
+    /// The segment whose rows are those of the object under the key of `name`, to be listed.
+    pub fn segment(&self, kind: SegmentKind, bucket: &str, name: &NewKey, schema_version: u32) -> NewSegment {
+        NewSegment {
+            id: name.id.clone(),
+            kind,
+            record_count: self.record_count,
+            min_timestamp_us: self.min_timestamp_us,
+            max_timestamp_us: self.max_timestamp_us,
+            object: self.object(bucket, &name.key, schema_version),
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 mod nans;
 mod text;
 
+use catalog::ColumnStatistics;
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::statistics::Statistics;
@@ -19,23 +20,6 @@ use self::text::{Kind, Value};
 
 /// Columns with statistics: the first leaves of a schema. More cost a row each for every object.
 pub const LEAVES_MAX: usize = 32;
-
-/// Statistics of one leaf column over all row groups.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ColumnStatistics {
-    /// Field id of the leaf, unique in its table.
-    pub field_id: i32,
-    /// Compressed bytes of its pages.
-    pub compressed_bytes: u64,
-    /// Values that are not null.
-    pub value_count: u64,
-    /// Nulls; in a nested column also the places of empty and absent lists.
-    pub null_count: u64,
-    /// No value is smaller; absent when there is none or it has no safe text.
-    pub min: Option<String>,
-    /// No value is larger; absent when there is none or it has no safe text.
-    pub max: Option<String>,
-}
 
 /// The statistics of a file's first leaves; leaves without a field id are passed over. A column in `nans` holds NaN.
 pub(crate) fn of_file(metadata: &ParquetMetaData, nans: &Nans) -> Vec<ColumnStatistics> {

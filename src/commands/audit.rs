@@ -11,6 +11,7 @@ use common::config::Settings;
 use serde_json::json;
 use writer::audit::{Audit, AuditReport};
 
+use crate::commands::segments::object_bytes;
 use crate::opened::{self, with_catalog};
 use crate::output::{self, Align, Reported, Table};
 use crate::progress;
@@ -64,7 +65,7 @@ async fn audit(args: &Args, settings: &Settings, catalog: &dyn MetadataStore) ->
     }
     let wanted = |partition_id| args.partition.is_none_or(|only| only == partition_id);
     let segments = snapshots.iter().flat_map(|snapshot| &snapshot.segments);
-    let bytes = segments.filter(|segment| wanted(segment.partition_id)).map(|segment| segment.size_bytes).sum();
+    let bytes = object_bytes(segments.filter(|segment| wanted(segment.partition_id)));
     let bar = progress::bar(bytes, "bytes", "auditing");
     let mut reports = Vec::new();
     for snapshot in &snapshots {

@@ -64,9 +64,9 @@ fn shown(partition: &TopicPartition, recorded: RecordedGap) -> Listed {
     Listed {
         partition: partition.clone(),
         incarnation: incarnation.0,
-        base_offset: gap.base_offset,
-        end_offset: gap.end_offset,
-        count: gap.end_offset.saturating_sub(gap.base_offset).saturating_add(1),
+        base_offset: gap.range.base(),
+        end_offset: gap.range.end(),
+        count: gap.range.count(),
         reason: gap.reason,
         recorded_at: created_at,
     }

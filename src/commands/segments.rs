@@ -2,10 +2,13 @@
 //!
 //! Owns: filtering and showing. Does not own: the segments.
 
-use catalog::{MetadataStore, SegmentInfo, SegmentKind};
+use std::collections::BTreeMap;
+
+use catalog::{FileId, MetadataStore, SegmentInfo, SegmentKind};
 use clap::ValueEnum;
-use common::TopicName;
 use common::config::Settings;
+use common::{Incarnation, TopicName};
+use serde::Serialize;
 
 use crate::opened::with_catalog;
 use crate::output::{self, Align, Table};
@@ -44,16 +47,72 @@ impl Args {
     }
 }
 
+/// A segment with its object, as `--json` shows it.
+#[derive(Debug, Serialize)]
+pub(crate) struct ListedSegment {
+    id: String,
+    topic: TopicName,
+    partition_id: u32,
+    incarnation: Incarnation,
+    kind: SegmentKind,
+    base_offset: u64,
+    end_offset: u64,
+    record_count: u64,
+    size_bytes: u64,
+    bucket: String,
+    key: String,
+    min_timestamp_us: i64,
+    max_timestamp_us: i64,
+    checksum: u32,
+    schema_version: u32,
+    created_at: i64,
+    file_id: FileId,
+    level: u32,
+}
+
+impl From<&SegmentInfo> for ListedSegment {
+    fn from(segment: &SegmentInfo) -> Self {
+        let object = segment.object.as_ref();
+        Self {
+            id: segment.id.clone(),
+            topic: segment.topic.clone(),
+            partition_id: segment.partition_id,
+            incarnation: segment.incarnation,
+            kind: segment.kind,
+            base_offset: segment.range.base(),
+            end_offset: segment.range.end(),
+            record_count: segment.record_count,
+            size_bytes: object.size_bytes,
+            bucket: object.bucket.clone(),
+            key: object.key.clone(),
+            min_timestamp_us: segment.min_timestamp_us,
+            max_timestamp_us: segment.max_timestamp_us,
+            checksum: object.checksum,
+            schema_version: segment.schema_version,
+            created_at: segment.created_at,
+            file_id: object.file_id,
+            level: object.level,
+        }
+    }
+}
+
+/// Bytes of the objects that hold the rows of these segments, each counted once.
+pub(crate) fn object_bytes<'s>(segments: impl IntoIterator<Item = &'s SegmentInfo>) -> u64 {
+    let sizes: BTreeMap<FileId, u64> =
+        segments.into_iter().map(|segment| (segment.object.file_id, segment.object.size_bytes)).collect();
+    sizes.into_values().sum()
+}
+
 /// Prints a table with totals, or with `json` the segments as the catalog holds them.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let listed = with_catalog(settings, async |catalog| list(&args, catalog.as_ref()).await);
     let segments = listed.await?;
     if json {
-        return output::print_json(&segments);
+        return output::print_json(&segments.iter().map(ListedSegment::from).collect::<Vec<_>>());
     }
     output::print(&table(&segments).to_string())?;
     let records: u64 = segments.iter().map(|segment| segment.record_count).sum();
-    let bytes: u64 = segments.iter().map(|segment| segment.size_bytes).sum();
+    let bytes = object_bytes(&segments);
     let count = count_text(segments.len() as u64);
     output::note(&format!("{count} segments, {} records, {}", count_text(records), bytes_text(bytes)));
     Ok(())
@@ -88,11 +147,11 @@ fn table(segments: &[SegmentInfo]) -> Table {
             segment.topic.to_string(),
             segment.partition_id.to_string(),
             segment.kind.as_str().to_owned(),
-            format!("{}-{}", segment.base_offset, segment.end_offset),
+            format!("{}-{}", segment.range.base(), segment.range.end()),
             count_text(segment.record_count),
-            bytes_text(segment.size_bytes),
+            bytes_text(segment.object.size_bytes),
             time_text(segment.created_at),
-            segment.key.clone(),
+            segment.object.key.clone(),
         ]);
     }
     table

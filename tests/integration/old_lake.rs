@@ -35,6 +35,8 @@ async fn a_lake_of_version_0_1_0_in_postgres_goes_on() {
 
 async fn goes_on(siltstone: &Siltstone) {
     holds_what_it_held(siltstone).await;
+    has_the_columns_of_now(siltstone, 735).await;
+    leaves_out_what_filters_exclude(siltstone).await;
     audits_clean(siltstone).await;
     // More of the same: offsets, epochs and schema versions go on where the old lake ended.
     let lines: String = (1000..1100).map(|id| format!("{{\"id\":{id},\"place\":\"new\"}}\n")).collect();
@@ -51,7 +53,55 @@ async fn goes_on(siltstone: &Siltstone) {
     ] {
         assert_eq!(rows(siltstone, sql).await, expected, "{sql}");
     }
+    has_the_columns_of_now(siltstone, 836).await;
     audits_clean(siltstone).await;
+}
+
+/// Old objects say neither `_partition_id` nor `_incarnation`; both readers show them all the same, also among new ones.
+async fn has_the_columns_of_now(siltstone: &Siltstone, orders: u64) {
+    let by_partition = "SELECT sum(_partition_id) AS p, count(*) AS n, sum(_incarnation) AS i FROM orders";
+    let [zero, one] = [0, 1].map(|number| format!("(SELECT count(*) FROM orders WHERE _partition_id = {number})"));
+    let both = format!("SELECT {zero} > 0 AND {one} > 0 AS some, {zero} + {one} AS n, {one} AS p");
+    let both = rows(siltstone, &both).await;
+    assert_eq!((&both["some"], &both["n"]), (&json!(true), &json!(orders)));
+    assert_eq!(rows(siltstone, by_partition).await, json!({"p": both["p"], "n": orders, "i": 0}));
+    for (sql, expected) in [
+        ("SELECT count(*) AS n, sum(_incarnation) AS i FROM events", json!({"n": 140, "i": 40})),
+        ("SELECT count(*) AS n, max(_offset) AS o FROM events WHERE _incarnation = 1", json!({"n": 40, "o": 40})),
+        ("SELECT count(*) AS n FROM events WHERE _incarnation = 0 AND _partition_id = 0", json!({"n": 100})),
+        ("SELECT count(*) AS n FROM events WHERE _incarnation > 1 OR _partition_id > 0", json!({"n": 0})),
+        ("SELECT min(_incarnation) AS i, max(_partition_id) AS p FROM quarantine.orders", json!({"i": 0, "p": 1})),
+    ] {
+        assert_eq!(rows(siltstone, sql).await, expected, "{sql}");
+    }
+    siltstone.run(&["query", "SELECT _partition FROM orders"]).await.fails(1, &["_partition"]);
+    let views = siltstone.run(&["duckdb-sql"]).await.ok().out.clone();
+    let duckdb = async |sql: &str| support::duckdb::query(&format!("{views}{sql}")).await.expect("DuckDB");
+    let events = "SELECT _incarnation, count(*), max(_offset), max(_partition_id) FROM events GROUP BY 1 ORDER BY 1";
+    assert_eq!(duckdb(events).await, [["0", "100", "100", "0"], ["1", "40", "40", "0"]]);
+    let counted = duckdb("SELECT count(*), sum(_partition_id), sum(_incarnation) FROM orders").await;
+    assert_eq!(counted, [[orders.to_string(), both["p"].to_string(), "0".to_owned()]]);
+    let reasons = duckdb("SELECT count(reason) > 0, max(_partition_id) FROM quarantine_orders").await;
+    assert_eq!(reasons, [["True", "1"]]);
+    let columns = duckdb("SELECT column_name FROM (DESCRIBE orders) LIMIT 9").await.concat();
+    let system =
+        ["_partition_id", "_offset", "_row", "_timestamp", "_key", "_headers", "_subject", "_incarnation", "id"];
+    assert_eq!(columns, system);
+}
+
+async fn leaves_out_what_filters_exclude(siltstone: &Siltstone) {
+    for (sql, scanned, pruned) in [
+        ("SELECT * FROM orders WHERE _partition_id = 0", 3, 3),
+        ("SELECT * FROM events WHERE _incarnation = 1", 1, 1),
+        ("SELECT * FROM events WHERE _incarnation IN (0, 1)", 2, 0),
+    ] {
+        let plan = siltstone.run(&["query", &format!("EXPLAIN ANALYZE {sql}")]).await;
+        let sum = |name: &str| -> usize {
+            let counts = plan.out.split(name).skip(1);
+            counts.map(|rest| rest.split([',', ']']).next().and_then(|n| n.parse().ok()).unwrap_or(0)).sum()
+        };
+        assert_eq!((sum("segments_scanned="), sum("segments_pruned=")), (scanned, pruned), "{sql}: {plan:#?}");
+    }
 }
 
 async fn holds_what_it_held(siltstone: &Siltstone) {

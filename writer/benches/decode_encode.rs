@@ -12,7 +12,7 @@ use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use lake::segment::SegmentEncoder;
 use serde::de::IgnoredAny;
-use writer::decode::TopicTable;
+use writer::decode::{Source, TopicTable};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -75,7 +75,10 @@ fn encode(batch: &RecordBatch) -> u64 {
 #[divan::bench]
 fn decode_json(bencher: Bencher<'_, '_>) {
     let (table, messages) = (json_table(), messages());
-    bencher.counter(ItemsCount::new(MESSAGES)).counter(bytes(&messages)).bench(|| table.decode(0, &messages));
+    bencher
+        .counter(ItemsCount::new(MESSAGES))
+        .counter(bytes(&messages))
+        .bench(|| table.decode(Source::default(), &messages));
 }
 
 /// The alternative that was not chosen: arrow-json behind the gate it needs, since it accepts broken JSON. It makes
@@ -105,23 +108,26 @@ fn decode_json_with_arrow_json(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn decode_raw(bencher: Bencher<'_, '_>) {
     let (table, messages) = (table("{}"), messages());
-    bencher.counter(ItemsCount::new(MESSAGES)).counter(bytes(&messages)).bench(|| table.decode(0, &messages));
+    bencher
+        .counter(ItemsCount::new(MESSAGES))
+        .counter(bytes(&messages))
+        .bench(|| table.decode(Source::default(), &messages));
 }
 
 #[divan::bench]
 fn encode_json_rows(bencher: Bencher<'_, '_>) {
-    let rows = json_table().decode(0, &messages()).rows.expect("rows");
+    let rows = json_table().decode(Source::default(), &messages()).rows.expect("rows");
     bencher.counter(ItemsCount::new(MESSAGES)).bench(|| encode(&rows));
 }
 
 #[divan::bench]
 fn encode_raw_rows(bencher: Bencher<'_, '_>) {
-    let rows = table("{}").decode(0, &messages()).rows.expect("rows");
+    let rows = table("{}").decode(Source::default(), &messages()).rows.expect("rows");
     bencher.counter(ItemsCount::new(MESSAGES)).bench(|| encode(&rows));
 }
 
 #[divan::bench]
 fn encode_five_rows(bencher: Bencher<'_, '_>) {
-    let rows = json_table().decode(0, &messages()[..5]).rows.expect("rows");
+    let rows = json_table().decode(Source::default(), &messages()[..5]).rows.expect("rows");
     bencher.counter(ItemsCount::new(5_usize)).bench(|| encode(&rows));
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{
-    AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, MetadataStore, NewSegment, Ownership,
-    OwnershipStore, Partition, Scope, SqliteMetadataStore, TopicConfig, TopicStore, UploadIntent,
+    AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, MetadataStore, Ownership, OwnershipStore,
+    Partition, ReplaceOutcome, Replacement, ResumePoint, Scope, SegmentInfo, SegmentKind, SegmentStore,
+    SqliteMetadataStore, TopicConfig, TopicStore, UploadIntent,
 };
 use common::clock::ManualClock;
 use common::memory::MemoryBudget;
@@ -17,10 +18,15 @@ use common::{OutgoingMessage, OwnerId, Queue, TopicName, TopicPartition};
 use uuid::Uuid;
 
 use crate::pipeline::batch::{Encoding, OpenBatch};
-use crate::pipeline::decode::{PartitionDecoder, TopicTable};
+use crate::pipeline::decode::{PartitionDecoder, Source, TopicTable};
 use crate::pipeline::roll::RollReason;
 use lake::Storage;
+use lake::footer::{Footer, FooterSegment};
 use lake::keys::SegmentName;
+use lake::object::ListedObject;
+use lake::read::{Columns, SegmentFile};
+use lake::segment::SegmentEncoder;
+use object_store::path::Path;
 
 const LEASE: Duration = Duration::from_secs(3600);
 
@@ -76,7 +82,7 @@ impl Lake {
         let messages = self.queue.read(&self.partition, base_offset, base_offset + count).await.expect("read");
         assert_eq!(messages.len() as u64, count, "the queue holds what is to be committed");
         let memory = MemoryBudget::new(1 << 20).acquire(1).await;
-        let decoder = PartitionDecoder::new(Arc::clone(&self.table), 0);
+        let decoder = PartitionDecoder::new(Arc::clone(&self.table), Source::of(&self.held));
         let mut encoding = Encoding { decoder, page_bytes: 1 << 16, condemned: None };
         let batch = OpenBatch::open(base_offset, messages, vec![], memory);
         let mut batch = batch.seal(&mut encoding, &self.held, RollReason::Age).expect("sealed");
@@ -91,26 +97,14 @@ impl Lake {
             let intent = UploadIntent { partition: partition.clone(), epoch, owner: self.held.owner, bucket, key };
             self.catalog.record_intents(&[intent]).await.remove(0).expect("recorded");
             self.storage.put_new(&new.key, encoded.payload.clone()).await.expect("put");
-            segments.push(NewSegment {
-                id: new.id,
-                kind,
-                record_count: encoded.record_count,
-                size_bytes: encoded.size_bytes,
-                bucket: String::new(),
-                key: new.key.to_string(),
-                min_timestamp_us: encoded.min_timestamp_us,
-                max_timestamp_us: encoded.max_timestamp_us,
-                checksum: encoded.checksum,
-                schema_version: batch.schema_version,
-            });
+            segments.push(encoded.segment(kind, "", &new, batch.schema_version));
         }
         let request = CommitRequest {
             partition: self.partition.clone(),
             incarnation: self.held.incarnation,
             epoch: self.held.epoch,
             owner: self.held.owner,
-            base_offset,
-            end_offset: batch.range.end(),
+            range: batch.range,
             anchor: batch.anchor,
             message_count: batch.message_count,
             segments,
@@ -118,6 +112,42 @@ impl Lake {
         };
         let outcome = self.catalog.commit(&[request]).await.remove(0);
         assert!(matches!(outcome, CommitOutcome::Done(_)), "{outcome:?}");
+    }
+
+    /// Replaces all live objects of a kind by one, with the same rows.
+    pub(crate) async fn compact(&self, kind: SegmentKind) {
+        let snapshot = self.catalog.snapshot(&self.partition.topic).await.expect("a snapshot");
+        let objects: Vec<_> = snapshot.objects.iter().filter(|object| object.kind == kind).collect();
+        let mut batches = Vec::new();
+        for object in &objects {
+            let listed = ListedObject::of(object).expect("a key");
+            let file = SegmentFile::open(&self.storage, &listed).await.unwrap_or_else(|error| panic!("{error:?}"));
+            batches.extend(file.rows(Columns::All, 1024).expect("readable").map(|batch| batch.expect("rows")));
+        }
+        let mut encoder = SegmentEncoder::new(&batches[0].schema(), 1 << 16).expect("a valid schema");
+        batches.iter().for_each(|batch| encoder.write(batch).expect("fits"));
+        let schema_version = objects.iter().map(|object| object.schema_version).max().expect("some");
+        let segment = only_segment(snapshot.segments.iter().filter(|segment| segment.kind == kind));
+        let footer = Footer { topic: self.partition.topic.clone(), kind, schema_version, segment };
+        let encoded = encoder.finish(footer.pairs()).expect("finishes");
+        let key = Path::from(format!("replaced/{}", Uuid::now_v7()));
+        let inputs = objects.iter().map(|object| object.file_id).collect();
+        let output = encoded.object("", &key, schema_version);
+        let topic = self.partition.topic.clone();
+        let replacement = Replacement { topic, kind, owner: self.held.owner, inputs, output };
+        self.catalog.record_replacement_intent(&replacement.intent()).await.expect("recorded");
+        self.storage.put_new(&key, encoded.payload.clone()).await.expect("put");
+        let outcome = self.catalog.replace(&replacement).await;
+        assert!(matches!(outcome, ReplaceOutcome::Done(_)), "{outcome:?}");
+    }
+
+    /// Begins another history of the queue behind what is committed, which is the same one.
+    pub(crate) async fn begin_incarnation(&mut self) {
+        self.halt().await;
+        let Partition { incarnation, high_watermark, anchor, .. } = self.partition().await;
+        let point = ResumePoint { high_watermark, anchor, reason: "as the test says".to_owned() };
+        self.catalog.resume(&self.partition, incarnation, &point).await.expect("resumed");
+        self.take_over().await;
     }
 
     /// Halts the partition, as a writer does that found another history.
@@ -135,6 +165,15 @@ impl Lake {
         let catalog: &dyn MetadataStore = self.catalog.as_ref();
         catalog.get_partition(&self.partition).await.expect("read").expect("it exists")
     }
+}
+
+/// The segment that all of these become in one object, if it is one.
+fn only_segment<'s>(segments: impl Iterator<Item = &'s SegmentInfo>) -> Option<FooterSegment> {
+    segments.map(|segment| FooterSegment::of(segment, None)).map(Some).reduce(|one, next| {
+        let (one, next) = (one?, next?);
+        let range = one.range.joined(next.range).filter(|_| one.incarnation == next.incarnation)?;
+        Some(FooterSegment { range, ..one })
+    })?
 }
 
 async fn take(catalog: &dyn MetadataStore, owner: OwnerId, partition: &TopicPartition) -> Ownership {

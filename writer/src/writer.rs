@@ -111,6 +111,7 @@ impl Writer {
             storage: self.storage.clone(),
             hold: self.config.janitor_hold,
             second_sweep: self.config.janitor_second_sweep,
+            lease: self.config.lease,
         };
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);

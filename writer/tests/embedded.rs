@@ -92,7 +92,7 @@ async fn stored_values(catalog: &dyn MetadataStore, store: &dyn ObjectStore, top
     let objects: Vec<_> = store.list(None).try_collect().await.expect("listed");
     let found: BTreeSet<String> = objects.iter().map(|object| object.location.to_string()).collect();
     let segments = catalog.snapshot(topic).await.expect("the topic exists").segments;
-    let listed: BTreeSet<String> = segments.iter().map(|segment| segment.key.clone()).collect();
+    let listed: BTreeSet<String> = segments.iter().map(|segment| segment.object.key.clone()).collect();
     assert_eq!(found, listed, "the store holds what the catalog lists, and nothing else");
     let mut values = Vec::new();
     for object in objects {
@@ -160,7 +160,7 @@ async fn test_segment_rolling() {
     let listed = env.catalog.snapshot(&env.topic).await.expect("the topic exists").segments;
     assert!(listed.len() > 2 * PARTITIONS as usize, "{} segments", listed.len());
     assert_eq!(listed.iter().map(|segment| segment.record_count).sum::<u64>(), 2_000);
-    assert!(listed.iter().all(|segment| segment.size_bytes < 512 * 1024), "{listed:?}");
+    assert!(listed.iter().all(|segment| segment.object.size_bytes < 512 * 1024), "{listed:?}");
     let mut stored = stored_values(env.catalog.as_ref(), env.store.as_ref(), &env.topic).await;
     let mut sent: Vec<Bytes> = sent.into_iter().map(Bytes::from).collect();
     stored.sort_unstable();

@@ -36,8 +36,8 @@ pub enum Bound {
     Integer(i64),
     /// Of a double.
     Float(f64),
-    /// Of a decimal: whether it is negative, the digits before the point without zeros in front, those behind it without
-    /// zeros at the end.
+    /// Of a decimal: whether it is negative, the digits before the point without zeros in front, those behind it
+    /// without zeros at the end.
     Decimal(bool, String, String),
     /// Of text and binary.
     Bytes(Vec<u8>),

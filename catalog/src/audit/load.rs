@@ -26,7 +26,7 @@ pub struct PartitionRecords {
     pub segments: Vec<SegmentInfo>,
     /// Its gaps, by incarnation and base offset.
     pub gaps: Vec<RecordedGap>,
-    /// How far retention has come in each incarnation.
+    /// The progress of retention in each incarnation.
     pub expirations: Vec<Expiration>,
     /// Objects that are not listed.
     pub uploads: Vec<Upload>,

@@ -1,7 +1,7 @@
 //! The objects of a topic against their segments and their statistics.
 //!
-//! Owns: what must hold of them as a plain function, and reading what it looks at. Does not own: segments against commits
-//! (`checks`), the objects' bytes (the writer's audit).
+//! Owns: what must hold of them as a plain function, and reading what it looks at. Does not own: segments against
+//! commits (`checks`), the objects' bytes (the writer's audit).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -37,7 +37,7 @@ const SYSTEM_COLUMNS: [(i32, BoundType); 7] = [
 ];
 const TIMESTAMP_FIELD_ID: i32 = 4;
 
-/// What the catalog says of the objects of a topic.
+/// Everything that the catalog holds of the objects of a topic.
 #[derive(Clone, Debug)]
 pub struct ObjectRecords<'s> {
     /// Topic, segments and live objects.
@@ -46,7 +46,7 @@ pub struct ObjectRecords<'s> {
     pub retired: Vec<RetiredObject>,
     /// Uploads that are of no single partition, read after the snapshot.
     pub uploads: Vec<Upload>,
-    /// What is stored of the columns that have a type, of objects of both kinds.
+    /// Stored statistics of the columns that have a type, of objects of both kinds.
     pub statistics: Vec<(FileId, ColumnStatistics)>,
     /// The types of columns by field id, besides those of system columns.
     pub types: BTreeMap<i32, BoundType>,
@@ -91,7 +91,7 @@ pub fn check_objects(records: &ObjectRecords<'_>) -> Vec<Problem> {
     let objects: HashMap<FileId, &ObjectInfo> =
         records.snapshot.objects.iter().map(|object| (object.file_id, &**object)).collect();
     for (file_id, column) in &records.statistics {
-        // What was listed after the snapshot is not looked at.
+        // An object that was listed after the snapshot is passed over.
         let Some(object) = objects.get(file_id) else { continue };
         let found = statistics(object, column, &records.types);
         problems.extend(found.map(|found| problem(records, object, found, Check::Segments, WRONG_STATISTICS)));

@@ -19,7 +19,8 @@ impl Sql {
     }
 }
 
-/// A [`Sql`] of string literals and names of fragments, one after the other: `sql!("SELECT " topic_columns " FROM topics")`.
+/// A [`Sql`] of string literals and names of fragments, one after the other: `sql!("SELECT " topic_columns " FROM
+/// topics")`.
 macro_rules! sql {
     ($($part:tt)*) => {
         $crate::database::Sql {
@@ -96,7 +97,7 @@ pub(crate) struct Insert {
     pub(crate) columns: &'static str,
     /// Number of values in a row, without the time.
     pub(crate) width: usize,
-    /// Whether the last column is the time of the database.
+    /// True when the last column is the time of the database.
     pub(crate) has_time: bool,
 }
 

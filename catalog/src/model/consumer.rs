@@ -1,4 +1,4 @@
-//! What readers of a topic note, as types: offsets of consumer groups, records that were published again.
+//! Notes of readers of a topic, as types: offsets of consumer groups, records that were published again.
 //!
 //! Owns: their shape. Does not own: the meaning of a consumer's offset.
 
@@ -22,7 +22,7 @@ pub struct ConsumerOffset {
     pub metadata: Option<String>,
 }
 
-/// What a group committed for a partition.
+/// The offset that a group committed for a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommittedOffset {
     /// The history that the offset counts in.

@@ -1,4 +1,4 @@
-//! What happened to a partition, as types: commits, gaps, incarnations, expirations.
+//! The history of a partition, as types: commits, gaps, incarnations, expirations.
 //!
 //! Owns: their shape. Does not own: the request of a commit (`commit`).
 
@@ -80,7 +80,7 @@ impl CommitRecord {
         }
     }
 
-    /// How many commits are in the row.
+    /// The number of commits in the row.
     pub fn commits(&self) -> u64 {
         self.commit_no.saturating_sub(self.first_commit_no).saturating_add(1)
     }

@@ -79,7 +79,7 @@ pub struct NewObject {
     pub checksum: u32,
     /// The topic's schema version it was written with.
     pub schema_version: u32,
-    /// What is known of its columns; the columns of a level 0 object other than `_timestamp` are not stored.
+    /// Statistics of its columns; the columns of a level 0 object other than `_timestamp` are not stored.
     pub statistics: Vec<ColumnStatistics>,
 }
 
@@ -146,15 +146,15 @@ pub struct LakeSnapshot {
     pub time_us: i64,
     /// Rises with every table that is created, altered or dropped.
     pub schema_version: u64,
-    /// What the next table or schema is numbered; no earlier one is numbered higher.
+    /// The number of the next table or schema; each earlier one has a lower number.
     pub next_catalog_id: u64,
-    /// What the next object is numbered.
+    /// The number of the next object.
     pub next_file_id: u64,
-    /// What it changed, in DuckLake's words: `inserted_into_table:2,compacted_table:4`.
+    /// Its changes, in DuckLake's words: `inserted_into_table:2,compacted_table:4`.
     pub changes: String,
 }
 
-/// What folding made fewer.
+/// The rows that folding saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Folded {
     /// By how many rows the recorded commits became fewer.

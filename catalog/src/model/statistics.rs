@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of the values of one column of an object.
+/// Knowledge of the values of one column of an object.
 ///
 /// Bounds are texts that every reader of the catalog reads back as a value of the column's type: integers as digits,
 /// booleans `0` and `1`, doubles in the shortest form, decimals `-50.00`, dates `2026-11-20`, times

@@ -92,7 +92,7 @@ pub(super) async fn why_not(
     })
 }
 
-/// What the commits of a partition say of a request.
+/// The answer of the commits of a partition about a request.
 pub(super) enum Found {
     /// It is one of them, whoever owns the partition now.
     Done,

@@ -1,7 +1,7 @@
 //! Step 3 of the commit: the rows that stay, of every request that was accepted.
 //!
-//! Owns: commits and gaps as rows, and the order in which all rows are inserted. Does not own: which requests are accepted
-//! (`commit_judge`), segments and objects as rows (`listing`).
+//! Owns: commits and gaps as rows, and the order in which all rows are inserted. Does not own: which requests are
+//! accepted (`commit_judge`), segments and objects as rows (`listing`).
 
 use super::commit_rows::CommitColumns;
 use super::input;

@@ -1,7 +1,7 @@
 //! The judgement of a group of requests in one open transaction.
 //!
-//! Owns: the order in which requests are judged, and what the transaction keeps of each. Does not own: the transaction's
-//! beginning and end (`commit`), the statements (`commit_compares`, `commit_inserts`).
+//! Owns: the order in which requests are judged, and what the transaction keeps of each. Does not own: the
+//! transaction's beginning and end (`commit`), the statements (`commit_compares`, `commit_inserts`).
 
 use super::commit_compares::{Found, Moved, consume_intent, find_commit, move_watermark, why_not};
 use super::commit_inserts::{self, Accepted};

@@ -109,7 +109,8 @@ impl CommitColumns {
         Ok(columns)
     }
 
-    /// Whether `row`, found at the same partition and incarnation, was stored by this very request. A run is nobody's.
+    /// True when `row`, found at the same partition and incarnation, was stored by exactly this request. A run is
+    /// nobody's.
     pub(crate) fn is(&self, row: &CommitRow) -> bool {
         let place = (self.base_offset, self.end_offset, self.epoch, &self.owner, self.message_count);
         let content = (&self.data_segment_id, &self.quarantine_segment_id);

@@ -5,7 +5,7 @@
 use crate::database::{Access, Connection, Door, Transaction};
 use crate::error::{CatalogError, Result, is_sqlite_busy};
 
-/// What became of a transaction.
+/// The end of a transaction.
 pub(super) enum Ending {
     /// It is committed.
     Committed,
@@ -31,8 +31,8 @@ pub(super) async fn send_commit(door: &Door, transaction: Box<dyn Transaction + 
     }
 }
 
-/// True for the error of a COMMIT that certainly did not happen: SQLite could not even get its lock. Nothing proves that
-/// on PostgreSQL.
+/// True for the error of a COMMIT that certainly did not happen: SQLite could not even get its lock. Nothing proves
+/// that on PostgreSQL.
 fn certainly_failed(error: &sqlx::Error) -> bool {
     is_sqlite_busy(error)
 }

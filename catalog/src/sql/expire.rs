@@ -1,7 +1,7 @@
 //! Retention: the oldest segments of partitions go off the list.
 //!
-//! Owns: which segments go, and the transaction that takes them. Does not own: how old they must be, and when objects are
-//! deleted (the janitor).
+//! Owns: which segments go, and the transaction that takes them. Does not own: how old they must be, and when objects
+//! are deleted (the janitor).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -70,8 +70,8 @@ pub(super) async fn expire(session: &mut dyn Session, topic: &TopicName, before:
     Ok(taken)
 }
 
-/// Lowers the cuts until each segment that goes ends before each of its partition that stays, and until no object that loses
-/// a segment holds one that stays. `live` counts the live segments of the objects, wherever they are.
+/// Lowers the cuts until each segment that goes ends before each of its partition that stays, and until no object that
+/// loses a segment holds one that stays. `live` counts the live segments of the objects, wherever they are.
 fn settle(segments: &[Candidate], live: &HashMap<FileId, u64>, cuts: &mut Cuts) {
     loop {
         let mut goes_of: HashMap<FileId, u64> = HashMap::new();
@@ -116,7 +116,7 @@ impl Place {
         session.fetch(&select, values).await?.into_iter().map(candidate).collect()
     }
 
-    /// How many live segments the objects have that hold segments below the cut.
+    /// The number of live segments of each object holds segments below the cut.
     async fn live_segments(&self, session: &mut dyn Session, cut: u64) -> Result<Vec<(FileId, u64)>> {
         let select = sql!(
             "SELECT file_id, count(*) FROM segments WHERE file_id IN (

@@ -53,7 +53,7 @@ struct Place<'a> {
     hold_ms: i64,
 }
 
-/// What is to be folded.
+/// The runs that are to be folded.
 struct Seen {
     runs: Vec<Run>,
     /// The next look begins with the last of these commits, which may be part of a longer run.
@@ -82,7 +82,7 @@ impl Place<'_> {
         Ok(Seen { runs: runs(&commits, &cover), next })
     }
 
-    /// What covers the commits: live segments and expirations of their incarnations.
+    /// The cover of the commits: live segments and expirations of their incarnations.
     async fn cover(&self, session: &mut dyn Session, first: &CommitRecord, last: &CommitRecord) -> Result<Cover> {
         let segments = sql!(
             "SELECT incarnation, kind, base_offset, end_offset FROM segments

@@ -1,13 +1,14 @@
 //! Which commits become one run.
 //!
-//! Owns: the rule, as plain functions: neighbours fold when the same live segments, or none, cover both, so that each live
-//! segment goes on beginning and ending where a run does. Does not own: how old commits must be, statements (`fold`).
+//! Owns: the rule, as plain functions: neighbours fold when the same live segments, or none, cover both, so that each
+//! live segment goes on beginning and ending where a run does. Does not own: how old commits must be, statements
+//! (`fold`).
 
 use common::{Incarnation, OffsetRange};
 
 use crate::model::{CommitRecord, Expiration, SegmentKind};
 
-/// What covers the commits of a partition.
+/// Live segments and expirations of a partition: they cover its commits.
 pub(super) struct Cover {
     /// By incarnation, kind and offset.
     segments: Vec<(Incarnation, SegmentKind, OffsetRange)>,
@@ -25,7 +26,7 @@ pub(super) struct Run {
     pub(super) quarantined_count: Option<u64>,
 }
 
-/// What must be the same for two commits to fold: the segment of each kind, and whether retention passed them.
+/// Two commits fold only when this is the same for both: the segment of each kind, and whether retention passed them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Place {
     incarnation: Incarnation,
@@ -54,7 +55,8 @@ impl Cover {
         }
     }
 
-    /// The segment of the kind that covers the commit: the last one that does not begin behind it, if it reaches as far.
+    /// The segment of the kind that covers the commit: the last one that does not begin behind it, if it reaches as
+    /// far.
     fn segment_of(&self, commit: &CommitRecord, kind: SegmentKind) -> Option<OffsetRange> {
         let (incarnation, base) = (commit.incarnation, commit.range.base());
         let place = (incarnation, kind, base);
@@ -72,7 +74,7 @@ pub(super) fn runs(commits: &[CommitRecord], cover: &Cover) -> Vec<Run> {
     commits.chunk_by(fold_together).filter_map(Run::of).collect()
 }
 
-/// Whether one is the next neighbour of the other, by number and by offset.
+/// True when one is the next neighbour of the other, by number and by offset.
 fn follows(before: &CommitRecord, after: &CommitRecord) -> bool {
     before.incarnation == after.incarnation
         && before.commit_no + 1 == after.first_commit_no

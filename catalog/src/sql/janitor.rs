@@ -1,7 +1,7 @@
 //! Objects that are not listed: what the janitor may delete, and when.
 //!
-//! Owns: the statement that says an object is due; it looks at the list of objects once more, whatever the intent
-//! says. Does not own: deleting, how an object comes to be doomed (`ownership`, `intents`, `objects`, `topics`), folding
+//! Owns: the statement that says an object is due; it looks at the list of objects once more, whatever the intent says.
+//! Does not own: deleting, how an object comes to be doomed (`ownership`, `intents`, `objects`, `topics`), folding
 //! history (`fold`).
 
 use std::time::Duration;

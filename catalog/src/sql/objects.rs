@@ -1,7 +1,8 @@
 //! Objects: how they come on the list, are read from it, and go off it.
 //!
-//! Owns: the statements on `objects` and `retired_objects`. An object is retired in three steps around the change of its
-//! segments, in one transaction and one snapshot: it is copied to the retired ones, doomed, and dropped from the list.
+//! Owns: the statements on `objects` and `retired_objects`. An object is retired in three steps around the change of
+//! its segments, in one transaction and one snapshot: it is copied to the retired ones, doomed, and dropped from the
+//! list.
 //! Does not own: segments (`listing`, `segments`), the choice of objects (`expire`, `replace`, `topics`).
 
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub(super) struct Listed<'a> {
     pub(super) bounds: Bounds,
 }
 
-/// What encloses the rows of an object, in the types of the columns.
+/// Limits that enclose the rows of an object, in the types of the columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) partitions: (u32, u32),
@@ -43,7 +44,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// What encloses both.
+    /// Limits that enclose both.
     pub(super) fn and(self, other: Self) -> Self {
         Self {
             partitions: enclosing(self.partitions, other.partitions),
@@ -227,8 +228,8 @@ impl Row {
     }
 }
 
-/// How the row of a topic is locked until the end of the transaction. Whoever changes where the rows of its segments are
-/// shares it with others of the same kind; whoever takes segments off the list holds it alone. Commits need no lock.
+/// The lock on the row of a topic until the end of the transaction. A replacement, which changes where rows are, shares
+/// it with other replacements; retention and the deletion of the topic hold it alone. Commits need no lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TopicLock {
     None,

@@ -1,6 +1,7 @@
 //! Agents, and who owns which partition.
 //!
-//! Owns: heartbeats, release, halt, suspects, and the view of all of it. Leases are judged by the database's clock alone.
+//! Owns: heartbeats, release, halt, suspects, and the view of all of it. Leases are judged by the database's clock
+//! alone.
 //! Does not own: taking a partition over (`takeover`), which partitions a writer wants.
 
 use std::time::Duration;

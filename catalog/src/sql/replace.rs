@@ -3,8 +3,8 @@
 //! Owns: its steps and their order, and its outcome. Does not own: what fits together (`replace_rows`), objects as rows
 //! (`objects`), the intent (`intents`), the end of the transaction (`ending`).
 //!
-//! The topic is locked for others of its kind, then the inputs by number: of two replacements that share one, the second
-//! finds it gone. Retention and the deletion of the topic hold the topic alone.
+//! The topic is locked for others of its kind, then the inputs by number: of two replacements that share one, the
+//! second finds it gone. Retention and the deletion of the topic hold the topic alone.
 
 use super::ending::{Ending, begin, send_commit};
 use super::objects::{self, Bounds, Listed, TopicLock, tables_of};
@@ -16,7 +16,7 @@ use crate::error::{CatalogError, Result};
 use crate::model::{FileId, ObjectInfo, TableId, Tables};
 use crate::replace::{ReplaceOutcome, ReplaceRefusal, Replacement};
 
-/// What the open transaction found out.
+/// The judgement of the open transaction.
 enum Verdict {
     /// The object is listed, by this transaction or an earlier one.
     Listed(FileId),
@@ -59,7 +59,7 @@ pub(super) async fn replace(door: &Door, replacement: &Replacement) -> ReplaceOu
         Ending::Committed => ReplaceOutcome::Done(file_id),
         Ending::NotCommitted(error) => ReplaceOutcome::NotDone(error),
         Ending::Unknown(error) => {
-            // Whatever state this connection is in, nothing more goes through it.
+            // The state of this connection is unknown: nothing more goes through it.
             connection.close_on_drop();
             ReplaceOutcome::Unknown(error)
         }

@@ -84,8 +84,8 @@ pub(super) struct Part {
     pub(super) created_at: i64,
 }
 
-/// Makes one segment of neighbours. `parts` stand in order of partition, incarnation and offset; the first of each row of
-/// neighbours becomes longer, the ids are those of the others.
+/// Makes one segment of neighbours. `parts` stand in order of partition, incarnation and offset; the first of each row
+/// of neighbours becomes longer, the ids are those of the others.
 pub(super) fn joined(parts: Vec<Part>) -> (Vec<Part>, Vec<String>) {
     let mut kept: Vec<(Part, bool)> = Vec::new();
     let mut merged_away = Vec::new();

@@ -38,8 +38,8 @@ pub(super) async fn resume(
     Ok(now)
 }
 
-/// Moves the partition to the next incarnation, if it is halted in the one `seen`. The epoch rises: the owner before the
-/// halt is fenced even if it comes back.
+/// Moves the partition to the next incarnation, if it is halted in the one `seen`. The epoch rises: the owner before
+/// the halt is fenced even if it comes back.
 async fn raise_incarnation(
     session: &mut dyn Session,
     partition: &TopicPartition,

@@ -1,7 +1,7 @@
 //! Segments: listing one by hand, reading them, and the snapshot that readers work from.
 //!
-//! Owns: their statements outside the commit. Does not own: how segments come to be listed in operation (`commit`) and go
-//! off the list (`expire`).
+//! Owns: their statements outside the commit. Does not own: how segments come to be listed in operation (`commit`) and
+//! go off the list (`expire`).
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Snapshots of the lists of tables and objects.
 //!
-//! Owns: their numbers and times, which rise, and the texts of what they changed. The row of `lake_head` is the last that a
-//! transaction locks, so that snapshots become visible in the order of their numbers.
+//! Owns: their numbers and times, which rise, and the texts of what they changed. The row of `lake_head` is the last
+//! that a transaction locks, so that snapshots become visible in the order of their numbers.
 //! Does not own: the lists (`objects`, `topics`), thinning snapshots out (`fold`).
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use crate::database::{Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{LakeSnapshot, SnapshotId, TableId, Tables};
 
-/// What a snapshot changes, with the numbers that it takes.
+/// The change that a snapshot makes, with the numbers that it takes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Change {
     words: Vec<String>,

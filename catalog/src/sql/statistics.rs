@@ -1,9 +1,9 @@
-//! What is known of the columns of objects.
+//! Statistics of the columns of objects.
 //!
 //! Owns: which of it is stored, and the statements on `segment_stats`. Does not own: how it is found out (`lake`).
 //!
-//! A reader of the tables scans them once for each column that it filters by. So an object that the pipeline wrote has one
-//! row, its time; partition and offset stand in `objects`. A replacement has all its columns: it is one of few.
+//! A reader of the tables scans them once for each column that it filters by. So an object that the pipeline wrote has
+//! one row, its time; partition and offset stand in `objects`. A replacement has all its columns: it is one of few.
 
 use super::input;
 use super::objects::{Listed, insert_all};
@@ -46,7 +46,7 @@ fn bound(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.contains('\0'))
 }
 
-/// What is stored of these columns for the live objects of a table.
+/// The stored statistics of these columns for the live objects of a table.
 pub(super) async fn of_objects(
     session: &mut dyn Session,
     topic: &str,

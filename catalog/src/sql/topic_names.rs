@@ -1,7 +1,7 @@
 //! Names of topics without regard to the case of ASCII letters.
 //!
-//! Owns: that no topic is created whose name differs in case alone from that of another. Topics that did before this rule
-//! go on. Does not own: which names are valid (`common`).
+//! Owns: that no topic is created whose name differs in case alone from that of another. Topics that did before this
+//! rule go on. Does not own: which names are valid (`common`).
 
 use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result};

@@ -10,8 +10,8 @@ use crate::database::{Session, Sql, values};
 use crate::error::{CatalogError, Result};
 
 /// What must never be found, and the partition where it was. Retention takes segments off the list from the start of a
-/// partition and says how far; an import, which lists segments without commits, leaves no anchor. A run of commits has the
-/// number and the end of its last one.
+/// partition and says how far; an import, which lists segments without commits, leaves no anchor. A run of commits has
+/// the number and the end of its last one.
 const CONTRADICTIONS: [(&str, &str); 7] = [
     (
         "the number of its last commit is not the number of commits",
@@ -59,7 +59,7 @@ const CONTRADICTIONS: [(&str, &str); 7] = [
     ),
 ];
 
-/// What must never be found of the lists of objects and snapshots.
+/// Contradictions in the lists of objects and snapshots, which must never be found.
 const CONTRADICTIONS_OF_LISTS: [(&str, &str); 4] = [
     (
         "the newest snapshot of the lake is not the one that its head says",

@@ -58,8 +58,8 @@ pub trait SegmentStore: Send + Sync {
     /// Lake snapshots that are kept, by number. The newest is always there.
     async fn list_snapshots(&self) -> Result<Vec<LakeSnapshot>>;
 
-    /// What is stored of these columns for the topic's live objects of a kind, by field id and object. Empty when there
-    /// is no such topic.
+    /// The stored statistics of these columns for the topic's live objects of a kind, by field id and object. Empty
+    /// when there is no such topic.
     async fn object_statistics(
         &self,
         topic: &TopicName,
@@ -76,6 +76,6 @@ pub trait SegmentStore: Send + Sync {
     /// Where the partition's histories begin, from the second one on, by number.
     async fn list_incarnations(&self, partition: &TopicPartition) -> Result<Vec<IncarnationStart>>;
 
-    /// How far retention has come in each incarnation of a partition, by number; absent where nothing went.
+    /// The progress of retention in each incarnation of a partition, by number; absent where nothing went.
     async fn list_expirations(&self, partition: &TopicPartition) -> Result<Vec<Expiration>>;
 }

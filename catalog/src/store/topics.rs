@@ -37,12 +37,12 @@ pub trait TopicStore: Send + Sync {
     async fn list_topics(&self) -> Result<Vec<Topic>>;
 
     /// Replaces retention and options of the topic as it was `seen_version`. When the options differ, `schema_version`
-    /// rises, and so does that of the lake, in a snapshot that says `altered_table:<id>,altered_table:<id>`. Of two such
-    /// changes of one version, the second is refused.
+    /// rises, and so does that of the lake, in a snapshot that says `altered_table:<id>,altered_table:<id>`. Of two
+    /// such changes of one version, the second is refused.
     ///
     /// # Errors
-    /// `TopicNotFound`; `TopicChanged` when its schema version is another one by now; `Refused` when the options are not
-    /// valid.
+    /// `TopicNotFound`; `TopicChanged` when its schema version is another one by now; `Refused` when the options are
+    /// not valid.
     async fn update_topic_config(
         &self,
         name: &TopicName,

@@ -1,7 +1,8 @@
-//! The table of a topic, or of its quarantine: the listed segments of one snapshot.
+//! The table of a topic, or of its quarantine: the live objects of one snapshot.
 //!
-//! Owns: turning a snapshot and a query's filters into a Parquet scan over exactly the segments that may matter.
-//! Does not own: taking the snapshot (`schemas`), and decoding Parquet (DataFusion).
+//! Owns: turning a snapshot and a query's filters into Parquet scans over exactly the objects that may matter.
+//! Does not own: taking the snapshot (`schemas`), the choice of objects (`pruning`), the columns of older objects
+//! (`layout`), and decoding Parquet (DataFusion).
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::DFSchema;
+use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
@@ -18,15 +20,19 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricBuilder;
+use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
+use super::layout::{LakeObject, adapter, laid_out_alike};
 use super::object::ListedChecksum;
 use super::pruning::prune;
 use super::reader::NamedReaderFactory;
+use super::recorded::Recorded;
 use super::statistics::statistics_of;
 use crate::schema::{quarantine_schema, table_schema};
-use catalog::{SegmentInfo, SegmentKind, TopicSnapshot};
+use catalog::{MetadataStore, ObjectInfo, SegmentKind, TopicSnapshot};
+use common::TopicName;
 
 /// Bytes read from the end of an object at first: footer and page index of a typical segment in one request.
 const FOOTER_BYTES_HINT: usize = 64 * 1024;
@@ -37,42 +43,98 @@ const FILE_STATISTICS_MAX: usize = 200_000;
 const SEGMENTS_SCANNED: &str = "segments_scanned";
 const SEGMENTS_PRUNED: &str = "segments_pruned";
 
-/// Segments of one kind, as of one catalog snapshot.
-#[derive(Debug)]
-pub(super) struct SegmentTable {
-    schema: SchemaRef,
-    segments: Vec<SegmentInfo>,
-    store_url: ObjectStoreUrl,
-    readers: Arc<NamedReaderFactory>,
+/// What tables are read from.
+#[derive(Clone, Debug)]
+pub(super) struct Sources {
+    /// Has the statistics of objects.
+    pub(super) catalog: Arc<dyn MetadataStore>,
+    pub(super) store_url: ObjectStoreUrl,
+    pub(super) readers: Arc<NamedReaderFactory>,
 }
 
-impl SegmentTable {
-    pub(super) fn new(
-        snapshot: &TopicSnapshot,
-        kind: SegmentKind,
-        store_url: ObjectStoreUrl,
-        readers: Arc<NamedReaderFactory>,
-    ) -> Self {
+/// Objects of one kind, as of one catalog snapshot.
+#[derive(Debug)]
+pub(super) struct LakeTable {
+    topic: TopicName,
+    kind: SegmentKind,
+    schema: SchemaRef,
+    objects: Vec<LakeObject>,
+    sources: Sources,
+}
+
+impl LakeTable {
+    pub(super) fn new(snapshot: &TopicSnapshot, kind: SegmentKind, sources: Sources) -> Self {
         let schema = match kind {
             SegmentKind::Data => readable(&table_schema(&snapshot.topic.config)),
             SegmentKind::Quarantine => quarantine_schema(),
         };
-        let wanted = snapshot.segments.iter().filter(|segment| segment.kind == kind && segment.record_count > 0);
-        Self { schema, segments: wanted.cloned().collect(), store_url, readers }
+        let objects = LakeObject::all(snapshot, kind);
+        Self { topic: snapshot.topic.name.clone(), kind, schema, objects, sources }
     }
 
-    fn files(&self, segments: &[&SegmentInfo]) -> Result<Vec<PartitionedFile>> {
-        let with_statistics = segments.len() * self.schema.fields().len() <= FILE_STATISTICS_MAX;
-        let file = |segment: &&SegmentInfo| {
-            let file = PartitionedFile::new_from_meta(object_meta(segment)?);
-            let file = file.with_extension(ListedChecksum(segment.checksum));
+    /// The objects in which a row for which all `filters` are true may be, before any of them is opened.
+    async fn pruned(&self, filters: &[Expr], session: &dyn Session) -> Result<Vec<&LakeObject>> {
+        if filters.is_empty() {
+            return Ok(self.objects.iter().collect());
+        }
+        let catalog = self.sources.catalog.as_ref();
+        let recorded = Recorded::load(catalog, (&self.topic, self.kind), &self.schema, filters).await?;
+        let df_schema = DFSchema::try_from(Arc::clone(&self.schema))?;
+        prune(self.objects.iter().collect(), &recorded, &df_schema, filters, session)
+    }
+
+    /// A scan over objects whose columns are laid out alike; `unsaid` is the incarnation that their rows do not say.
+    fn scan_of(
+        &self,
+        objects: &[&LakeObject],
+        unsaid: Option<i32>,
+        wanted: &Wanted<'_>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let infos: Vec<&ObjectInfo> = objects.iter().map(|object| object.info.as_ref()).collect();
+        let mut groups = FileGroup::new(self.files(&infos)?).split_files(wanted.partitions);
+        if groups.is_empty() {
+            // A scan needs a partition even when nothing is left to read.
+            groups.push(FileGroup::default());
+        }
+        // The filters themselves reach the Parquet reader through the optimizer, once.
+        let source = ParquetSource::new(Arc::clone(&self.schema))
+            .with_table_parquet_options(wanted.options.clone())
+            .with_metadata_size_hint(FOOTER_BYTES_HINT)
+            .with_parquet_file_reader_factory(Arc::clone(&self.sources.readers) as _);
+        record_counts(&source, objects.len(), wanted.pruned);
+        let config = FileScanConfigBuilder::new(self.sources.store_url.clone(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics_of(&infos, &self.schema))
+            .with_expr_adapter(unsaid.map(adapter))
+            .with_projection_indices(wanted.projection.cloned())?
+            .with_limit(wanted.limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn files(&self, objects: &[&ObjectInfo]) -> Result<Vec<PartitionedFile>> {
+        let with_statistics = objects.len() * self.schema.fields().len() <= FILE_STATISTICS_MAX;
+        let file = |object: &&ObjectInfo| {
+            let file = PartitionedFile::new_from_meta(object_meta(object)?);
+            let file = file.with_extension(ListedChecksum(object.checksum));
             Ok(match with_statistics {
-                true => file.with_statistics(Arc::new(statistics_of(&[*segment], &self.schema))),
+                true => file.with_statistics(Arc::new(statistics_of(&[*object], &self.schema))),
                 false => file,
             })
         };
-        segments.iter().map(file).collect()
+        objects.iter().map(file).collect()
     }
+}
+
+/// What is asked of a scan.
+struct Wanted<'a> {
+    projection: Option<&'a Vec<usize>>,
+    limit: Option<usize>,
+    options: TableParquetOptions,
+    /// Partitions of the plan, at most.
+    partitions: usize,
+    /// Objects that were left out, to be shown with the scan.
+    pruned: usize,
 }
 
 /// The schema a reader needs: a declared column may be missing from older segments, so each may be null.
@@ -93,33 +155,33 @@ fn nullable(field: &FieldRef) -> FieldRef {
     Arc::new(Field::clone(field).with_data_type(data_type).with_nullable(true))
 }
 
-fn object_meta(segment: &SegmentInfo) -> Result<ObjectMeta> {
+fn object_meta(object: &ObjectInfo) -> Result<ObjectMeta> {
     // Parsed, not converted: a conversion would percent-encode the key a second time.
-    let location = Path::parse(&segment.key).map_err(|error| DataFusionError::ObjectStore(Box::new(error.into())))?;
+    let location = Path::parse(&object.key).map_err(|error| DataFusionError::ObjectStore(Box::new(error.into())))?;
     Ok(ObjectMeta {
         location,
-        // Part of the footer cache's check; a key never changes its object, so any constant of the segment will do.
+        // Part of the footer cache's check; a key never changes its object, so any constant of the object will do.
         last_modified: Default::default(),
-        size: segment.size_bytes,
+        size: object.size_bytes,
         e_tag: None,
         version: None,
     })
 }
 
-/// As many segments as are certain to hold `limit` rows.
-fn take_rows(segments: &mut Vec<&SegmentInfo>, limit: usize) {
+/// As many objects as are certain to hold `limit` rows.
+fn take_rows(objects: &mut Vec<&LakeObject>, limit: usize) {
     let mut rows = 0;
-    let enough = segments.iter().position(|segment| {
-        rows += segment.record_count;
+    let enough = objects.iter().position(|object| {
+        rows += object.info.record_count;
         rows >= limit as u64
     });
     if let Some(last) = enough {
-        segments.truncate(last + 1);
+        objects.truncate(last + 1);
     }
 }
 
 #[async_trait]
-impl TableProvider for SegmentTable {
+impl TableProvider for LakeTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
@@ -128,7 +190,7 @@ impl TableProvider for SegmentTable {
         TableType::Base
     }
 
-    /// Filters choose segments, row groups and pages; rows are filtered above the scan.
+    /// Filters choose objects, row groups and pages; rows are filtered above the scan.
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
     }
@@ -140,44 +202,44 @@ impl TableProvider for SegmentTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let df_schema = DFSchema::try_from(Arc::clone(&self.schema))?;
-        let mut segments = prune(self.segments.iter().collect(), &df_schema, filters, session)?;
+        let mut objects = self.pruned(filters, session).await?;
         if let (true, Some(limit)) = (filters.is_empty(), limit) {
-            take_rows(&mut segments, limit);
+            take_rows(&mut objects, limit);
         }
-        let mut groups = FileGroup::new(self.files(&segments)?).split_files(session.config().target_partitions());
-        if groups.is_empty() {
-            // A scan needs a partition even when nothing is left to read.
-            groups.push(FileGroup::default());
+        let mut wanted = Wanted {
+            projection,
+            limit,
+            options: session.table_options().parquet.clone(),
+            partitions: session.config().target_partitions(),
+            pruned: self.objects.len() - objects.len(),
+        };
+        let mut scans = Vec::new();
+        for (unsaid, alike) in laid_out_alike(objects)? {
+            scans.push(self.scan_of(&alike, unsaid, &wanted)?);
+            // They are shown once.
+            wanted.pruned = 0;
         }
-        // The filters themselves reach the Parquet reader through the optimizer, once.
-        let source = ParquetSource::new(Arc::clone(&self.schema))
-            .with_table_parquet_options(session.table_options().parquet.clone())
-            .with_metadata_size_hint(FOOTER_BYTES_HINT)
-            .with_parquet_file_reader_factory(Arc::clone(&self.readers) as _);
-        record_counts(&source, segments.len(), self.segments.len());
-        let config = FileScanConfigBuilder::new(self.store_url.clone(), Arc::new(source))
-            .with_file_groups(groups)
-            .with_statistics(statistics_of(&segments, &self.schema))
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .build();
-        Ok(DataSourceExec::from_data_source(config))
+        match scans.len() {
+            0 => self.scan_of(&[], None, &wanted),
+            1 => Ok(scans.swap_remove(0)),
+            _ => UnionExec::try_new(scans),
+        }
     }
 }
 
-fn record_counts(source: &ParquetSource, scanned: usize, listed: usize) {
+fn record_counts(source: &ParquetSource, scanned: usize, pruned: usize) {
     let counter = |name: &'static str| MetricBuilder::new(source.metrics()).global_counter(name);
     counter(SEGMENTS_SCANNED).add(scanned);
-    counter(SEGMENTS_PRUNED).add(listed - scanned);
+    counter(SEGMENTS_PRUNED).add(pruned);
 }
 
-/// How many segments a plan leaves out by what the catalog knows of them. `EXPLAIN ANALYZE` shows both.
+/// How many objects a plan leaves out by what the catalog knows of them. `EXPLAIN ANALYZE` shows both, as
+/// `segments_scanned` and `segments_pruned`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SegmentCounts {
-    /// Segments whose objects may be opened.
+    /// Objects that may be opened.
     pub scanned: usize,
-    /// Segments whose objects will not be opened.
+    /// Objects that will not be opened.
     pub pruned: usize,
 }
 

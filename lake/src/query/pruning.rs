@@ -1,7 +1,8 @@
-//! Leaving out segments that a query's filters exclude, before any object is opened.
+//! Leaving out objects that a query's filters exclude, before any object is opened.
 //!
-//! Owns: what a listed range says about the rows in it: bounds on `_partition`, `_offset` and `_timestamp`.
-//! Does not own: pruning inside objects (DataFusion does that by Parquet's own statistics).
+//! Owns: what the catalog says about the rows in an object: bounds on `_partition_id`, `_offset`, `_timestamp` and
+//! `_incarnation`, and the recorded statistics of other columns.
+//! Does not own: reading those (`recorded`), pruning inside objects (DataFusion does that by Parquet's own statistics).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,95 +18,112 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 
-use crate::schema::{OFFSET, PARTITION, TIMESTAMP};
-use catalog::SegmentInfo;
+use super::layout::LakeObject;
+use super::recorded::{End, Recorded};
+use crate::schema::{INCARNATION, OFFSET, PARTITION, TIMESTAMP};
+use catalog::ObjectInfo;
 
-/// The segments that may hold a row for which all of `filters` are true.
+/// The objects that may hold a row for which all of `filters` are true.
 pub(super) fn prune<'a>(
-    segments: Vec<&'a SegmentInfo>,
+    objects: Vec<&'a LakeObject>,
+    recorded: &Recorded,
     schema: &DFSchema,
     filters: &[Expr],
     session: &dyn Session,
-) -> Result<Vec<&'a SegmentInfo>> {
-    let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(segments) };
+) -> Result<Vec<&'a LakeObject>> {
+    let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(objects) };
     let filter = session.create_physical_expr(filter, schema)?;
     let predicate = PruningPredicate::try_new(filter, Arc::clone(schema.inner()))?;
     if predicate.always_true() {
-        return Ok(segments);
+        return Ok(objects);
     }
-    let may_match = predicate.prune(&SegmentBounds(&segments))?;
-    Ok(segments.iter().zip(may_match).filter_map(|(segment, may_match)| may_match.then_some(*segment)).collect())
+    let may_match = predicate.prune(&ObjectBounds { objects: &objects, recorded })?;
+    Ok(objects.iter().zip(may_match).filter_map(|(object, may_match)| may_match.then_some(*object)).collect())
 }
 
-struct SegmentBounds<'a>(&'a [&'a SegmentInfo]);
+struct ObjectBounds<'a> {
+    objects: &'a [&'a LakeObject],
+    recorded: &'a Recorded,
+}
 
-impl SegmentBounds<'_> {
-    fn partitions(&self) -> ArrayRef {
-        Arc::new(self.0.iter().map(|segment| i32::try_from(segment.partition_id).ok()).collect::<Int32Array>())
+impl ObjectBounds<'_> {
+    fn infos(&self) -> impl Iterator<Item = &ObjectInfo> {
+        self.objects.iter().map(|object| object.info.as_ref())
     }
 
-    fn offsets(&self, offset: impl Fn(&SegmentInfo) -> u64) -> ArrayRef {
-        Arc::new(self.0.iter().map(|segment| i64::try_from(offset(segment)).ok()).collect::<Int64Array>())
+    fn numbers(&self, number: impl Fn(&LakeObject) -> u32) -> ArrayRef {
+        Arc::new(self.objects.iter().map(|object| i32::try_from(number(object)).ok()).collect::<Int32Array>())
     }
 
-    fn timestamps(&self, timestamp: impl Fn(&SegmentInfo) -> i64) -> ArrayRef {
-        let timestamps: TimestampMicrosecondArray = self.0.iter().map(|segment| Some(timestamp(segment))).collect();
+    fn offsets(&self, offset: impl Fn(&ObjectInfo) -> u64) -> ArrayRef {
+        Arc::new(self.infos().map(|object| i64::try_from(offset(object)).ok()).collect::<Int64Array>())
+    }
+
+    fn timestamps(&self, timestamp: impl Fn(&ObjectInfo) -> i64) -> ArrayRef {
+        let timestamps: TimestampMicrosecondArray = self.infos().map(|object| Some(timestamp(object))).collect();
         Arc::new(timestamps.with_timezone("UTC"))
     }
+
+    /// For each object: false where none of the listed values can be in it, true where only they can be.
+    fn listed(&self, values: &HashSet<i64>, bounds: impl Fn(&LakeObject) -> (u64, u64)) -> BooleanArray {
+        let answer = |object: &&LakeObject| {
+            let (min, max) = bounds(object);
+            let is_inside = |value: &i64| u64::try_from(*value).is_ok_and(|value| (min..=max).contains(&value));
+            (!values.iter().any(is_inside)).then_some(false).or((min == max).then_some(true))
+        };
+        self.objects.iter().map(answer).collect()
+    }
 }
 
-impl PruningStatistics for SegmentBounds<'_> {
+impl PruningStatistics for ObjectBounds<'_> {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
         match column.name.as_str() {
-            PARTITION => Some(self.partitions()),
-            OFFSET => Some(self.offsets(|segment| segment.base_offset)),
-            TIMESTAMP => Some(self.timestamps(|segment| segment.min_timestamp_us)),
-            _ => None,
+            PARTITION => Some(self.numbers(|object| object.info.min_partition_id)),
+            INCARNATION => Some(self.numbers(|object| object.min_incarnation)),
+            OFFSET => Some(self.offsets(|object| object.min_offset)),
+            TIMESTAMP => Some(self.timestamps(|object| object.min_timestamp_us)),
+            other => self.recorded.bounds(other, End::Min, self.objects),
         }
     }
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
         match column.name.as_str() {
-            PARTITION => Some(self.partitions()),
-            OFFSET => Some(self.offsets(|segment| segment.end_offset)),
-            TIMESTAMP => Some(self.timestamps(|segment| segment.max_timestamp_us)),
-            _ => None,
+            PARTITION => Some(self.numbers(|object| object.info.max_partition_id)),
+            INCARNATION => Some(self.numbers(|object| object.max_incarnation)),
+            OFFSET => Some(self.offsets(|object| object.max_offset)),
+            TIMESTAMP => Some(self.timestamps(|object| object.max_timestamp_us)),
+            other => self.recorded.bounds(other, End::Max, self.objects),
         }
     }
 
     fn num_containers(&self) -> usize {
-        self.0.len()
+        self.objects.len()
     }
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
-        let never_null = [PARTITION, OFFSET, TIMESTAMP].contains(&column.name.as_str());
-        never_null.then(|| Arc::new(UInt64Array::from(vec![0; self.0.len()])) as ArrayRef)
+        match column.name.as_str() {
+            PARTITION | INCARNATION | OFFSET | TIMESTAMP => {
+                Some(Arc::new(UInt64Array::from(vec![0; self.objects.len()])))
+            }
+            other => self.recorded.null_counts(other, self.objects),
+        }
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(self.0.iter().map(|segment| Some(segment.record_count)).collect::<UInt64Array>()))
+        Some(Arc::new(self.infos().map(|object| Some(object.record_count)).collect::<UInt64Array>()))
     }
 
-    /// For lists of values: false where none of them can be in the segment. An answer of "true" would claim that
-    /// *only* they are in it, which is known of `_partition` alone.
+    /// For lists of values. That *only* they are in the object is certain where its bounds are one value.
     #[allow(clippy::mutable_key_type, reason = "the signature DataFusion asks for")]
     fn contained(&self, column: &Column, values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
-        match column.name.as_str() {
-            PARTITION => {
-                let listed = integers(values)?;
-                Some(self.0.iter().map(|segment| Some(listed.contains(&i64::from(segment.partition_id)))).collect())
-            }
-            OFFSET => {
-                let listed = integers(values)?;
-                let none_inside = |segment: &SegmentInfo| {
-                    !listed.iter().any(|value| {
-                        u64::try_from(*value).is_ok_and(|v| (segment.base_offset..=segment.end_offset).contains(&v))
-                    })
-                };
-                Some(self.0.iter().map(|segment| none_inside(segment).then_some(false)).collect())
-            }
-            _ => None,
-        }
+        let both = |min: u32, max: u32| (u64::from(min), u64::from(max));
+        let bounds: &dyn Fn(&LakeObject) -> (u64, u64) = match column.name.as_str() {
+            PARTITION => &|object| both(object.info.min_partition_id, object.info.max_partition_id),
+            INCARNATION => &|object| both(object.min_incarnation, object.max_incarnation),
+            OFFSET => &|object| (object.info.min_offset, object.info.max_offset),
+            _ => return None,
+        };
+        Some(self.listed(&integers(values)?, bounds))
     }
 }
 

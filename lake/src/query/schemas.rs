@@ -13,7 +13,7 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 
-use super::provider::SegmentTable;
+use super::provider::{LakeTable, Sources};
 use super::reader::NamedReaderFactory;
 use super::{QUARANTINE_SCHEMA, SYSTEM_SCHEMA, TOPICS_SCHEMA, system};
 use catalog::CatalogError;
@@ -28,10 +28,8 @@ pub(super) struct QueryCatalog {
 
 #[derive(Debug)]
 struct Shared {
-    catalog: Arc<dyn MetadataStore>,
+    sources: Sources,
     topics: Vec<Topic>,
-    store_url: ObjectStoreUrl,
-    readers: Arc<NamedReaderFactory>,
     /// A lock, because planning asks through shared references; never held across an await.
     snapshots: Mutex<HashMap<String, Arc<TopicSnapshot>>>,
 }
@@ -44,7 +42,8 @@ impl QueryCatalog {
         readers: Arc<NamedReaderFactory>,
     ) -> Self {
         let snapshots = Mutex::default();
-        Self { shared: Arc::new(Shared { catalog, topics, store_url, readers, snapshots }) }
+        let sources = Sources { catalog, store_url, readers };
+        Self { shared: Arc::new(Shared { sources, topics, snapshots }) }
     }
 
     /// Names of all topics.
@@ -64,7 +63,7 @@ impl Shared {
             return Ok(Some(Arc::clone(taken)));
         }
         let Some(topic) = self.topics.iter().find(|topic| topic.name.as_str() == name) else { return Ok(None) };
-        match self.catalog.snapshot(&topic.name).await {
+        match self.sources.catalog.snapshot(&topic.name).await {
             // Whoever stored one first decides, so that the query sees a single one.
             Ok(fresh) => Ok(Some(Arc::clone(self.taken().entry(name.to_owned()).or_insert_with(|| Arc::new(fresh))))),
             Err(CatalogError::TopicNotFound(_)) => Ok(None),
@@ -122,8 +121,7 @@ impl SchemaProvider for TopicTables {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let Some(snapshot) = self.shared.snapshot(name).await? else { return Ok(None) };
-        let Shared { store_url, readers, .. } = self.shared.as_ref();
-        Ok(Some(Arc::new(SegmentTable::new(&snapshot, self.kind, store_url.clone(), Arc::clone(readers)))))
+        Ok(Some(Arc::new(LakeTable::new(&snapshot, self.kind, self.shared.sources.clone()))))
     }
 
     fn table_exist(&self, name: &str) -> bool {

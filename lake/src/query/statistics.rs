@@ -1,8 +1,8 @@
-//! What the catalog knows about segments, as DataFusion statistics.
+//! What the catalog knows about objects, as DataFusion statistics.
 //!
 //! Owns: which numbers are exact. DataFusion answers `count(*)`, `min` and `max` from exact ones without reading,
-//! so a number is exact only where the commit measured it: rows, times, partition. A range of offsets only bounds
-//! the offsets in the segment.
+//! so a number is exact only where the commit measured it: rows, times, partitions. A range of offsets only bounds
+//! the offsets in the object.
 //! Does not own: pruning by them (`pruning`).
 
 use std::sync::Arc;
@@ -11,37 +11,37 @@ use datafusion::arrow::datatypes::Schema;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 
-use crate::schema::{OFFSET, PARTITION, ROW, SUBJECT, TIMESTAMP};
-use catalog::SegmentInfo;
+use crate::schema::{INCARNATION, OFFSET, PARTITION, ROW, SUBJECT, TIMESTAMP};
+use catalog::ObjectInfo;
 
-/// Statistics of `segments` together, for the columns of `schema`.
-pub(super) fn statistics_of(segments: &[&SegmentInfo], schema: &Schema) -> Statistics {
-    let rows: u64 = segments.iter().map(|segment| segment.record_count).sum();
-    let bytes: u64 = segments.iter().map(|segment| segment.size_bytes).sum();
+/// Statistics of `objects` together, for the columns of `schema`.
+pub(super) fn statistics_of(objects: &[&ObjectInfo], schema: &Schema) -> Statistics {
+    let rows: u64 = objects.iter().map(|object| object.record_count).sum();
+    let bytes: u64 = objects.iter().map(|object| object.size_bytes).sum();
     Statistics {
         num_rows: Precision::Exact(clamp(rows)),
         total_byte_size: Precision::Inexact(clamp(bytes)),
-        column_statistics: schema.fields().iter().map(|field| column(field.name(), segments)).collect(),
+        column_statistics: schema.fields().iter().map(|field| column(field.name(), objects)).collect(),
     }
 }
 
-fn column(name: &str, segments: &[&SegmentInfo]) -> ColumnStatistics {
+fn column(name: &str, objects: &[&ObjectInfo]) -> ColumnStatistics {
     let mut column = ColumnStatistics::new_unknown();
-    if [PARTITION, OFFSET, ROW, TIMESTAMP, SUBJECT].contains(&name) {
+    if [PARTITION, OFFSET, ROW, TIMESTAMP, SUBJECT, INCARNATION].contains(&name) {
         column.null_count = Precision::Exact(0);
     }
     match name {
         PARTITION => {
-            column.min_value = exact(segments.iter().map(|s| s.partition_id).min().and_then(partition_value));
-            column.max_value = exact(segments.iter().map(|s| s.partition_id).max().and_then(partition_value));
+            column.min_value = exact(objects.iter().map(|o| o.min_partition_id).min().and_then(partition_value));
+            column.max_value = exact(objects.iter().map(|o| o.max_partition_id).max().and_then(partition_value));
         }
         OFFSET => {
-            column.min_value = exact(segments.iter().map(|s| s.base_offset).min().and_then(offset_value)).to_inexact();
-            column.max_value = exact(segments.iter().map(|s| s.end_offset).max().and_then(offset_value)).to_inexact();
+            column.min_value = exact(objects.iter().map(|o| o.min_offset).min().and_then(offset_value)).to_inexact();
+            column.max_value = exact(objects.iter().map(|o| o.max_offset).max().and_then(offset_value)).to_inexact();
         }
         TIMESTAMP => {
-            column.min_value = exact(segments.iter().map(|s| s.min_timestamp_us).min().map(timestamp_value));
-            column.max_value = exact(segments.iter().map(|s| s.max_timestamp_us).max().map(timestamp_value));
+            column.min_value = exact(objects.iter().map(|o| o.min_timestamp_us).min().map(timestamp_value));
+            column.max_value = exact(objects.iter().map(|o| o.max_timestamp_us).max().map(timestamp_value));
         }
         _ => {}
     }

@@ -14,8 +14,6 @@ use datafusion::error::Result;
 
 use catalog::{Partition, PartitionState, SegmentInfo, Topic, TopicSnapshot};
 
-use crate::footer::kind_word;
-
 pub(super) const TOPICS: &str = "topics";
 pub(super) const PARTITIONS: &str = "partitions";
 pub(super) const SEGMENTS: &str = "segments";
@@ -59,18 +57,18 @@ pub(super) fn segments(snapshots: &[Arc<TopicSnapshot>]) -> Result<MemTable> {
     table(vec![
         ("topic", text(&rows, |row| Some(row.topic.as_str()))),
         ("partition", int32(&rows, |row| row.partition_id)),
-        ("kind", text(&rows, |row| Some(kind_word(row.kind)))),
+        ("kind", text(&rows, |row| Some(row.kind.as_str()))),
         ("incarnation", uint32(&rows, |row| row.incarnation.0)),
-        ("base_offset", uint64(&rows, |row| Some(row.base_offset))),
-        ("end_offset", uint64(&rows, |row| Some(row.end_offset))),
+        ("base_offset", uint64(&rows, |row| Some(row.range.base()))),
+        ("end_offset", uint64(&rows, |row| Some(row.range.end()))),
         ("record_count", uint64(&rows, |row| Some(row.record_count))),
-        ("size_bytes", uint64(&rows, |row| Some(row.size_bytes))),
+        ("size_bytes", uint64(&rows, |row| Some(row.object.size_bytes))),
         ("min_timestamp", microseconds(&rows, |row| row.min_timestamp_us)),
         ("max_timestamp", microseconds(&rows, |row| row.max_timestamp_us)),
         ("schema_version", uint32(&rows, |row| row.schema_version)),
         ("created_at", milliseconds(&rows, |row| row.created_at)),
-        ("bucket", text(&rows, |row| Some(row.bucket.as_str()))),
-        ("key", text(&rows, |row| Some(row.key.as_str()))),
+        ("bucket", text(&rows, |row| Some(row.object.bucket.as_str()))),
+        ("key", text(&rows, |row| Some(row.object.key.as_str()))),
         ("id", text(&rows, |row| Some(row.id.as_str()))),
     ])
 }
@@ -93,7 +91,7 @@ fn uint32<T>(rows: &[T], value: impl Fn(&T) -> u32) -> ArrayRef {
     Arc::new(rows.iter().map(|row| Some(value(row))).collect::<UInt32Array>())
 }
 
-/// Numbers of partitions, of the same type as the column `_partition`.
+/// Numbers of partitions, of the same type as the column `_partition_id`.
 fn int32<T>(rows: &[T], value: impl Fn(&T) -> u32) -> ArrayRef {
     Arc::new(rows.iter().map(|row| i32::try_from(value(row)).ok()).collect::<Int32Array>())
 }

@@ -6,18 +6,21 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use catalog::{MetadataStore, SegmentInfo, SegmentKind, SegmentStore, SqliteMetadataStore, TopicConfig, TopicStore};
+use catalog::{
+    ImportedSegment, MetadataStore, SegmentKind, SegmentStore, SqliteMetadataStore, TopicConfig, TopicStore,
+};
 use common::topic::TopicOptions;
-use common::{Incarnation, TopicName};
+use common::{Incarnation, OffsetRange, TopicName, TopicPartition};
 use datafusion::arrow::array::{
     Array, ArrayRef, BinaryArray, Int32Array, Int64Array, MapArray, RecordBatch, StringArray, StructArray,
     TimestampMicrosecondArray, new_null_array,
 };
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, SchemaRef};
-use datafusion::parquet::arrow::ArrowWriter;
+use lake::keys::NewKey;
 use lake::query::{QueryOptions, QuerySession, QueryStore};
 use lake::schema::{self, quarantine_schema, table_schema};
+use lake::segment::{EncodedSegment, SegmentEncoder};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -67,6 +70,17 @@ impl Lake {
         self.settle_kind(topic, partition, offsets, SegmentKind::Quarantine).await
     }
 
+    /// A segment whose offsets around its rows have none.
+    pub(crate) async fn settle_within(
+        &self,
+        topic: &str,
+        partition: u32,
+        rows: RangeInclusive<u64>,
+        offsets: RangeInclusive<u64>,
+    ) -> String {
+        self.settle_rows(topic, partition, rows, offsets, SegmentKind::Data).await
+    }
+
     async fn settle_kind(
         &self,
         topic: &str,
@@ -74,29 +88,41 @@ impl Lake {
         offsets: RangeInclusive<u64>,
         kind: SegmentKind,
     ) -> String {
-        let key = self.key(topic, partition, &offsets, kind);
-        let (size_bytes, checksum) = self.put(topic, partition, &offsets, kind, &key).await;
+        self.settle_rows(topic, partition, offsets.clone(), offsets, kind).await
+    }
+
+    async fn settle_rows(
+        &self,
+        topic: &str,
+        partition_id: u32,
+        rows: RangeInclusive<u64>,
+        offsets: RangeInclusive<u64>,
+        kind: SegmentKind,
+    ) -> String {
+        let key = self.key(topic, partition_id, &rows, kind);
+        let encoded = self.put(topic, partition_id, &rows, kind, &key).await;
+        let range = OffsetRange::new(*offsets.start(), *offsets.end()).expect("a range");
+        self.list(topic, (partition_id, range), kind, (&key, &encoded)).await;
+        key
+    }
+
+    /// Lists a segment whose rows are those of a stored object.
+    pub(crate) async fn list(
+        &self,
+        topic: &str,
+        (partition_id, range): (u32, OffsetRange),
+        kind: SegmentKind,
+        (key, encoded): (&str, &EncodedSegment),
+    ) {
         let topic = self.catalog.get_topic(&name(topic)).await.expect("catalog").expect("topic");
-        let segment = SegmentInfo {
-            id: key.clone(),
-            topic: topic.name,
-            partition_id: partition,
+        let new = NewKey { id: key.to_owned(), key: Path::parse(key).expect("a valid key") };
+        let segment = ImportedSegment {
+            partition: TopicPartition::new(topic.name, partition_id),
             incarnation: Incarnation(0),
-            kind,
-            base_offset: *offsets.start(),
-            end_offset: *offsets.end(),
-            record_count: offsets.end() - offsets.start() + 1,
-            size_bytes,
-            bucket: self.bucket.clone(),
-            key: key.clone(),
-            min_timestamp_us: timestamp_us(*offsets.start()),
-            max_timestamp_us: timestamp_us(*offsets.end()),
-            checksum,
-            schema_version: topic.schema_version,
-            created_at: 0,
+            range,
+            segment: encoded.segment(kind, &self.bucket, &new, topic.schema_version),
         };
         self.catalog.add_segment(segment).await.expect("a segment that follows the last");
-        key
     }
 
     /// A key as the writer makes it.
@@ -107,7 +133,7 @@ impl Lake {
         if self.prefix.is_empty() { path } else { format!("{}/{path}", self.prefix) }
     }
 
-    /// Puts an object without listing it; returns its size and CRC-32C.
+    /// Puts an object without listing it.
     pub(crate) async fn put(
         &self,
         topic: &str,
@@ -115,16 +141,18 @@ impl Lake {
         offsets: &RangeInclusive<u64>,
         kind: SegmentKind,
         key: &str,
-    ) -> (u64, u32) {
+    ) -> EncodedSegment {
         let options = self.catalog.get_topic(&name(topic)).await.expect("catalog").expect("topic").config;
-        let batch = rows(&options, partition, offsets.clone(), kind);
-        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("schema");
-        writer.write(&batch).expect("rows");
-        let bytes = writer.into_inner().expect("in memory");
-        let size_bytes = bytes.len() as u64;
-        let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes);
-        self.store.put(&Path::parse(key).expect("a valid key"), bytes.into()).await.expect("put");
-        (size_bytes, u32::try_from(checksum).expect("32 bits"))
+        self.put_rows(key, &rows(&options, partition, offsets.clone(), kind)).await
+    }
+
+    /// Puts an object of these rows.
+    pub(crate) async fn put_rows(&self, key: &str, rows: &RecordBatch) -> EncodedSegment {
+        let mut encoder = SegmentEncoder::new(&rows.schema(), 64 * 1024).expect("schema");
+        encoder.write(rows).expect("rows");
+        let encoded = encoder.finish(vec![]).expect("in memory");
+        self.store.put(&Path::parse(key).expect("a valid key"), encoded.payload.clone()).await.expect("put");
+        encoded
     }
 
     /// Another session, with empty caches.
@@ -166,7 +194,12 @@ pub(crate) fn name(topic: &str) -> TopicName {
     TopicName::new(topic).expect("a valid name")
 }
 
-fn rows(options: &TopicOptions, partition: u32, offsets: RangeInclusive<u64>, kind: SegmentKind) -> RecordBatch {
+pub(crate) fn rows(
+    options: &TopicOptions,
+    partition: u32,
+    offsets: RangeInclusive<u64>,
+    kind: SegmentKind,
+) -> RecordBatch {
     let schema: SchemaRef = match kind {
         SegmentKind::Data => table_schema(options),
         SegmentKind::Quarantine => quarantine_schema(),
@@ -182,7 +215,7 @@ fn column(field: &Field, partition: u32, offsets: &[u64]) -> ArrayRef {
     let texts = |prefix: &str| offsets.iter().map(|n| format!("{prefix}{n}")).collect::<Vec<_>>();
     match (field.name().as_str(), field.data_type()) {
         (schema::PARTITION, _) => Arc::new(Int32Array::from(vec![i32::try_from(partition).expect("small"); count])),
-        (schema::ROW, _) => Arc::new(Int32Array::from(vec![0; count])),
+        (schema::ROW | schema::INCARNATION, _) => Arc::new(Int32Array::from(vec![0; count])),
         (schema::TIMESTAMP, _) => {
             let times: TimestampMicrosecondArray = offsets.iter().map(|n| Some(timestamp_us(*n))).collect();
             Arc::new(times.with_timezone("UTC"))

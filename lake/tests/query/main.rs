@@ -6,4 +6,5 @@ mod lake;
 mod pruning;
 mod reading;
 mod spying_store;
+mod statistics;
 mod tables;

@@ -33,13 +33,18 @@ async fn filters_on_partition_offset_and_time_open_only_segments_that_may_match(
     let (lake, keys) = six_segments().await;
     let only = |wanted: &[(usize, usize)]| wanted.iter().map(|(p, s)| keys[*p][*s].clone()).collect::<Vec<_>>();
     let (a, b, c) = ((0, 0), (0, 1), (0, 2));
-    assert_opens(&lake, "SELECT * FROM events WHERE _partition = 1", 30, only(&[(1, 0), (1, 1), (1, 2)])).await;
+    assert_opens(&lake, "SELECT * FROM events WHERE _partition_id = 1", 30, only(&[(1, 0), (1, 1), (1, 2)])).await;
     assert_opens(&lake, "SELECT value FROM events WHERE _offset = 15", 2, only(&[b, (1, 1)])).await;
-    assert_opens(&lake, "SELECT _row FROM events WHERE _partition = 0 AND _offset >= 20", 10, only(&[c])).await;
-    assert_opens(&lake, "SELECT _key FROM events WHERE _offset BETWEEN 8 AND 10 AND _partition < 1", 3, only(&[a, b]))
-        .await;
+    assert_opens(&lake, "SELECT _row FROM events WHERE _partition_id = 0 AND _offset >= 20", 10, only(&[c])).await;
+    assert_opens(
+        &lake,
+        "SELECT _key FROM events WHERE _offset BETWEEN 8 AND 10 AND _partition_id < 1",
+        3,
+        only(&[a, b]),
+    )
+    .await;
     assert_opens(&lake, "SELECT * FROM events WHERE _timestamp < '2026-01-01T00:00:05Z'", 10, only(&[a, (1, 0)])).await;
-    let time = "_timestamp > TIMESTAMP '2026-01-01T00:00:24' AND _partition IN (0)";
+    let time = "_timestamp > TIMESTAMP '2026-01-01T00:00:24' AND _partition_id IN (0)";
     assert_opens(&lake, &format!("SELECT * FROM events WHERE {time}"), 5, only(&[c])).await;
     assert_opens(&lake, "SELECT * FROM events WHERE _offset > 1000", 0, vec![]).await;
 }
@@ -48,7 +53,7 @@ async fn filters_on_partition_offset_and_time_open_only_segments_that_may_match(
 async fn long_lists_of_offsets_open_only_segments_that_hold_one() {
     let (lake, keys) = six_segments().await;
     let offsets: Vec<_> = (0..5).chain(100..200).map(|n| n.to_string()).collect();
-    let sql = format!("SELECT * FROM events WHERE _partition = 0 AND _offset IN ({})", offsets.join(", "));
+    let sql = format!("SELECT * FROM events WHERE _partition_id = 0 AND _offset IN ({})", offsets.join(", "));
     assert_opens(&lake, &sql, 5, vec![keys[0][0].clone()]).await;
 }
 
@@ -65,24 +70,8 @@ async fn counts_and_times_come_from_the_catalog_without_opening_anything() {
 async fn a_range_of_offsets_is_not_taken_for_the_offsets_themselves() {
     let lake = Lake::in_memory().await;
     lake.create("sparse", 1, "{}").await;
-    let mut segment = {
-        lake.settle("sparse", 0, 10..=19).await;
-        catalog::SegmentStore::snapshot(lake.catalog.as_ref(), &crate::lake::name("sparse")).await.expect("snapshot")
-    }
-    .segments
-    .remove(0);
-    // The same object under a wider range: offsets 20–99 were in quarantine or not there at all.
-    catalog::SegmentStore::delete_segments_before(
-        lake.catalog.as_ref(),
-        &common::TopicPartition::new(segment.topic.clone(), 0),
-        20,
-    )
-    .await
-    .expect("taken off");
-    segment.id.push('b');
-    segment.base_offset = 5;
-    segment.end_offset = 99;
-    catalog::SegmentStore::add_segment(lake.catalog.as_ref(), segment).await.expect("listed");
+    // The offsets around the rows were in quarantine or not there at all.
+    lake.settle_within("sparse", 0, 10..=19, 5..=99).await;
     assert_eq!(lake.number("SELECT max(_offset) AS n FROM sparse").await, 19);
     assert_eq!(lake.number("SELECT min(_offset) AS n FROM sparse").await, 10);
     assert_eq!(lake.number("SELECT count(*) AS n FROM sparse WHERE _offset < 1000").await, 10);
@@ -100,7 +89,7 @@ async fn filtered_counts_are_counted() {
 #[tokio::test]
 async fn an_object_whose_footer_is_known_is_not_opened_again_where_its_statistics_exclude_it() {
     let (lake, keys) = six_segments().await;
-    let sql = "SELECT _row FROM events WHERE _partition = 0 AND value = 'v3'";
+    let sql = "SELECT _row FROM events WHERE _partition_id = 0 AND value = 'v3'";
     let expected = [keys[0].clone(), vec![keys[0][0].clone()]];
     for opened in expected {
         assert_eq!(lake.rows(sql).await.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
@@ -121,7 +110,7 @@ async fn a_limit_opens_only_as_many_segments_as_it_needs() {
 #[tokio::test]
 async fn explain_analyze_shows_how_many_segments_were_pruned() {
     let (lake, _) = six_segments().await;
-    let rows = lake.json("EXPLAIN ANALYZE SELECT * FROM events WHERE _partition = 0 AND _offset < 10").await;
+    let rows = lake.json("EXPLAIN ANALYZE SELECT * FROM events WHERE _partition_id = 0 AND _offset < 10").await;
     let plan = rows[0]["plan"].as_str().expect("a plan");
     assert!(plan.contains("segments_scanned=1") && plan.contains("segments_pruned=5"), "{plan}");
 }

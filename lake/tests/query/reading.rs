@@ -27,9 +27,9 @@ async fn rows_come_back_as_written_with_key_headers_and_time() {
     let lake = Lake::in_memory().await;
     lake.create("events", 1, "{}").await;
     lake.settle("events", 0, 7..=7).await;
-    let sql = "SELECT _partition, _offset, _row, _timestamp, CAST(_key AS VARCHAR) AS k, _headers, _subject, \
+    let sql = "SELECT _partition_id, _offset, _row, _timestamp, CAST(_key AS VARCHAR) AS k, _headers, _subject, \
                CAST(value AS VARCHAR) AS v FROM events";
-    let row = json!({"_partition": 0, "_offset": 7, "_row": 0, "_timestamp": "2026-01-01T00:00:07Z", "k": "k7",
+    let row = json!({"_partition_id": 0, "_offset": 7, "_row": 0, "_timestamp": "2026-01-01T00:00:07Z", "k": "k7",
                      "_headers": {"name": "h7"}, "_subject": "s7", "v": "v7"});
     assert_eq!(lake.json(sql).await, [row]);
 }

@@ -16,13 +16,14 @@ use lake::query::{QuerySession, QueryStore, format_table, write_json_lines};
 use serde_json::json;
 
 use super::orders;
+use crate::commands::segments::{ListedSegment, object_bytes};
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text};
 
 const STATUS_QUERY: &str = "SELECT status, count(*) AS orders, sum(amount) AS amount, min(created_at) AS first, \
      max(created_at) AS last FROM orders GROUP BY status ORDER BY orders DESC";
 const COUNT_QUERY: &str = "SELECT count(*) FROM orders";
-const QUARANTINE_QUERY: &str = "SELECT _partition, _offset, reason FROM quarantine.orders ORDER BY 1, 2 LIMIT 5";
+const QUARANTINE_QUERY: &str = "SELECT _partition_id, _offset, reason FROM quarantine.orders ORDER BY 1, 2 LIMIT 5";
 const EXTRA_QUERY: &str = "SELECT order_id, _extra FROM orders WHERE _extra IS NOT NULL ORDER BY order_id LIMIT 5";
 
 /// Everything the end of the demo says.
@@ -98,7 +99,7 @@ impl Report {
             "published": self.published,
             "rows": self.counted,
             "quarantined": self.quarantined,
-            "segments": self.segments,
+            "segments": self.segments.iter().map(ListedSegment::from).collect::<Vec<_>>(),
             "segment_bytes": self.segment_bytes(),
             "seconds": self.seconds,
             "rows_per_s": self.rows_per_s(),
@@ -146,11 +147,11 @@ impl Report {
         for segment in &self.segments {
             table.row([
                 segment.partition_id.to_string(),
-                format!("{}-{}", segment.base_offset, segment.end_offset),
+                format!("{}-{}", segment.range.base(), segment.range.end()),
                 segment.kind.as_str().to_owned(),
                 count_text(segment.record_count),
-                bytes_text(segment.size_bytes),
-                segment.key.clone(),
+                bytes_text(segment.object.size_bytes),
+                segment.object.key.clone(),
             ]);
         }
         table
@@ -174,7 +175,7 @@ impl Report {
     }
 
     fn segment_bytes(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.size_bytes).sum()
+        object_bytes(&self.segments)
     }
 
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate")]

@@ -62,9 +62,9 @@ pub(super) async fn run(
             let group = by_reason.entry(record.reason.clone()).or_insert_with(|| Group {
                 partition: partition.clone(),
                 incarnation: segment.incarnation.0,
-                base_offset: segment.base_offset,
-                end_offset: segment.end_offset,
-                key: segment.key.clone(),
+                base_offset: segment.range.base(),
+                end_offset: segment.range.end(),
+                key: segment.object.key.clone(),
                 reason: record.reason.clone(),
                 records: 0,
                 replayed: 0,

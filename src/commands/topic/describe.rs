@@ -10,6 +10,7 @@ use common::{TopicName, TopicPartition};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
+use crate::commands::segments::object_bytes;
 use crate::opened::with_catalog;
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, duration_text, time_text};
@@ -57,10 +58,10 @@ struct SegmentTotals {
 }
 
 impl SegmentTotals {
-    fn of<'a>(segments: impl Iterator<Item = &'a SegmentInfo>) -> Self {
-        segments.fold(Self::default(), |mut totals, segment| {
+    fn of<'a>(segments: impl Iterator<Item = &'a SegmentInfo> + Clone) -> Self {
+        let totals = Self { bytes: object_bytes(segments.clone()), ..Self::default() };
+        segments.fold(totals, |mut totals, segment| {
             totals.count += 1;
-            totals.bytes += segment.size_bytes;
             match segment.kind {
                 SegmentKind::Data => totals.rows += segment.record_count,
                 SegmentKind::Quarantine => totals.quarantined += segment.record_count,

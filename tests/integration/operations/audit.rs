@@ -78,13 +78,15 @@ const DAMAGES: &[(&str, &str)] = &[
     (
         "segments",
         "INSERT INTO segments SELECT id || 'x', topic, partition_id, incarnation, kind, base_offset + 1, end_offset,
-             record_count, size_bytes, bucket, key || 'x', min_timestamp_us, max_timestamp_us, checksum, schema_version,
-             created_at FROM segments WHERE partition_id = 0 AND base_offset = 0 AND kind = 'data'",
+             record_count, min_timestamp_us, max_timestamp_us, schema_version, file_id, created_at FROM segments WHERE partition_id = 0 AND base_offset = 0 AND kind = 'data'",
     ),
     ("segments", "UPDATE segments SET end_offset = end_offset + 1 WHERE partition_id = 1"),
-    ("objects", "UPDATE segments SET checksum = checksum + 1 WHERE partition_id = 1 AND kind = 'data'"),
-    ("objects", "UPDATE segments SET size_bytes = size_bytes - 1 WHERE partition_id = 1 AND kind = 'data'"),
-    ("objects", "UPDATE segments SET key = 'elsewhere' WHERE partition_id = 1 AND kind = 'data'"),
+    ("objects", "UPDATE objects SET checksum = checksum + 1 WHERE min_partition = 1"),
+    ("objects", "UPDATE objects SET size_bytes = size_bytes - 1 WHERE min_partition = 1"),
+    ("objects", "UPDATE objects SET key = 'elsewhere' || file_id WHERE min_partition = 1"),
+    ("rows", "UPDATE objects SET record_count = record_count + 1 WHERE min_partition = 1"),
+    ("rows", "UPDATE objects SET schema_version = 7 WHERE min_partition = 1"),
+    ("rows", "UPDATE commits SET record_count = record_count + 1 WHERE partition_id = 1"),
     ("rows", "UPDATE segments SET record_count = record_count + 1 WHERE partition_id = 1 AND kind = 'data'"),
     ("rows", "UPDATE segments SET schema_version = 7 WHERE partition_id = 1 AND kind = 'data'"),
     ("rows", "UPDATE segments SET min_timestamp_us = min_timestamp_us - 1 WHERE partition_id = 1 AND kind = 'data'"),
@@ -103,7 +105,7 @@ const DAMAGES: &[(&str, &str)] = &[
     (
         "uploads",
         "INSERT INTO uploads (bucket, key, topic, partition_id, state, created_at, doomed_at)
-             SELECT bucket, key, topic, partition_id, 'doomed', 0, 0 FROM segments LIMIT 1",
+             SELECT bucket, key, topic, partition_id, 'doomed', 0, 0 FROM segments JOIN objects USING (file_id) LIMIT 1",
     ),
     (
         "uploads",

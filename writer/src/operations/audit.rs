@@ -2,23 +2,25 @@
 //!
 //! Owns: the order of the checks, how much is read at once, the sums. Changes nothing; writers may be at work meanwhile.
 //! Does not own: the checks of the catalog alone (`catalog::audit`), an object's bytes (`object`), its rows (`rows`), the
-//! comparison with the queue (`stream`), showing.
+//! messages they came from (`messages`), the comparison with the queue (`stream`), showing.
 
+mod messages;
 mod object;
+mod piece;
 mod rows;
 mod stream;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::audit::{ChainCounts, Check, PartitionRecords, Problem, check_partition};
-use catalog::{CommitRecord, MetadataStore, PartitionState, SegmentInfo};
+use catalog::{CommitRecord, FileId, MetadataStore, PartitionState, SegmentInfo};
 use common::memory::MemoryBudget;
 use common::{Queue, TopicName, TopicPartition};
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
-use self::object::ObjectReader;
+use self::messages::{CommittedMessage, Decoded, messages_of};
 use self::stream::{Opened, StreamView};
 use crate::error::Result;
 use lake::Storage;
@@ -114,13 +116,14 @@ impl Audit<'_> {
             problems: Vec::new(),
             notes: Vec::new(),
         };
+        let mut seen = BTreeSet::new();
         for partition_id in 0..snapshot.topic.partition_count {
             if self.partition_id.is_some_and(|only| only != partition_id) {
                 continue;
             }
             let Some(records) = PartitionRecords::load(self.catalog, &snapshot, partition_id).await? else { continue };
             report.partitions += 1;
-            self.audit_partition(&records, &mut report, progress).await?;
+            self.audit_partition(&records, &mut report, &mut seen, progress).await?;
         }
         Ok(report)
     }
@@ -129,6 +132,7 @@ impl Audit<'_> {
         &self,
         records: &PartitionRecords,
         report: &mut AuditReport,
+        seen: &mut BTreeSet<FileId>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<()> {
         let (counts, problems) = check_partition(records);
@@ -142,11 +146,10 @@ impl Audit<'_> {
         let view = self.view(records, &partition, report).await?;
         let budget = MemoryBudget::new(self.memory_bytes_max);
         let (view, budget) = (&view, &budget);
-        let work = self.work(records, view.as_ref());
+        let work = self.work(records, view.as_ref(), seen);
         let mut done = futures::stream::iter(work.into_iter().map(|work| async move {
-            let bytes: u64 = work.segments.iter().map(|segment| segment.size_bytes).sum();
             let done = self.do_work(&partition_of(records), &work, view.as_ref(), budget).await;
-            progress(bytes);
+            progress(work.counted_bytes());
             done
         }))
         .buffer_unordered(OBJECTS_AT_ONCE);
@@ -179,24 +182,27 @@ impl Audit<'_> {
     }
 }
 
-/// The messages (offset and queue time) whose rows the listed `segments` of `commit` hold, in order; or why they cannot
-/// be told.
+/// The messages whose rows the listed `segments` of a partition hold for a commit or run, in order; or why they cannot be
+/// told.
 pub(crate) async fn committed_messages(
     storage: &Storage,
     partition: &TopicPartition,
-    commit: &CommitRecord,
+    run: &CommitRecord,
     segments: &[SegmentInfo],
-) -> std::result::Result<Vec<(u64, i64)>, String> {
-    let mut decoded = Vec::new();
-    for id in [&commit.data_segment_id, &commit.quarantine_segment_id].into_iter().flatten() {
-        let segment = segments.iter().find(|segment| segment.id == *id);
-        let segment = segment.ok_or_else(|| format!("segment {id} is no longer listed"))?;
-        let mut problems = Vec::new();
-        let bytes = ObjectReader { storage, partition, segment }.read(Keep::Bytes, &mut problems).await;
-        let bytes = bytes.ok_or_else(|| problems.pop().map_or_else(String::new, |problem| problem.to_string()))?;
-        decoded.push(rows::decode(bytes, segment, commit.epoch).await?);
+) -> std::result::Result<Vec<CommittedMessage>, String> {
+    let is_of = |segment: &&SegmentInfo| segment.incarnation == run.incarnation && segment.range.overlaps(run.range);
+    let of_run: Vec<&SegmentInfo> = segments.iter().filter(is_of).collect();
+    if !work::is_whole(run, &of_run) {
+        return Err("a segment of it is no longer listed".to_owned());
     }
-    rows::messages(decoded, commit, &[]).map_err(|(_, found)| found)
+    let mut decoded = Decoded::default();
+    for wanted in work::wanted(&of_run, segments, &[run]) {
+        let mut problems = Vec::new();
+        let rows = piece::read(storage, partition, &wanted, Keep::Bytes, &mut problems).await;
+        let rows = rows.ok_or_else(|| problems.pop().map_or_else(String::new, |problem| problem.to_string()))?;
+        decoded.add(&wanted, rows);
+    }
+    messages_of(&decoded.in_order(), run, &[]).map_err(|(_, found)| found)
 }
 
 fn partition_of(records: &PartitionRecords) -> TopicPartition {

@@ -1,7 +1,8 @@
-//! Janitor: deletes objects that were put and never listed, and those that were listed once.
+//! Janitor: deletes objects that were put and never listed, and those that were listed once; folds old history.
 //!
 //! Owns: when it looks, and deleting. Does not own: the choice of objects; the catalog names each of them, and any error
-//! of it means that nothing is deleted. It never lists the store, and never goes by the age of an object.
+//! of it means that nothing is deleted. It never lists the store, and never goes by the age of an object. Nor does it own
+//! what is folded: the catalog keeps what audits, resumes and readers of older snapshots need.
 //!
 //! An object is deleted after a hold, during which readers of an older snapshot may still read it, and once more much
 //! later: a put that was under way when its writer died may land after the first time. Every writer runs a janitor;
@@ -10,7 +11,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{MetadataStore, Upload};
+use catalog::{Folded, MetadataStore, Upload};
 use common::failpoint;
 use lake::Storage;
 use object_store::path::Path;
@@ -27,10 +28,12 @@ const OBJECTS_MAX: u32 = 200;
 pub(crate) struct Janitor {
     pub(crate) catalog: Arc<dyn MetadataStore>,
     pub(crate) storage: Storage,
-    /// Time between dooming an object and deleting it.
+    /// Time between dooming an object and deleting it; older commits and lake snapshots are folded.
     pub(crate) hold: Duration,
     /// Time between dooming an object and deleting it once more.
     pub(crate) second_sweep: Duration,
+    /// Time without a heartbeat after which the replacements of a process are given up.
+    pub(crate) lease: Duration,
 }
 
 impl Janitor {
@@ -40,7 +43,31 @@ impl Janitor {
             let pause = PAUSE_MAX.min(self.hold.max(Duration::from_secs(1)));
             // Writers that started together do not look together.
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            self.give_up_replacements().await;
             while self.sweep().await == Swept::More {}
+            self.fold_history().await;
+        }
+    }
+
+    /// Dooms what replacements of dead processes were about to list.
+    async fn give_up_replacements(&self) {
+        match self.catalog.doom_abandoned_replacements(self.lease).await {
+            Ok(0) => {}
+            Ok(objects) => tracing::info!(objects, "objects of abandoned replacements given up"),
+            Err(error) => tracing::warn!(%error, "abandoned replacements not looked for, tried again later"),
+        }
+    }
+
+    /// Makes old history smaller.
+    async fn fold_history(&self) {
+        match self.catalog.fold_history(self.hold).await {
+            Ok(folded) if folded == Folded::default() => {}
+            Ok(Folded { commits, snapshots }) => {
+                ::metrics::counter!(metrics::COMMITS_FOLDED).increment(commits);
+                ::metrics::counter!(metrics::SNAPSHOTS_DROPPED).increment(snapshots);
+                tracing::info!(commits, snapshots, "history folded");
+            }
+            Err(error) => tracing::warn!(%error, "history not folded, tried again later"),
         }
     }
 

@@ -5,16 +5,23 @@
 
 pub mod replay;
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
+use arrow_buffer::ScalarBuffer;
+use arrow_schema::Field;
 use bytes::Bytes;
 use catalog::{SegmentInfo, SegmentKind};
 use common::message::Headers;
 use common::{Incarnation, TopicPartition};
 use lake::object::{Found, ListedObject};
 use lake::read::{Columns, SegmentFile, Unreadable};
-use lake::schema::{HEADERS, KEY, OFFSET, PAYLOAD, REASON, ROW, SUBJECT, TIMESTAMP, quarantine_schema};
+use lake::schema::{
+    HEADERS, INCARNATION, KEY, OFFSET, PARTITION, PAYLOAD, REASON, ROW, SUBJECT, TIMESTAMP, name_in_layout,
+    quarantine_schema,
+};
 use lake::{LakeError, Storage};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
@@ -78,7 +85,7 @@ impl Filter {
     pub fn may_be_in(&self, segment: &SegmentInfo) -> bool {
         segment.kind == SegmentKind::Quarantine
             && self.partition_id.is_none_or(|partition_id| partition_id == segment.partition_id)
-            && self.offset.is_none_or(|offset| (segment.base_offset..=segment.end_offset).contains(&offset))
+            && self.offset.is_none_or(|offset| segment.range.contains(offset))
     }
 
     /// True when `record` is one of them.
@@ -103,8 +110,9 @@ impl QuarantineReader {
     /// # Errors
     /// [`LakeError::Segment`] when it is missing or not what was committed.
     pub async fn open(storage: &Storage, segment: &SegmentInfo) -> Result<Self> {
-        let refuse = |reason: String| LakeError::Segment { key: segment.key.clone(), reason };
-        let listed = ListedObject::of(segment).map_err(|error| refuse(error.to_string()))?;
+        let object = segment.object.as_ref();
+        let refuse = |reason: String| LakeError::Segment { key: object.key.clone(), reason };
+        let listed = ListedObject::of(object).map_err(|error| refuse(error.to_string()))?;
         let file = SegmentFile::open(storage, &listed).await.map_err(|unreadable| {
             refuse(match unreadable {
                 Unreadable::Object(Found::Absent(error) | Found::Unreadable(error)) => error.to_string(),
@@ -113,8 +121,11 @@ impl QuarantineReader {
             })
         })?;
         let expected = quarantine_schema();
-        let found = file.schema().fields().iter().map(|field| (field.name(), field.data_type()));
-        if !found.eq(expected.fields().iter().map(|field| (field.name(), field.data_type()))) {
+        let found = file.schema().fields().iter().map(|field| (field.name().clone(), field.data_type().clone()));
+        let stored = |field: &'_ Arc<Field>| {
+            Some((name_in_layout(field.name(), object.layout)?.to_owned(), field.data_type().clone()))
+        };
+        if !found.eq(expected.fields().iter().filter_map(stored)) {
             return Err(refuse("its columns are not those of a quarantine".to_owned()).into());
         }
         let batches = file.rows(Columns::All, BATCH_ROWS).map_err(|error| refuse(error.to_string()))?;
@@ -134,14 +145,14 @@ impl Iterator for QuarantineReader {
                 Ok(batch) => self.waiting = records(&batch, &self.segment).into_iter(),
                 Err(error) => {
                     let reason = error.to_string();
-                    return Some(Err(LakeError::Segment { key: self.segment.key.clone(), reason }.into()));
+                    return Some(Err(LakeError::Segment { key: self.segment.object.key.clone(), reason }.into()));
                 }
             }
         }
     }
 }
 
-/// The rows of a batch whose columns are those of a quarantine.
+/// The rows of a segment in a batch of its object, whose columns are those of a quarantine.
 fn records(batch: &RecordBatch, segment: &SegmentInfo) -> Vec<QuarantinedRecord> {
     let column = |name: &str| batch.column_by_name(name).expect("the columns were compared");
     let offsets = column(OFFSET).as_primitive::<Int64Type>().values();
@@ -174,5 +185,22 @@ fn records(batch: &RecordBatch, segment: &SegmentInfo) -> Vec<QuarantinedRecord>
         reason: reasons.value(index).to_owned(),
         payload: Bytes::copy_from_slice(payloads.value(index)),
     };
-    (0..batch.num_rows()).map(record).collect()
+    let numbers = |name: &str| {
+        let name = name_in_layout(name, segment.object.layout)?;
+        Some(column(name).as_primitive::<Int32Type>().values())
+    };
+    let (partitions, incarnations) = (numbers(PARTITION), numbers(INCARNATION));
+    // What rows do not say is that of the only segment of their object.
+    let is = |said: Option<&ScalarBuffer<i32>>, index: usize, number: u32| {
+        said.is_none_or(|said| u32::try_from(said[index]) == Ok(number))
+    };
+    let is_of_segment = |index: &usize| {
+        is(partitions, *index, segment.partition_id)
+            && is(incarnations, *index, segment.incarnation.0)
+            && segment.range.contains(offsets[*index].cast_unsigned())
+    };
+    (0..batch.num_rows()).filter(is_of_segment).map(record).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! Owns: finding how far the queue's history, as it is now, is the committed one, and what each possible start means.
 //! Does not own: carrying it out (the catalog's `resume`), asking the operator.
 //!
-//! Each commit keeps its last message's offset, time and hash. The last commit of which the queue still says the same
+//! Each commit, and each run of commits, keeps its last message's offset, time and hash. The last one of which the queue still says the same
 //! ends the shared history; within the commit behind it the rows' offsets and times are compared one by one. What lies
 //! behind is another history: it is read from there on and written under a new incarnation. Rows are never removed.
 
@@ -170,8 +170,8 @@ async fn choose(history: &History<'_>, proven: &Proven, start: Start) -> Result<
 
 impl From<&CommitRecord> for SharedCommit {
     fn from(commit: &CommitRecord) -> Self {
-        let CommitRecord { incarnation, commit_no, end_offset, committed_at, .. } = *commit;
-        Self { incarnation, commit_no, end_offset, committed_at }
+        let CommitRecord { incarnation, commit_no, range, committed_at, .. } = *commit;
+        Self { incarnation, commit_no, end_offset: range.end(), committed_at }
     }
 }
 

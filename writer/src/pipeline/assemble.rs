@@ -20,7 +20,7 @@ use crate::config::CHUNK_MESSAGES_MAX;
 use crate::pipeline::batch::{Encoding, OpenBatch, SealedBatch};
 use crate::pipeline::context::Stop;
 use crate::pipeline::cpu::Cpu;
-use crate::pipeline::decode::{PartitionDecoder, TopicTable};
+use crate::pipeline::decode::{PartitionDecoder, Source, TopicTable};
 use crate::pipeline::isolate::{Care, Caution};
 use crate::pipeline::roll::{RollPolicy, RollReason};
 use crate::service::status::Progress;
@@ -41,7 +41,7 @@ impl Fetched {
             let rest = messages.split_off(messages_max.min(messages.len()));
             let part = std::mem::replace(&mut messages, rest);
             let last = part.last()?.offset;
-            let later = gaps.split_off(gaps.partition_point(|gap| gap.base_offset < last));
+            let later = gaps.split_off(gaps.partition_point(|gap| gap.range.base() < last));
             let gaps = std::mem::replace(&mut gaps, later);
             let memory = memory.split(part.iter().map(Message::memory_bytes).sum());
             Some(Self { delivery: Delivery { messages: part, memory }, gaps })
@@ -102,8 +102,8 @@ impl Assembler {
                 Ok(()) = self.tables.changed() => {
                     self.roll(RollReason::Schema).await?;
                     let table = Arc::clone(&self.tables.borrow_and_update());
-                    let partition_id = self.held.partition.partition_id;
-                    self.encoding().decoder = PartitionDecoder::new(table, partition_id);
+                    let source = Source::of(&self.held);
+                    self.encoding().decoder = PartitionDecoder::new(table, source);
                 }
                 () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
                 fetched = self.input.recv() => match fetched {

@@ -7,7 +7,7 @@
 use catalog::Gap;
 use chrono::{DateTime, SecondsFormat};
 use common::queue::Bounds;
-use common::{Anchor, Queue, QueueError, TopicPartition, mutation};
+use common::{Anchor, OffsetRange, Queue, QueueError, TopicPartition, mutation};
 
 /// What attaching found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,9 +126,8 @@ fn missing_before(first_offset: u64, position: u64) -> Option<Gap> {
     if mutation::is_off("fetch.gaps") {
         return None;
     }
-    (first_offset > base_offset).then(|| Gap {
-        base_offset,
-        end_offset: first_offset - 1,
+    OffsetRange::until(base_offset, first_offset).map(|range| Gap {
+        range,
         reason: "discarded by the queue before the writer came: purged, deleted, or beyond its limits".to_owned(),
     })
 }
@@ -229,7 +228,7 @@ mod tests {
         let Attach::From { offset, gap: Some(gap), .. } = decide(&bounds(15, 20), 10, Some(anchor), None) else {
             panic!("a gap")
         };
-        assert_eq!((offset, gap.base_offset, gap.end_offset), (15, 10, 14));
+        assert_eq!((offset, gap.range.base(), gap.range.end()), (15, 10, 14));
     }
 
     #[test]

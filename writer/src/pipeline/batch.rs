@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::config::{CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX};
 use crate::pipeline::decode::PartitionDecoder;
 use crate::pipeline::roll::RollReason;
-use lake::footer::Footer;
+use lake::footer::{Footer, FooterSegment};
 use lake::segment::{EncodedSegment, SegmentEncoder};
 
 /// Messages on their way to becoming a segment.
@@ -169,21 +169,18 @@ impl OpenBatch {
         })
     }
 
-    /// The offsets that it covers: from the end of the batch before to its last message.
-    fn range(&self) -> OffsetRange {
-        OffsetRange::until(self.base_offset, self.next_offset).expect("a batch has at least one message")
+    fn footer(&self, schema_version: u32, held: &Ownership, kind: SegmentKind) -> Footer {
+        let segment = FooterSegment {
+            partition_id: held.partition.partition_id,
+            incarnation: held.incarnation,
+            range: self.range(),
+            epoch: Some(held.epoch),
+        };
+        Footer { topic: held.partition.topic.clone(), kind, schema_version, segment: Some(segment) }
     }
 
-    fn footer(&self, schema_version: u32, held: &Ownership, kind: SegmentKind) -> Footer {
-        Footer {
-            partition: held.partition.clone(),
-            incarnation: held.incarnation,
-            base_offset: self.range().base(),
-            end_offset: self.range().end(),
-            epoch: held.epoch,
-            kind,
-            schema_version,
-        }
+    fn range(&self) -> OffsetRange {
+        OffsetRange::until(self.base_offset, self.next_offset).expect("it ends behind a message that has an offset")
     }
 }
 

@@ -93,17 +93,13 @@ impl Committer {
         let started = Instant::now();
         let request = self.request(&uploaded);
         // A hole or an overlap here would become one in the table.
-        assert_eq!(request.base_offset, self.high_watermark, "a batch begins where the one before was committed");
+        assert_eq!(request.range.base(), self.high_watermark, "a batch begins where the one before was committed");
         let receipt = self.commit(&request).await?;
         failpoint::hit("commit.done").await;
         // A receipt for anything else would ack messages that are not committed.
         assert_eq!(*receipt.partition(), request.partition, "a receipt of this partition");
         assert_eq!(receipt.epoch(), request.epoch, "a receipt of this ownership");
-        assert_eq!(
-            receipt.high_watermark(),
-            uploaded.batch().range.next(),
-            "a receipt of the whole range and nothing more"
-        );
+        assert_eq!(receipt.high_watermark(), request.range.next(), "a receipt of the whole range and nothing more");
         self.high_watermark = receipt.high_watermark();
         ::metrics::histogram!(metrics::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
         self.progress.committed(self.high_watermark);
@@ -120,8 +116,7 @@ impl Committer {
             incarnation: held.incarnation,
             epoch: held.epoch,
             owner: held.owner,
-            base_offset: batch.range.base(),
-            end_offset: batch.range.end(),
+            range: batch.range,
             anchor: batch.anchor,
             message_count: batch.message_count,
             segments: uploaded.segments().to_vec(),
@@ -184,7 +179,7 @@ impl Committer {
         ::metrics::counter!(metrics::COMMIT_RETRIES).increment(1);
         let wait = backoff.next_wait();
         let (attempt, backoff_ms) = (backoff.attempts(), wait.as_millis() as u64);
-        let (partition, base_offset) = (&request.partition, request.base_offset);
+        let (partition, base_offset) = (&request.partition, request.range.base());
         if attempt >= self.uploader.retries {
             self.progress.failing.store(true, Ordering::Relaxed);
             tracing::error!(%partition, base_offset, attempt, backoff_ms, %error, what);
@@ -199,7 +194,7 @@ impl Committer {
         let of_kind = |kind| uploaded.segments().iter().find(move |segment| segment.kind == kind);
         let records = of_kind(SegmentKind::Data).map_or(0, |segment| segment.record_count);
         let quarantined = of_kind(SegmentKind::Quarantine).map_or(0, |segment| segment.record_count);
-        let size_bytes: u64 = uploaded.segments().iter().map(|segment| segment.size_bytes).sum();
+        let size_bytes: u64 = uploaded.segments().iter().map(|segment| segment.object.size_bytes).sum();
         let reason = batch.reason.as_str();
         ::metrics::counter!(metrics::SEGMENTS, "reason" => reason).increment(1);
         ::metrics::counter!(metrics::RECORDS).increment(records);
@@ -218,12 +213,12 @@ impl Committer {
             size_bytes,
             reason,
             epoch = self.uploader.held.epoch.0,
-            key = uploaded.segments().first().map_or("", |segment| segment.key.as_str()),
+            key = uploaded.segments().first().map_or("", |segment| segment.object.key.as_str()),
             "segment committed"
         );
         for gap in &batch.gaps {
-            ::metrics::counter!(metrics::GAP_OFFSETS).increment(gap.end_offset - gap.base_offset + 1);
-            tracing::warn!(%partition, base_offset = gap.base_offset, end_offset = gap.end_offset, reason = gap.reason, "gap recorded");
+            ::metrics::counter!(metrics::GAP_OFFSETS).increment(gap.range.count());
+            tracing::warn!(%partition, base_offset = gap.range.base(), end_offset = gap.range.end(), reason = gap.reason, "gap recorded");
         }
     }
 }

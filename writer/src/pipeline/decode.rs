@@ -20,9 +20,9 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use catalog::Topic;
-use common::Message;
+use catalog::{Ownership, Topic};
 use common::topic::{Format, TopicOptions};
+use common::{Incarnation, Message};
 use lake::schema::{quarantine_schema, table_schema};
 
 use self::json::JsonDecoder;
@@ -39,6 +39,15 @@ pub struct TopicTable {
     schema_version: u32,
 }
 
+/// Where messages come from: their offsets count in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Number of the partition.
+    pub partition_id: u32,
+    /// The history of the queue.
+    pub incarnation: Incarnation,
+}
+
 /// What became of some messages.
 #[derive(Debug)]
 pub struct Decoded {
@@ -51,7 +60,7 @@ pub struct Decoded {
 /// Decodes the messages of one partition under one version of its topic's schema, chunk by chunk.
 pub(crate) struct PartitionDecoder {
     table: Arc<TopicTable>,
-    partition_id: u32,
+    source: Source,
     decoder: Box<dyn Decoder>,
 }
 
@@ -92,8 +101,8 @@ impl TopicTable {
 
     /// Decodes `messages` of one partition, in order. Every message gives at least one row, in the table or in
     /// quarantine; `(offset, row)` is unique over both. No payload makes it fail.
-    pub fn decode(&self, partition_id: u32, messages: &[Message]) -> Decoded {
-        self.decode_with(self.decoder().as_mut(), partition_id, messages)
+    pub fn decode(&self, source: Source, messages: &[Message]) -> Decoded {
+        self.decode_with(self.decoder().as_mut(), source, messages)
     }
 
     /// A decoder of the topic's format.
@@ -105,17 +114,24 @@ impl TopicTable {
         }
     }
 
-    fn decode_with(&self, decoder: &mut dyn Decoder, partition_id: u32, messages: &[Message]) -> Decoded {
-        let mut sink = RowSink::new(self, partition_id, messages.len());
+    fn decode_with(&self, decoder: &mut dyn Decoder, source: Source, messages: &[Message]) -> Decoded {
+        let mut sink = RowSink::new(self, source, messages.len());
         decoder.decode(messages, &mut sink);
         sink.finish()
     }
 }
 
+impl Source {
+    /// The partition that is owned, in its current history.
+    pub(crate) fn of(held: &Ownership) -> Self {
+        Self { partition_id: held.partition.partition_id, incarnation: held.incarnation }
+    }
+}
+
 impl PartitionDecoder {
-    /// A decoder for a partition of the topic that `table` is of.
-    pub(crate) fn new(table: Arc<TopicTable>, partition_id: u32) -> Self {
-        Self { decoder: table.decoder(), table, partition_id }
+    /// A decoder for messages of `source`, a partition of the topic that `table` is of.
+    pub(crate) fn new(table: Arc<TopicTable>, source: Source) -> Self {
+        Self { decoder: table.decoder(), table, source }
     }
 
     /// The topic's table, in the version that it decodes into.
@@ -125,12 +141,12 @@ impl PartitionDecoder {
 
     /// As [`TopicTable::decode`].
     pub(crate) fn decode(&mut self, messages: &[Message]) -> Decoded {
-        self.table.decode_with(self.decoder.as_mut(), self.partition_id, messages)
+        self.table.decode_with(self.decoder.as_mut(), self.source, messages)
     }
 
     /// Keeps `messages` whole, undecoded, one quarantined record each.
     pub(crate) fn quarantine_whole(&self, messages: &[Message], reason: &str) -> Decoded {
-        let mut sink = RowSink::new(&self.table, self.partition_id, 0);
+        let mut sink = RowSink::new(&self.table, self.source, 0);
         for message in messages {
             sink.refuse_whole(message, reason);
         }

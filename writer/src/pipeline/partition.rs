@@ -15,7 +15,7 @@ use crate::pipeline::assemble::{Assembler, Command};
 use crate::pipeline::batch::Encoding;
 use crate::pipeline::commit::Committer;
 use crate::pipeline::context::{Context, Stop};
-use crate::pipeline::decode::{PartitionDecoder, TopicTable};
+use crate::pipeline::decode::{PartitionDecoder, Source, TopicTable};
 use crate::pipeline::fetch::Fetcher;
 use crate::pipeline::isolate::Caution;
 use crate::pipeline::position::Position;
@@ -74,7 +74,7 @@ impl Pipeline {
             receipts: acks,
             stop: stop.clone(),
         };
-        let decoder = PartitionDecoder::new(Arc::clone(&tables.borrow()), partition.partition_id);
+        let decoder = PartitionDecoder::new(Arc::clone(&tables.borrow()), Source::of(&held));
         let page_bytes = config.block_size_target;
         let assembler = Assembler {
             held: held.clone(),

@@ -5,7 +5,7 @@
 
 use catalog::{Gap, Ownership};
 use common::queue::Delivery;
-use common::{Anchor, mutation};
+use common::{Anchor, OffsetRange, mutation};
 
 use crate::pipeline::assemble::Fetched;
 
@@ -32,13 +32,13 @@ impl Position {
     pub(crate) fn advance(&mut self, delivery: Delivery) -> Fetched {
         let mut gaps: Vec<Gap> = self.gap.take().into_iter().collect();
         // JetStream counts from 1: offset 0 alone is never missing.
-        let mut expected = gaps.first().map_or(self.next_offset, |gap| gap.end_offset + 1).max(1);
+        let mut expected = gaps.first().map_or(self.next_offset, |gap| gap.range.next()).max(1);
         for message in &delivery.messages {
             // Read twice, it would be stored twice.
             assert!(message.offset >= self.next_offset, "the queue delivers in order, each message once");
-            if self.dense && message.offset > expected && !mutation::is_off("fetch.gaps") {
-                let reason = "deleted in the queue before the writer came".to_owned();
-                gaps.push(Gap { base_offset: expected, end_offset: message.offset - 1, reason });
+            let missing = OffsetRange::until(expected, message.offset);
+            if let Some(range) = missing.filter(|_| self.dense && !mutation::is_off("fetch.gaps")) {
+                gaps.push(Gap { range, reason: "deleted in the queue before the writer came".to_owned() });
             }
             expected = message.offset + 1;
             self.next_offset = expected;
@@ -74,13 +74,14 @@ mod tests {
     }
 
     fn gaps(position: u64, dense: bool, before: Option<(u64, u64)>, offsets: &[u64]) -> Vec<(u64, u64)> {
-        let before = before.map(|(base_offset, end_offset)| Gap { base_offset, end_offset, reason: String::new() });
+        let before = before.and_then(|(base, end)| OffsetRange::new(base, end));
+        let before = before.map(|range| Gap { range, reason: String::new() });
         let mut position = Position { next_offset: position, last_read: None, gap: before, dense };
         let fetched = position.advance(delivery(offsets));
         assert_eq!(position.next_offset, offsets.last().expect("some") + 1);
         assert_eq!(position.last_read.map(|anchor| anchor.offset), offsets.last().copied());
         assert_eq!(position.gap, None, "a gap is handed on once");
-        fetched.gaps.iter().map(|gap| (gap.base_offset, gap.end_offset)).collect()
+        fetched.gaps.iter().map(|gap| (gap.range.base(), gap.range.end())).collect()
     }
 
     #[test]

@@ -89,18 +89,7 @@ impl Uploader {
         let StoredSegment { name, retries } = put.run().await?;
         self.progress.failing.store(false, Ordering::Relaxed);
         tracing::debug!(key = %name.key, size_bytes = encoded.size_bytes, attempts = retries + 1, "segment uploaded");
-        Ok(NewSegment {
-            id: name.id,
-            kind,
-            record_count: encoded.record_count,
-            size_bytes: encoded.size_bytes,
-            bucket: self.storage.bucket.clone(),
-            key: name.key.to_string(),
-            min_timestamp_us: encoded.min_timestamp_us,
-            max_timestamp_us: encoded.max_timestamp_us,
-            checksum: encoded.checksum,
-            schema_version: batch.schema_version,
-        })
+        Ok(encoded.segment(kind, &self.storage.bucket, &name, batch.schema_version))
     }
 
     fn intent(&self, key: &Path) -> UploadIntent {

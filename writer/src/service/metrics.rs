@@ -27,6 +27,8 @@ pub(crate) const COMMIT_RETRIES: &str = "siltstone_commit_retries_total";
 pub(crate) const ATTACHES: &str = "siltstone_attaches_total";
 pub(crate) const GAP_OFFSETS: &str = "siltstone_gap_offsets_total";
 pub(crate) const OBJECTS_DELETED: &str = "siltstone_janitor_objects_deleted_total";
+pub(crate) const COMMITS_FOLDED: &str = "siltstone_janitor_commits_folded_total";
+pub(crate) const SNAPSHOTS_DROPPED: &str = "siltstone_janitor_snapshots_dropped_total";
 pub(crate) const QUEUE_OFFSETS_LOST: &str = "siltstone_queue_offsets_lost_total";
 const MEMORY_USED: &str = "siltstone_memory_used_bytes";
 const MEMORY_PEAK: &str = "siltstone_memory_peak_bytes";
@@ -53,6 +55,8 @@ pub(crate) fn describe() {
     describe_counter!(ATTACHES, "times a partition was attached to the queue, the first time included");
     describe_counter!(GAP_OFFSETS, "offsets that the queue no longer held");
     describe_counter!(OBJECTS_DELETED, "objects deleted that were never listed, or no longer");
+    describe_counter!(COMMITS_FOLDED, "commits folded into a run with their neighbours");
+    describe_counter!(SNAPSHOTS_DROPPED, "lake snapshots that were thinned out");
     describe_counter!(QUEUE_OFFSETS_LOST, "offsets by which the queue's end was found to have moved back");
     describe_gauge!(MEMORY_USED, "bytes of messages and open segments held now");
     describe_gauge!(MEMORY_PEAK, "most bytes held at once since start");
@@ -66,7 +70,10 @@ pub(crate) fn describe() {
     for name in [MESSAGES, MESSAGE_BYTES, RECORDS, QUARANTINED, SEGMENT_BYTES] {
         counter!(name).increment(0);
     }
-    for name in [UPLOAD_RETRIES, COMMIT_RETRIES, ATTACHES, GAP_OFFSETS, OBJECTS_DELETED, QUEUE_OFFSETS_LOST] {
+    for name in [UPLOAD_RETRIES, COMMIT_RETRIES, ATTACHES, GAP_OFFSETS, QUEUE_OFFSETS_LOST] {
+        counter!(name).increment(0);
+    }
+    for name in [OBJECTS_DELETED, COMMITS_FOLDED, SNAPSHOTS_DROPPED] {
         counter!(name).increment(0);
     }
     for reason in RollReason::ALL {

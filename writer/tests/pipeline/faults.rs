@@ -33,7 +33,8 @@ async fn assert_settled(world: &World, store: &FaultStore, topic: &TopicName, me
     world.audit(topic).await;
     let record = store.record();
     assert!(record.stored.values().all(|times| *times == 1), "a key is never used again: {:?}", record.stored);
-    let listed: BTreeSet<String> = world.segments(topic).await.into_iter().map(|segment| segment.key).collect();
+    let listed: BTreeSet<String> =
+        world.segments(topic).await.into_iter().map(|segment| segment.object.key.clone()).collect();
     assert!(listed.iter().all(|key| record.stored.contains_key(key)));
 }
 

@@ -192,8 +192,8 @@ async fn local_segments_are_files_below_the_directory() {
     let end = world.publish(&partition, (0..10).map(numbered)).await;
     writer.wait_committed(&[(partition, end)]).await.expect("committed");
     let segment = &world.segments(&topic).await[0];
-    let path = dir.path().join("lake").join(&segment.key);
-    assert_eq!(std::fs::metadata(path).expect("it is there").len(), segment.size_bytes);
+    let path = dir.path().join("lake").join(&segment.object.key);
+    assert_eq!(std::fs::metadata(path).expect("it is there").len(), segment.object.size_bytes);
     world.audit(&topic).await;
     writer.shutdown().await.expect("drains");
 }

@@ -79,7 +79,7 @@ async fn topics_of_any_name_have_their_own_directory_and_stay_in_it() {
         writer.wait_committed(&[(partition, end)]).await.expect("committed");
         assert_eq!(world.rows(&topic, SegmentKind::Data).await, [(0, 0, 0)], "{name}");
         world.audit(&topic).await;
-        let file = root.join(&world.segments(&topic).await[0].key);
+        let file = root.join(&world.segments(&topic).await[0].object.key);
         let below = file.strip_prefix(&root).expect("below the root");
         assert_eq!(below.components().count(), 4, "{}", below.display());
     }

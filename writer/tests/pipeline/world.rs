@@ -63,9 +63,9 @@ impl World {
     }
 
     pub(crate) async fn read(&self, segment: &SegmentInfo) -> Vec<RecordBatch> {
-        let key = object_store::path::Path::parse(&segment.key).expect("a key");
+        let key = object_store::path::Path::parse(&segment.object.key).expect("a key");
         let bytes: Bytes = self.storage.store.get(&key).await.expect("listed").bytes().await.expect("readable");
-        assert_eq!(bytes.len() as u64, segment.size_bytes);
+        assert_eq!(bytes.len() as u64, segment.object.size_bytes);
         let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).expect("Parquet").build().expect("readable");
         reader.map(|batch| batch.expect("readable")).collect()
     }
@@ -79,7 +79,7 @@ impl World {
                 let offsets = batch.column(1).as_primitive::<Int64Type>().values();
                 let numbers = batch.column(2).as_primitive::<Int32Type>().values();
                 rows.extend((0..batch.num_rows()).map(|i| (partitions[i], offsets[i], numbers[i])));
-                let (low, high) = (segment.base_offset as i64, segment.end_offset as i64);
+                let (low, high) = (segment.range.base() as i64, segment.range.end() as i64);
                 assert!(
                     offsets.iter().all(|offset| (low..=high).contains(offset)),
                     "rows lie in their segment's range"
@@ -94,23 +94,22 @@ impl World {
     pub(crate) async fn audit(&self, topic: &TopicName) {
         let snapshot = self.catalog.snapshot(topic).await.expect("the topic exists");
         let mut ends: BTreeMap<u32, u64> = BTreeMap::new();
-        let mut ranges: Vec<_> =
-            snapshot.segments.iter().map(|s| (s.partition_id, s.base_offset, s.end_offset)).collect();
+        let mut ranges: Vec<_> = snapshot.segments.iter().map(|s| (s.partition_id, s.range)).collect();
         ranges.dedup();
-        for (partition_id, base_offset, end_offset) in ranges {
+        for (partition_id, range) in ranges {
             let end = ends.entry(partition_id).or_default();
-            assert_eq!(base_offset, *end, "ranges of partition {partition_id} chain");
-            *end = end_offset + 1;
+            assert_eq!(range.base(), *end, "ranges of partition {partition_id} chain");
+            *end = range.next();
         }
         for partition in &snapshot.partitions {
             let end = ends.get(&partition.partition_id).copied().unwrap_or_default();
             assert_eq!(partition.high_watermark, end, "the watermark is the last end and one");
         }
         for segment in &snapshot.segments {
-            let key = object_store::path::Path::parse(&segment.key).expect("a key");
+            let key = object_store::path::Path::parse(&segment.object.key).expect("a key");
             let bytes = self.storage.store.get(&key).await.expect("listed").bytes().await.expect("readable");
             let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes);
-            assert_eq!(u64::from(segment.checksum), checksum, "{}", segment.key);
+            assert_eq!(u64::from(segment.object.checksum), checksum, "{}", segment.object.key);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Segments and gaps against the commits.
 //!
-//! Owns: what must hold between what is listed and what was committed: a segment covers whole commits, alone or in runs,
-//! and has as many rows as they listed. Does not own: the chain of the commits.
+//! Owns: what must hold between what is listed and what was committed: a segment covers whole commits, alone or in
+//! runs, and has as many rows as they listed. Does not own: the chain of the commits.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -94,7 +94,7 @@ impl<'r> PartitionAudit<'r> {
         found.into_iter().map(problem).collect()
     }
 
-    /// Whether retention took what ends there off the list.
+    /// True when retention took segments that end there off the list.
     fn is_expired(&self, incarnation: Incarnation, range: OffsetRange) -> bool {
         let passed = |before: u64| range.end() < before;
         let of = self.records.expirations.iter().filter(|expiration| expiration.incarnation == incarnation);
@@ -142,7 +142,7 @@ impl<'r> PartitionAudit<'r> {
         }
     }
 
-    /// How many offsets of each commit are in gaps.
+    /// The number of offsets of each commit that are in gaps.
     fn gaps_of_commits(&mut self) -> HashMap<(Incarnation, u64), u64> {
         let by_base = self.by_base();
         let mut in_gaps: HashMap<(Incarnation, u64), u64> = HashMap::new();
@@ -193,7 +193,7 @@ fn commits_in<'r>(segment: &SegmentInfo, by_base: &ByBase<'r>) -> Vec<&'r Commit
     overlapping.filter(|commit| commit.range.overlaps(segment.range)).collect()
 }
 
-/// What is wrong with a segment that should cover exactly these commits.
+/// The problem of a segment that should cover exactly these commits.
 fn misplaced(segment: &SegmentInfo, commits: &[&CommitRecord]) -> Option<(String, &'static str)> {
     let (Some(first), Some(last)) = (commits.first(), commits.last()) else {
         return Some(("is listed, but by no commit".to_owned(), STRAY_SEGMENT));

@@ -90,7 +90,7 @@ fn upload(key: &str) -> Upload {
     }
 }
 
-/// What is found in these records.
+/// The problems of these records, as text.
 fn found(snapshot: &TopicSnapshot, change: impl FnOnce(&mut ObjectRecords<'_>)) -> Vec<String> {
     let types = BTreeMap::from([(100, BoundType::Decimal)]);
     let mut records = ObjectRecords { snapshot, retired: vec![], uploads: vec![], statistics: vec![], types };

@@ -20,11 +20,11 @@ pub(super) struct Row {
     pub(super) reason: Option<String>,
 }
 
-const ROWS: &str = "SELECT _partition AS p, _offset AS o, _row AS r, n, text FROM orders";
+const ROWS: &str = "SELECT _partition_id AS p, _offset AS o, _row AS r, n, text FROM orders";
 
 /// The rows of table and quarantine as the product's own query engine reads them.
 pub(super) async fn with_datafusion(world: &World) -> [Vec<Row>; 2] {
-    let quarantine = "SELECT _partition AS p, _offset AS o, _row AS r, reason, CAST(payload AS VARCHAR) AS text FROM quarantine.orders";
+    let quarantine = "SELECT _partition_id AS p, _offset AS o, _row AS r, reason, CAST(payload AS VARCHAR) AS text FROM quarantine.orders";
     let rows = world.siltstone.run(&["query", "--json", ROWS]).await.ok().out;
     let quarantined = world.siltstone.run(&["query", "--json", quarantine]).await.ok().out;
     [parsed(&rows), parsed(&quarantined)]
@@ -40,7 +40,7 @@ pub(super) async fn with_duckdb(world: &World) -> [Vec<Row>; 2] {
     let setup: Vec<&str> = keys.iter().flatten().map(String::as_str).collect();
     let extensions: &[&str] = if world.s3.is_some() { &["httpfs"] } else { &[] };
     let quarantine =
-        "SELECT _partition AS p, _offset AS o, _row AS r, reason, decode(payload) AS text FROM quarantine_orders";
+        "SELECT _partition_id AS p, _offset AS o, _row AS r, reason, decode(payload) AS text FROM quarantine_orders";
     let mut tables = [Vec::new(), Vec::new()];
     for (table, sql) in tables.iter_mut().zip([ROWS, quarantine]) {
         let file = world.siltstone.path().join("duckdb.json");

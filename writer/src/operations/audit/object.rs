@@ -21,29 +21,30 @@ const UNREADABLE: &str =
 pub(super) struct ObjectReader<'a> {
     pub(super) storage: &'a Storage,
     pub(super) partition: &'a TopicPartition,
+    /// A segment of the object, for the place of its problems.
     pub(super) segment: &'a SegmentInfo,
 }
 
 impl ObjectReader<'_> {
     /// Reads the object and compares it with the catalog; its bytes only when they are wanted and right.
     pub(super) async fn read(&self, keep: Keep, problems: &mut Vec<Problem>) -> Option<Bytes> {
-        let segment = self.segment;
-        if segment.bucket != self.storage.bucket {
-            let found = format!("it is in bucket {:?}, the settings name {:?}", segment.bucket, self.storage.bucket);
+        let object = self.segment.object.as_ref();
+        if object.bucket != self.storage.bucket {
+            let found = format!("it is in bucket {:?}, the settings name {:?}", object.bucket, self.storage.bucket);
             problems.push(self.problem(found, UNREADABLE));
             return None;
         }
-        let found = match ListedObject::of(segment) {
+        let found = match ListedObject::of(object) {
             Ok(listed) => listed.find(self.storage.store.as_ref(), keep).await,
             Err(error) => Found::Unreadable(error),
         };
         let (found, advice) = match found {
             Found::Same(bytes) => return bytes,
             Found::OtherSize { size_bytes, .. } => {
-                (format!("it has {size_bytes} bytes instead of {}", segment.size_bytes), ALTERED)
+                (format!("it has {size_bytes} bytes instead of {}", object.size_bytes), ALTERED)
             }
             Found::OtherChecksum { checksum } => {
-                (format!("its CRC-32C is {checksum:08x} instead of {:08x}", segment.checksum), ALTERED)
+                (format!("its CRC-32C is {checksum:08x} instead of {:08x}", object.checksum), ALTERED)
             }
             Found::Absent(_) => ("it does not exist".to_owned(), MISSING),
             Found::Unreadable(error) => (format!("it cannot be read: {error}"), UNREADABLE),
@@ -54,12 +55,12 @@ impl ObjectReader<'_> {
 
     fn problem(&self, found: String, advice: &'static str) -> Problem {
         let problem = Problem::new(Check::Objects, self.partition, self.segment.incarnation, found, advice);
-        problem.at(self.segment.base_offset).of(&self.segment.key)
+        problem.at(self.segment.range.base()).of(&self.segment.object.key)
     }
 
     /// A problem with the rows of this object.
     pub(super) fn rows_problem(&self, found: String) -> Problem {
         let problem = Problem::new(Check::Rows, self.partition, self.segment.incarnation, found, rows::ADVICE);
-        problem.at(self.segment.base_offset).of(&self.segment.key)
+        problem.at(self.segment.range.base()).of(&self.segment.object.key)
     }
 }

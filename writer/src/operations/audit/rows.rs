@@ -1,18 +1,19 @@
-//! The rows of a commit: are they those that it counted?
+//! The rows of an object's segments: are they those that the catalog lists?
 //!
-//! Owns: decoding the origin of rows, and the rules that hold among them. Pure but for the thread that decodes.
-//! Does not own: the bytes (`object`), the queue (`stream`), the topic's own columns: they are as the checksum says.
+//! Owns: decoding the origin of rows, and the rules that hold in an object. Pure but for the thread that decodes.
+//! Does not own: the bytes (`object`), the rules that hold over all rows of a commit (`messages`), the topic's own
+//! columns: they are as the checksum says.
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_schema::DataType;
 use bytes::Bytes;
-use catalog::{CommitRecord, SegmentInfo};
-use common::Epoch;
-use lake::footer::Footer;
+use catalog::{ObjectInfo, SegmentInfo};
+use common::{Epoch, Incarnation};
+use lake::footer::{Footer, FooterSegment};
 use lake::read::{Columns, SegmentFile};
-use lake::schema::{OFFSET, PARTITION, ROW, TIMESTAMP, timestamp_type};
+use lake::schema::{INCARNATION, OFFSET, PARTITION, PARTITION_IN_LAYOUT_1, ROW, TIMESTAMP, timestamp_type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::errors::ParquetError;
 
@@ -20,6 +21,17 @@ pub(super) const ADVICE: &str = "the object is what was committed, but not what 
     writer, or the catalog's row was changed by hand; keep both and report it";
 
 const BATCH_ROWS: usize = 8192;
+
+/// Segments of one partition whose rows are wanted of their object.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// At least one, by incarnation and offset; all are in the same object.
+    pub(super) segments: Vec<SegmentInfo>,
+    /// Whether the object holds no other segment's rows than those of the only one wanted.
+    pub(super) is_alone: bool,
+    /// The ownership that wrote it, where it is known.
+    pub(super) epoch: Option<Epoch>,
+}
 
 /// The origin of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,45 +41,140 @@ pub(super) struct Row {
     pub(super) timestamp_us: i64,
 }
 
-/// The rows of a segment, in order; or the first thing that is wrong with them.
-pub(super) async fn decode(bytes: Bytes, segment: &SegmentInfo, epoch: Epoch) -> Result<Vec<Row>, String> {
-    let segment = segment.clone();
-    let decoding = tokio::task::spawn_blocking(move || decode_blocking(bytes, &segment, epoch));
-    decoding.await.unwrap_or_else(|error| Err(format!("it cannot be decoded: {error}")))
-}
+/// The partition and history that a row is of, and where it stands in it.
+type Place = (i32, Incarnation, Row);
 
-fn decode_blocking(bytes: Bytes, segment: &SegmentInfo, epoch: Epoch) -> Result<Vec<Row>, String> {
-    let unreadable = |error: ParquetError| format!("it cannot be decoded: {error}");
-    let file = SegmentFile::parse(bytes).map_err(unreadable)?;
-    Footer::of(segment, epoch).check(file.metadata())?;
-    let count = file.metadata().file_metadata().num_rows();
-    if u64::try_from(count).ok() != Some(segment.record_count) {
-        return Err(format!("it has {count} rows, the catalog counts {}", segment.record_count));
+impl Wanted {
+    /// The object.
+    pub(super) fn object(&self) -> &ObjectInfo {
+        &self.segments[0].object
     }
-    let columns = Columns::Named(&[PARTITION, OFFSET, ROW, TIMESTAMP]);
-    read_rows(file.rows(columns, BATCH_ROWS).map_err(unreadable)?, segment)
+
+    /// The rows of each segment, in order; or the first thing that is wrong with them.
+    pub(super) async fn decode(self, bytes: Bytes) -> Result<Vec<Vec<Row>>, String> {
+        let decoding = tokio::task::spawn_blocking(move || self.decode_blocking(bytes));
+        decoding.await.unwrap_or_else(|error| Err(format!("it cannot be decoded: {error}")))
+    }
+
+    fn decode_blocking(&self, bytes: Bytes) -> Result<Vec<Vec<Row>>, String> {
+        let file = SegmentFile::parse(bytes).map_err(undecodable)?;
+        self.footer().check(file.metadata())?;
+        let count = file.metadata().file_metadata().num_rows();
+        let counted = self.object().record_count;
+        if u64::try_from(count).ok() != Some(counted) {
+            return Err(format!("it has {count} rows, the catalog counts {counted}"));
+        }
+        let columns = Columns::Named(&[PARTITION, PARTITION_IN_LAYOUT_1, INCARNATION, OFFSET, ROW, TIMESTAMP]);
+        let mut rows = self.read_rows(file.rows(columns, BATCH_ROWS).map_err(undecodable)?)?;
+        for (segment, rows) in self.segments.iter().zip(&mut rows) {
+            if self.object().level > 0 {
+                // A replacement may have put them in another order.
+                rows.sort_unstable_by_key(Row::place);
+            }
+            check_segment(segment, rows)?;
+        }
+        Ok(rows)
+    }
+
+    fn footer(&self) -> Footer {
+        let SegmentInfo { topic, kind, object, .. } = &self.segments[0];
+        let segment = self.is_alone.then(|| FooterSegment::of(&self.segments[0], self.epoch));
+        Footer { topic: topic.clone(), kind: *kind, schema_version: object.schema_version, segment }
+    }
+
+    fn read_rows(&self, reader: ParquetRecordBatchReader) -> Result<Vec<Vec<Row>>, String> {
+        let mut rows = vec![Vec::new(); self.segments.len()];
+        for batch in reader {
+            let batch = batch.map_err(|error| format!("it cannot be decoded: {error}"))?;
+            for place in self.places(&batch)? {
+                let place = place?;
+                match self.segment_at(&place) {
+                    Some(index) => rows[index].push(place.2),
+                    None if self.is_alone => return Err(self.outside(&place)),
+                    None => {}
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The wanted segment that the row is of.
+    fn segment_at(&self, (partition_id, incarnation, row): &Place) -> Option<usize> {
+        let is_of = |segment: &SegmentInfo| {
+            u32::try_from(*partition_id) == Ok(segment.partition_id)
+                && *incarnation == segment.incarnation
+                && segment.range.contains(row.offset)
+        };
+        self.segments.iter().position(is_of)
+    }
+
+    /// What a row of no segment is, in an object that holds one alone.
+    fn outside(&self, (partition_id, incarnation, row): &Place) -> String {
+        let segment = &self.segments[0];
+        if u32::try_from(*partition_id) != Ok(segment.partition_id) {
+            return format!("it holds a row of partition {partition_id}");
+        }
+        if *incarnation != segment.incarnation {
+            return format!("it holds a row of incarnation {incarnation}");
+        }
+        format!("it holds offset {}, which is not in {}", row.offset, segment.range)
+    }
+
+    fn places<'b>(&self, batch: &'b RecordBatch) -> Result<Places<'b>, String> {
+        let column = |name: &str, data_type: &DataType| {
+            let found = batch.column_by_name(name).filter(|column| column.data_type() == data_type);
+            found.ok_or_else(|| format!("it has no column {name} of type {data_type}"))
+        };
+        let is_layout_1 = self.object().layout == 1;
+        let partition = if is_layout_1 { PARTITION_IN_LAYOUT_1 } else { PARTITION };
+        let partitions = column(partition, &DataType::Int32)?.as_primitive::<Int32Type>().values();
+        let incarnations = match is_layout_1 {
+            true => None,
+            false => Some(column(INCARNATION, &DataType::Int32)?.as_primitive::<Int32Type>().values()),
+        };
+        let offsets = column(OFFSET, &DataType::Int64)?.as_primitive::<Int64Type>().values();
+        let numbers = column(ROW, &DataType::Int32)?.as_primitive::<Int32Type>().values();
+        let times = column(TIMESTAMP, &timestamp_type())?.as_primitive::<TimestampMicrosecondType>().values();
+        // Objects of layout 1 hold one segment, whose incarnation they do not say.
+        let unsaid = self.segments[0].incarnation;
+        Ok(Box::new((0..batch.num_rows()).map(move |index| {
+            let negative = |_| format!("it holds a negative offset or row: {} {}", offsets[index], numbers[index]);
+            let incarnation = incarnations.map_or(Ok(unsaid.0), |said| u32::try_from(said[index])).map_err(negative)?;
+            let row = Row {
+                offset: u64::try_from(offsets[index]).map_err(negative)?,
+                row: u32::try_from(numbers[index]).map_err(negative)?,
+                timestamp_us: times[index],
+            };
+            Ok((partitions[index], Incarnation(incarnation), row))
+        })))
+    }
 }
 
-fn read_rows(reader: ParquetRecordBatchReader, segment: &SegmentInfo) -> Result<Vec<Row>, String> {
-    let mut rows: Vec<Row> = Vec::with_capacity(usize::try_from(segment.record_count).unwrap_or_default());
-    for batch in reader {
-        let batch = batch.map_err(|error| format!("it cannot be decoded: {error}"))?;
-        for row in rows_of(&batch, segment.partition_id)? {
-            let row = row?;
-            if !(segment.base_offset..=segment.end_offset).contains(&row.offset) {
-                let range = format!("{}..={}", segment.base_offset, segment.end_offset);
-                return Err(format!("it holds offset {}, which is not in {range}", row.offset));
-            }
-            if let Some(last) = rows.last()
-                && (last.offset, last.row) >= (row.offset, row.row)
-            {
-                return Err(format!(
-                    "row {} of offset {} follows row {} of offset {}",
-                    row.row, row.offset, last.row, last.offset
-                ));
-            }
-            rows.push(row);
-        }
+type Places<'b> = Box<dyn Iterator<Item = Result<Place, String>> + 'b>;
+
+fn undecodable(error: ParquetError) -> String {
+    format!("it cannot be decoded: {error}")
+}
+
+impl Row {
+    /// Its place in its partition and history; no other row has the same.
+    pub(super) fn place(&self) -> (u64, u32) {
+        (self.offset, self.row)
+    }
+}
+
+fn check_segment(segment: &SegmentInfo, rows: &[Row]) -> Result<(), String> {
+    let (version, of_object) = (segment.schema_version, segment.object.schema_version);
+    if version > of_object || (segment.object.level == 0 && version != of_object) {
+        return Err(format!("its schema version is {of_object}, that of its segment {version}"));
+    }
+    if rows.len() as u64 != segment.record_count {
+        let (range, counted) = (segment.range, segment.record_count);
+        return Err(format!("it has {} rows of offsets {range}, the catalog counts {counted}", rows.len()));
+    }
+    if let Some([before, row]) = rows.array_windows().find(|[before, row]| before.place() >= row.place()) {
+        let (number, offset) = (row.row, row.offset);
+        return Err(format!("row {number} of offset {offset} follows row {} of offset {}", before.row, before.offset));
     }
     let times = rows.iter().map(|row| row.timestamp_us);
     let range = (times.clone().min().unwrap_or_default(), times.max().unwrap_or_default());
@@ -75,144 +182,5 @@ fn read_rows(reader: ParquetRecordBatchReader, segment: &SegmentInfo) -> Result<
         let stored = (segment.min_timestamp_us, segment.max_timestamp_us);
         return Err(format!("its times are {range:?} us, the catalog says {stored:?}"));
     }
-    Ok(rows)
-}
-
-type RowResults<'b> = Box<dyn Iterator<Item = Result<Row, String>> + 'b>;
-
-fn rows_of(batch: &RecordBatch, partition_id: u32) -> Result<RowResults<'_>, String> {
-    let column = |name: &str, data_type: &DataType| {
-        let found = batch.column_by_name(name).filter(|column| column.data_type() == data_type);
-        found.ok_or_else(|| format!("it has no column {name} of type {data_type}"))
-    };
-    let partitions = column(PARTITION, &DataType::Int32)?.as_primitive::<Int32Type>().values();
-    let offsets = column(OFFSET, &DataType::Int64)?.as_primitive::<Int64Type>().values();
-    let numbers = column(ROW, &DataType::Int32)?.as_primitive::<Int32Type>().values();
-    let times = column(TIMESTAMP, &timestamp_type())?.as_primitive::<TimestampMicrosecondType>().values();
-    Ok(Box::new((0..batch.num_rows()).map(move |index| {
-        if u32::try_from(partitions[index]).ok() != Some(partition_id) {
-            return Err(format!("it holds a row of partition {}", partitions[index]));
-        }
-        let negative = |_| format!("it holds a negative offset or row: {} {}", offsets[index], numbers[index]);
-        Ok(Row {
-            offset: u64::try_from(offsets[index]).map_err(negative)?,
-            row: u32::try_from(numbers[index]).map_err(negative)?,
-            timestamp_us: times[index],
-        })
-    })))
-}
-
-/// The messages (offset and queue time) that the rows of a commit's segments came from; or the offset where something
-/// is wrong, and what. `gaps` are the offsets that the commit recorded as missing.
-pub(super) fn messages(
-    mut segments: Vec<Vec<Row>>,
-    commit: &CommitRecord,
-    gaps: &[(u64, u64)],
-) -> Result<Vec<(u64, i64)>, (u64, String)> {
-    let second = if segments.len() > 1 { segments.pop().unwrap_or_default() } else { Vec::new() };
-    let first = segments.pop().unwrap_or_default();
-    let mut messages: Vec<(u64, i64)> = Vec::new();
-    let mut next_row = 0;
-    for row in merged(&first, &second) {
-        let refuse = |found: String| Err((row.offset, found));
-        let is_new = messages.last().is_none_or(|(offset, _)| *offset != row.offset);
-        if is_new {
-            next_row = 0;
-            messages.push((row.offset, row.timestamp_us));
-            if gaps.iter().any(|(base, end)| (*base..=*end).contains(&row.offset)) {
-                return refuse(format!("offset {} has rows and is in a recorded gap", row.offset));
-            }
-        } else if messages.last().is_some_and(|(_, time)| *time != row.timestamp_us) {
-            return refuse(format!("the rows of offset {} have different times", row.offset));
-        }
-        // Records are numbered over both segments: a hole is a lost record, a repetition a doubled one.
-        if row.row != next_row {
-            return refuse(format!("offset {} has row {} where {next_row} was due", row.offset, row.row));
-        }
-        next_row += 1;
-    }
-    if messages.len() as u64 != commit.message_count {
-        let found = format!("the rows are of {} messages, the commit counts {}", messages.len(), commit.message_count);
-        return Err((commit.base_offset, found));
-    }
-    let anchor = (commit.anchor.offset, commit.anchor.timestamp_us);
-    if messages.last().is_some_and(|last| *last != anchor) {
-        let found = format!("the last row is not that of the commit's anchor, {} at {} us", anchor.0, anchor.1);
-        return Err((commit.end_offset, found));
-    }
-    Ok(messages)
-}
-
-/// Both in one order; each is in order by itself.
-fn merged<'r>(first: &'r [Row], second: &'r [Row]) -> impl Iterator<Item = Row> + 'r {
-    let (mut first, mut second) = (first.iter().copied().peekable(), second.iter().copied().peekable());
-    std::iter::from_fn(move || {
-        let place = |row: &Row| (row.offset, row.row);
-        match (first.peek().map(place), second.peek().map(place)) {
-            (Some(one), Some(other)) if one <= other => first.next(),
-            (Some(_), None) => first.next(),
-            (_, _) => second.next(),
-        }
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use common::{Anchor, Incarnation, OwnerId};
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn rows(places: &[(u64, u32)]) -> Vec<Row> {
-        places.iter().map(|(offset, row)| Row { offset: *offset, row: *row, timestamp_us: *offset as i64 }).collect()
-    }
-
-    fn commit(message_count: u64) -> CommitRecord {
-        CommitRecord {
-            incarnation: Incarnation(0),
-            commit_no: 1,
-            base_offset: 5,
-            end_offset: 9,
-            epoch: Epoch(1),
-            owner: OwnerId(Uuid::nil()),
-            message_count,
-            data_segment_id: None,
-            quarantine_segment_id: None,
-            anchor: Anchor { offset: 9, timestamp_us: 9, hash: 0 },
-            committed_at: 0,
-        }
-    }
-
-    fn judged(data: &[(u64, u32)], quarantine: &[(u64, u32)]) -> Result<Vec<(u64, i64)>, (u64, String)> {
-        messages(vec![rows(data), rows(quarantine)], &commit(3), &[(6, 7)])
-    }
-
-    #[test]
-    fn records_are_counted_over_both_segments() {
-        let good = judged(&[(5, 0), (8, 1), (9, 0)], &[(8, 0), (8, 2)]);
-        assert_eq!(good, Ok(vec![(5, 5), (8, 8), (9, 9)]));
-        let alone = messages(vec![rows(&[(5, 0), (8, 0), (9, 0)])], &commit(3), &[]);
-        assert_eq!(alone.expect("whole").len(), 3);
-    }
-
-    #[test]
-    fn lost_and_doubled_records_are_found() {
-        for (data, quarantine, part) in [
-            (&[(5, 0), (8, 1), (9, 0)][..], &[][..], "offset 8 has row 1 where 0 was due"),
-            (&[(5, 0), (8, 0), (9, 0)], &[(8, 0)], "offset 8 has row 0 where 1 was due"),
-            (&[(5, 0), (9, 0)], &[], "of 2 messages, the commit counts 3"),
-            (&[(5, 0), (8, 0), (8, 1)], &[], "of 2 messages"),
-            (&[(5, 0), (6, 0), (9, 0)], &[], "in a recorded gap"),
-            (&[(5, 0), (8, 0)], &[(5, 1)], "of 2 messages"),
-        ] {
-            let (_, found) = judged(data, quarantine).expect_err(part);
-            assert!(found.contains(part), "{found}");
-        }
-        let mut late = rows(&[(5, 0), (8, 0), (9, 0)]);
-        late[2].timestamp_us = 10;
-        assert!(messages(vec![late], &commit(3), &[]).expect_err("another time").1.contains("anchor"));
-        let mut torn = rows(&[(5, 0), (5, 1), (8, 0), (9, 0)]);
-        torn[1].timestamp_us = 6;
-        assert!(messages(vec![torn], &commit(3), &[]).expect_err("two times").1.contains("different times"));
-    }
+    Ok(())
 }

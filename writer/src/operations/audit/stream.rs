@@ -65,15 +65,15 @@ impl<'q> StreamView<'q> {
         Ok(Opened::Comparable(Self { queue, partition: partition.clone(), bounds }))
     }
 
-    /// True when any message of the commit's range may still be held.
+    /// True when any message of the range of a commit or run may still be held.
     pub(super) fn holds_some_of(&self, commit: &CommitRecord) -> bool {
-        commit.end_offset >= self.bounds.first_offset && commit.base_offset < self.bounds.next_offset
+        commit.range.end() >= self.bounds.first_offset && commit.range.base() < self.bounds.next_offset
     }
 
     /// Compares the committed `messages` of `commit`, in order, with those held.
     pub(super) async fn compare(&self, commit: &CommitRecord, messages: &[(u64, i64)]) -> Result<Compared> {
         let mut compared = Compared::default();
-        let from = commit.base_offset.max(self.bounds.first_offset);
+        let from = commit.range.base().max(self.bounds.first_offset);
         let held = messages.partition_point(|(offset, _)| *offset < from);
         compared.discarded += held as u64;
         let mut position = from;
@@ -81,7 +81,7 @@ impl<'q> StreamView<'q> {
         while let Some(page) = pages.next() {
             let last = page.last().map_or(position, |(offset, _)| *offset);
             // Behind the last one nothing may be held either.
-            let to = if pages.peek().is_some() { last + 1 } else { commit.end_offset + 1 };
+            let to = if pages.peek().is_some() { last + 1 } else { commit.range.next() };
             let found = self.queue.read(&self.partition, position, to).await?;
             compare_page(page, &found, commit, &mut compared, |found, offset, advice| {
                 Problem::new(Check::Stream, &self.partition, commit.incarnation, found, advice).at(offset)

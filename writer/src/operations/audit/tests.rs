@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use catalog::{SegmentKind, SegmentStore};
+use catalog::{JanitorStore, SegmentKind, SegmentStore};
+use common::Epoch;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 
@@ -70,12 +71,68 @@ async fn a_sound_lake_is_clean_and_counted() {
 }
 
 #[tokio::test]
+async fn a_lake_whose_objects_were_replaced_is_clean_and_counted() {
+    let mut lake = lake().await;
+    lake.compact(SegmentKind::Data).await;
+    let deep = audited(&lake, Some(&lake.queue), true).await;
+    assert_eq!(deep.problem_count(), 0, "{:#?}", deep.problems);
+    assert_eq!((deep.objects.objects, deep.objects.decoded_commits, deep.objects.rows), (6, 5, 50));
+    assert_eq!(deep.objects.stream_messages, 50);
+    lake.begin_incarnation().await;
+    lake.commit(10).await;
+    for (kind, objects) in [(SegmentKind::Data, 7), (SegmentKind::Quarantine, 2)] {
+        lake.compact(kind).await;
+        for is_deep in [true, false] {
+            let report = audited(&lake, Some(&lake.queue), is_deep).await;
+            assert_eq!(report.problem_count(), 0, "{:#?}", report.problems);
+            // An object of two incarnations is counted once.
+            assert_eq!((report.objects.objects, report.objects.rows), (objects, 60), "{kind:?} {is_deep}");
+        }
+    }
+    let folded = lake.catalog.fold_history(std::time::Duration::ZERO).await.expect("folded");
+    assert!(folded.commits > 0, "{folded:?}");
+    let report = audited(&lake, Some(&lake.queue), true).await;
+    assert_eq!(report.problem_count(), 0, "{:#?}", report.problems);
+    assert_eq!((report.objects.decoded_commits, report.objects.rows), (6, 60));
+}
+
+#[tokio::test]
+async fn rows_of_a_replaced_object_that_are_not_the_listed_ones_are_found() {
+    let mut lake = lake().await;
+    lake.begin_incarnation().await;
+    lake.commit(10).await;
+    lake.compact(SegmentKind::Data).await;
+    let segments = lake.catalog.get_segments(&lake.partition).await.expect("listed");
+    let [first, second] = <[SegmentInfo; 2]>::try_from(
+        segments.into_iter().filter(|segment| segment.kind == SegmentKind::Data).collect::<Vec<_>>(),
+    )
+    .expect("one of each incarnation");
+    let key = Path::parse(&first.object.key).expect("a key");
+    let bytes = lake.storage.store.get(&key).await.expect("there").bytes().await.expect("read");
+    let decoded = async |segments: Vec<SegmentInfo>, is_alone| {
+        rows::Wanted { segments, is_alone, epoch: None }.decode(bytes.clone()).await
+    };
+    let rows = decoded(vec![first.clone(), second.clone()], false).await.expect("as listed");
+    assert_eq!(
+        rows.iter().map(Vec::len).collect::<Vec<_>>(),
+        [first.record_count, second.record_count].map(|n| n as usize)
+    );
+    let one = decoded(vec![second.clone()], false).await.expect("as listed");
+    assert_eq!(one[0], rows[1]);
+    let longer = SegmentInfo { record_count: second.record_count + 1, ..second.clone() };
+    let found = decoded(vec![longer], false).await.expect_err("one row too few");
+    assert!(found.contains("rows of offsets"), "{found}");
+    let found = decoded(vec![first], true).await.expect_err("not the only one");
+    assert!(found.contains("its footer says partition nothing"), "{found}");
+}
+
+#[tokio::test]
 async fn an_object_that_is_gone_is_found() {
     let lake = lake().await;
     let lost = segment(&lake, 2, SegmentKind::Quarantine).await;
-    lake.storage.store.delete(&Path::parse(&lost.key).expect("a key")).await.expect("deleted");
+    lake.storage.store.delete(&Path::parse(&lost.object.key).expect("a key")).await.expect("deleted");
     let problem = only_problem(&lake).await;
-    assert_eq!((problem.check, problem.offset, problem.key), (Check::Objects, Some(20), Some(lost.key)));
+    assert_eq!((problem.check, problem.offset, problem.key), (Check::Objects, Some(20), Some(lost.object.key.clone())));
     assert!(problem.found.contains("does not exist") && problem.advice.contains("backup"));
 }
 
@@ -84,7 +141,7 @@ async fn an_object_that_was_altered_is_found() {
     for (is_cut, part) in [(false, "CRC-32C"), (true, "bytes instead of")] {
         let lake = lake().await;
         let altered = segment(&lake, 3, SegmentKind::Data).await;
-        let key = Path::parse(&altered.key).expect("a key");
+        let key = Path::parse(&altered.object.key).expect("a key");
         let mut bytes = lake.storage.store.get(&key).await.expect("there").bytes().await.expect("read").to_vec();
         let middle = bytes.len() / 2;
         if is_cut {
@@ -94,25 +151,24 @@ async fn an_object_that_was_altered_is_found() {
         }
         lake.storage.store.put(&key, PutPayload::from(bytes)).await.expect("put");
         let problem = only_problem(&lake).await;
-        assert_eq!((problem.check, problem.key.clone()), (Check::Objects, Some(altered.key)));
+        assert_eq!((problem.check, problem.key.clone()), (Check::Objects, Some(altered.object.key.clone())));
         assert!(problem.found.contains(part), "{problem}");
     }
+}
+
+/// The only segment of its object.
+fn alone(segment: SegmentInfo) -> rows::Wanted {
+    rows::Wanted { segments: vec![segment], is_alone: true, epoch: Some(Epoch(1)) }
 }
 
 #[tokio::test]
 async fn an_object_of_another_segment_is_told_by_its_footer() {
     let lake = lake().await;
-    let records = |from: &SegmentInfo, like: &SegmentInfo| SegmentInfo {
-        id: like.id.clone(),
-        base_offset: like.base_offset,
-        end_offset: like.end_offset,
-        ..from.clone()
-    };
     let (first, second) = (segment(&lake, 0, SegmentKind::Data).await, segment(&lake, 1, SegmentKind::Data).await);
-    let bytes = lake.storage.store.get(&Path::parse(&first.key).expect("a key")).await.expect("there");
+    let bytes = lake.storage.store.get(&Path::parse(&first.object.key).expect("a key")).await.expect("there");
     let bytes = bytes.bytes().await.expect("read");
-    let swapped = records(&first, &second);
-    let found = rows::decode(bytes, &swapped, common::Epoch(1)).await.expect_err("another");
+    let swapped = SegmentInfo { range: second.range, ..first };
+    let found = alone(swapped).decode(bytes).await.expect_err("another");
     assert!(found.contains("its footer says base_offset 0, the catalog says 10"), "{found}");
 }
 
@@ -166,11 +222,8 @@ async fn samples_are_spread_and_bounded() {
         is_deep: false,
         memory_bytes_max: 1,
     };
-    let decoded: Vec<u64> = audit
-        .work(&records, None)
-        .iter()
-        .filter(|work| work.is_decoded)
-        .filter_map(|work| work.commit.map(|commit| commit.commit_no))
-        .collect();
+    let work = audit.work(&records, None, &mut BTreeSet::new());
+    let decoded: Vec<u64> =
+        work.iter().filter(|work| work.is_decoded).flat_map(|work| &work.runs).map(|run| run.commit_no).collect();
     assert_eq!(decoded, [1, 2, 3, 5]);
 }

@@ -1,132 +1,156 @@
-//! The pieces of work for a partition, and doing one.
+//! The pieces of work for a partition, and their order.
 //!
-//! Owns: putting commits and their segments together, choosing samples, carrying out one piece of work in bounded memory.
-//! Does not own: the order of partitions and the sums (`audit`).
+//! Owns: putting runs of commits and the segments of their offsets together, by incarnation and range, and choosing
+//! samples. Pure. Does not own: carrying out a piece of work (`piece`).
+//!
+//! A segment covers one commit or many, and those of quarantine may end elsewhere than those of data. So a piece of work
+//! is everything that hangs together by overlapping ranges; in most lakes that is one commit with its segments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use catalog::audit::{Check, PartitionRecords, Problem};
-use catalog::{CommitRecord, RecordedGap, SegmentInfo};
-use common::TopicPartition;
-use common::memory::MemoryBudget;
-use lake::object::Keep;
+use catalog::audit::PartitionRecords;
+use catalog::{CommitRecord, FileId, SegmentInfo, SegmentKind};
+use common::{Incarnation, OffsetRange};
 
-use super::object::ObjectReader;
-use super::rows::{self, Row};
+use super::Audit;
+use super::rows::Wanted;
 use super::stream::StreamView;
-use super::{Audit, ObjectCounts};
-use crate::error::Result;
 
-/// Commits of a partition whose rows are compared when not all are.
+/// Pieces of work of a partition that are decoded when not all are.
 pub(super) const SAMPLES: usize = 4;
-/// Memory of one row while it is compared, in bytes: itself, and its message.
-const ROW_BYTES: u64 = (size_of::<Row>() + size_of::<(u64, i64)>()) as u64;
-/// Memory of an object that passes through in pieces.
-const PIECE_BYTES: u64 = 1 << 20;
 
-/// One commit with its listed segments, or a segment without commit.
+/// Runs of commits and listed segments whose ranges overlap, and no others do with them.
 pub(super) struct Work<'r> {
-    pub(super) commit: Option<&'r CommitRecord>,
-    pub(super) segments: Vec<&'r SegmentInfo>,
-    /// Offsets of the commit that are recorded as missing, inclusive.
-    pub(super) gaps: Vec<(u64, u64)>,
+    /// Commits and runs, by number; none for a segment without commit.
+    pub(super) runs: Vec<&'r CommitRecord>,
+    /// Objects with the segments that they hold for it.
+    pub(super) objects: Vec<Wanted>,
+    /// Offsets that are recorded as missing.
+    pub(super) gaps: Vec<OffsetRange>,
+    /// Objects that no other piece of work counts and reports.
+    pub(super) first_seen: BTreeSet<FileId>,
     pub(super) is_decoded: bool,
     pub(super) is_compared: bool,
 }
 
-#[derive(Default)]
-pub(super) struct Done {
-    pub(super) counts: ObjectCounts,
-    pub(super) problems: Vec<Problem>,
+/// A run or a segment.
+#[derive(Clone, Copy)]
+enum Part<'r> {
+    Run(&'r CommitRecord),
+    Segment(&'r SegmentInfo),
+}
+
+impl Part<'_> {
+    fn place(&self) -> (Incarnation, OffsetRange) {
+        match self {
+            Self::Run(run) => (run.incarnation, run.range),
+            Self::Segment(segment) => (segment.incarnation, segment.range),
+        }
+    }
 }
 
 impl Audit<'_> {
-    pub(super) fn work<'r>(&self, records: &'r PartitionRecords, view: Option<&StreamView<'_>>) -> Vec<Work<'r>> {
-        let mut by_id: BTreeMap<&str, &SegmentInfo> =
-            records.segments.iter().map(|segment| (segment.id.as_str(), segment)).collect();
-        let mut work = Vec::with_capacity(records.commits.len());
-        for commit in &records.commits {
-            let ids = [&commit.data_segment_id, &commit.quarantine_segment_id];
-            let wanted = ids.iter().filter(|id| id.is_some()).count();
-            let segments: Vec<_> = ids.into_iter().flatten().filter_map(|id| by_id.remove(id.as_str())).collect();
-            // Without all of its segments a commit's messages cannot be counted; the catalog's checks say so.
-            let is_whole = segments.len() == wanted && wanted > 0;
-            let is_current = commit.incarnation == records.partition.incarnation;
-            let is_compared = is_whole && is_current && view.is_some_and(|view| view.holds_some_of(commit));
-            let place = |gap: &RecordedGap| (gap.gap.base_offset, gap.gap.end_offset);
-            let in_commit = |gap: &&RecordedGap| {
-                gap.incarnation == commit.incarnation
-                    && (commit.base_offset..=commit.end_offset).contains(&gap.gap.base_offset)
-            };
-            let from = records.gaps.partition_point(|gap| {
-                (gap.incarnation, gap.gap.base_offset) < (commit.incarnation, commit.base_offset)
-            });
-            let gaps = records.gaps[from..].iter().take_while(in_commit).map(place).collect();
-            work.push(Work { commit: Some(commit), segments, gaps, is_decoded: is_whole, is_compared });
-        }
-        let stray = by_id.into_values().map(|segment| Work {
-            commit: None,
-            segments: vec![segment],
-            gaps: Vec::new(),
-            is_decoded: false,
-            is_compared: false,
-        });
-        work.extend(stray);
+    /// The work for a partition. `seen` are the objects that were counted already; those of this work are added.
+    pub(super) fn work<'r>(
+        &self,
+        records: &'r PartitionRecords,
+        view: Option<&StreamView<'_>>,
+        seen: &mut BTreeSet<FileId>,
+    ) -> Vec<Work<'r>> {
+        let mut work: Vec<Work<'r>> =
+            together(records).into_iter().map(|parts| Work::of(records, &parts, view)).collect();
         if !self.is_deep {
             keep_samples(&mut work);
         }
-        work.retain(|work| !work.segments.is_empty());
+        for work in &mut work {
+            let objects = work.objects.iter().map(|wanted| wanted.object().file_id);
+            work.first_seen = objects.filter(|file_id| seen.insert(*file_id)).collect();
+        }
+        work.retain(|work| work.is_decoded || !work.first_seen.is_empty());
         work
-    }
-
-    pub(super) async fn do_work(
-        &self,
-        partition: &TopicPartition,
-        work: &Work<'_>,
-        view: Option<&StreamView<'_>>,
-        budget: &MemoryBudget,
-    ) -> Result<Done> {
-        let mut done = Done::default();
-        let need = |segment: &SegmentInfo| segment.size_bytes + segment.record_count.saturating_mul(ROW_BYTES);
-        let bytes = if work.is_decoded { work.segments.iter().map(|segment| need(segment)).sum() } else { PIECE_BYTES };
-        let _memory = budget.acquire(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
-        let mut decoded = Vec::new();
-        for segment in &work.segments {
-            done.counts.objects += 1;
-            done.counts.bytes += segment.size_bytes;
-            let reader = ObjectReader { storage: self.storage, partition, segment };
-            let keep = if work.is_decoded { Keep::Bytes } else { Keep::Nothing };
-            let Some(bytes) = reader.read(keep, &mut done.problems).await else { continue };
-            let Some(commit) = work.commit.filter(|_| work.is_decoded) else { continue };
-            match rows::decode(bytes, segment, commit.epoch).await {
-                Ok(rows) => decoded.push(rows),
-                Err(found) => done.problems.push(reader.rows_problem(found)),
-            }
-        }
-        let Some(commit) = work.commit.filter(|_| work.is_decoded && decoded.len() == work.segments.len()) else {
-            return Ok(done);
-        };
-        done.counts.decoded_commits += 1;
-        done.counts.rows += decoded.iter().map(|rows| rows.len() as u64).sum::<u64>();
-        let messages = match rows::messages(decoded, commit, &work.gaps) {
-            Ok(messages) => messages,
-            Err((offset, found)) => {
-                let problem = Problem::new(Check::Rows, partition, commit.incarnation, found, rows::ADVICE);
-                done.problems.push(problem.at(offset).of(&work.segments[0].key));
-                return Ok(done);
-            }
-        };
-        if let Some(view) = view.filter(|_| work.is_compared) {
-            let compared = view.compare(commit, &messages).await?;
-            done.counts.stream_messages += compared.messages;
-            done.counts.stream_discarded += compared.discarded;
-            done.problems.extend(compared.problems);
-        }
-        Ok(done)
     }
 }
 
-/// Of the commits that could be compared with the queue (else of all), a few are: the newest, the oldest, some between.
+/// The runs and segments of a partition in groups whose ranges overlap, by incarnation and offset.
+fn together(records: &PartitionRecords) -> Vec<Vec<Part<'_>>> {
+    let segments = records.segments.iter().map(Part::Segment);
+    let mut parts: Vec<_> = records.commits.iter().map(Part::Run).chain(segments).collect();
+    parts.sort_by_key(|part| {
+        let (incarnation, range) = part.place();
+        (incarnation, range.base())
+    });
+    let mut groups: Vec<Vec<Part<'_>>> = Vec::new();
+    let mut reached: Option<(Incarnation, u64)> = None;
+    for part in parts {
+        let (incarnation, range) = part.place();
+        let end = reached.filter(|(of, end)| *of == incarnation && range.base() <= *end).map(|(_, end)| end);
+        match (groups.last_mut(), end) {
+            (Some(group), Some(_)) => group.push(part),
+            _ => groups.push(vec![part]),
+        }
+        reached = Some((incarnation, range.end().max(end.unwrap_or_default())));
+    }
+    groups
+}
+
+impl<'r> Work<'r> {
+    fn of(records: &'r PartitionRecords, parts: &[Part<'r>], view: Option<&StreamView<'_>>) -> Self {
+        let (mut runs, mut segments) = (Vec::new(), Vec::new());
+        for part in parts {
+            match part {
+                Part::Run(run) => runs.push(*run),
+                Part::Segment(segment) => segments.push(*segment),
+            }
+        }
+        // Without all of their segments the messages of commits cannot be counted; the catalog's checks say so.
+        let is_decoded = !segments.is_empty() && !runs.is_empty() && runs.iter().all(|run| is_whole(run, &segments));
+        let is_held = |run: &&CommitRecord| {
+            run.incarnation == records.partition.incarnation && view.is_some_and(|view| view.holds_some_of(run))
+        };
+        let is_compared = is_decoded && runs.iter().any(is_held);
+        let gaps = gaps_in(records, &runs);
+        let objects = wanted(&segments, &records.segments, &runs);
+        Self { runs, objects, gaps, first_seen: BTreeSet::new(), is_decoded, is_compared }
+    }
+}
+
+/// Whether all rows of a run are in these listed segments.
+pub(super) fn is_whole(run: &CommitRecord, segments: &[&SegmentInfo]) -> bool {
+    let counts = [(SegmentKind::Data, run.record_count), (SegmentKind::Quarantine, run.quarantined_count)];
+    counts.into_iter().all(|(kind, counted)| {
+        let covers = |segment: &&SegmentInfo| segment.kind == kind && segment.range.encloses(run.range);
+        counted == Some(0) || (counted.is_some() && segments.iter().copied().any(|segment| covers(&segment)))
+    })
+}
+
+/// The gaps that the runs recorded; these follow each other.
+fn gaps_in(records: &PartitionRecords, runs: &[&CommitRecord]) -> Vec<OffsetRange> {
+    let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return Vec::new() };
+    let start = (first.incarnation, first.range.base());
+    let from = records.gaps.partition_point(|gap| (gap.incarnation, gap.gap.range.base()) < start);
+    let until = (last.incarnation, last.range.end());
+    let within = records.gaps[from..].iter().take_while(|gap| (gap.incarnation, gap.gap.range.base()) <= until);
+    within.map(|gap| gap.gap.range).collect()
+}
+
+/// The objects of `segments`, each with those of them that it holds. `listed` are all segments of the partition.
+pub(super) fn wanted(segments: &[&SegmentInfo], listed: &[SegmentInfo], runs: &[&CommitRecord]) -> Vec<Wanted> {
+    let mut by_object: BTreeMap<FileId, Vec<SegmentInfo>> = BTreeMap::new();
+    for segment in segments {
+        by_object.entry(segment.object.file_id).or_default().push((*segment).clone());
+    }
+    let wanted = |segments: Vec<SegmentInfo>| {
+        let object = &segments[0].object;
+        let in_object = listed.iter().filter(|segment| segment.object.file_id == object.file_id).count();
+        let is_alone = in_object == 1 && object.min_partition_id == object.max_partition_id;
+        let of_one = runs.iter().find(|run| run.commits() == 1 && run.range == segments[0].range);
+        let epoch = of_one.filter(|_| object.level == 0).map(|run| run.epoch);
+        Wanted { segments, is_alone, epoch }
+    };
+    by_object.into_values().map(wanted).collect()
+}
+
+/// Of the work that could be compared with the queue (else of all), a few are: the newest, the oldest, some between.
 fn keep_samples(work: &mut [Work<'_>]) {
     let can = |work: &Work<'_>, compared: bool| if compared { work.is_compared } else { work.is_decoded };
     let any_compared = work.iter().any(|work| work.is_compared);

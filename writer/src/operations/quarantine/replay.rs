@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use super::{Filter, Origin, QuarantineReader, QuarantinedRecord};
 use crate::error::Result;
-use crate::pipeline::decode::TopicTable;
+use crate::pipeline::decode::{Source, TopicTable};
 use crate::pipeline::isolate::CONDEMNED;
 use lake::Storage;
 
@@ -213,7 +213,8 @@ pub fn refusal(table: &TopicTable, record: &QuarantinedRecord) -> Option<String>
         subject: record.subject.as_str().into(),
         payload: record.payload.clone(),
     };
-    let quarantined = table.decode(record.origin.partition.partition_id, &[message]).quarantine?;
+    let source = Source { partition_id: record.origin.partition.partition_id, incarnation: record.origin.incarnation };
+    let quarantined = table.decode(source, &[message]).quarantine?;
     let reasons = quarantined.column_by_name(REASON)?.as_string::<i32>();
     Some(reasons.value(0).to_owned())
 }

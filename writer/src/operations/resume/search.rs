@@ -1,6 +1,6 @@
 //! How far the queue's history is the committed one.
 //!
-//! Owns: the search over commits, and the comparison of one commit's rows. Does not own: what follows from it.
+//! Owns: the search over commits and runs of them, and the comparison of the rows of one. Does not own: what follows from it.
 //!
 //! Along one incarnation the commits that still match come first and the others behind them. Where single messages were
 //! deleted this may not hold; then less is proven than could be, never more: each match is a message compared by hash.
@@ -47,7 +47,7 @@ pub(super) async fn proven(history: &History<'_>, commits: &[CommitRecord], note
 
 async fn in_incarnation(history: &History<'_>, commits: &[&CommitRecord], notes: &mut Vec<String>) -> Result<Proven> {
     let first = history.bounds.first_offset;
-    let discarded = commits.partition_point(|commit| commit.end_offset < first);
+    let discarded = commits.partition_point(|commit| commit.range.end() < first);
     let held = &commits[discarded..];
     let mut is_same = async |index: usize| -> Result<bool> {
         let anchor: Anchor = held[index].anchor;
@@ -57,7 +57,7 @@ async fn in_incarnation(history: &History<'_>, commits: &[&CommitRecord], notes:
     let shared = last.map(|index| held[index]);
     let mut proven = Proven {
         commit: shared.cloned(),
-        end: shared.map(|commit| commit.end_offset + 1),
+        end: shared.map(|commit| commit.range.next()),
         anchor: shared.map(|commit| commit.anchor),
     };
     let next = last.map_or(0, |index| index + 1);
@@ -99,15 +99,15 @@ pub(super) async fn last_match<E>(
 
 /// The last message, from the beginning of `commit` on, up to which each one held is that of the commit's rows.
 async fn shared_rows(history: &History<'_>, commit: &CommitRecord, notes: &mut Vec<String>) -> Result<Option<Anchor>> {
-    let from = commit.base_offset.max(history.bounds.first_offset);
-    let to = history.bounds.next_offset.min(commit.end_offset.saturating_add(1));
+    let from = commit.range.base().max(history.bounds.first_offset);
+    let to = history.bounds.next_offset.min(commit.range.next());
     if from >= to {
         return Ok(None);
     }
     let committed = match committed_messages(history.storage, history.partition, commit, history.segments).await {
         Ok(messages) => messages,
         Err(reason) => {
-            notes.push(format!("the rows of offsets {from} to {} could not be compared: {reason}", commit.end_offset));
+            notes.push(format!("the rows of offsets {from} to {} could not be compared: {reason}", commit.range.end()));
             return Ok(None);
         }
     };

@@ -1,6 +1,6 @@
 //! Where a partition goes on, for each way in which a stream can differ from what was committed.
 
-use catalog::{OwnershipStore, SegmentStore};
+use catalog::{JanitorStore, OwnershipStore, SegmentKind, SegmentStore};
 use common::queue::memory::InMemoryQueue;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
@@ -62,10 +62,26 @@ async fn a_queue_made_anew_is_read_from_its_beginning() {
 }
 
 #[tokio::test]
+async fn rows_are_compared_also_where_commits_were_folded_and_objects_replaced() {
+    let lake = halted().await;
+    for kind in SegmentKind::ALL {
+        lake.compact(kind).await;
+    }
+    lake.catalog.fold_history(std::time::Duration::ZERO).await.expect("folded");
+    let commits = lake.catalog.list_commits(&lake.partition).await.expect("listed");
+    assert_eq!(commits.iter().map(CommitRecord::commits).collect::<Vec<_>>(), [2, 1], "a run and the newest");
+    for (same, others, proven) in [(27, 30, 27), (20, 5, 20), (13, 3, 13), (7, 100, 7)] {
+        let plan = planned(&lake, &forked(&lake, same, others).await, Start::Safest).await.expect("planned");
+        assert_eq!((plan.start_offset, plan.proven_end), (proven, Some(proven)), "{same} same, {others} others");
+        assert!(plan.notes.is_empty(), "{:?}", plan.notes);
+    }
+}
+
+#[tokio::test]
 async fn without_its_rows_a_commit_is_shared_whole_or_not_at_all() {
     let lake = halted().await;
     for segment in lake.catalog.get_segments(&lake.partition).await.expect("listed") {
-        lake.storage.store.delete(&Path::parse(&segment.key).expect("a key")).await.expect("deleted");
+        lake.storage.store.delete(&Path::parse(&segment.object.key).expect("a key")).await.expect("deleted");
     }
     let plan = planned(&lake, &forked(&lake, 27, 30).await, Start::Safest).await.expect("planned");
     assert_eq!((plan.start_offset, plan.rewritten_max), (20, 10));

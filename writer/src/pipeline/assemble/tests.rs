@@ -3,7 +3,7 @@
 use catalog::SqliteMetadataStore;
 use common::memory::MemoryBudget;
 use common::topic::TopicOptions;
-use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
+use common::{Epoch, Incarnation, OffsetRange, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
 
 use super::*;
@@ -66,7 +66,7 @@ async fn a_flush_covers_what_was_fetched_before_it() {
         commands,
         output,
         encoding: Some(Encoding {
-            decoder: PartitionDecoder::new(Arc::clone(&table), 0),
+            decoder: PartitionDecoder::new(Arc::clone(&table), Source::default()),
             page_bytes: 1024,
             condemned: None,
         }),
@@ -91,7 +91,7 @@ fn parts_of_a_delivery_keep_order_gaps_and_memory() {
     let budget = MemoryBudget::new(1 << 20);
     let messages: Vec<Message> = [3, 4, 9].map(message).into();
     let memory = budget.try_acquire(messages.iter().map(Message::memory_bytes).sum()).expect("free");
-    let gap = |base_offset, end_offset| Gap { base_offset, end_offset, reason: String::new() };
+    let gap = |base, end| Gap { range: OffsetRange::new(base, end).expect("a range"), reason: String::new() };
     let fetched = Fetched { delivery: Delivery { messages, memory }, gaps: vec![gap(1, 2), gap(5, 8)] };
     let parts: Vec<Fetched> = fetched.split(1).collect();
     let seen: Vec<_> = parts.iter().map(|p| (p.delivery.messages[0].offset, p.gaps.clone())).collect();

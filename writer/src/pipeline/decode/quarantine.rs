@@ -10,6 +10,7 @@ use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_schema::SchemaRef;
 use common::Message;
 
+use super::Source;
 use super::system::SystemColumns;
 
 /// Longest reason, in bytes: parsers quote the input, which may be large and is kept beside it anyway.
@@ -23,8 +24,8 @@ pub(super) struct Quarantine {
 }
 
 impl Quarantine {
-    pub(super) fn new(partition_id: u32) -> Self {
-        let system = SystemColumns::with_capacity(partition_id, 0);
+    pub(super) fn new(source: Source) -> Self {
+        let system = SystemColumns::with_capacity(source, 0);
         Self { system, reasons: StringBuilder::new(), payloads: BinaryBuilder::new() }
     }
 

@@ -15,7 +15,7 @@ use super::columns::Column;
 use super::quarantine::Quarantine;
 use super::system::{self, SystemColumns};
 use super::typed::fill_absent;
-use super::{Decoded, TopicTable};
+use super::{Decoded, Source, TopicTable};
 
 /// Collects what becomes of some messages of one partition.
 pub(super) struct RowSink {
@@ -46,14 +46,14 @@ pub(super) struct Row<'s> {
 
 impl RowSink {
     /// An empty sink for messages of a partition of `table`, with room for about `rows` rows.
-    pub(super) fn new(table: &TopicTable, partition_id: u32, rows: usize) -> Self {
+    pub(super) fn new(table: &TopicTable, source: Source, rows: usize) -> Self {
         let fields = &table.schema.fields()[system::COLUMN_COUNT..];
         Self {
             schema: Arc::clone(&table.schema),
             quarantine_schema: Arc::clone(&table.quarantine),
-            system: SystemColumns::with_capacity(partition_id, rows),
+            system: SystemColumns::with_capacity(source, rows),
             columns: fields.iter().map(|field| Column::new(field.data_type(), field.is_nullable(), rows)).collect(),
-            quarantine: Quarantine::new(partition_id),
+            quarantine: Quarantine::new(source),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The system columns: where a row came from.
 //!
-//! Owns: filling `_partition` to `_subject`. Does not own: their names and types (`lake::schema`).
+//! Owns: filling `_partition_id` to `_incarnation`. Does not own: their names and types (`lake::schema`).
 
 use std::sync::Arc;
 
@@ -11,12 +11,14 @@ use arrow_schema::{DataType, Field};
 use common::Message;
 use lake::schema::header_fields;
 
+use super::Source;
+
 /// How many system columns there are. They come first in every schema.
-pub(super) const COLUMN_COUNT: usize = 7;
+pub(super) const COLUMN_COUNT: usize = 8;
 
 /// Collects the system columns row by row.
 pub(super) struct SystemColumns {
-    partition_id: u32,
+    source: Source,
     offsets: Vec<i64>,
     rows: Vec<i32>,
     timestamps: Vec<i64>,
@@ -27,9 +29,9 @@ pub(super) struct SystemColumns {
 
 impl SystemColumns {
     /// Room for about `rows` rows.
-    pub(super) fn with_capacity(partition_id: u32, rows: usize) -> Self {
+    pub(super) fn with_capacity(source: Source, rows: usize) -> Self {
         Self {
-            partition_id,
+            source,
             offsets: Vec::with_capacity(rows),
             rows: Vec::with_capacity(rows),
             timestamps: Vec::with_capacity(rows),
@@ -58,15 +60,18 @@ impl SystemColumns {
 
     /// The columns, in the order of the schema.
     pub(super) fn finish(mut self) -> [ArrayRef; COLUMN_COUNT] {
-        let partition = Int32Array::from(vec![self.partition_id as i32; self.offsets.len()]);
+        let Source { partition_id, incarnation } = self.source;
+        let number = |number: u32| Arc::new(Int32Array::from(vec![number as i32; self.rows.len()]));
+        let (partition_ids, incarnations) = (number(partition_id), number(incarnation.0));
         [
-            Arc::new(partition),
+            partition_ids,
             Arc::new(Int64Array::from(self.offsets)),
             Arc::new(Int32Array::from(self.rows)),
             Arc::new(TimestampMicrosecondArray::from(self.timestamps).with_timezone("UTC")),
             Arc::new(self.keys.finish()),
             Arc::new(self.headers.finish()),
             Arc::new(self.subjects.finish()),
+            incarnations,
         ]
     }
 }

@@ -10,6 +10,7 @@ use common::Message;
 use proptest::prelude::*;
 
 use super::*;
+use crate::pipeline::decode::Source;
 
 fn table(columns: &str) -> Arc<TopicTable> {
     let text = format!(r#"{{"format":"json","columns":{columns}}}"#);
@@ -34,7 +35,7 @@ const COLUMNS: &str = r#"[{"name":"a","type":"int64"},{"name":"s","type":"string
 type Outcome = (Vec<(i64, i32, Option<i64>)>, Vec<(i64, i32, String, String)>);
 
 fn run(columns: &str, payloads: &[&[u8]]) -> Outcome {
-    let decoded = table(columns).decode(0, &messages(payloads));
+    let decoded = table(columns).decode(Source::default(), &messages(payloads));
     let rows = decoded.rows.map_or_else(Vec::new, |batch| {
         let a = batch.column_by_name("a").expect("declared").as_primitive::<Int64Type>().clone();
         positions(&batch).into_iter().enumerate().map(|(i, (o, r))| (o, r, a.is_valid(i).then(|| a.value(i)))).collect()
@@ -117,7 +118,7 @@ fn pretty_printed_json_is_one_record() {
 #[test]
 fn undeclared_members_are_kept_as_json() {
     let payload = br#"{"x":{"deep":[1,2.50,"\u00e9"]},"a":1,"quo\"te":null,"x":2}"#;
-    let decoded = table(COLUMNS).decode(0, &messages(&[payload, br#"{"a":2}"#]));
+    let decoded = table(COLUMNS).decode(Source::default(), &messages(&[payload, br#"{"a":2}"#]));
     let batch = decoded.rows.expect("two rows");
     let extra = batch.column_by_name("_extra").expect("there").as_string::<i32>();
     assert_eq!(extra.value(0), r#"{"x":{"deep":[1,2.50,"\u00e9"]},"quo\"te":null,"x":2}"#);
@@ -130,7 +131,7 @@ fn nested_and_special_types_are_taken_strictly() {
         {"name":"t","type":"timestamp_ms"},{"name":"l","type":{"list":"int32"}},{"name":"day","type":"date"},{"name":"j","type":"json"},
         {"name":"b","type":"binary"},{"name":"f","type":"float64"},{"name":"o","type":{"struct":[{"name":"x","type":"bool","nullable":false},{"name":"y","type":"string"}]}}]"#;
     let good = br#"{"d":1.20,"t":1700000000000,"l":[1,null,3],"day":"2026-01-31","j":{"k":[ 1 ]},"b":"AAE=","f":1,"o":{"x":true}}"#;
-    let batch = table(columns).decode(0, &messages(&[good, b"{}"])).rows.expect("both are rows");
+    let batch = table(columns).decode(Source::default(), &messages(&[good, b"{}"])).rows.expect("both are rows");
     let column = |name: &str| batch.column_by_name(name).expect("declared").clone();
     assert_eq!(column("d").as_primitive::<arrow_array::types::Decimal128Type>().value(0), 120);
     assert_eq!(column("l").as_list::<i32>().value(0).len(), 3);

@@ -4,6 +4,7 @@ use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
 use bytes::Bytes;
+use common::Incarnation;
 use common::topic::ColumnType;
 use lake::schema::{OFFSET, PAYLOAD, REASON, ROW};
 
@@ -15,6 +16,10 @@ const COLUMNS: &str =
 
 fn table() -> Arc<TopicTable> {
     TopicTable::with_options(serde_json::from_str(COLUMNS).expect("valid"), 1)
+}
+
+fn source() -> Source {
+    Source { partition_id: 3, incarnation: Incarnation(1) }
 }
 
 fn message(offset: u64, payload: &'static str) -> Message {
@@ -45,7 +50,7 @@ fn text(row: &mut Row<'_>, value: &str) -> Result<(), String> {
 
 #[test]
 fn rows_and_refusals_of_a_message_share_one_count() {
-    let mut sink = RowSink::new(&table(), 0, 2);
+    let mut sink = RowSink::new(&table(), Source::default(), 2);
     sink.message(&message(5, "first"), |records| {
         records.row(b"a", |row| number(row, 1));
         records.refuse(b"b", "unwanted");
@@ -59,7 +64,7 @@ fn rows_and_refusals_of_a_message_share_one_count() {
 
 #[test]
 fn half_a_row_is_taken_back_and_an_absent_value_is_null_or_a_refusal() {
-    let mut sink = RowSink::new(&table(), 0, 0);
+    let mut sink = RowSink::new(&table(), Source::default(), 0);
     sink.message(&message(0, ""), |records| {
         records.row(b"half", |row| number(row, 1).and_then(|()| text(row, "lost")).and(Err("broken".to_owned())));
         records.row(b"absent", |row| text(row, "lost too"));
@@ -82,12 +87,12 @@ fn half_a_row_is_taken_back_and_an_absent_value_is_null_or_a_refusal() {
 #[test]
 #[should_panic(expected = "a message becomes at least one record")]
 fn a_message_of_which_nothing_is_kept_is_a_defect() {
-    RowSink::new(&table(), 0, 0).message(&message(0, "lost"), |_| {});
+    RowSink::new(&table(), Source::default(), 0).message(&message(0, "lost"), |_| {});
 }
 
 #[test]
 fn condemned_messages_are_kept_whole_and_undecoded() {
-    let decoder = PartitionDecoder::new(table(), 3);
+    let decoder = PartitionDecoder::new(table(), source());
     let decoded = decoder.quarantine_whole(&[message(1, "{\"n\":1}\n{\"n\":2}"), message(2, "")], "it killed twice");
     assert!(decoded.rows.is_none());
     let quarantine = decoded.quarantine.expect("both");
@@ -103,9 +108,9 @@ fn a_decoder_keeps_nothing_between_chunks_that_changes_a_row() {
         [message(2, "{\"x\":0,\"n\":3}"), message(3, "{\"n\":\"4\"}")],
         [message(4, "{\"s\":\"c\",\"x\":1,\"n\":5}"), message(5, "{\"n\":6}{\"s\":\"d\",\"n\":7}")],
     ];
-    let mut decoder = PartitionDecoder::new(table(), 3);
+    let mut decoder = PartitionDecoder::new(table(), source());
     for chunk in chunks {
-        let (reused, fresh) = (decoder.decode(&chunk), table().decode(3, &chunk));
+        let (reused, fresh) = (decoder.decode(&chunk), table().decode(source(), &chunk));
         assert_eq!((reused.rows, reused.quarantine), (fresh.rows, fresh.quarantine));
     }
 }

@@ -10,7 +10,7 @@ use lake::schema::{OFFSET, PAYLOAD, REASON, ROW, VALUE};
 use proptest::prelude::*;
 
 use super::*;
-use crate::pipeline::decode::{Decoded, TopicTable};
+use crate::pipeline::decode::{Decoded, Source, TopicTable};
 
 /// One record: offset, row, and its text, or its bytes with the reason.
 type Record = (i64, i32, Result<String, (Vec<u8>, String)>);
@@ -27,7 +27,7 @@ fn run(payloads: &[&[u8]]) -> Vec<Record> {
     };
     let messages: Vec<Message> = payloads.iter().enumerate().map(message).collect();
     let options = serde_json::from_str(r#"{"format":"text"}"#).expect("valid");
-    let Decoded { rows, quarantine } = TopicTable::with_options(options, 1).decode(0, &messages);
+    let Decoded { rows, quarantine } = TopicTable::with_options(options, 1).decode(Source::default(), &messages);
     let mut records = Vec::new();
     if let Some(batch) = rows {
         let values = batch.column_by_name(VALUE).expect("there").as_string::<i32>();
