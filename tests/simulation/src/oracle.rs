@@ -25,8 +25,8 @@ use common::topic::Format;
 use common::{CommitReceipt, Epoch, Incarnation, Message, TopicPartition};
 
 use crate::catalog::{CatalogState, Event, ObjectName};
-use crate::rows::PlacedRows;
 use crate::queue::{AckObserver, StreamObserver};
+use crate::rows::PlacedRows;
 use crate::store::StoreServer;
 use crate::trace::Trace;
 pub use histories::{Histories, History, Known};

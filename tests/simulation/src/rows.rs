@@ -13,8 +13,8 @@ use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
 use catalog::SegmentKind;
-use common::{Message, OffsetRange};
 use common::topic::{ColumnSpec, ColumnType, Format, TopicOptions};
+use common::{Message, OffsetRange};
 use lake::schema::{INCARNATION, KEY, OFFSET, PARTITION, PAYLOAD, ROW, TIMESTAMP, VALUE};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 

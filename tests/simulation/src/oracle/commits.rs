@@ -56,7 +56,9 @@ impl Inner {
         for segment in &request.segments {
             self.read_object(&segment.object, segment.kind, &mut placed)?;
         }
-        if let Some(place) = placed.keys().find(|place| (place.partition_id, place.incarnation) != (partition_id, incarnation)) {
+        if let Some(place) =
+            placed.keys().find(|place| (place.partition_id, place.incarnation) != (partition_id, incarnation))
+        {
             return broken(6, format!("{}: {place:?} was committed in incarnation {incarnation}", request.partition));
         }
         let range = rows::range(partition_id, incarnation, request.range);
@@ -85,7 +87,10 @@ impl Inner {
             return broken(6, format!("{}: {error}", listed.key));
         }
         if (rows.len() - before) as u64 != listed.record_count {
-            return broken(6, format!("{} holds {} rows, listed {}", listed.key, rows.len() - before, listed.record_count));
+            return broken(
+                6,
+                format!("{} holds {} rows, listed {}", listed.key, rows.len() - before, listed.record_count),
+            );
         }
         Ok(())
     }

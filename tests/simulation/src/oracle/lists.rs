@@ -82,7 +82,8 @@ impl Inner {
             for file_id in live {
                 let is_live = state.objects.get(file_id).is_some_and(|row| row.object.begin_snapshot <= *snapshot);
                 let retired = state.retired.get(file_id).map(|row| &row.object);
-                let is_retired = retired.is_some_and(|of| of.object.begin_snapshot <= *snapshot && of.end_snapshot > *snapshot);
+                let is_retired =
+                    retired.is_some_and(|of| of.object.begin_snapshot <= *snapshot && of.end_snapshot > *snapshot);
                 let is_known = state.objects.contains_key(file_id) || retired.is_some();
                 if is_known && !is_live && !is_retired {
                     return broken(16, format!("object {file_id} was live at snapshot {snapshot}, the lists deny it"));
@@ -114,7 +115,10 @@ fn objects_agree(state: &CatalogState) -> Result<(), Violation> {
     for (partition, segment) in state.segments.iter().flat_map(|(of, all)| all.iter().map(move |one| (of, one))) {
         segments.entry(segment.object.file_id).or_default().push((partition, segment));
         if !state.objects.contains_key(&segment.object.file_id) {
-            return broken(15, format!("segment {} is in object {}, which is not live", segment.id, segment.object.file_id));
+            return broken(
+                15,
+                format!("segment {} is in object {}, which is not live", segment.id, segment.object.file_id),
+            );
         }
     }
     for (file_id, row) in &state.objects {
@@ -135,7 +139,10 @@ fn object_agrees(object: &ObjectInfo, segments: &[(&TopicPartition, &SegmentInfo
     let id = object.file_id;
     let rows: u64 = segments.iter().map(|(_, segment)| segment.record_count).sum();
     if rows != object.record_count {
-        return broken(15, format!("object {id} has {} rows, its {} segments {rows}", object.record_count, segments.len()));
+        return broken(
+            15,
+            format!("object {id} has {} rows, its {} segments {rows}", object.record_count, segments.len()),
+        );
     }
     for (partition, segment) in segments {
         let is_enclosed = (object.min_partition_id..=object.max_partition_id).contains(&partition.partition_id)

@@ -50,7 +50,11 @@ impl World {
                 self.compactor_due = Some(Instant::now() + lasting / 2);
                 return true;
             }
-            Kind::Pause | Kind::CatalogCut | Kind::CatalogRepliesLost | Kind::StoreCut | Kind::StoreNoise
+            Kind::Pause
+            | Kind::CatalogCut
+            | Kind::CatalogRepliesLost
+            | Kind::StoreCut
+            | Kind::StoreNoise
             | Kind::StoreLate => {}
             _ => return false,
         }
