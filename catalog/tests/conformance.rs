@@ -11,15 +11,20 @@ mod conformance {
     mod differential;
     mod door;
     pub(crate) mod fixture;
+    pub(crate) mod folding;
     pub(crate) mod intents;
     pub(crate) mod janitor;
+    mod lost_replacements;
     mod lost_replies;
     mod migrations;
     mod operations;
     pub(crate) mod ownership;
     mod postgres_faults;
     pub(crate) mod races;
+    pub(crate) mod replacing;
+    pub(crate) mod retention;
     pub(crate) mod segments;
+    mod size;
     mod sqlite_faults;
     mod sqlite_kills;
     pub(crate) mod storms;
@@ -78,7 +83,7 @@ on_every_backend! {
     topics::the_worked_example_answers_every_question,
     segments::test_find_segment_for_offset,
     segments::a_segment_reads_back_as_it_was_added,
-    segments::a_range_that_is_reversed_or_listed_is_refused,
+    segments::a_range_key_or_id_that_is_listed_is_refused,
     segments::quarantine_is_listed_beside_data_but_not_found_by_offset,
     segments::segments_before_an_offset_leave_the_list_and_offsets_stay_committed,
     segments::a_snapshot_holds_topic_partitions_and_segments_in_order,
@@ -127,11 +132,44 @@ on_every_backend! {
     commits::a_malformed_request_is_not_done_and_spoils_no_other,
     commits::resolve_tells_what_became_of_a_commit,
     commits::thousands_of_requests_are_committed_in_one_group,
+    replacing::a_replacement_takes_the_place_of_objects_of_several_partitions,
+    replacing::replaced_objects_are_retired_and_handed_to_the_janitor,
+    replacing::an_object_of_several_partitions_is_doomed_for_none,
+    replacing::segments_that_are_no_neighbours_stay_apart,
+    replacing::quarantine_is_replaced_by_itself,
+    replacing::a_replacement_that_does_not_fit_is_refused_and_changes_nothing,
+    replacing::a_replacement_needs_its_intent,
+    replacing::the_intent_of_a_replacement_needs_a_topic_and_a_new_key,
+    replacing::the_same_replacement_again_is_done_and_changes_nothing,
+    replacing::of_two_replacements_with_a_common_input_the_second_finds_it_gone,
+    replacing::what_retention_took_meanwhile_is_not_replaced,
+    replacing::intents_of_silent_owners_are_doomed_and_those_of_live_ones_stay,
+    replacing::a_deleted_topic_dooms_intents_and_retires_everything,
+    retention::an_object_stays_while_any_of_its_rows_stays,
+    retention::retention_of_both_kinds_is_one_snapshot,
+    retention::ranges_of_unlike_length_go_together,
+    retention::retention_leaves_earlier_incarnations_alone,
+    retention::every_change_of_the_lists_is_a_snapshot_and_nothing_else_is,
+    retention::statistics_are_kept_of_the_time_at_level_0_and_of_everything_above,
+    retention::a_retired_object_is_forgotten_when_it_is_deleted,
+    retention::names_that_differ_in_case_alone_are_one_name,
+    folding::commits_under_live_segments_of_their_own_stay_apart,
+    folding::commits_under_one_segment_become_a_run,
+    folding::the_newest_commit_stays_as_it_is,
+    folding::runs_grow_and_end_where_live_segments_end,
+    folding::a_run_has_the_same_segments_of_both_kinds,
+    folding::what_retention_took_folds_by_itself,
+    folding::a_partition_goes_on_after_its_history_was_folded,
+    folding::snapshots_of_the_last_minute_are_kept,
+    consumers::an_offset_counts_in_the_history_that_it_was_read_in,
     races::of_two_owners_that_commit_at_once_exactly_one_wins,
     races::of_two_commits_of_one_owner_at_the_same_base_exactly_one_wins,
     races::of_many_agents_that_acquire_at_once_one_gets_each_partition,
     races::groups_over_the_same_partitions_in_opposite_order_all_end,
     races::a_takeover_at_any_moment_leaves_one_chain,
     races::no_epoch_is_given_twice_while_a_topic_is_deleted_and_made_again,
+    races::of_two_replacements_at_once_with_a_common_input_exactly_one_is_done,
+    races::replacement_retention_commits_and_folding_at_once_leave_one_whole_list,
+    races::snapshots_become_visible_in_the_order_of_their_numbers,
     storms::a_storm_of_takeovers_makes_progress_and_one_chain,
 }

@@ -3,16 +3,20 @@
 //! Owns: opening them fresh, and looking into their tables behind the contract's back.
 //! Does not own: installing PostgreSQL (the support crate says how).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::{MetadataStore, PostgresMetadataStore, SqliteMetadataStore, connect};
-use simulation::catalog::{Faults, Guards, ModelCatalog, Rates, Session, VirtualClock};
+use simulation::catalog::{CatalogState, Faults, Guards, ModelCatalog, Rates, Session, VirtualClock};
 use tempfile::TempDir;
 
 /// A fresh catalog; its file goes with it.
 pub(crate) struct Backend {
     store: Arc<dyn MetadataStore>,
     url: String,
+    /// The model, to look into its tables.
+    model: Option<ModelCatalog>,
     _directory: Option<TempDir>,
 }
 
@@ -21,23 +25,29 @@ impl Backend {
         let directory = tempfile::tempdir().expect("temporary directory");
         let path = directory.path().join("new").join("catalog.db");
         let store = SqliteMetadataStore::new(&path).await.expect("opens");
-        Self { store: Arc::new(store), url: format!("sqlite:{}", path.display()), _directory: Some(directory) }
+        Self {
+            store: Arc::new(store),
+            url: format!("sqlite:{}", path.display()),
+            model: None,
+            _directory: Some(directory),
+        }
     }
 
     pub(crate) async fn sqlite_memory() -> Self {
-        Self { store: setup_test_store().await, url: "sqlite::memory:".to_owned(), _directory: None }
+        Self { store: setup_test_store().await, url: "sqlite::memory:".to_owned(), model: None, _directory: None }
     }
 
     pub(crate) async fn postgres() -> Self {
         let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
         let store = PostgresMetadataStore::connect(&url).await.expect("opens");
-        Self { store: Arc::new(store), url, _directory: None }
+        Self { store: Arc::new(store), url, model: None, _directory: None }
     }
 
     /// The model that simulations run on.
     pub(crate) async fn model() -> Self {
         let model = ModelCatalog::new(VirtualClock::shared(), Guards::default());
-        Self { store: Arc::new(model), url: "model".to_owned(), _directory: None }
+        let store = Arc::new(model.clone());
+        Self { store, url: "model".to_owned(), model: Some(model), _directory: None }
     }
 
     /// The model, seen by a writer whose calls take their time.
@@ -45,7 +55,7 @@ impl Backend {
         let model = ModelCatalog::new(VirtualClock::shared(), Guards::default());
         let faults = Faults::new(1, Rates { network_ms: (0, 1), commit_ms: (0, 1), ..Rates::default() });
         let store = Arc::new(Session::new(&model, &faults, 1));
-        Self { store, url: "model".to_owned(), _directory: None }
+        Self { store, url: "model".to_owned(), model: Some(model), _directory: None }
     }
 
     pub(crate) fn store(&self) -> &dyn MetadataStore {
@@ -54,7 +64,7 @@ impl Backend {
 
     /// One that is not opened yet, and whose `store` is another.
     pub(crate) async fn at(url: String) -> Self {
-        Self { store: setup_test_store().await, url, _directory: None }
+        Self { store: setup_test_store().await, url, model: None, _directory: None }
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -67,17 +77,74 @@ impl Backend {
     }
 
     /// The first column of each row, as text; for what the contract does not show. Not for the model: it has no SQL.
-    pub(crate) async fn texts(&self, sql: &'static str) -> Vec<String> {
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
         if self.url.starts_with("postgres") {
             let pool = sqlx::PgPool::connect(&self.url).await.expect("connects");
-            let rows = sqlx::query_scalar(sql).fetch_all(&pool).await.expect(sql);
+            let rows = sqlx::query_scalar(sql).fetch_all(&pool).await.expect("a query of a test");
             pool.close().await;
             return rows;
         }
         let pool = sqlx::SqlitePool::connect(&self.url).await.expect("connects");
-        let rows = sqlx::query_scalar(sql).fetch_all(&pool).await.expect(sql);
+        let rows = sqlx::query_scalar(sql).fetch_all(&pool).await.expect("a query of a test");
         pool.close().await;
         rows
+    }
+}
+
+/// Columns with times of the database's clock that decide something, and how many of their units are a millisecond.
+const TIMES: &[(&str, &str, i64)] = &[
+    ("agents", "heartbeat_at", 1),
+    ("agents", "started_at", 1),
+    ("commits", "committed_at", 1),
+    ("uploads", "created_at", 1),
+    ("uploads", "doomed_at", 1),
+    ("lake_snapshots", "time_us", 1_000),
+    ("lake_head", "time_us", 1_000),
+];
+
+impl Backend {
+    /// Lets this time pass in the catalog: every row is as much older afterwards.
+    pub(crate) async fn age(&self, time: Duration) {
+        let milliseconds = i64::try_from(time.as_millis()).expect("a short time");
+        if let Some(model) = &self.model {
+            return model.jump_clock(milliseconds);
+        }
+        for (table, column, units) in TIMES {
+            let passed = milliseconds * units;
+            self.execute(format!("UPDATE {table} SET {column} = {column} - {passed}")).await;
+        }
+    }
+
+    /// The number of rows of every table.
+    pub(crate) async fn sizes(&self) -> BTreeMap<String, u64> {
+        if let Some(model) = &self.model {
+            return model.inspect(CatalogState::sizes);
+        }
+        let tables = if self.url.starts_with("postgres") {
+            "SELECT CAST(table_name AS TEXT) FROM information_schema.tables WHERE table_schema = current_schema()"
+        } else {
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        };
+        let mut sizes = BTreeMap::new();
+        for table in self.texts(tables).await {
+            let rows = self.texts(&format!("SELECT CAST(count(*) AS TEXT) FROM {table}")).await;
+            sizes.insert(table, rows[0].parse().expect("a number"));
+        }
+        sizes
+    }
+
+    /// A statement behind the contract's back. Not for the model: it has no SQL.
+    async fn execute(&self, sql: String) {
+        let sql = sqlx::AssertSqlSafe(sql);
+        if self.url.starts_with("postgres") {
+            let pool = sqlx::PgPool::connect(&self.url).await.expect("connects");
+            sqlx::query(sql).execute(&pool).await.expect("a statement of this file");
+            return pool.close().await;
+        }
+        let pool = sqlx::SqlitePool::connect(&self.url).await.expect("connects");
+        sqlx::query(sql).execute(&pool).await.expect("a statement of this file");
+        pool.close().await;
     }
 }
 

@@ -15,9 +15,10 @@ pub(crate) async fn a_commit_moves_the_watermark_and_lists_its_segments(store: &
     assert_eq!((now.high_watermark, now.anchor, now.commit_no), (10, Some(request.anchor), 1));
     let listed = store.get_segments(&held.partition).await.expect("read").remove(0);
     let segment = &request.segments[0];
-    assert_eq!((&listed.id, &listed.bucket, &listed.key), (&segment.id, &segment.bucket, &segment.key));
-    assert_eq!((listed.base_offset, listed.end_offset, listed.kind), (0, 9, SegmentKind::Data));
-    assert_eq!((listed.record_count, listed.size_bytes, listed.checksum), (10, 4096, u32::MAX));
+    let (object, new) = (&listed.object, &segment.object);
+    assert_eq!((&listed.id, &object.bucket, &object.key), (&segment.id, &new.bucket, &new.key));
+    assert_eq!((listed.range, listed.kind), (range(0, 9), SegmentKind::Data));
+    assert_eq!((listed.record_count, object.size_bytes, object.checksum), (10, 4096, u32::MAX));
     assert_eq!((listed.min_timestamp_us, listed.max_timestamp_us), (-1, 1_700_000_000_000_000));
     assert_eq!(listed.schema_version, 1);
     assert!(listed.created_at >= now.created_at);
@@ -68,7 +69,7 @@ pub(crate) async fn another_watermark_is_fenced(store: &dyn MetadataStore) {
 
 fn assert_intent_lost(outcome: &CommitOutcome, request: &CommitRequest) {
     let CommitOutcome::Refused(Refusal::IntentLost { key }) = outcome else { panic!("not lost: {outcome:?}") };
-    assert!(request.segments.iter().any(|segment| &segment.key == key));
+    assert!(request.segments.iter().any(|segment| &segment.object.key == key));
 }
 
 pub(crate) async fn a_missing_intent_refuses_the_commit_and_leaves_no_trace(store: &dyn MetadataStore) {
@@ -160,7 +161,7 @@ pub(crate) async fn another_request_with_a_committed_base_is_refused(store: &dyn
     let committed = commit_range(store, &held, 0, 9).await;
     let mut other_object = request(&held, 0, 9);
     other_object.anchor = committed.anchor;
-    let other_end = CommitRequest { end_offset: 8, ..committed.clone() };
+    let other_end = CommitRequest { range: range(0, 8), ..committed.clone() };
     let other_epoch = CommitRequest { epoch: Epoch(0), ..committed.clone() };
     let other_owner = CommitRequest { owner: OwnerId(Uuid::now_v7()), ..committed.clone() };
     let other_anchor = CommitRequest { anchor: Anchor { hash: 1, ..committed.anchor }, ..committed.clone() };
@@ -240,12 +241,12 @@ pub(crate) async fn gaps_and_quarantine_are_committed_without_data(store: &dyn M
     assert_done(&commit(store, &gap_request(&held, 0, 99)).await, 100);
     let mut quarantine = gap_request(&held, 100, 199);
     quarantine.segments = vec![new_segment(&held, SegmentKind::Quarantine, 100, 199)];
-    let gap = |base_offset, end_offset| Gap { base_offset, end_offset, reason: "purged \0 'x'".to_owned() };
+    let gap = |base, end| Gap { range: range(base, end), reason: "purged \0 'x'".to_owned() };
     quarantine.gaps = vec![gap(100, 109), gap(150, 150)];
     intend(store, &quarantine).await;
     assert_done(&commit(store, &quarantine).await, 200);
     let gaps = store.list_gaps(&held.partition).await.expect("read");
-    let ranges: Vec<_> = gaps.iter().map(|recorded| (recorded.gap.base_offset, recorded.gap.end_offset)).collect();
+    let ranges: Vec<_> = gaps.iter().map(|recorded| (recorded.gap.range.base(), recorded.gap.range.end())).collect();
     assert_eq!(ranges, [(0, 99), (100, 109), (150, 150)]);
     assert_eq!(gaps[0].gap.reason, "expired in the queue");
     assert_eq!(gaps[1].gap.reason, "purged \u{fffd} 'x'");
@@ -269,16 +270,15 @@ pub(crate) async fn data_and_quarantine_of_one_range_are_committed_together(stor
 
 pub(crate) async fn a_malformed_request_is_not_done_and_spoils_no_other(store: &dyn MetadataStore) {
     let (held, other) = (owned(store, "orders").await, owned(store, "a").await);
-    let reversed = CommitRequest { end_offset: 4, ..request(&held, 5, 9) };
     let mut two_of_a_kind = request(&held, 0, 9);
     two_of_a_kind.segments.push(new_segment(&held, SegmentKind::Data, 0, 9));
     let mut gap_outside = gap_request(&held, 0, 9);
-    gap_outside.gaps[0].end_offset = 10;
+    gap_outside.gaps[0].range = range(5, 10);
     let mut gaps_overlap = gap_request(&held, 0, 9);
     gaps_overlap.gaps.push(gaps_overlap.gaps[0].clone());
     let mut too_many = request(&held, 0, 9);
-    too_many.segments[0].size_bytes = u64::MAX;
-    for (number, malformed) in (0..).zip([reversed, two_of_a_kind, gap_outside, gaps_overlap, too_many]) {
+    too_many.segments[0].object.size_bytes = u64::MAX;
+    for (number, malformed) in (0..).zip([two_of_a_kind, gap_outside, gaps_overlap, too_many]) {
         let good = request(&other, number * 10, number * 10 + 9);
         intend(store, &good).await;
         let outcomes = store.commit(&[malformed.clone(), good]).await;

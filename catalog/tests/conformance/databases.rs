@@ -187,7 +187,7 @@ async fn the_janitor_gets_every_object_that_is_listed_no_more(backend: Backend) 
     let held = owned(store, "orders").await;
     let mut keys = Vec::new();
     for base in [0, 10, 20] {
-        keys.push(commit_range(store, &held, base, base + 9).await.segments[0].key.clone());
+        keys.push(commit_range(store, &held, base, base + 9).await.segments[0].object.key.clone());
     }
     assert!(backend.texts("SELECT key FROM uploads").await.is_empty(), "commits consume their intents");
     store.delete_segments_before(&held.partition, 10).await.expect("deleted");
@@ -197,8 +197,8 @@ async fn the_janitor_gets_every_object_that_is_listed_no_more(backend: Backend) 
     intend(store, &abandoned).await;
     intend(store, &pending).await;
     store.abandon_intents(&intents(&abandoned)).await.expect("given up");
-    keys.push(abandoned.segments[0].key.clone());
-    keys.push(pending.segments[0].key.clone());
+    keys.push(abandoned.segments[0].object.key.clone());
+    keys.push(pending.segments[0].object.key.clone());
     store.delete_topic(&name("orders")).await.expect("deleted");
     keys.sort();
     assert_eq!(backend.texts(DOOMED).await, keys, "they outlive the topic");

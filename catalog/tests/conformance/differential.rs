@@ -8,8 +8,13 @@ mod history;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
 
-use catalog::{CatalogError, CommitOutcome, MetadataStore, Partition, Refusal, Result, SegmentInfo};
+use catalog::{
+    CatalogError, CommitOutcome, MetadataStore, Partition, Refusal, ReplaceOutcome, ReplaceRefusal, Result,
+    SegmentInfo, SegmentKind, TopicSnapshot,
+};
 use common::TopicPartition;
 
 use self::history::{History, Step};
@@ -17,7 +22,7 @@ use super::backend::Backend;
 use super::fixture::LONG_LEASE;
 
 /// Calls of one history.
-const STEPS: usize = 150;
+const STEPS: usize = 200;
 
 /// What both said to a step. `Acquired` ownerships are part of it, so that the history can go on from them.
 async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
@@ -30,6 +35,7 @@ async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
             shown(store.find_segment_for_offset(of, *offset).await.map(|found| found.map(timeless_segment)))
         }
         Step::DeleteBefore(of, offset) => shown(store.delete_segments_before(of, *offset).await),
+        Step::Expire(topic, before) => shown(store.expire_segments(topic, before).await),
         Step::Heartbeat(agent) => shown(store.heartbeat(agent).await),
         Step::Acquire(owner, wanted) => shown(store.acquire(*owner, LONG_LEASE, wanted).await),
         Step::Release(held) => shown(store.release(held).await),
@@ -50,6 +56,22 @@ async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
         Step::Resolve(request) => outcome(&store.resolve(request).await.expect("looked up")),
         Step::Sweep(of) => {
             let uploads = store.list_uploads(of).await.expect("read");
+            shown(store.swept(&uploads).await)
+        }
+        Step::IntendReplacement(intent) => shown(store.record_replacement_intent(intent).await),
+        Step::AbandonReplacement(intent) => shown(store.abandon_replacement(intent).await),
+        Step::Replace(replacement) => replaced(&store.replace(replacement).await),
+        Step::ResolveReplacement(replacement) => {
+            replaced(&store.resolve_replacement(replacement).await.expect("looked up"))
+        }
+        Step::DoomAbandoned => shown(store.doom_abandoned_replacements(LONG_LEASE).await),
+        Step::Fold => {
+            // The clocks of both show another millisecond since the last commit.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            shown(store.fold_history(Duration::ZERO).await)
+        }
+        Step::SweepShared(topic) => {
+            let uploads = store.list_shared_uploads(topic).await.expect("read");
             shown(store.swept(&uploads).await)
         }
         Step::CommitOffset(offset) => shown(store.commit_offset(offset.clone()).await),
@@ -82,6 +104,17 @@ fn outcome(outcome: &CommitOutcome) -> String {
     }
 }
 
+fn replaced(outcome: &ReplaceOutcome) -> String {
+    match outcome {
+        ReplaceOutcome::Done(file_id) => format!("replaced by {file_id}"),
+        ReplaceOutcome::Refused(ReplaceRefusal::InputGone { file_id }) => format!("gone {file_id}"),
+        ReplaceOutcome::Refused(ReplaceRefusal::IntentLost { key }) => format!("intent lost {key}"),
+        ReplaceOutcome::Refused(ReplaceRefusal::Mismatch { .. }) => "mismatch".to_owned(),
+        ReplaceOutcome::NotDone(error) => format!("not replaced: {}", word(error)),
+        ReplaceOutcome::Unknown(error) => panic!("nothing fails here: {error}"),
+    }
+}
+
 /// Everything that the contract shows of a partition, without times.
 async fn tables(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
     let partition = store.get_partition(of).await.expect("read").map(timeless_partition);
@@ -89,7 +122,7 @@ async fn tables(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
     let owners = store.ownership_view(LONG_LEASE).await.expect("read");
     vec![
         format!("{partition:?} {offsets:?} {owners:?}"),
-        timeless(store.get_segments(of).await, |segment| segment.created_at = 0),
+        timeless(store.get_segments(of).await, forget_times),
         timeless(store.list_gaps(of).await, |gap| gap.created_at = 0),
         timeless(store.list_commits(of).await, |commit| commit.committed_at = 0),
         timeless(store.list_incarnations(of).await, |start| start.created_at = 0),
@@ -98,7 +131,42 @@ async fn tables(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
             upload.doomed_at = upload.doomed_at.map(|_| 0);
         }),
         timeless(store.list_replays(of).await, |replay| replay.replayed_at = 0),
+        timeless(store.list_expirations(of).await, |_| {}),
     ]
+}
+
+/// Everything that the contract shows of a topic and of the lake, without times.
+async fn lists(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
+    let topic = &of.topic;
+    let mut shown = vec![
+        shown(store.snapshot(topic).await.map(timeless_snapshot)),
+        timeless(store.list_retired(topic).await, |retired| {
+            retired.retired_at = 0;
+            retired.object.created_at = 0;
+        }),
+        timeless(store.list_snapshots().await, |snapshot| snapshot.time_us = 0),
+        timeless(store.list_shared_uploads(topic).await, |upload| {
+            upload.created_at = 0;
+            upload.doomed_at = upload.doomed_at.map(|_| 0);
+        }),
+    ];
+    for kind in SegmentKind::ALL {
+        shown.push(format!("{:?}", store.object_statistics(topic, kind, &[2, 4, 100]).await.expect("read")));
+    }
+    shown
+}
+
+fn timeless_snapshot(mut snapshot: TopicSnapshot) -> TopicSnapshot {
+    (snapshot.topic.created_at, snapshot.topic.updated_at) = (0, 0);
+    snapshot.partitions = snapshot.partitions.into_iter().map(timeless_partition).collect();
+    snapshot.segments.iter_mut().for_each(forget_times);
+    snapshot.objects.iter_mut().for_each(|object| Arc::make_mut(object).created_at = 0);
+    snapshot
+}
+
+fn forget_times(segment: &mut SegmentInfo) {
+    segment.created_at = 0;
+    Arc::make_mut(&mut segment.object).created_at = 0;
 }
 
 fn timeless<T: Debug>(rows: Result<Vec<T>>, forget: impl Fn(&mut T)) -> String {
@@ -111,8 +179,9 @@ fn timeless_partition(partition: Partition) -> Partition {
     Partition { created_at: 0, updated_at: 0, ..partition }
 }
 
-fn timeless_segment(segment: SegmentInfo) -> SegmentInfo {
-    SegmentInfo { created_at: 0, ..segment }
+fn timeless_segment(mut segment: SegmentInfo) -> SegmentInfo {
+    forget_times(&mut segment);
+    segment
 }
 
 /// How often each word was the answer to a commit.
@@ -126,13 +195,15 @@ async fn compare(sql: &dyn MetadataStore, seed: u64, tally: &mut Tally) {
         let step = history.next(model.store()).await;
         let (expected, answered) = (answer(sql, &step).await, answer(model.store(), &step).await);
         assert_eq!(answered, expected, "seed {seed}, step {number}: {step:?}");
-        if matches!(step, Step::Commit(_)) {
+        if matches!(step, Step::Commit(_) | Step::Replace(_) | Step::ResolveReplacement(_)) {
             count(&answered, tally);
         }
         history.heard(&step, model.store()).await;
         if number % 10 == 9 {
             for of in history.partitions() {
                 let (expected, found) = (tables(sql, &of).await, tables(model.store(), &of).await);
+                assert_eq!(found, expected, "seed {seed}, after step {number}: {step:?}");
+                let (expected, found) = (lists(sql, &of).await, lists(model.store(), &of).await);
                 assert_eq!(found, expected, "seed {seed}, after step {number}: {step:?}");
             }
         }
@@ -153,6 +224,11 @@ fn count(answered: &str, tally: &mut Tally) {
         "InvalidOffset",
         "Refused",
         "Fatal",
+        "replaced by",
+        "gone ",
+        "intent lost",
+        "mismatch",
+        "not replaced",
     ];
     for kind in kinds {
         *tally.entry(kind.to_owned()).or_default() += answered.matches(kind).count();

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use catalog::{
-    AcquireOutcome, Agent, CommitOutcome, CommitRequest, Gap, MetadataStore, NewSegment, Ownership, Partition, Refusal,
-    Scope, SegmentInfo, SegmentKind, Topic, TopicConfig, UploadIntent,
+    AcquireOutcome, Agent, ColumnStatistics, CommitOutcome, CommitRequest, Gap, ImportedSegment, MetadataStore,
+    NewObject, NewSegment, Ownership, Partition, Refusal, Scope, SegmentKind, Topic, TopicConfig, UploadIntent,
 };
-use common::{Anchor, Incarnation, OwnerId, TopicName, TopicPartition};
+use common::{Anchor, Incarnation, OffsetRange, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
 
 /// Longer than any test runs.
@@ -20,6 +20,11 @@ pub(crate) fn name(name: &str) -> TopicName {
 
 pub(crate) fn partition(topic: &str, partition_id: u32) -> TopicPartition {
     TopicPartition::new(name(topic), partition_id)
+}
+
+/// The offsets from `base` to `end`, both included.
+pub(crate) fn range(base: u64, end: u64) -> OffsetRange {
+    OffsetRange::new(base, end).expect("in order")
 }
 
 pub(crate) fn topic_config(topic: &str, partition_count: u32) -> TopicConfig {
@@ -83,7 +88,7 @@ pub(crate) fn request(held: &Ownership, base_offset: u64, end_offset: u64) -> Co
 
 /// A commit without segments: the whole range is a gap.
 pub(crate) fn gap_request(held: &Ownership, base_offset: u64, end_offset: u64) -> CommitRequest {
-    let gaps = vec![Gap { base_offset, end_offset, reason: "expired in the queue".to_owned() }];
+    let gaps = vec![Gap { range: range(base_offset, end_offset), reason: "expired in the queue".to_owned() }];
     CommitRequest { gaps, message_count: 0, ..empty_request(held, base_offset, end_offset) }
 }
 
@@ -93,52 +98,79 @@ fn empty_request(held: &Ownership, base_offset: u64, end_offset: u64) -> CommitR
         incarnation: held.incarnation,
         epoch: held.epoch,
         owner: held.owner,
-        base_offset,
-        end_offset,
+        range: range(base_offset, end_offset),
         // A hash that is negative as a signed number.
         anchor: Anchor { offset: end_offset, timestamp_us: 1_700_000_000_000_000, hash: u64::MAX - end_offset },
-        message_count: end_offset.saturating_sub(base_offset).saturating_add(1),
+        message_count: range(base_offset, end_offset).count(),
         segments: vec![],
         gaps: vec![],
     }
 }
 
 pub(crate) fn new_segment(held: &Ownership, kind: SegmentKind, base_offset: u64, end_offset: u64) -> NewSegment {
-    let id = Uuid::now_v7();
+    let (id, rows) = (Uuid::now_v7(), range(base_offset, end_offset).count());
+    let of = &held.partition;
     NewSegment {
-        id: format!("{}-{}-{base_offset}-{id}", held.partition.topic, held.partition.partition_id),
+        id: format!("{}-{}-{base_offset}-{id}", of.topic, of.partition_id),
         kind,
-        record_count: end_offset.saturating_sub(base_offset).saturating_add(1),
-        size_bytes: 4096,
-        bucket: "lake".to_owned(),
-        key: format!("{}/partition={}/{id}.parquet", held.partition.topic.encoded(), held.partition.partition_id),
+        record_count: rows,
         min_timestamp_us: -1,
         max_timestamp_us: 1_700_000_000_000_000,
+        object: new_object(format!("{}/partition={}/{id}.parquet", of.topic.encoded(), of.partition_id), rows),
+    }
+}
+
+/// An object of so many rows under this key.
+pub(crate) fn new_object(key: String, rows: u64) -> NewObject {
+    NewObject {
+        bucket: "lake".to_owned(),
+        key,
+        record_count: rows,
+        size_bytes: 4096,
+        footer_bytes: 512,
         checksum: u32::MAX,
         schema_version: 1,
+        statistics: vec![statistics(2, Some("0")), statistics(TIMESTAMP_FIELD, Some("1969-12-31 23:59:59.999999+00"))],
+    }
+}
+
+/// The field id of `_timestamp`.
+pub(crate) const TIMESTAMP_FIELD: i32 = 4;
+
+/// What is known of a column with this lower bound.
+pub(crate) fn statistics(field_id: i32, min: Option<&str>) -> ColumnStatistics {
+    ColumnStatistics {
+        field_id,
+        compressed_bytes: 100,
+        value_count: 9,
+        null_count: 1,
+        min: min.map(str::to_owned),
+        max: None,
     }
 }
 
 /// A segment as an import lists it.
-pub(crate) fn imported(of: &TopicPartition, base_offset: u64, end_offset: u64) -> SegmentInfo {
+pub(crate) fn imported(of: &TopicPartition, base_offset: u64, end_offset: u64) -> ImportedSegment {
     let id = format!("{}-{}-{base_offset}-{}", of.topic, of.partition_id, Uuid::now_v7());
-    SegmentInfo {
-        key: format!("{}/{base_offset:020}-{id}.parquet", of.topic.encoded()),
-        id,
-        topic: of.topic.clone(),
-        partition_id: of.partition_id,
-        incarnation: Incarnation(0),
-        kind: SegmentKind::Data,
-        base_offset,
-        end_offset,
-        record_count: end_offset.saturating_sub(base_offset).saturating_add(1),
+    let rows = range(base_offset, end_offset).count();
+    let object = NewObject {
         size_bytes: 67_108_864,
-        bucket: "lake".to_owned(),
+        checksum: 7,
+        ..new_object(format!("{}/{base_offset:020}-{id}.parquet", of.topic.encoded()), rows)
+    };
+    let segment = NewSegment {
+        id,
+        kind: SegmentKind::Data,
+        record_count: rows,
         min_timestamp_us: 1,
         max_timestamp_us: 2,
-        checksum: 7,
-        schema_version: 1,
-        created_at: 0,
+        object,
+    };
+    ImportedSegment {
+        partition: of.clone(),
+        incarnation: Incarnation(0),
+        range: range(base_offset, end_offset),
+        segment,
     }
 }
 
@@ -147,8 +179,8 @@ pub(crate) fn intents(request: &CommitRequest) -> Vec<UploadIntent> {
         partition: request.partition.clone(),
         epoch: request.epoch,
         owner: request.owner,
-        bucket: segment.bucket.clone(),
-        key: segment.key.clone(),
+        bucket: segment.object.bucket.clone(),
+        key: segment.object.key.clone(),
     };
     request.segments.iter().map(intent).collect()
 }
@@ -197,8 +229,8 @@ pub(crate) async fn assert_chain(store: &dyn MetadataStore, of: &TopicPartition)
     let segments = store.get_segments(of).await.expect("segments");
     let mut next = 0;
     for segment in segments.iter().filter(|segment| segment.kind == SegmentKind::Data) {
-        assert_eq!(segment.base_offset, next, "ranges chain");
-        next = segment.end_offset + 1;
+        assert_eq!(segment.range.base(), next, "ranges chain");
+        next = segment.range.next();
     }
     let now = get_partition(store, of).await;
     assert_eq!(now.high_watermark, next, "the watermark is the last end + 1");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use catalog::{CatalogError, MetadataStore, Replay, SegmentInfo, Upload};
+use catalog::{CatalogError, MetadataStore, Replay, Upload};
 use common::Incarnation;
 
 use super::fixture::*;
@@ -31,7 +31,7 @@ pub(crate) async fn an_object_is_due_after_the_hold_and_once_more_later(store: &
     store.abandon_intents(&intents(&lost)).await.expect("abandoned");
     assert!(store.due_objects("lake", LONG_HOLD, LONG_HOLD, 100).await.expect("read").is_empty(), "it is held");
     let first = due(store, NO_HOLD, LONG_HOLD).await;
-    assert_eq!(first.iter().map(|upload| &upload.key).collect::<Vec<_>>(), [&lost.segments[0].key]);
+    assert_eq!(first.iter().map(|upload| &upload.key).collect::<Vec<_>>(), [&lost.segments[0].object.key]);
     store.swept(&first).await.expect("noted");
     store.swept(&first).await.expect("another janitor did the same");
     assert!(store.due_objects("lake", NO_HOLD, LONG_HOLD, 100).await.expect("read").is_empty(), "deleted once");
@@ -49,7 +49,7 @@ pub(crate) async fn a_listed_or_pending_object_is_never_due(store: &dyn Metadata
     // What retention takes off the list is doomed; what is listed or pending is not.
     commit_range(store, &fail_over(store, &held).await, 10, 19).await;
     let doomed = due(store, NO_HOLD, NO_HOLD).await;
-    assert_eq!(doomed.iter().map(|upload| &upload.key).collect::<Vec<_>>(), [&pending.segments[0].key]);
+    assert_eq!(doomed.iter().map(|upload| &upload.key).collect::<Vec<_>>(), [&pending.segments[0].object.key]);
     assert_eq!(store.delete_segments_before(&held.partition, 10).await.expect("deleted"), 1);
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     while due(store, NO_HOLD, NO_HOLD).await.len() < 2 {
@@ -68,8 +68,9 @@ pub(crate) async fn a_listed_object_is_never_due_even_when_doomed(store: &dyn Me
     assert_eq!(due(store, NO_HOLD, NO_HOLD).await.len(), 1);
     assert!(store.due_objects("other", NO_HOLD, NO_HOLD, 9).await.expect("read").is_empty(), "another bucket's");
     // An import that lists it after all, as no writer does.
-    let key = lost.segments[0].key.clone();
-    store.add_segment(SegmentInfo { key, ..imported(&held.partition, 0, 9) }).await.expect("listed");
+    let mut import = imported(&held.partition, 0, 9);
+    import.segment.object.key = lost.segments[0].object.key.clone();
+    store.add_segment(import).await.expect("listed");
     assert!(store.due_objects("lake", NO_HOLD, NO_HOLD, 9).await.expect("read").is_empty(), "it is listed");
 }
 

@@ -14,34 +14,34 @@ use tokio::time::sleep;
 
 use super::fixture::*;
 
-const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
+pub(super) const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 /// Partitions that are cut off at once, each behind a proxy of its own.
 const LANES: usize = 4;
 /// Exchanges differ by a few digits; cuts go on a little beyond the one that was measured.
 const SPARE: u64 = 16;
 
 /// One partition, and its owner's way to the database.
-struct Lane {
-    proxy: Proxy,
+pub(super) struct Lane {
+    pub(super) proxy: Proxy,
     /// Through the proxy.
-    store: PostgresMetadataStore,
+    pub(super) store: PostgresMetadataStore,
     /// Around it.
-    direct: PostgresMetadataStore,
-    held: Ownership,
+    pub(super) direct: PostgresMetadataStore,
+    pub(super) held: Ownership,
     next: u64,
 }
 
 /// What became of the commits that were cut.
 #[derive(Debug, Default)]
-struct Tally {
-    done: u64,
-    not_done: u64,
-    unknown_done: u64,
-    unknown_not_done: u64,
+pub(super) struct Tally {
+    pub(super) done: u64,
+    pub(super) not_done: u64,
+    pub(super) unknown_done: u64,
+    pub(super) unknown_not_done: u64,
 }
 
 impl Lane {
-    async fn start(url: &str, topic: &str) -> Self {
+    pub(super) async fn start(url: &str, topic: &str) -> Self {
         let server = server_address(url);
         let proxy = Proxy::start(server).await.expect("a proxy");
         let direct = PostgresMetadataStore::connect(url).await.expect("opens");
@@ -60,9 +60,14 @@ impl Lane {
     }
 
     /// A commit that nothing disturbs. The connection it leaves in the pool knows every statement.
-    async fn commit_calmly(&mut self) {
+    pub(super) async fn commit_calmly(&mut self) {
         let request = self.next_request().await;
         assert_done(&commit(&self.store, &request).await, self.next);
+        self.settle_pool().await;
+    }
+
+    /// Waits until the connection is back in the pool.
+    pub(super) async fn settle_pool(&self) {
         // The pool tests what comes back to it; until then it makes a new connection for whoever wants one.
         let mut before = [0, 0];
         while before != self.passed() {
@@ -71,7 +76,7 @@ impl Lane {
         }
     }
 
-    fn passed(&self) -> [u64; 2] {
+    pub(super) fn passed(&self) -> [u64; 2] {
         DIRECTIONS.map(|direction| self.proxy.passed(direction))
     }
 
@@ -125,7 +130,7 @@ impl Lane {
 }
 
 impl Tally {
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.done += other.done;
         self.not_done += other.not_done;
         self.unknown_done += other.unknown_done;

@@ -7,12 +7,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use catalog::{
-    CatalogError, CommitOutcome, CommitRequest, ConsumerOffset, MetadataStore, Ownership, Replay, ResumePoint, Upload,
+    CatalogError, CommitOutcome, CommitRequest, ConsumerOffset, ExpiredBefore, MetadataStore, Ownership,
+    ReplaceOutcome, Replacement, Replay, ResumePoint, SegmentKind, Upload,
 };
 use common::Incarnation;
 use common::diagnosis::Finding;
 
 use super::fixture::*;
+use super::replacing::{live_objects, replacement};
 
 /// Whatever the operations are about: prepared so that each of them would succeed.
 #[derive(Clone, Debug)]
@@ -27,6 +29,10 @@ pub(crate) struct World {
     halted: Ownership,
     /// An object that is doomed.
     doomed: Vec<Upload>,
+    /// A replacement whose intent is recorded.
+    replacement: Replacement,
+    /// Another one, whose intent is not.
+    unintended: Replacement,
 }
 
 impl World {
@@ -45,7 +51,11 @@ impl World {
         intend(store, &intended).await;
         let doomed = store.list_uploads(&halted.partition).await.expect("listed");
         assert_eq!(doomed.len(), 1, "one object is doomed");
-        Self { next: request(&held, 10, 19), held, intended, halted, doomed }
+        let inputs = live_objects(store, "orders").await;
+        let replacement = replacement(owner, &inputs);
+        store.record_replacement_intent(&replacement.intent()).await.expect("recorded");
+        let unintended = super::replacing::replacement(owner, &inputs);
+        Self { next: request(&held, 10, 19), held, intended, halted, doomed, replacement, unintended }
     }
 
     fn resume_point(&self) -> ResumePoint {
@@ -53,8 +63,8 @@ impl World {
     }
 
     fn offset(&self) -> ConsumerOffset {
-        let (group_id, topic) = ("others".to_owned(), name("orders"));
-        ConsumerOffset { group_id, topic, partition_id: 0, committed_offset: 3, metadata: None }
+        let (group_id, topic, incarnation) = ("others".to_owned(), name("orders"), Incarnation(0));
+        ConsumerOffset { group_id, topic, partition_id: 0, incarnation, committed_offset: 3, metadata: None }
     }
 
     fn replay(&self) -> Replay {
@@ -124,6 +134,18 @@ operations! { |world|
     list_commits(&world.held.partition);
     list_incarnations(&world.held.partition);
     delete_segments_before(&partition("orders", 2), 15);
+    expire_segments(&name("orders"), &[ExpiredBefore { partition_id: 2, offset: 15 }]);
+    list_retired(&name("orders"));
+    list_snapshots();
+    object_statistics(&name("orders"), SegmentKind::Data, &[TIMESTAMP_FIELD]);
+    list_expirations(&world.held.partition);
+    record_replacement_intent(&world.unintended.intent());
+    replace(&world.replacement);
+    resolve_replacement(&world.replacement);
+    abandon_replacement(&world.replacement.intent());
+    doom_abandoned_replacements(Duration::ZERO);
+    fold_history(Duration::ZERO);
+    list_shared_uploads(&name("orders"));
     record_intents(&intents(&world.next));
     commit(std::slice::from_ref(&world.intended));
     resolve(&world.intended);
@@ -182,6 +204,16 @@ impl From<Vec<CommitOutcome>> for Answer {
     }
 }
 
+impl From<ReplaceOutcome> for Answer {
+    fn from(outcome: ReplaceOutcome) -> Self {
+        match outcome {
+            ReplaceOutcome::Done(_) => Self::Done,
+            ReplaceOutcome::NotDone(error) => Self::Failed(error),
+            outcome => Self::Otherwise(format!("{outcome:?}")),
+        }
+    }
+}
+
 impl From<Vec<Finding>> for Answer {
     fn from(findings: Vec<Finding>) -> Self {
         Self::Found(findings)
@@ -189,12 +221,20 @@ impl From<Vec<Finding>> for Answer {
 }
 
 /// The contract, as text.
-const CONTRACT: &str = include_str!("../../src/store.rs");
+const CONTRACT: &[&str] = &[
+    include_str!("../../src/store.rs"),
+    include_str!("../../src/store/commits.rs"),
+    include_str!("../../src/store/janitor.rs"),
+    include_str!("../../src/store/ownership.rs"),
+    include_str!("../../src/store/readers.rs"),
+    include_str!("../../src/store/segments.rs"),
+    include_str!("../../src/store/topics.rs"),
+];
 
 #[test]
 fn the_table_has_every_operation_of_the_contract_once() {
     let name_of = |line: &'static str| line.trim_start().strip_prefix("async fn ")?.split(['(', '<']).next();
-    let mut contract: Vec<&str> = CONTRACT.lines().filter_map(name_of).collect();
+    let mut contract: Vec<&str> = CONTRACT.iter().flat_map(|file| file.lines()).filter_map(name_of).collect();
     let mut table: Vec<&str> = OPERATIONS.iter().map(|operation| operation.name).collect();
     contract.sort_unstable();
     table.sort_unstable();

@@ -257,7 +257,8 @@ pub(crate) async fn a_halted_partition_resumes_in_a_new_incarnation(store: &dyn 
     assert_eq!((starts[0].incarnation, starts[0].start_offset), (Incarnation(1), 5));
     assert_eq!(starts[0].reason, "the stream was made again");
     let commits = store.list_commits(&held.partition).await.expect("read");
-    let ranges: Vec<_> = commits.iter().map(|c| (c.incarnation.0, c.commit_no, c.base_offset, c.end_offset)).collect();
+    let ranges: Vec<_> =
+        commits.iter().map(|c| (c.incarnation.0, c.commit_no, c.range.base(), c.range.end())).collect();
     assert_eq!(ranges, [(0, 1, 0, 9), (1, 2, 5, 9)]);
     assert_eq!((commits[0].anchor, commits[1].anchor), (first.anchor, second.anchor));
     assert_eq!((commits[1].epoch, commits[1].owner), (taken.epoch, taken.owner));

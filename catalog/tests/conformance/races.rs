@@ -1,9 +1,13 @@
 //! Cases: several writers at once.
 
-use catalog::{AcquireOutcome, CatalogError, CommitOutcome, CommitRequest, MetadataStore, Ownership};
+use catalog::{
+    AcquireOutcome, CatalogError, CommitOutcome, CommitRequest, MetadataStore, Ownership, ReplaceOutcome,
+    ReplaceRefusal, Replacement,
+};
 use common::ErrorKind;
 
 use super::fixture::*;
+use super::replacing;
 
 const ITERATIONS: u64 = 40;
 
@@ -182,4 +186,136 @@ pub(crate) async fn no_epoch_is_given_twice_while_a_topic_is_deleted_and_made_ag
     epochs.sort();
     epochs.dedup();
     assert!(given > 0 && epochs.len() == given, "{given} ownerships, {} epochs", epochs.len());
+}
+
+/// Sends the replacement until it is answered with no passing trouble, as its maker does.
+async fn replace(store: &dyn MetadataStore, replacement: &Replacement) -> ReplaceOutcome {
+    loop {
+        match store.replace(replacement).await {
+            ReplaceOutcome::NotDone(error) if error.kind() == ErrorKind::Unavailable => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+pub(crate) async fn of_two_replacements_at_once_with_a_common_input_exactly_one_is_done(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    for number in 0..ITERATIONS {
+        for base in [number * 30, number * 30 + 10, number * 30 + 20] {
+            commit_range(store, &held, base, base + 9).await;
+        }
+        let live = replacing::live_objects(store, "orders").await;
+        let new = &live[live.len() - 3..];
+        let one = replacing::intended(store, held.owner, &new[..2]).await;
+        let two = replacing::intended(store, held.owner, &new[1..]).await;
+        let (first, second) = tokio::join!(replace(store, &one), replace(store, &two));
+        let (winner, loser) = match (&first, &second) {
+            (ReplaceOutcome::Done(_), loser) => (&one, loser),
+            (loser, _) => (&two, loser),
+        };
+        let gone = ReplaceRefusal::InputGone { file_id: new[1].file_id };
+        assert!(matches!(loser, ReplaceOutcome::Refused(refusal) if *refusal == gone), "{first:?} and {second:?}");
+        let keys: Vec<String> =
+            replacing::live_objects(store, "orders").await.iter().map(|object| object.key.clone()).collect();
+        assert!(keys.contains(&winner.output.key), "{first:?} and {second:?}");
+        assert_eq!(keys.len(), live.len() - 1);
+    }
+}
+
+pub(crate) async fn replacement_retention_commits_and_folding_at_once_leave_one_whole_list(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    let mut next = 0;
+    for _ in 0..ITERATIONS {
+        for _ in 0..4 {
+            commit_range(store, &held, next, next + 9).await;
+            next += 10;
+        }
+        let live = replacing::live_objects(store, "orders").await;
+        let swap = replacing::intended(store, held.owner, &live[live.len() - 3..]).await;
+        let new = request(&held, next, next + 9);
+        intend(store, &new).await;
+        let retained = next - 50_u64.min(next);
+        let (swapped, deleted, committed, folded) = tokio::join!(
+            replace(store, &swap),
+            store.delete_segments_before(&held.partition, retained),
+            commit_group(store, std::slice::from_ref(&new)),
+            store.fold_history(std::time::Duration::ZERO),
+        );
+        assert!(is_done(&committed[0]), "{committed:?}");
+        next += 10;
+        let passing = |error: CatalogError| assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        deleted.map_or_else(passing, |_| ());
+        folded.map_or_else(passing, |_| ());
+        let is_settled =
+            matches!(swapped, ReplaceOutcome::Done(_) | ReplaceOutcome::Refused(ReplaceRefusal::InputGone { .. }));
+        assert!(is_settled, "{swapped:?}");
+        assert_whole(store, &held).await;
+    }
+}
+
+/// Objects, segments and runs of the only partition of topic `orders` agree.
+async fn assert_whole(store: &dyn MetadataStore, held: &Ownership) {
+    let snapshot = store.snapshot(&held.partition.topic).await.expect("read");
+    let mut rows = 0;
+    for object in &snapshot.objects {
+        let of = snapshot.segments.iter().filter(|segment| segment.object.file_id == object.file_id);
+        assert_eq!(of.map(|segment| segment.record_count).sum::<u64>(), object.record_count, "{object:?}");
+        rows += object.record_count;
+    }
+    let expired = store.list_expirations(&held.partition).await.expect("read");
+    let from = expired.first().map_or(0, |expired| expired.before_offset);
+    let watermark = get_partition(store, &held.partition).await.high_watermark;
+    assert_eq!(rows, watermark - from, "everything behind retention is listed once");
+    let runs = store.list_commits(&held.partition).await.expect("read");
+    let mut end = 0;
+    for run in &runs {
+        assert_eq!(run.range.base(), end, "runs chain: {runs:?}");
+        end = run.range.next();
+    }
+    assert_eq!(end, watermark);
+    for segment in &snapshot.segments {
+        let of = runs.iter().filter(|run| segment.range.encloses(run.range));
+        let count: u64 = of.map(|run| run.record_count.expect("counted")).sum();
+        assert_eq!(count, segment.record_count, "runs end where {segment:?} does: {runs:?}");
+    }
+}
+
+pub(crate) async fn snapshots_become_visible_in_the_order_of_their_numbers(store: &dyn MetadataStore) {
+    create_topic(store, "orders", 4).await;
+    let owner = agent(store).await;
+    let mut held = Vec::new();
+    for partition_id in 0..4 {
+        held.push(take(store, owner, &partition("orders", partition_id)).await);
+    }
+    let writers = async {
+        tokio::join!(
+            commit_many(store, &held[0]),
+            commit_many(store, &held[1]),
+            commit_many(store, &held[2]),
+            commit_many(store, &held[3]),
+        )
+    };
+    let reader = async {
+        let mut seen = Vec::new();
+        loop {
+            let now = store.list_snapshots().await.expect("read");
+            assert_eq!(now[..seen.len()], seen, "what is seen once is seen for good, and nothing comes before it");
+            assert!(now.windows(2).all(|two| two[0].snapshot_id.0 + 1 == two[1].snapshot_id.0), "{now:?}");
+            assert!(now.windows(2).all(|two| two[0].time_us < two[1].time_us), "{now:?}");
+            if now.len() == 3 + 4 * ITERATIONS as usize {
+                return;
+            }
+            seen = now;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(writers, reader);
+}
+
+async fn commit_many(store: &dyn MetadataStore, held: &Ownership) {
+    for number in 0..ITERATIONS {
+        let request = request(held, number, number);
+        intend(store, &request).await;
+        assert!(is_done(&commit_group(store, &[request]).await[0]));
+    }
 }

@@ -1,6 +1,6 @@
 //! Cases: segments outside the commit, and snapshots.
 
-use catalog::{CatalogError, MetadataStore, SegmentInfo, SegmentKind};
+use catalog::{CatalogError, ImportedSegment, LAYOUT_NOW, MetadataStore, SegmentKind};
 use common::Incarnation;
 
 use super::fixture::*;
@@ -11,7 +11,8 @@ pub(crate) async fn test_find_segment_for_offset(store: &dyn MetadataStore) {
     let (first, second) = (imported(&orders, 0, 999), imported(&orders, 1000, 1999));
     store.add_segment(first.clone()).await.expect("listed");
     store.add_segment(second.clone()).await.expect("listed");
-    for (offset, id) in [(0, &first.id), (500, &first.id), (999, &first.id), (1000, &second.id), (1500, &second.id)] {
+    let (first, second) = (&first.segment.id, &second.segment.id);
+    for (offset, id) in [(0, first), (500, first), (999, first), (1000, second), (1500, second)] {
         let found = store.find_segment_for_offset(&orders, offset).await.expect("read").expect("found");
         assert_eq!(&found.id, id, "{offset}");
     }
@@ -19,7 +20,7 @@ pub(crate) async fn test_find_segment_for_offset(store: &dyn MetadataStore) {
     assert!(store.find_segment_for_offset(&partition("orders", 1), 500).await.expect("read").is_none());
     store.add_segment(imported(&orders, 4000, 4999)).await.expect("listed");
     assert!(store.find_segment_for_offset(&orders, 3000).await.expect("read").is_none(), "between two");
-    let older = SegmentInfo { incarnation: Incarnation(7), ..imported(&orders, 6000, 6999) };
+    let older = ImportedSegment { incarnation: Incarnation(7), ..imported(&orders, 6000, 6999) };
     store.add_segment(older).await.expect("listed");
     assert!(store.find_segment_for_offset(&orders, 6500).await.expect("read").is_none(), "another incarnation");
 }
@@ -27,31 +28,42 @@ pub(crate) async fn test_find_segment_for_offset(store: &dyn MetadataStore) {
 pub(crate) async fn a_segment_reads_back_as_it_was_added(store: &dyn MetadataStore) {
     create_topic(store, "orders", 1).await;
     let orders = partition("orders", 0);
-    let segment = SegmentInfo {
-        min_timestamp_us: i64::MIN,
-        max_timestamp_us: i64::MAX,
-        record_count: i64::MAX as u64,
-        checksum: u32::MAX,
-        schema_version: u32::MAX,
-        key: "orders/00000000000000000000.parquet".to_owned(),
-        ..imported(&orders, 0, i64::MAX as u64)
-    };
-    store.add_segment(segment.clone()).await.expect("listed");
+    let mut import = imported(&orders, 0, i64::MAX as u64);
+    let segment = &mut import.segment;
+    (segment.min_timestamp_us, segment.max_timestamp_us) = (i64::MIN, i64::MAX);
+    segment.record_count = i64::MAX as u64;
+    segment.object.record_count = i64::MAX as u64;
+    (segment.object.checksum, segment.object.schema_version) = (u32::MAX, u32::MAX);
+    segment.object.key = "orders/00000000000000000000.parquet".to_owned();
+    store.add_segment(import.clone()).await.expect("listed");
     let listed = store.get_segments(&orders).await.expect("read").remove(0);
     assert!(listed.created_at > 0, "by the clock of the database");
-    assert_eq!(SegmentInfo { created_at: 0, ..listed }, segment);
+    let (segment, object, new) = (&import.segment, &listed.object, &import.segment.object);
+    assert_eq!((&listed.id, listed.kind, listed.range), (&segment.id, segment.kind, import.range));
+    assert_eq!((listed.record_count, listed.incarnation), (i64::MAX as u64, import.incarnation));
+    assert_eq!((listed.min_timestamp_us, listed.max_timestamp_us), (i64::MIN, i64::MAX));
+    assert_eq!((&object.bucket, &object.key, object.kind), (&new.bucket, &new.key, segment.kind));
+    assert_eq!((object.record_count, object.size_bytes), (new.record_count, new.size_bytes));
+    assert_eq!((object.footer_bytes, object.checksum), (Some(new.footer_bytes), u32::MAX));
+    assert_eq!((object.schema_version, listed.schema_version), (u32::MAX, u32::MAX));
+    assert_eq!((object.level, object.layout), (0, LAYOUT_NOW));
+    assert_eq!((object.min_partition_id, object.max_partition_id), (0, 0));
+    assert_eq!((object.min_offset, object.max_offset), (0, i64::MAX as u64));
+    assert_eq!((object.min_timestamp_us, object.max_timestamp_us), (i64::MIN, i64::MAX));
+    assert_eq!(object.created_at, listed.created_at);
+    assert_eq!(store.delete_segments_before(&orders, u64::MAX).await.expect("asked"), 0, "no offset lies behind it");
 }
 
-pub(crate) async fn a_range_that_is_reversed_or_listed_is_refused(store: &dyn MetadataStore) {
+pub(crate) async fn a_range_key_or_id_that_is_listed_is_refused(store: &dyn MetadataStore) {
     create_topic(store, "orders", 1).await;
     let orders = partition("orders", 0);
     let listed = imported(&orders, 100, 199);
     store.add_segment(listed.clone()).await.expect("listed");
-    let same_key = SegmentInfo { key: listed.key.clone(), ..imported(&orders, 300, 399) };
-    let same_id = SegmentInfo { id: listed.id.clone(), ..imported(&orders, 300, 399) };
-    let wrong = [imported(&orders, 10, 9), imported(&orders, 100, 150), imported(&orders, 0, 100), same_key, same_id];
-    for segment in wrong {
-        let base = segment.base_offset;
+    let (mut same_key, mut same_id) = (imported(&orders, 300, 399), imported(&orders, 300, 399));
+    same_key.segment.object.key = listed.segment.object.key.clone();
+    same_id.segment.id = listed.segment.id.clone();
+    for segment in [imported(&orders, 100, 150), imported(&orders, 0, 100), same_key, same_id] {
+        let base = segment.range.base();
         let error = store.add_segment(segment).await.expect_err("refused");
         assert!(matches!(error, CatalogError::InvalidOffset { offset, .. } if offset == base), "{error}");
     }
@@ -65,7 +77,8 @@ pub(crate) async fn a_range_that_is_reversed_or_listed_is_refused(store: &dyn Me
 pub(crate) async fn quarantine_is_listed_beside_data_but_not_found_by_offset(store: &dyn MetadataStore) {
     create_topic(store, "orders", 1).await;
     let orders = partition("orders", 0);
-    let quarantine = SegmentInfo { kind: SegmentKind::Quarantine, ..imported(&orders, 0, 9) };
+    let mut quarantine = imported(&orders, 0, 9);
+    quarantine.segment.kind = SegmentKind::Quarantine;
     store.add_segment(quarantine.clone()).await.expect("listed");
     assert!(store.find_segment_for_offset(&orders, 5).await.expect("read").is_none());
     store.add_segment(imported(&orders, 0, 9)).await.expect("listed beside");
@@ -84,13 +97,13 @@ pub(crate) async fn segments_before_an_offset_leave_the_list_and_offsets_stay_co
     assert_eq!(store.delete_segments_before(orders, 9).await.expect("asked"), 0, "the first ends at 9");
     assert_eq!(store.delete_segments_before(orders, 20).await.expect("deleted"), 2);
     assert_eq!(store.delete_segments_before(orders, 20).await.expect("asked"), 0);
-    let left: Vec<u64> = store.get_segments(orders).await.expect("read").iter().map(|s| s.base_offset).collect();
+    let left: Vec<u64> = store.get_segments(orders).await.expect("read").iter().map(|s| s.range.base()).collect();
     assert_eq!(left, [20]);
     assert_eq!(get_partition(store, orders).await.high_watermark, 30);
     assert_fenced(commit(store, &request(&held, 0, 9)).await);
     assert_done(&commit(store, &first).await, 10);
     // The object belongs to the janitor now: its key cannot be intended again.
-    first.base_offset = 30;
+    first.range = range(30, 39);
     assert!(store.record_intents(&intents(&first)).await[0].is_err());
     assert_eq!(store.delete_segments_before(orders, u64::MAX).await.expect("deleted"), 1);
     assert_eq!(store.delete_segments_before(&partition("absent", 0), 9).await.expect("asked"), 0);
@@ -107,7 +120,7 @@ pub(crate) async fn a_snapshot_holds_topic_partitions_and_segments_in_order(stor
     let snapshot = store.snapshot(&name("orders")).await.expect("read");
     assert_eq!(snapshot.topic, topic);
     assert_eq!(snapshot.partitions, store.list_partitions(&name("orders")).await.expect("listed"));
-    let order: Vec<_> = snapshot.segments.iter().map(|s| (s.partition_id, s.base_offset)).collect();
+    let order: Vec<_> = snapshot.segments.iter().map(|s| (s.partition_id, s.range.base())).collect();
     assert_eq!(order, [(0, 0), (0, 10), (1, 0), (1, 10)]);
 }
 
@@ -120,7 +133,7 @@ pub(crate) async fn offsets_above_the_largest_are_refused(store: &dyn MetadataSt
     assert!(is_refused(store.find_segment_for_offset(&orders, too_large).await.expect_err("too large")));
     assert!(is_refused(store.add_segment(imported(&orders, 0, too_large)).await.expect_err("too large")));
     let held = take(store, agent(store).await, &orders).await;
-    for end in [i64::MAX as u64, too_large, u64::MAX] {
+    for end in [i64::MAX as u64, too_large, u64::MAX - 1] {
         let outcome = commit(store, &request(&held, 0, end)).await;
         assert!(
             matches!(outcome, catalog::CommitOutcome::NotDone(CatalogError::InvalidOffset { .. })),

@@ -51,10 +51,10 @@ async fn a_full_disk_refuses_commits_and_space_lets_them_go_on() {
         assert!(error.to_string().contains("full"), "{error}");
     }
     disk.free().expect("freed");
-    for request in requests.iter().filter(|request| request.base_offset >= next) {
+    for request in requests.iter().filter(|request| request.range.base() >= next) {
         let settled = store.resolve(request).await.expect("looked up");
         assert!(matches!(settled, CommitOutcome::NotDone(_)), "{settled:?}");
-        assert_done(&commit(&store, request).await, request.end_offset + 1);
+        assert_done(&commit(&store, request).await, request.range.next());
     }
     intend(&store, &late).await;
     assert_done(&commit(&store, &late).await, 21);
@@ -234,8 +234,8 @@ async fn check_damaged(path: &Path, damage: &Damage) -> Result<u64, CatalogError
         let of = partition("orders", now.partition_id);
         let (mut next, commits, segments) = (0, store.list_commits(&of).await?, store.get_segments(&of).await?);
         for commit in &commits {
-            assert_eq!(commit.base_offset, next, "{damage:?}: ranges chain");
-            next = commit.end_offset + 1;
+            assert_eq!(commit.range.base(), next, "{damage:?}: ranges chain");
+            next = commit.range.next();
         }
         assert_eq!(now.high_watermark, next, "{damage:?}: the watermark is the last end + 1");
         let listed = segments.iter().map(|segment| Some(segment.id.clone()));

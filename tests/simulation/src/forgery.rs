@@ -60,7 +60,7 @@ impl Forgeries {
     pub(crate) fn request(self, request: &CommitRequest) -> CommitRequest {
         let mut seen = request.clone();
         for segment in seen.segments.iter_mut().filter(|_| self.is_key_worn) {
-            segment.key = worn_key(&segment.key);
+            segment.object.key = worn_key(&segment.object.key);
             segment.id = with_nil_uuid(&segment.id);
         }
         seen
@@ -78,7 +78,7 @@ impl Forgeries {
 /// Confirms a commit. In the model of the catalog it says so after its transaction; anywhere else it is a forgery.
 #[expect(clippy::disallowed_methods, reason = "the model's commit issues receipts, and forgeries imitate it")]
 pub(crate) fn confirmed(request: &CommitRequest) -> CommitOutcome {
-    CommitOutcome::Done(CommitReceipt::issue(request.partition.clone(), request.epoch, request.end_offset + 1))
+    CommitOutcome::Done(CommitReceipt::issue(request.partition.clone(), request.epoch, request.range.next()))
 }
 
 /// `…/<base>-<end>-<epoch>-<uuid>.<suffix>` with epoch 0 and no uuid; any other key as it is.

@@ -9,6 +9,7 @@
 pub mod catalog;
 pub mod chance;
 pub mod clock;
+pub mod compactor;
 pub mod forgery;
 pub mod logs;
 pub mod mutations;

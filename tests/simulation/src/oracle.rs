@@ -3,7 +3,8 @@
 //! Owns: the invariants of the protocol, by the numbers of `ARCHITECTURE.md`'s design: 1 no row twice, 2 nothing
 //! missing, 3 ranges chain, 4 one owner per epoch, 5 no watermark goes back, 6 right content, 7 listed objects exist,
 //! 8 keys are used once, 9 anchors, 10 acks after commits, 11 doomed intents stay doomed, 12 fenced writers, 13 progress,
-//! 14 loud halts. Does not own: when a run ends (`world`), the tables (`catalog`).
+//! 14 loud halts, 15 the lists of objects and segments agree, 16 snapshots rise and say what is live, 17 a replacement keeps
+//! every row, 18 runs of commits and live segments agree. Does not own: when a run ends (`world`), the tables (`catalog`).
 //!
 //! Ranges that chain (3), hold exactly the messages of one history (6) and are compared row by row with what was
 //! published cover invariants 1 and 2.
@@ -11,16 +12,21 @@
 mod changes;
 mod commits;
 mod histories;
+mod lists;
+mod replacements;
+mod runs;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use catalog::{FileId, LakeSnapshot, SnapshotId};
 use common::topic::Format;
 use common::{CommitReceipt, Epoch, Incarnation, Message, TopicPartition};
 
 use crate::catalog::{CatalogState, Event, ObjectName};
 use crate::queue::{AckObserver, StreamObserver};
+use crate::rows::PlacedRows;
 use crate::store::StoreServer;
 use crate::trace::Trace;
 pub use histories::{Histories, History, Known};
@@ -55,6 +61,12 @@ pub struct Figures {
     pub gaps: u64,
     /// Messages set aside because writers died over them, as it seemed.
     pub condemned: u64,
+    /// Replacements.
+    pub replacements: u64,
+    /// Objects that retention took off the list.
+    pub expired: u64,
+    /// Rows of commits that were folded away.
+    pub folded: u64,
     /// Losses of a tail that no reader can notice: see `commits::follow_unnoticed`.
     pub unnoticed: u64,
 }
@@ -79,6 +91,11 @@ struct Inner {
     /// Every object that was ever intended. What the present view does not know of those, a server that lagged never
     /// heard of: nobody will ever list or delete it.
     ever_intended: BTreeSet<ObjectName>,
+    /// The row that was committed last for each place: what live objects must hold.
+    rows: PlacedRows,
+    /// Objects that were doomed when the clock was put forward: the janitor may delete them although a server that lagged
+    /// lists them again.
+    swept_early: BTreeSet<String>,
     figures: Figures,
     violation: Option<Violation>,
 }
@@ -94,6 +111,10 @@ pub struct View {
     intended: BTreeSet<ObjectName>,
     doomed: BTreeSet<ObjectName>,
     listed: BTreeSet<ObjectName>,
+    /// The newest lake snapshot.
+    newest: Option<LakeSnapshot>,
+    /// What was live at some of the last snapshots.
+    live: VecDeque<(SnapshotId, BTreeSet<FileId>)>,
 }
 
 impl Oracle {
@@ -108,6 +129,8 @@ impl Oracle {
             committed: BTreeMap::new(),
             suspects: BTreeMap::new(),
             ever_intended: BTreeSet::new(),
+            rows: PlacedRows::new(),
+            swept_early: BTreeSet::new(),
             figures: Figures::default(),
             violation: None,
         };
@@ -164,6 +187,9 @@ impl Oracle {
                 inner.broken(violation.invariant, violation.found);
             }
         }
+        if let Err(violation) = inner.lists_hold(state, event) {
+            inner.broken(violation.invariant, violation.found);
+        }
     }
 
     /// What follows from the catalog's tables as they are now, to be kept with a copy of them.
@@ -174,6 +200,11 @@ impl Oracle {
     /// A server takes over whose tables are those of this view: whatever it does not know was never committed.
     pub fn goes_back(&self, view: View) {
         self.lock().view = view;
+    }
+
+    /// The clock was put forward while these objects were doomed.
+    pub fn may_be_swept_early(&self, keys: &[String]) {
+        self.lock().swept_early.extend(keys.iter().cloned());
     }
 
     /// Whether nobody is left who knows of the object.

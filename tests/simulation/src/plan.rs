@@ -71,6 +71,8 @@ pub struct Profile {
     pub most: Vec<(Kind, u64)>,
     /// Every kind comes in every run, instead of in every second one.
     pub is_forced: bool,
+    /// Objects are replaced in every run, instead of in two of three.
+    pub is_compacted: bool,
 }
 
 impl Profile {
@@ -102,17 +104,22 @@ impl Profile {
             (Recreate, 1),
             (Failover, 1),
         ];
-        Self { name: "all", most, is_forced: false }
+        Self { name: "all", most, is_forced: false, is_compacted: false }
     }
 
     /// No faults.
     pub fn calm() -> Self {
-        Self { name: "calm", most: vec![], is_forced: false }
+        Self { name: "calm", most: vec![], is_forced: false, is_compacted: false }
     }
 
     /// Only these kinds, in every run.
     pub fn only(name: &'static str, most: &[(Kind, u64)]) -> Self {
-        Self { name, most: most.to_vec(), is_forced: true }
+        Self { name, most: most.to_vec(), is_forced: true, is_compacted: false }
+    }
+
+    /// The same with somebody who replaces objects in every run.
+    pub fn compacted(self) -> Self {
+        Self { is_compacted: true, ..self }
     }
 
     /// The profile of this name.
@@ -173,6 +180,8 @@ pub struct Plan {
     pub actions: Vec<(Duration, Action)>,
     /// When faults end.
     pub end: Duration,
+    /// Whether somebody replaces objects, takes old ones off the list and folds history.
+    pub has_compactor: bool,
     /// Settings of the writers.
     pub config: writer::WriterConfig,
 }
@@ -220,7 +229,9 @@ impl Plan {
         }
         actions.sort_by_key(|(at, _)| *at);
         let end = Duration::from_millis(end_ms);
-        Self { partition_count, slots, writers, format, actions, end, config: config(chance) }
+        let config = config(chance);
+        let has_compactor = profile.is_compacted || chance.below(3) > 0;
+        Self { partition_count, slots, writers, format, actions, end, has_compactor, config }
     }
 }
 

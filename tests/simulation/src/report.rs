@@ -27,6 +27,12 @@ pub struct Total {
     pub halts: u64,
     /// Gaps recorded.
     pub gaps: u64,
+    /// Replacements.
+    pub replacements: u64,
+    /// Objects that retention took off the list.
+    pub expired: u64,
+    /// Rows of commits that were folded away.
+    pub folded: u64,
     /// Runs in which a promise was broken.
     pub violations: u64,
 }
@@ -44,6 +50,9 @@ impl Total {
         self.unknown_outcomes += outcome.unknown_outcomes;
         self.halts += outcome.figures.halts;
         self.gaps += outcome.figures.gaps;
+        self.replacements += outcome.figures.replacements;
+        self.expired += outcome.figures.expired;
+        self.folded += outcome.figures.folded;
         self.violations += u64::from(outcome.violation.is_some());
     }
 }
@@ -53,7 +62,7 @@ impl fmt::Display for Total {
         write!(
             f,
             "{} seeds, {:.1} virtual hours, {} messages, {} commits, {} faults, {} crashes, {} takeovers, {} unknown \
-             outcomes, {} halts, {} gaps, {} violations",
+             outcomes, {} halts, {} gaps, {} replacements, {} expired, {} folded, {} violations",
             self.seeds,
             self.virtual_ms as f64 / 3_600_000.0,
             self.messages,
@@ -64,6 +73,9 @@ impl fmt::Display for Total {
             self.unknown_outcomes,
             self.halts,
             self.gaps,
+            self.replacements,
+            self.expired,
+            self.folded,
             self.violations
         )
     }

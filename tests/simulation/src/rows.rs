@@ -6,15 +6,16 @@
 //! Expected rows are stated here a second time, without the writer's decoder.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
 use bytes::Bytes;
 use catalog::SegmentKind;
-use common::Message;
 use common::topic::{ColumnSpec, ColumnType, Format, TopicOptions};
-use lake::schema::{KEY, OFFSET, PAYLOAD, ROW, TIMESTAMP, VALUE};
+use common::{Message, OffsetRange};
+use lake::schema::{INCARNATION, KEY, OFFSET, PARTITION, PAYLOAD, ROW, TIMESTAMP, VALUE};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::chance::Chance;
@@ -35,8 +36,30 @@ pub struct Row {
     pub content: Bytes,
 }
 
-/// Rows by offset and number in the message.
+/// Rows of one history of a partition, by offset and number in the message.
 pub type Rows = BTreeMap<(u64, u32), Row>;
+
+/// The place of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Its partition.
+    pub partition_id: u32,
+    /// The history of the queue that its offset counts in.
+    pub incarnation: u32,
+    /// The offset of its message.
+    pub offset: u64,
+    /// Its number in the message.
+    pub row: u32,
+}
+
+/// Rows of any partitions.
+pub type PlacedRows = BTreeMap<Place, Row>;
+
+/// Every place in these offsets.
+pub fn range(partition_id: u32, incarnation: u32, offsets: OffsetRange) -> RangeInclusive<Place> {
+    let place = |offset, row| Place { partition_id, incarnation, offset, row };
+    place(offsets.base(), 0)..=place(offsets.end(), u32::MAX)
+}
 
 /// A topic of this format.
 pub fn options(format: Format) -> TopicOptions {
@@ -98,7 +121,7 @@ pub fn condemned(message: &Message) -> Row {
 ///
 /// # Errors
 /// What cannot be read, or is there twice.
-pub fn read(format: Format, kind: SegmentKind, object: Bytes, rows: &mut Rows) -> Result<(), String> {
+pub fn read(format: Format, kind: SegmentKind, object: Bytes, rows: &mut PlacedRows) -> Result<(), String> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(object).and_then(ParquetRecordBatchReaderBuilder::build);
     for batch in reader.map_err(|error| error.to_string())? {
         read_batch(format, kind, &batch.map_err(|error| error.to_string())?, rows)?;
@@ -106,8 +129,10 @@ pub fn read(format: Format, kind: SegmentKind, object: Bytes, rows: &mut Rows) -
     Ok(())
 }
 
-fn read_batch(format: Format, kind: SegmentKind, batch: &RecordBatch, rows: &mut Rows) -> Result<(), String> {
+fn read_batch(format: Format, kind: SegmentKind, batch: &RecordBatch, rows: &mut PlacedRows) -> Result<(), String> {
     let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("no column {name}"));
+    let partitions = column(PARTITION)?.as_primitive::<Int32Type>();
+    let incarnations = column(INCARNATION)?.as_primitive::<Int32Type>();
     let offsets = column(OFFSET)?.as_primitive::<Int64Type>();
     let numbers = column(ROW)?.as_primitive::<Int32Type>();
     let times = column(TIMESTAMP)?.as_primitive::<TimestampMicrosecondType>();
@@ -125,7 +150,12 @@ fn read_batch(format: Format, kind: SegmentKind, batch: &RecordBatch, rows: &mut
         }
     };
     for index in 0..batch.num_rows() {
-        let place = (offsets.value(index) as u64, numbers.value(index) as u32);
+        let place = Place {
+            partition_id: partitions.value(index) as u32,
+            incarnation: incarnations.value(index) as u32,
+            offset: offsets.value(index) as u64,
+            row: numbers.value(index) as u32,
+        };
         let row = Row {
             is_good: kind == SegmentKind::Data,
             timestamp_us: times.value(index),
@@ -133,7 +163,7 @@ fn read_batch(format: Format, kind: SegmentKind, batch: &RecordBatch, rows: &mut
             content: content(index),
         };
         if rows.insert(place, row).is_some() {
-            return Err(format!("row {} of offset {} is there twice", place.1, place.0));
+            return Err(format!("{place:?} is there twice"));
         }
     }
     Ok(())

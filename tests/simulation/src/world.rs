@@ -1,8 +1,9 @@
 //! The world: real writers among models, from a plan to a verdict.
 //!
 //! Owns: the run's loop, restarting writers that ended. Does not own: faults (`faults`), their end (`settle`),
-//! the operator (`operator`), publishing (`producers`), invariants (`oracle`).
+//! the operator (`operator`), who replaces objects (`compactors`), publishing (`producers`), invariants (`oracle`).
 
+mod compactors;
 mod faults;
 mod operator;
 mod producers;
@@ -22,6 +23,7 @@ use self::producers::Producers;
 use crate::catalog::{Faults, Guards, ModelCatalog, Rates};
 use crate::chance::Chance;
 use crate::clock::VirtualClock;
+use crate::compactor::CompactorProcess;
 use crate::forgery::Forgeries;
 use crate::network::Life;
 use crate::oracle::{Figures, Oracle};
@@ -44,6 +46,12 @@ pub struct World {
     topic: TopicName,
     /// A place is empty while no writer is wanted there.
     slots: Vec<Option<WriterProcess>>,
+    /// Who replaces objects, while somebody does.
+    compactor: Option<CompactorProcess>,
+    /// How many of them were started.
+    compactors: u32,
+    /// When the next one comes.
+    compactor_due: Option<Instant>,
     /// When the writer of an empty place starts again.
     restarts: BTreeMap<usize, Instant>,
     starts: u32,
@@ -118,6 +126,9 @@ impl World {
             producers,
             topic,
             slots,
+            compactor: None,
+            compactors: 0,
+            compactor_due: None,
             restarts: BTreeMap::new(),
             starts: 0,
             resumes: BTreeMap::new(),
@@ -133,6 +144,9 @@ impl World {
     pub async fn run(&mut self) {
         for slot in 0..self.plan.writers {
             self.start(slot);
+        }
+        if self.plan.has_compactor {
+            self.start_compactor();
         }
         let begun = Instant::now();
         let fails_over = self.plan.has(Kind::Failover);
@@ -224,6 +238,7 @@ impl World {
         for slot in due {
             self.start(slot);
         }
+        self.look_after_compactor();
         self.operate().await;
     }
 

@@ -108,7 +108,7 @@ async fn a_stream_that_goes_back_below_its_first_message_while_it_is_subscribed_
     running.shutdown().await.expect("in good order");
 
     let gaps = catalog.list_gaps(&partition).await.expect("listed");
-    let gaps: Vec<(u64, u64)> = gaps.iter().map(|gap| (gap.gap.base_offset, gap.gap.end_offset)).collect();
+    let gaps: Vec<(u64, u64)> = gaps.iter().map(|gap| (gap.gap.range.base(), gap.gap.range.end())).collect();
     assert_eq!(gaps, [(1, LAST_KEPT)], "what was stored since is there to be read");
     let segments = catalog.get_segments(&partition).await.expect("listed");
     let rows: u64 = segments.iter().map(|segment| segment.record_count).sum();

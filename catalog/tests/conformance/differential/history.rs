@@ -3,13 +3,15 @@
 //! Owns: which call comes next. Does not own: making it.
 
 use catalog::{
-    Agent, CommitRequest, ConsumerOffset, MetadataStore, Ownership, Replay, ResumePoint, Scope, SegmentInfo,
-    SegmentKind, TopicConfig, UploadIntent,
+    Agent, CommitRequest, ConsumerOffset, ExpiredBefore, FileId, ImportedSegment, MetadataStore, Ownership,
+    Replacement, ReplacementIntent, Replay, ResumePoint, Scope, SegmentKind, TopicConfig, UploadIntent,
 };
 use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
 
-use super::super::fixture::{gap_request, imported, intents, name, new_segment, partition, request, topic_config};
+use super::super::fixture::{
+    gap_request, imported, intents, name, new_object, new_segment, partition, range, request, statistics, topic_config,
+};
 
 /// One call.
 #[derive(Debug)]
@@ -17,9 +19,10 @@ pub(super) enum Step {
     CreateTopic(TopicConfig),
     DeleteTopic(TopicName),
     MoveWatermark(TopicPartition, u64),
-    AddSegment(SegmentInfo),
+    AddSegment(ImportedSegment),
     FindSegment(TopicPartition, u64),
     DeleteBefore(TopicPartition, u64),
+    Expire(TopicName, Vec<ExpiredBefore>),
     Heartbeat(Agent),
     Acquire(OwnerId, Vec<TopicPartition>),
     Release(Vec<Ownership>),
@@ -33,6 +36,13 @@ pub(super) enum Step {
     Commit(Vec<CommitRequest>),
     Resolve(CommitRequest),
     Sweep(TopicPartition),
+    IntendReplacement(ReplacementIntent),
+    AbandonReplacement(ReplacementIntent),
+    Replace(Replacement),
+    ResolveReplacement(Replacement),
+    DoomAbandoned,
+    Fold,
+    SweepShared(TopicName),
     CommitOffset(ConsumerOffset),
     MarkReplayed(Replay),
 }
@@ -43,6 +53,9 @@ pub(super) struct History {
     owners: Vec<OwnerId>,
     ownerships: Vec<Ownership>,
     requests: Vec<CommitRequest>,
+    replacements: Vec<Replacement>,
+    /// A replacement that was just intended, and is sent next as a rule.
+    replaced_next: Option<Replacement>,
     /// What was just intended, and is committed next as a rule.
     intended: Vec<CommitRequest>,
     steps: usize,
@@ -52,7 +65,16 @@ impl History {
     pub(super) fn new(seed: u64) -> Self {
         let owners = (0..3).map(|_| OwnerId(Uuid::now_v7())).collect();
         let random = fastrand::Rng::with_seed(seed);
-        Self { random, owners, ownerships: vec![], requests: vec![], intended: vec![], steps: 0 }
+        Self {
+            random,
+            owners,
+            ownerships: vec![],
+            requests: vec![],
+            replacements: vec![],
+            replaced_next: None,
+            intended: vec![],
+            steps: 0,
+        }
     }
 
     /// Every partition that there may be.
@@ -71,6 +93,14 @@ impl History {
         }
         if !self.intended.is_empty() && self.chance(80) {
             return Step::Commit(std::mem::take(&mut self.intended));
+        }
+        if let Some(replacement) = self.replaced_next.take()
+            && self.chance(85)
+        {
+            return Step::Replace(replacement);
+        }
+        if self.chance(22) {
+            return self.on_objects(store).await;
         }
         let roll = self.random.u32(0..100);
         match roll {
@@ -155,7 +185,7 @@ impl History {
             0 => new.incarnation = Incarnation(7),
             1 => new.epoch = Epoch(new.epoch.0 + 1),
             2 => new.owner = OwnerId(Uuid::now_v7()),
-            3 => new.end_offset = u64::MAX >> self.random.u32(0..2),
+            3 => new.range = range(base, (u64::MAX >> self.random.u32(0..2)) - 1),
             4 => new.segments.extend(new.segments.clone()),
             _ => {}
         }
@@ -214,6 +244,7 @@ impl History {
                 group_id: "g".to_owned(),
                 topic: of.topic,
                 partition_id: of.partition_id,
+                incarnation: Incarnation((offset % 2) as u32),
                 committed_offset: offset,
                 metadata: None,
             }),
@@ -232,11 +263,78 @@ impl History {
     }
 
     /// An imported segment; sometimes with the object of a request, which is in the way of its commit then.
-    fn import(&mut self, of: &TopicPartition, base: u64) -> SegmentInfo {
-        let segment = imported(of, base, base + 3);
-        match self.old_request().and_then(|mut old| old.segments.pop()) {
-            Some(object) if self.chance(40) => SegmentInfo { bucket: object.bucket, key: object.key, ..segment },
-            _ => segment,
+    fn import(&mut self, of: &TopicPartition, base: u64) -> ImportedSegment {
+        let mut import = imported(of, base, base + 3);
+        if let Some(old) = self.old_request().and_then(|mut old| old.segments.pop())
+            && self.chance(40)
+        {
+            import.segment.object.key = old.object.key;
         }
+        import
+    }
+
+    /// Replacements, retention of several partitions, folding, and what the janitor does with intents of replacements.
+    async fn on_objects(&mut self, store: &dyn MetadataStore) -> Step {
+        match self.random.u32(0..20) {
+            0..9 => self.intend_replacement(store).await,
+            9..12 => self.old_replacement().map_or(Step::Fold, Step::ResolveReplacement),
+            12 => self.old_replacement().map_or(Step::Fold, Step::Replace),
+            13 => self.old_replacement().map_or(Step::Fold, |old| Step::AbandonReplacement(old.intent())),
+            14 => self.old_replacement().map_or(Step::DoomAbandoned, |old| Step::IntendReplacement(old.intent())),
+            15 => Step::DoomAbandoned,
+            16 => Step::SweepShared(self.place().topic),
+            17 | 18 => {
+                let (topic, most) = (self.place().topic, self.random.u32(1..4));
+                let before = (0..most).map(|_| self.expired_before()).collect();
+                Step::Expire(topic, before)
+            }
+            _ => Step::Fold,
+        }
+    }
+
+    fn expired_before(&mut self) -> ExpiredBefore {
+        ExpiredBefore { partition_id: self.random.u32(0..3), offset: self.random.u64(0..40) }
+    }
+
+    fn old_replacement(&mut self) -> Option<Replacement> {
+        let back = self.random.usize(0..5);
+        self.replacements.iter().rev().nth(back).or(self.replacements.last()).cloned()
+    }
+
+    /// A replacement of some live objects of one table, now and then spoiled.
+    async fn intend_replacement(&mut self, store: &dyn MetadataStore) -> Step {
+        let topic = self.place().topic;
+        let Ok(snapshot) = store.snapshot(&topic).await else { return Step::Fold };
+        let kind = if self.chance(80) { SegmentKind::Data } else { SegmentKind::Quarantine };
+        let mut live: Vec<_> = snapshot.objects.iter().filter(|object| object.kind == kind).collect();
+        self.random.shuffle(&mut live);
+        live.truncate(self.random.usize(1..5));
+        let rows = live.iter().map(|object| object.record_count).sum();
+        let mut output = new_object(format!("{topic}/{}.parquet", Uuid::now_v7()), rows);
+        output.statistics.push(statistics(100, Some("a")));
+        output.statistics.truncate(self.random.usize(0..4));
+        let owner = self.random.choice(self.owners.clone()).expect("some");
+        let inputs = live.iter().map(|object| object.file_id).collect();
+        let mut new = Replacement { topic, kind, owner, inputs, output };
+        match self.random.u32(0..24) {
+            0 => new.output.record_count += 1,
+            1 => new.output.schema_version = 0,
+            2 => new.inputs.extend(new.inputs.clone()),
+            3 => new.inputs.push(FileId(self.random.u64(1..60))),
+            4 => new.owner = OwnerId(Uuid::now_v7()),
+            5 => new.output.bucket = "another".to_owned(),
+            6 => new.output.size_bytes = u64::MAX,
+            7 => new.kind = if kind == SegmentKind::Data { SegmentKind::Quarantine } else { SegmentKind::Data },
+            _ => {}
+        }
+        if let Some(old) = self.old_request()
+            && self.chance(4)
+        {
+            new.output.key = old.segments.first().map_or(new.output.key, |segment| segment.object.key.clone());
+        }
+        let intent = new.intent();
+        self.replacements.push(new.clone());
+        self.replaced_next = Some(new);
+        Step::IntendReplacement(intent)
     }
 }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::catalog::{
-    AcquireOutcome, Agent, CatalogError, CommitOutcome, CommitRequest, CommitStore, JanitorStore, MetadataStore,
-    Ownership, OwnershipStore, OwnershipView, Partition, Result, ResumePoint, Upload, UploadIntent,
+    AcquireOutcome, Agent, CatalogError, CommitOutcome, CommitRequest, CommitStore, Folded, JanitorStore,
+    MetadataStore, Ownership, OwnershipStore, OwnershipView, Partition, ReplaceOutcome, Replacement, ReplacementIntent,
+    Result, ResumePoint, Upload, UploadIntent,
 };
 use async_trait::async_trait;
 use common::{Incarnation, OwnerId, TopicName, TopicPartition};
@@ -164,6 +165,32 @@ impl<D: Door> CommitStore for Client<D> {
         let (rows, request) = (Rows::of(&request.partition), self.forgeries.request(request));
         self.write("resolve", rows, move |state| Ok(state.resolve(&request))).await
     }
+
+    async fn record_replacement_intent(&self, intent: &ReplacementIntent) -> Result<()> {
+        let intent = intent.clone();
+        let record = move |state: &mut CatalogState| state.record_replacement_intent(&intent);
+        self.write("record_replacement_intent", Rows::None, record).await
+    }
+
+    async fn abandon_replacement(&self, intent: &ReplacementIntent) -> Result<()> {
+        let intent = intent.clone();
+        self.write("abandon_replacement", Rows::None, move |state| state.abandon_replacement(&intent)).await
+    }
+
+    /// Locks rows of objects, which nothing else waits for here: they are locked for one moment.
+    async fn replace(&self, replacement: &Replacement) -> ReplaceOutcome {
+        let (call, owned) = (Call { name: "replace", rows: Rows::None }, replacement.clone());
+        match self.door.run(call, move |state| state.replace(&owned)).await {
+            Ok(outcome) => outcome,
+            Err(Failure { maybe_applied: true, error }) => ReplaceOutcome::Unknown(error),
+            Err(Failure { error, .. }) => ReplaceOutcome::NotDone(error),
+        }
+    }
+
+    async fn resolve_replacement(&self, replacement: &Replacement) -> Result<ReplaceOutcome> {
+        let replacement = replacement.clone();
+        self.write("resolve_replacement", Rows::None, move |state| Ok(state.resolve_replacement(&replacement))).await
+    }
 }
 
 #[async_trait]
@@ -247,6 +274,20 @@ impl<D: Door> JanitorStore for Client<D> {
     async fn swept(&self, objects: &[Upload]) -> Result<()> {
         let objects = objects.to_vec();
         self.write("swept", Rows::None, move |state| state.swept(&objects)).await
+    }
+
+    async fn doom_abandoned_replacements(&self, lease: Duration) -> Result<u64> {
+        let doom = move |state: &mut CatalogState| Ok(state.doom_abandoned_replacements(lease));
+        self.write("doom_abandoned_replacements", Rows::None, doom).await
+    }
+
+    async fn fold_history(&self, hold: Duration) -> Result<Folded> {
+        self.write("fold_history", Rows::None, move |state| Ok(state.fold_history(hold))).await
+    }
+
+    async fn list_shared_uploads(&self, topic: &TopicName) -> Result<Vec<Upload>> {
+        let topic = topic.clone();
+        self.read("list_shared_uploads", move |state| Ok(state.list_shared_uploads(&topic))).await
     }
 
     async fn list_uploads(&self, partition: &TopicPartition) -> Result<Vec<Upload>> {

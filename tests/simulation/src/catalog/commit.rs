@@ -4,15 +4,19 @@
 //! of all, or nothing when a row is not unique. Does not own: the compares (`judge`), and what may happen to the
 //! transaction on its way (`session`).
 
+use std::collections::BTreeSet;
+
 use ::catalog::{
-    CatalogError, CommitOutcome, CommitRecord, CommitRequest, Gap, NewSegment, RecordedGap, Refusal, Result,
-    SegmentInfo, SegmentKind, Upload,
+    CatalogError, CommitOutcome, CommitRecord, CommitRequest, FileId, Gap, LakeSnapshot, NewSegment, RecordedGap,
+    Refusal, Result, SegmentKind, TableId, Upload,
 };
 use common::TopicPartition;
 
 use super::event::Change;
 use super::judge;
+use super::lake::{Listing, Word};
 use super::limits;
+use super::objects::Place;
 use super::state::{CatalogState, ObjectName, PartitionRow};
 use crate::forgery::confirmed;
 
@@ -48,8 +52,9 @@ impl CatalogState {
             }
             verdicts[index] = Some(verdict);
         }
+        let head = self.head.clone();
         if let Err(error) = self.insert_all(&accepted) {
-            self.take_back(accepted);
+            self.take_back(accepted, head);
             return requests.iter().map(|_| CommitOutcome::NotDone(error.clone())).collect();
         }
         for accepted in &accepted {
@@ -70,7 +75,7 @@ impl CatalogState {
         let mut row = self.partitions.get(&request.partition).cloned();
         if let Some(row) = &mut row {
             // A watermark below the base waits for an earlier commit, and then takes this one.
-            row.partition.high_watermark = row.partition.high_watermark.max(request.base_offset);
+            row.partition.high_watermark = row.partition.high_watermark.max(request.range.base());
         }
         outcome(request, self.why_not(request, row.as_ref()))
     }
@@ -117,12 +122,12 @@ impl CatalogState {
         }
         let before = row.clone();
         let now = &mut row.partition;
-        now.high_watermark = request.end_offset + 1;
+        now.high_watermark = request.range.next();
         now.anchor = Some(request.anchor);
         now.commit_no += 1;
         now.updated_at = now_ms;
         row.takeovers = 0;
-        row.suspect = row.suspect.filter(|suspect| suspect.offset > request.end_offset);
+        row.suspect = row.suspect.filter(|suspect| suspect.offset > request.range.end());
         Some((before, row.partition.commit_no))
     }
 
@@ -130,14 +135,14 @@ impl CatalogState {
     fn consume_intents(&mut self, request: &CommitRequest) -> Result<Vec<Upload>, String> {
         let mut consumed: Vec<Upload> = Vec::new();
         for segment in &request.segments {
-            let object = ObjectName::new(&segment.bucket, &segment.key);
+            let object = ObjectName::new(&segment.object.bucket, &segment.object.key);
             let found =
                 self.uploads.get(&object).is_some_and(|upload| judge::intent_holds(&self.guards, upload, request));
             if found {
                 consumed.extend(self.uploads.remove(&object));
             } else if self.guards.intent_check {
                 self.give_back(consumed);
-                return Err(segment.key.clone());
+                return Err(segment.object.key.clone());
             }
         }
         Ok(consumed)
@@ -162,13 +167,27 @@ impl CatalogState {
 
     /// Step 3 of all requests. On an error, some of the rows are inserted.
     fn insert_all(&mut self, accepted: &[Accepted<'_>]) -> Result<()> {
+        let mut listing = self.listing(accepted);
         for accepted in accepted {
             if self.guards.unique_rows {
                 self.refuse_known_rows(accepted.request, accepted.commit_no)?;
             }
-            self.insert(accepted);
+            self.insert(accepted, &mut listing);
         }
         Ok(())
+    }
+
+    /// One snapshot for the whole group, if any object is listed.
+    fn listing(&mut self, accepted: &[Accepted<'_>]) -> Option<Listing> {
+        let new = || {
+            let segments = |accepted: &Accepted<'_>| accepted.request.segments.iter().map(|segment| segment.kind);
+            accepted
+                .iter()
+                .flat_map(move |of| segments(of).map(|kind| (&of.request.partition.topic, kind)).collect::<Vec<_>>())
+        };
+        let tables: BTreeSet<TableId> = new().filter_map(|(topic, kind)| self.table(topic, kind)).collect();
+        let objects = new().count() as u64;
+        (objects > 0).then(|| self.snapshot_of(Word::InsertedInto, &tables, objects))
     }
 
     /// What the unique indexes refuse.
@@ -178,19 +197,21 @@ impl CatalogState {
         let commits = self.commits.get(of).map_or(&[][..], Vec::as_slice);
         let clashes = |record: &CommitRecord| {
             let same_history = record.incarnation == request.incarnation;
-            let same_edge = record.base_offset == request.base_offset || record.end_offset == request.end_offset;
+            let same_edge = record.range.base() == request.range.base() || record.range.end() == request.range.end();
             record.commit_no == commit_no || (same_history && same_edge)
         };
         if commits.iter().any(clashes) {
             return refuse("a commit of the same base, end or number");
         }
         for (index, segment) in request.segments.iter().enumerate() {
-            let object = ObjectName::new(&segment.bucket, &segment.key);
-            let is_twin = |other: &NewSegment| (&other.bucket, &other.key) == (&segment.bucket, &segment.key);
+            let object = ObjectName::new(&segment.object.bucket, &segment.object.key);
+            let is_twin = |other: &NewSegment| {
+                (&other.object.bucket, &other.object.key) == (&segment.object.bucket, &segment.object.key)
+            };
             let is_known = self.segment_ids.contains(&segment.id) || self.is_listed(&object);
             let is_at_base = self.segments_of(of).iter().any(|other| {
-                (other.incarnation, other.kind, other.base_offset)
-                    == (request.incarnation, segment.kind, request.base_offset)
+                (other.incarnation, other.kind, other.range.base())
+                    == (request.incarnation, segment.kind, request.range.base())
             });
             if is_known || is_at_base || request.segments[..index].iter().any(is_twin) {
                 return refuse("a segment of the same id, key or place");
@@ -199,30 +220,37 @@ impl CatalogState {
         let gaps = self.gaps.get(of).map_or(&[][..], Vec::as_slice);
         let is_known = |recorded: &RecordedGap| {
             recorded.incarnation == request.incarnation
-                && request.gaps.iter().any(|gap| gap.base_offset == recorded.gap.base_offset)
+                && request.gaps.iter().any(|gap| gap.range.base() == recorded.gap.range.base())
         };
         if gaps.iter().any(is_known) { refuse("a gap of the same base") } else { Ok(()) }
     }
 
-    fn insert(&mut self, accepted: &Accepted<'_>) {
+    fn insert(&mut self, accepted: &Accepted<'_>, listing: &mut Option<Listing>) {
         let (request, now_ms) = (accepted.request, self.now_ms);
         let id_of = |kind| request.segments.iter().find(|segment| segment.kind == kind).map(|s| s.id.clone());
+        let rows_of = |kind| request.segments.iter().filter(|of| of.kind == kind).map(|of| of.record_count).sum();
         let record = CommitRecord {
             incarnation: request.incarnation,
+            first_commit_no: accepted.commit_no,
             commit_no: accepted.commit_no,
-            base_offset: request.base_offset,
-            end_offset: request.end_offset,
+            range: request.range,
             epoch: request.epoch,
             owner: request.owner,
             message_count: request.message_count,
+            record_count: Some(rows_of(SegmentKind::Data)),
+            quarantined_count: Some(rows_of(SegmentKind::Quarantine)),
             data_segment_id: id_of(SegmentKind::Data),
             quarantine_segment_id: id_of(SegmentKind::Quarantine),
             anchor: request.anchor,
+            snapshot_id: listing.filter(|_| !request.segments.is_empty()).map(|listing| listing.snapshot_id),
             committed_at: now_ms,
         };
         self.commits.entry(request.partition.clone()).or_default().push(record);
+        let place = Place { partition: &request.partition, incarnation: request.incarnation, range: request.range };
         for segment in &request.segments {
-            self.list(listed(request, segment, now_ms));
+            let listing = listing.as_mut().expect("the group lists a segment");
+            self.list(&place, segment, *listing);
+            listing.first_file_id = FileId(listing.first_file_id.0 + 1);
         }
         for gap in &request.gaps {
             let gap = Gap { reason: limits::note(&gap.reason), ..gap.clone() };
@@ -232,7 +260,8 @@ impl CatalogState {
     }
 
     /// Rolls the whole group back, latest first.
-    fn take_back(&mut self, accepted: Vec<Accepted<'_>>) {
+    fn take_back(&mut self, accepted: Vec<Accepted<'_>>, head: LakeSnapshot) {
+        self.undo_snapshot(head);
         for accepted in accepted.into_iter().rev() {
             let of = &accepted.request.partition;
             let last_no = self.commits.get(of).and_then(|commits| commits.last()).map(|record| record.commit_no);
@@ -249,9 +278,7 @@ impl CatalogState {
         let of = &request.partition;
         self.commits.entry(of.clone()).or_default().pop();
         for segment in &request.segments {
-            self.listed.remove(&ObjectName::new(&segment.bucket, &segment.key));
-            self.segment_ids.remove(&segment.id);
-            self.segments.entry(of.clone()).or_default().retain(|other| other.id != segment.id);
+            self.undo_list(of, segment);
         }
         let gaps = self.gaps.entry(of.clone()).or_default();
         gaps.truncate(gaps.len() - request.gaps.len());
@@ -261,27 +288,6 @@ impl CatalogState {
         for upload in uploads {
             self.uploads.insert(ObjectName::new(&upload.bucket, &upload.key), upload);
         }
-    }
-}
-
-fn listed(request: &CommitRequest, segment: &NewSegment, now_ms: i64) -> SegmentInfo {
-    SegmentInfo {
-        id: segment.id.clone(),
-        topic: request.partition.topic.clone(),
-        partition_id: request.partition.partition_id,
-        incarnation: request.incarnation,
-        kind: segment.kind,
-        base_offset: request.base_offset,
-        end_offset: request.end_offset,
-        record_count: segment.record_count,
-        size_bytes: segment.size_bytes,
-        bucket: segment.bucket.clone(),
-        key: segment.key.clone(),
-        min_timestamp_us: segment.min_timestamp_us,
-        max_timestamp_us: segment.max_timestamp_us,
-        checksum: segment.checksum,
-        schema_version: segment.schema_version,
-        created_at: now_ms,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns: groups and their offsets. Does not own: the meaning of an offset, which is the consumer's.
 
-use ::catalog::{CatalogError, ConsumerOffset, Result};
+use ::catalog::{CatalogError, CommittedOffset, ConsumerOffset, Result};
 use common::TopicPartition;
 
 use super::event::Change;
@@ -23,20 +23,33 @@ impl CatalogState {
         offset.metadata.as_deref().map_or(Ok(()), |text| limits::exact("metadata", text))?;
         check_group(&offset.group_id)?;
         let partition = TopicPartition::new(offset.topic, offset.partition_id);
-        self.row(&partition)?;
+        let incarnation = self.row(&partition)?.partition.incarnation;
+        if offset.incarnation > incarnation {
+            let reason = format!("its incarnation is {}, that of the partition {incarnation}", offset.incarnation);
+            return Err(CatalogError::InvalidOffset { offset: offset.committed_offset, reason });
+        }
         let now_ms = self.now_ms;
         let new = GroupRow { created_at: now_ms, updated_at: now_ms };
         self.groups.entry(offset.group_id.clone()).or_insert(new).updated_at = now_ms;
-        let row =
-            OffsetRow { committed_offset: offset.committed_offset, metadata: offset.metadata, committed_at: now_ms };
+        let row = OffsetRow {
+            incarnation: offset.incarnation,
+            committed_offset: offset.committed_offset,
+            metadata: offset.metadata,
+            committed_at: now_ms,
+        };
         self.offsets.insert((offset.group_id, partition), row);
         self.changed(Change::Other("commit_offset"));
         Ok(())
     }
 
-    pub(crate) fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition) -> Result<Option<u64>> {
+    pub(crate) fn get_committed_offset(
+        &self,
+        group_id: &str,
+        partition: &TopicPartition,
+    ) -> Result<Option<CommittedOffset>> {
         check_group(group_id)?;
-        Ok(self.offsets.get(&(group_id.to_owned(), partition.clone())).map(|row| row.committed_offset))
+        let row = self.offsets.get(&(group_id.to_owned(), partition.clone()));
+        Ok(row.map(|row| CommittedOffset { incarnation: row.incarnation, offset: row.committed_offset }))
     }
 
     pub(crate) fn get_consumer_offsets(&self, group_id: &str) -> Result<Vec<ConsumerOffset>> {
@@ -46,6 +59,7 @@ impl CatalogState {
             group_id: group.clone(),
             topic: partition.topic.clone(),
             partition_id: partition.partition_id,
+            incarnation: row.incarnation,
             committed_offset: row.committed_offset,
             metadata: row.metadata.clone(),
         });

@@ -2,7 +2,7 @@
 //!
 //! Owns: one variant for each kind of change to the tables. Does not own: what follows from them.
 
-use ::catalog::{CommitRequest, Ownership, UploadIntent};
+use ::catalog::{CommitRequest, FileId, Folded, Ownership, Replacement, UploadIntent};
 use common::{OwnerId, TopicName, TopicPartition};
 
 use super::state::ObjectName;
@@ -29,11 +29,17 @@ pub enum Change {
     WatermarkMoved(TopicPartition, u64),
     /// A segment was listed outside a commit.
     SegmentAdded(ObjectName),
-    /// Segments were taken off the list.
+    /// Retention took segments off the list, and with them these objects.
     SegmentsDeleted(Vec<ObjectName>),
     /// An intent is recorded.
     Intended(UploadIntent),
-    /// An intent or a segment was handed to the janitor.
+    /// An intent of a replacement is recorded.
+    ReplacementIntended(ObjectName),
+    /// An object took the place of others.
+    Replaced(Box<Replacement>, FileId),
+    /// Commits were folded, or snapshots thinned out.
+    HistoryFolded(Folded),
+    /// An intent or an object was handed to the janitor.
     Doomed(ObjectName),
     /// A request was committed.
     Committed(CommitRequest),

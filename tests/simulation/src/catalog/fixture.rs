@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use ::catalog::{
-    AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, MetadataStore, NewSegment, Ownership, Partition,
-    Refusal, Scope, SegmentKind, TopicConfig, UploadIntent,
+    AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, MetadataStore, NewObject, NewSegment, Ownership,
+    Partition, Refusal, Scope, SegmentKind, TopicConfig, UploadIntent,
 };
-use common::{Anchor, OwnerId, TopicName, TopicPartition};
+use common::{Anchor, OffsetRange, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
 
 use super::{Guards, ModelCatalog, VirtualClock};
@@ -58,29 +58,38 @@ pub(crate) async fn fail_over(store: &dyn MetadataStore, number: u128, next: u12
     take(store, next).await
 }
 
+/// The offsets from `base` to `end`, both included.
+pub(crate) fn range(base: u64, end: u64) -> OffsetRange {
+    OffsetRange::new(base, end).expect("in order")
+}
+
 /// A commit of one data segment, whose object is told apart by `object`.
 pub(crate) fn request(held: &Ownership, base_offset: u64, end_offset: u64, object: &str) -> CommitRequest {
     let segment = NewSegment {
         id: format!("orders-0-{base_offset}-{object}"),
         kind: SegmentKind::Data,
-        record_count: end_offset - base_offset + 1,
-        size_bytes: 4096,
-        bucket: "lake".to_owned(),
-        key: format!("orders/{object}.parquet"),
+        record_count: range(base_offset, end_offset).count(),
         min_timestamp_us: 1,
         max_timestamp_us: 2,
-        checksum: 7,
-        schema_version: 1,
+        object: NewObject {
+            bucket: "lake".to_owned(),
+            key: format!("orders/{object}.parquet"),
+            record_count: range(base_offset, end_offset).count(),
+            size_bytes: 4096,
+            footer_bytes: 512,
+            checksum: 7,
+            schema_version: 1,
+            statistics: vec![],
+        },
     };
     CommitRequest {
         partition: held.partition.clone(),
         incarnation: held.incarnation,
         epoch: held.epoch,
         owner: held.owner,
-        base_offset,
-        end_offset,
+        range: range(base_offset, end_offset),
         anchor: Anchor { offset: end_offset, timestamp_us: 2, hash: end_offset },
-        message_count: end_offset - base_offset + 1,
+        message_count: range(base_offset, end_offset).count(),
         segments: vec![segment],
         gaps: vec![],
     }
@@ -91,8 +100,8 @@ pub(crate) fn intents(request: &CommitRequest) -> Vec<UploadIntent> {
         partition: request.partition.clone(),
         epoch: request.epoch,
         owner: request.owner,
-        bucket: segment.bucket.clone(),
-        key: segment.key.clone(),
+        bucket: segment.object.bucket.clone(),
+        key: segment.object.key.clone(),
     };
     request.segments.iter().map(intent).collect()
 }

@@ -38,6 +38,18 @@ pub struct Guards {
     pub epoch_rises: bool,
     /// Takeover: a halted partition takes no owner.
     pub halt_check: bool,
+    /// Replacement: each input must be live.
+    pub replace_live_check: bool,
+    /// Replacement: the output needs its pending intent, which is consumed.
+    pub replace_intent: bool,
+    /// Replacement: the output must have as many rows as the inputs.
+    pub replace_row_count: bool,
+    /// Lake snapshots get their number under the lock of the head, in the order in which they become visible.
+    pub head_lock: bool,
+    /// Folding: a run ends where a live segment, or what retention took, ends.
+    pub fold_within_segments: bool,
+    /// Folding: the counts of a run are the sums of its commits.
+    pub fold_sums: bool,
     /// Janitor: an object must have been doomed for the hold before it is due.
     pub gc_hold: bool,
     /// Janitor: an object that is listed is never due.
@@ -64,6 +76,12 @@ impl Default for Guards {
             lease_check: true,
             epoch_rises: true,
             halt_check: true,
+            replace_live_check: true,
+            replace_intent: true,
+            replace_row_count: true,
+            head_lock: true,
+            fold_within_segments: true,
+            fold_sums: true,
             gc_hold: true,
             gc_listed_check: true,
             gc_doomed_only: true,

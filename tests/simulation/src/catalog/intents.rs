@@ -29,7 +29,7 @@ impl CatalogState {
         let object = ObjectName::new(&intent.bucket, &intent.key);
         match self.uploads.get(&object) {
             Some(known) if is_same(known, intent) && known.state == UploadState::Pending => return Ok(()),
-            known if self.guards.key_reuse_check && (known.is_some() || self.is_listed(&object)) => {
+            known if self.guards.key_reuse_check && (known.is_some() || self.number_of(&object).is_some()) => {
                 return fenced(format!("the key {:?} was used before; every object needs a new one", intent.key));
             }
             _ => {}
@@ -37,7 +37,9 @@ impl CatalogState {
         let upload = Upload {
             bucket: intent.bucket.clone(),
             key: intent.key.clone(),
-            partition: intent.partition.clone(),
+            topic: intent.partition.topic.clone(),
+            partition_id: Some(intent.partition.partition_id),
+            segment_id: None,
             epoch: Some(intent.epoch),
             owner: Some(intent.owner),
             state: UploadState::Pending,
@@ -85,7 +87,8 @@ impl CatalogState {
 }
 
 fn is_same(known: &Upload, intent: &UploadIntent) -> bool {
-    known.partition == intent.partition && (known.epoch, known.owner) == (Some(intent.epoch), Some(intent.owner))
+    known.partition().as_ref() == Some(&intent.partition)
+        && (known.epoch, known.owner) == (Some(intent.epoch), Some(intent.owner))
 }
 
 fn check(intent: &UploadIntent) -> Result<()> {

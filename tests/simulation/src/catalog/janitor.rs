@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ::catalog::{Result, Upload, UploadState};
-use common::TopicPartition;
+use common::{TopicName, TopicPartition};
 
 use super::event::Change;
 use super::limits;
@@ -60,14 +60,22 @@ impl CatalogState {
             if upload.sweeps >= SWEEPS {
                 self.uploads.remove(&name);
             }
+            self.forget_retired(&name);
             self.changed(Change::Swept(name));
         }
         Ok(())
     }
 
     pub(crate) fn list_uploads(&self, partition: &TopicPartition) -> Vec<Upload> {
-        let mut uploads: Vec<Upload> =
-            self.uploads.values().filter(|upload| &upload.partition == partition).cloned().collect();
+        self.uploads_by_key(|upload| upload.partition().as_ref() == Some(partition))
+    }
+
+    pub(crate) fn list_shared_uploads(&self, topic: &TopicName) -> Vec<Upload> {
+        self.uploads_by_key(|upload| &upload.topic == topic && upload.partition_id.is_none())
+    }
+
+    fn uploads_by_key(&self, is_wanted: impl Fn(&Upload) -> bool) -> Vec<Upload> {
+        let mut uploads: Vec<Upload> = self.uploads.values().filter(|upload| is_wanted(upload)).cloned().collect();
         uploads.sort_by(|one, other| one.key.cmp(&other.key));
         uploads
     }

@@ -51,7 +51,7 @@ fn halted(row: &PartitionRow, _request: &CommitRequest) -> Option<String> {
 /// Without it, ranges overlap or leave holes.
 fn another_watermark(row: &PartitionRow, request: &CommitRequest) -> Option<String> {
     let now = row.partition.high_watermark;
-    (now != request.base_offset).then(|| format!("its watermark is {now}, not {}", request.base_offset))
+    (now != request.range.base()).then(|| format!("its watermark is {now}, not {}", request.range.base()))
 }
 
 fn owned_by(row: &PartitionRow) -> String {
@@ -63,7 +63,7 @@ fn owned_by(row: &PartitionRow) -> String {
 pub(crate) fn intent_holds(guards: &Guards, upload: &Upload, request: &CommitRequest) -> bool {
     let same_ownership = (upload.epoch, upload.owner) == (Some(request.epoch), Some(request.owner));
     let pending = upload.state == UploadState::Pending;
-    upload.partition == request.partition
+    upload.partition().as_ref() == Some(&request.partition)
         && (same_ownership || !guards.intent_epoch)
         && (pending || !guards.intent_pending)
 }
@@ -72,7 +72,7 @@ pub(crate) fn intent_holds(guards: &Guards, upload: &Upload, request: &CommitReq
 pub(crate) fn is_record_of(record: &CommitRecord, request: &CommitRequest) -> bool {
     let id_of = |kind| request.segments.iter().find(|segment| segment.kind == kind).map(|segment| &segment.id);
     record.incarnation == request.incarnation
-        && (record.base_offset, record.end_offset) == (request.base_offset, request.end_offset)
+        && (record.range, record.commits()) == (request.range, 1)
         && (record.epoch, record.owner) == (request.epoch, request.owner)
         && record.message_count == request.message_count
         && record.data_segment_id.as_ref() == id_of(SegmentKind::Data)
@@ -89,16 +89,12 @@ pub(crate) fn fenced(request: &CommitRequest, reason: impl Into<String>) -> Refu
 pub(crate) fn check(request: &CommitRequest) -> Result<()> {
     check_ranges(request)?;
     // The watermark after it must fit too.
-    limits::offset(request.end_offset + 1)?;
+    limits::offset(request.range.next())?;
     limits::offset(request.anchor.offset)?;
     limits::number("epoch", request.epoch.0)?;
     limits::number("message_count", request.message_count)?;
     for (index, segment) in request.segments.iter().enumerate() {
-        limits::number("record_count", segment.record_count)?;
-        limits::number("size_bytes", segment.size_bytes)?;
-        for (name, text) in [("segment id", &segment.id), ("bucket", &segment.bucket), ("key", &segment.key)] {
-            limits::exact(name, text)?;
-        }
+        limits::segment(segment)?;
         if request.segments[..index].iter().any(|other| other.kind == segment.kind || other.id == segment.id) {
             let reason = "a commit lists at most one segment of each kind, each with its own id";
             return Err(CatalogError::Refused(format!("commit of {}: {reason}", request.partition)));
@@ -108,19 +104,16 @@ pub(crate) fn check(request: &CommitRequest) -> Result<()> {
 }
 
 fn check_ranges(request: &CommitRequest) -> Result<()> {
-    let refuse = |offset, reason| Err(CatalogError::InvalidOffset { offset, reason });
-    let (base, end) = (request.base_offset, request.end_offset);
+    let end = request.range.end();
     limits::offset(end)?;
-    if end < base {
-        return refuse(base, format!("the range {base}..={end} is reversed"));
-    }
-    let mut free_from = base;
+    let mut free_from = request.range.base();
     for gap in &request.gaps {
-        if gap.base_offset < free_from || gap.end_offset < gap.base_offset || gap.end_offset > end {
-            let range = format!("{}..={}", gap.base_offset, gap.end_offset);
-            return refuse(gap.base_offset, format!("the gap {range} is not in {free_from}..={end}"));
+        let (first, last) = (gap.range.base(), gap.range.end());
+        if first < free_from || last > end {
+            let reason = format!("the gap {first}..={last} is not in {free_from}..={end}");
+            return Err(CatalogError::InvalidOffset { offset: first, reason });
         }
-        free_from = gap.end_offset + 1;
+        free_from = gap.range.next();
     }
     Ok(())
 }

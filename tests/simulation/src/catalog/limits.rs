@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use ::catalog::{CatalogError, Result, Scope};
+use ::catalog::{CatalogError, NewObject, NewSegment, Result, Scope};
 
 /// The largest number that a column holds.
 pub(crate) const NUMBER_MAX: u64 = i64::MAX as u64;
@@ -30,6 +30,28 @@ pub(crate) fn number(name: &str, value: u64) -> Result<()> {
 pub(crate) fn exact(name: &str, text: &str) -> Result<()> {
     if text.contains('\0') {
         return Err(CatalogError::Refused(format!("{name} {text:?} holds a NUL; allowed is any other text")));
+    }
+    Ok(())
+}
+
+/// Everything about a new segment and its object.
+pub(crate) fn segment(segment: &NewSegment) -> Result<()> {
+    number("record_count", segment.record_count)?;
+    exact("segment id", &segment.id)?;
+    object(&segment.object)
+}
+
+/// Everything about a new object.
+pub(crate) fn object(object: &NewObject) -> Result<()> {
+    number("record_count", object.record_count)?;
+    number("size_bytes", object.size_bytes)?;
+    number("footer_bytes", object.footer_bytes)?;
+    exact("bucket", &object.bucket)?;
+    exact("key", &object.key)?;
+    for of in &object.statistics {
+        number("column_bytes", of.compressed_bytes)?;
+        number("value_count", of.value_count)?;
+        number("null_count", of.null_count)?;
     }
     Ok(())
 }

@@ -63,7 +63,9 @@ impl CatalogState {
         row.partition.updated_at = now_ms;
         let held = row.ownership(owner);
         if self.guards.doom_at_takeover {
-            self.doom_pending(|upload| &upload.partition == partition && upload.epoch <= Some(seen.epoch));
+            self.doom_pending(|upload| {
+                upload.partition().as_ref() == Some(partition) && upload.epoch <= Some(seen.epoch)
+            });
         }
         self.changed(Change::Acquired(held.clone()));
         Ok(AcquireOutcome::Acquired(held))

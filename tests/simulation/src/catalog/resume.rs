@@ -51,7 +51,7 @@ impl CatalogState {
             created_at: now_ms,
         };
         self.incarnations.entry(partition.clone()).or_default().push(start);
-        self.doom_pending(|upload| &upload.partition == partition);
+        self.doom_pending(|upload| upload.partition().as_ref() == Some(partition));
         self.changed(Change::Resumed(partition.clone()));
         Ok(now)
     }

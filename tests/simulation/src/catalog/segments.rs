@@ -1,39 +1,44 @@
 //! Transactions on segments, and what readers read.
 //!
-//! Owns: the list of live segments and its unique indexes. Does not own: how commits fill it (`commit`).
+//! Owns: listing a segment outside a commit, and the reads. Does not own: the lists (`objects`), how commits fill them
+//! (`commit`), how they empty (`expire`).
+
+use std::sync::Arc;
 
 use ::catalog::{
-    CatalogError, CommitRecord, IncarnationStart, RecordedGap, Result, SegmentInfo, SegmentKind, TopicSnapshot, Upload,
-    UploadState,
+    CatalogError, ColumnStatistics, CommitRecord, Expiration, FileId, ImportedSegment, IncarnationStart, LakeSnapshot,
+    ObjectInfo, RecordedGap, Result, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
 };
-use common::{TopicName, TopicPartition};
+use common::{Incarnation, TopicName, TopicPartition};
 
 use super::event::Change;
+use super::lake::Word;
 use super::limits;
+use super::objects::Place;
 use super::state::{CatalogState, ObjectName};
 
 impl CatalogState {
-    pub(crate) fn add_segment(&mut self, segment: SegmentInfo) -> Result<()> {
-        check_range(&segment)?;
-        let partition = TopicPartition::new(segment.topic.clone(), segment.partition_id);
-        self.row(&partition)?;
+    pub(crate) fn add_segment(&mut self, import: &ImportedSegment) -> Result<()> {
+        let (partition, segment, range) = (&import.partition, &import.segment, import.range);
+        limits::segment(segment)?;
+        limits::offset(range.end())?;
+        self.row(partition)?;
         let overlaps = |other: &SegmentInfo| {
-            other.incarnation == segment.incarnation
-                && other.kind == segment.kind
-                && other.base_offset <= segment.end_offset
-                && other.end_offset >= segment.base_offset
+            other.incarnation == import.incarnation && other.kind == segment.kind && other.range.overlaps(range)
         };
-        let object = ObjectName::new(&segment.bucket, &segment.key);
-        let reason = if self.segments_of(&partition).iter().any(overlaps) {
+        let object = ObjectName::new(&segment.object.bucket, &segment.object.key);
+        let reason = if self.segments_of(partition).iter().any(overlaps) {
             "a listed segment of the same kind overlaps its range"
-        } else if self.segment_ids.contains(&segment.id) || self.is_listed(&object) {
+        } else if self.segment_ids.contains(&segment.id) || self.number_of(&object).is_some() {
             "its id or its key is listed already"
         } else {
-            self.list(SegmentInfo { created_at: self.now_ms, ..segment });
+            let table = self.table(&partition.topic, segment.kind).expect("the partition was read above");
+            let listing = self.snapshot_of(Word::InsertedInto, &[table].into(), 1);
+            self.list(&Place { partition, incarnation: import.incarnation, range }, segment, listing);
             self.changed(Change::SegmentAdded(object));
             return Ok(());
         };
-        Err(CatalogError::InvalidOffset { offset: segment.base_offset, reason: reason.to_owned() })
+        Err(CatalogError::InvalidOffset { offset: range.base(), reason: reason.to_owned() })
     }
 
     pub(crate) fn find_segment_for_offset(
@@ -45,43 +50,56 @@ impl CatalogState {
         let Some(row) = self.partitions.get(partition) else { return Ok(None) };
         let incarnation = row.partition.incarnation;
         let holds = |segment: &&SegmentInfo| {
-            segment.incarnation == incarnation
-                && segment.kind == SegmentKind::Data
-                && (segment.base_offset..=segment.end_offset).contains(&offset)
+            segment.incarnation == incarnation && segment.kind == SegmentKind::Data && segment.range.contains(offset)
         };
         Ok(self.segments_of(partition).iter().find(holds).cloned())
     }
 
-    pub(crate) fn delete_segments_before(&mut self, partition: &TopicPartition, offset: u64) -> Result<u64> {
-        let Some(row) = self.partitions.get(partition) else { return Ok(0) };
-        let incarnation = row.partition.incarnation;
-        // An offset that cannot be stored counts as the largest one that can.
-        let offset = offset.min(limits::NUMBER_MAX);
-        let goes = |segment: &SegmentInfo| segment.incarnation == incarnation && segment.end_offset < offset;
-        let objects: Vec<ObjectName> = self
-            .segments_of(partition)
-            .iter()
-            .filter(|s| goes(s))
-            .map(|s| ObjectName::new(&s.bucket, &s.key))
-            .collect();
-        self.refuse_known_uploads(&objects)?;
-        self.unlist(partition, goes);
-        let deleted = objects.len() as u64;
-        if deleted > 0 {
-            self.changed(Change::SegmentsDeleted(objects));
-        }
-        Ok(deleted)
+    pub(crate) fn snapshot(&self, topic: &TopicName) -> Result<TopicSnapshot> {
+        let not_found = || CatalogError::TopicNotFound(topic.to_string());
+        let found = self.topics.get(topic).ok_or_else(not_found)?;
+        Ok(TopicSnapshot {
+            topic: found.clone(),
+            tables: self.tables[topic],
+            partitions: self.list_partitions(topic),
+            segments: self.partitions_of(topic).flat_map(|(of, _)| self.segments_of(of)).cloned().collect(),
+            objects: self.objects_of(topic).cloned().collect(),
+            snapshot_id: self.head.snapshot_id,
+        })
     }
 
-    pub(crate) fn snapshot(&self, topic: &TopicName) -> Result<TopicSnapshot> {
-        let found = self.topics.get(topic).ok_or_else(|| CatalogError::TopicNotFound(topic.to_string()))?;
-        let segments = self.partitions_of(topic).flat_map(|(of, _)| self.segments_of(of)).cloned().collect();
-        Ok(TopicSnapshot { topic: found.clone(), partitions: self.list_partitions(topic), segments })
+    /// The topic's live objects, by number.
+    pub fn objects_of(&self, topic: &TopicName) -> impl Iterator<Item = &Arc<ObjectInfo>> {
+        self.objects.values().filter(move |row| &row.topic == topic).map(|row| &row.object)
+    }
+
+    pub(crate) fn list_retired(&self, topic: &TopicName) -> Vec<RetiredObject> {
+        let Some(tables) = self.tables.get(topic) else { return vec![] };
+        let of = self.retired.values().filter(|row| [tables.data, tables.quarantine].contains(&row.table));
+        of.map(|row| row.object.clone()).collect()
+    }
+
+    pub(crate) fn list_snapshots(&self) -> Vec<LakeSnapshot> {
+        self.snapshots.values().cloned().collect()
+    }
+
+    pub(crate) fn object_statistics(
+        &self,
+        topic: &TopicName,
+        kind: SegmentKind,
+        field_ids: &[i32],
+    ) -> Vec<(FileId, ColumnStatistics)> {
+        let Some(table) = self.table(topic, kind) else { return vec![] };
+        let is_wanted = |&(of, field_id, file_id): &(_, i32, FileId)| {
+            of == table && field_ids.contains(&field_id) && self.objects.contains_key(&file_id)
+        };
+        let found = self.statistics.iter().filter(|(key, _)| is_wanted(key));
+        found.map(|(&(_, _, file_id), statistics)| (file_id, statistics.clone())).collect()
     }
 
     pub(crate) fn list_gaps(&self, partition: &TopicPartition) -> Vec<RecordedGap> {
         let mut gaps = self.gaps.get(partition).cloned().unwrap_or_default();
-        gaps.sort_by_key(|recorded| (recorded.incarnation, recorded.gap.base_offset));
+        gaps.sort_by_key(|recorded| (recorded.incarnation, recorded.gap.range.base()));
         gaps
     }
 
@@ -93,64 +111,20 @@ impl CatalogState {
         self.incarnations.get(partition).cloned().unwrap_or_default()
     }
 
-    /// Puts a segment on the list, in its place.
-    pub(crate) fn list(&mut self, segment: SegmentInfo) {
-        self.listed.insert(ObjectName::new(&segment.bucket, &segment.key));
-        self.segment_ids.insert(segment.id.clone());
-        let partition = TopicPartition::new(segment.topic.clone(), segment.partition_id);
-        let segments = self.segments.entry(partition).or_default();
-        let place = segments.partition_point(|other| order(other) <= order(&segment));
-        segments.insert(place, segment);
+    pub(crate) fn list_expirations(&self, partition: &TopicPartition) -> Vec<Expiration> {
+        let of = self.expirations.get(partition).into_iter().flatten();
+        let expiration =
+            |(&incarnation, &before_offset)| Expiration { incarnation: Incarnation(incarnation), before_offset };
+        of.map(expiration).collect()
     }
 
-    /// Takes the segments that `goes` picks off the list, and hands their objects to the janitor.
-    pub(crate) fn unlist(&mut self, partition: &TopicPartition, goes: impl Fn(&SegmentInfo) -> bool) {
+    /// Takes the segments that `goes` picks off the list. Their objects are another matter.
+    pub(crate) fn drop_segments(&mut self, partition: &TopicPartition, goes: impl Fn(&SegmentInfo) -> bool) {
         let Some(segments) = self.segments.get_mut(partition) else { return };
         let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(segments).into_iter().partition(goes);
         *segments = kept;
         for segment in gone {
-            let object = ObjectName::new(segment.bucket, segment.key);
-            self.listed.remove(&object);
             self.segment_ids.remove(&segment.id);
-            let upload = Upload {
-                bucket: object.bucket.clone(),
-                key: object.key.clone(),
-                partition: partition.clone(),
-                epoch: None,
-                owner: None,
-                state: UploadState::Doomed,
-                created_at: segment.created_at,
-                doomed_at: Some(self.now_ms),
-                sweeps: 0,
-            };
-            self.changed(Change::Doomed(object.clone()));
-            self.uploads.insert(object, upload);
         }
     }
-
-    /// The primary key of `uploads`: an object that is listed must not be there.
-    pub(crate) fn refuse_known_uploads(&self, objects: &[ObjectName]) -> Result<()> {
-        match objects.iter().find(|object| self.uploads.contains_key(object)) {
-            Some(object) => Err(CatalogError::Inconsistent(format!("{} is in uploads and listed", object.key))),
-            None => Ok(()),
-        }
-    }
-}
-
-fn order(segment: &SegmentInfo) -> (u32, u64, bool) {
-    (segment.incarnation.0, segment.base_offset, segment.kind == SegmentKind::Quarantine)
-}
-
-fn check_range(segment: &SegmentInfo) -> Result<()> {
-    if segment.end_offset < segment.base_offset {
-        let reason = format!("the range {}..={} is reversed", segment.base_offset, segment.end_offset);
-        return Err(CatalogError::InvalidOffset { offset: segment.base_offset, reason });
-    }
-    for (name, text) in [("segment id", &segment.id), ("bucket", &segment.bucket), ("key", &segment.key)] {
-        limits::exact(name, text)?;
-    }
-    limits::offset(segment.base_offset)?;
-    limits::offset(segment.end_offset)?;
-    limits::number("record_count", segment.record_count)?;
-    limits::number("size_bytes", segment.size_bytes)
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use ::catalog::SnapshotId;
 use common::TopicPartition;
 use common::clock::SharedClock;
 use tokio::sync::OwnedMutexGuard;
@@ -14,7 +15,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::client::{Call, Client, Door, Failure, Rows};
 use super::event::{Change, Event};
 use super::guards::Guards;
-use super::state::CatalogState;
+use super::state::{CatalogState, Drawn};
 
 /// Sees the tables after each transaction that changed something, while they are locked: it must not call the catalog.
 /// A panic in it ends the call that is served, and every later one.
@@ -36,6 +37,8 @@ struct Inner {
     observer: Option<Observer>,
     /// Rises when the server loses its connections, and the transactions under way with them.
     generation: u64,
+    /// The last number of a snapshot that was taken without the head's lock.
+    drawn: u64,
     rows: BTreeMap<TopicPartition, Arc<tokio::sync::Mutex<()>>>,
 }
 
@@ -78,10 +81,29 @@ impl Server {
         &self,
         connection: u64,
         writer: u32,
+        drawn: Option<Drawn>,
         body: impl FnOnce(&mut CatalogState) -> T,
     ) -> Option<T> {
         let mut inner = self.lock();
-        (inner.generation == connection).then(|| inner.transaction(Some(writer), body))
+        if inner.generation != connection {
+            return None;
+        }
+        inner.state.drawn = drawn;
+        let answer = inner.transaction(Some(writer), body);
+        inner.state.drawn = None;
+        Some(answer)
+    }
+
+    /// The number and time of a snapshot that is made later: nothing, as long as they are taken under the head's lock.
+    pub(crate) fn draw_snapshot(&self) -> Option<Drawn> {
+        let mut inner = self.lock();
+        if inner.state.guards.head_lock {
+            return None;
+        }
+        inner.drawn += 1;
+        let next = inner.state.head.snapshot_id.0.max(inner.drawn) + 1;
+        inner.drawn = next;
+        Some((SnapshotId(next), (inner.clock.now_ms() + inner.state.clock_offset_ms) * 1000))
     }
 
     /// Locks the rows in order of topic and number; whoever waits for a row gets it in turn.
@@ -121,8 +143,8 @@ impl Door for Server {
 impl ModelCatalog {
     /// An empty catalog whose database keeps the time of `clock`.
     pub fn new(clock: SharedClock, guards: Guards) -> Self {
-        let state = CatalogState { guards, ..CatalogState::default() };
-        let inner = Inner { state, clock, observer: None, generation: 0, rows: BTreeMap::new() };
+        let state = CatalogState::new(guards, clock.now_ms());
+        let inner = Inner { state, clock, observer: None, generation: 0, drawn: 0, rows: BTreeMap::new() };
         Self::through(Server { inner: Arc::new(Mutex::new(inner)) })
     }
 

@@ -111,11 +111,12 @@ impl Request {
         if faults.link(writer) == Link::Down || !server.is_connected(connection) {
             return Err(lost());
         }
+        let drawn = server.draw_snapshot();
         let Ok(_rows) = tokio::time::timeout(LOCK_TIMEOUT, server.lock_rows(&call.rows)).await else {
             return Err(Failure::not_applied("canceling statement due to lock timeout"));
         };
         pass(plan.execution).await;
-        server.transaction_over(connection, writer, transaction).ok_or_else(lost)
+        server.transaction_over(connection, writer, drawn, transaction).ok_or_else(lost)
     }
 }
 

@@ -3,15 +3,18 @@
 //! Owns: rows, indexes, and small questions about them. Does not own: transactions (the files of the roles).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use ::catalog::{
-    CatalogError, CommitRecord, IncarnationStart, Ownership, Partition, RecordedGap, Replay, Scope, SegmentInfo,
-    Suspect, Topic, Upload, UploadState,
+    CatalogError, ColumnStatistics, CommitRecord, FileId, IncarnationStart, LakeSnapshot, ObjectInfo, Ownership,
+    Partition, RecordedGap, Replay, RetiredObject, Scope, SegmentInfo, SnapshotId, Suspect, TableId, Tables, Topic,
+    Upload, UploadState,
 };
-use common::{Epoch, OwnerId, TopicName, TopicPartition};
+use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 
 use super::event::Change;
 use super::guards::Guards;
+use super::lake;
 
 /// Bucket and key of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,9 +58,31 @@ pub struct GroupRow {
     pub updated_at: i64,
 }
 
+/// A row of `objects`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectRow {
+    /// The table that it belongs to.
+    pub table: TableId,
+    /// The topic of the table.
+    pub topic: TopicName,
+    /// What the contract shows.
+    pub object: Arc<ObjectInfo>,
+}
+
+/// A row of `retired_objects`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetiredRow {
+    /// The table that it belonged to.
+    pub table: TableId,
+    /// What the contract shows.
+    pub object: RetiredObject,
+}
+
 /// A row of `consumer_offsets`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetRow {
+    /// The history that the offset counts in.
+    pub incarnation: Incarnation,
     /// What the group committed.
     pub committed_offset: u64,
     /// A note of the consumer's.
@@ -66,8 +91,11 @@ pub struct OffsetRow {
     pub committed_at: i64,
 }
 
+/// The number and the time of a snapshot.
+pub(crate) type Drawn = (SnapshotId, i64);
+
 /// All tables of the catalog. A clone is a backup, or a standby that lags.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct CatalogState {
     /// Which compares are made.
     pub guards: Guards,
@@ -77,13 +105,29 @@ pub struct CatalogState {
     pub clock_offset_ms: i64,
     /// Topics.
     pub topics: BTreeMap<TopicName, Topic>,
+    /// A topic of each name, regardless of the case of ASCII letters.
+    pub topic_names: BTreeMap<String, TopicName>,
+    /// The tables of each topic.
+    pub tables: BTreeMap<TopicName, Tables>,
     /// The highest epoch of deleted topics.
     pub retired_epochs: BTreeMap<TopicName, Epoch>,
     /// Partitions.
     pub partitions: BTreeMap<TopicPartition, PartitionRow>,
     /// Live segments of a partition, by incarnation, base and kind.
     pub segments: BTreeMap<TopicPartition, Vec<SegmentInfo>>,
-    /// Commits of a partition, in the order in which they were made.
+    /// Live objects.
+    pub objects: BTreeMap<FileId, ObjectRow>,
+    /// Objects off the list that were not deleted yet.
+    pub retired: BTreeMap<FileId, RetiredRow>,
+    /// Statistics of live and retired objects, by table, field id and object.
+    pub statistics: BTreeMap<(TableId, i32, FileId), ColumnStatistics>,
+    /// The newest lake snapshot.
+    pub head: LakeSnapshot,
+    /// Lake snapshots that are kept.
+    pub snapshots: BTreeMap<SnapshotId, LakeSnapshot>,
+    /// How far retention has come, by incarnation.
+    pub expirations: BTreeMap<TopicPartition, BTreeMap<u32, u64>>,
+    /// Commits of a partition, alone or in runs, in the order in which they were made.
     pub commits: BTreeMap<TopicPartition, Vec<CommitRecord>>,
     /// Gaps of a partition, in the order in which they were recorded.
     pub gaps: BTreeMap<TopicPartition, Vec<RecordedGap>>,
@@ -99,8 +143,12 @@ pub struct CatalogState {
     pub offsets: BTreeMap<(String, TopicPartition), OffsetRow>,
     /// Quarantined rows that were published again, by partition, incarnation, offset and row.
     pub replays: BTreeMap<(TopicPartition, u32, u64, u32), Replay>,
-    /// The unique index over the objects of segments.
-    pub(crate) listed: BTreeSet<ObjectName>,
+    /// The unique index over the names of live objects.
+    pub(crate) listed: BTreeMap<ObjectName, FileId>,
+    /// The unique index over the names of retired objects.
+    pub(crate) retired_names: BTreeMap<ObjectName, FileId>,
+    /// A number and a time of a snapshot that were taken without the lock of the head.
+    pub(crate) drawn: Option<Drawn>,
     /// The primary key of segments.
     pub(crate) segment_ids: BTreeSet<String>,
     /// What the transaction that runs has changed so far.
@@ -111,6 +159,11 @@ impl ObjectName {
     /// The object `key` of `bucket`.
     pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
         Self { bucket: bucket.into(), key: key.into() }
+    }
+
+    /// The name of this object.
+    pub fn of(object: &ObjectInfo) -> Self {
+        Self::new(&object.bucket, &object.key)
     }
 }
 
@@ -132,9 +185,45 @@ impl PartitionRow {
 }
 
 impl CatalogState {
-    /// Whether the object is listed as a segment.
+    /// The tables of a new catalog.
+    pub fn new(guards: Guards, now_ms: i64) -> Self {
+        let [empty, head] = lake::first_snapshots(now_ms * 1000);
+        let snapshots = [empty, head.clone()].map(|snapshot| (snapshot.snapshot_id, snapshot)).into();
+        Self {
+            guards,
+            now_ms,
+            clock_offset_ms: 0,
+            topics: BTreeMap::new(),
+            topic_names: BTreeMap::new(),
+            tables: BTreeMap::new(),
+            retired_epochs: BTreeMap::new(),
+            partitions: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            retired: BTreeMap::new(),
+            statistics: BTreeMap::new(),
+            head,
+            snapshots,
+            expirations: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            gaps: BTreeMap::new(),
+            incarnations: BTreeMap::new(),
+            uploads: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            offsets: BTreeMap::new(),
+            replays: BTreeMap::new(),
+            listed: BTreeMap::new(),
+            retired_names: BTreeMap::new(),
+            drawn: None,
+            segment_ids: BTreeSet::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// Whether the object is live.
     pub fn is_listed(&self, object: &ObjectName) -> bool {
-        self.listed.contains(object)
+        self.listed.contains_key(object)
     }
 
     /// The topic's partitions, by number.
@@ -148,6 +237,34 @@ impl CatalogState {
         self.segments.get(partition).map_or(&[], Vec::as_slice)
     }
 
+    /// The number of rows of every table, by its name in SQL.
+    pub fn sizes(&self) -> BTreeMap<String, u64> {
+        fn rows<K, V>(lists: &BTreeMap<K, Vec<V>>) -> usize {
+            lists.values().map(Vec::len).sum()
+        }
+        let sizes = [
+            ("topics", self.topics.len()),
+            ("topic_names", self.topic_names.len()),
+            ("retired_epochs", self.retired_epochs.len()),
+            ("partitions", self.partitions.len()),
+            ("segments", rows(&self.segments)),
+            ("objects", self.objects.len()),
+            ("retired_objects", self.retired.len()),
+            ("segment_stats", self.statistics.len()),
+            ("lake_snapshots", self.snapshots.len()),
+            ("expirations", self.expirations.values().map(BTreeMap::len).sum()),
+            ("commits", rows(&self.commits)),
+            ("gaps", rows(&self.gaps)),
+            ("incarnations", rows(&self.incarnations)),
+            ("uploads", self.uploads.len()),
+            ("agents", self.agents.len()),
+            ("consumer_groups", self.groups.len()),
+            ("consumer_offsets", self.offsets.len()),
+            ("replays", self.replays.len()),
+        ];
+        sizes.into_iter().map(|(table, rows)| (table.to_owned(), rows as u64)).collect()
+    }
+
     pub(crate) fn changed(&mut self, change: Change) {
         self.changes.push(change);
     }
@@ -156,8 +273,8 @@ impl CatalogState {
         self.partitions.get(partition).ok_or_else(|| partition_not_found(partition))
     }
 
-    /// Dooms every pending intent that `chosen` picks.
-    pub(crate) fn doom_pending(&mut self, chosen: impl Fn(&Upload) -> bool) {
+    /// Dooms every pending intent that `chosen` picks; returns how many.
+    pub(crate) fn doom_pending(&mut self, chosen: impl Fn(&Upload) -> bool) -> u64 {
         let mut doomed = Vec::new();
         for (name, upload) in &mut self.uploads {
             if upload.state == UploadState::Pending && chosen(upload) {
@@ -166,7 +283,9 @@ impl CatalogState {
                 doomed.push(Change::Doomed(name.clone()));
             }
         }
+        let count = doomed.len() as u64;
         self.changes.append(&mut doomed);
+        count
     }
 }
 

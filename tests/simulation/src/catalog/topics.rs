@@ -3,13 +3,16 @@
 //! Owns: creating and deleting them, their options, the watermark's way outside commits.
 //! Does not own: the watermark's way in operation (`commit`).
 
-use ::catalog::{CatalogError, Partition, PartitionState, Result, Topic, TopicConfig};
+use std::collections::BTreeSet;
+
+use ::catalog::{CatalogError, FileId, Partition, PartitionState, Result, Topic, TopicConfig};
 use common::topic::{TopicDefinition, TopicOptions};
 use common::{Epoch, Incarnation, TopicName, TopicPartition};
 
 use super::event::Change;
+use super::lake::Word;
 use super::limits;
-use super::state::{CatalogState, ObjectName, PartitionRow};
+use super::state::{CatalogState, PartitionRow};
 
 impl CatalogState {
     pub(crate) fn create_topic(&mut self, topic: TopicConfig) -> Result<Topic> {
@@ -17,6 +20,10 @@ impl CatalogState {
         valid(&topic.name, topic.partition_count, &topic.config)?;
         if self.topics.contains_key(&topic.name) {
             return Err(CatalogError::TopicAlreadyExists(topic.name.to_string()));
+        }
+        if let Some(existing) = self.topic_names.get(&folded(&topic.name)) {
+            let (name, existing) = (topic.name.to_string(), existing.to_string());
+            return Err(CatalogError::TopicExistsAs { name, existing });
         }
         let created = Topic {
             name: topic.name,
@@ -33,6 +40,10 @@ impl CatalogState {
             let row = new_partition(&partition, epoch, self.now_ms);
             self.partitions.insert(partition, row);
         }
+        let quoted = format!("\"{}\"", created.name.as_str().replace('"', "\"\""));
+        let tables = self.snapshot_of_new_tables(&quoted);
+        self.tables.insert(created.name.clone(), tables);
+        self.topic_names.insert(folded(&created.name), created.name.clone());
         self.topics.insert(created.name.clone(), created.clone());
         self.changed(Change::TopicCreated(created.name.clone()));
         Ok(created)
@@ -43,23 +54,29 @@ impl CatalogState {
             return Err(CatalogError::TopicNotFound(name.to_string()));
         }
         let partitions: Vec<TopicPartition> = self.partitions_of(name).map(|(of, _)| of.clone()).collect();
-        let listed: Vec<ObjectName> =
-            partitions.iter().flat_map(|of| self.segments_of(of)).map(|s| ObjectName::new(&s.bucket, &s.key)).collect();
-        self.refuse_known_uploads(&listed)?;
-        self.doom_pending(|upload| &upload.partition.topic == name);
+        let live: Vec<FileId> =
+            self.objects.iter().filter(|(_, row)| &row.topic == name).map(|(file_id, _)| *file_id).collect();
+        self.refuse_known_uploads(&live)?;
+        self.doom_pending(|upload| &upload.topic == name);
+        let ids = self.ids_by_object(name);
+        let tables = self.tables.remove(name).map(|tables| BTreeSet::from([tables.data, tables.quarantine]));
+        let listing = self.snapshot_of(Word::Dropped, &tables.unwrap_or_default(), 0);
         let epoch = partitions.iter().map(|of| self.partitions[of].partition.epoch).max().unwrap_or_default();
         self.retired_epochs.insert(name.clone(), epoch);
         for of in &partitions {
-            self.unlist(of, |_| true);
+            self.drop_segments(of, |_| true);
             self.partitions.remove(of);
             self.segments.remove(of);
             self.commits.remove(of);
             self.gaps.remove(of);
             self.incarnations.remove(of);
+            self.expirations.remove(of);
         }
+        self.retire(&live, listing.snapshot_id, &ids);
         self.offsets.retain(|(_, of), _| &of.topic != name);
         self.replays.retain(|(of, ..), _| &of.topic != name);
         self.topics.remove(name);
+        self.forget_name(name);
         self.changed(Change::TopicDeleted(name.clone()));
         Ok(())
     }
@@ -85,8 +102,21 @@ impl CatalogState {
         topic.retention_ms = retention_ms;
         topic.updated_at = self.now_ms;
         let topic = topic.clone();
+        if topic.schema_version != seen_version {
+            let tables = self.tables[name];
+            self.snapshot_of(Word::Altered, &BTreeSet::from([tables.data, tables.quarantine]), 0);
+        }
         self.changed(Change::Other("update_topic_config"));
         Ok(topic)
+    }
+
+    /// Another topic whose name differs in case alone, if there is one, is in the way of new ones now.
+    fn forget_name(&mut self, name: &TopicName) {
+        let folded_name = folded(name);
+        self.topic_names.remove(&folded_name);
+        if let Some(other) = self.topics.keys().find(|other| folded(other) == folded_name) {
+            self.topic_names.insert(folded_name, other.clone());
+        }
     }
 
     pub(crate) fn get_partition(&self, partition: &TopicPartition) -> Option<Partition> {
@@ -138,6 +168,11 @@ fn new_partition(partition: &TopicPartition, epoch: Epoch, now_ms: i64) -> Parti
         updated_at: now_ms,
     };
     PartitionRow { partition, takeovers: 0, suspect: None }
+}
+
+/// The name without regard to the case of ASCII letters.
+fn folded(name: &TopicName) -> String {
+    name.as_str().to_ascii_lowercase()
 }
 
 fn storable(retention_ms: Option<u64>) -> Result<()> {

@@ -11,7 +11,7 @@ impl Inner {
         let by = event.writer.map_or_else(|| "world".to_owned(), |writer| format!("w{writer}"));
         match change {
             Change::Committed(request) => {
-                let (base, end, epoch) = (request.base_offset, request.end_offset, request.epoch);
+                let (base, end, epoch) = (request.range.base(), request.range.end(), request.epoch);
                 let text = format!(
                     "committed {} [{base}, {end}] epoch {epoch} gaps {}",
                     request.partition,
@@ -25,15 +25,25 @@ impl Inner {
             }
             Change::Intended(intent) => {
                 self.trace.note("catalog", format!("{by} intends {}", intent.key));
-                let object = ObjectName::new(&intent.bucket, &intent.key);
-                if self.view.listed.contains(&object) {
-                    return broken(8, format!("{} is listed and was intended again", intent.key));
-                }
-                if self.view.doomed.contains(&object) {
-                    return broken(11, format!("{} is doomed and was intended again", intent.key));
-                }
-                self.ever_intended.insert(object.clone());
-                self.view.intended.insert(object);
+                self.intended(ObjectName::new(&intent.bucket, &intent.key))?;
+            }
+            Change::ReplacementIntended(object) => {
+                self.trace.note("catalog", format!("{by} intends {}", object.key));
+                self.intended(object.clone())?;
+            }
+            Change::Replaced(replacement, file_id) => {
+                let (inputs, key) = (&replacement.inputs, &replacement.output.key);
+                self.trace.note("catalog", format!("{by} replaced {inputs:?} by {file_id} {key}"));
+                self.figures.replacements += 1;
+                self.replaced(state, replacement, *file_id)?;
+            }
+            Change::SegmentsDeleted(objects) => {
+                self.trace.note("catalog", format!("{by} expired {} objects", objects.len()));
+                self.figures.expired += objects.len() as u64;
+            }
+            Change::HistoryFolded(folded) => {
+                self.trace.note("catalog", format!("{by} folded {folded:?}"));
+                self.figures.folded += folded.commits;
             }
             Change::Doomed(object) => {
                 self.trace.note("catalog", format!("{by} dooms {}", object.key));
@@ -72,10 +82,22 @@ impl Inner {
             | Change::TopicDeleted(_)
             | Change::WatermarkMoved(..)
             | Change::SegmentAdded(_)
-            | Change::SegmentsDeleted(_)
             | Change::Other(_) => {}
         }
         self.rows_hold(state)
+    }
+
+    /// 8, 11: nobody had the key before.
+    fn intended(&mut self, object: ObjectName) -> Result<(), Violation> {
+        if self.view.listed.contains(&object) {
+            return broken(8, format!("{} is listed and was intended again", object.key));
+        }
+        if self.view.doomed.contains(&object) {
+            return broken(11, format!("{} is doomed and was intended again", object.key));
+        }
+        self.ever_intended.insert(object.clone());
+        self.view.intended.insert(object);
+        Ok(())
     }
 
     fn rows_hold(&mut self, state: &CatalogState) -> Result<(), Violation> {

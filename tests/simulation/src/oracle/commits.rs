@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use catalog::{CommitRequest, SegmentInfo};
+use catalog::{CommitRequest, NewObject, SegmentKind};
 use common::checksum::crc32c;
 use common::{Incarnation, TopicPartition};
 
 use super::{History, Inner, Known, Violation, broken};
 use crate::catalog::{CatalogState, ObjectName};
-use crate::rows::{self, Row, Rows};
+use crate::rows::{self, Place, PlacedRows, Row, Rows};
 
 /// A message may be set aside undecoded when it was noted so often.
 const DEATHS_TO_CONDEMN: u32 = 2;
@@ -20,7 +20,7 @@ type Suspects = BTreeMap<(TopicPartition, u64), u32>;
 impl Inner {
     pub(super) fn committed(&mut self, state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
         let watermarks = self.committed.entry((request.partition.clone(), request.epoch)).or_default();
-        watermarks.insert(request.end_offset + 1);
+        watermarks.insert(request.range.end() + 1);
         row_agrees(state, request)?;
         chain_goes_on(state, request)?;
         self.objects_are_new(state, request)?;
@@ -31,38 +31,68 @@ impl Inner {
     /// 8, 11.
     fn objects_are_new(&mut self, state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
         for segment in &request.segments {
-            let object = ObjectName::new(&segment.bucket, &segment.key);
+            let new = &segment.object;
+            let object = ObjectName::new(&new.bucket, &new.key);
             if self.is_forgotten(&object) {
-                return broken(8, format!("{} is listed by a catalog that never heard of it", segment.key));
+                return broken(8, format!("{} is listed by a catalog that never heard of it", new.key));
             }
             if self.view.doomed.contains(&object) {
-                return broken(11, format!("{} was doomed and is committed", segment.key));
+                return broken(11, format!("{} was doomed and is committed", new.key));
             }
             if state.uploads.contains_key(&object) {
-                return broken(8, format!("{} is listed and still an intent", segment.key));
+                return broken(8, format!("{} is listed and still an intent", new.key));
             }
             if !self.view.listed.insert(object) {
-                return broken(8, format!("{} is listed twice", segment.key));
+                return broken(8, format!("{} is listed twice", new.key));
             }
         }
         Ok(())
     }
 
-    /// 7; the rows of all objects together.
-    fn rows_of(&self, request: &CommitRequest) -> Result<Rows, Violation> {
-        let mut rows = Rows::new();
+    /// 7; the rows of all objects together, which are of this partition and incarnation.
+    fn rows_of(&mut self, request: &CommitRequest) -> Result<Rows, Violation> {
+        let (partition_id, incarnation) = (request.partition.partition_id, request.incarnation.0);
+        let mut placed = PlacedRows::new();
         for segment in &request.segments {
-            let Some(object) = self.store.object(&segment.key) else {
-                return broken(7, format!("{} is listed and does not exist", segment.key));
-            };
-            if (object.bytes.len() as u64, crc32c(&object.bytes)) != (segment.size_bytes, segment.checksum) {
-                return broken(7, format!("{} is not of the size and checksum listed", segment.key));
-            }
-            if let Err(error) = rows::read(self.format, segment.kind, object.bytes, &mut rows) {
-                return broken(6, format!("{}: {error}", segment.key));
-            }
+            self.read_object(&segment.object, segment.kind, &mut placed)?;
         }
-        Ok(rows)
+        if let Some(place) =
+            placed.keys().find(|place| (place.partition_id, place.incarnation) != (partition_id, incarnation))
+        {
+            return broken(6, format!("{}: {place:?} was committed in incarnation {incarnation}", request.partition));
+        }
+        let range = rows::range(partition_id, incarnation, request.range);
+        let known: Vec<Place> = self.rows.range(range.clone()).map(|(place, _)| *place).collect();
+        known.iter().for_each(|place| drop(self.rows.remove(place)));
+        let of_range = placed.iter().filter(|(place, _)| range.contains(place));
+        self.rows.extend(of_range.map(|(place, row)| (*place, row.clone())));
+        Ok(placed.into_iter().map(|(place, row)| ((place.offset, place.row), row)).collect())
+    }
+
+    /// 6, 7: adds the rows of an object, which is as it was listed.
+    pub(super) fn read_object(
+        &self,
+        listed: &NewObject,
+        kind: SegmentKind,
+        rows: &mut PlacedRows,
+    ) -> Result<(), Violation> {
+        let Some(object) = self.store.object(&listed.key) else {
+            return broken(7, format!("{} is listed and does not exist", listed.key));
+        };
+        if (object.bytes.len() as u64, crc32c(&object.bytes)) != (listed.size_bytes, listed.checksum) {
+            return broken(7, format!("{} is not of the size and checksum listed", listed.key));
+        }
+        let before = rows.len();
+        if let Err(error) = rows::read(self.format, kind, object.bytes, rows) {
+            return broken(6, format!("{}: {error}", listed.key));
+        }
+        if (rows.len() - before) as u64 != listed.record_count {
+            return broken(
+                6,
+                format!("{} holds {} rows, listed {}", listed.key, rows.len() - before, listed.record_count),
+            );
+        }
+        Ok(())
     }
 
     /// 1, 2, 6, 9: the range is exactly that of one history, the same one for the whole incarnation.
@@ -77,7 +107,7 @@ impl Inner {
         let mut same_until = u64::MAX;
         let newer = newer.filter(|index| {
             same_until = same_until.min(histories[*index].same_until);
-            agreeing.contains(&known) && same_until.saturating_add(1) >= request.base_offset
+            agreeing.contains(&known) && same_until.saturating_add(1) >= request.range.base()
         });
         let candidates: Vec<usize> = agreeing.iter().copied().chain(newer).collect();
         let mut agree = Vec::new();
@@ -103,12 +133,12 @@ impl Inner {
         Ok(())
     }
 
-    /// 2, 6, 7, 14: at the end of a run.
+    /// 2, 6, 7, 14, 17: at the end of a run.
     pub(super) fn settled(&self, state: &CatalogState) -> Result<(), Violation> {
-        for (partition, segments) in &state.segments {
-            for segment in segments {
-                self.is_stored(segment)?;
-            }
+        for row in state.objects.values() {
+            self.holds_its_rows(state, &row.object)?;
+        }
+        for partition in state.segments.keys() {
             let row = &state.partitions[partition].partition;
             let agreeing = self.view.agreeing.get(&(partition.clone(), row.incarnation));
             let current = self.histories.current(partition);
@@ -131,16 +161,6 @@ impl Inner {
         let last = self.view.agreeing.get(&key).and_then(|agreeing| agreeing.last().copied()).unwrap_or_default();
         self.histories.same_until(partition, last).saturating_add(1) >= watermark
     }
-
-    fn is_stored(&self, segment: &SegmentInfo) -> Result<(), Violation> {
-        let Some(object) = self.store.object(&segment.key) else {
-            return broken(7, format!("{} is listed and does not exist", segment.key));
-        };
-        if crc32c(&object.bytes) != segment.checksum {
-            return broken(7, format!("{} is not what was listed", segment.key));
-        }
-        Ok(())
-    }
 }
 
 /// The histories that the range follows although the one before was lost, where nobody could notice: the stream lost its
@@ -157,7 +177,7 @@ fn follow_unnoticed(
     let follows = |index: &usize| {
         let next = &histories[*index];
         // The message read last is the one before the range, or in it: then the range begins in the old history.
-        (request.base_offset.saturating_sub(1)..=request.end_offset).any(|last_read| {
+        (request.range.base().saturating_sub(1)..=request.range.end()).any(|last_read| {
             let is_gone = next.messages.get(&last_read).is_some_and(|message| message.is_removed);
             is_gone && compare(&joined(&histories[known], next, last_read), request, rows, suspects).is_ok()
         })
@@ -184,10 +204,10 @@ fn joined(old: &History, new: &History, until: u64) -> History {
 fn row_agrees(state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
     let row = &state.partitions[&request.partition].partition;
     let partition = &request.partition;
-    if row.high_watermark != request.end_offset + 1 {
+    if row.high_watermark != request.range.end() + 1 {
         return broken(
             3,
-            format!("{partition}: watermark {} after a commit to {}", row.high_watermark, request.end_offset),
+            format!("{partition}: watermark {} after a commit to {}", row.high_watermark, request.range.end()),
         );
     }
     if row.epoch != request.epoch || row.owner != Some(request.owner) {
@@ -200,8 +220,8 @@ fn row_agrees(state: &CatalogState, request: &CommitRequest) -> Result<(), Viola
             format!("{partition}: committed in incarnation {}, now {}", request.incarnation, row.incarnation),
         );
     }
-    if row.anchor != Some(request.anchor) || request.anchor.offset != request.end_offset {
-        return broken(9, format!("{partition}: the anchor is not the message at {}", request.end_offset));
+    if row.anchor != Some(request.anchor) || request.anchor.offset != request.range.end() {
+        return broken(9, format!("{partition}: the anchor is not the message at {}", request.range.end()));
     }
     Ok(())
 }
@@ -212,14 +232,14 @@ fn chain_goes_on(state: &CatalogState, request: &CommitRequest) -> Result<(), Vi
     let commits = state.commits.get(partition).map_or(&[][..], Vec::as_slice);
     let of_incarnation = commits.iter().rev().filter(|commit| commit.incarnation == request.incarnation);
     let [this, before] = [0, 1].map(|index| of_incarnation.clone().nth(index));
-    let Some(this) = this.filter(|this| this.end_offset == request.end_offset) else {
-        return broken(3, format!("{partition}: the commit to {} has no row", request.end_offset));
+    let Some(this) = this.filter(|this| this.range.end() == request.range.end()) else {
+        return broken(3, format!("{partition}: the commit to {} has no row", request.range.end()));
     };
     let start = state.incarnations.get(partition).into_iter().flatten();
     let start = start.filter(|start| start.incarnation == request.incarnation).map(|start| start.start_offset).next();
-    let expected = before.map_or(start.unwrap_or_default(), |before| before.end_offset + 1);
-    if this.base_offset != expected || this.end_offset < this.base_offset {
-        let (base, end) = (this.base_offset, this.end_offset);
+    let expected = before.map_or(start.unwrap_or_default(), |before| before.range.end() + 1);
+    if this.range.base() != expected || this.range.end() < this.range.base() {
+        let (base, end) = (this.range.base(), this.range.end());
         return broken(3, format!("{partition}: [{base}, {end}] was committed where {expected} is next"));
     }
     let Some(before) = commits.iter().rev().nth(1) else { return Ok(()) };
@@ -232,9 +252,9 @@ fn chain_goes_on(state: &CatalogState, request: &CommitRequest) -> Result<(), Vi
 /// Whether the range is exactly that of this history.
 fn compare(history: &History, request: &CommitRequest, rows: &Rows, suspects: &Suspects) -> Result<(), Violation> {
     let partition = &request.partition;
-    let is_gap = |offset| request.gaps.iter().any(|gap| (gap.base_offset..=gap.end_offset).contains(&offset));
+    let is_gap = |offset| request.gaps.iter().any(|gap| (gap.range.base()..=gap.range.end()).contains(&offset));
     let (mut message_count, mut row_count) = (0, 0);
-    for offset in request.base_offset.max(1)..=request.end_offset {
+    for offset in request.range.base().max(1)..=request.range.end() {
         let Some(known) = history.messages.get(&offset) else {
             return broken(6, format!("{partition}: offset {offset} was committed and never existed"));
         };
@@ -251,7 +271,7 @@ fn compare(history: &History, request: &CommitRequest, rows: &Rows, suspects: &S
         } else {
             row_count += compare_rows(partition, offset, &known.rows, rows)?;
         }
-        if offset == request.end_offset && known.anchor != request.anchor {
+        if offset == request.range.end() && known.anchor != request.anchor {
             return broken(9, format!("{partition}: the anchor at {offset} is not that of the message"));
         }
     }

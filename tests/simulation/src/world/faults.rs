@@ -10,12 +10,12 @@ use common::TopicPartition;
 use tokio::time::Instant;
 
 use super::{World, calm_rates};
-use crate::catalog::{CatalogState, Link as CatalogLink, ModelCatalog, Rates};
+use crate::catalog::{CatalogState, Faults, Link as CatalogLink, ModelCatalog, Rates};
 use crate::network::LinkFaults;
 use crate::oracle::{Oracle, View};
 use crate::plan::Kind;
 use crate::queue::DeliveryFaults;
-use crate::store::StoreFaults;
+use crate::store::{ModelStore, StoreFaults};
 
 /// A server that stays behind.
 pub(super) struct Standby {
@@ -35,6 +35,9 @@ impl Standby {
 impl World {
     pub(super) fn fault(&mut self, kind: Kind, slot: usize, partition_id: u32, lasting: Duration, size: u64) {
         self.around.trace.note("world", format!("{kind:?} slot {slot} partition {partition_id} {lasting:?} {size}"));
+        if self.befalls_compactor(kind, lasting, size) {
+            return;
+        }
         match kind {
             Kind::Crash | Kind::Pause | Kind::Shutdown | Kind::Join => self.befall(kind, slot, lasting, size),
             Kind::QueueCut | Kind::Disturb | Kind::Deliveries | Kind::QueueSlow => {
@@ -129,12 +132,7 @@ impl World {
         match kind {
             Kind::CatalogCut | Kind::CatalogRepliesLost => {
                 let Some(number) = self.writer(slot).map(|writer| writer.number) else { return };
-                let link = if kind == Kind::CatalogCut { CatalogLink::Down } else { CatalogLink::RepliesLost };
-                faults.set_link(number, link);
-                tokio::spawn(async move {
-                    tokio::time::sleep(lasting).await;
-                    faults.set_link(number, CatalogLink::Up);
-                });
+                cut_catalog(faults, number, kind, lasting);
             }
             Kind::CatalogNoise => {
                 let rate = |share: u64| (size % share) as u32;
@@ -176,7 +174,9 @@ impl World {
             let keys = |state: &CatalogState| -> Vec<String> {
                 state.uploads.values().filter(doomed).map(|upload| upload.key.clone()).collect()
             };
-            self.swept_early.extend(self.around.catalog.inspect(keys));
+            let doomed = self.around.catalog.inspect(keys);
+            self.around.oracle.may_be_swept_early(&doomed);
+            self.swept_early.extend(doomed);
         }
         self.around.catalog.jump_clock(milliseconds);
     }
@@ -206,34 +206,8 @@ impl World {
 
     fn disturb_store(&mut self, kind: Kind, slot: usize, lasting: Duration, size: u64) {
         let Some(writer) = self.writer(slot) else { return };
-        let store = writer.store.clone();
-        let rate = |share: u64| (size % share) as u32;
-        match kind {
-            Kind::StoreCut => store.link().set(|faults| faults.is_cut = true),
-            Kind::StoreNoise => store.set_faults(StoreFaults {
-                fails_before: rate(300),
-                fails_after: rate(350),
-                wrong_bytes: rate(250),
-                list_lag_ms: size,
-            }),
-            _ => store.link().set(|faults| {
-                *faults = LinkFaults {
-                    request_lost: rate(100),
-                    reply_lost: rate(200),
-                    late: rate(400),
-                    late_ms: 0..25_000,
-                    delay_ms: 0..1 + size,
-                    is_cut: false,
-                }
-            }),
-        }
-        tokio::spawn(async move {
-            tokio::time::sleep(lasting).await;
-            store.set_faults(StoreFaults::default());
-            store.link().set(|faults| *faults = LinkFaults::default());
-        });
+        spoil_store(writer.store.clone(), kind, lasting, size);
     }
-
     fn change_stream(&mut self, kind: Kind, partition_id: u32, lasting: Duration, size: u64) {
         let (queue, partition) = (self.around.queue.clone(), self.partition(partition_id));
         let Ok(bounds) = queue.bounds(&partition) else { return };
@@ -271,4 +245,43 @@ impl World {
             self.producers.publish(partition, lost + size % 5, true);
         }
     }
+}
+
+/// What one process's way to the store suffers for a while.
+pub(super) fn spoil_store(store: ModelStore, kind: Kind, lasting: Duration, size: u64) {
+    let rate = |share: u64| (size % share) as u32;
+    match kind {
+        Kind::StoreCut => store.link().set(|faults| faults.is_cut = true),
+        Kind::StoreNoise => store.set_faults(StoreFaults {
+            fails_before: rate(300),
+            fails_after: rate(350),
+            wrong_bytes: rate(250),
+            list_lag_ms: size,
+        }),
+        _ => store.link().set(|faults| {
+            *faults = LinkFaults {
+                request_lost: rate(100),
+                reply_lost: rate(200),
+                late: rate(400),
+                late_ms: 0..25_000,
+                delay_ms: 0..1 + size,
+                is_cut: false,
+            }
+        }),
+    }
+    tokio::spawn(async move {
+        tokio::time::sleep(lasting).await;
+        store.set_faults(StoreFaults::default());
+        store.link().set(|faults| *faults = LinkFaults::default());
+    });
+}
+
+/// What one process's way to the catalog suffers for a while.
+pub(super) fn cut_catalog(faults: Faults, number: u32, kind: Kind, lasting: Duration) {
+    let link = if kind == Kind::CatalogCut { CatalogLink::Down } else { CatalogLink::RepliesLost };
+    faults.set_link(number, link);
+    tokio::spawn(async move {
+        tokio::time::sleep(lasting).await;
+        faults.set_link(number, CatalogLink::Up);
+    });
 }

@@ -34,6 +34,7 @@ impl World {
             writer.store.set_faults(Default::default());
             writer.resume();
         }
+        self.heal_compactor();
         if self.slots.iter().all(Option::is_none) && self.restarts.is_empty() {
             self.start(0);
         }
@@ -71,6 +72,7 @@ impl World {
         self.restarts.clear();
         self.is_last = true;
         self.start(0);
+        self.start_last_compactor();
         if self.settle("with a new writer").await {
             self.around.catalog.inspect(|state| self.around.oracle.check_settled(state));
             self.check_nothing_left();
@@ -118,7 +120,7 @@ impl World {
     /// Every object is listed, but for those of which a catalog that lagged knows nothing.
     fn check_nothing_left(&self) {
         let listed = self.around.catalog.inspect(|state| {
-            let keys = state.segments.values().flatten().map(|segment| segment.key.clone());
+            let keys = state.objects.values().map(|row| row.object.key.clone());
             keys.collect::<std::collections::BTreeSet<_>>()
         });
         for key in self.around.store.keys() {

@@ -3,8 +3,9 @@
 //! Owns: which transaction each of them is. Does not own: the calls of writers (`client`).
 
 use ::catalog::{
-    CommitRecord, ConsumerOffset, ConsumerStore, IncarnationStart, Partition, RecordedGap, Replay, ReplayStore, Result,
-    SegmentInfo, SegmentStore, Topic, TopicConfig, TopicSnapshot, TopicStore,
+    ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, ConsumerStore, Expiration, ExpiredBefore, FileId,
+    ImportedSegment, IncarnationStart, LakeSnapshot, Partition, RecordedGap, Replay, ReplayStore, Result,
+    RetiredObject, SegmentInfo, SegmentKind, SegmentStore, Topic, TopicConfig, TopicSnapshot, TopicStore,
 };
 use async_trait::async_trait;
 use common::topic::TopicOptions;
@@ -65,9 +66,9 @@ impl<D: Door> TopicStore for Client<D> {
 
 #[async_trait]
 impl<D: Door> SegmentStore for Client<D> {
-    async fn add_segment(&self, segment: SegmentInfo) -> Result<()> {
-        let rows = Rows::These(vec![TopicPartition::new(segment.topic.clone(), segment.partition_id)]);
-        self.write("add_segment", rows, |state| state.add_segment(segment)).await
+    async fn add_segment(&self, segment: ImportedSegment) -> Result<()> {
+        let rows = Rows::of(&segment.partition);
+        self.write("add_segment", rows, move |state| state.add_segment(&segment)).await
     }
 
     async fn get_segments(&self, partition: &TopicPartition) -> Result<Vec<SegmentInfo>> {
@@ -80,14 +81,35 @@ impl<D: Door> SegmentStore for Client<D> {
         self.read("find_segment_for_offset", move |state| state.find_segment_for_offset(&partition, offset)).await
     }
 
-    async fn delete_segments_before(&self, partition: &TopicPartition, offset: u64) -> Result<u64> {
-        let (rows, partition) = (Rows::of(partition), partition.clone());
-        self.write("delete_segments_before", rows, move |state| state.delete_segments_before(&partition, offset)).await
+    async fn expire_segments(&self, topic: &TopicName, before: &[ExpiredBefore]) -> Result<u64> {
+        let of = |before: &ExpiredBefore| TopicPartition::new(topic.clone(), before.partition_id);
+        let rows = Rows::These(before.iter().map(of).collect());
+        let (topic, before) = (topic.clone(), before.to_vec());
+        self.write("expire_segments", rows, move |state| state.expire_segments(&topic, &before)).await
     }
 
     async fn snapshot(&self, topic: &TopicName) -> Result<TopicSnapshot> {
         let topic = topic.clone();
         self.read("snapshot", move |state| state.snapshot(&topic)).await
+    }
+
+    async fn list_retired(&self, topic: &TopicName) -> Result<Vec<RetiredObject>> {
+        let topic = topic.clone();
+        self.read("list_retired", move |state| Ok(state.list_retired(&topic))).await
+    }
+
+    async fn list_snapshots(&self) -> Result<Vec<LakeSnapshot>> {
+        self.read("list_snapshots", |state| Ok(state.list_snapshots())).await
+    }
+
+    async fn object_statistics(
+        &self,
+        topic: &TopicName,
+        kind: SegmentKind,
+        field_ids: &[i32],
+    ) -> Result<Vec<(FileId, ColumnStatistics)>> {
+        let (topic, field_ids) = (topic.clone(), field_ids.to_vec());
+        self.read("object_statistics", move |state| Ok(state.object_statistics(&topic, kind, &field_ids))).await
     }
 
     async fn list_gaps(&self, partition: &TopicPartition) -> Result<Vec<RecordedGap>> {
@@ -103,6 +125,11 @@ impl<D: Door> SegmentStore for Client<D> {
     async fn list_incarnations(&self, partition: &TopicPartition) -> Result<Vec<IncarnationStart>> {
         let partition = partition.clone();
         self.read("list_incarnations", move |state| Ok(state.list_incarnations(&partition))).await
+    }
+
+    async fn list_expirations(&self, partition: &TopicPartition) -> Result<Vec<Expiration>> {
+        let partition = partition.clone();
+        self.read("list_expirations", move |state| Ok(state.list_expirations(&partition))).await
     }
 }
 
@@ -130,7 +157,11 @@ impl<D: Door> ConsumerStore for Client<D> {
         self.write("commit_offset", Rows::None, |state| state.commit_offset(offset)).await
     }
 
-    async fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition) -> Result<Option<u64>> {
+    async fn get_committed_offset(
+        &self,
+        group_id: &str,
+        partition: &TopicPartition,
+    ) -> Result<Option<CommittedOffset>> {
         let (group_id, partition) = (group_id.to_owned(), partition.clone());
         self.read("get_committed_offset", move |state| state.get_committed_offset(&group_id, &partition)).await
     }

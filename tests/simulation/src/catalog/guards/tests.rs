@@ -38,7 +38,7 @@ async fn with_and_without(off: fn(&mut Guards), spoil: fn(&mut CommitRequest)) -
 
 #[tokio::test]
 async fn the_compares_of_the_partitions_row() {
-    let [on, off] = with_and_without(|g| g.watermark_compare = false, |request| request.base_offset = 12).await;
+    let [on, off] = with_and_without(|g| g.watermark_compare = false, |request| request.range = range(12, 19)).await;
     assert!(is_fenced(&on) && is_done(&off), "{on:?} {off:?}");
     let [on, off] = with_and_without(|g| g.incarnation_compare = false, |r| r.incarnation = Incarnation(9)).await;
     assert!(is_fenced(&on) && is_done(&off), "{on:?} {off:?}");
@@ -69,7 +69,7 @@ async fn the_compare_of_the_state() {
 
 #[tokio::test]
 async fn the_compares_of_the_intent() {
-    let rename = |request: &mut CommitRequest| request.segments[0].key = "elsewhere".to_owned();
+    let rename = |request: &mut CommitRequest| request.segments[0].object.key = "elsewhere".to_owned();
     let [on, off] = with_and_without(|guards| guards.intent_check = false, rename).await;
     assert!(is_intent_lost(&on) && is_done(&off), "{on:?} {off:?}");
     for off in [|_: &mut Guards| {}, |guards: &mut Guards| guards.intent_pending = false] {

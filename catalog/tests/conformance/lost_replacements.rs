@@ -1,0 +1,119 @@
+//! Cases: the network between whoever replaces objects and PostgreSQL ends in the middle of the exchange.
+//!
+//! Owns: where a replacement is cut, and what the catalog must say about it. Does not own: the same for commits
+//! (`lost_replies`), and the cut (`support::proxy`).
+
+use catalog::{CommitStore, FileId, ReplaceOutcome, Replacement, SegmentStore};
+use common::ErrorKind;
+use support::proxy::Direction;
+use tokio::task::JoinSet;
+
+use super::fixture::*;
+use super::lost_replies::{DIRECTIONS, Lane, Tally};
+use super::replacing::{done, replacement};
+
+/// Partitions that are cut off at once.
+const LANES: usize = 4;
+/// Each lane cuts after every so many bytes, in turn: an exchange has some thousands.
+const STRIDE: usize = 7;
+const SPARE: u64 = 16;
+
+/// The last object and the one before, to be replaced by one; the intent is recorded around the proxy.
+async fn next_replacement(lane: &mut Lane) -> Replacement {
+    lane.commit_calmly().await;
+    let topic = &lane.held.partition.topic;
+    let objects = lane.direct.snapshot(topic).await.expect("read").objects;
+    let mut next = replacement(lane.held.owner, &objects[objects.len().saturating_sub(2)..]);
+    next.topic = topic.clone();
+    lane.direct.record_replacement_intent(&next.intent()).await.expect("recorded");
+    next
+}
+
+async fn replace_calmly(lane: &mut Lane) -> FileId {
+    let next = next_replacement(lane).await;
+    let file_id = done(lane.store.replace(&next).await);
+    lane.settle_pool().await;
+    file_id
+}
+
+/// Bytes of one replacement on a connection that knows every statement, by direction.
+async fn measure(lane: &mut Lane) -> [u64; 2] {
+    replace_calmly(lane).await;
+    loop {
+        let next = next_replacement(lane).await;
+        let (connections, before) = (lane.proxy.connections(), lane.passed());
+        done(lane.store.replace(&next).await);
+        lane.settle_pool().await;
+        let after = lane.passed();
+        if lane.proxy.connections() == connections {
+            return [after[0] - before[0], after[1] - before[1]];
+        }
+    }
+}
+
+/// Replaces with a cut, then settles it.
+async fn cut(lane: &mut Lane, direction: Direction, bytes: u64, tally: &mut Tally) {
+    let next = next_replacement(lane).await;
+    let was_cut = lane.proxy.cut_after(direction, bytes);
+    let outcome = lane.store.replace(&next).await;
+    lane.proxy.disarm();
+    let was_cut = was_cut.await.is_ok();
+    let settled = lane.store.resolve_replacement(&next).await.expect("looked up");
+    let place = format!("{direction:?} {bytes}: {outcome:?}, settled as {settled:?}");
+    match (&outcome, &settled) {
+        (ReplaceOutcome::Done(one), ReplaceOutcome::Done(other)) => {
+            assert_eq!(one, other, "{place}");
+            tally.done += 1;
+        }
+        (ReplaceOutcome::NotDone(error), ReplaceOutcome::NotDone(_)) => {
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{place}");
+            tally.not_done += 1;
+        }
+        (ReplaceOutcome::Unknown(_), ReplaceOutcome::Done(_)) => tally.unknown_done += 1,
+        (ReplaceOutcome::Unknown(_), ReplaceOutcome::NotDone(_)) => tally.unknown_not_done += 1,
+        _ => panic!("{place}"),
+    }
+    assert!(was_cut || matches!(outcome, ReplaceOutcome::Done(_)), "nothing was cut: {place}");
+    // The identical request again is right whatever happened.
+    let file_id = done(lane.store.replace(&next).await);
+    let objects = lane.direct.snapshot(&lane.held.partition.topic).await.expect("read").objects;
+    assert_eq!(objects.last().map(|object| object.file_id), Some(file_id), "{place}");
+    assert_eq!(objects.len(), 1, "{place}");
+}
+
+async fn cut_everywhere(mut lane: Lane, share: usize) -> Tally {
+    let exchange = measure(&mut lane).await;
+    let mut tally = Tally::default();
+    for (direction, length) in DIRECTIONS.into_iter().zip(exchange) {
+        for bytes in (0..=length + SPARE).skip(share).step_by(LANES * STRIDE) {
+            cut(&mut lane, direction, bytes, &mut tally).await;
+        }
+        println!("lane {share}, {direction:?}: {length} bytes");
+    }
+    let segments = lane.direct.get_segments(&lane.held.partition).await.expect("read");
+    let objects = lane.direct.snapshot(&lane.held.partition.topic).await.expect("read").objects;
+    let rows: u64 = segments.iter().map(|segment| segment.record_count).sum();
+    assert_eq!(
+        rows,
+        get_partition(&lane.direct, &lane.held.partition).await.high_watermark,
+        "no row is lost or doubled"
+    );
+    assert_eq!(objects.iter().map(|object| object.record_count).sum::<u64>(), rows);
+    tally
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_cut_off_after_any_byte_is_settled_and_done_once() {
+    let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
+    let mut lanes = JoinSet::new();
+    for share in 0..LANES {
+        lanes.spawn(cut_everywhere(Lane::start(&url, &format!("orders-{share}")).await, share));
+    }
+    let mut total = Tally::default();
+    for tally in lanes.join_all().await {
+        total.add(&tally);
+    }
+    println!("{total:?}");
+    // Cut before COMMIT, in it, after it, and beyond the answer: each is among them.
+    assert!(total.not_done > 0 && total.unknown_done > 0 && total.done > 0, "{total:?}");
+}

@@ -1,0 +1,131 @@
+//! Lake snapshots: the numbered states of the lists of tables and objects.
+//!
+//! Owns: the head, from which every number of a snapshot, table and object comes, and which snapshots are kept.
+//! Does not own: what changes the lists (the files of the roles).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ::catalog::{FileId, LakeSnapshot, SnapshotId, TableId, Tables};
+
+use super::limits;
+use super::state::CatalogState;
+
+const MINUTE_US: i64 = 60_000_000;
+
+/// The word for a change of tables in a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Word {
+    InsertedInto,
+    DeletedFrom,
+    Compacted,
+    Altered,
+    Dropped,
+}
+
+impl Word {
+    /// What a snapshot says of these tables.
+    pub(crate) fn of(self, tables: &BTreeSet<TableId>) -> String {
+        let word = match self {
+            Self::InsertedInto => "inserted_into_table",
+            Self::DeletedFrom => "deleted_from_table",
+            Self::Compacted => "compacted_table",
+            Self::Altered => "altered_table",
+            Self::Dropped => "dropped_table",
+        };
+        tables.iter().map(|table| format!("{word}:{table}")).collect::<Vec<_>>().join(",")
+    }
+
+    /// Whether readers must look at the tables' columns again.
+    fn changes_schema(self) -> bool {
+        matches!(self, Self::Altered | Self::Dropped)
+    }
+}
+
+/// A new snapshot, and the first of the objects that it lists.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listing {
+    pub(crate) snapshot_id: SnapshotId,
+    pub(crate) first_file_id: FileId,
+}
+
+/// The snapshots of a new catalog, made at this time; the last one is the head.
+pub(crate) fn first_snapshots(now_us: i64) -> [LakeSnapshot; 2] {
+    let empty = LakeSnapshot {
+        snapshot_id: SnapshotId(0),
+        time_us: now_us,
+        schema_version: 0,
+        next_catalog_id: 2,
+        next_file_id: 1,
+        changes: "created_schema:\"main\",created_schema:\"quarantine\"".to_owned(),
+    };
+    let first = LakeSnapshot {
+        snapshot_id: SnapshotId(1),
+        time_us: now_us + 1,
+        schema_version: 1,
+        changes: String::new(),
+        ..empty.clone()
+    };
+    [empty, first]
+}
+
+impl CatalogState {
+    /// Numbers the two tables of a new topic.
+    pub(crate) fn snapshot_of_new_tables(&mut self, quoted_name: &str) -> Tables {
+        let next = self.head.next_catalog_id;
+        let changes = format!("created_table:\"main\".{quoted_name},created_table:\"quarantine\".{quoted_name}");
+        self.head.next_catalog_id += 2;
+        self.head.schema_version += 1;
+        self.next_snapshot(changes, 0);
+        Tables { data: TableId(next), quarantine: TableId(next + 1) }
+    }
+
+    /// The next snapshot, in which these tables have changed and so many objects are new.
+    pub(crate) fn snapshot_of(&mut self, word: Word, tables: &BTreeSet<TableId>, objects: u64) -> Listing {
+        self.head.schema_version += u64::from(word.changes_schema());
+        self.next_snapshot(word.of(tables), objects)
+    }
+
+    /// A snapshot takes one number of an object at least: readers tell states of the lists apart by the next one.
+    fn next_snapshot(&mut self, changes: String, objects: u64) -> Listing {
+        let (drawn, first_file_id) = (self.drawn.take(), FileId(self.head.next_file_id));
+        let head = &mut self.head;
+        head.snapshot_id.0 += 1;
+        head.time_us = (self.now_ms * 1000).max(head.time_us + 1);
+        head.next_file_id += objects.max(1);
+        head.changes = changes;
+        let mut kept = head.clone();
+        if let Some((snapshot_id, time_us)) = drawn {
+            (kept.snapshot_id, kept.time_us) = (snapshot_id, time_us);
+        }
+        let snapshot_id = kept.snapshot_id;
+        self.snapshots.insert(snapshot_id, kept);
+        Listing { snapshot_id, first_file_id }
+    }
+
+    /// Takes the last snapshot back, with its transaction.
+    pub(crate) fn undo_snapshot(&mut self, head: LakeSnapshot) {
+        self.snapshots.retain(|&snapshot_id, _| snapshot_id <= head.snapshot_id);
+        self.head = head;
+    }
+
+    /// Drops the snapshots that nobody needs one by one; returns how many.
+    pub(crate) fn thin_out_snapshots(&mut self, hold: Duration) -> u64 {
+        let now_us = self.now_ms * 1000;
+        let oldest_us = now_us - limits::duration_ms(hold) * 1000;
+        let before = self.snapshots.len();
+        let last_of_minute: BTreeSet<SnapshotId> = {
+            let mut last = std::collections::BTreeMap::new();
+            for snapshot in self.snapshots.values() {
+                last.insert(snapshot.time_us.div_euclid(MINUTE_US), snapshot.snapshot_id);
+            }
+            last.into_values().collect()
+        };
+        let newest = self.head.snapshot_id;
+        self.snapshots.retain(|snapshot_id, snapshot| {
+            let is_last = last_of_minute.contains(snapshot_id) && snapshot.time_us >= oldest_us;
+            *snapshot_id == newest || snapshot.time_us >= now_us - MINUTE_US || is_last
+        });
+        (before - self.snapshots.len()) as u64
+    }
+}

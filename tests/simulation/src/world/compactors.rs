@@ -1,0 +1,94 @@
+//! The life of whoever replaces objects: starts, faults, the end.
+//!
+//! Owns: when one starts, which faults befall it, and that the last one only clears up. Does not own: what it does
+//! (`compactor`).
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::World;
+use super::faults::{cut_catalog, spoil_store};
+use crate::compactor::{Compactor, CompactorProcess};
+use crate::network::Life;
+use crate::plan::Kind;
+
+/// Its number as a client of the catalog: those of writers count from 1.
+const FIRST_NUMBER: u32 = 1_000;
+
+impl World {
+    pub(super) fn start_compactor(&mut self) {
+        self.compactors += 1;
+        let number = FIRST_NUMBER + self.compactors;
+        let compactor = Compactor {
+            topic: self.topic.clone(),
+            partition_count: self.plan.partition_count,
+            format: self.plan.format,
+            lease: self.plan.config.lease,
+        };
+        self.compactor = Some(CompactorProcess::start(&self.around, number, compactor));
+        self.compactor_due = None;
+    }
+
+    /// Starts one that is due.
+    pub(super) fn look_after_compactor(&mut self) {
+        if self.compactor.is_none() && self.compactor_due.is_some_and(|due| due <= Instant::now()) {
+            self.start_compactor();
+        }
+    }
+
+    /// Some faults of one writer befall it instead; says whether this one does.
+    pub(super) fn befalls_compactor(&mut self, kind: Kind, lasting: Duration, size: u64) -> bool {
+        if !size.is_multiple_of(4) {
+            return false;
+        }
+        match kind {
+            Kind::Crash => {
+                let Some(compactor) = self.compactor.take() else { return false };
+                compactor.kill();
+                self.counts.crashes += 1;
+                self.compactor_due = Some(Instant::now() + lasting / 2);
+                return true;
+            }
+            Kind::Pause
+            | Kind::CatalogCut
+            | Kind::CatalogRepliesLost
+            | Kind::StoreCut
+            | Kind::StoreNoise
+            | Kind::StoreLate => {}
+            _ => return false,
+        }
+        let Some(compactor) = self.compactor.as_ref().filter(|compactor| compactor.life() == Life::Running) else {
+            return false;
+        };
+        match kind {
+            Kind::Pause => compactor.pause(lasting),
+            Kind::CatalogCut | Kind::CatalogRepliesLost => {
+                cut_catalog(self.around.catalog_faults.clone(), compactor.number, kind, lasting);
+            }
+            _ => spoil_store(compactor.store.clone(), kind, lasting, size),
+        }
+        true
+    }
+
+    /// Faults stop for it too, and it begins nothing new: what it replaces must be deleted before the end.
+    pub(super) fn heal_compactor(&mut self) {
+        let Some(compactor) = &self.compactor else { return };
+        compactor.store.link().set(|faults| *faults = Default::default());
+        compactor.store.set_faults(Default::default());
+        compactor.resume();
+        compactor.only_clear_up();
+    }
+
+    /// A new one whose owner has no intents: those of earlier ones are abandoned.
+    pub(super) fn start_last_compactor(&mut self) {
+        if let Some(compactor) = self.compactor.take() {
+            compactor.kill();
+        }
+        self.compactor_due = None;
+        if self.plan.has_compactor {
+            self.start_compactor();
+            self.heal_compactor();
+        }
+    }
+}
