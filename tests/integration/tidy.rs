@@ -102,9 +102,10 @@ fn every_file_says_what_it_owns() {
     let mut faults = Vec::new();
     for source in all_sources(root()) {
         let header = source.header();
+        let says_what_it_owns = header.contains("Owns:") && header.contains("oes not own:");
         if header.is_empty() {
             faults.push(format!("{}: does not begin with //!", source.name));
-        } else if !source.is_test() && !(header.contains("Owns:") && header.contains("oes not own:")) {
+        } else if !source.is_test() && !says_what_it_owns {
             faults.push(format!("{}: its header lacks `Owns:` or `Does not own:`", source.name));
         }
     }

@@ -93,13 +93,16 @@ pub(crate) enum Answer {
     Otherwise(String),
 }
 
+/// A call that is under way.
+pub(crate) type Call<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
 /// An operation, and a call of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Operation {
     /// Its name in the contract.
     pub(crate) name: &'static str,
     /// Calls it.
-    pub(crate) call: for<'a> fn(&'a dyn MetadataStore, &'a World) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>>,
+    pub(crate) call: for<'a> fn(&'a dyn MetadataStore, &'a World) -> Call<'a>,
 }
 
 /// The table: `name(arguments);` calls the operation of that name.
