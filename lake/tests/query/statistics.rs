@@ -37,7 +37,7 @@ struct Values {
 
 fn values() -> impl Strategy<Value = Values> {
     let f = prop_oneof![
-        -3..3_i32.prop_map(f64::from),
+        (-3..3_i32).prop_map(f64::from),
         prop::sample::select(vec![-0.0, 0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e300, 0.1])
     ];
     let s = prop_oneof!["[ab']{0,2}", "[a-b]{70,80}", "\u{10ffff}{60,70}", "a\u{0}"];
@@ -90,7 +90,7 @@ fn condition() -> impl Strategy<Value = String> {
     ]
 }
 
-fn on(name: &'static str, literal: impl Strategy<Value = String>) -> BoxedStrategy<String> {
+fn on(name: &'static str, literal: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
     let operators = prop::sample::select(vec!["=", "<>", "<", "<=", ">", ">=", "IS DISTINCT FROM"]);
     (operators, literal).prop_map(move |(operator, literal)| format!("{name} {operator} {literal}")).boxed()
 }

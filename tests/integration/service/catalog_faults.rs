@@ -114,9 +114,9 @@ async fn a_sqlite_catalog_that_contradicts_itself_is_refused_at_the_start() {
             "its watermark is not the end of its last commit",
         ),
         (
-            "UPDATE segments SET id = id || 'x' WHERE base_offset = (SELECT max(base_offset) FROM segments)",
-            "UPDATE segments SET id = rtrim(id, 'x')",
-            "a committed segment is not listed",
+            "UPDATE segments SET incarnation = 7 WHERE base_offset = (SELECT max(base_offset) FROM segments)",
+            "UPDATE segments SET incarnation = 0",
+            "a committed range has no segment, and is not expired",
         ),
     ] {
         let mut connection = open(&path).await;
