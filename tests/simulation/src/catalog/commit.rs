@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use ::catalog::{
     CatalogError, CommitOutcome, CommitRecord, CommitRequest, FileId, Gap, LakeSnapshot, NewSegment, RecordedGap,
-    Refusal, Result, SegmentKind, TableId, Upload,
+    Refusal, Result, SegmentKind, Upload,
 };
 use common::TopicPartition;
 
@@ -179,14 +179,11 @@ impl CatalogState {
 
     /// One snapshot for the whole group, if any object is listed.
     fn listing(&mut self, accepted: &[Accepted<'_>]) -> Option<Listing> {
-        let new = || {
-            let segments = |accepted: &Accepted<'_>| accepted.request.segments.iter().map(|segment| segment.kind);
-            accepted
-                .iter()
-                .flat_map(move |of| segments(of).map(|kind| (&of.request.partition.topic, kind)).collect::<Vec<_>>())
-        };
-        let tables: BTreeSet<TableId> = new().filter_map(|(topic, kind)| self.table(topic, kind)).collect();
-        let objects = new().count() as u64;
+        let (mut tables, mut objects) = (BTreeSet::new(), 0);
+        for request in accepted.iter().map(|accepted| accepted.request) {
+            tables.extend(request.segments.iter().filter_map(|of| self.table(&request.partition.topic, of.kind)));
+            objects += request.segments.len() as u64;
+        }
         (objects > 0).then(|| self.snapshot_of(Word::InsertedInto, &tables, objects))
     }
 
