@@ -18,7 +18,6 @@ use uuid::Uuid;
 
 use self::work::Worker;
 use crate::catalog::{Faults, Session};
-use crate::chance::Chance;
 use crate::network::{Life, Link, Process};
 use crate::process::Surroundings;
 use crate::store::ModelStore;

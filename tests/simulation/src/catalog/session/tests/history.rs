@@ -34,8 +34,8 @@ async fn a_rough_history(seed: u64) -> Vec<String> {
     sleep(Duration::from_secs(1)).await;
     let mut chain = 0;
     for record in model.list_commits(&orders()).await.expect("read") {
-        assert_eq!(record.base_offset, chain, "ranges chain");
-        chain = record.end_offset + 1;
+        assert_eq!(record.range.base(), chain, "ranges chain");
+        chain = record.range.next();
     }
     assert_eq!(get_orders(&model).await.high_watermark, chain);
     let mut trace = std::mem::take(&mut *trace.lock().expect("no holder panics"));
