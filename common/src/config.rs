@@ -80,7 +80,7 @@ pub struct Settings {
     pub memory_budget_bytes: usize,
     pub upload_retries: u32,
     pub lease_secs: u64,
-    /// How long an object that is not listed, or no longer, is left before it is deleted.
+    /// Time for which an object that is not, or no longer, listed is kept before it is deleted.
     pub janitor_hold_secs: u64,
     pub shutdown_timeout_secs: u64,
     pub http_addr: SocketAddr,

@@ -233,7 +233,7 @@ fn connect_error(error: &async_nats::ConnectError, shown: &str) -> QueueError {
         | ConnectErrorKind::Authentication
         | ConnectErrorKind::AuthorizationViolation
         | ConnectErrorKind::Tls => QueueError::Refused { reason },
-        // A failed handshake has no error kind of its own.
+        // A failed handshake has no separate error kind.
         ConnectErrorKind::Io if reason.contains("certificate") => QueueError::Refused { reason },
         _ => QueueError::Unavailable { reason },
     }

@@ -1,4 +1,4 @@
-//! One reader of one partition on JetStream: a pull loop of its own over the plain client.
+//! One reader of one partition on JetStream: a pull loop over the plain client.
 //!
 //! Owns: waiting for frames, memory and the end of a rest; the time of each pull. Does not own: the state and its
 //! rules (`reading`), creating the consumer (`opening`), the text of pulls (`pull_requests`). It has no task: all
