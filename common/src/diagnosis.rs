@@ -41,7 +41,7 @@ impl Area {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// In order.
+    /// No problem.
     Ok,
     /// Works, but deserves attention.
     Warn,
@@ -79,7 +79,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// A finding in order.
+    /// A finding without a problem.
     pub fn ok(area: Area, check: impl Into<String>, found: impl Into<String>) -> Self {
         Self::new(area, check.into(), Verdict::Ok, found.into(), String::new())
     }
@@ -89,12 +89,12 @@ impl Finding {
         Self::new(area, check.into(), Verdict::Warn, found.into(), advice.into())
     }
 
-    /// A finding that works and weakens the promise.
+    /// A finding about a part that works, but weakens the promise.
     pub fn reduced(area: Area, check: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { reduces: true, ..Self::warn(area, check, found, advice) }
     }
 
-    /// A finding that does not work.
+    /// A finding about a part that does not work.
     pub fn fail(area: Area, check: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::new(area, check.into(), Verdict::Fail, found.into(), advice.into())
     }

@@ -37,7 +37,8 @@ pub const NAMES: &[&str] = &[
 
 /// Checks the variable. Call it once at start, so that a mistyped name is refused.
 ///
-/// # Errors A text that names the invalid part and the allowed values.
+/// # Errors
+/// A text that names the invalid part and the allowed values.
 pub fn check() -> Result<(), String> {
     imp::check()
 }

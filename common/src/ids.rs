@@ -131,8 +131,8 @@ impl fmt::Display for TopicPartition {
     }
 }
 
-/// Number of a partition's ownership. Each takeover adds one. The first partitions of a name begin at 0; a topic of a
-/// deleted topic's name begins at the highest epoch of the old one.
+/// Number of a partition's ownership. Each takeover adds one. The first partitions of a name begin at 0; those of a
+/// topic with a deleted topic's name begin at the deleted topic's highest epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Epoch(pub u64);
 

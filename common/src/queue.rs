@@ -136,7 +136,7 @@ pub struct Bounds {
     pub history: String,
     /// Limits beyond which the queue discards messages, committed or not; `None` if only readers cause it to discard.
     pub limits: Option<DiscardLimits>,
-    /// Begin of the queue's history by the clock that also stamps messages, microseconds UTC: no message of this
+    /// Start of the queue's history by the clock that also stamps messages, microseconds UTC: no message of this
     /// history is older. `None` if the queue has no such time; a mirror has none, because its messages are older.
     pub created_us: Option<i64>,
 }

@@ -38,7 +38,7 @@ impl<T> Answer<T> {
 
 /// Sends `request` to `$JS.API.<subject>`.
 ///
-/// [`QueueError::Unavailable`] if no answer came, so that the outcome is unknown; [`QueueError::Refused`] if this
+/// [`QueueError::Unavailable`] if no answer arrived, so that the outcome is unknown; [`QueueError::Refused`] if this
 /// login lacks the permission for the request.
 pub(super) async fn request<T: DeserializeOwned>(
     connection: &Connection,

@@ -152,7 +152,8 @@ fn is_discarding(config: &Config) -> bool {
     config.max_age > Duration::ZERO || config.max_messages_per_subject > 0 || drops_old
 }
 
-/// Checks that this login may create and delete consumers, by a consumer on the first stream that delivers nothing.
+/// Checks that this login may create and delete consumers, with one on the first stream that is set to deliver
+/// nothing.
 async fn permission(connection: &Connection, topic: &TopicDefinition) -> Finding {
     let check = format!("{} permissions", topic.name);
     let (stream, _) = topic_streams::stream_of(topic, 0);

@@ -14,7 +14,7 @@ use crate::runs::{Run, Runs};
 use crate::status::{self, Status};
 use common::message::Message;
 
-/// Upper bound of a message's size, whatever limit the server reports.
+/// Upper bound of a message's size, independent of the limit that the server reports.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 pub(super) struct Intake {

@@ -17,7 +17,7 @@ const ASK_AFTER: Duration = Duration::from_secs(30);
 /// The meaning of the silence.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// No meaning yet.
+    /// No conclusion yet.
     Wait,
     /// Query the stream for waiting messages.
     Ask,

@@ -13,7 +13,7 @@ use lake::LakeError;
 /// Short for results of this crate.
 pub type Result<T, E = ServiceError> = std::result::Result<T, E>;
 
-/// Errors of a start, or of a stop out of order. Every text is meant for the operator.
+/// Errors of a failed start, or of a stop that was not in good order. Every text is meant for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// A setting is valid in form, but cannot be used.
@@ -25,13 +25,13 @@ pub enum ServiceError {
     /// The system does not let this process handle signals.
     #[error(transparent)]
     Signals(io::Error),
-    /// A signal came before the service had started.
+    /// A signal arrived before the service had started.
     #[error("{signal} during the start: ended at once")]
     InterruptedStart {
         /// Name of the signal.
         signal: &'static str,
     },
-    /// A second signal came during the drain.
+    /// A second signal arrived during the drain.
     #[error("{signal} again: ended at once; uncommitted messages stay in the queue")]
     InterruptedDrain {
         /// Name of the signal.

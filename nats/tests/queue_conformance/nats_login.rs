@@ -67,7 +67,7 @@ async fn user_and_password_log_in_also_from_the_url_and_wrong_ones_are_refused()
 #[tokio::test]
 async fn a_token_logs_in_and_a_wrong_one_is_refused() {
     let lines = vec!["authorization { token: \"t0ken\" }".to_owned()];
-    // The server must be ready before it asks for the token.
+    // The server must be ready before it requires the token.
     let mut server = start(NatsOptions::default()).await;
     server.reload(&NatsOptions { lines, ..NatsOptions::default() }).expect("reloads");
     let login = |token: &str| NatsConfig { token: Some(token.to_owned()), ..config(&server) };

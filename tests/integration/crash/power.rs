@@ -82,7 +82,7 @@ fn steps(trace: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     for line in trace.lines() {
         let Some((pid, call)) = line.split_once(' ').map(|(pid, call)| (pid, call.trim_start())) else { continue };
-        // A write counts from its begin: from then on its bytes may be on the disk.
+        // A write counts from its start: from then on its bytes may be on the disk.
         if call.starts_with("pwrite64(") && call.contains("catalog.db-wal>") {
             steps.push(Step::Logged(call.to_owned()));
         }

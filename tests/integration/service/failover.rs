@@ -31,7 +31,7 @@ impl Pair {
         format!("postgres://postgres@{}/postgres", self.front.address())
     }
 
-    /// The primary is gone; the standby becomes the primary.
+    /// Kills the primary and promotes the standby.
     async fn fail_over(&mut self) {
         self.primary.kill().await.expect("killed");
         self.standby.promote().await.expect("promoted");

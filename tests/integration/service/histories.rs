@@ -257,7 +257,7 @@ async fn limits_that_discard_unread_messages_are_warned_of_before_and_recorded_a
     assert!(warned["reason"].as_str().is_some_and(|reason| reason.contains("max_msgs 1000")), "{warned}");
     writer.metric(margin, |left| left == 50.0).await;
     writer.process.kill().await.expect("killed");
-    // The warning had no effect.
+    // No operator acted on the warning.
     publish(&nats, 950..1_450).await;
     let siltstone = siltstone.with("FLUSH_INTERVAL_SECS", "1");
     settle(&siltstone, 1_451).await;

@@ -8,8 +8,8 @@ use crate::binary::{DEADLINE, POLL};
 const MESSAGES: u64 = 9_000;
 /// Beyond the first chunk of 8,192 that is decoded at once.
 const DEADLY: u64 = 8_300;
-/// Two deaths that change nothing, one with small batches, then single messages, each a few times; all repeated for
-/// the messages before the first chunk, which is then committed separately.
+/// Two deaths that change nothing, one with small batches, then single messages, each a few times; in addition the
+/// deaths before the first chunk was committed by itself.
 const DEATHS_MAX: usize = 16;
 
 #[tokio::test]

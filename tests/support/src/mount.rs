@@ -35,7 +35,7 @@ impl MountPoint {
     /// Mounts `source` with these arguments.
     ///
     /// # Errors
-    /// The error names the requirements: mounting needs privileges.
+    /// The error names the requirements: mounting needs privileges, and is not possible everywhere.
     pub(crate) fn mount(&mut self, arguments: &[&str], source: &Path) -> Result<()> {
         run(Command::new("mount").args(arguments).arg(source).arg(self.path())).context(
             "tests of disks that fail need root with CAP_SYS_ADMIN, and those of power cuts ext4 and loop devices",
