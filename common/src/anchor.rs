@@ -1,6 +1,6 @@
-//! The fingerprint of one message, by which a later reader knows that the queue still tells the same history.
+//! The anchor: a fingerprint of one message, by which a later reader detects that the queue's history has changed.
 //!
-//! Owns: what is compared. Does not own: when (attach) or where it is stored (catalog).
+//! Owns: the compared fields. Does not own: when to compare (attach), where an anchor is stored (catalog).
 
 use std::hash::Hasher;
 

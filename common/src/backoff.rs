@@ -1,6 +1,6 @@
-//! How long to wait between attempts: one policy for everything that is retried.
+//! Back-off: the waits between attempts, one policy for everything that is retried.
 //!
-//! Owns: first wait, growth, ceiling, jitter. Does not own: what is worth retrying (each error's `kind`).
+//! Owns: first wait, growth, ceiling, jitter. Does not own: which errors are worth retrying (each error's `kind`).
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Waits of 100 ms, 200 ms, … up to 10 s, each with up to as much again of jitter, without end.
+/// Endless waits of 100 ms, 200 ms, … up to 10 s, each with a random addition of at most its own length.
 #[derive(Debug)]
 pub struct Backoff {
     waits: ExponentialBackoff,
@@ -29,7 +29,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// How many waits there were.
+    /// Number of waits so far.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -40,7 +40,7 @@ impl Backoff {
         self.waits.next().unwrap_or(LONGEST_WAIT)
     }
 
-    /// Waits for the next wait.
+    /// Sleeps for the next wait.
     pub async fn wait(&mut self) {
         let wait = self.next_wait();
         tokio::time::sleep(wait).await;

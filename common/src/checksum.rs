@@ -1,19 +1,19 @@
 //! The checksum that the catalog lists for every object.
 //!
-//! Owns: which one it is. Does not own: what follows when it differs.
+//! Owns: the choice of the algorithm. Does not own: the reaction to a difference.
 
 use std::fmt;
 
 use crc_fast::{CrcAlgorithm, Digest};
 
-/// CRC-32C of bytes that are at hand as a whole: the Castagnoli polynomial as in RFC 3720, appendix B.4.
+/// CRC-32C of a whole slice: the Castagnoli polynomial as in RFC 3720, appendix B.4.
 pub fn crc32c(bytes: &[u8]) -> u32 {
     let mut sum = Crc32c::default();
     sum.update(bytes);
     sum.value()
 }
 
-/// CRC-32C of bytes that come in pieces.
+/// CRC-32C of bytes that arrive in pieces.
 #[derive(Clone)]
 pub struct Crc32c {
     digest: Digest,
@@ -27,7 +27,7 @@ impl Crc32c {
 
     /// The checksum of all bytes so far.
     pub fn value(&self) -> u32 {
-        // The library gives every width as 64 bits; of this one the upper half is zero.
+        // The library returns every width as 64 bits; for this one the upper half is zero.
         self.digest.finalize() as u32
     }
 }

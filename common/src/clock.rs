@@ -1,7 +1,7 @@
 //! Wall-clock time, injected so that tests can set it.
 //!
 //! Owns: the only calls of the system's wall clock. Does not own: timers and time-outs, which are tokio's.
-//! No decision about safety is ever taken by this clock (leases expire by the database's).
+//! No safety decision depends on this clock: leases expire by the database's.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub trait Clock: fmt::Debug + Send + Sync {
     }
 }
 
-/// A clock that many parts share.
+/// A clock shared by many components.
 pub type SharedClock = Arc<dyn Clock>;
 
 /// The machine's clock.
@@ -32,12 +32,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// The machine's clock, ready to share.
+/// The machine's clock as a shared clock.
 pub fn system_clock() -> SharedClock {
     Arc::new(SystemClock)
 }
 
-/// A clock that stands until it is moved.
+/// A clock that stands still until a test moves it.
 #[derive(Debug, Default)]
 pub struct ManualClock {
     now_us: AtomicI64,

@@ -1,8 +1,8 @@
 //! Settings from the environment.
 //!
-//! Owns: every setting's name, default and description, in one table ([`SETTINGS`]); reading them once; refusing what
-//! cannot be read or is misspelt.
-//! Does not own: which values are allowed and go together (`validation`); credentials of object stores, which those
+//! Owns: every setting's name, default and description, in one table ([`SETTINGS`]); reading them once; refusing
+//! unreadable values and misspelt names.
+//! Does not own: allowed values and combinations (`validation`); credentials of object stores, which the stores'
 //! clients read from their own variables (`AWS_…`, `AZURE_…`, `GOOGLE_…`).
 
 mod documentation;
@@ -24,13 +24,13 @@ pub use storage_type::StorageType;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueType {
-    /// Inside this process; lost with it, as far as not committed.
+    /// Inside this process; uncommitted messages are lost with it.
     Memory,
     /// NATS JetStream.
     Nats,
 }
 
-/// The commits that are acked to the queue.
+/// Acks to the queue after a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueAck {
@@ -80,7 +80,7 @@ pub struct Settings {
     pub memory_budget_bytes: usize,
     pub upload_retries: u32,
     pub lease_secs: u64,
-    /// How long an object that is not listed, or no longer, is left before it is deleted.
+    /// Time for which an object that is not, or no longer, listed is kept before it is deleted.
     pub janitor_hold_secs: u64,
     pub shutdown_timeout_secs: u64,
     pub http_addr: SocketAddr,
@@ -127,13 +127,13 @@ impl Default for Settings {
 
 const MIB: usize = 1024 * 1024;
 
-/// Why the settings are not usable. The text names the variable, its value and what is allowed.
+/// A refused setting. The text names the variable, its value and the allowed values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid setting: {0}")]
 pub struct InvalidSetting(String);
 
 impl InvalidSetting {
-    /// With a text that names the variable, its value and the allowed values.
+    /// Takes a text that names the variable, its value and the allowed values.
     pub fn new(text: String) -> Self {
         Self(text)
     }
@@ -148,7 +148,7 @@ impl Settings {
         Self::from_vars(std::env::vars_os())
     }
 
-    /// Reads `vars` as if they were the environment. Empty values count as unset.
+    /// Reads `vars` in place of the environment. Empty values count as unset.
     ///
     /// # Errors
     /// As [`Settings::from_env`].
@@ -168,7 +168,7 @@ impl Settings {
         let lists = known.iter_mut().filter(|(name, _)| name == "TOPICS");
         lists.for_each(|(_, value)| *value = value.split(',').map(str::trim).collect::<Vec<_>>().join(","));
         for (name, value) in &known {
-            // One variable at a time, so that the error can say which one it was.
+            // One variable at a time, so that the error names the invalid one.
             let doc = SETTINGS.iter().find(|doc| doc.name == name).expect("only known names were kept");
             envy::from_iter::<_, Self>([(name.clone(), value.clone())]).map_err(|_| invalid(doc, value))?;
         }
@@ -177,7 +177,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The catalog: as set, or `catalog.db` beside the local data.
+    /// The catalog's URL: as set, or `catalog.db` in the directory of the local data.
     pub fn catalog_url(&self) -> String {
         self.catalog_url.clone().unwrap_or_else(|| format!("sqlite:{}", self.storage_path.join("catalog.db").display()))
     }
@@ -205,7 +205,7 @@ impl Settings {
     }
 }
 
-/// The URL with its password, if any, replaced; lists separated by commas are handled one by one.
+/// The URL with its password, if any, replaced; in a comma-separated list, each URL is redacted.
 pub fn redacted_url(url: &str) -> String {
     let redact = |part: &str| match Url::parse(part) {
         Ok(mut parsed) if parsed.password().is_some() => {
@@ -226,7 +226,7 @@ fn invalid(doc: &SettingDoc, value: &str) -> InvalidSetting {
     InvalidSetting(format!("{}={value}: allowed is {}", doc.name, doc.allowed))
 }
 
-/// Whether `name` differs from the setting `known` by one letter changed, added or dropped, or two swapped.
+/// True if `name` differs from the setting `known` by one letter changed, added or dropped, or two swapped.
 fn is_misspelling(name: &str, known: &str) -> bool {
     let (a, b) = (name.as_bytes(), known.as_bytes());
     if a.len().abs_diff(b.len()) > 1 {

@@ -1,21 +1,21 @@
-//! What was found out about a part of a deployment, in words that say what to change.
+//! Findings about the parts of a deployment, each with advice on the change to make.
 //!
-//! Owns: the shape of a finding, the verdict over all of them, comparing clocks.
-//! Does not own: looking (queue, catalog and store each know their own), showing (the binary).
+//! Owns: the shape of a finding, the verdict over all of them, the comparison of clocks.
+//! Does not own: the checks (queue, catalog and store each have their own), the display (the binary).
 
 pub mod filesystem;
 
 use serde::Serialize;
 
-/// Clocks further apart than this are said to be off. Nothing about safety depends on it: dates in keys, retention and
-/// everything that people compare do.
+/// Largest unreported difference of two clocks. Safety never depends on it; dates in keys, retention and all times
+/// that people compare do.
 pub const CLOCK_SKEW_MS_MAX: i64 = 5_000;
 
-/// Which part of the deployment.
+/// A part of the deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Area {
-    /// Where messages come from.
+    /// The queue that messages come from.
     Queue,
     /// The SQL catalog.
     Catalog,
@@ -26,7 +26,7 @@ pub enum Area {
 }
 
 impl Area {
-    /// The word for it.
+    /// Its name in output.
     pub fn word(self) -> &'static str {
         match self {
             Self::Queue => "queue",
@@ -37,20 +37,20 @@ impl Area {
     }
 }
 
-/// How good it is.
+/// The grade of one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// It works; somebody should look at it.
+    /// Works, but deserves attention.
     Warn,
-    /// It does not work.
+    /// Does not work.
     Fail,
 }
 
 impl Verdict {
-    /// The word for it.
+    /// Its name in output.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -60,41 +60,41 @@ impl Verdict {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which part it belongs to.
+    /// The part of the deployment that was checked.
     pub area: Area,
-    /// What was looked at, in a word or two.
+    /// The subject of the check, in a word or two.
     pub check: String,
-    /// How good it is.
+    /// Its grade.
     pub verdict: Verdict,
-    /// Whether the promise of exactly once holds less far because of it.
+    /// True if the promise of exactly once is weaker because of this finding.
     pub reduces: bool,
-    /// What was found.
+    /// The observed state.
     pub found: String,
-    /// What it means and what to change; empty when there is nothing to do.
+    /// Its meaning and the change to make; empty when there is nothing to do.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub advice: String,
 }
 
 impl Finding {
-    /// As it should be.
+    /// A finding without a problem.
     pub fn ok(area: Area, check: impl Into<String>, found: impl Into<String>) -> Self {
         Self::new(area, check.into(), Verdict::Ok, found.into(), String::new())
     }
 
-    /// Worth a look; the promise holds all the same.
+    /// A finding that deserves attention and does not weaken the promise.
     pub fn warn(area: Area, check: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::new(area, check.into(), Verdict::Warn, found.into(), advice.into())
     }
 
-    /// It works, and the promise holds less far.
+    /// A finding about a part that works, but weakens the promise.
     pub fn reduced(area: Area, check: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { reduces: true, ..Self::warn(area, check, found, advice) }
     }
 
-    /// It does not work.
+    /// A finding about a part that does not work.
     pub fn fail(area: Area, check: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::new(area, check.into(), Verdict::Fail, found.into(), advice.into())
     }
@@ -104,25 +104,25 @@ impl Finding {
     }
 }
 
-/// What a deployment can promise.
+/// The promise that a deployment can keep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "promise", rename_all = "snake_case")]
 pub enum Promise {
-    /// Everything that the queue confirmed.
+    /// Exactly once for everything that the queue confirmed.
     Strong,
-    /// Less, for these reasons.
+    /// A weaker promise, for these reasons.
     Reduced {
-        /// Each with what to change.
+        /// Each reason with the change to make.
         reasons: Vec<String>,
     },
-    /// Nothing can be said: these do not work.
+    /// No verdict, because some checks failed.
     Unknown {
-        /// What failed.
+        /// The failed checks.
         failures: Vec<String>,
     },
 }
 
-/// The promise that a deployment with these findings can carry.
+/// The promise that a deployment with these findings can keep.
 pub fn promise(findings: &[Finding]) -> Promise {
     let texts = |wanted: &dyn Fn(&Finding) -> bool| {
         let text = |finding: &Finding| format!("{} {}: {}", finding.area.word(), finding.check, finding.found);
@@ -136,8 +136,8 @@ pub fn promise(findings: &[Finding]) -> Promise {
     if reasons.is_empty() { Promise::Strong } else { Promise::Reduced { reasons } }
 }
 
-/// Compares another clock with this machine's; the other was read between `before_ms` and `after_ms`.
-/// `resolution_ms` is what the other clock is rounded to.
+/// Compares another clock, read between `before_ms` and `after_ms`, with this machine's. `resolution_ms` is the unit
+/// to which the other clock is rounded.
 pub fn clock(whose: &str, other_ms: i64, before_ms: i64, after_ms: i64, resolution_ms: i64) -> Finding {
     let off_ms = match other_ms {
         behind if behind.saturating_add(resolution_ms) < before_ms => before_ms - behind - resolution_ms,

@@ -1,16 +1,16 @@
-//! The four reactions to an error that this system has, shared by every crate's error type.
+//! The four kinds of error by the caller's reaction, shared by every crate's error type.
 //!
 //! Owns: the four kinds. Does not own: any error.
 
-/// What the caller of a failed operation must do.
+/// The reaction that a failed operation requires of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The other side could not be reached or was busy: try again, with back-off.
+    /// The other side was unreachable or busy: retry with back-off.
     Unavailable,
-    /// The state is not what the caller believed: read it again and decide.
+    /// The caller's view of the state is outdated: read it again and decide.
     Conflict,
-    /// This one message or record cannot be handled: set it aside and go on.
+    /// This one message or record cannot be handled: set it aside and continue.
     Poison,
-    /// No repetition will help: stop and tell the operator.
+    /// Retrying cannot help: stop and report to the operator.
     Fatal,
 }

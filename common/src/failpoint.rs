@@ -1,12 +1,12 @@
 //! Failpoints: named places between two steps, where a test makes the process crash, wait or fail.
 //!
-//! Owns: the names, what the environment asks for, and doing it. Does not own: what a failure at a place means; the
-//! code at the place says so. A debug build reads `SILTSTONE_FAILPOINTS` once, for example
-//! `commit.before=crash@3;put.reply=error;fetch.received=delay(500)`: `@3` is the third time only, without it every time.
-//! `batch.decode=crash[text]` crashes only at something that holds the text.
-//! In a release build every failpoint is an empty function, and setting the variable is refused at start.
+//! Owns: the names, parsing the environment, the crash, wait or failure itself. Does not own: the meaning of a
+//! failure, which stands at each place. A debug build reads `SILTSTONE_FAILPOINTS` once, for example
+//! `commit.before=crash@3;put.reply=error;fetch.received=delay(500)`: `@3` is the third time only, without it every
+//! time. `batch.decode=crash[text]` crashes only at an input that contains the text. In a release build every
+//! failpoint is an empty function, and a process with the variable set refuses to start.
 
-/// The variable that names what is to happen.
+/// The variable that holds the failpoints and their actions.
 pub const VARIABLE: &str = "SILTSTONE_FAILPOINTS";
 
 /// Every failpoint, in the order in which a message passes them.
@@ -35,15 +35,15 @@ pub const NAMES: &[&str] = &[
     "janitor.deleted",
 ];
 
-/// Checks what the environment asks for. To be called once at start, so that a mistyped name is not silently nothing.
+/// Checks the variable. Call it once at start, so that a mistyped name is refused.
 ///
 /// # Errors
-/// Says what is wrong and what is allowed.
+/// A text that names the invalid part and the allowed values.
 pub fn check() -> Result<(), String> {
     imp::check()
 }
 
-/// Crashes or waits here, if the environment asks for it.
+/// Crashes or waits here, if the environment requests it.
 #[inline]
 pub async fn hit(name: &'static str) {
     if let Some(wait) = imp::hit(name) {
@@ -51,7 +51,7 @@ pub async fn hit(name: &'static str) {
     }
 }
 
-/// Crashes here if the environment asks for it at a text that `holds` finds.
+/// Crashes here if the environment requests it for a text that `holds` finds.
 #[inline]
 pub fn hit_at(name: &'static str, holds: impl Fn(&str) -> bool) {
     imp::hit_at(name, holds);
@@ -60,7 +60,7 @@ pub fn hit_at(name: &'static str, holds: impl Fn(&str) -> bool) {
 #[cfg(debug_assertions)]
 pub use imp::panic_at;
 
-/// True when the step is to fail here: its reply is lost, or it answers an error. Crashes or waits as [`hit`] does.
+/// True if the step must fail here: its reply is lost, or it returns an error. Crashes or waits as [`hit`] does.
 #[inline]
 pub async fn fails(name: &'static str) -> bool {
     hit(name).await;
@@ -101,7 +101,7 @@ mod imp {
 
     use super::{NAMES, VARIABLE};
 
-    /// What happens at a failpoint, and when.
+    /// The action at a failpoint, and its time.
     #[derive(Debug)]
     pub(super) struct Point {
         name: &'static str,
@@ -157,8 +157,8 @@ mod imp {
         static PANICS: RefCell<Vec<(&'static str, &'static str)>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// From now on these failpoints panic in this thread, each at anything that holds its text. For simulations, in which
-    /// one process stands for many and none may crash.
+    /// From now on these failpoints panic in this thread, each at an input that contains its text. For simulations,
+    /// in which one process runs many writers and must not crash.
     pub fn panic_at(points: &[(&'static str, &'static str)]) {
         PANICS.set(points.to_vec());
     }

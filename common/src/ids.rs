@@ -1,7 +1,7 @@
 //! Names and numbers that identify things: topics, partitions, epochs, owners.
 //!
 //! Owns: the validity of a topic name and its safe encoding in object keys and file names.
-//! Does not own: what exists (the catalog) or where it is stored (segments' keys).
+//! Does not own: which topics exist (the catalog), where they are stored (segments' keys).
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub const TOPIC_NAME_ENCODED_BYTES_MAX: usize = 200;
 #[serde(try_from = "String", into = "String")]
 pub struct TopicName(Arc<str>);
 
-/// Why a text is not a topic name.
+/// A text that is not a valid topic name, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid topic name {name:?}: {reason}")]
 pub struct InvalidTopicName {
@@ -55,7 +55,7 @@ impl TopicName {
         encode(&self.0)
     }
 
-    /// Whether the name is the same encoded and plain, which a NATS stream or subject needs.
+    /// True if the name equals its encoding, which a NATS stream or subject needs.
     pub fn is_plain(&self) -> bool {
         self.0.bytes().all(is_plain_byte)
     }
@@ -131,12 +131,12 @@ impl fmt::Display for TopicPartition {
     }
 }
 
-/// Number of the ownership of a partition. Each takeover adds one. The first partitions of a name begin
-/// at 0; where a topic of that name was deleted, they begin at the highest epoch that it had.
+/// Number of a partition's ownership. Each takeover adds one. The first partitions of a name begin at 0; those of a
+/// topic with a deleted topic's name begin at the deleted topic's highest epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Epoch(pub u64);
 
-/// Number of the queue's history of a partition. A stream that was made again or rolled back is a new one.
+/// Number of the queue's history of a partition. A recreated or rolled-back stream is a new history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Incarnation(pub u32);
 

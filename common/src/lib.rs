@@ -1,4 +1,4 @@
-//! The parts that all of Siltstone shares: its words, the contract of a queue, the queue in memory, settings.
+//! The parts that all crates of Siltstone share: its words, the contract of a queue, the queue in memory, settings.
 //!
 //! Owns: the contract between producers, queue and writer. Does not own: SQL (`catalog`), Arrow and Parquet (`lake`),
 //! logs and pages of a process (`service`).

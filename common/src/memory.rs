@@ -1,10 +1,10 @@
 //! One memory budget in bytes for the whole process.
 //!
-//! Owns: who may hold how many bytes, first come first served, and the sign that somebody waits.
-//! Does not own: what to do about pressure; the writer rolls its largest batch.
+//! Owns: the bytes held by each permit, first come first served, and the signal of a waiter.
+//! Does not own: the reaction to pressure; the writer rolls its largest batch.
 //!
-//! Bytes are taken *before* a fetch. What was fetched may turn out larger or smaller once decoded:
-//! [`MemoryPermit::resize`] corrects the account without waiting, so a holder never deadlocks on itself.
+//! Bytes are taken *before* a fetch. A delivery may turn out larger or smaller once decoded: [`MemoryPermit::resize`]
+//! corrects the account without waiting, so that a holder never deadlocks on itself.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -54,19 +54,19 @@ impl MemoryBudget {
         self.shared.lock().used_bytes
     }
 
-    /// The most bytes ever held at once.
+    /// The most bytes held at once so far.
     pub fn used_bytes_peak(&self) -> usize {
         self.shared.lock().used_bytes_peak
     }
 
-    /// How many callers wait for bytes.
+    /// Number of callers that wait for bytes.
     pub fn waiters(&self) -> usize {
         self.shared.lock().waiters.len()
     }
 
-    /// Takes `bytes`, waiting in turn until they are free. A request beyond the whole budget is granted when
-    /// nothing else is held, so that an oversized message passes alone instead of never.
-    /// Dropping the future gives up the place in the line and loses no bytes.
+    /// Takes `bytes`, waiting in turn until they are free. A request beyond the whole budget is granted when no other
+    /// permit is held, so that an oversized message passes alone instead of never. Dropping the future gives up the
+    /// place in the line and loses no bytes.
     pub async fn acquire(&self, bytes: usize) -> MemoryPermit {
         let receiver = {
             let mut state = self.shared.lock();
@@ -78,18 +78,18 @@ impl MemoryBudget {
             receiver
         };
         self.shared.pressure.notify_one();
-        // Dropped after the receiver, so that a caller who gives up no longer holds up those behind it.
+        // Dropped after the receiver, so that a cancelled caller no longer blocks those behind it.
         let _leaving = Leaving(&self.shared);
         receiver.await.expect("a waiter is only removed by granting it")
     }
 
-    /// Takes `bytes` when they are free now and nobody waits.
+    /// Takes `bytes` if they are free now and no caller waits.
     pub fn try_acquire(&self, bytes: usize) -> Option<MemoryPermit> {
         let mut state = self.shared.lock();
         (state.waiters.is_empty() && self.shared.fits(&state, bytes)).then(|| self.grant(&mut state, bytes))
     }
 
-    /// Waits until somebody had to wait for bytes. One listener.
+    /// Waits until a caller had to wait for bytes. Supports one listener.
     pub async fn pressure(&self) {
         self.shared.pressure.notified().await;
     }
@@ -123,7 +123,7 @@ impl Shared {
     }
 
     fn give_back(self: &Arc<Self>, bytes: usize) {
-        // Permits whose waiter has gone are dropped after the lock is released: dropping one locks again.
+        // Permits of cancelled waiters are dropped after the lock is released: dropping one locks again.
         let mut unclaimed = Vec::new();
         {
             let mut state = self.lock();
@@ -146,7 +146,7 @@ impl Shared {
     }
 }
 
-/// Serves the line when its owner leaves it, with bytes or without.
+/// Serves the line when a waiter leaves it, with or without bytes.
 struct Leaving<'a>(&'a Arc<Shared>);
 
 impl Drop for Leaving<'_> {
@@ -168,8 +168,8 @@ impl MemoryPermit {
         self.bytes
     }
 
-    /// Sets the account to what is really held. Growing never waits and may exceed the budget for a while:
-    /// the memory is in use already, and later callers wait the longer.
+    /// Sets the account to the bytes in use. Growing never waits and may exceed the budget for a while: the memory is
+    /// in use already, and later callers wait longer.
     pub fn resize(&mut self, bytes: usize) {
         if bytes > self.bytes {
             self.shared.lock().add(bytes - self.bytes);

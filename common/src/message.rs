@@ -1,7 +1,7 @@
-//! What a queue takes and delivers.
+//! Messages, as a queue accepts and delivers them.
 //!
-//! Owns: the shape of a message, and how its size is counted against memory.
-//! Does not own: how a queue puts it on the wire, or what its payload means.
+//! Owns: the shape of a message, and its size in the memory budget.
+//! Does not own: a queue's wire format, the meaning of the payload.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 /// Header names and values in the order given; a name may repeat.
 pub type Headers = Vec<(String, String)>;
 
-/// Bytes that a message costs beside its payload: its own struct and the queue's bookkeeping for it.
+/// Bytes that a message costs in addition to its payload: its own struct and the queue's bookkeeping.
 pub const MESSAGE_OVERHEAD_BYTES: usize = 160;
 
 /// A message as the queue delivers it.
@@ -18,7 +18,7 @@ pub const MESSAGE_OVERHEAD_BYTES: usize = 160;
 pub struct Message {
     /// Position in the partition's queue; rises, not necessarily by one.
     pub offset: u64,
-    /// When the queue stored it, microseconds since the Unix epoch, UTC.
+    /// Time at which the queue stored it, microseconds since the Unix epoch, UTC.
     pub timestamp_us: i64,
     /// The producer's key, if any.
     pub key: Option<Bytes>,
@@ -31,7 +31,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Bytes this message is counted for in the memory budget.
+    /// Bytes that this message takes from the memory budget.
     pub fn memory_bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
         self.payload.len() + self.key.as_ref().map_or(0, Bytes::len) + headers + MESSAGE_OVERHEAD_BYTES
@@ -41,7 +41,7 @@ impl Message {
 /// A message on its way into a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutgoingMessage {
-    /// Names the message for the queue's duplicate window: a second one of the same id is not stored again.
+    /// Identifies the message in the queue's duplicate window: a second message of the same id is not stored again.
     pub message_id: Option<String>,
     /// The producer's key, if any.
     pub key: Option<Bytes>,

@@ -1,9 +1,9 @@
 //! Guards that can be switched off, for the simulation's proof that each of them is needed.
 //!
-//! Owns: which guards are off in this thread. Does not own: the guards; each asks here by its name.
-//! Builds without debug assertions have no switches: every guard is on, and asking costs nothing.
+//! Owns: the list of guards that are off in this thread. Does not own: the guards; each looks itself up here by name.
+//! Builds without debug assertions have no switches: every guard is on, and the lookup costs nothing.
 //!
-//! Only a guard inside a plain rule has a switch. Where a guard decides about a reply, the simulation forges the reply.
+//! Only a guard inside a plain rule has a switch. For a guard that judges a reply, the simulation forges the reply.
 
 #[cfg(debug_assertions)]
 mod switches {

@@ -1,7 +1,7 @@
-//! Which partition a message goes to.
+//! Partitioners: the choice of a message's partition.
 //!
 //! Owns: the stable hash of a key, the same in every process and version, with its test vectors.
-//! Does not own: the number of partitions, or the choice of a caller who names one.
+//! Does not own: the number of partitions, a partition that the caller names.
 
 use std::hash::Hasher;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 
-/// How keys are spread over the partitions of a topic.
+/// The function that spreads keys over the partitions of a topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Partitioner {
@@ -21,7 +21,7 @@ pub enum Partitioner {
 }
 
 impl Partitioner {
-    /// Its name in options and answers.
+    /// Its name in options and output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Siphash => "siphash",
@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn siphash_matches_the_published_vectors() {
-        // The reference value of SipHash-2-4 with a zero key for no input, and then our own vectors, which other
-        // languages test against: (key, partition of 1,000).
+        // The reference value of SipHash-2-4 with a zero key for no input, then this project's vectors for tests in
+        // other languages: (key, partition of 1,000).
         let mut hasher = SipHasher24::new_with_keys(0, 0);
         hasher.write(b"");
         assert_eq!(hasher.finish(), 0x1e92_4b9d_7377_00d7);

@@ -1,8 +1,8 @@
-//! The queue: where producers leave messages and the writer takes them.
+//! The queue: producers publish messages to it and the writer reads them.
 //!
 //! Owns: the contract that every queue keeps, and its error type.
-//! Does not own: positions. The catalog knows how far a partition is committed; a queue only serves from an offset.
-//! The contract is exercised by one conformance suite that every implementation passes.
+//! Does not own: positions. The catalog has each partition's high watermark; a queue only serves from an offset. One
+//! conformance suite, which every implementation passes, exercises the contract.
 
 pub mod config;
 pub mod memory;
@@ -20,38 +20,38 @@ use crate::message::{Message, OutgoingMessage};
 use crate::receipt::CommitReceipt;
 use crate::topic::TopicDefinition;
 
-/// A place of ordered, numbered messages per partition.
+/// Ordered, numbered messages, per partition.
 #[async_trait]
 pub trait Queue: fmt::Debug + Send + Sync {
-    /// Makes whatever the topic needs (on JetStream: its streams). Repeating it with the same definition is
-    /// harmless; a topic that exists otherwise is [`QueueError::Refused`]. Opens the topic as well.
+    /// Creates the topic's parts of the queue (on JetStream: its streams). Repeating it with the same definition is
+    /// harmless; a topic that exists with another one is [`QueueError::Refused`]. Opens the topic as well.
     async fn create_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError>;
 
-    /// Removes what [`Queue::create_topic`] made, with the messages in it. Of streams that somebody else made, only
-    /// this topic's readers are removed. An absent topic is no error.
+    /// Removes everything that [`Queue::create_topic`] made, with its messages. From streams of another origin, it
+    /// removes only this topic's readers. An absent topic is no error.
     async fn delete_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError>;
 
-    /// Makes the topic known to this process, and checks that the queue can serve it; changes nothing there.
-    /// `next_offsets` holds, per partition, the catalog's high watermark: a queue that does not outlive its
-    /// process numbers on from there; a durable one has its own numbers and ignores it. Idempotent.
+    /// Registers the topic in this process, and checks that the queue can serve it; changes nothing in the queue.
+    /// `next_offsets` holds, per partition, the catalog's high watermark: a queue that does not outlive its process
+    /// numbers on from there; a durable one has its own numbers and ignores it. Idempotent.
     async fn open_topic(&self, topic: &TopicDefinition, next_offsets: &[u64]) -> Result<(), QueueError>;
 
-    /// Stores `messages` in order and returns when each is *confirmed*, one ack per message, in order.
-    /// Waits while the queue is full. On an error any prefix may have been stored: repeat with message ids to
-    /// store each once within the queue's duplicate window.
+    /// Stores `messages` in order and returns when each is *confirmed*, one ack per message, in order. Waits while
+    /// the queue is full. On an error any prefix may have been stored: repeat with message ids to store each once
+    /// within the queue's duplicate window.
     async fn publish(&self, to: &TopicPartition, messages: Vec<OutgoingMessage>)
     -> Result<Vec<PublishAck>, QueueError>;
 
-    /// Opens a subscription that starts at the first message with an offset of at least `from_offset`.
-    /// A later subscription of a partition supersedes an earlier one, whose calls may then fail. No subscription
-    /// outlives a loss of messages that the queue held when it was made, or the queue's being made again.
+    /// Opens a subscription that starts at the first message with an offset of at least `from_offset`. A later
+    /// subscription of a partition supersedes an earlier one, whose calls may then fail. A subscription ends when
+    /// messages that the queue held at its start are lost, or when the queue is recreated.
     async fn subscribe(&self, request: SubscribeRequest) -> Result<Box<dyn Subscription>, QueueError>;
 
-    /// What the partition holds now.
+    /// The offsets that the partition holds now.
     async fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, QueueError>;
 
-    /// The stored messages with `from_offset <= offset < to_offset`, in order; offsets that are not held are
-    /// left out. Beside every subscription, and without effect on any. For anchors, audits and the hot tail.
+    /// The stored messages with `from_offset <= offset < to_offset`, in order; offsets that are not held are left
+    /// out. Independent of every subscription. For anchors, audits and the hot tail.
     async fn read(
         &self,
         partition: &TopicPartition,
@@ -59,12 +59,13 @@ pub trait Queue: fmt::Debug + Send + Sync {
         to_offset: u64,
     ) -> Result<Vec<Message>, QueueError>;
 
-    /// Whether the queue answers now; for readiness.
+    /// Succeeds if the queue answers now; for readiness.
     async fn check(&self) -> Result<(), QueueError>;
 
-    /// What an operator should know about the queue and what it keeps for `topics`. Changes nothing that lasts.
+    /// Findings for an operator about the queue and its state for `topics`. Makes no lasting change.
     async fn diagnose(&self, topics: &[TopicDefinition]) -> Vec<Finding> {
-        let _nothing_is_known_of_them = topics;
+        // The default has no findings.
+        let _ = topics;
         Vec::new()
     }
 }
@@ -72,39 +73,40 @@ pub trait Queue: fmt::Debug + Send + Sync {
 /// One reader of one partition.
 #[async_trait]
 pub trait Subscription: fmt::Debug + Send {
-    /// Waits for messages and returns at least one, at most `messages_max`, about `bytes_max` bytes, in order,
-    /// each once, with the memory they occupy already taken from the budget given at subscribing.
-    /// Cancel-safe: a dropped call loses nothing.
+    /// Waits for messages and returns at least one, at most `messages_max`, about `bytes_max` bytes, in order, each
+    /// once; their memory is already taken from the budget given at subscribing. Cancel-safe: a dropped call loses
+    /// nothing.
     ///
-    /// After an error the subscription is of no further use: subscribe anew from the offset after the last
-    /// message that was returned.
+    /// After an error the subscription is of no further use: subscribe anew from the offset after the last returned
+    /// message.
     async fn next(&mut self, messages_max: usize, bytes_max: usize) -> Result<Delivery, QueueError>;
 
-    /// Tells the queue that everything below the receipt's watermark is committed. Losing an ack is harmless.
+    /// Confirms to the queue that every message below the receipt's watermark is committed. Losing an ack is
+    /// harmless.
     async fn ack(&mut self, receipt: &CommitReceipt) -> Result<(), QueueError>;
 
-    /// Ends the subscription in good order: acks that were sent are delivered, and what the queue keeps for
-    /// this subscription is released.
+    /// Ends the subscription in good order: sent acks are delivered, and the queue releases its state for this
+    /// subscription.
     async fn close(self: Box<Self>) -> Result<(), QueueError>;
 }
 
-/// What to subscribe to.
+/// The arguments of a subscription.
 #[derive(Clone, Debug)]
 pub struct SubscribeRequest {
     /// The partition.
     pub partition: TopicPartition,
     /// The first offset wanted.
     pub from_offset: u64,
-    /// Everything below is committed; at most `from_offset`. A queue that drops what no reader wants any more keeps
-    /// all messages from here on, since what was read and is not committed may have to be read again.
+    /// Every message below is committed; at most `from_offset`. A queue that drops messages without readers keeps all
+    /// messages from here on, since uncommitted messages may have to be read again.
     pub committed: u64,
     /// The ownership under which it is read.
     pub epoch: Epoch,
-    /// Where the memory of fetched messages is taken from, before they are fetched.
+    /// The memory budget, from which bytes are taken before messages are fetched.
     pub budget: MemoryBudget,
 }
 
-/// Messages with the memory they are accounted for.
+/// Messages and the memory permit for them.
 #[derive(Debug)]
 pub struct Delivery {
     /// In order, at least one.
@@ -116,29 +118,30 @@ pub struct Delivery {
 /// The queue's confirmation of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PublishAck {
-    /// Where it is stored.
+    /// The offset of the stored message.
     pub offset: u64,
-    /// The message id was known already: `offset` is that of the first one, and nothing was stored.
+    /// The message id was already in the duplicate window: `offset` is that of the first message, and nothing was
+    /// stored.
     pub duplicate: bool,
 }
 
-/// What a partition of the queue holds.
+/// The offsets and limits of a partition in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Offset of the oldest message held; equal to `next_offset` when there is none.
     pub first_offset: u64,
     /// Offset that the next message will get.
     pub next_offset: u64,
-    /// Says which history this is; evidence only, equal text does not prove equal history nor the contrary.
+    /// Describes the queue's history; evidence only: equal text does not prove equal history, nor the contrary.
     pub history: String,
-    /// What makes the queue discard messages, committed or not; nothing when only readers make it do so.
+    /// Limits beyond which the queue discards messages, committed or not; `None` if only readers cause it to discard.
     pub limits: Option<DiscardLimits>,
-    /// When the queue's history began, by the clock that also gives messages their times, microseconds UTC: no message
-    /// of this history is older. Nothing where the queue does not know, as that of a mirror, whose messages are older.
+    /// Start of the queue's history by the clock that also stamps messages, microseconds UTC: no message of this
+    /// history is older. `None` if the queue has no such time; a mirror has none, because its messages are older.
     pub created_us: Option<i64>,
 }
 
-/// How much a queue keeps of a partition before it discards the oldest messages, and how much it holds.
+/// A partition's limits, beyond which the queue discards the oldest messages, and the amounts held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiscardLimits {
     /// Messages held.
@@ -155,7 +158,7 @@ pub struct DiscardLimits {
     pub age_max: Option<Duration>,
 }
 
-/// Why a queue did not do what was asked.
+/// Errors of a queue.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// The topic was not opened, or its streams are missing.
@@ -163,18 +166,18 @@ pub enum QueueError {
     TopicUnknown {
         /// The topic.
         topic: TopicName,
-        /// What is missing, and how to make it.
+        /// The missing part, and how to create it.
         reason: String,
     },
     /// The partition's number is not below the topic's count.
     #[error("partition {partition} does not exist: the topic has {partition_count}")]
     PartitionUnknown {
-        /// What was asked for.
+        /// The requested partition.
         partition: TopicPartition,
-        /// How many there are.
+        /// The topic's number of partitions.
         partition_count: u32,
     },
-    /// The message is beyond what the queue takes.
+    /// The message exceeds the queue's limit.
     #[error("a message of {bytes} bytes is larger than the queue's limit of {bytes_max} bytes")]
     MessageTooLarge {
         /// Its size.
@@ -182,10 +185,10 @@ pub enum QueueError {
         /// The limit.
         bytes_max: usize,
     },
-    /// The queue cannot be reached, is full, or lost the connection: try again.
+    /// The queue is unreachable, full, or lost the connection: try again.
     #[error("queue unavailable: {reason}")]
     Unavailable {
-        /// What happened.
+        /// The failure.
         reason: String,
     },
     /// The subscription ended or is no longer trusted: subscribe anew from the position.
@@ -193,19 +196,19 @@ pub enum QueueError {
     SubscriptionLost {
         /// The partition.
         partition: TopicPartition,
-        /// What raised the doubt.
+        /// The cause of the doubt.
         reason: String,
     },
-    /// The queue refuses for good: configuration, permission, an unsupported stream.
+    /// The queue refuses permanently: configuration, permission, an unsupported stream.
     #[error("queue refused: {reason}")]
     Refused {
-        /// Why, and what to change.
+        /// The reason, and the change to make.
         reason: String,
     },
 }
 
 impl QueueError {
-    /// What the caller must do.
+    /// The reaction required of the caller.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Unavailable { .. } | Self::SubscriptionLost { .. } => ErrorKind::Unavailable,
@@ -214,12 +217,12 @@ impl QueueError {
         }
     }
 
-    /// That the queue cannot be reached now, with the reason.
+    /// An error for a queue that is unreachable now.
     pub fn unavailable(reason: impl fmt::Display) -> Self {
         Self::Unavailable { reason: reason.to_string() }
     }
 
-    /// That the queue refuses for good, with the reason.
+    /// An error for a permanent refusal.
     pub fn refused(reason: impl fmt::Display) -> Self {
         Self::Refused { reason: reason.to_string() }
     }

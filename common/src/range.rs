@@ -1,7 +1,7 @@
 //! A range of offsets.
 //!
-//! Owns: that a range is never empty nor reversed, and arithmetic on its ends.
-//! Does not own: which ranges a partition has (`catalog`).
+//! Owns: the invariant that a range is never empty nor reversed, and arithmetic on its ends.
+//! Does not own: the ranges of a partition (`catalog`).
 
 use std::fmt;
 
@@ -48,7 +48,7 @@ impl TryFrom<Ends> for OffsetRange {
 impl OffsetRange {
     /// The range from `base` to `end`, both included.
     ///
-    /// `None` when it is reversed, or when no offset follows it: a watermark must be able to stand behind each range.
+    /// `None` if it is reversed, or if no offset follows it: a watermark must fit after each range.
     pub fn new(base: u64, end: u64) -> Option<Self> {
         (base <= end && end < u64::MAX).then_some(Self { base, end })
     }
@@ -73,27 +73,27 @@ impl OffsetRange {
         self.end + 1
     }
 
-    /// How many offsets it covers, held by the queue or not. Never 0.
+    /// Number of offsets it covers, held by the queue or not. Never 0.
     pub fn count(self) -> u64 {
         (self.end - self.base).saturating_add(1)
     }
 
-    /// Whether `offset` lies in it.
+    /// True if `offset` lies in it.
     pub fn contains(self, offset: u64) -> bool {
         (self.base..=self.end).contains(&offset)
     }
 
-    /// Whether all of `other` lies in it.
+    /// True if all of `other` lies in it.
     pub fn encloses(self, other: Self) -> bool {
         self.base <= other.base && other.end <= self.end
     }
 
-    /// Whether some offset lies in both.
+    /// True if some offset lies in both.
     pub fn overlaps(self, other: Self) -> bool {
         self.base <= other.end && other.base <= self.end
     }
 
-    /// Both as one range, where `next` begins right behind this one.
+    /// Both as one range, if `next` begins right after this one.
     pub fn joined(self, next: Self) -> Option<Self> {
         (self.next() == next.base).then_some(Self { base: self.base, end: next.end })
     }

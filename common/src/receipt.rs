@@ -1,11 +1,11 @@
 //! Proof of a commit, without which nothing can be acked.
 //!
-//! Owns: the receipt. Does not own: the commit itself, which is the catalog's.
-//! [`CommitReceipt::issue`] is on clippy's list of disallowed methods; the catalog's commit is its one caller.
+//! Owns: the receipt. Does not own: the commit (catalog). [`CommitReceipt::issue`] is on clippy's list of disallowed
+//! methods; the catalog's commit is its one caller.
 
 use crate::ids::{Epoch, TopicPartition};
 
-/// The catalog's word that every message of a partition below `high_watermark` is committed.
+/// The catalog's confirmation that every message of a partition below `high_watermark` is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitReceipt {
     partition: TopicPartition,
@@ -14,7 +14,7 @@ pub struct CommitReceipt {
 }
 
 impl CommitReceipt {
-    /// Makes a receipt. Only the catalog may, after its transaction is known to be done.
+    /// Makes a receipt. Only the catalog may call it, once its transaction is certainly committed.
     pub fn issue(partition: TopicPartition, epoch: Epoch, high_watermark: u64) -> Self {
         Self { partition, epoch, high_watermark }
     }

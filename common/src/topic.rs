@@ -1,8 +1,8 @@
-//! What a topic is: its partitions, the format of its messages, its columns, where its streams are.
+//! Topics: the partitions, the format of the messages, the columns, the streams.
 //!
 //! Owns: the options stored as JSON in the catalog.
-//! Does not own: the words of each format (`format`), the types of columns (`columns`), which options are valid (`validity`) and
-//! what they may become (`evolution`), the Arrow schema made of them (crate `lake`), decoding (crate `writer`).
+//! Does not own: the names of the formats (`format`), the types of columns (`columns`), the valid options
+//! (`validity`), their changes (`evolution`), the Arrow schema of a topic (crate `lake`), decoding (crate `writer`).
 
 mod columns;
 mod evolution;
@@ -19,14 +19,14 @@ pub use self::evolution::EvolutionRefused;
 pub use self::format::{Format, UnknownFormat};
 pub use self::validity::{InvalidTopic, PARTITION_COUNT_MAX};
 
-/// A topic as queue and writer need it.
+/// A topic's definition, as queue and writer need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicDefinition {
     /// Its name.
     pub name: TopicName,
-    /// How many partitions it has, at least 1.
+    /// Number of its partitions, at least 1.
     pub partition_count: u32,
-    /// Everything else.
+    /// Its options.
     pub options: TopicOptions,
 }
 
@@ -34,12 +34,12 @@ pub struct TopicDefinition {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TopicOptions {
-    /// What a payload is.
+    /// The format of its payloads.
     pub format: Format,
-    /// The declared columns, of a format that has them.
+    /// The declared columns, for a format that has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<ColumnSpec>,
-    /// How keys are spread over partitions.
+    /// The function that spreads keys over partitions.
     pub partitioner: Partitioner,
     /// Existing streams to read instead of managed ones: one per partition.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -55,7 +55,7 @@ pub struct TopicOptions {
 pub struct BoundStream {
     /// The stream's name.
     pub stream: String,
-    /// Only these subjects of it; empty means all.
+    /// The subjects to read; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<String>,
 }
@@ -70,7 +70,7 @@ pub struct StreamLimits {
     pub age_max_secs: Option<u64>,
     /// Publishing fails beyond this many bytes per partition.
     pub bytes_max: Option<i64>,
-    /// How long a message id is remembered.
+    /// Time for which a message id is remembered.
     pub duplicate_window_secs: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Why a message was not sent, and what the caller must do.
+//! Errors of sending a message, by the reaction required of the caller.
 //!
 //! Owns: the producer's error type. Does not own: errors of queue and catalog, which it passes on.
 
@@ -19,21 +19,21 @@ pub enum ProducerError {
     InvalidPartition {
         /// The topic.
         topic: TopicName,
-        /// What was asked for.
+        /// The requested partition.
         partition: u32,
-        /// How many partitions there are, at least 1.
+        /// The topic's number of partitions, at least 1.
         partition_count: u32,
     },
     /// The queue did not confirm. Any part of the messages may be stored: repeat with the same message ids.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The catalog could not say what the topic is; nothing was sent.
+    /// The catalog did not return the topic; nothing was sent.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
 }
 
 impl ProducerError {
-    /// What the caller must do.
+    /// The reaction required of the caller.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::TopicNotFound(_) | Self::InvalidPartition { .. } => ErrorKind::Fatal,

@@ -1,6 +1,6 @@
-//! A byte stream as messages of a topic.
+//! A feed: turns a byte stream into messages of a topic.
 //!
-//! Owns: sending what was cut in batches, and counting what was confirmed and what was not.
+//! Owns: sending the messages in batches, and counting the confirmed and the unconfirmed ones.
 //! Does not own: cutting (`cut`), checking and keys (`check`), the source of the bytes (the caller), retries and
 //! partitions (`producer`).
 
@@ -45,9 +45,9 @@ pub struct FeedOptions {
     pub check: bool,
     /// The member of each NDJSON object that becomes the message's key.
     pub key_field: Option<String>,
-    /// The partition of all messages, if one is chosen.
+    /// The partition of all messages, if the caller chooses one.
     pub partition: Option<u32>,
-    /// Most messages sent at once.
+    /// Most messages in one batch.
     pub batch_messages: usize,
 }
 
@@ -64,12 +64,12 @@ pub struct Feed<'a> {
 }
 
 impl Feed<'_> {
-    /// Sends everything that `reader` holds, and counts it in `tally`, also when it fails or is dropped on the way.
-    /// Batches go one after the other, so a full queue makes the next read wait. The first batch with a message that was
-    /// not confirmed is the last one.
+    /// Sends the whole content of `reader`, and counts the messages in `tally`, even if the feed fails or is dropped
+    /// midway. Batches are sent one after the other, so a full queue delays the next read. The first batch with an
+    /// unconfirmed message is the last one.
     ///
     /// # Errors
-    /// Each says how many messages are published. [`FeedError::Stopped`] leaves nothing uncertain.
+    /// Each states the number of published messages. [`FeedError::Stopped`] leaves nothing uncertain.
     pub async fn run(
         &self,
         reader: &mut (dyn AsyncBufRead + Send + Unpin),

@@ -1,8 +1,8 @@
-//! Producing messages: which partition, which id, how often to try.
+//! Producing messages: the choice of a partition, message ids, retries.
 //!
-//! Owns: [`Producer`] with the outcome of each message, and [`feed`], which makes messages of a byte stream.
-//! Does not own: storing (the queue), which topics exist (the catalog), or when a message is committed (the writer, which
-//! this crate does not know).
+//! Owns: [`Producer`] with the outcome of each message, and [`feed`], which turns a byte stream into messages.
+//! Does not own: storing (the queue), the list of topics (the catalog), the commit of a message (the writer; this
+//! crate does not depend on it).
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {

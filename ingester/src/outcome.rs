@@ -1,6 +1,6 @@
 //! The outcome of each message of a batch.
 //!
-//! Owns: its two shapes. Does not own: how they come about (`producer`).
+//! Owns: its two shapes. Does not own: producing it (`producer`).
 
 use std::sync::Arc;
 
@@ -17,13 +17,13 @@ pub struct SendResult {
     pub partition: u32,
     /// Its offset in the partition.
     pub offset: u64,
-    /// The queue knew the id that the caller had given the message: `offset` is that of the first one, and
+    /// The caller's message id was already in the duplicate window: `offset` is that of the first message, and
     /// nothing was stored now.
     pub duplicate: bool,
 }
 
-/// Why a message of a batch is not confirmed. It may be stored or not: a caller who repeats it must have
-/// given it an id.
+/// The reason why a message of a batch is not confirmed. It may or may not be stored: a caller that repeats it must
+/// have given it an id.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("partition {partition}: {error}")]
 pub struct SendFailure {

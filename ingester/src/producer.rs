@@ -1,6 +1,6 @@
-//! The producer: messages in, the outcome of each one out.
+//! The producer: sends messages and returns the outcome of each.
 //!
-//! Owns: the choice of a partition, message ids, repeating what was not confirmed.
+//! Owns: the choice of a partition, message ids, repeating unconfirmed messages.
 //! Does not own: topic metadata (`topics`), the shapes of an outcome (`outcome`), storing (the queue).
 
 use std::collections::BTreeMap;
@@ -18,28 +18,28 @@ use crate::error::{ProducerError, Result};
 use crate::outcome::{SendFailure, SendOutcome, SendResult};
 use crate::topics::{KnownTopic, Topics};
 
-/// Attempts at a queue that is unavailable before the messages count as failed.
+/// Attempts at an unavailable queue before the messages count as failed.
 const ATTEMPTS_MAX: u32 = 3;
 
 /// Sends messages to topics. Share it: all methods take `&self`.
 ///
 /// A result means that the queue *confirmed* the message. A failure means that it may or may not be stored. Every
-/// message has an id (its own, or one given here), so that a repetition inside a call stores it once. A caller who
-/// repeats must have given the ids.
+/// message has an id (the caller's, or a generated one), so that a repetition inside a call stores it once. A caller
+/// that repeats a call must have given the ids.
 #[derive(Debug)]
 pub struct Producer {
     queue: Arc<dyn Queue>,
     topics: Topics,
 }
 
-/// A message that waits for its place, with its number in the batch.
+/// A message on its way to its partition, with its number in the batch.
 struct Routed {
     index: usize,
     id_of_caller: bool,
 }
 
 impl Producer {
-    /// A producer into `queue`, which looks topics up in `catalog`.
+    /// A producer into `queue`, with topics from `catalog`.
     pub fn new(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> Self {
         Self { topics: Topics::new(Arc::clone(&queue), catalog), queue }
     }
@@ -47,7 +47,8 @@ impl Producer {
     /// Sends one message: to `partition` if given, else by `key`, else in turn.
     ///
     /// # Errors
-    /// `TopicNotFound` and `InvalidPartition` send nothing; `Queue` after three attempts, if it was unavailable.
+    /// `TopicNotFound` and `InvalidPartition` send nothing; `Queue` comes after three attempts, if it was
+    /// unavailable.
     pub async fn send(
         &self,
         topic: &TopicName,
@@ -62,12 +63,12 @@ impl Producer {
         outcome.map_err(|failure| Arc::into_inner(failure.error).expect("the error of one message has one holder"))
     }
 
-    /// Sends messages, each to the partition of its key or in turn; one outcome each, in order. Messages of one
-    /// partition keep their order and share its fate; partitions are sent concurrently, and none hides the outcome of
-    /// another.
+    /// Sends messages, each to the partition of its key or in turn; returns one outcome each, in order. Messages of
+    /// one partition keep their order and share one outcome; partitions are sent concurrently, and the failure of one
+    /// does not hide the outcome of another.
     ///
     /// # Errors
-    /// An error of the call as a whole sends nothing: the topic is absent, or cannot be looked up or opened.
+    /// An error of the whole call sends nothing: the topic is absent, or cannot be looked up or opened.
     pub async fn send_batch(&self, topic: &TopicName, messages: Vec<OutgoingMessage>) -> Result<Vec<SendOutcome>> {
         self.send_batch_to(topic, None, messages).await
     }
@@ -75,7 +76,7 @@ impl Producer {
     /// The same with all messages to `partition`, if given.
     ///
     /// # Errors
-    /// As [`Producer::send_batch`], and when the topic has no such partition.
+    /// As [`Producer::send_batch`], and if the topic has no such partition.
     pub async fn send_batch_to(
         &self,
         topic: &TopicName,
@@ -89,7 +90,7 @@ impl Producer {
             let acks = self.publish(&TopicPartition::new(topic.clone(), partition), messages).await;
             (partition, routed, acks)
         });
-        // All are driven to their end: giving up on one partition must not leave another's outcome unknown.
+        // All are driven to their end: the failure of one partition must not leave another's outcome unknown.
         let mut outcomes: Vec<Option<SendOutcome>> = vec![None; count];
         for (partition, routed, acks) in join_all(sends).await {
             match acks {
@@ -108,10 +109,10 @@ impl Producer {
         let mut reopened = false;
         loop {
             // Payloads and keys are shared, not copied. Ids are short. Headers are copied: few messages have any, and
-            // shared headers would cost every other user of a message a type of its own.
+            // shared headers would complicate the message type for all its other users.
             match self.queue.publish(partition, messages.clone()).await {
                 Ok(acks) => return Ok(acks),
-                // Known from before, but made again or closed meanwhile: look once whether it still exists.
+                // A known topic that was recreated or closed meanwhile: look it up once more.
                 Err(QueueError::TopicUnknown { .. }) if !reopened => {
                     reopened = true;
                     self.topics.refresh(&partition.topic).await?;
@@ -126,7 +127,7 @@ impl Producer {
     }
 }
 
-/// Enters the acks of one partition where its messages stand in the batch.
+/// Stores the acks of one partition at the places of its messages in the batch.
 fn place(
     topic: &TopicName,
     partition: u32,
@@ -136,7 +137,7 @@ fn place(
 ) {
     assert_eq!(routed.len(), acks.len(), "a queue answers each message with one ack");
     for (message, ack) in routed.iter().zip(acks) {
-        // A duplicate of an id given here is an earlier attempt of this very call.
+        // A duplicate of a generated id is an earlier attempt of this call.
         let duplicate = ack.duplicate && message.id_of_caller;
         let sent = SendResult { topic: topic.clone(), partition, offset: ack.offset, duplicate };
         outcomes[message.index] = Some(Ok(sent));

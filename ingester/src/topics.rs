@@ -1,7 +1,7 @@
 //! The producer's metadata of topics, used for up to 30 seconds.
 //!
-//! Owns: when the catalog is asked again, and opening a topic in the queue before the first message.
-//! Does not own: which partition a message takes (`producer`).
+//! Owns: the times of querying the catalog, and opening a topic in the queue before the first message.
+//! Does not own: the partition of a message (`producer`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,14 +14,14 @@ use tokio::time::Instant;
 
 use crate::error::{ProducerError, Result};
 
-/// Longest use of a topic's metadata before the catalog is asked again.
+/// Longest use of a topic's metadata before the catalog is queried again.
 pub(crate) const METADATA_AGE_MAX: Duration = Duration::from_secs(30);
 
-/// A topic as the producer uses it.
+/// A topic in the producer's form.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownTopic {
     pub(crate) topic: Arc<Topic>,
-    /// Survives refreshes, so that the turns go on.
+    /// Survives refreshes, so that the turns continue.
     pub(crate) turns: Arc<RoundRobin>,
     read_at: Instant,
 }
@@ -40,8 +40,8 @@ impl Topics {
         Self { queue, catalog, known: Mutex::default() }
     }
 
-    /// The topic, from memory while it is fresh. A catalog that is away does not stop a producer that has
-    /// sent to the topic before: the old metadata are used on.
+    /// The topic, from memory while it is fresh. An unavailable catalog does not stop a producer that has sent to the
+    /// topic before: it continues with the old metadata.
     pub(crate) async fn get(&self, name: &TopicName) -> Result<KnownTopic> {
         let known = self.remembered(name);
         if let Some(fresh) = known.as_ref().filter(|topic| topic.read_at.elapsed() < METADATA_AGE_MAX) {
@@ -56,7 +56,7 @@ impl Topics {
         }
     }
 
-    /// Asks the catalog, and opens the topic in the queue.
+    /// Queries the catalog, and opens the topic in the queue.
     pub(crate) async fn refresh(&self, name: &TopicName) -> Result<KnownTopic> {
         let Some(topic) = self.catalog.get_topic(name).await? else {
             self.forget(name);

@@ -1,34 +1,34 @@
-//! The reply subject of a delivered message: where it came from, and where its ack goes.
+//! The reply subject of a delivered message: the delivery's numbers and the address of its ack.
 //!
-//! Owns: reading both forms of `$JS.ACK…` without allocation, and writing one for another delivery of the same
-//! consumer. Does not own: what the numbers mean for the subscription (`contiguity`, `runs`).
+//! Owns: parsing both forms of `$JS.ACK…` without allocation, and building one for another delivery of the same
+//! consumer. Does not own: the use of the numbers by the subscription (`contiguity`, `runs`).
 //! Source: <https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-15.md>.
 
-/// What the reply subject of one delivery says.
+/// The numbers in the reply subject of one delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryInfo {
-    /// How often this message was delivered, this time included.
+    /// Number of deliveries of this message, this one included.
     pub delivered_count: u64,
     /// Sequence in the stream: the offset.
     pub stream_sequence: u64,
     /// Number of this delivery in its consumer, from 1.
     pub consumer_sequence: u64,
-    /// When the stream stored it, nanoseconds since the Unix epoch.
+    /// Time at which the stream stored it, nanoseconds since the Unix epoch.
     pub timestamp_ns: i64,
 }
 
 /// Tokens of `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`.
 const TOKENS_V1: usize = 9;
-/// The same with `<domain>.<account hash>` after `$JS.ACK`, and perhaps a random token at the end.
+/// The same with `<domain>.<account hash>` after `$JS.ACK`, and optionally a random token at the end.
 const TOKENS_V2_MIN: usize = 11;
 const TOKENS_MAX: usize = 12;
 
-/// Whether `reply` is that of a delivery, and not of a status message.
+/// True if `reply` belongs to a delivery, and not to a status message.
 pub(super) fn is_delivery(reply: &str) -> bool {
     reply.starts_with("$JS.ACK.")
 }
 
-/// Index of the `<delivered>` token among so many.
+/// Index of the `<delivered>` token among `token_count`.
 fn delivered_index(token_count: usize) -> Option<usize> {
     match token_count {
         TOKENS_V1 => Some(4),
@@ -37,7 +37,7 @@ fn delivered_index(token_count: usize) -> Option<usize> {
     }
 }
 
-/// Reads the reply subject of a delivery.
+/// Parses the reply subject of a delivery.
 pub(super) fn parse(reply: &str) -> Option<DeliveryInfo> {
     let mut tokens = [""; TOKENS_MAX];
     let mut count = 0;
@@ -57,7 +57,7 @@ pub(super) fn parse(reply: &str) -> Option<DeliveryInfo> {
     })
 }
 
-/// What the ack subjects of one consumer's first deliveries have in common.
+/// The common part of the ack subjects of one consumer's first deliveries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AckPattern {
     head: String,

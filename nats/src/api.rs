@@ -1,7 +1,7 @@
-//! Requests of JetStream's interface.
+//! Requests to the JetStream API.
 //!
-//! Owns: sending one, and telling the outcomes apart: an answer, an error as the answer, no answer. Does not own: the content
-//! of requests, the connection (`connection`).
+//! Owns: sending a request, and distinguishing its outcomes: an answer, an error as the answer, no answer.
+//! Does not own: the content of requests, the connection (`connection`).
 
 use async_nats::jetstream::context::RequestErrorKind;
 use async_nats::jetstream::response::Response;
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::connection::Connection;
 use common::queue::QueueError;
 
-/// A request without content; `null` is refused by some of the server's answers.
+/// A request without content; the server refuses `null` for some requests.
 #[derive(Serialize)]
 pub(super) struct Empty {}
 pub(super) const EMPTY: Empty = Empty {};
@@ -20,14 +20,14 @@ pub(super) const EMPTY: Empty = Empty {};
 /// The server's answer to a request.
 #[derive(Debug)]
 pub(super) enum Answer<T> {
-    /// The server did what was asked.
+    /// The server fulfilled the request.
     Done(T),
     /// The server answered with an error.
     Refused(ServerError),
 }
 
 impl<T> Answer<T> {
-    /// The content, where a refusal is not expected; the error says that `what` failed.
+    /// The content, for a request that must not be refused; the error says that `what` failed.
     pub(super) fn expected(self, what: &str) -> Result<T, QueueError> {
         match self {
             Self::Done(content) => Ok(content),
@@ -38,9 +38,8 @@ impl<T> Answer<T> {
 
 /// Sends `request` to `$JS.API.<subject>`.
 ///
-/// # Errors
-/// [`QueueError::Unavailable`] when no answer came, so that the outcome is unknown; [`QueueError::Refused`] when this login
-/// lacks the permission to ask.
+/// [`QueueError::Unavailable`] if no answer arrived, so that the outcome is unknown; [`QueueError::Refused`] if this
+/// login lacks the permission for the request.
 pub(super) async fn request<T: DeserializeOwned>(
     connection: &Connection,
     subject: String,
@@ -49,7 +48,7 @@ pub(super) async fn request<T: DeserializeOwned>(
     let answer: Result<Response<T>, _> = tokio::select! {
         biased;
         answer = connection.jetstream.request(subject.clone(), request) => answer,
-        // The server does not answer what is not permitted.
+        // The server does not answer a request that is not permitted.
         denied = connection.denial(&subject) => return Err(denied),
     };
     match answer {
@@ -67,7 +66,7 @@ pub(super) async fn request<T: DeserializeOwned>(
     }
 }
 
-/// The error for a refusal that the caller does not expect.
+/// The error for an unexpected refusal.
 pub(super) fn server_error(what: &str, error: &ServerError) -> QueueError {
     let temporary = error.code() == 503
         && !matches!(

@@ -1,11 +1,11 @@
-//! How to reach a NATS server, as plain data.
+//! The address and login of a NATS server, as plain data.
 //!
-//! Owns: the fields, and that no secret is ever printed. Does not own: connecting.
+//! Owns: the fields, and never printing a secret. Does not own: connecting.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// How to reach a NATS server, and how to identify there.
+/// The address of a NATS server and the login for it.
 #[derive(Clone, Default)]
 pub struct NatsConfig {
     /// One or more URLs, separated by commas: `nats://host:4222` or `tls://…`.
@@ -24,28 +24,28 @@ pub struct NatsConfig {
     pub nkey_file: Option<PathBuf>,
     /// PEM file of certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// PEM file of the certificate that this client shows.
+    /// PEM file of the client certificate.
     pub client_certificate_file: Option<PathBuf>,
     /// PEM file of its key.
     pub client_key_file: Option<PathBuf>,
-    /// Whether commits are acked to the server.
+    /// The acks sent to the server after commits.
     pub ack: AckMode,
     /// The connection's name in the server's monitoring; `siltstone` if absent.
     pub connection_name: Option<String>,
-    /// Where the server's monitoring page is; on port 8222 of its host if absent. Only diagnosing reads it.
+    /// Address of the server's monitoring page; port 8222 of its host if absent. Only diagnosis reads it.
     pub monitor_url: Option<String>,
-    /// Messages that may wait in the client for one reader before it drops them, and the reader starts anew; 65,536 if
-    /// absent, more than is ever asked for at once.
+    /// Messages that may wait in the client for one reader before it drops them, and the reader starts anew; 65,536
+    /// if absent, more than two outstanding pulls bring.
     pub reader_capacity: Option<usize>,
 }
 
-/// Whether commits are acked to the server.
+/// The acks sent to the server after commits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AckMode {
     /// Cumulatively, once per commit, so that the usual NATS tools show the committed lag.
     #[default]
     All,
-    /// Not at all: less work for the server; the commit alone is the ack.
+    /// None: less work for the server; the commit alone is the ack.
     None,
 }
 
@@ -71,7 +71,7 @@ impl fmt::Debug for NatsConfig {
     }
 }
 
-/// The list of URLs without what stands before an `@`.
+/// The list of URLs without the login before each `@`.
 pub(super) fn without_passwords(urls: &str) -> String {
     let shown = urls.split(',').map(|url| {
         let (scheme, rest) = url.trim().split_once("://").map_or(("", url.trim()), |(scheme, rest)| (scheme, rest));

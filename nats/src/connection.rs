@@ -1,7 +1,7 @@
 //! The connection to the server.
 //!
-//! Owns: connecting, reconnecting without end, the sign that messages on their way may be lost, the last complaint of the
-//! server. Does not own: requests and their answers (`api`), how to log in (`login`).
+//! Owns: connecting, reconnecting without end, the signal that messages in transit may be lost, the server's last
+//! complaint. Does not own: requests and their answers (`api`), the login (`login`).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,30 +18,30 @@ use crate::login;
 use crate::server_version::{Judgement, judge};
 use common::queue::QueueError;
 
-/// How long any request may take.
+/// Longest duration of a request.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longest pause between attempts to reconnect.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
 
-/// Most publishes of all callers together that wait for their ack: well below the 5,000 at which the client blocks.
+/// Most unacked publishes of all callers together: well below the 5,000 at which the client blocks.
 pub(super) const PUBLISHES_IN_FLIGHT_MAX: usize = 2_048;
 
-/// Pause between two probes of a server that cannot be reached.
+/// Pause between two probes of an unreachable server.
 const PROBE_PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) struct Connection {
     pub(super) client: Client,
     pub(super) jetstream: Context,
     pub(super) publish_permits: Semaphore,
-    /// Rises whenever messages on their way to this process may have been lost.
+    /// Rises whenever messages in transit to this process may have been lost.
     losses: watch::Receiver<u64>,
     reader_count: AtomicUsize,
     complaint: Complaint,
-    /// The version that was last judged untested, to say so once.
+    /// The last version judged untested, so that it is logged once.
     warned_of: Mutex<String>,
     config: NatsConfig,
-    /// When the last probe began; held while one runs.
+    /// Start of the last probe; locked while one runs.
     probing: tokio::sync::Mutex<Option<Instant>>,
 }
 
@@ -69,7 +69,7 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Whether the server that is connected now may be used; warns once of a version that nobody tried.
+    /// Checks that the connected server may be used; warns once of an untested version.
     pub(super) fn check_version(&self) -> Result<(), QueueError> {
         let version = self.client.server_info().version;
         match judge(&version) {
@@ -86,13 +86,13 @@ impl Connection {
         }
     }
 
-    /// The last complaint of the server, as the end of a sentence; empty when there is none.
+    /// The server's last complaint, as the end of a sentence; empty if there is none.
     pub(super) fn because(&self) -> String {
         let complaint = self.complaint.borrow();
         complaint.as_ref().map_or(String::new(), |complaint| format!("; the connection says: {complaint}"))
     }
 
-    /// Waits for the server's word that this login may not publish to `subject`.
+    /// Waits until the server denies this login the right to publish to `subject`.
     pub(super) async fn denial(&self, subject: &str) -> QueueError {
         let mut complaints = self.complaint.subscribe();
         loop {
@@ -106,7 +106,7 @@ impl Connection {
         }
     }
 
-    /// An error when there is no connection now, with the reason.
+    /// Returns an error with the reason if there is no connection now.
     pub(super) async fn check_connected(&self) -> Result<(), QueueError> {
         self.probe().await;
         if self.client.connection_state() == State::Connected {
@@ -115,12 +115,12 @@ impl Connection {
         Err(QueueError::unavailable(format!("not connected to NATS{}", self.because())))
     }
 
-    /// Finds out why there is no connection, which the client keeps to itself while it reconnects.
+    /// Finds the reason for a missing connection, which the client does not report while it reconnects.
     pub(super) async fn probe(&self) {
         if self.client.connection_state() == State::Connected {
             return;
         }
-        // Everybody who waits in vain asks at the same time: one answer serves all.
+        // All waiting callers probe at the same time: one answer serves all.
         let Ok(mut last) = self.probing.try_lock() else { return };
         if last.is_some_and(|last| last.elapsed() < PROBE_PAUSE) {
             return;
@@ -137,7 +137,7 @@ impl Connection {
         }
     }
 
-    /// The server's word that this login may not publish to `subject`.
+    /// The server's denial of this login's right to publish to `subject`, if it sent one.
     pub(super) fn denied(&self, subject: &str) -> Option<QueueError> {
         let complaint = self.complaint.borrow();
         let words = complaint.as_ref()?;
@@ -146,14 +146,14 @@ impl Connection {
         is_denied.then(|| QueueError::refused(format!("this NATS login lacks a permission: {words}")))
     }
 
-    /// A view of the losses from now on.
+    /// A receiver for losses from now on.
     pub(super) fn losses(&self) -> watch::Receiver<u64> {
         let mut losses = self.losses.clone();
         losses.mark_unchanged();
         losses
     }
 
-    /// Largest message, headers included, that the server takes.
+    /// Largest message, headers included, that the server accepts.
     pub(super) fn message_bytes_max(&self) -> usize {
         self.client.max_payload()
     }
@@ -174,7 +174,7 @@ impl Connection {
 
 fn note_event(event: &Event, loss: &watch::Sender<u64>, complaint: &Complaint) {
     match event {
-        // Sent when the last handle is dropped, and by nothing else: nobody is left to read or to lose anything.
+        // Sent only when the last handle is dropped: no reader is left that could lose messages.
         Event::Closed => tracing::debug!("nats connection closed"),
         Event::Disconnected | Event::LameDuckMode | Event::SlowConsumer(_) => {
             tracing::warn!(%event, "nats connection disturbed, subscriptions start anew");
@@ -186,13 +186,13 @@ fn note_event(event: &Event, loss: &watch::Sender<u64>, complaint: &Complaint) {
         }
         Event::ServerError(_) | Event::ClientError(_) => {
             let text = event.to_string();
-            // A probe knows more than the client tells.
+            // A probe's error is more exact than the client's.
             let is_vague = text.ends_with("IO error") || text.ends_with("TLS error");
             if is_vague && complaint.borrow().is_some() {
                 return;
             }
             let before = complaint.send_replace(Some(text.clone()));
-            // Said once, not at every attempt to reconnect.
+            // Logged once, not at every attempt to reconnect.
             if before != Some(text) {
                 tracing::warn!(%event, "nats connection");
             }
@@ -220,7 +220,7 @@ async fn connect(config: &NatsConfig, options: ConnectOptions) -> Result<Client,
     if let Some(capacity) = config.reader_capacity {
         options = options.subscription_capacity(capacity);
     }
-    // Boxed: the future is large, and part of every request, since a request in vain probes.
+    // Boxed: the future is large, and part of every request, since an unanswered request probes.
     Box::pin(options.connect(urls.as_slice()))
         .await
         .map_err(|error| connect_error(&error, &without_passwords(&config.url)))
@@ -233,7 +233,7 @@ fn connect_error(error: &async_nats::ConnectError, shown: &str) -> QueueError {
         | ConnectErrorKind::Authentication
         | ConnectErrorKind::AuthorizationViolation
         | ConnectErrorKind::Tls => QueueError::Refused { reason },
-        // A handshake that fails has no kind of its own.
+        // A failed handshake has no separate error kind.
         ConnectErrorKind::Io if reason.contains("certificate") => QueueError::Refused { reason },
         _ => QueueError::Unavailable { reason },
     }

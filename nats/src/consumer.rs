@@ -1,7 +1,8 @@
 //! The server's side of a subscription: one consumer per partition, epoch and subscription.
 //!
-//! Owns: its name and settings, making it, deleting it and its predecessors. Does not own: what a stream's retention asks
-//! for (`retention`), and the position, which is the catalog's: a consumer is never shared, resumed or trusted with it.
+//! Owns: its name and settings, creating it, deleting it and its predecessors. Does not own: the rules of each
+//! retention (`retention`), and the position, which is the catalog's: a consumer is never shared, resumed or trusted
+//! with it.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use common::queue::QueueError;
 
 /// Far above the messages of any segment: at the server's default of 1,000 a segment would never fill.
 const ACK_PENDING_MAX: u64 = 50_000_000;
-/// A message is never delivered again to the same consumer while its segment is settled.
+/// Long enough that the same consumer never redelivers a message before its segment is committed.
 const ACK_WAIT: Duration = Duration::from_secs(2 * 60 * 60);
 /// Deletions at once.
 const DELETES_MAX: usize = 8;
@@ -33,7 +34,7 @@ fn prefix(partition: &TopicPartition) -> String {
     format!("siltstone-{}-{}-e", partition.topic.encoded(), partition.partition_id)
 }
 
-/// Epoch of the consumer `name`, if it is one of `partition`.
+/// Epoch of the consumer `name`, if it belongs to `partition`.
 fn epoch_of(partition: &TopicPartition, name: &str) -> Option<Epoch> {
     let (epoch, unique) = name.strip_prefix(&prefix(partition))?.split_once('-')?;
     if unique.contains('-') {
@@ -42,24 +43,24 @@ fn epoch_of(partition: &TopicPartition, name: &str) -> Option<Epoch> {
     epoch.parse().ok().map(Epoch)
 }
 
-/// What a reader needs of the server.
+/// The reader's requirements for a consumer.
 pub(super) struct Wanted {
     pub(super) epoch: Epoch,
-    /// The first offset that was not read.
+    /// The first unread offset.
     pub(super) from_offset: u64,
-    /// Everything below is committed.
+    /// Every message below is committed.
     pub(super) committed: u64,
     pub(super) acks: Acks,
 }
 
-/// A consumer that was made.
+/// A consumer that was created.
 pub(super) struct Made {
     pub(super) name: String,
-    /// It delivers nothing below; possibly offsets that were read before.
+    /// It delivers nothing below this offset; it may deliver offsets that were already read.
     pub(super) start: u64,
 }
 
-/// Makes a consumer of its own, and deletes those of this and earlier epochs, in the order that loses nothing.
+/// Creates a new consumer, and deletes those of this and earlier epochs, in the order that loses nothing.
 pub(super) async fn make(
     connection: &Connection,
     stream: &PartitionStream,
@@ -81,7 +82,7 @@ pub(super) async fn make(
     }
     let name = create(connection, stream, wanted).await?;
     if !retention.deletes_before_making() {
-        // What cannot be listed or deleted now costs the server a little until the next attach.
+        // A consumer that cannot be listed or deleted now costs the server a little until the next attach.
         let others = of_partition(connection, stream).await.unwrap_or_default();
         let earlier = others.into_iter().filter(|(other, epoch)| *other != name && *epoch <= wanted.epoch);
         delete_all(connection, stream, earlier.map(|(name, _)| name).collect()).await;
@@ -138,7 +139,7 @@ fn config(stream: &PartitionStream, wanted: &Wanted, name: &str) -> Value {
             config["inactive_threshold"] = json!(nanos(threshold));
             config["mem_storage"] = json!(true);
         }
-        // It must outlive the server as well as the reader.
+        // It must outlive both the server and the reader.
         None => config["durable_name"] = json!(name),
     }
     if !stream.retention.deletes() {
@@ -189,7 +190,7 @@ async fn of_partition(connection: &Connection, stream: &PartitionStream) -> Resu
     Ok(names.into_iter().filter_map(of_partition).collect())
 }
 
-/// Deletes consumers, as far as possible.
+/// Deletes consumers; failures are tolerated.
 async fn delete_all(connection: &Connection, stream: &PartitionStream, names: Vec<String>) {
     stream::iter(names)
         .for_each_concurrent(DELETES_MAX, |name| async move {
@@ -199,7 +200,7 @@ async fn delete_all(connection: &Connection, stream: &PartitionStream, names: Ve
         .await;
 }
 
-/// Deletes every consumer of the partition, of any epoch: the topic is gone.
+/// Deletes every consumer of the partition, of any epoch, after the topic was deleted.
 pub(super) async fn delete_of_partition(connection: &Connection, stream: &PartitionStream) -> Result<(), QueueError> {
     for (name, _) in of_partition(connection, stream).await? {
         delete(connection, stream, &name).await?;

@@ -1,12 +1,12 @@
-//! Whether what a consumer delivers is everything, once, in order.
+//! Contiguity: the check that a consumer delivers every message, once, in order.
 //!
-//! Owns: the rule. Does not own: what is done about a breach (the subscription ends; its owner subscribes anew).
-//! Public for the simulation, whose model of a consumer is read through this very rule.
+//! Owns: the rule. Does not own: the reaction to a breach (the subscription ends; its owner subscribes anew). Public
+//! for the simulation, which applies the same rule to its model of a consumer.
 
 pub use crate::ack_subject::DeliveryInfo;
 use common::mutation;
 
-/// The last delivery that was accepted.
+/// The last accepted delivery.
 #[derive(Debug)]
 pub struct Contiguity {
     consumer_sequence: u64,
@@ -15,12 +15,12 @@ pub struct Contiguity {
 }
 
 impl Contiguity {
-    /// Before the first delivery of a new consumer that starts at `from_offset`.
+    /// The state before the first delivery of a new consumer that starts at `from_offset`.
     pub fn new(from_offset: u64) -> Self {
         Self { consumer_sequence: 0, position: from_offset }
     }
 
-    /// The first offset that was not accepted yet.
+    /// The first offset that was not yet accepted.
     pub fn position(&self) -> u64 {
         self.position
     }
@@ -28,7 +28,7 @@ impl Contiguity {
     /// Accepts a delivery.
     ///
     /// # Errors
-    /// Why it cannot be trusted.
+    /// The reason why the delivery cannot be trusted.
     pub fn accept(&mut self, info: &DeliveryInfo) -> Result<(), String> {
         if mutation::is_off("queue.contiguity") {
             (self.consumer_sequence, self.position) = (info.consumer_sequence, info.stream_sequence + 1);
@@ -50,11 +50,11 @@ impl Contiguity {
         Ok(())
     }
 
-    /// Checks what a heartbeat says was sent last. Deliveries and heartbeats travel in one order, so that
-    /// anything sent before the heartbeat must be here.
+    /// Checks the last delivery sent, as a heartbeat reports it. Deliveries and heartbeats travel in one order, so
+    /// that every delivery sent before the heartbeat must have arrived.
     ///
     /// # Errors
-    /// What is missing.
+    /// The missing deliveries.
     pub fn check_sent(&self, last_consumer_sequence: u64) -> Result<(), String> {
         if last_consumer_sequence > self.consumer_sequence && !mutation::is_off("queue.contiguity") {
             let seen = self.consumer_sequence;

@@ -1,7 +1,7 @@
-//! What an operator should know about the server and the streams of the topics.
+//! Diagnosis of the server and of the topics' streams, for an operator.
 //!
-//! Owns: which of their settings matter for the promise, and what to change.
-//! Does not own: asking (`topic_streams`, `monitor`), the verdict over everything (`diagnosis`).
+//! Owns: the settings that matter for the promise, and the changes to advise.
+//! Does not own: the requests (`topic_streams`, `monitor`), the verdict over all findings (`diagnosis`).
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ use common::queue::QueueError;
 use common::topic::TopicDefinition;
 
 const REQUESTS_MAX: usize = 64;
-/// From this many copies on, one that loses what it had not synced gets it from the others.
+/// From this many copies on, a copy that loses unsynced messages gets them from the others.
 const REPLICAS_SAFE: usize = 3;
 
 /// A stream as the server describes it.
 #[derive(Clone)]
 struct Held {
     config: Config,
-    /// It could have copies on other servers.
+    /// Copies on other servers are possible.
     is_clustered: bool,
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn diagnose(connection: &Connection, config: &NatsConfig, topic
         replicas_min =
             streams.iter().flatten().map(|held| held.config.num_replicas).min().unwrap_or(1).min(replicas_min);
         findings.extend(topic_findings(topic, &streams));
-        // Of other retentions a consumer more decides what is deleted, or is refused beside the writer's.
+        // On other retentions an extra consumer changes which messages are deleted, or is refused.
         let is_harmless = |held: &Held| held.config.retention == RetentionPolicy::Limits;
         if streams.first().is_some_and(|first| first.as_ref().is_ok_and(is_harmless)) {
             findings.push(permission(connection, topic).await);
@@ -80,7 +80,7 @@ fn ack(mode: AckMode) -> Finding {
     }
 }
 
-/// The settings of each partition's stream, or why there are none.
+/// The settings of each partition's stream, or the error of the request.
 async fn streams_of(connection: &Connection, topic: &TopicDefinition) -> Vec<Result<Held, QueueError>> {
     let ask = |partition_id| async move {
         let (name, _) = topic_streams::stream_of(topic, partition_id);
@@ -96,7 +96,7 @@ async fn streams_of(connection: &Connection, topic: &TopicDefinition) -> Vec<Res
     stream::iter((0..topic.partition_count).map(ask)).buffered(REQUESTS_MAX).collect().await
 }
 
-/// The streams of one topic, most of which are alike: one finding for each thing that is wrong with any of them.
+/// The findings about one topic's streams, most of which are alike: one finding for each problem of any of them.
 fn topic_findings(topic: &TopicDefinition, streams: &[Result<Held, QueueError>]) -> Vec<Finding> {
     let check = |what: &str| format!("{} {what}", topic.name);
     let count = streams.len();
@@ -152,7 +152,8 @@ fn is_discarding(config: &Config) -> bool {
     config.max_age > Duration::ZERO || config.max_messages_per_subject > 0 || drops_old
 }
 
-/// Whether this login may make and delete consumers, tried on the first stream with one that delivers nothing.
+/// Checks that this login may create and delete consumers, with one on the first stream that is set to deliver
+/// nothing.
 async fn permission(connection: &Connection, topic: &TopicDefinition) -> Finding {
     let check = format!("{} permissions", topic.name);
     let (stream, _) = topic_streams::stream_of(topic, 0);
@@ -202,7 +203,7 @@ struct Dated {
     ts: Option<String>,
 }
 
-/// The server dates its answers about streams.
+/// Compares the server's clock: the server dates its answers about streams.
 async fn clock(connection: &Connection, topics: &[TopicDefinition]) -> Finding {
     const WHOSE: &str = "queue";
     let unknown = |found: &str| Finding::warn(Area::Clock, WHOSE, found, "only an answer about a stream has a date");

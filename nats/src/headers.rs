@@ -1,6 +1,6 @@
 //! A message's key, id and headers on the wire.
 //!
-//! Owns: the names of Siltstone's own headers, what may be sent, and that what is read equals what was sent.
+//! Owns: the names of Siltstone's own headers, the allowed headers, and that headers are read exactly as sent.
 //! Does not own: subjects and payloads.
 
 use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
@@ -15,7 +15,7 @@ const KEY: &str = "Siltstone-Key";
 const KEY_BASE64: &str = "Siltstone-Key-Base64";
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 
-/// Headers that a direct get adds to what was published.
+/// Headers that a direct get adds to the published ones.
 const DIRECT_GET: [&str; 7] = [
     "Nats-Stream",
     "Nats-Subject",
@@ -59,15 +59,16 @@ pub(super) fn encode(message: &OutgoingMessage) -> Result<(Option<HeaderMap>, us
     Ok((Some(map), bytes))
 }
 
-/// The key and the producer's headers in what was received. The order of names is lost on the wire: they come
-/// sorted by name, values of one name in the order sent.
+/// The key and the producer's headers of a received message. The order of names is lost on the wire: they are sorted
+/// by name, values of one name in the order sent.
 pub(super) fn decode(map: &HeaderMap) -> (Option<Bytes>, Headers) {
     let pairs = map.iter().flat_map(|(name, values)| values.iter().map(move |value| (name.as_ref(), value.as_str())));
     sort_out(pairs)
 }
 
-/// The same from the bytes as stored, whatever they hold: what is no header line is left out, and what is no UTF-8
-/// is replaced. Lines end and go on as for the client, or the anchor of one message would differ by how it was read.
+/// The same from the bytes as stored, whatever their content: a line that is no header is left out, and invalid UTF-8
+/// is replaced. Lines are split and continued as by the client; else a message's anchor would depend on the way of
+/// reading.
 pub(super) fn decode_stored(bytes: &[u8]) -> (Option<Bytes>, Headers) {
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.lines().skip(1).peekable();
@@ -84,7 +85,7 @@ pub(super) fn decode_stored(bytes: &[u8]) -> (Option<Bytes>, Headers) {
 }
 
 fn sort_out<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> (Option<Bytes>, Headers) {
-    // Sorted before the key is chosen: the client gives the names in an order of its own each time.
+    // Sorted before the key is chosen: the client returns the names in a different order each time.
     let mut pairs: Vec<_> = pairs.filter(|(name, _)| !DIRECT_GET.contains(name)).collect();
     pairs.sort_by_key(|(name, _)| *name);
     let mut key = None;
@@ -108,7 +109,7 @@ fn is_reserved(name: &str) -> bool {
     starts_with("Nats-") || name.eq_ignore_ascii_case(KEY) || name.eq_ignore_ascii_case(KEY_BASE64)
 }
 
-/// The key as text, when text survives the wire: printable ASCII without spaces at the ends.
+/// The key as text, if it survives the wire as text: printable ASCII without spaces at the ends.
 fn plain_key(key: &[u8]) -> Option<&str> {
     let key = std::str::from_utf8(key).ok()?;
     (key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && key.trim() == key).then_some(key)
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn two_keys_give_the_same_one_however_they_are_read() {
         let stored = b"NATS/1.0\r\nSiltstone-Key-Base64: YQ==\r\nSiltstone-Key: b\r\n\r\n";
-        // Each map iterates in an order of its own.
+        // Each map iterates in a different order.
         for _ in 0..64 {
             let mut map = HeaderMap::new();
             map.append(KEY_BASE64, "YQ==");

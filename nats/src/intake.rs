@@ -1,7 +1,8 @@
-//! Intake: the messages of one subscription that arrived in order, until they are handed over and acked.
+//! Intake: the messages of one subscription that arrived in order, from arrival to hand-over and ack.
 //!
 //! Owns: applying the rules (`contiguity`, `runs`, `status`) to each frame; the ready messages.
-//! Does not own: the phase of reading (`phase`), the connection, memory permits, waiting. It is plain state: no call waits.
+//! Does not own: the phase of reading (`phase`), the connection, memory permits, waiting. It is plain state: no call
+//! waits.
 
 use std::sync::Arc;
 
@@ -13,40 +14,40 @@ use crate::runs::{Run, Runs};
 use crate::status::{self, Status};
 use common::message::Message;
 
-/// Messages are at most so large, whatever the server says of itself.
+/// Upper bound of a message's size, independent of the limit that the server reports.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 pub(super) struct Intake {
     acks: Acks,
     contiguity: Contiguity,
-    /// Deliveries below were read before: they are acked in their time and not handed over again.
+    /// Deliveries below were already read: they are acked in due course and not handed over again.
     from_offset: u64,
     runs: Runs,
     acked: u64,
     ack_pattern: Option<AckPattern>,
-    /// The last message's subject: the next one's is mostly the same, and then shared.
+    /// The last message's subject; the next message mostly has the same one and shares it.
     subject: Arc<str>,
     ready: Vec<Message>,
     ready_bytes: usize,
-    /// Raised when a message turns out larger than the server's limit.
+    /// Raised when a message is larger than the server's limit.
     message_bytes_max: usize,
 }
 
-/// A frame that can be trusted.
+/// A trusted frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Frame {
-    /// A message of so many bytes on the wire. It is ready now, unless it was read before.
+    /// A message of `bytes` on the wire. It is ready now, unless it was already read.
     Delivered { bytes: usize },
     /// The pull still waits.
     Heartbeat,
-    /// A pull is over and left this part unserved, as far as the server says.
+    /// A pull ended and left this part unserved, as far as the server reports it.
     PullEnded { messages_left: Option<usize>, bytes_left: Option<usize> },
-    /// The server takes no pull for now.
+    /// The server refuses pulls for now.
     PullRefused { reason: String },
 }
 
 impl Intake {
-    /// For a consumer that starts at `start`, and a reader that wants messages from `from_offset` on.
+    /// The intake of a consumer that starts at `start`, for a reader that needs messages from `from_offset` on.
     pub(super) fn new(start: u64, from_offset: u64, acks: Acks, message_bytes_max: usize) -> Self {
         Self {
             acks,
@@ -62,7 +63,7 @@ impl Intake {
         }
     }
 
-    /// Takes one frame, or gives the reason why the subscription can no longer be trusted.
+    /// Accepts one frame, or returns the reason why the subscription can no longer be trusted.
     pub(super) fn accept(&mut self, frame: async_nats::Message) -> Result<Frame, String> {
         // Only deliveries have such a reply subject; a status line in a stored message does not make it a status.
         match frame.reply.as_deref().filter(|reply| ack_subject::is_delivery(reply)) {
@@ -120,7 +121,7 @@ impl Intake {
         }
     }
 
-    /// Gives later pulls more room, after a whole pull had no room for the next message.
+    /// Makes later pulls larger, after a whole pull had no room for the next message.
     fn expect_larger(&mut self) -> Result<(), String> {
         if self.message_bytes_max >= MESSAGE_BYTES_MAX {
             return Err(format!("the next message is larger than {MESSAGE_BYTES_MAX} bytes"));
@@ -129,12 +130,12 @@ impl Intake {
         Ok(())
     }
 
-    /// The first offset that was not read yet.
+    /// The first unread offset.
     pub(super) fn position(&self) -> u64 {
         self.contiguity.position().max(self.from_offset)
     }
 
-    /// Largest message to be expected.
+    /// Largest expected message.
     pub(super) fn message_bytes_max(&self) -> usize {
         self.message_bytes_max
     }
@@ -143,12 +144,12 @@ impl Intake {
         !self.ready.is_empty()
     }
 
-    /// Whether the ready messages reach neither limit.
+    /// True if the ready messages reach neither limit.
     pub(super) fn has_room(&self, messages_max: usize, bytes_max: usize) -> bool {
         self.ready.len() < messages_max && (self.ready.is_empty() || self.ready_bytes < bytes_max)
     }
 
-    /// Removes up to `messages_max` ready messages, and gives their [`Message::memory_bytes`].
+    /// Removes up to `messages_max` ready messages, and returns them with their [`Message::memory_bytes`].
     pub(super) fn take(&mut self, messages_max: usize) -> (Vec<Message>, usize) {
         let (messages, bytes) = if self.ready.len() <= messages_max {
             (std::mem::take(&mut self.ready), self.ready_bytes)
@@ -161,7 +162,7 @@ impl Intake {
         (messages, bytes)
     }
 
-    /// Forgets everything that was not handed over.
+    /// Drops all messages that were not handed over.
     pub(super) fn clear(&mut self) {
         self.ready = Vec::new();
         self.ready_bytes = 0;
@@ -172,7 +173,7 @@ impl Intake {
         self.ready_bytes
     }
 
-    /// Where to send the acks of everything below `high_watermark` that was not acked yet.
+    /// The ack subjects of every unacked message below `high_watermark`.
     pub(super) fn ack_subjects(&mut self, high_watermark: u64) -> impl Iterator<Item = String> + use<> {
         let mut runs = Vec::new();
         if self.acks != Acks::None && high_watermark > self.acked {

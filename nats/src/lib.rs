@@ -1,9 +1,9 @@
 //! A queue on NATS JetStream: a partition is a stream, an offset is its sequence.
 //!
-//! Owns: the topics opened in this process. Does not own: the connection (`connection`, `api`, `login`, `server_version`),
-//! streams (`topic_streams`, `retention`), consumers (`consumer`, `subscription` and its rules), publishing (`publish`),
-//! reading (`read`).
-//! Nothing here keeps a position: the catalog knows how far a partition is committed.
+//! Owns: the topics opened in this process. Does not own: the connection (`connection`, `api`, `login`,
+//! `server_version`), streams (`topic_streams`, `retention`), consumers (`consumer`, `subscription` and its rules),
+//! publishing (`publish`), reading (`read`).
+//! This crate keeps no position: the catalog has each partition's high watermark.
 
 mod ack_subject;
 mod api;
@@ -47,8 +47,8 @@ use common::topic::TopicDefinition;
 
 /// A queue on NATS JetStream. Cloning gives another handle of the same connection.
 ///
-/// It reconnects without end; calls made meanwhile give [`QueueError::Unavailable`], and subscriptions that a
-/// disconnection touched give [`QueueError::SubscriptionLost`].
+/// It reconnects without end; calls made meanwhile return [`QueueError::Unavailable`], and subscriptions that a
+/// disconnection disturbed return [`QueueError::SubscriptionLost`].
 #[derive(Clone)]
 pub struct NatsQueue {
     shared: Arc<Shared>,
@@ -59,7 +59,7 @@ type Streams = Arc<Vec<Arc<PartitionStream>>>;
 struct Shared {
     connection: Arc<Connection>,
     config: NatsConfig,
-    // Looked up once per call, written when a topic comes or goes; never held across an await.
+    // Read once per call, written when a topic is added or removed; never held across an await.
     topics: RwLock<HashMap<TopicName, Streams>>,
 }
 
@@ -67,8 +67,8 @@ impl NatsQueue {
     /// Connects to the server.
     ///
     /// # Errors
-    /// [`QueueError::Refused`] for a URL, credentials or certificates that do not work,
-    /// [`QueueError::Unavailable`] when nothing answers there; both name the URL without its password.
+    /// [`QueueError::Refused`] for an invalid URL, credentials or certificates, [`QueueError::Unavailable`] if no
+    /// server answers there; both name the URL without its password.
     pub async fn connect(config: NatsConfig) -> Result<Self, QueueError> {
         let connection = Arc::new(Connection::new(&config).await?);
         Ok(Self { shared: Arc::new(Shared { connection, config, topics: RwLock::default() }) })
@@ -89,13 +89,13 @@ impl NatsQueue {
         found.ok_or_else(|| QueueError::PartitionUnknown { partition: partition.clone(), partition_count })
     }
 
-    /// Deletes the consumers that readers of a bound topic left at its streams: some streams keep messages as long as a
-    /// consumer of them exists.
+    /// Deletes the consumers that readers of a bound topic left at its streams: some streams keep messages as long as
+    /// one of their consumers exists.
     async fn delete_consumers(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
         for partition_id in 0..topic.partition_count {
             match topic_streams::open_one(self.connection(), topic, partition_id, self.shared.config.ack).await {
                 Ok(stream) => consumer::delete_of_partition(self.connection(), &stream).await?,
-                // A stream that is gone or cannot be served has no readers of ours.
+                // A stream that is gone or cannot be served has no consumers made by Siltstone.
                 Err(QueueError::TopicUnknown { .. } | QueueError::Refused { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -103,7 +103,7 @@ impl NatsQueue {
         Ok(())
     }
 
-    /// Refuses an `offset` that a mirror has not copied yet, which must not pass for deleted.
+    /// Refuses an `offset` that a mirror has not copied yet, and which must not be taken for deleted.
     async fn check_copied(&self, stream: &PartitionStream, offset: u64) -> Result<(), QueueError> {
         let info = topic_streams::info(self.connection(), &stream.stream).await?;
         let behind = info.filter(|info| {
@@ -119,7 +119,7 @@ impl NatsQueue {
         }
     }
 
-    /// Keeps what is open already and still the same, so that running subscriptions go on being known.
+    /// Keeps the open streams that are unchanged, so that running subscriptions stay registered.
     fn insert(&self, topic: &TopicName, streams: Vec<Arc<PartitionStream>>) {
         let mut topics = self.shared.topics.write().expect("no holder of this lock panics");
         let name = |stream: &Arc<PartitionStream>| (stream.stream.clone(), stream.filters.clone());
@@ -186,7 +186,7 @@ impl Queue for NatsQueue {
         }
         let limits = topic_streams::discard_limits(&info);
         let own_end = info.state.last_sequence + 1;
-        // A mirror has the origin's numbers; what it has not copied yet exists all the same.
+        // A mirror has the origin's numbers; messages that it has not copied yet exist nevertheless.
         let next_offset = match (&stream.mirror_of, &info.mirror) {
             (Some(origin), Some(state)) if state.active.is_none() && own_end == 1 => {
                 return Err(QueueError::unavailable(format!(

@@ -1,8 +1,8 @@
-//! How this process identifies itself to the server, and whom it trusts.
+//! The login of this process to the server, and the certificates that it trusts.
 //!
 //! Owns: turning the plain data into the client's options; reading key files. Files are read at every connection, so
 //! that credentials and certificates can be replaced while the process runs.
-//! Does not own: which ways may be combined in settings (`common::config`).
+//! Does not own: the ways that settings may combine (`common::config`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use url::Url;
 use crate::config::NatsConfig;
 use common::queue::QueueError;
 
-/// A way to identify.
+/// A way to log in.
 #[derive(Clone)]
 enum Login {
     Nobody,
@@ -79,11 +79,12 @@ fn login(config: &NatsConfig) -> Result<Login, QueueError> {
     }
 }
 
-/// What stands before the `@` of the first URL that has it: user and password, or a token. The client itself ignores it.
+/// The text before the `@` of the first URL that has one: user and password, or a token. The client itself ignores
+/// it.
 fn login_in_url(urls: &str) -> Option<Login> {
     urls.split(',').find_map(|url| {
         let url = url.trim();
-        // Without a scheme, a user before a colon would pass for one.
+        // Without a scheme, a user before a colon would be parsed as one.
         let full = if url.contains("://") { url.to_owned() } else { format!("nats://{url}") };
         let parsed = Url::parse(&full).ok()?;
         let decoded = |text: &str| {
@@ -100,7 +101,7 @@ fn login_in_url(urls: &str) -> Option<Login> {
 
 type Sign = fn(&str, &[u8]) -> Result<Auth, String>;
 
-/// Reads `file` anew and signs at each connection; once now, to refuse a file that cannot work.
+/// Reads `file` anew and signs at each connection; also once now, to refuse an unusable file.
 async fn from_file(file: PathBuf, sign: Sign) -> Result<ConnectOptions, QueueError> {
     sign_file(&file, sign, b"").await.map_err(QueueError::refused)?;
     Ok(ConnectOptions::with_auth_callback(move |nonce| {
@@ -138,7 +139,7 @@ fn sign_with_credentials(text: &str, nonce: &[u8]) -> Result<Auth, String> {
     Ok(auth)
 }
 
-/// The pair of a seed; the error does not show it.
+/// The key pair of a seed; the error does not show the seed.
 fn key_pair(seed: &str) -> Result<KeyPair, String> {
     KeyPair::from_seed(seed).map_err(|_| "this is no seed of an nkey, which begins with SU for a user".to_owned())
 }

@@ -1,6 +1,6 @@
-//! The server's monitoring page, where it has one: settings that JetStream's own interface does not tell.
+//! The server's monitoring page, if it has one: settings that the JetStream API does not report.
 //!
-//! Owns: one request over plain HTTP, and reading what matters of the answer. Does not own: what it means (`diagnose`).
+//! Owns: one request over plain HTTP, and parsing the relevant fields. Does not own: their judgement (`diagnose`).
 //! Source: <https://docs.nats.io/running-a-nats-service/nats_admin/monitoring#general-information-varz>.
 
 use std::time::Duration;
@@ -12,15 +12,15 @@ use url::Url;
 
 const PORT_DEFAULT: u16 = 8222;
 const DEADLINE: Duration = Duration::from_secs(3);
-/// The page has some kilobytes; whatever sends more is not a NATS server.
+/// The page has some kilobytes; a longer answer is not from a NATS server.
 const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// What the page says of JetStream's store.
+/// The syncing of JetStream's store, according to the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sync {
     /// Every write is synced before it is confirmed.
     pub(super) always: bool,
-    /// How often the others are.
+    /// Interval between syncs otherwise.
     pub(super) interval: Duration,
 }
 
@@ -44,7 +44,7 @@ struct JetStreamConfig {
     sync_always: bool,
 }
 
-/// Where the page of the server at the first of `nats_urls` would be, unless it was told.
+/// The page's address: `told` if set, else that of the server at the first of `nats_urls`.
 pub(super) fn page(told: Option<&str>, nats_urls: &str) -> Result<String, String> {
     if let Some(told) = told {
         let url = Url::parse(told).map_err(|error| format!("NATS_MONITOR_URL={told}: {error}"))?;
@@ -60,7 +60,7 @@ pub(super) fn page(told: Option<&str>, nats_urls: &str) -> Result<String, String
     Ok(format!("{}:{PORT_DEFAULT}", url.host_str().unwrap_or("127.0.0.1")))
 }
 
-/// How the store of the server `server_id` is synced, as the page at `authority` says.
+/// The syncing of the store of the server `server_id`, according to the page at `authority`.
 pub(super) async fn sync_of(authority: &str, server_id: &str) -> Result<Sync, String> {
     let read = tokio::time::timeout(DEADLINE, get(authority)).await;
     let answer = read.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())?;

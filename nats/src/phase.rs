@@ -1,8 +1,8 @@
 //! Phase: the state of reading one partition, and the one function that changes it. Pure.
 //!
-//! Owns: the states, the events, the accepted transitions, the pauses between pulls, and the step that the subscription
-//! takes after each transition. Does not own: taking the step (`subscription`), the meaning of frames (`intake`), the clock:
-//! times are arguments.
+//! Owns: the states, the events, the accepted transitions, the pauses between pulls, and the step that the
+//! subscription takes after each transition. Does not own: taking the step (`subscription`), the meaning of frames
+//! (`intake`), the clock: times are arguments.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use crate::pull_account::{PullAccount, PullSize};
 
-/// Pause after a short pull that brought nothing; doubled up to the second value while nothing comes.
+/// Pause after a short pull that brought nothing; doubled up to `SHORT_PAUSE_MAX` while nothing arrives.
 const SHORT_PAUSE_MIN: Duration = Duration::from_millis(250);
 const SHORT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// The patience of a pull.
+/// The waiting time of a pull.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PullKind {
     /// It waits at the server, which sends heartbeats.
@@ -23,7 +23,7 @@ pub(super) enum PullKind {
     Short,
 }
 
-/// The state of reading. `pause` is the one after the next short pull that brings nothing.
+/// The state of reading. `pause` follows the next short pull that brings nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// No pull is outstanding, and the next one may be requested.
@@ -33,13 +33,13 @@ pub(super) enum Phase {
         account: PullAccount,
         /// The kind of the last pull.
         kind: PullKind,
-        /// A message came since the last pull was requested.
+        /// A message arrived since the last pull was requested.
         is_flowing: bool,
         pause: Duration,
     },
     /// No pull is outstanding, and none may be requested before this time.
     Resting { until: Instant, pause: Duration },
-    /// The subscription ended for good.
+    /// The subscription ended permanently.
     Lost { reason: String },
 }
 
@@ -48,13 +48,13 @@ pub(super) enum Phase {
 pub(super) enum Event {
     /// A pull was sent to the server.
     Requested { size: PullSize, kind: PullKind },
-    /// A message of so many bytes on the wire came.
+    /// A message of `bytes` on the wire arrived.
     Delivered { bytes: usize },
-    /// A pull ended in good order and left this part unserved, as far as the server says.
+    /// A pull ended in good order and left this part unserved, as far as the server reports it.
     PullEnded { messages_left: Option<usize>, bytes_left: Option<usize>, now: Instant },
-    /// The server takes no pull for now.
+    /// The server refuses pulls for now.
     PullRefused { now: Instant },
-    /// The time of rest is over.
+    /// The rest ended.
     RestEnded,
     /// The subscription can no longer be trusted or served.
     Lost { reason: String },
@@ -63,15 +63,15 @@ pub(super) enum Event {
 /// The step that follows a transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing is to be done.
+    /// No step.
     Nothing,
     /// Give back the memory that neither ready messages nor pulls need.
     ReleaseFree,
-    /// Forget all messages that were not handed over, and give back all memory.
+    /// Drop all messages that were not handed over, and give back all memory.
     Forget,
 }
 
-/// A transition that the subscription must never ask for.
+/// A transition that the subscription must never request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RefusedTransition {
     phase: Phase,
@@ -85,10 +85,10 @@ impl Default for Phase {
 }
 
 impl Phase {
-    /// Changes the phase by `event`, and gives the step that follows.
+    /// Changes the phase by `event`, and returns the step that follows.
     ///
     /// # Panics
-    /// When the event cannot occur in this phase: the account of memory or the pauses would be wrong.
+    /// If the event cannot occur in this phase: the account of memory or the pauses would be wrong.
     pub(super) fn apply(&mut self, event: Event) -> Step {
         let (phase, step) = match std::mem::take(self).after(event) {
             Ok(after) => after,
@@ -102,26 +102,26 @@ impl Phase {
     fn after(self, event: Event) -> Result<(Self, Step), Box<RefusedTransition>> {
         use Phase::{Idle, Lost, Pulling, Resting};
         Ok(match (self, event) {
-            // Without an account the memory of the messages to come would not be taken.
+            // Without an account, no memory would be taken for the coming messages.
             (Idle { pause }, Event::Requested { size, kind }) => {
                 (Pulling { account: PullAccount::new(size), kind, is_flowing: false, pause }, Step::Nothing)
             }
-            // A second pull while the first is served: without it the server waits for us after each pull.
+            // A second pull while the first is served: without it the server waits for this process after each pull.
             (Pulling { mut account, pause, .. }, Event::Requested { size, kind }) => {
                 account.add(size);
                 (Pulling { account, kind, is_flowing: false, pause }, Step::Nothing)
             }
 
-            // A message ends the spacing of empty pulls; a longer pause would delay the next one. A pull ends with its last
-            // message, without a status: waiting for one would be waiting for nothing.
+            // A message resets the pause of empty pulls; a longer pause would delay the next message. A pull ends
+            // with its last message, without a status: none would ever arrive.
             (Pulling { account, kind, .. }, Event::Delivered { bytes }) => {
                 let pause = SHORT_PAUSE_MIN;
                 let rest_of_pull = account.delivered(bytes);
                 let pulling = rest_of_pull.map(|account| Pulling { account, kind, is_flowing: true, pause });
                 (pulling.unwrap_or(Idle { pause }), Step::Nothing)
             }
-            // A pull whose unserved part is unknown counts as ended with all others, and these may still be served. Their
-            // messages are good; refusing them would end a healthy subscription.
+            // A pull whose unserved part is unknown ends the whole account, although its other pulls may still be
+            // served. Their messages are good; refusing them would end a healthy subscription.
             (Idle { .. }, Event::Delivered { .. }) => (Phase::default(), Step::Nothing),
             (Resting { until, .. }, Event::Delivered { .. }) => {
                 (Resting { until, pause: SHORT_PAUSE_MIN }, Step::Nothing)
@@ -133,10 +133,10 @@ impl Phase {
                     None => pulled(kind, is_flowing, pause, now),
                 }
             }
-            // The end of a pull that counts as ended already.
+            // The end of a pull that already counts as ended.
             (phase @ (Idle { .. } | Resting { .. }), Event::PullEnded { .. }) => (phase, Step::Nothing),
 
-            // Asking again at once would be refused again, as fast as the server answers.
+            // An immediate pull would be refused again, as fast as the server answers.
             (Idle { pause } | Pulling { pause, .. } | Resting { pause, .. }, Event::PullRefused { now }) => {
                 (Resting { until: now + SHORT_PAUSE_MAX, pause }, Step::ReleaseFree)
             }
@@ -144,12 +144,12 @@ impl Phase {
             // Without this a rest never ends.
             (Resting { pause, .. }, Event::RestEnded) => (Idle { pause }, Step::Nothing),
 
-            // A lost subscription that went on could hand over messages out of order, or hold memory without use.
+            // A lost subscription that continued could hand over messages out of order, or hold memory without use.
             (Idle { .. } | Pulling { .. } | Resting { .. }, Event::Lost { reason }) => (Lost { reason }, Step::Forget),
             // The first reason is the cause; later ones are consequences.
             (lost @ Lost { .. }, Event::Lost { .. }) => (lost, Step::Nothing),
 
-            // A pull during a rest would make the rest pointless; only a rest can end; a lost subscription reads nothing.
+            // A pull during a rest would defeat the rest; only a rest can end; a lost subscription reads nothing.
             (phase @ (Resting { .. } | Lost { .. }), event @ Event::Requested { .. })
             | (phase @ (Idle { .. } | Pulling { .. } | Lost { .. }), event @ Event::RestEnded)
             | (
@@ -159,12 +159,12 @@ impl Phase {
         })
     }
 
-    /// Whether the server may still send messages for a pull.
+    /// True if the server may still send messages for a pull.
     pub(super) fn is_outstanding(&self) -> bool {
         matches!(self, Self::Pulling { .. })
     }
 
-    /// Whether another pull may be requested before the reader runs dry.
+    /// True if another pull may be requested before the reader runs dry.
     pub(super) fn wants_more(&self) -> bool {
         match self {
             Self::Idle { .. } => true,
@@ -201,11 +201,11 @@ impl Phase {
 /// The phase after the last outstanding pull ended.
 fn pulled(kind: PullKind, is_flowing: bool, pause: Duration, now: Instant) -> (Phase, Step) {
     match kind {
-        // More is likely there. The memory stays for the next pull, which follows at once.
+        // More messages are likely. The memory stays for the next pull, which follows at once.
         _ if is_flowing => (Phase::Idle { pause }, Step::Nothing),
-        // It waited long enough by itself; a pause would only delay the next message.
+        // The pull itself waited long enough; a pause would only delay the next message.
         PullKind::Long => (Phase::Idle { pause }, Step::ReleaseFree),
-        // Without a rest, short pulls would ask the server twenty times a second while memory is scarce.
+        // Without a rest, short pulls would query the server twenty times a second while memory is scarce.
         PullKind::Short => {
             let rest = Phase::Resting { until: now + pause, pause: (pause * 2).min(SHORT_PAUSE_MAX) };
             (rest, Step::ReleaseFree)

@@ -1,7 +1,7 @@
-//! Publishing: pipelined, each ack awaited, waiting while the stream is full.
+//! Publishing: pipelined, with each ack awaited, waiting while the stream is full.
 //!
-//! Owns: how many messages are on their way, and which errors are waited out.
-//! Does not own: repeating a call whose outcome is unknown; the caller does, with message ids.
+//! Owns: the number of messages in flight, and the errors that are waited out.
+//! Does not own: repeating a call of unknown outcome; the caller repeats it, with message ids.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::topic_streams::PartitionStream;
 use common::message::OutgoingMessage;
 use common::queue::{PublishAck, QueueError};
 
-/// Most messages of one call that wait for their ack.
+/// Most unacked messages of one call.
 const IN_FLIGHT_MAX: usize = 256;
 
-/// How long a full stream is waited for without any message being stored.
+/// Longest wait for a full stream without a stored message.
 const FULL_WAIT_MAX: Duration = Duration::from_secs(30);
 const FULL_DELAY_MIN: Duration = Duration::from_millis(50);
 const FULL_DELAY_MAX: Duration = Duration::from_secs(1);
@@ -33,10 +33,10 @@ struct Encoded {
     headers: Option<HeaderMap>,
 }
 
-/// How one run through the messages ended.
+/// The result of one pass over the messages.
 enum Pass {
     Done,
-    /// The stream took no more, in the server's words.
+    /// The stream is full; the text is the server's.
     Full(String),
 }
 
@@ -46,8 +46,8 @@ struct InFlight<'a> {
     _permit: SemaphorePermit<'a>,
 }
 
-/// Publishes `messages` in order. After the stream was full in the middle of a call, a small message may have found
-/// room before a larger one that was sent ahead of it.
+/// Publishes `messages` in order. If the stream was full during a call, a small message may have found room before a
+/// larger one that was sent ahead of it.
 pub(super) async fn publish(
     connection: &Connection,
     to: &PartitionStream,
@@ -89,7 +89,7 @@ fn encode(message: OutgoingMessage, bytes_max: usize) -> Result<Encoded, QueueEr
     Ok(Encoded { payload: message.payload, headers })
 }
 
-/// Sends every message that has no ack yet, until one finds the stream full; every ack that can come is awaited.
+/// Sends every unacked message, until one finds the stream full; awaits every ack that can arrive.
 async fn pass(
     connection: &Connection,
     subject: &str,
@@ -143,7 +143,7 @@ async fn send(connection: &Connection, subject: &str, message: &Encoded) -> Resu
         .map_err(|error| publish_error(connection, subject, &error))
 }
 
-/// Awaits one ack and notes it; gives the server's words when the stream was full.
+/// Awaits one ack and records it; returns the server's text if the stream was full.
 async fn settle(
     connection: &Connection,
     subject: &str,
@@ -166,7 +166,7 @@ fn server_words(error: &PublishError) -> Option<&ServerError> {
     std::error::Error::source(error).and_then(|source| source.downcast_ref())
 }
 
-/// Whether messages are missing room, which an age limit, a purge or an operator can make.
+/// True if the messages lack room that an age limit, a purge or an operator can free.
 fn is_full(error: &ServerError) -> bool {
     let words = error.to_string();
     error.error_code() == ErrorCode::STREAM_STORE_FAILED && (words.contains("maximum") && words.contains("exceeded"))

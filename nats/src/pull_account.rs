@@ -1,25 +1,25 @@
-//! The account of messages and bytes that were asked for and not received.
+//! The account of messages and bytes that were requested and not received.
 //!
-//! Owns: the size of a pull, the sums over all unfinished pulls, and the memory that these may need.
+//! Owns: the size of a pull, the sums over all unfinished pulls, and the memory that they may need.
 //! Does not own: sending requests (`pull_requests`), the memory itself (`credit`), the phase of reading (`phase`).
 //!
-//! A server serves several requests of one reader in turns, so that a message cannot be charged to one of them. Only the
-//! sums are kept; the server states the unserved part of a request that ends.
+//! The server serves several requests of one reader in turn, so that a message cannot be charged to one of them. Only
+//! the sums are kept; the server states the unserved part of a request that ends.
 
 use common::message::MESSAGE_OVERHEAD_BYTES;
 
-/// Most messages of one pull. Two pulls stay far below the 65,536 messages that the client's channel holds; beyond,
-/// it drops silently.
+/// Most messages of one pull. Two pulls stay far below the 65,536 messages that the client's channel holds; beyond
+/// that it drops silently.
 const BATCH_MAX: usize = 10_000;
 
 /// Largest credit of one pull, unless a single message needs more. Two of them stay below the 64 MiB at which the
-/// server gives up on a slow reader.
+/// server drops a slow reader.
 const CREDIT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What a pull needs beyond the largest payload: subjects, and the overhead of at least 300 messages.
+/// The need of a pull beyond the largest payload: subjects, and the overhead of at least 300 messages.
 const CREDIT_BYTES_ROOM: usize = 64 * 1024;
 
-/// Part of the room that is kept for the subjects of the largest message.
+/// Part of the room that is reserved for the subjects of the largest message.
 const SUBJECT_BYTES_ROOM: usize = 16 * 1024;
 
 /// One pull to be requested.
@@ -54,7 +54,7 @@ fn credit_bytes(messages: usize, bytes: usize) -> usize {
     messages * MESSAGE_OVERHEAD_BYTES + bytes
 }
 
-/// The sums over all pulls that the server has not finished: at least one message and one byte, or there is none.
+/// The sums over all unfinished pulls: at least one message and one byte; without pulls there is no account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PullAccount {
     messages_left: usize,
@@ -76,14 +76,14 @@ impl PullAccount {
         self.last = size;
     }
 
-    /// Takes off a message of `bytes` on the wire. Gives nothing once the last message or byte was served: such a pull
-    /// ends without a status.
+    /// Subtracts a message of `bytes` on the wire. `None` once the last message or byte was served: such a pull ends
+    /// without a status.
     pub(super) fn delivered(self, bytes: usize) -> Option<Self> {
         self.less(1, bytes)
     }
 
-    /// Takes off the part that an ended pull left unserved; an unknown part counts as everything. Gives nothing when no
-    /// pull remains.
+    /// Subtracts the part that an ended pull left unserved; an unknown part counts as everything. `None` if no pull
+    /// remains.
     pub(super) fn ended(self, messages: Option<usize>, bytes: Option<usize>) -> Option<Self> {
         self.less(messages?, bytes?)
     }
@@ -94,12 +94,12 @@ impl PullAccount {
         (messages_left > 0 && bytes_left > 0).then_some(Self { messages_left, bytes_left, last: self.last })
     }
 
-    /// Whether the last pull is half served, so that another should be on its way.
+    /// True if the last pull is half served, so that the next one is due.
     pub(super) fn is_half_served(&self) -> bool {
         self.messages_left <= self.last.batch / 2 || self.bytes_left <= self.last.bytes_max / 2
     }
 
-    /// Memory that the unserved part can need.
+    /// Memory that the unserved part may need.
     pub(super) fn credit_bytes(&self) -> usize {
         credit_bytes(self.messages_left, self.bytes_left)
     }

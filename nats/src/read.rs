@@ -1,6 +1,6 @@
 //! Stored messages by offset, without a consumer: reading them, and deleting one.
 //!
-//! Owns: the choice among the server's ways to ask. Does not own: the use of the messages.
+//! Owns: the choice among the server's kinds of request. Does not own: the use of the messages.
 //!
 //! Many messages of a stream with one copy come in batches from direct gets. A single message (an anchor: absence
 //! matters), a stream with replicas (a follower may be behind), and several filters go to the stream's leader, one
@@ -26,14 +26,14 @@ use crate::topic_streams::PartitionStream;
 use common::message::Message;
 use common::queue::QueueError;
 
-/// One answer of batched direct gets: bounded so that the client's channel and the server's buffer hold it.
+/// Limits of one answer of batched direct gets, so that the client's channel and the server's buffer can hold it.
 const BATCH_MAX: u64 = 1_000;
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The first server version that answers direct gets in batches.
 const BATCH_SERVER: (i64, i64, i64) = (2, 11, 0);
 
-/// The messages held with `from <= offset < to`.
+/// The stored messages with `from <= offset < to`.
 pub(super) async fn read(
     connection: &Connection,
     stream: &PartitionStream,
@@ -51,7 +51,7 @@ pub(super) async fn read(
         let found = if is_batched {
             match batch(connection, stream, position, (to - position).min(BATCH_MAX)).await {
                 Ok(found) => found,
-                // A message that the client cannot read ends the connection; the leader's answers pass.
+                // A message that the client cannot read ends the connection; the leader's answers do not.
                 Err(error) => {
                     tracing::debug!(stream = %stream.stream, %error, "batched read failed, going on one by one");
                     is_batched = false;
@@ -68,7 +68,7 @@ pub(super) async fn read(
     Ok(messages)
 }
 
-/// The first message with an offset of at least `from` that passes the filters, as the stream's leader knows it.
+/// The first message with an offset of at least `from` that passes the filters, according to the stream's leader.
 pub(super) async fn next_from_leader(
     connection: &Connection,
     stream: &PartitionStream,
@@ -89,7 +89,7 @@ pub(super) async fn next_from_leader(
     Ok(first)
 }
 
-/// Deletes one message; an absent one is no error. Only for messages that are committed and cannot be acked.
+/// Deletes one message; an absent one is no error. Only for committed messages that cannot be acked.
 pub(super) async fn delete(connection: &Connection, stream: &PartitionStream, offset: u64) -> Result<(), QueueError> {
     let request = json!({ "seq": offset, "no_erase": true });
     let subject = format!("STREAM.MSG.DELETE.{}", stream.stream);
@@ -105,8 +105,8 @@ struct Found {
     message: Stored,
 }
 
-/// A stored message as the leader gives it: headers and payload in base64, so that no content can disturb the
-/// client, which ends its connection at a header that it cannot read.
+/// A stored message in the leader's form: headers and payload in base64, so that no content can disturb the client,
+/// which ends its connection at an unreadable header.
 #[derive(Deserialize)]
 struct Stored {
     subject: String,

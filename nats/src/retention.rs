@@ -1,24 +1,26 @@
-//! What a stream's retention asks of a reader: the kind of consumer, the order of making and deleting, the refusals.
+//! Retention: the kind of consumer, the order of creating and deleting, and the refusals that each stream's retention
+//! needs.
 //!
-//! Owns: the rules, as plain functions. Does not own: making consumers (`consumer`) or asking for streams
+//! Owns: the rules, as plain functions. Does not own: creating consumers (`consumer`), requesting streams
 //! (`topic_streams`).
 //!
-//! **Limits.** The stream keeps messages whatever readers do. A consumer is made per attach at the position and its
-//! predecessors are deleted; nothing depends on it.
+//! **Limits.** The stream keeps messages independent of its readers. Each attach creates a consumer at the position
+//! and deletes its predecessors; nothing depends on it.
 //!
-//! **Work queue.** A message goes when it is acked. The server takes one consumer per subject, which delivers everything
-//! that is not acked, and only acks of single messages. So the predecessor is deleted first (which deletes no message),
-//! then the next one made; deliveries below the position were read before and are not handed over again, but are acked
-//! once a receipt covers them.
+//! **Work queue.** An acked message is deleted. The server allows one consumer per subject, which delivers every
+//! unacked message, and accepts only acks of single messages. So the predecessor is deleted first (which deletes no
+//! message), then the next consumer is created. Deliveries below the position were already read: they are not handed
+//! over again, but are acked once a receipt covers them.
 //!
-//! **Interest.** A message goes when every consumer has acked it, *and when the last consumer that wants it is deleted*;
-//! without any consumer nothing is stored. So a consumer here is durable, never goes by itself, starts at the committed
-//! watermark instead of the position, is made *before* its predecessor is deleted, and stays when the reader closes.
+//! **Interest.** A message is deleted once every consumer has acked it, *and when the last consumer that needs it is
+//! deleted*; without a consumer nothing is stored. So a consumer here is durable, never expires, starts at the
+//! committed watermark instead of the position, is created *before* its predecessor is deleted, and stays when the
+//! reader closes.
 //!
-//! On both, acks delete: they are sent for committed messages alone, whatever happens to the writer. What a stream lost by
-//! other hands (another consumer's acks, a consumer deleted by hand) cannot be told from a deletion: it is recorded as a
-//! gap. The anchor is gone once it is acked, so that only a stream that ends before it, or holds another message in its
-//! place, is known to be another history.
+//! On both, acks delete: they are sent for committed messages alone, even if the writer fails. A loss by another
+//! cause (another consumer's acks, a consumer deleted by hand) looks like a deletion: it is recorded as a gap. The
+//! anchor's message is gone once it is acked. Another history is therefore detected only if the stream ends before
+//! the anchor, or holds another message in its place.
 
 use std::time::Duration;
 
@@ -26,21 +28,21 @@ use async_nats::jetstream::stream::{Config, RetentionPolicy};
 
 use crate::config::AckMode;
 
-/// When a stream deletes messages by what readers do.
+/// The readers' actions by which a stream deletes messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retention {
-    /// Never.
+    /// None.
     Limits,
-    /// Once acked.
+    /// One ack.
     WorkQueue,
-    /// Once acked by every consumer, or wanted by none.
+    /// Acks by all consumers, or the lack of an interested one.
     Interest,
 }
 
-/// What a consumer's acks mean.
+/// The kind of acks of a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Acks {
-    /// There are none.
+    /// No acks.
     None,
     /// One covers every earlier delivery.
     Cumulative,
@@ -49,7 +51,7 @@ pub(super) enum Acks {
 }
 
 impl Retention {
-    /// Whether the server calls it so.
+    /// True if `policy` is the server's name for it.
     pub(super) fn is_of(self, policy: RetentionPolicy) -> bool {
         self == match policy {
             RetentionPolicy::Limits => Self::Limits,
@@ -58,7 +60,7 @@ impl Retention {
         }
     }
 
-    /// Whether acks, or the lack of a consumer, delete messages.
+    /// True if acks, or the lack of a consumer, delete messages.
     pub(super) fn deletes(self) -> bool {
         self != Self::Limits
     }
@@ -71,7 +73,7 @@ impl Retention {
         }
     }
 
-    /// Where a new consumer starts, given the position and what is committed. Nothing: at the first message held.
+    /// The first offset of a new consumer, given the position and the watermark. `None`: the first message held.
     pub(super) fn start(self, from_offset: u64, committed: u64) -> Option<u64> {
         match self {
             Self::Limits => Some(from_offset),
@@ -80,23 +82,23 @@ impl Retention {
         }
     }
 
-    /// A consumer goes by itself after so long without a reader. Nothing: never.
+    /// Time without a reader after which the server deletes a consumer. `None`: never.
     pub(super) fn inactive_threshold(self) -> Option<Duration> {
         (self != Self::Interest).then_some(Duration::from_secs(5 * 60))
     }
 
-    /// Whether earlier consumers must be gone before the next can be made; else they are deleted afterwards.
+    /// True if earlier consumers must be deleted before the next is created; else they are deleted afterwards.
     pub(super) fn deletes_before_making(self) -> bool {
         self == Self::WorkQueue
     }
 
-    /// Whether the consumer stays when its reader closes in good order.
+    /// True if the consumer stays when its reader closes in good order.
     pub(super) fn keeps_consumer(self) -> bool {
         self.deletes()
     }
 }
 
-/// The retention of a stream that can be served, or what about it cannot, with what to change.
+/// The retention of a stream; the error states why it cannot be served, and the change to make.
 pub(super) fn retention_of(config: &Config, mode: AckMode) -> Result<Retention, String> {
     let name = &config.name;
     let (retention, word) = match config.retention {

@@ -1,7 +1,7 @@
 //! Runs: the delivery of the consumer that carried each unacked message.
 //!
-//! Owns: the compact record. A stream without holes costs one entry for any number of messages; each hole costs one more
-//! (24 bytes). Does not own: sending the ack. A wrong record would ack a message that is not committed, so its invariants
+//! Owns: the compact record. A stream without holes costs one entry for any number of messages; each hole costs one
+//! more (24 bytes). Does not own: sending the ack. A wrong record would ack an uncommitted message, so its invariants
 //! are asserted in release builds as well.
 
 use std::collections::VecDeque;
@@ -38,7 +38,7 @@ impl Runs {
     /// Adds a delivery.
     ///
     /// # Panics
-    /// When one of the sequences is not higher than those before.
+    /// If one of the sequences is not higher than those before.
     pub(super) fn push(&mut self, stream_sequence: u64, consumer_sequence: u64) {
         if let Some(last) = self.runs.back_mut() {
             let (stream_next, consumer_next) = (last.stream_start + last.length, last.consumer_start + last.length);
@@ -54,7 +54,7 @@ impl Runs {
         self.runs.push_back(Run { stream_start: stream_sequence, consumer_start: consumer_sequence, length: 1 });
     }
 
-    /// Removes and gives every delivery with a stream sequence below `high_watermark`, in order.
+    /// Removes and returns every delivery with a stream sequence below `high_watermark`, in order.
     pub(super) fn take_below(&mut self, high_watermark: u64) -> Vec<Run> {
         let mut taken = Vec::new();
         while let Some(run) = self.runs.front_mut() {

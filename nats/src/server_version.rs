@@ -1,11 +1,11 @@
-//! Which server versions are known to work, known not to, or unknown.
+//! Server versions: those tested, untested and refused.
 //!
-//! Owns: the judgement of a version's text. Does not own: asking for it (`connection`).
+//! Owns: the judgement of a version's text. Does not own: the request for it (`connection`).
 
-/// What is known of a server's version.
+/// The judgement of a server's version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// The tests run with versions like this.
+    /// The tests run with such versions.
     Tested,
     /// Nothing is known against it.
     Untested(String),
@@ -15,14 +15,14 @@ pub(super) enum Judgement {
 
 type Version = (u64, u64, u64);
 
-/// The first version with all the requests that are made.
+/// The first version with all requests that this crate makes.
 const OLDEST: Version = (2, 10, 0);
-/// The tests run with these: from the first, up to every patch of the second's minor version.
+/// The versions of the tests: from the first, up to every patch of the second's minor version.
 const TESTED: (Version, Version) = ((2, 14, 0), (2, 15, 0));
-/// Releases that were replaced within two weeks for faults of their own, and what to use instead.
+/// Releases that were replaced within two weeks for their own faults, each with its replacement.
 const BAD: [(Version, &str); 2] = [((2, 12, 14), "2.12.15"), ((2, 14, 4), "2.14.5")];
 
-/// Judges the version that a server gives of itself.
+/// Judges the version that a server reports.
 pub(super) fn judge(version: &str) -> Judgement {
     let Some(parsed) = parse(version) else {
         return Judgement::Untested(format!("nats-server calls its version {version:?}, which says nothing"));

@@ -1,9 +1,9 @@
-//! Silence: tells an empty stream from a consumer that is no longer served.
+//! Silence: distinguishes an empty stream from a consumer that is no longer served.
 //!
-//! Owns: the deadlines. Does not own: asking the stream, the phase of reading (`phase`).
+//! Owns: the deadlines. Does not own: querying the stream, the phase of reading (`phase`).
 //!
-//! Heartbeats show that the server still serves the pull. A consumer that has silently stopped keeps sending them, so the
-//! stream itself is asked now and then for messages that should have come.
+//! Heartbeats show that the server still serves the pull. A consumer that has silently stopped keeps sending them, so
+//! the stream itself is queried at intervals for messages that should have arrived.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use tokio::time::Instant;
 
 use crate::phase::PullKind;
 
-/// The stream is asked after so long without a message.
+/// Time without a message after which the stream is queried.
 const ASK_AFTER: Duration = Duration::from_secs(30);
 
 /// The meaning of the silence.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing yet.
+    /// No conclusion yet.
     Wait,
-    /// Ask the stream whether messages are waiting.
+    /// Query the stream for waiting messages.
     Ask,
     /// The subscription is not served.
     Lost(&'static str),
@@ -27,9 +27,9 @@ pub(super) enum Verdict {
 
 #[derive(Debug)]
 enum Watch {
-    /// No message since.
+    /// No message arrived since.
     Quiet(Instant),
-    /// The stream held messages at that time, and none came since.
+    /// The stream held messages at that time, and none arrived since.
     Suspect(Instant),
 }
 
@@ -46,7 +46,7 @@ impl Silence {
         Self { heartbeat, heard: now, watch: Watch::Quiet(now), last_pull: None }
     }
 
-    /// A pull was requested. The silence of a long one goes on in the next long one; a short one starts over.
+    /// Records a pull. The silence of a long pull continues in the next long one; a short one restarts it.
     pub(super) fn pulled(&mut self, now: Instant, kind: PullKind) {
         self.heard = now;
         if (self.last_pull, kind) != (Some(PullKind::Long), PullKind::Long) {
@@ -55,23 +55,23 @@ impl Silence {
         self.last_pull = Some(kind);
     }
 
-    /// Any frame came.
+    /// Records a frame of any kind.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heard = now;
     }
 
-    /// A message came.
+    /// Records a message.
     pub(super) fn delivered(&mut self, now: Instant) {
         self.heard = now;
         self.watch = Watch::Quiet(now);
     }
 
-    /// The stream answered whether it holds messages that should have come.
+    /// Records the stream's answer: true if it holds messages that should have arrived.
     pub(super) fn answered(&mut self, now: Instant, is_something_waiting: bool) {
         self.watch = if is_something_waiting { Watch::Suspect(now) } else { Watch::Quiet(now) };
     }
 
-    /// When to ask for the verdict, if nothing comes.
+    /// Time of the next verdict, if no frame arrives.
     pub(super) fn deadline(&self) -> Instant {
         self.heard_until().min(self.watch_until())
     }

@@ -1,11 +1,11 @@
-//! What a status message of a pull says.
+//! Status messages of a pull.
 //!
-//! Owns: reading the server's codes and words. Does not own: the consequence.
+//! Owns: parsing the server's codes and texts. Does not own: the consequence.
 //! Source: <https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-37.md>.
 
 use async_nats::Message;
 
-/// What a status message says.
+/// The content of a status message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Status {
     /// The pull still waits.
@@ -13,21 +13,21 @@ pub(super) enum Status {
         /// Number of the last delivery that was sent.
         last_consumer_sequence: Option<u64>,
     },
-    /// A pull is over, in good order.
+    /// A pull ended in good order.
     PullEnded {
-        /// What it leaves unserved, if the server says so.
+        /// The unserved part, if the server reports it.
         messages_left: Option<usize>,
         bytes_left: Option<usize>,
         /// The next message was larger than the bytes left.
         is_oversized: bool,
     },
-    /// No pull is possible now, later one may be.
+    /// No pull is possible now; a later one may be.
     PullRefused { reason: String },
     /// The consumer is gone or no longer trusted.
     Lost { reason: String },
 }
 
-/// Reads a message that is no delivery.
+/// Parses a message that is no delivery.
 pub(super) fn read(message: &Message) -> Status {
     let code = message.status.map_or(0, |status| status.as_u16());
     let words = message.description.as_deref().unwrap_or_default();

@@ -1,9 +1,9 @@
-//! One reader of one partition on JetStream: an own pull loop over the plain client.
+//! One reader of one partition on JetStream: a pull loop over the plain client.
 //!
-//! Owns: waiting for frames, memory and the end of a rest; when a pull is sent. Does not own: the state and its rules
-//! (`reading`), making the consumer (`opening`), the text of pulls (`pull_requests`).
-//! There is no task: everything happens inside [`Subscription::next`], and all state survives its cancellation.
-//! Between two calls frames wait in the client's channel, which the pulls keep from overflowing.
+//! Owns: waiting for frames, memory and the end of a rest; the time of each pull. Does not own: the state and its
+//! rules (`reading`), creating the consumer (`opening`), the text of pulls (`pull_requests`). It has no task: all
+//! work happens inside [`Subscription::next`], and all state survives its cancellation. Between two calls frames wait
+//! in the client's channel, which the pulls keep from overflowing.
 
 mod credit;
 mod opening;
@@ -37,7 +37,7 @@ use self::opening::{Opened, open};
 use self::pull_requests::{HEARTBEAT, PullRequests};
 use self::reading::Reading;
 
-/// The server's buffer for one connection; it gives up on a reader that exceeds it.
+/// The server's buffer for one connection; the server drops a reader that exceeds it.
 const SERVER_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) struct NatsSubscription {
@@ -50,7 +50,7 @@ pub(super) struct NatsSubscription {
     frames: Subscriber,
     requests: PullRequests,
     reading: Reading,
-    /// A message that was fetched without the consumer, handed over first.
+    /// A message that was fetched without the consumer, and is handed over first.
     first: Option<Message>,
 }
 
@@ -69,7 +69,7 @@ impl NatsSubscription {
         Ok(Self { connection, stream, consumer, reader, losses, frames, requests, reading, first })
     }
 
-    /// Ends the subscription for good.
+    /// Ends the subscription permanently.
     fn lose(&mut self, reason: impl Into<String>) -> QueueError {
         let reason = reason.into();
         tracing::debug!(partition = %self.stream.partition, consumer = %self.consumer, %reason, "subscription lost");
@@ -97,12 +97,12 @@ impl NatsSubscription {
         self.lose("the connection was disturbed")
     }
 
-    /// Takes the frames that are here, up to the limits.
+    /// Accepts the frames that have arrived, up to the limits.
     fn drain(&mut self, messages_max: usize, bytes_max: usize) -> Result<(), QueueError> {
-        // One look at the clock for all of them: silence is measured in seconds.
+        // One clock reading for all of them: silence is measured in seconds.
         let now = Instant::now();
         while self.reading.intake.has_room(messages_max, bytes_max) {
-            // Unconstrained, or the runtime would call the channel empty after 128 frames.
+            // Unconstrained: the runtime would report the channel empty after 128 frames.
             let Some(frame) = tokio::task::unconstrained(self.frames.next()).now_or_never() else { break };
             self.accept(frame, now)?;
         }
@@ -160,7 +160,7 @@ impl NatsSubscription {
         if let Err(error) = self.requests.send(size, kind).await {
             return Err(self.lose(format!("no pull could be sent: {error}")));
         }
-        // Nothing is awaited from here on: the request is sent and accounted for, or neither.
+        // No await from here on: the request is both sent and accounted for, or neither.
         self.reading.requested(size, permit, kind, Instant::now());
         Ok(())
     }
@@ -170,7 +170,7 @@ impl NatsSubscription {
         let deadline = self.reading.silence.deadline();
         let frame = tokio::select! {
             biased;
-            // Frames first: those that came before a disturbance are good, and bring the position up to its cause.
+            // Frames first: those that arrived before a disturbance are good, and bring the position up to its cause.
             frame = self.frames.next() => Some(frame),
             _ = self.losses.changed() => return Err(self.lose_connection()),
             () = tokio::time::sleep_until(deadline) => None,
@@ -188,7 +188,7 @@ impl NatsSubscription {
             Verdict::Ask => {
                 let position = self.reading.intake.position();
                 let next = read::next_from_leader(&self.connection, &self.stream, position).await;
-                // No answer says nothing about the consumer; the question is asked again later.
+                // No answer proves nothing about the consumer; the query is repeated later.
                 self.reading.silence.answered(Instant::now(), matches!(next, Ok(Some(_))));
                 Ok(())
             }
@@ -237,7 +237,7 @@ impl Subscription for NatsSubscription {
         for subject in self.reading.intake.ack_subjects(receipt.high_watermark()) {
             self.connection.client.publish(subject, "+ACK".into()).await.map_err(QueueError::unavailable)?;
         }
-        // The consumer cannot deliver these, so they cannot be acked; each costs the connection until it is gone.
+        // The consumer cannot deliver these, so they cannot be acked; each costs the connection until it is deleted.
         for offset in self.stream.losses.take_aside_below(receipt.high_watermark()) {
             read::delete(&self.connection, &self.stream, offset).await?;
         }

@@ -1,6 +1,6 @@
 //! The streams of a topic: one per partition.
 //!
-//! Owns: their names, subjects and settings; making, checking and deleting them.
+//! Owns: their names, subjects and settings; creating, checking and deleting them.
 //! Does not own: reading or writing their messages. A stream is changed only by `create_topic` and `delete_topic`,
 //! and only if it is managed.
 
@@ -21,7 +21,7 @@ use common::ids::TopicPartition;
 use common::queue::{DiscardLimits, QueueError};
 use common::topic::TopicDefinition;
 
-/// Requests at once: making a stream writes to disk, asking for one does not.
+/// Concurrent requests: creating a stream writes to disk, checking one does not.
 const CREATES_MAX: usize = 16;
 const CHECKS_MAX: usize = 64;
 
@@ -31,28 +31,28 @@ pub(super) struct PartitionStream {
     pub(super) partition: TopicPartition,
     /// Its name.
     pub(super) stream: String,
-    /// Only these subjects of it; empty means all.
+    /// The subjects to read; empty means all.
     pub(super) filters: Vec<String>,
-    /// What readers may make it delete.
+    /// The readers' actions that delete messages.
     pub(super) retention: Retention,
     /// The origin that it copies, sequences included.
     pub(super) mirror_of: Option<String>,
-    /// Where new messages go, or why none can.
+    /// The subject for new messages, or the reason why there is none.
     pub(super) publish_subject: Result<String, String>,
-    /// The stream's own limit of a message.
+    /// The stream's own limit of a message's size.
     pub(super) message_bytes_max: usize,
-    /// Whether only the leader surely holds everything: then it alone is asked.
+    /// True if only the leader certainly holds every message: requests then go to it alone.
     pub(super) is_leader_needed: bool,
     /// Number of the latest subscription in this process.
     pub(super) reader: AtomicU64,
-    /// Where readers lost their connection, to find a message that causes it.
+    /// The positions at which readers lost their connection, to find a message that causes the loss.
     pub(super) losses: Losses,
 }
 
-/// The position at which readers of one partition lost their connection, and how often in a row.
+/// The position at which readers of one partition lost their connection, and the number of losses in a row.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
-    // Std mutexes: held for a few instructions; they outlive the subscriptions that note their end here.
+    // Std mutexes: held for a few instructions; they outlive the subscriptions that record their end here.
     last: Mutex<(u64, u32)>,
     /// Messages that were fetched without the consumer and are still in the stream.
     aside: Mutex<Vec<u64>>,
@@ -72,7 +72,7 @@ impl Losses {
         last.0 == position && last.1 >= LOSSES_SUSPECT
     }
 
-    /// The message at `offset` was handed over without its consumer.
+    /// Records that the message at `offset` was handed over without its consumer.
     pub(super) fn note_aside(&self, offset: u64) {
         self.aside.lock().expect("no holder of this lock panics").push(offset);
     }
@@ -97,7 +97,7 @@ pub(super) fn is_managed(topic: &TopicDefinition) -> bool {
     topic.options.streams.is_empty()
 }
 
-/// Makes the managed streams of `topic` that do not exist, and compares those that do.
+/// Creates the missing managed streams of `topic`, and compares the existing ones.
 pub(super) async fn create(connection: &Connection, topic: &TopicDefinition) -> Result<(), QueueError> {
     check_plain(topic)?;
     let beyond = format!("{}-{}", topic.name, topic.partition_count);
@@ -196,7 +196,7 @@ pub(super) async fn open_one(
     }))
 }
 
-/// Settings and state of a stream; nothing when there is none.
+/// Settings and state of a stream; `None` if it does not exist.
 pub(super) async fn info(connection: &Connection, stream: &str) -> Result<Option<Info>, QueueError> {
     match api::request::<Info>(connection, format!("STREAM.INFO.{stream}"), &EMPTY).await? {
         Answer::Done(info) => Ok(Some(info)),
@@ -250,7 +250,7 @@ fn publish_subject(
     })
 }
 
-/// What the stream discards by itself, committed or not.
+/// The stream's limits beyond which it discards messages, committed or not.
 pub(super) fn discard_limits(info: &Info) -> Option<DiscardLimits> {
     let config = &info.config;
     // With the other policy a full stream refuses new messages instead of discarding old ones.

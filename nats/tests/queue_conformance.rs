@@ -1,7 +1,7 @@
-//! One suite for every queue: what the contract in `common::queue` promises, shown on each implementation.
+//! One suite for every queue: the promises of the contract in `common::queue`, tested on each implementation.
 //!
-//! Owns: which cases run on which queue. Does not own: the cases (`cases`), what only one queue has (`memory`,
-//! `nats`), the tools they share (`harness`).
+//! Owns: the choice of cases for each queue. Does not own: the cases (`cases`), features of one queue (`memory`,
+//! `nats`), shared tools (`harness`).
 
 #![allow(missing_docs, reason = "tests")]
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -38,7 +38,7 @@ macro_rules! for_every_queue {
                     crate::$module::$case(&harness).await;
                 })*
             }
-            // Nothing of it lives outside its process, so that the cases of crashes and kills are `nats`'s alone.
+            // The model keeps no state outside its process, so only `nats` runs the cases of crashes and kills.
             mod model {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {

@@ -1,7 +1,7 @@
 //! Composition: from settings to a queue, a catalog and a store.
 //!
-//! Owns: which implementation a setting selects, which kinds of queue other processes can reach, and the refusal of the
-//! others. Does not own: the implementations.
+//! Owns: the choice of an implementation by the settings, the list of shared queues, and the refusal of the others.
+//! Does not own: the implementations.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::error::{Result, ServiceError};
 /// Connects the configured queue.
 ///
 /// # Errors
-/// [`ServiceError::Queue`] when it cannot be reached or refuses the login; the text names the address.
+/// [`ServiceError::Queue`] if it cannot be reached or refuses the login; the text names the address.
 pub async fn queue(settings: &Settings) -> Result<Arc<dyn Queue>> {
     match settings.queue_type {
         QueueType::Memory => Ok(Arc::new(InMemoryQueue::new(settings.queue_memory_bytes))),
@@ -35,7 +35,7 @@ pub async fn queue(settings: &Settings) -> Result<Arc<dyn Queue>> {
     }
 }
 
-/// Connects the configured queue for work on messages that another process put there or will read there.
+/// Connects the configured queue for work on messages that another process published or will read.
 ///
 /// # Errors
 /// As [`ensure_shared`] and [`queue`].
@@ -44,8 +44,8 @@ pub async fn shared_queue(settings: &Settings, consequence: &str) -> Result<Arc<
     queue(settings).await
 }
 
-/// Refuses a queue that only its own process can reach. `consequence` says what is not possible for that reason, as a
-/// clause: "nothing published here would arrive".
+/// Refuses a queue that only its own process can reach. `consequence` states the impossible work, as a clause:
+/// "nothing published here would arrive".
 ///
 /// # Errors
 /// [`ServiceError::QueueNotShared`].
@@ -56,7 +56,7 @@ pub fn ensure_shared(settings: &Settings, consequence: &str) -> Result<()> {
     Err(ServiceError::QueueNotShared { consequence: consequence.to_owned() })
 }
 
-/// True when other processes can reach the configured queue, so that it outlives this one.
+/// True if other processes can reach the configured queue, so that it outlives this one.
 pub fn is_shared(settings: &Settings) -> bool {
     match settings.queue_type {
         QueueType::Memory => false,
@@ -64,7 +64,7 @@ pub fn is_shared(settings: &Settings) -> bool {
     }
 }
 
-/// The place of the configured queue for people: its address without a password, or `memory`.
+/// The configured queue in display form: its address without a password, or `memory`.
 pub fn queue_place(settings: &Settings) -> String {
     match settings.queue_type {
         QueueType::Memory => "memory".to_owned(),
@@ -75,7 +75,7 @@ pub fn queue_place(settings: &Settings) -> String {
 /// Opens the configured catalog, creating or migrating its schema.
 ///
 /// # Errors
-/// [`ServiceError::Catalog`] when it cannot be opened; the text names it, without its password.
+/// [`ServiceError::Catalog`] if it cannot be opened; the text names it, without its password.
 pub async fn catalog(settings: &Settings) -> Result<Arc<dyn MetadataStore>> {
     let url = settings.catalog_url();
     let opened = catalog::connect(&url).await;
@@ -85,7 +85,7 @@ pub async fn catalog(settings: &Settings) -> Result<Arc<dyn MetadataStore>> {
 /// Opens the configured store without contacting it.
 ///
 /// # Errors
-/// [`ServiceError::Storage`] when its URL is not usable.
+/// [`ServiceError::Storage`] if its URL is invalid.
 pub fn storage(settings: &Settings) -> Result<Storage> {
     Ok(Storage::open(settings)?)
 }

@@ -1,6 +1,7 @@
 //! Findings about the deployment that the settings name.
 //!
-//! Owns: asking queue, catalog and store, each on its own: one that cannot be reached hides nothing of the others.
+//! Owns: querying queue, catalog and store separately, so that an unreachable one does not hide findings of the
+//! others.
 //! Does not own: the findings of each about itself, the verdict over all (`common::diagnosis`).
 
 use common::config::{Settings, redacted_url};
@@ -9,7 +10,7 @@ use common::topic::TopicDefinition;
 
 use crate::connect;
 
-/// Looks at everything that the settings name.
+/// The findings about every part that the settings name.
 pub async fn diagnose(settings: &Settings) -> Vec<Finding> {
     let (mut findings, topics) = catalog(settings).await;
     findings.extend(store(settings).await);

@@ -1,6 +1,6 @@
 //! Errors of starting and stopping a service.
 //!
-//! Owns: their words, which name the setting to look at. Does not own: the errors of a service's work.
+//! Owns: their texts, which name the setting to check. Does not own: the errors of a service's work.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,34 +13,34 @@ use lake::LakeError;
 /// Short for results of this crate.
 pub type Result<T, E = ServiceError> = std::result::Result<T, E>;
 
-/// Why a service cannot start, or did not stop in order. Every text is meant for the operator.
+/// Errors of a failed start, or of a stop that was not in good order. Every text is meant for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// A setting has a value that only its use shows to be wrong.
+    /// A setting is valid in form, but cannot be used.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
-    /// The variable of the failpoints is set, and wrong or not allowed in this build.
+    /// The variable of the failpoints is set, but invalid or not allowed in this build.
     #[error("{0}")]
     Failpoint(String),
     /// The system does not let this process handle signals.
     #[error(transparent)]
     Signals(io::Error),
-    /// A signal came before the service had started.
+    /// A signal arrived before the service had started.
     #[error("{signal} during the start: ended at once")]
     InterruptedStart {
         /// Name of the signal.
         signal: &'static str,
     },
-    /// A second signal came during the drain.
+    /// A second signal arrived during the drain.
     #[error("{signal} again: ended at once; uncommitted messages stay in the queue")]
     InterruptedDrain {
         /// Name of the signal.
         signal: &'static str,
     },
-    /// The time allowed for the drain passed.
+    /// The deadline of the drain passed.
     #[error("the drain took longer than {seconds} s; uncommitted messages stay in the queue")]
     DrainDeadline {
-        /// The time allowed.
+        /// The deadline.
         seconds: u64,
     },
     /// The address of the pages cannot be used.
@@ -57,7 +57,7 @@ pub enum ServiceError {
     Queue {
         /// The error of the queue.
         error: QueueError,
-        /// The settings to look at.
+        /// The settings to check.
         advice: &'static str,
     },
     /// The queue is inside another process, where this one cannot reach it.
@@ -66,7 +66,7 @@ pub enum ServiceError {
          {consequence}; set QUEUE_TYPE=nats where the topic's messages are on NATS"
     )]
     QueueNotShared {
-        /// The work that is not possible without the queue, as a clause.
+        /// The impossible work without the queue, as a clause.
         consequence: String,
     },
     /// The catalog cannot be opened.

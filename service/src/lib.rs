@@ -1,10 +1,10 @@
 //! The process around a service: logs, signals, HTTP pages, metrics, readiness, a drain with a deadline.
 //!
 //! A service opens a [`Shell`], starts its own parts inside [`Shell::start`], shows them with [`Pages`], waits for
-//! [`Shell::signal`] and stops inside [`Shell::drain`]. [`connect`] turns settings into a queue, a catalog and a store;
-//! [`diagnose`] says what these three can promise.
+//! [`Shell::signal`] and stops inside [`Shell::drain`]. [`connect`] turns settings into a queue, a catalog and a
+//! store; [`diagnose`] examines the promise that these three can keep.
 //!
-//! Owns: everything that any service of Siltstone needs and that is not about its work.
+//! Owns: the parts that every service of Siltstone needs, independent of its work.
 //! Does not own: the work of a service (`writer`, `ingester`), the settings (`common::config`).
 //!
 //! Crates depend on each other in this direction: `common`, then `nats`, `catalog` and `lake`, then `service`, then the

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::readiness::{Fact, Readiness};
 
-/// The pages that a service shows. Without checks it is ready as soon as it listens.
+/// The pages of a service. Without checks it is ready as soon as it listens.
 pub struct Pages {
     readiness: Readiness,
     before_scrape: Box<dyn Fn() + Send + Sync>,
@@ -35,8 +35,8 @@ impl Default for Pages {
 }
 
 impl Pages {
-    /// Adds a check of readiness: `Err` holds the reason that `/readyz` shows under `name`. Every look at the page asks
-    /// it anew; without an answer within three seconds it counts as failed.
+    /// Adds a check of readiness: `Err` holds the reason that `/readyz` shows under `name`. Every request of the page
+    /// runs it anew; without an answer within three seconds it counts as failed.
     #[must_use]
     pub fn check<F>(mut self, name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -60,7 +60,7 @@ impl Pages {
         self
     }
 
-    /// Adds pages of the service's own. Their paths must not be those of this crate's pages.
+    /// Adds the service's own pages. Their paths must differ from those of this crate's pages.
     #[must_use]
     pub fn merge(mut self, pages: Router) -> Self {
         self.more = self.more.merge(pages);
@@ -93,7 +93,7 @@ async fn scrape(State(shown): State<Arc<Shown>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shown.metrics.render()).into_response()
 }
 
-/// 200 when the service is ready, else 503. The body says why.
+/// 200 if the service is ready, else 503. The body states the reason.
 async fn readyz(State(shown): State<Arc<Shown>>) -> Response {
     let (is_ready, body) = shown.pages.readiness.verdict().await;
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

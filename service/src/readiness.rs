@@ -1,6 +1,6 @@
-//! Readiness: named checks that are asked at each look, and facts that are shown with them.
+//! Readiness: named checks that run at each request, and facts that are shown with them.
 //!
-//! Owns: the verdict over all of them, and the JSON body that says why.
+//! Owns: the verdict over all of them, and the JSON body with the reasons.
 //! Does not own: the checks and facts themselves (each service), the page (`pages`).
 
 use std::fmt;
@@ -12,22 +12,22 @@ use serde_json::{Map, Value};
 /// A check that takes longer counts as failed.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The answer of a check that holds.
+/// The answer of a passed check.
 const OK: &str = "ok";
 
 type Ask = dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync;
 type Look = dyn Fn() -> Fact + Send + Sync;
 
-/// A member of the readiness body that a service knows without asking.
+/// A member of the readiness body that a service has in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fact {
-    /// The value that is shown.
+    /// The displayed value.
     pub value: Value,
-    /// `false` when the service is not ready because of it.
+    /// `false` if the service is not ready because of it.
     pub is_ready: bool,
 }
 
-/// All that decides about readiness.
+/// All checks and facts that decide on readiness.
 #[derive(Default)]
 pub(crate) struct Readiness {
     checks: Vec<(&'static str, Box<Ask>)>,
@@ -43,8 +43,8 @@ impl Readiness {
         self.facts.push((name, look));
     }
 
-    /// Asks all checks at once, then looks at the facts. Gives the verdict and the body: `ready`, `"ok"` or the reason
-    /// under the name of each check, and each fact under its name.
+    /// Runs all checks concurrently, then reads the facts. Returns the verdict and the body: `ready`, `"ok"` or the
+    /// reason under the name of each check, and each fact under its name.
     pub(crate) async fn verdict(&self) -> (bool, Value) {
         let answers = join_all(self.checks.iter().map(|(name, ask)| async move { (*name, answer(ask()).await) })).await;
         let facts: Vec<(&str, Fact)> = self.facts.iter().map(|(name, look)| (*name, look())).collect();

@@ -1,7 +1,8 @@
 //! The shell of a service: everything around its work, from the first log line to the last.
 //!
-//! Owns: the order of setting up, signals during start, run and drain, the tasks that serve pages and keep metrics.
-//! Does not own: the service's work; the caller hands it over as futures.
+//! Owns: the order of setting up, signals during start, run and drain, the tasks that serve pages and maintain
+//! metrics.
+//! Does not own: the service's work, which the caller passes as futures.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::pages::Pages;
 use crate::signals::Signals;
 use crate::{logs, metrics};
 
-/// A process that is to become a service, and then is one. One per process.
+/// A process that starts, runs and drains one service. One per process.
 #[derive(Debug)]
 pub struct Shell {
     signals: Signals,
@@ -34,10 +35,10 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens on `HTTP_ADDR`. Nothing is answered before [`Shell::serve`].
+    /// Listens on `HTTP_ADDR`. No request is answered before [`Shell::serve`].
     ///
     /// # Errors
-    /// [`ServiceError::Listen`] when the address is in use or not allowed.
+    /// [`ServiceError::Listen`] if the address is in use or not allowed.
     pub async fn bind(settings: &Settings) -> Result<Self> {
         let addr = settings.http_addr;
         let failed = |error| ServiceError::Listen { addr, error };
@@ -57,14 +58,14 @@ impl Shell {
     /// shell. Call it within a Tokio runtime.
     ///
     /// # Errors
-    /// When `LOG_LEVEL` or the failpoints cannot be parsed, or signals cannot be handled.
+    /// If `LOG_LEVEL` or the failpoints cannot be parsed, or signals cannot be handled.
     pub fn open(settings: &Settings) -> Result<Self> {
         logs::init(settings)?;
         failpoint::check().map_err(ServiceError::Failpoint)?;
         Ok(Self { signals: Signals::new()?, metrics: metrics::init(), tasks: JoinSet::new() })
     }
 
-    /// Runs `start` to its end. A signal drops it on the way: nothing has to be drained before a service runs.
+    /// Runs `start` to its end. A signal drops it midway: before a service runs, there is nothing to drain.
     ///
     /// # Errors
     /// Those of `start`, and [`ServiceError::InterruptedStart`].
@@ -75,19 +76,19 @@ impl Shell {
         }
     }
 
-    /// Serves the pages, and keeps the metrics, until the drain has ended.
+    /// Serves the pages, and maintains the metrics, until the drain has ended.
     pub fn serve(&mut self, listener: Listener, pages: Pages) {
         self.tasks.spawn(metrics::upkeep(self.metrics.clone()));
         self.tasks.spawn(pages.serve(listener.listener, self.metrics.clone()));
     }
 
-    /// Waits for a signal and gives its name. Cancel-safe.
+    /// Waits for a signal and returns its name. Cancel-safe.
     pub async fn signal(&mut self) -> &'static str {
         self.signals.next().await
     }
 
-    /// Runs `drain` to its end while the pages are still served, then ends them. One more signal, or the deadline, drops
-    /// `drain` on the way: the process must then end at once.
+    /// Runs `drain` to its end while the pages are still served, then ends them. A second signal, or the deadline,
+    /// drops `drain` midway: the process must then end at once.
     ///
     /// # Errors
     /// Those of `drain`, [`ServiceError::InterruptedDrain`] and [`ServiceError::DrainDeadline`].

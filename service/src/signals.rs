@@ -1,12 +1,12 @@
 //! The signals that stop a service.
 //!
-//! Owns: which signals these are, and their names. Does not own: the reaction to them (`shell`).
+//! Owns: the list of signals, and their names. Does not own: the reaction to them (`shell`).
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Result, ServiceError};
 
-/// SIGTERM and SIGINT. As long as the process has ever made one of these, neither ends it by itself.
+/// SIGTERM and SIGINT. Once a process has created this, neither signal ends it by itself.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
@@ -17,13 +17,13 @@ impl Signals {
     /// Takes over both signals from the system's default action.
     ///
     /// # Errors
-    /// [`ServiceError::Signals`] when the system refuses.
+    /// [`ServiceError::Signals`] if the system refuses.
     pub(crate) fn new() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(ServiceError::Signals);
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    /// Waits for the next signal and gives its name. Cancel-safe.
+    /// Waits for the next signal and returns its name. Cancel-safe.
     pub(crate) async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

@@ -1,4 +1,4 @@
-//! A service that knows nothing of the writer, through the shell's public door.
+//! A service without the writer, through the shell's public API.
 //!
 //! One test alone in its process: signals and the metrics recorder belong to the whole process.
 

@@ -1,4 +1,4 @@
-//! The bench measures what it says; no figure is judged here.
+//! The bench's figures are measured and consistent; no figure is judged here.
 
 use support::nats::NatsServer;
 

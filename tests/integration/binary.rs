@@ -1,6 +1,6 @@
-//! Running the binary: its environment, its answer.
+//! Running the binary: its environment and its answer.
 //!
-//! Owns: a directory per test, and an environment that holds nothing of the machine's own settings.
+//! Owns: a directory per test, and an environment without the machine's own settings.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,19 +12,19 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-/// Longest run of a command in these tests; a debug build on a busy machine is slow, a hang is forever.
+/// Longest run of a command in these tests, for a debug build on a busy machine; a longer one hangs.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 
-/// The binary with a data directory of its own.
+/// The binary with its own data directory.
 #[derive(Clone)]
 pub(crate) struct Siltstone {
     directory: Arc<TempDir>,
     settings: Vec<(String, String)>,
 }
 
-/// What a run said.
+/// The output of a run.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) code: i32,
@@ -43,18 +43,18 @@ impl Siltstone {
         self
     }
 
-    /// Where it runs.
+    /// Its working directory.
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Where local data are.
+    /// The directory of local data.
     pub(crate) fn data(&self) -> PathBuf {
         let set = self.settings.iter().rfind(|(name, _)| name == "STORAGE_PATH");
         set.map_or_else(|| self.path().join("data"), |(_, path)| PathBuf::from(path))
     }
 
-    /// The command, ready to be started.
+    /// The command, ready to start.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_siltstone"));
         command.args(arguments).current_dir(self.path()).env_clear();
@@ -74,7 +74,7 @@ impl Siltstone {
         let (mut stdin, input) = (child.stdin.take().expect("piped"), input.to_owned());
         let writing = std::thread::spawn(move || {
             // A command that does not read its input may end first.
-            let _closed_early = stdin.write_all(&input);
+            let _ = stdin.write_all(&input);
         });
         let (out, err) = (collect(child.stdout.take()), collect(child.stderr.take()));
         let Some(code) = exit_code(&mut child).await else {
@@ -86,7 +86,7 @@ impl Siltstone {
     }
 }
 
-/// What the process ended with; `None` after the deadline.
+/// The exit code of the process; `None` after the deadline.
 pub(crate) async fn exit_code(child: &mut Child) -> Option<i32> {
     let end = Instant::now() + DEADLINE;
     while Instant::now() < end {
@@ -98,7 +98,7 @@ pub(crate) async fn exit_code(child: &mut Child) -> Option<i32> {
     None
 }
 
-/// Reads a pipe to its end beside the process, so that a full pipe never stops it.
+/// Reads a pipe to its end in a thread, so that a full pipe never stops the process.
 fn collect(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
     let mut pipe = pipe.expect("piped");
     std::thread::spawn(move || {
@@ -116,7 +116,7 @@ impl Answer {
         self
     }
 
-    /// The answer, which must have this exit code and say each of `parts` on standard error, and nothing on
+    /// The answer, which must have this exit code and contain each of `parts` on standard error, and nothing on
     /// standard output.
     #[track_caller]
     pub(crate) fn fails(self, code: i32, parts: &[&str]) -> Self {

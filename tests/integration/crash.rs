@@ -1,7 +1,7 @@
-//! Exactly once under fire: several real writers on real servers, killed, paused and cut off while messages come in.
+//! Exactly once under faults: several real writers on real servers, killed, paused and cut off while messages arrive.
 //!
-//! Owns: how large a run is, its line of figures, and the two large runs that every change goes through. Does not own: the
-//! servers (`world`), the faults (`chaos`), what is published (`publisher`), what must be there (`oracle`); smaller cases
+//! Owns: the size of a run, its line of figures, and the two large runs that every change must pass. Does not own:
+//! the servers (`world`), the faults (`chaos`), the messages (`publisher`), the judgement (`oracle`), smaller cases
 //! of one kind each (`processes`, `power`, `power_cuts`).
 //!
 //! A longer run is the same tests with other numbers: `scripts/crash-test --help`.
@@ -25,7 +25,7 @@ use oracle::Verdict;
 use publisher::{Plan, Published};
 use world::{Kind, World};
 
-/// How large and how rough a run is.
+/// The size of a run, and the number of its faults.
 #[derive(Clone, Copy, Debug)]
 struct Scale {
     seed: u64,
@@ -40,11 +40,11 @@ struct Scale {
     terms: usize,
     /// SIGKILLs of the NATS server, and as many of PostgreSQL.
     restarts: usize,
-    /// Whether the network between them is faulty too.
+    /// True if the network between them is faulty too.
     network: bool,
 }
 
-/// What every change goes through; each number can be set in the environment.
+/// The run that every change must pass; each number can be set in the environment.
 const SHORT: Scale = Scale {
     seed: 0,
     writers: 4,
@@ -58,7 +58,7 @@ const SHORT: Scale = Scale {
 };
 
 impl Scale {
-    /// The short run, or what `SILTSTONE_CRASH_…` says.
+    /// The short run, with the numbers that `SILTSTONE_CRASH_…` sets.
     fn from_env() -> Self {
         let restarts = set("RESTARTS", SHORT.restarts);
         Self {
@@ -88,7 +88,7 @@ fn set<T: FromStr>(name: &str, default: T) -> T {
     }
 }
 
-/// The one line that a run ends in.
+/// The final line of a run.
 struct Figures<'a> {
     kind: Kind,
     scale: &'a Scale,
@@ -115,13 +115,13 @@ impl fmt::Display for Figures<'_> {
     }
 }
 
-/// Prints a line past the capture of the test harness: the figures of a run that passed are wanted too.
+/// Prints a line past the capture of the test harness: the figures of a passed run are needed too.
 fn say(line: &str) {
     let told = writeln!(std::io::stdout().lock(), "{line}");
     told.expect("standard output takes a line");
 }
 
-/// Publishes everything while everything fails, then heals it all, waits for the last commit and judges.
+/// Publishes all messages under faults, then heals them, waits for the last commit and judges.
 async fn run(kind: Kind, scale: Scale) {
     say(&format!("crash run: {kind:?} with {scale:?}"));
     let mut world = World::start(kind, scale.partitions, scale.writers).await;

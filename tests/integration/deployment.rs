@@ -1,6 +1,6 @@
-//! A whole deployment for one test: NATS, Postgres, S3, and the `writer` binary as a process of its own.
+//! A whole deployment for one test: NATS, Postgres, S3, and the `writer` binary as a separate process.
 //!
-//! Owns: starting and stopping them, and asking how far the writer is. Does not own: what a test does to them.
+//! Owns: starting and stopping them, and reading the writer's progress. Does not own: a test's actions on them.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::binary::Siltstone;
 
-/// A debug build on a busy machine is slow; a hang is forever.
+/// For a debug build on a busy machine; a longer wait means a hang.
 const DEADLINE: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(200);
 
@@ -59,19 +59,19 @@ impl Deployment {
         self.writer = Some(Process::spawn("writer", command, &log).expect("the writer starts"));
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL to the writer.
     pub(crate) async fn kill_writer(&mut self) {
         self.writer.take().expect("a writer is running").kill().await.expect("killed");
     }
 
-    /// SIGTERM, and the exit code.
+    /// Sends SIGTERM to the writer and returns its exit code.
     pub(crate) async fn stop_writer(&mut self) -> Option<i32> {
         let mut writer = self.writer.take().expect("a writer is running");
         writer.signal("TERM").expect("sent");
         writer.wait(DEADLINE).await.expect("it ends").code()
     }
 
-    /// The topic's one partition, as `topic describe` shows it. `None` while a server is away.
+    /// The topic's one partition, in the form of `topic describe`. `None` while a server is unreachable.
     pub(crate) async fn partition(&self) -> Option<Value> {
         let answer = self.siltstone.run(&["topic", "describe", "orders", "--json"]).await;
         (answer.code == 0).then(|| answer.json()["partitions"][0].clone())
@@ -91,7 +91,7 @@ impl Deployment {
         }
     }
 
-    /// The one row that DataFusion and DuckDB answer, each asked for the same numbers.
+    /// The single row that DataFusion and DuckDB each return for the same columns.
     pub(crate) async fn ask_both(&self, columns: &[&str]) -> [Vec<u64>; 2] {
         let aliased: Vec<String> = columns.iter().enumerate().map(|(i, column)| format!("{column} AS c{i}")).collect();
         let sql = format!("SELECT {} FROM orders", aliased.join(", "));
@@ -107,7 +107,7 @@ impl Deployment {
         [datafusion, duckdb]
     }
 
-    /// `(ack floor, outstanding acks)` of the stream's one consumer, as any NATS tool sees it.
+    /// `(ack floor, outstanding acks)` of the stream's one consumer, as seen by any NATS tool.
     pub(crate) async fn acked(&self) -> (u64, u64) {
         let printed = support::python::run(CONSUMER_INFO, &[&self.nats.url(), "orders-0"]).await.expect("nats-py");
         let numbers: Vec<u64> = printed.split_whitespace().map(|word| word.parse().expect("a number")).collect();

@@ -1,4 +1,4 @@
-//! What the documents say of the tests is true: every test that they name exists.
+//! The documents' statements about tests: every test that they name exists.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

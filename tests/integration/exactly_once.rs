@@ -1,4 +1,4 @@
-//! The main job on real servers: what a stock NATS client publishes is in SQL exactly once, whatever is killed.
+//! The main job on real servers: a stock NATS client's messages are in SQL exactly once, despite kills.
 
 use std::path::Path;
 use std::time::Duration;
@@ -40,7 +40,7 @@ async fn what_a_stock_client_publishes_is_in_sql_once_and_acked() {
     assert!(publisher.wait(PUBLISHING).await.expect("it ends").success());
     deployment.wait_for("high_watermark", count + 1).await;
     check_all_there(&deployment, count).await;
-    // The ack follows the commit; it is a message like any other.
+    // The ack follows the commit and takes its time, as any message does.
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     while deployment.acked().await != (count, 0) {
         assert!(tokio::time::Instant::now() < deadline, "acked {:?} of {count}", deployment.acked().await);

@@ -1,7 +1,8 @@
 //! The built `siltstone` binary, run as its users run it, against real servers.
 //!
-//! Owns: what is seen from outside: arguments, settings, exit codes, both output streams, what is left on disk.
-//! Does not own: what each crate promises by itself (their own tests).
+//! Owns: the behaviour visible from outside: arguments, settings, exit codes, both output streams, files left on
+//! disk.
+//! Does not own: the promises of each crate (their own tests).
 
 mod arguments;
 mod bench;

@@ -50,7 +50,7 @@ async fn a_partition_that_refuses_is_counted_and_the_places_of_the_others_are_sh
     let (_server, siltstone) = on_nats().await;
     siltstone.run(&["topic", "create", "t", "--partitions", "2"]).await.ok();
     let line = |bytes: usize| format!("{{\"v\":\"{}\"}}\n", "x".repeat(bytes));
-    // Without keys the partitions take turns, and the server takes one MiB at most.
+    // Without keys the partitions take turns, and the server accepts at most one MiB.
     let lines = [line(10), line(2 << 20)].concat().repeat(2);
     let failed = siltstone.run_with_input(&["publish", "t"], lines.as_bytes()).await;
     let failed = failed.fails(1, &["2 messages are published; of 2 more that is not certain: partition 1:", "limit"]);

@@ -1,8 +1,8 @@
-//! A lake that version 0.1.0 made is opened by this one, audits clean, and goes on.
+//! A lake made by version 0.1.0 is opened by this version, audits clean, and continues.
 //!
-//! Owns: what that lake holds, and that all of it stays. `fixtures/lake-0.1.0` was made by the released binary: `orders` with
-//! two partitions, two schema versions and a quarantine, `clicks` of raw payloads, and `events`, whose stream was
-//! made again and resumed into incarnation 1. Does not own: the migration of single tables (`catalog`).
+//! Owns: the contents of that lake, and that all of them stay. The released binary made `fixtures/lake-0.1.0`:
+//! `orders` with two partitions, two schema versions and a quarantine, `clicks` of raw payloads, and `events`, whose
+//! stream was recreated and resumed into incarnation 1. Does not own: the migration of single tables (`catalog`).
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ async fn goes_on(siltstone: &Siltstone) {
     has_the_columns_of_now(siltstone, 735).await;
     leaves_out_what_filters_exclude(siltstone).await;
     audits_clean(siltstone).await;
-    // More of the same: offsets, epochs and schema versions go on where the old lake ended.
+    // More of the same: offsets, epochs and schema versions continue at the end of the old lake.
     let lines: String = (1000..1100).map(|id| format!("{{\"id\":{id},\"place\":\"new\"}}\n")).collect();
     let fed = siltstone.run_with_input(&["up", "--stdin", "orders", "--key-field", "id"], lines.as_bytes()).await.ok();
     fed.says(&["published 100 messages", "committed 100 records and 0 quarantined"]);

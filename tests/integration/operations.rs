@@ -1,6 +1,6 @@
-//! What an operator does: audit, look at gaps and quarantine, replay, resume, ask the doctor.
+//! An operator's commands: audit, gaps, quarantine, replay, resume, doctor.
 //!
-//! Owns: a topic on a real NATS server whose messages are settled by the real writer, and damaging copies of its lake.
+//! Owns: a topic on a real NATS server whose messages the real writer commits, and damaging copies of its lake.
 //! Does not own: the pure parts of the checks, which the crates' own tests cover.
 
 mod audit;
@@ -25,7 +25,7 @@ use crate::binary::{Answer, DEADLINE, Siltstone};
 
 const POLL: Duration = Duration::from_millis(100);
 
-/// Settings of a lake on this server: local store, SQLite beside it.
+/// Settings of a lake on this server: local store, with SQLite in the same directory.
 fn lake_on(nats: &NatsServer) -> Siltstone {
     Siltstone::new()
         .with("QUEUE_TYPE", "nats")
@@ -35,7 +35,7 @@ fn lake_on(nats: &NatsServer) -> Siltstone {
         .with("LEASE_SECS", "2")
 }
 
-/// A server, and a lake with the topic `orders` of two partitions, whose column `n` takes integers.
+/// A server, and a lake with the topic `orders` of two partitions, whose column `n` holds integers.
 async fn orders() -> (NatsServer, Siltstone) {
     let nats = NatsServer::start().await.expect("a NATS server");
     let lake = lake_on(&nats);
@@ -60,7 +60,7 @@ fn numbers(range: std::ops::Range<u64>) -> impl Iterator<Item = String> {
     range.map(|n| format!("{{\"n\":{n}}}"))
 }
 
-/// A writer at work; killed when dropped.
+/// A running writer; killed when dropped.
 struct Writer {
     process: Process,
     log: PathBuf,
@@ -95,7 +95,7 @@ impl Writer {
 }
 
 trait Json {
-    /// The answer as JSON, whatever the exit code.
+    /// The answer as JSON, with any exit code.
     fn reported(&self) -> Value;
 }
 
@@ -107,14 +107,14 @@ impl Json for Answer {
     }
 }
 
-/// Runs a writer until everything published is committed.
+/// Runs a writer until every published message is committed.
 async fn settle(lake: &Siltstone) {
     let writer = Writer::start(lake);
     writer.until(lake, |partition| partition["lag"] == 0).await;
     writer.stop().await;
 }
 
-/// The same lake once more, to be damaged: data and catalog are copied, the stream is shared.
+/// A copy of the lake, to be damaged: data and catalog are copied, the stream is shared.
 fn copy_of(lake: &Siltstone, nats: &NatsServer) -> Siltstone {
     let copy = lake_on(nats);
     copy_folder(&lake.data(), &copy.data()).expect("copied");

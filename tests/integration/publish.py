@@ -1,6 +1,6 @@
-"""A stock NATS client as a user would write it: publishes numbered JSON messages and sees to it that each is stored.
+"""A stock NATS client as a user would write it: publishes numbered JSON messages until each is stored.
 
-Usage: publish.py URL SUBJECT COUNT. A message that was not confirmed is sent again under the same Nats-Msg-Id.
+Usage: publish.py URL SUBJECT COUNT. An unconfirmed message is sent again under the same Nats-Msg-Id.
 """
 
 import asyncio

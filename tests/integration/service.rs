@@ -1,7 +1,7 @@
-//! The services as processes: pages, signals, refusals at start, standing by.
+//! The services as processes: pages, signals, refusals at start, standby.
 //!
-//! Owns: starting a service, finding its address in its log, and reading its pages. Does not own: what a test expects
-//! of them (the modules below).
+//! Owns: starting a service, finding its address in its log, and reading its pages. Does not own: the expectations of
+//! each test (the modules below).
 
 mod balance;
 mod catalog_faults;
@@ -34,7 +34,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::binary::{Answer, DEADLINE, POLL, Siltstone};
 
-/// How a service is started.
+/// The binary that starts a service.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     /// The `writer` binary.
@@ -56,7 +56,7 @@ async fn on_nats() -> (NatsServer, Siltstone) {
     (nats, siltstone)
 }
 
-/// Settings of a service on this server whose batches stay open until they are told to close; the log is JSON.
+/// Settings of a service on this server whose batches stay open until a test closes them; the log is JSON.
 fn on(nats: &NatsServer) -> Siltstone {
     Siltstone::new()
         .with("QUEUE_TYPE", "nats")
@@ -70,7 +70,7 @@ async fn create_orders(siltstone: &Siltstone) {
     siltstone.run(&["topic", "create", "orders", "--column", "n:int64!"]).await.ok();
 }
 
-/// Publishes `{"n":…}` for each number as a stock client does, without the catalog; all are confirmed.
+/// Publishes `{"n":…}` for each number like a stock client, without the catalog; all are confirmed.
 async fn publish(nats: &NatsServer, numbers: std::ops::Range<u64>) {
     let client = async_nats::connect(nats.url()).await.expect("connected");
     let context = jetstream::new(client);
@@ -92,17 +92,17 @@ async fn counted(siltstone: &Siltstone) -> (u64, u64, u64) {
     (number("r"), number("d"), number("m"))
 }
 
-/// The offset below which everything of `orders` is committed.
+/// The high watermark of `orders`.
 async fn high_watermark(siltstone: &Siltstone) -> u64 {
     let described = siltstone.run(&["topic", "describe", "orders", "--json"]).await.ok().json();
     described["partitions"][0]["high_watermark"].as_u64().expect("a number")
 }
 
-/// Waits until everything below `offset` of `orders` is committed.
+/// Waits until every offset of `orders` below `offset` is committed.
 async fn committed(siltstone: &Siltstone, offset: u64) {
     let end = Instant::now() + DEADLINE;
     loop {
-        // A catalog that is away or locked does not answer.
+        // An unreachable or locked catalog does not answer.
         let described = siltstone.run(&["topic", "describe", "orders", "--json"]).await;
         let watermark = (described.code == 0).then(|| described.json()["partitions"][0]["high_watermark"].as_u64());
         if watermark.flatten().is_some_and(|watermark| watermark >= offset) {
@@ -113,7 +113,7 @@ async fn committed(siltstone: &Siltstone, offset: u64) {
     }
 }
 
-/// The names of all files below a directory, of which some may vanish meanwhile.
+/// The names of all files below a directory, some of which may vanish meanwhile.
 fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -141,10 +141,10 @@ fn command(kind: Kind, siltstone: &Siltstone) -> Command {
     }
 }
 
-/// The longest start that is refused; a hang is longer.
+/// The longest refused start; a longer one hangs.
 const REFUSAL_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Runs a service that is expected to end by itself.
+/// Runs a service that must end by itself.
 async fn run_to_end(kind: Kind, siltstone: &Siltstone) -> Answer {
     let ended = support::process::run("service", command(kind, siltstone), b"", REFUSAL_DEADLINE).await;
     let ended = ended.unwrap_or_else(|error| panic!("{error:#}"));
@@ -152,7 +152,7 @@ async fn run_to_end(kind: Kind, siltstone: &Siltstone) -> Answer {
 }
 
 impl Service {
-    /// Starts it without waiting for anything.
+    /// Starts it without waiting.
     fn spawn(kind: Kind, siltstone: &Siltstone) -> Self {
         Self::spawn_command(command(kind, siltstone), siltstone)
     }
@@ -163,7 +163,7 @@ impl Service {
         Self { process, log, address: String::new() }
     }
 
-    /// Starts it and returns when its pages are served.
+    /// Starts it and returns once its pages are served.
     async fn start(kind: Kind, siltstone: &Siltstone) -> Self {
         Self::spawn(kind, siltstone).started().await
     }
@@ -199,7 +199,7 @@ impl Service {
         }
     }
 
-    /// The first log line with this message, which must be there.
+    /// The first log line with this message, which must exist.
     fn logged_at_end(&self, message: &str) -> Value {
         let found = self.lines().into_iter().find(|line| line["message"] == message);
         found.unwrap_or_else(|| panic!("no {message:?}: {}", self.log_text()))

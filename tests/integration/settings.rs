@@ -1,4 +1,4 @@
-//! Settings from the environment, as a user meets them.
+//! Settings from the environment, through the binary.
 
 use crate::binary::Siltstone;
 

@@ -1,4 +1,4 @@
-//! Lines of standard input, settled in the same process.
+//! Lines of standard input, committed by the same process.
 
 use std::io::Write;
 use std::process::{Command, Stdio};

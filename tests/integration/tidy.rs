@@ -1,7 +1,7 @@
-//! The shape of the code is kept by a test: lengths, headers, edges between crates, technologies, failpoints.
+//! The shape of the code, enforced: lengths, headers, edges between crates, technologies, failpoints.
 //!
-//! Owns: the limits and the table of what each crate may use. Does not own: reading Rust (`source`), formatting and
-//! lints (rustfmt and clippy).
+//! Owns: the limits, and the table of each crate's allowed dependencies. Does not own: parsing Rust (`source`),
+//! formatting and lints (rustfmt and clippy).
 
 mod source;
 
@@ -11,12 +11,12 @@ use std::path::Path;
 use self::source::{Source, all_sources};
 
 const LINES_MAX: usize = 300;
-/// Tests are lists of cases: one more case belongs to its neighbours.
+/// Larger than for production code: tests are lists of cases, and another case belongs next to the others.
 const TEST_LINES_MAX: usize = 360;
 const FUNCTION_LINES_MAX: usize = 70;
 
-/// The crates of the workspace on which each may depend, and the technologies that stand behind a fence. A crate's
-/// tests may use more.
+/// The workspace crates on which each crate may depend, and the fenced technologies that it may use. A crate's tests
+/// may use more.
 const EDGES: [(&str, &[&str], &[&str]); 10] = [
     ("common", &[], &[]),
     ("nats", &["common"], &["async-nats", "nkeys"]),
@@ -42,7 +42,7 @@ const EDGES: [(&str, &[&str], &[&str]); 10] = [
     ),
 ];
 
-/// Libraries that a crate may only use when [`EDGES`] names it there.
+/// Libraries that only a crate with an entry in [`EDGES`] may use.
 const FENCED: [&str; 15] = [
     "anyhow",
     "arrow-array",

@@ -11,11 +11,11 @@ pub struct SettingDoc {
     pub name: &'static str,
     /// Its default, as text; empty when it is unset.
     pub default: &'static str,
-    /// The values that it takes.
+    /// The allowed values.
     pub allowed: &'static str,
     /// Its effect.
     pub about: &'static str,
-    /// Never shown.
+    /// The value is never shown.
     pub secret: bool,
 }
 
@@ -27,7 +27,7 @@ const fn secret(name: &'static str, allowed: &'static str, about: &'static str) 
     SettingDoc { name, default: "", allowed, about, secret: true }
 }
 
-/// All settings, in the order in which they are shown.
+/// All settings, in display order.
 pub const SETTINGS: &[SettingDoc] = &[
     setting("QUEUE_TYPE", "memory", "memory or nats", "where messages come from"),
     setting(

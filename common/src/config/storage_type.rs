@@ -1,15 +1,15 @@
 //! The kinds of object store.
 //!
-//! Owns: their names, the URL schemes that mean each of them, and examples. A new kind is declared here and opened in
+//! Owns: their names, the URL schemes of each kind, and examples. A new kind is declared here and opened in
 //! `lake::Storage`.
-//! Does not own: opening a store (`lake`), which settings go together (`validation`).
+//! Does not own: opening a store (`lake`), the combinations of settings (`validation`).
 
 use serde::{Deserialize, Serialize};
 
-/// The kinds that `STORAGE_TYPE` may name, as its documentation lists them.
+/// The allowed values of `STORAGE_TYPE`, as its documentation lists them.
 pub(super) const STORAGE_TYPES: &str = "local, s3, azure, gcs or memory";
 
-/// The URLs that `STORAGE_URL` may hold, as its documentation lists them.
+/// The allowed URLs of `STORAGE_URL`, as its documentation lists them.
 pub(super) const STORAGE_URLS: &str =
     "s3://bucket/prefix, az://container/prefix, gs://bucket/prefix, file:///path or memory:///";
 
@@ -33,7 +33,7 @@ impl StorageType {
     /// Every kind.
     pub const ALL: [Self; 5] = [Self::Local, Self::S3, Self::Azure, Self::Gcs, Self::Memory];
 
-    /// Its name in settings and answers.
+    /// Its name in settings and output.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Local => "local",
@@ -44,13 +44,13 @@ impl StorageType {
         }
     }
 
-    /// The kind of store that a URL names by its scheme; `None` for a text that is no such URL.
+    /// The kind of store for a URL's scheme; `None` for any other text.
     pub fn of(url: &str) -> Option<Self> {
         let (scheme, _) = url.split_once("://")?;
         Self::ALL.into_iter().find(|kind| kind.schemes().contains(&scheme))
     }
 
-    /// An example of a URL where settings must name one: only the default place of a local or memory store is known.
+    /// An example URL for a kind that needs one in the settings; only local and memory stores have a default place.
     pub fn required_url(self) -> Option<&'static str> {
         match self {
             Self::Local | Self::Memory => None,

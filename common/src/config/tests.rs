@@ -1,4 +1,4 @@
-//! Every setting is documented, takes effect, and refuses nonsense with its name, value and allowed range.
+//! Every setting is documented, takes effect, and is refused with its name, value and allowed range when invalid.
 
 use super::*;
 
@@ -98,8 +98,7 @@ fn nonsense_is_refused_with_name_value_and_what_is_allowed() {
     }
 }
 
-/// Names and texts of any kind, like paths and secrets: whether they are right shows when they are used, and is told
-/// by name then.
+/// Settings of free text, such as paths and secrets: their first use checks them, and its error names the setting.
 const ANY_TEXT: [&str; 4] = ["NATS_URL", "NATS_MONITOR_URL", "TOPICS", "LOG_LEVEL"];
 
 #[test]

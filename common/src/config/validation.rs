@@ -1,6 +1,7 @@
-//! Refusing settings that are out of range or contradict each other.
+//! Validation of settings: refuses values out of range and contradictory combinations.
 //!
-//! Owns: the ranges, and the combinations. Does not own: reading settings (`config`), the kinds of store (`storage_type`).
+//! Owns: the ranges and the combinations. Does not own: reading settings (`config`), the kinds of store
+//! (`storage_type`).
 
 use super::{InvalidSetting, MIB, Settings, StorageType, doc, invalid, redacted_url};
 
@@ -48,7 +49,7 @@ impl Settings {
         let Some(named) = StorageType::of(url) else {
             return Err(invalid(doc("STORAGE_URL"), &redacted_url(url)));
         };
-        // The default type gives way to the URL; a type that was set must agree with it.
+        // The URL overrides the default type; an explicit type must agree with it.
         if named != self.storage_type && self.storage_type != StorageType::Local {
             let url = redacted_url(url);
             return Err(InvalidSetting(format!("STORAGE_TYPE={kind} contradicts STORAGE_URL={url}; set one of them")));

@@ -1,18 +1,18 @@
-//! Which kind of file system a path is on.
+//! The kind of file system that holds a path.
 //!
-//! Owns: reading the kernel's table of mounts, and what each kind means for files that must last.
-//! Does not own: what is stored there.
+//! Owns: reading the kernel's table of mounts, and the meaning of each kind for durable files.
+//! Does not own: the files.
 
 use std::path::{Path, PathBuf};
 
 use super::{Area, Finding};
 
-/// What a kind of file system means for a file that must survive and be locked.
+/// Durability and locking of a file system, by its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A disk of this machine, as far as the kernel says.
+    /// A disk of this machine, according to the kernel.
     Local,
-    /// Another machine's: locks and syncs may mean less there.
+    /// Another machine's disk: locks and syncs may be weaker.
     Network,
     /// Memory: gone with a restart.
     Volatile,
@@ -32,13 +32,13 @@ pub fn kind_of(name: &str) -> Kind {
     }
 }
 
-/// The file system that holds `path`, by the name that the kernel gives it; `None` where there is no table of mounts.
+/// The kernel's name for the file system that holds `path`; `None` without a table of mounts.
 pub fn name_of(path: &Path) -> Option<String> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
     name_in(&mounts, &existing(path)?)
 }
 
-/// What it means that `what` lies at `path`.
+/// The finding about `what`, which lies at `path`.
 pub fn finding(area: Area, what: &str, path: &Path) -> Finding {
     let check = "file system";
     let Some(name) = name_of(path) else {
@@ -73,13 +73,13 @@ pub fn finding(area: Area, what: &str, path: &Path) -> Finding {
     }
 }
 
-/// The path itself, or the nearest of its parents that exists, without links.
+/// The path without links, or its nearest existing ancestor.
 fn existing(path: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(path).ok()?;
     absolute.ancestors().find_map(|ancestor| ancestor.canonicalize().ok())
 }
 
-/// The last of the longest mount points above `path` counts: it hides those below it.
+/// The last entry of the longest mount point above `path` wins: it hides the mounts below it.
 fn name_in(mounts: &str, path: &Path) -> Option<String> {
     let mut best: Option<(usize, &str)> = None;
     for line in mounts.lines() {

@@ -1,17 +1,17 @@
-//! Which queue to connect to, as plain data.
+//! The queue to connect to, as plain data.
 //!
 //! Owns: the shape and the defaults. Does not own: the settings of the services, which are read elsewhere.
 
 use std::collections::BTreeMap;
 
-/// Which queue to connect to. The default is a queue in this process's memory.
+/// The queue to connect to. The default is a queue in this process's memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueConfig {
     /// `memory` or `nats`.
     pub queue_type: String,
-    /// Where it is: `memory://local`, or `nats://host:port`.
+    /// Its address: `memory://local`, or `nats://host:port`.
     pub url: String,
-    /// Further settings by name; the memory queue knows `capacity_bytes`.
+    /// Further settings by name; the memory queue accepts `capacity_bytes`.
     pub options: BTreeMap<String, String>,
 }
 

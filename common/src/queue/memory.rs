@@ -29,17 +29,18 @@ use crate::topic::TopicDefinition;
 /// Capacity of the default queue, in bytes.
 pub const CAPACITY_BYTES_DEFAULT: usize = 256 * 1024 * 1024;
 
-/// Largest message that a queue of any capacity takes, in bytes of payload, key and headers: that of NATS.
+/// Largest message that a queue of any capacity accepts, in bytes of payload, key and headers; NATS has the same
+/// limit.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Capacity is taken for so many bytes of a call at a time: rarely enough to be cheap, often enough that a large
-/// call moves on while the reader frees bytes.
+/// Capacity is taken in chunks of this many bytes of a call: rarely enough to be cheap, often enough that a large
+/// call proceeds while the reader frees bytes.
 const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// A queue in this process's memory. Cloning gives another handle of the same queue.
 ///
-/// It holds at most its capacity, counted as [`Message::memory_bytes`]; [`Queue::publish`] waits in turn while it
-/// is full. Messages stay until a commit is acked. What is not committed when the process ends is lost.
+/// It holds at most its capacity, counted as [`Message::memory_bytes`]; while it is full, [`Queue::publish`] waits in
+/// turn. Messages stay until a commit is acked. Uncommitted messages are lost when the process ends.
 #[derive(Clone)]
 pub struct InMemoryQueue {
     shared: Arc<Shared>,
@@ -49,7 +50,7 @@ struct Shared {
     clock: SharedClock,
     capacity: MemoryBudget,
     history: String,
-    // Looked up once per call, written when a topic comes or goes; never held across an await.
+    // Read once per call, written when a topic is added or removed; never held across an await.
     topics: RwLock<HashMap<TopicName, Arc<Topic>>>,
 }
 
@@ -111,7 +112,7 @@ impl InMemoryQueue {
         self.shared.capacity.used_bytes()
     }
 
-    /// How many publishers wait because the queue is full.
+    /// Number of publishers that wait because the queue is full.
     pub fn waiting_publishers(&self) -> usize {
         self.shared.capacity.waiters()
     }
@@ -129,7 +130,7 @@ impl InMemoryQueue {
         }
     }
 
-    /// Adds the topic if it is new, and says what was there.
+    /// Adds the topic if it is new, and returns the topic held under its name.
     fn insert(&self, definition: &TopicDefinition) -> Result<Arc<Topic>, QueueError> {
         definition.validate().map_err(QueueError::refused)?;
         let mut topics = self.shared.topics.write().expect("no holder of this lock panics");
@@ -271,7 +272,7 @@ fn not_open(topic: &TopicName) -> QueueError {
     QueueError::TopicUnknown { topic: topic.clone(), reason: "it was not opened in this process".to_owned() }
 }
 
-/// What the message will be counted for once stored: the same as [`Message::memory_bytes`].
+/// Bytes that the message will count for once stored: the same as [`Message::memory_bytes`].
 fn memory_bytes(message: &OutgoingMessage) -> usize {
     let headers = |headers: &Headers| headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum::<usize>();
     let key = message.key.as_ref().map_or(0, bytes::Bytes::len);

@@ -1,7 +1,8 @@
 //! Declared columns: their names, their types, and the notation of the command line that shows them.
 //!
-//! Owns: which types there are, and which JSON each of them takes.
-//! Does not own: which columns a topic may have together (`validity`), the Arrow types (crate `lake`), decoding (crate `writer`).
+//! Owns: the list of types, and the JSON that each accepts.
+//! Does not own: the combinations of columns that a topic may have (`validity`), the Arrow types (crate `lake`),
+//! decoding (crate `writer`).
 
 use std::fmt;
 
@@ -16,7 +17,7 @@ pub struct ColumnSpec {
     /// Its type.
     #[serde(rename = "type")]
     pub column_type: ColumnType,
-    /// Whether it may be absent or null (the default). If not, such a record goes to quarantine.
+    /// True (the default) if the value may be absent or null. If false, such a record goes to quarantine.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub nullable: bool,
 }
@@ -30,7 +31,7 @@ fn is_true(value: &bool) -> bool {
     *value
 }
 
-/// The type of a column, and which JSON it takes. Anything else sends the record to quarantine.
+/// The type of a column, and the JSON that it accepts. Any other JSON sends the record to quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnType {
@@ -97,7 +98,7 @@ impl fmt::Display for ColumnType {
     }
 }
 
-/// The notation of the command line: `name:type`, with `!` where it takes no null.
+/// The notation of the command line: `name:type`, with `!` for a column that accepts no null.
 impl fmt::Display for ColumnSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let required = if self.nullable { "" } else { "!" };

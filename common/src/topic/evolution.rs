@@ -1,13 +1,13 @@
-//! Which changes of a topic's columns keep every older segment readable.
+//! Evolution: the changes of a topic's columns that keep every older segment readable.
 //!
-//! Owns: these rules. A column is added, or takes more than before; nothing is removed, renamed or narrowed.
-//! Does not own: storing the change (crate `catalog`), whether the changed options are valid as a whole (`validity`).
+//! Owns: these rules. A column may be added or widened; nothing is removed, renamed or narrowed.
+//! Does not own: storing the change (crate `catalog`), the validity of the changed options as a whole (`validity`).
 
 use super::TopicOptions;
 use super::columns::{ColumnSpec, ColumnType};
 use super::format::Format;
 
-/// Why a change of columns is refused.
+/// The reason for refusing a change of columns.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct EvolutionRefused {
@@ -15,12 +15,13 @@ pub struct EvolutionRefused {
 }
 
 impl TopicOptions {
-    /// These options after `columns` were added, each behind the columns there are, or took the place of the column of
-    /// their name. Segments that were written under the older options stay readable under the new ones.
+    /// These options with `columns` added: each replaces the column of its name, or follows the existing columns.
+    /// Segments written under the older options stay readable under the new ones.
     ///
     /// # Errors
-    /// [`EvolutionRefused`] names the first column that rules it out: a new column that refuses null, a type that stored rows
-    /// do not have, or a column that refuses null from now on. So does a format whose columns are fixed.
+    /// [`EvolutionRefused`] names the first column that rules it out: a new column that refuses null, a type that
+    /// stored rows do not have, or an existing column that would now refuse null. A format with fixed columns is
+    /// refused too.
     pub fn evolve(&self, columns: &[ColumnSpec]) -> Result<Self, EvolutionRefused> {
         let mut options = self.clone();
         if options.format.fixed_rows().is_some() {
@@ -49,7 +50,7 @@ fn refused(reason: String) -> EvolutionRefused {
     EvolutionRefused { reason }
 }
 
-/// Whether `wanted` takes every value that `held` takes, and stores it in a type that readers widen to.
+/// Checks that `wanted` accepts every value that `held` accepts, in the same type or one that readers widen to.
 fn check_wider(held: &ColumnSpec, wanted: &ColumnSpec) -> Result<(), String> {
     let is_wider = held.column_type == wanted.column_type
         || (held.column_type == ColumnType::Int32 && wanted.column_type == ColumnType::Int64);

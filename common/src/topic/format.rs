@@ -1,6 +1,6 @@
-//! The formats of payloads, and their words.
+//! The formats of payloads, and their names.
 //!
-//! Owns: which formats there are, and the name and description that every command, table and error shows.
+//! Owns: the list of formats, and the name and description that every command, table and error shows.
 //! Does not own: the columns of their tables (`lake::schema`), decoding (`writer::decode`).
 
 use std::fmt;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What the payload of a topic's messages is.
+/// The format of a topic's payloads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -29,7 +29,7 @@ pub struct UnknownFormat {
 }
 
 impl Format {
-    /// Every format, in the order in which they are shown.
+    /// Every format, in display order.
     pub const ALL: [Self; 3] = [Self::Raw, Self::Json, Self::Text];
 
     /// Its name: in the catalog, on the command line, in tables.
@@ -41,7 +41,7 @@ impl Format {
         }
     }
 
-    /// Its description in the help of commands: what a payload holds, and what becomes a row.
+    /// Its description in the help of commands: the content of a payload, and the unit of a row.
     pub fn about(self) -> &'static str {
         match self {
             Self::Raw => "any bytes, one row per message",
@@ -50,7 +50,7 @@ impl Format {
         }
     }
 
-    /// A sentence that says what the rows hold, if the format fixes their columns; `None` if a topic declares them.
+    /// A sentence that describes the rows of a format with fixed columns; `None` if topics declare the columns.
     pub fn fixed_rows(self) -> Option<&'static str> {
         match self {
             Self::Raw => Some("every row is the payload in column value"),

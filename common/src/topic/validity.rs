@@ -1,7 +1,7 @@
-//! Which topics are valid: partitions, bound streams, and columns with their names, nesting and digits.
+//! Validity of topics: partitions, bound streams, and columns with their names, nesting and digits.
 //!
-//! Owns: these rules, and the words of a refusal.
-//! Does not own: which changes of columns are allowed (`evolution`).
+//! Owns: these rules, and the texts of refusals.
+//! Does not own: the allowed changes of columns (`evolution`).
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ pub const PARTITION_COUNT_MAX: u32 = 100_000;
 const COLUMNS_MAX: usize = 2_000;
 const NESTING_MAX: usize = 16;
 
-/// Why options are not valid.
+/// The reason why options are not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("topic {topic}: {reason}")]
 pub struct InvalidTopic {
@@ -23,10 +23,10 @@ pub struct InvalidTopic {
 }
 
 impl TopicDefinition {
-    /// Checks everything that can be checked without a queue or catalog.
+    /// Checks everything that needs neither queue nor catalog.
     ///
     /// # Errors
-    /// [`InvalidTopic`] names the first thing that is wrong and what is allowed.
+    /// [`InvalidTopic`] names the first error and the allowed values.
     pub fn validate(&self) -> Result<(), InvalidTopic> {
         self.check().map_err(|reason| InvalidTopic { topic: self.name.clone(), reason })
     }

@@ -1,6 +1,6 @@
 //! Checking a line, and taking a key out of it.
 //!
-//! Owns: which lines are refused, and which members can be keys. Does not own: cutting lines (`cut`).
+//! Owns: the rules for refused lines, and the members that can be keys. Does not own: cutting lines (`cut`).
 
 use bytes::Bytes;
 use serde::de::IgnoredAny;

@@ -1,6 +1,7 @@
-//! Messages out of a byte stream: lines, text, NDJSON, or all of it as one.
+//! Cutting: splits a byte stream into messages by lines, text or NDJSON, or takes it whole.
 //!
-//! Owns: cutting, the bounds of a message and of a batch. Does not own: the check of a line (`check`), sending (`feed`).
+//! Owns: cutting, the bounds of a message and of a batch. Does not own: the check of a line (`check`), sending
+//! (`feed`).
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use super::check::{LineProblem, check_object, check_text, key_of};
 use super::error::InputError;
 use super::{FeedFormat, FeedOptions};
 
-/// Longest line, and largest raw message, in bytes: the most that queues take. Bounds the memory of a stream without line
-/// ends.
+/// Longest line, and largest raw message, in bytes: the most that queues accept. Bounds the memory of a stream
+/// without line ends.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A batch is sent when it has this many bytes, whatever its count.
@@ -26,19 +27,19 @@ const LINGER_MAX: Duration = Duration::from_millis(20);
 pub struct Cutter<'a> {
     reader: &'a mut (dyn AsyncBufRead + Send + Unpin),
     options: &'a FeedOptions,
-    /// Number of the line read last, from 1.
+    /// Number of the last line read, from 1.
     line: u64,
     at_end: bool,
 }
 
 impl<'a> Cutter<'a> {
-    /// At the beginning of `reader`.
+    /// A cutter at the beginning of `reader`.
     pub fn new(reader: &'a mut (dyn AsyncBufRead + Send + Unpin), options: &'a FeedOptions) -> Self {
         Self { reader, options, line: 0, at_end: false }
     }
 
-    /// The messages up to the end of the batch, a pause, a problem or the end of the stream. Empty without a problem means
-    /// the end; nothing comes after a problem.
+    /// The messages up to the end of the batch, a pause, a problem or the end of the stream. Empty without a problem
+    /// means the end; no batch follows a problem.
     pub async fn next_batch(&mut self) -> (Vec<OutgoingMessage>, Option<InputError>) {
         let mut batch = Vec::new();
         let mut bytes = 0;

@@ -1,6 +1,6 @@
 //! Errors of a feed.
 //!
-//! Owns: saying how far the feed came, and what is uncertain. Does not own: the problems of a line (`check`).
+//! Owns: the number of published messages, and the uncertain ones. Does not own: the problems of a line (`check`).
 
 use std::io;
 
@@ -9,17 +9,17 @@ use super::cut::MESSAGE_BYTES_MAX;
 use crate::error::ProducerError;
 use crate::outcome::SendFailure;
 
-/// Why a feed ended before its stream did.
+/// Errors that end a feed before its stream ends.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
     /// A batch could not be sent; none of its messages is stored.
     #[error("{confirmed} messages are published; the next {count} were not sent")]
     NotSent {
-        /// Messages that the queue confirmed before.
+        /// Messages that the queue confirmed earlier.
         confirmed: u64,
         /// Messages of the batch.
         count: usize,
-        /// Why.
+        /// The cause.
         #[source]
         error: ProducerError,
     },
@@ -39,13 +39,13 @@ pub enum FeedError {
     Stopped {
         /// Messages that the queue confirmed.
         confirmed: u64,
-        /// Why.
+        /// The cause.
         #[source]
         problem: InputError,
     },
 }
 
-/// Why a stream cannot be cut into messages.
+/// Errors of cutting a stream into messages.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
     /// The source failed.
@@ -57,7 +57,7 @@ pub enum InputError {
         #[source]
         error: io::Error,
     },
-    /// A stream that is to be one message is larger than a message may be.
+    /// A stream for a single message is larger than a message may be.
     #[error("{input} is larger than the {MESSAGE_BYTES_MAX} bytes of one message")]
     MessageTooLarge {
         /// Name of the stream.
@@ -71,7 +71,7 @@ pub enum InputError {
         /// Number of the line, from 1.
         line: u64,
     },
-    /// A line is not one that was asked for.
+    /// A line is invalid.
     #[error("{input}:{line}")]
     Line {
         /// Name of the stream.

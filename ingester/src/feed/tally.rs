@@ -1,6 +1,6 @@
 //! Counts of a feed.
 //!
-//! Owns: the counts, in total and per partition. Does not own: when something counts (`feed`).
+//! Owns: the counts, in total and per partition. Does not own: the time of counting (`feed`).
 
 use std::collections::BTreeMap;
 

@@ -17,7 +17,7 @@ fn options(format: FeedFormat) -> FeedOptions {
     FeedOptions { input_name, format, check: true, key_field: None, partition: None, batch_messages: 2 }
 }
 
-/// The outcome, and the payloads that are in the queue afterwards.
+/// The outcome, and the payloads then in the queue.
 async fn fed(input: &str, options: FeedOptions) -> (Result<Tally, String>, Vec<(Option<Bytes>, Bytes)>) {
     fed_bytes(input.as_bytes(), options).await
 }
@@ -35,7 +35,8 @@ async fn fed_bytes(mut input: &[u8], options: FeedOptions) -> (Result<Tally, Str
     let outcome = feed.run(&mut input, &mut tally).await;
     let messages = match queue.read(&TopicPartition::new(name, 0), 0, u64::MAX).await {
         Ok(messages) => messages.into_iter().map(|message| (message.key, message.payload)).collect(),
-        Err(_never_opened) => Vec::new(),
+        // The topic was never opened.
+        Err(_) => Vec::new(),
     };
     (outcome.map(|()| tally).map_err(|error| chain(&error)), messages)
 }

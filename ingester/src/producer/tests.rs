@@ -14,7 +14,7 @@ use common::topic::TopicOptions;
 use super::*;
 use crate::topics::METADATA_AGE_MAX;
 
-/// A queue in memory that refuses one partition, and loses so many replies after it has stored the messages.
+/// A queue in memory that refuses one partition, and loses a number of replies after it has stored the messages.
 #[derive(Debug)]
 pub(crate) struct FaultyQueue {
     queue: InMemoryQueue,
@@ -99,7 +99,7 @@ async fn stored(setup: &Setup, partition: u32) -> Vec<common::Message> {
     setup.queue.read(&partition, 0, u64::MAX).await.expect("readable")
 }
 
-/// From here on waits cost nothing; the catalog, whose own time-outs would fire, is not needed again.
+/// From here on waits cost no time; the catalog is not used again, since its own time-outs would fire.
 async fn know_the_topic_and_pause(setup: &Setup) {
     setup.producer.send(&name("orders"), None, b"first", Some(0)).await.expect("sent");
     tokio::time::pause();

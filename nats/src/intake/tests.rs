@@ -1,4 +1,4 @@
-//! The rules together, on frames as the server sends them, without a server.
+//! Tests of all rules together, on frames in the server's form, without a server.
 
 use async_nats::{HeaderMap, StatusCode};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Every phase with every event; then any sequence of them, beside a model of the outstanding sums.
+//! Every phase with every event; then random sequences of events, compared with a model of the outstanding sums.
 
 use proptest::prelude::*;
 
@@ -21,7 +21,7 @@ fn phases(now: Instant) -> [Phase; 6] {
     ]
 }
 
-/// In the order of the columns of the table.
+/// One event per column of the table, in order.
 fn events(now: Instant) -> [Event; 8] {
     [
         Event::Requested { size: SIZE, kind: PullKind::Long },

@@ -1,7 +1,7 @@
 //! Credit: the memory that one subscription holds.
 //!
-//! Owns: taking memory from the budget, and giving back the part that is not needed. Does not own: how much is needed
-//! (`phase`, `intake`), the budget of the process.
+//! Owns: taking memory from the budget, and giving back the unneeded part. Does not own: the amount needed (`phase`,
+//! `intake`), the budget of the process.
 
 use crate::phase::PullKind;
 use common::memory::{MemoryBudget, MemoryPermit};
@@ -22,8 +22,8 @@ impl Credit {
         self.budget.acquire(bytes).await
     }
 
-    /// Takes `bytes` for a pull if they are free now. The pull may wait at the server only while at least half of the budget
-    /// stays free, so that idle partitions never keep busy ones from memory.
+    /// Takes `bytes` for a pull if they are free now. The pull may wait at the server only while at least half of the
+    /// budget stays free, so that idle partitions never deprive busy ones of memory.
     pub(super) fn try_for_pull(&self, bytes: usize) -> Option<(MemoryPermit, PullKind)> {
         let is_half_free = self.budget.used_bytes() + bytes <= self.budget.capacity_bytes() / 2;
         let kind = if is_half_free { PullKind::Long } else { PullKind::Short };
@@ -38,8 +38,8 @@ impl Credit {
         }
     }
 
-    /// The permit of messages that are handed over, which need `bytes`. Headers take more memory than bytes on the wire,
-    /// so the permit may be larger than the part that was held for them.
+    /// The permit for handed-over messages, which need `bytes`. Headers take more memory than bytes on the wire, so
+    /// the permit may be larger than the part that was held for them.
     pub(super) fn split(&mut self, bytes: usize) -> MemoryPermit {
         let held = self.held.as_mut().expect("messages come only by a pull, which has credit");
         let mut permit = held.split(bytes);

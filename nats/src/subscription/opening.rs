@@ -1,6 +1,7 @@
-//! Opening: everything that a subscription needs of the server before its first pull.
+//! Opening: the preparation of a subscription at the server before its first pull.
 //!
-//! Owns: the order of the steps that loses nothing. Does not own: the consumer's settings (`consumer`), reading.
+//! Owns: the order of the steps, in which nothing is lost. Does not own: the consumer's settings (`consumer`),
+//! reading.
 
 use std::sync::atomic::Ordering;
 
@@ -25,18 +26,18 @@ pub(super) struct Opened {
     pub(super) frames: Subscriber,
     pub(super) requests: PullRequests,
     pub(super) intake: Intake,
-    /// A message that was fetched without the consumer, to be handed over first.
+    /// A message that was fetched without the consumer, and is handed over first.
     pub(super) first: Option<Message>,
 }
 
-/// Makes the consumer of a new subscription, which supersedes the earlier ones of this process.
+/// Creates the consumer of a new subscription, which supersedes the earlier ones of this process.
 pub(super) async fn open(
     connection: &Connection,
     stream: &PartitionStream,
     request: &SubscribeRequest,
     ack_mode: AckMode,
 ) -> Result<Opened, QueueError> {
-    // Taken before the consumer is made: any loss after this ends the subscription.
+    // Subscribed before the consumer is created: any loss after this ends the subscription.
     let losses = connection.losses();
     let reader = stream.reader.fetch_add(1, Ordering::SeqCst) + 1;
     let inbox = connection.client.new_inbox();

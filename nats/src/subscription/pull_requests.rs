@@ -1,6 +1,6 @@
-//! Pull requests: the messages that ask the server for the next ones.
+//! Pull requests: the messages by which a reader requests the next messages from the server.
 //!
-//! Owns: their text, their reply subjects, how long they wait at the server. Does not own: when one is sent
+//! Owns: their text, their reply subjects, their waiting time at the server. Does not own: the time to send one
 //! (`subscription`), its size (`pull_account`).
 //! Source: <https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-37.md>.
 
@@ -16,7 +16,7 @@ use crate::pull_account::PullSize;
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
 /// A pull that waits at the server.
 const LONG_EXPIRES: Duration = Duration::from_secs(30);
-/// A pull while memory is scarce holds its credit no longer than this.
+/// A pull while memory is scarce, which holds its credit no longer than this.
 const SHORT_EXPIRES: Duration = Duration::from_millis(50);
 
 /// The pull requests of one subscription to one consumer.
@@ -28,7 +28,7 @@ pub(super) struct PullRequests {
 }
 
 impl PullRequests {
-    /// For a consumer whose requests go to `subject`; the answers come to subjects below `inbox`.
+    /// The requests for a consumer that receives them on `subject`; the answers arrive on subjects below `inbox`.
     pub(super) fn new(client: Client, subject: String, inbox: String) -> Self {
         Self { client, subject, inbox, count: 0 }
     }

@@ -1,6 +1,6 @@
 //! Reading: the state of one subscription between two waits.
 //!
-//! Owns: keeping phase, silence, ready messages and held memory in step with each other. Does not own: their rules (`phase`,
+//! Owns: keeping phase, silence, ready messages and held memory consistent. Does not own: their rules (`phase`,
 //! `silence`, `intake`, `credit`), the connection, waiting. It is plain state: no call waits.
 
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ pub(super) struct Reading {
     phase: Phase,
     pub(super) silence: Silence,
     pub(super) intake: Intake,
-    /// For the ready messages and for those that the pulls may bring.
+    /// Memory for the ready messages and for those that the pulls may bring.
     pub(super) credit: Credit,
 }
 
@@ -38,7 +38,7 @@ impl Reading {
         match self.phase.apply(event) {
             Step::Nothing => {}
             Step::ReleaseFree => self.release_free(),
-            // The next subscription fetches again what was fetched and not handed over.
+            // The next subscription fetches again the messages that were not handed over.
             Step::Forget => {
                 self.intake.clear();
                 self.credit.clear();
@@ -46,7 +46,7 @@ impl Reading {
         }
     }
 
-    /// Takes one frame that came at `now`, or gives the reason why the subscription can no longer be trusted.
+    /// Accepts one frame that arrived at `now`, or returns the reason why the subscription can no longer be trusted.
     pub(super) fn accept(&mut self, frame: async_nats::Message, now: Instant) -> Result<(), String> {
         match self.intake.accept(frame)? {
             Frame::Delivered { bytes } => {
@@ -67,7 +67,7 @@ impl Reading {
         Ok(())
     }
 
-    /// Notes that a pull was sent, which has `permit` for its messages.
+    /// Records that a pull was sent, with `permit` for its messages.
     pub(super) fn requested(&mut self, size: PullSize, permit: MemoryPermit, kind: PullKind, now: Instant) {
         self.credit.hold(permit);
         self.apply(Event::Requested { size, kind });

@@ -1,6 +1,6 @@
-//! Streams that Siltstone makes: one for each partition.
+//! Managed streams: those that Siltstone creates, one for each partition.
 //!
-//! Owns: their settings, and comparing one that exists. Does not own: making it.
+//! Owns: their settings, and comparing an existing one with them. Does not own: creating it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use common::topic::TopicDefinition;
 
 const DUPLICATE_WINDOW_DEFAULT: Duration = Duration::from_secs(120);
 
-/// The stream of one partition of a topic that has none of its own.
+/// The stream of one partition of a topic without bound streams.
 pub(super) fn config(topic: &TopicDefinition, partition_id: u32) -> Config {
     let limits = topic.options.stream_limits.clone().unwrap_or_default();
     let subject = format!("{}.{partition_id}", topic.name);
@@ -21,7 +21,7 @@ pub(super) fn config(topic: &TopicDefinition, partition_id: u32) -> Config {
         subjects.push(topic.name.to_string());
     }
     let max_age = Duration::from_secs(limits.age_max_secs.unwrap_or(0));
-    // A window longer than the messages live is refused by the server.
+    // The server refuses a window longer than the messages' life.
     let window_max = if max_age.is_zero() { Duration::MAX } else { max_age };
     let duplicate_window =
         limits.duplicate_window_secs.map_or(DUPLICATE_WINDOW_DEFAULT.min(window_max), Duration::from_secs);
@@ -45,7 +45,7 @@ pub(super) fn config(topic: &TopicDefinition, partition_id: u32) -> Config {
     }
 }
 
-/// Compares what matters for safety and what the topic's options set.
+/// Compares the settings that safety and the topic's options determine.
 pub(super) fn compare(held: &Config, wanted: &Config) -> Result<(), QueueError> {
     let sorted = |subjects: &[String]| {
         let mut subjects = subjects.to_vec();

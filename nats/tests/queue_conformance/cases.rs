@@ -1,4 +1,4 @@
-//! What every queue does with messages: order, once, again after a loss, never twice.
+//! Messages in every queue: delivered in order, once, again after a loss, never twice.
 
 use common::message::OutgoingMessage;
 use common::{ErrorKind, QueueError};

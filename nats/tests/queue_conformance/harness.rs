@@ -1,4 +1,4 @@
-//! What the cases need: a queue, topics on it, and short words for publishing and taking.
+//! Tools for the cases: a queue, topics on it, and short functions for publishing and taking.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use nats::{AckMode, NatsConfig, NatsQueue};
 use simulation::queue::ModelQueue;
 use support::nats::NatsServer;
 
-/// No case may take longer for any single step; a queue that stalls fails here.
+/// Longest duration of any single step; a stalled queue fails here.
 pub(crate) const STEP_DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) const MIB: usize = 1024 * 1024;
 
 /// A queue under test.
 pub(crate) trait Harness: Sync {
     fn queue(&self) -> &dyn Queue;
-    /// Largest payload that it takes.
+    /// Largest payload that it accepts.
     fn payload_bytes_max(&self) -> usize;
     /// Partitions that are many for this queue on a small machine.
     fn many_partitions(&self) -> u32;
@@ -85,7 +85,7 @@ impl NatsHarness {
         Self { server, queue }
     }
 
-    /// A second, plain client, for looking behind the queue's back.
+    /// A second, plain client, for inspecting the server without the queue.
     pub(crate) async fn jetstream(&self) -> async_nats::jetstream::Context {
         async_nats::jetstream::new(async_nats::connect(self.server.url()).await.expect("connects"))
     }
@@ -124,14 +124,14 @@ pub(crate) async fn one_partition(harness: &dyn Harness) -> TopicPartition {
     partition(&topic, 0)
 }
 
-/// Publishes the numbers of `range` as text; gives their offsets.
+/// Publishes the numbers of `range` as text; returns their offsets.
 pub(crate) async fn publish(queue: &dyn Queue, to: &TopicPartition, range: std::ops::Range<u64>) -> Vec<u64> {
     let messages = range.map(|number| OutgoingMessage::new(number.to_string())).collect();
     let acks = step(queue.publish(to, messages)).await.expect("stored");
     acks.into_iter().map(|ack| ack.offset).collect()
 }
 
-/// A request of the owner with this epoch.
+/// A subscribe request of the owner with this epoch.
 pub(crate) fn request(
     partition: &TopicPartition,
     from_offset: u64,
@@ -184,7 +184,7 @@ pub(crate) fn offsets(messages: &[Message]) -> Vec<u64> {
     messages.iter().map(|message| message.offset).collect()
 }
 
-/// Receipts come from the catalog alone, except here.
+/// Only the catalog issues receipts, except here.
 #[expect(clippy::disallowed_methods, reason = "the suite stands in for the catalog")]
 pub(crate) fn receipt(partition: &TopicPartition, high_watermark: u64) -> CommitReceipt {
     CommitReceipt::issue(partition.clone(), Epoch(1), high_watermark)

@@ -1,4 +1,4 @@
-//! What every queue keeps to: sizes, memory, and what a cancelled call leaves behind.
+//! Limits of every queue: sizes, memory, and the effects of a cancelled call.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ pub(crate) async fn idle_partitions_leave_memory_to_busy_ones(harness: &dyn Harn
     let queue = harness.queue();
     let definition = topic("orders", 12);
     queue.create_topic(&definition).await.expect("creates");
-    // Room for about three pulls: twelve readers cannot all wait with memory in hand.
+    // Room for about three pulls: twelve readers cannot all wait with memory held.
     let budget = MemoryBudget::new(4 * MIB);
     let mut idle = tokio::task::JoinSet::new();
     for id in 0..11 {

@@ -1,4 +1,4 @@
-//! What only the queue in memory shows: back-pressure by bytes, many concurrent publishers.
+//! The memory queue's own behaviour: back-pressure by bytes, many concurrent publishers.
 
 use std::sync::Arc;
 

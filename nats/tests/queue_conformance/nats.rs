@@ -1,4 +1,4 @@
-//! What only JetStream has: streams, consumers, acks that the server shows, settings that are refused.
+//! JetStream's own behaviour: streams, consumers, acks visible at the server, refused settings.
 
 use std::time::Duration;
 
@@ -201,7 +201,7 @@ async fn messages_of_plain_clients_are_read_whatever_they_look_like() {
     let partition = one_partition(&harness).await;
     let client = async_nats::connect(harness.server.url()).await.expect("connects");
     let mut stream = tokio::net::TcpStream::connect(harness.server.address()).await.expect("connects");
-    // A status line and a reply subject of its own: neither must pass for the server's word.
+    // A status line and a reply subject of the producer's: neither must be taken for the server's.
     let frame = "CONNECT {\"verbose\":false,\"headers\":true}\r\nHPUB orders.0.eu reply.to 28 30\r\nNATS/1.0 409 Consumer Dele\r\nhi\r\nPING\r\n";
     tokio::io::AsyncWriteExt::write_all(&mut stream, frame.as_bytes()).await.expect("writes");
     until("the message is stored", async || {

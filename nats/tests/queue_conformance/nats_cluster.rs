@@ -1,4 +1,4 @@
-//! Three servers: a leader that steps down, a node that dies, while messages are published and read.
+//! Three servers: a leader steps down and a node dies, while messages are published and read.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use support::nats::NatsServer;
 
 use crate::harness::*;
 
-/// Publishes each number once, however often it takes.
+/// Publishes each number once, retrying until it is stored.
 async fn publish_all(queue: NatsQueue, to: TopicPartition, numbers: std::ops::Range<u64>) {
     for start in numbers.clone().step_by(100) {
         let message = |n: u64| OutgoingMessage::new(n.to_string()).with_message_id(format!("id-{n}"));
@@ -27,7 +27,7 @@ async fn publish_all(queue: NatsQueue, to: TopicPartition, numbers: std::ops::Ra
     }
 }
 
-/// Reads on and subscribes again after every loss.
+/// Reads on, and subscribes again after every loss.
 struct Reader<'a> {
     queue: &'a NatsQueue,
     partition: &'a TopicPartition,
@@ -46,7 +46,7 @@ impl Reader<'_> {
                     match self.queue.subscribe(wanted).await {
                         Ok(subscription) => self.subscription = Some(subscription),
                         Err(error) => {
-                            // A stream without a leader is no longer known for a moment.
+                            // A stream without a leader is briefly unknown.
                             let is_passing =
                                 matches!(error, QueueError::Unavailable { .. } | QueueError::TopicUnknown { .. });
                             assert!(is_passing, "{error}");

@@ -1,4 +1,4 @@
-//! What goes wrong around JetStream, and that nothing is lost or doubled by it.
+//! Faults around JetStream, which lose and double nothing.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::harness::*;
 
-/// Subscribes again, with patience, as a writer does after a loss.
+/// Subscribes again after a loss, retrying as a writer does.
 async fn subscribe_again(queue: &dyn Queue, partition: &TopicPartition, from_offset: u64) -> Box<dyn Subscription> {
     let budget = MemoryBudget::new(64 * MIB);
     step(async {
@@ -56,7 +56,7 @@ async fn a_killed_server_loses_and_doubles_nothing() {
         });
         assert!(matches!(lost.await, QueueError::SubscriptionLost { .. }));
         harness.server.restart().await.expect("restarts");
-        // The same queue publishes again.
+        // The same queue object publishes again.
         let from = 5_000 + round * 2_000;
         step(async {
             let messages: Vec<_> = (from..from + 2_000)
@@ -139,7 +139,7 @@ async fn a_reader_that_pauses_finds_everything_in_its_place() {
     let mut subscription = subscribe(&queue, &partition, 0).await;
     publish(&queue, &partition, 0..1).await;
     take(&mut *subscription, 1).await;
-    // While nobody calls next(), messages pile up in the client, at most what was pulled.
+    // Without a call of next(), messages accumulate in the client, at most those pulled.
     for start in (1..60_001).step_by(20_000) {
         publish(&queue, &partition, start..start + 20_000).await;
     }
@@ -154,7 +154,7 @@ async fn a_reader_that_pauses_finds_everything_in_its_place() {
     println!("{:.0} messages a second in this build", 60_000.0 / start.elapsed().as_secs_f64());
 }
 
-/// A queue whose connection goes through a proxy.
+/// A queue that connects through a proxy.
 async fn behind_proxy(harness: &NatsHarness) -> (Proxy, NatsQueue) {
     let proxy = Proxy::start(harness.server.address()).await.expect("listens");
     let config = NatsConfig { url: format!("nats://{}", proxy.address()), ..NatsConfig::default() };
@@ -175,7 +175,7 @@ async fn connections_cut_again_and_again_lose_and_double_nothing() {
     let mut position = 0;
     while seen.len() < 20_000 {
         let mut subscription = subscribe_again(&queue, &partition, position).await;
-        // Each connection lives for a few deliveries, then is cut with pulls half served.
+        // Each connection serves a few deliveries, then is cut with pulls half served.
         for delivery in 0.. {
             if delivery == 3 && seen.len() < 15_000 {
                 proxy.cut();
@@ -184,7 +184,7 @@ async fn connections_cut_again_and_again_lose_and_double_nothing() {
                 Ok(delivery) => {
                     seen.extend(numbers(&delivery.messages));
                     position = delivery.messages.last().expect("some").offset + 1;
-                    // An ack over a cut connection may be lost, and must not hurt.
+                    // An ack over a cut connection may be lost, without harm.
                     let _ = subscription.ack(&receipt(&partition, position)).await;
                 }
                 Err(error) => {

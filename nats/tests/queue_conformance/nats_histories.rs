@@ -1,5 +1,5 @@
-//! Acks and deliveries that get lost, clients that drop, ids that are forgotten, streams that are restored: the rest of
-//! what can happen between a stream and its reader.
+//! Histories between a stream and its reader: lost acks and deliveries, disconnected clients, forgotten ids, restored
+//! streams.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn an_ack_that_is_lost_costs_nothing_and_is_covered_by_the_next() {
     proxy.cut();
     proxy.set(Mode::Pass);
     step(subscription.next(1, MIB)).await.expect_err("the connection is gone, and the ack with it");
-    // The position is the catalog's: what is below 61 is not delivered again, whatever the server thinks of it.
+    // The position is the catalog's: no message below 61 is delivered again, even if the server counts it as unacked.
     let mut subscription = step(async {
         loop {
             let budget = common::memory::MemoryBudget::new(16 * MIB);
@@ -130,7 +130,7 @@ async fn a_tail_that_is_lost_on_the_way_is_betrayed_by_the_next_heartbeat() {
     let one = "MSG orders.0 1 2\r\n10\r\n".len() as u64;
     step(proxy.lost_at_least(3 * one)).await;
     proxy.set(Mode::Pass);
-    // No further message comes: only the heartbeat can tell.
+    // No further message arrives: only the heartbeat shows the loss.
     let error = waiting.await.expect("ends").expect_err("three messages never arrived");
     assert!(matches!(error, QueueError::SubscriptionLost { .. }), "{error}");
     let mut subscription = subscribe(&queue, &partition, 11).await;
@@ -235,7 +235,7 @@ async fn bounds_tell_what_the_streams_limits_discard() {
     assert_eq!((limits.messages_max, limits.bytes_max), (Some(10), Some(10_000)));
     assert_eq!(limits.age_max, Some(Duration::from_secs(3_600)));
     assert!(limits.bytes > 0 && limits.first_timestamp_us > 1_600_000_000_000_000);
-    // A stream that refuses new messages when it is full discards none for that.
+    // A stream that refuses new messages when full discards none.
     harness.queue.delete_topic(&definition).await.expect("deletes");
     let full = StreamLimits { bytes_max: Some(10_000), ..StreamLimits::default() };
     let mut definition = definition;

@@ -1,4 +1,4 @@
-//! Streams of every kind: which are taken, which are refused, and what is left at them.
+//! Streams of every kind: those accepted, those refused, and the consumers left on them.
 
 #[path = "nats_kinds/consumed.rs"]
 mod consumed;

@@ -1,4 +1,4 @@
-//! Logging in, in every way, and what becomes of a login that fails, ends or may too little.
+//! Logins of every kind, and logins that fail, expire or lack permissions.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ async fn queue(config: NatsConfig) -> NatsQueue {
     step(NatsQueue::connect(config)).await.expect("logs in")
 }
 
-/// Makes the topic, publishes and reads: everything that a login must allow.
+/// Creates the topic, publishes and reads: every operation that a login must allow.
 async fn works(queue: &NatsQueue) {
     let definition = topic("orders", 1);
     queue.create_topic(&definition).await.expect("creates");
@@ -34,7 +34,7 @@ async fn works(queue: &NatsQueue) {
     step(queue.check()).await.expect("answers");
 }
 
-/// The error, which must be for good and must not show the secret.
+/// The error, which must be permanent and must not show the secret.
 async fn refused(config: NatsConfig, secret: &str, part: &str) {
     let error = step(NatsQueue::connect(config)).await.expect_err("a wrong login");
     assert!(matches!(error, QueueError::Refused { .. }), "{error:?}");
@@ -67,7 +67,7 @@ async fn user_and_password_log_in_also_from_the_url_and_wrong_ones_are_refused()
 #[tokio::test]
 async fn a_token_logs_in_and_a_wrong_one_is_refused() {
     let lines = vec!["authorization { token: \"t0ken\" }".to_owned()];
-    // The server must be ready before it asks for the token.
+    // The server must be ready before it requires the token.
     let mut server = start(NatsOptions::default()).await;
     server.reload(&NatsOptions { lines, ..NatsOptions::default() }).expect("reloads");
     let login = |token: &str| NatsConfig { token: Some(token.to_owned()), ..config(&server) };
@@ -101,7 +101,8 @@ fn trusting(operator: &Operator, admin: &NatsClient, revoked: &[&str]) -> NatsOp
     NatsOptions { lines, client: admin.clone(), ..NatsOptions::default() }
 }
 
-/// Reads with the credentials of `writer` until `end` ends them; then finds the reason, replaces the file, and reads on.
+/// Reads with the credentials of `writer` until `end` revokes them; then finds the reason, replaces the file, and
+/// reads on.
 async fn lose_and_replace_credentials(
     operator: &Operator,
     server: &mut NatsServer,
@@ -135,7 +136,7 @@ async fn lose_and_replace_credentials(
     .await;
     refused(login, "SU", "authorization violation").await;
 
-    // What an operator does: new credentials under the same name, and no restart of anything.
+    // An operator's remedy: new credentials under the same name, without a restart.
     operator.user("writer").expect("replaced");
     until("it is back", async || queue.check().await.is_ok()).await;
     let position = seen.len() as u64 + 1;
@@ -168,7 +169,7 @@ async fn credentials_that_expire_mid_run_are_told_and_new_ones_in_the_same_file_
     let admin = administrator(&operator);
     let mut server = start(trusting(&operator, &admin, &[])).await;
     let user = operator.user_for("writer", 5).expect("a user");
-    // The server itself ends the connection in its time.
+    // The server ends the connection when the credentials expire.
     lose_and_replace_credentials(&operator, &mut server, &user, async |_| {}).await;
 }
 
@@ -222,7 +223,7 @@ async fn a_server_certificate_that_expires_mid_run_stops_reading_with_the_reason
     let queue = queue(NatsConfig { ca_file: Some(authority.ca_file()), ..config(&server) }).await;
     works(&queue).await;
     let partition = partition(&topic("orders", 1), 0);
-    // The server takes the new files at its next start; each connection checks them.
+    // The server loads the new files at its next start; each connection checks them.
     authority.sign("server", -1).expect("signed");
     server.kill().await.expect("kills");
     server.restart().await.expect_err("its certificate has expired");
@@ -305,7 +306,7 @@ async fn a_full_account_and_a_server_without_jetstream_are_told_in_the_servers_w
     let large = (0..20).map(|_| OutgoingMessage::new(vec![0_u8; 10_000])).collect();
     let error = step(full.publish(&partition, large)).await.expect_err("more than the account holds");
     assert!(error.to_string().contains("resource") || error.to_string().contains("maximum"), "{error}");
-    // What was stored is read all the same.
+    // Stored messages can still be read.
     let held = step(full.bounds(&partition)).await.expect("bounds");
     let mut subscription = subscribe(&full, &partition, 0).await;
     let count = usize::try_from(held.next_offset - held.first_offset).expect("few");

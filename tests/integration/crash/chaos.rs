@@ -1,6 +1,6 @@
-//! The faults: which, when, to whom, all from one seed.
+//! The faults: their kinds, times and victims, all from one seed.
 //!
-//! Owns: the order of events and the faulty network beside them. Does not own: what carries them out (`world`,
+//! Owns: the order of events, and the faulty network during them. Does not own: carrying them out (`world`,
 //! `support::proxy`), and timing: the same seed gives the same faults, not the same interleaving.
 
 use std::fmt;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::Scale;
 use super::world::{LEASE, World};
 
-/// How long an event waits for a sign of work: a few takeovers.
+/// Longest wait of an event for a sign of work: a few takeovers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ enum Event {
     RestartCatalog,
 }
 
-/// What happened to everybody.
+/// Counts of the faults, and of the writers' reactions.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     kills: u64,
@@ -45,7 +45,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// Counts what the writers logged.
+    /// Counts the events in the writers' logs.
     pub(super) fn note_logs(&mut self, world: &World) {
         self.ended_by_themselves = world.ended_by_themselves;
         for log in world.logs() {
@@ -78,8 +78,8 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Carries out every event of the run, spread evenly over its messages: some are allowed before each event, some with
-/// it, and the rest after the last.
+/// Carries out every event of the run, spread evenly over its messages: some messages are allowed before each event,
+/// some with it, and the rest after the last.
 pub(super) async fn rage(world: &mut World, scale: &Scale, allowed: &watch::Sender<u64>) -> Faults {
     let mut rng = Rng::with_seed(scale.seed);
     let events = events(world, scale, &mut rng);
@@ -92,16 +92,16 @@ pub(super) async fn rage(world: &mut World, scale: &Scale, allowed: &watch::Send
         let commits = world.commits();
         allowed.send_replace(scale.messages * (2 * step - 1) / (2 * steps));
         world.pass_time(milliseconds(&mut rng, 200..1500)).await;
-        // Most faults hit writers that work; some come before anybody has recovered from the last one.
+        // Most faults hit working writers; some arrive before any writer has recovered from the last one.
         if rng.u32(..4) > 0 {
             world.pass_commit(commits, PATIENCE).await;
         }
-        // It comes in the middle of publishing.
+        // It arrives in the middle of publishing.
         allowed.send_replace(scale.messages * step / steps);
         carry_out(world, event, &mut rng, &mut faults).await;
     }
     allowed.send_replace(scale.messages);
-    // The last victims get up again among faults.
+    // The last victims restart among faults.
     world.pass_time(LEASE * 3).await;
     calm.cancel();
     faults.network = network.await.expect("no panic");
@@ -138,7 +138,7 @@ async fn carry_out(world: &mut World, event: Event, rng: &mut Rng, faults: &mut 
         }
         Event::Terminate => {
             let writer = victim(world, rng).await;
-            // Under faults a drain may fail or be cut short by a second signal; what counts is what it leaves.
+            // Under faults a drain may fail, or a second signal may cut it short; only the resulting state matters.
             world.terminate_writer(writer, 2).await;
             world.start_writer(writer);
             faults.terms += 1;
@@ -169,7 +169,7 @@ async fn victim(world: &mut World, rng: &mut Rng) -> usize {
     }
 }
 
-/// One network fault after the other, on a proxy at a time, until it is calm; returns how many there were.
+/// One network fault after the other, on one proxy at a time, until `calm` is cancelled; returns their number.
 async fn disturb(proxies: Vec<Arc<Proxy>>, mut rng: Rng, calm: CancellationToken) -> u64 {
     let mut count = 0;
     while !calm.is_cancelled() && !proxies.is_empty() {
@@ -190,13 +190,13 @@ async fn disturb_once(proxy: &Proxy, rng: &mut Rng) {
         }
         1 => {
             proxy.set(Mode::Stall);
-            // Now and then longer than a lease.
+            // Sometimes longer than a lease.
             sleep(if rng.bool() { time } else { time + LEASE }).await;
         }
         2 => {
             proxy.set(Mode::DropReplies);
             sleep(time).await;
-            // The streams are broken: what comes next would not be understood.
+            // The streams are broken: their next bytes would not be understood.
             proxy.cut();
         }
         3 => proxy.cut(),
@@ -208,8 +208,8 @@ async fn disturb_once(proxy: &Proxy, rng: &mut Rng) {
         }
         6 => {
             let direction = if rng.bool() { Direction::ToServer } else { Direction::ToClient };
-            // Comes when it comes, perhaps in the middle of the next fault.
-            let _nobody_waits = proxy.cut_after(direction, rng.u64(..6_000));
+            // It happens at any time, perhaps in the middle of the next fault, so the signal is not awaited.
+            drop(proxy.cut_after(direction, rng.u64(..6_000)));
         }
         _ => proxy.flap(3, milliseconds(rng, 10..200), milliseconds(rng, 10..200)).await,
     }

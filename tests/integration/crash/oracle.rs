@@ -1,6 +1,6 @@
-//! The judge: what was confirmed against what is in SQL, row by row, and the catalog against itself.
+//! The judge: compares the confirmed messages with the rows in SQL, one by one, and the catalog with itself.
 //!
-//! Owns: comparing. Does not own: reading the rows (`readers`), what was published (`publisher`).
+//! Owns: comparing. Does not own: reading the rows (`readers`), the published messages (`publisher`).
 
 mod readers;
 
@@ -12,16 +12,16 @@ use self::readers::{Row, with_datafusion, with_duckdb};
 use super::publisher::{Plan, Published};
 use super::world::{Kind, World};
 
-/// Violations that are told one by one; of the others only the number.
+/// Most violations listed one by one; the others are only counted.
 const TOLD_MAX: usize = 20;
 
-/// What is wrong, by kind.
+/// The violations, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     rows: u64,
     quarantined: u64,
     commits: u64,
-    /// Sound messages in quarantine, since their readers were killed again and again.
+    /// Sound messages in quarantine, because their readers were killed repeatedly.
     condemned: u64,
     gaps: u64,
     lost: u64,
@@ -91,7 +91,7 @@ pub(super) async fn judge(world: &World, plan: &Plan, published: &Published) -> 
     verdict
 }
 
-/// What the product itself says of the topic.
+/// The product's own audit of the topic.
 async fn judge_audit(world: &World, verdict: &mut Verdict) {
     let audited = world.siltstone.run(&["audit", "orders"]).await;
     verdict.is_audit_clean = audited.code == 0;
@@ -154,7 +154,7 @@ impl<'a> Expected<'a> {
         }
     }
 
-    /// Whether a sound message was set aside whole because it was being decoded when its readers died.
+    /// True if a sound message was quarantined whole because it was being decoded when its readers died.
     fn is_condemned(&self, row: &Row, n: u64) -> bool {
         let is_told = row.reason.as_ref().is_some_and(|reason| reason.starts_with("not decoded: the writer died"));
         is_told && !self.plan.is_broken(n) && row.r == 0 && row.text == self.plan.payload(n)
@@ -188,7 +188,8 @@ const GAPS: &str = "SELECT count(*) FROM gaps";
 const PENDING: &str = "SELECT count(*) FROM uploads WHERE state = 'pending'";
 const OWNED: &str = "SELECT count(*) FROM partitions WHERE owner IS NOT NULL";
 
-/// Ranges chain, the watermark is their end, one owner an epoch, nothing pending and nobody in possession.
+/// Ranges chain, the watermark is their end, each epoch has one owner, no intent is pending and no partition is
+/// owned.
 async fn judge_catalog(world: &World, published: &Published, verdict: &mut Verdict) {
     let (commits, [gaps, pending, owned]) = read_catalog(world).await;
     (verdict.commits, verdict.gaps) = (commits.len() as u64, gaps as u64);
@@ -246,7 +247,7 @@ async fn read_catalog(world: &World) -> (Vec<Commit>, [i64; 3]) {
     (commits, numbers)
 }
 
-/// A judge that sees nothing would find every run clean.
+/// A judge that detects no violation would find every run clean.
 #[test]
 fn the_judge_finds_what_is_lost_doubled_altered_foreign_or_in_the_wrong_table() {
     let plan = Plan { seed: 5, messages: 300, partitions: 1 };

@@ -1,4 +1,4 @@
-//! The order that power loss asks for: what a commit lists is on the disk before the commit is written.
+//! The order of writes that power loss requires: a listed segment is on the disk before the commit is written.
 //!
 //! Owns: reading the order of system calls of a real writer. Does not own: a disk that loses its power
 //! (`power_cuts`).
@@ -14,21 +14,21 @@ use super::publisher::{self, Plan};
 use super::world::{Kind, World};
 use crate::binary::{DEADLINE, POLL};
 
-/// A listed segment, as `siltstone segments --json` shows it.
+/// A listed segment, in the form of `siltstone segments --json`.
 #[derive(Debug, Deserialize)]
 struct Listed {
     id: String,
     key: String,
 }
 
-/// A step that matters, in the order in which it was taken.
+/// A relevant step, in order of execution.
 #[derive(Debug, PartialEq)]
 enum Step {
     /// A file or directory was synced, successfully.
     Synced(PathBuf),
-    /// A file got its name.
+    /// A file was renamed to its final name.
     Named(PathBuf),
-    /// These bytes, as strace shows them, went into the catalog's log.
+    /// These bytes, in the form of strace, were written to the catalog's log.
     Logged(String),
 }
 
@@ -37,7 +37,7 @@ async fn a_segment_and_its_directories_are_synced_before_the_commit_that_lists_i
     let mut world = World::start_servers(Kind::SqliteLocal, 2, 1, &[]).await;
     let trace = world.siltstone.path().join("trace");
     let calls = "trace=fsync,fdatasync,rename,renameat,renameat2,link,linkat,pwrite64,exit_group";
-    // A page of the log with its header is 4,120 bytes; none is cut short.
+    // A page of the log with its header is 4,120 bytes; strace truncates none.
     let words = ["strace", "-D", "-f", "-y", "-s", "5000", "-e", calls, "-o", trace.to_str().expect("UTF-8")];
     world.wrapper = words.map(str::to_owned).to_vec();
     world.start_writer(0);
@@ -76,13 +76,13 @@ async fn traced(trace: &Path) -> String {
     }
 }
 
-/// Reads the calls; one that another thread interrupts is divided into two lines, and counts where it ends.
+/// Parses the calls; one that another thread interrupts is split over two lines, and counts at its end.
 fn steps(trace: &str) -> Vec<Step> {
     let mut begun: HashMap<&str, &str> = HashMap::new();
     let mut steps = Vec::new();
     for line in trace.lines() {
         let Some((pid, call)) = line.split_once(' ').map(|(pid, call)| (pid, call.trim_start())) else { continue };
-        // What is written counts where it begins: from then on it may be on the disk.
+        // A write counts from its start: from then on its bytes may be on the disk.
         if call.starts_with("pwrite64(") && call.contains("catalog.db-wal>") {
             steps.push(Step::Logged(call.to_owned()));
         }
@@ -112,7 +112,8 @@ fn between(text: &str, open: char, close: char) -> Option<&str> {
     rest.split_once(close).map(|(inner, _)| inner)
 }
 
-/// Named, synced, entered durably in every directory up to the root: all before its row is written, which is synced.
+/// Named, synced, entered durably in every directory up to the root, all before its row is written; the row is synced
+/// too.
 fn check(steps: &[Step], data: &Path, segment: &Listed) {
     let file = data.join(&segment.key);
     let first = |wanted: &dyn Fn(&Step) -> bool| steps.iter().position(wanted);

@@ -1,6 +1,6 @@
-//! Power loss on a local disk, which forgets, again and again, what was not synced.
+//! Repeated power loss on a local disk that forgets unsynced data.
 //!
-//! Owns: when the power is cut, and who is on the disk. Does not own: the disk (`support::power_disk`).
+//! Owns: the times of the cuts, and the processes on the disk. Does not own: the disk (`support::power_disk`).
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ const CUTS: u64 = 5;
 const PARTITIONS: u32 = 4;
 const WRITERS: usize = 2;
 
-/// What is on the disk.
+/// The parts that are on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Host {
     /// Catalog and segments; the queue is on another machine.
     Writers,
-    /// The queue too, as on a laptop: JetStream confirms what it has synced.
+    /// The queue too, as on a laptop: JetStream confirms only synced messages.
     All,
 }
 
@@ -34,9 +34,10 @@ struct Cuts {
 }
 
 impl Cuts {
-    /// Cuts the power, for the time of this number, and gives it back.
+    /// Cuts the power for the `number`th time, and restores it.
     async fn cut(&mut self, world: &mut World, number: u64) {
-        // What JetStream does on a dead disk is its own affair; no writer may count what it does there.
+        // Writers outlive the disk only where the queue is on another machine: JetStream's behaviour on a dead disk
+        // is not under test.
         let outlive_the_disk = self.host == Host::Writers && number % 2 == 1;
         if outlive_the_disk {
             self.disk.cut_power().expect("cut");

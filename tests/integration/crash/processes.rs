@@ -1,6 +1,6 @@
-//! Writers as an operator runs them: two of one configuration, replaced one by one, stopped under load, starved.
+//! Writers in an operator's hands: two of one configuration, replaced one by one, stopped under load, starved.
 //!
-//! Owns: the cases. Each ends as the large runs do: every confirmed message is compared with every row.
+//! Owns: the cases. Each ends like the large runs: every confirmed message is compared with every row.
 
 use std::process::Command;
 use std::time::Duration;
@@ -38,13 +38,14 @@ impl Case {
         Self { world, plan, allowed, publishing }
     }
 
-    /// Lets another `share` of the messages come, in eighths, and gives the writers time to be in the middle of them.
+    /// Allows another `share` of the messages, in eighths, and waits until the writers are in the middle of them.
     async fn load(&mut self, share: u64) {
         self.allowed.send_modify(|allowed| *allowed += MESSAGES * share / 8);
         self.world.pass_time(Duration::from_millis(700)).await;
     }
 
-    /// Everything is published, committed, and there once. How often a writer ended that nobody had asked to is given.
+    /// Publishes all messages and checks that each is committed once. Returns the number of unrequested ends of
+    /// writers.
     async fn end(mut self) -> u64 {
         self.allowed.send_replace(MESSAGES);
         let published = self.world.confirmed(self.publishing).await;
@@ -78,7 +79,7 @@ async fn writers_are_replaced_one_by_one_while_others_run() {
     case.world.wait_started(1).await;
     for round in 0..4 {
         case.load(1).await;
-        // The new one runs before the old one is asked to end, as in a rolling upgrade.
+        // The new one runs before the old one gets its signal, as in a rolling upgrade.
         let (old, new) = (round % 2, 2 + round % 2);
         case.world.add_writer(new);
         case.world.wait_started(new).await;
@@ -101,7 +102,7 @@ async fn a_writer_under_load_drains_at_a_signal_and_a_second_signal_loses_nothin
     case.world.start_writer(0);
     case.world.wait_started(0).await;
     case.load(2).await;
-    // It may have drained before the second one came.
+    // It may have drained before the second signal.
     let code = case.world.terminate_writer(0, 2).await;
     assert!(matches!(code, Some(0 | 1)), "{code:?}");
     case.world.start_writer(0);

@@ -1,6 +1,6 @@
-//! A producer that does not give up: every message is published until the queue has confirmed it.
+//! A persistent producer: it publishes every message until the queue has confirmed it.
 //!
-//! Owns: what the messages are, and the list of what was confirmed. Does not own: the faults it goes through.
+//! Owns: the messages, and the list of the confirmed ones. Does not own: the faults during publishing.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// Messages on their way at once.
+/// Most messages in flight.
 const WINDOW: usize = 400;
-/// Shorter than a server's restart: a message that was lost is sent again soon.
+/// Shorter than a server's restart, so that a lost message is soon sent again.
 const CONFIRMATION_DEADLINE: Duration = Duration::from_secs(3);
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
-/// One in so many messages cannot be decoded, and belongs in quarantine.
+/// One message in this many cannot be decoded, and belongs in quarantine.
 const BROKEN_EVERY: u64 = 199;
 
-/// What is published: numbered messages, spread over partitions, the same for the same seed.
+/// The messages to publish: numbered, spread over partitions, the same for the same seed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
     pub(super) seed: u64,
@@ -27,12 +27,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Whether the message cannot be decoded: its number is in quotes.
+    /// True if the message cannot be decoded: its number is in quotes.
     pub(super) fn is_broken(&self, n: u64) -> bool {
         n % BROKEN_EVERY == BROKEN_EVERY - 1
     }
 
-    /// The text of message `n`: none to a few hundred bytes, not all of them ASCII.
+    /// The text of message `n`: empty to a few hundred bytes, not all of them ASCII.
     pub(super) fn text(&self, n: u64) -> String {
         let mut rng = self.rng(n);
         let length = if rng.u32(..20) == 0 { rng.usize(..800) } else { rng.usize(..80) };
@@ -51,7 +51,7 @@ impl Plan {
         .to_string()
     }
 
-    /// Not in turn, so that partitions are never of one length.
+    /// Random instead of in turn, so that the partitions differ in length.
     fn partition(&self, n: u64) -> u32 {
         self.rng(n ^ u64::from(u32::MAX)).u32(..self.partitions)
     }
@@ -61,14 +61,14 @@ impl Plan {
     }
 }
 
-/// What the queue confirmed.
+/// The messages that the queue confirmed.
 #[derive(Debug)]
 pub(super) struct Published {
     /// By partition: the number of the message at each offset.
     pub(super) by_partition: Vec<Vec<(u64, u64)>>,
     /// Attempts after the first.
     pub(super) repeated: u64,
-    /// Confirmations that said the message was there already.
+    /// Confirmations of a message that was already stored.
     pub(super) recognised: u64,
 }
 
@@ -77,7 +77,7 @@ impl Published {
         self.by_partition.iter().map(|partition| partition.len() as u64).sum()
     }
 
-    /// The last confirmed offset of each partition; 0 where there is none.
+    /// The last confirmed offset of each partition; 0 if there is none.
     pub(super) fn last_offsets(&self) -> Vec<u64> {
         let last = |partition: &Vec<(u64, u64)>| partition.iter().map(|(offset, _)| *offset).max().unwrap_or(0);
         self.by_partition.iter().map(last).collect()
@@ -92,7 +92,7 @@ struct Confirmed {
     duplicate: bool,
 }
 
-/// Publishes the plan, message `n` only once `permits` is above `n`; returns when everything is confirmed.
+/// Publishes the plan, message `n` only once `permits` is above `n`; returns when all messages are confirmed.
 pub(super) async fn publish(url: String, plan: Plan, permits: watch::Receiver<u64>) -> Published {
     let client = async_nats::ConnectOptions::new().retry_on_initial_connect().connect(url).await.expect("connects");
     let mut context = jetstream::new(client);

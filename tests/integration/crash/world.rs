@@ -1,6 +1,6 @@
-//! Servers, proxies in front of them, and writers as processes that something keeps alive.
+//! Servers, proxies in front of them, and writer processes that are restarted.
 //!
-//! Owns: starting, signalling and reviving them. Does not own: which fault comes when, how far they are (`progress`).
+//! Owns: starting, signalling and reviving them. Does not own: the order of the faults, the progress (`progress`).
 
 mod progress;
 
@@ -18,14 +18,14 @@ use tokio::time::{Instant, sleep};
 
 use crate::binary::Siltstone;
 
-/// Of the writers, in seconds: the shortest there is.
+/// The lease of the writers: the shortest allowed.
 pub(super) const LEASE: Duration = Duration::from_secs(2);
-/// A debug build on a busy machine is slow; a hang is for ever.
+/// For a debug build on a busy machine; a longer wait means a hang.
 const DEADLINE: Duration = Duration::from_secs(600);
-/// What a supervisor waits before it starts a process again that ended by itself.
+/// Pause of a supervisor before it restarts a process that ended by itself.
 const REVIVAL_PAUSE: Duration = Duration::from_millis(300);
 
-/// Which catalog and store.
+/// The kind of catalog and store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// PostgreSQL and S3, both behind proxies.
@@ -37,9 +37,9 @@ pub(super) enum Kind {
 /// A writer process, or the lack of one.
 enum Slot {
     Running(Process),
-    /// Until it is told to go on.
+    /// Stopped until SIGCONT at this time.
     Stopped(Process, Instant),
-    /// Until it is started again.
+    /// Down until its restart at this time.
     Down(Instant),
     /// Not to be started.
     Off,
@@ -50,18 +50,18 @@ pub(super) struct World {
     pub(super) nats: NatsServer,
     pub(super) postgres: Option<PostgresServer>,
     pub(super) s3: Option<S3>,
-    /// Settings that lead straight to the servers.
+    /// Settings with the servers' own addresses.
     pub(super) siltstone: Siltstone,
-    /// In front of queue, catalog and store, as far as these are servers.
+    /// In front of queue, catalog and store, where these are servers.
     pub(super) proxies: Vec<Arc<Proxy>>,
-    /// Settings of the writers that lead through the proxies instead.
+    /// Settings of the writers with the proxies' addresses instead.
     detours: Vec<(&'static str, String)>,
     writers: Vec<Slot>,
-    /// How long the log of each was when it was last started.
+    /// Length of each writer's log at its last start.
     starts: Vec<usize>,
     /// Words before the writer's name on its command line.
     pub(super) wrapper: Vec<String>,
-    /// Writers that ended without being asked to.
+    /// Writers that ended without a request.
     pub(super) ended_by_themselves: u64,
 }
 
@@ -81,7 +81,7 @@ impl World {
         Self::start_around(nats, kind, partitions, writers, settings).await
     }
 
-    /// Like [`World::start_servers`] with a NATS server that runs.
+    /// Like [`World::start_servers`] with a running NATS server.
     pub(super) async fn start_around(
         nats: NatsServer,
         kind: Kind,
@@ -162,7 +162,7 @@ impl World {
         self.writers[writer] = Slot::Running(process);
     }
 
-    /// Starts a writer of this number, which may be one more than there were.
+    /// Starts a writer of this number, which may be one more than the present ones.
     pub(super) fn add_writer(&mut self, writer: usize) {
         while self.writers.len() <= writer {
             self.writers.push(Slot::Off);
@@ -171,7 +171,7 @@ impl World {
         self.start_writer(writer);
     }
 
-    /// A writer that runs, chosen by `choice`.
+    /// A running writer, chosen by `choice`.
     pub(super) fn running(&self, choice: usize) -> Option<usize> {
         let running: Vec<usize> =
             (0..self.writers.len()).filter(|index| matches!(self.writers[*index], Slot::Running(_))).collect();
@@ -185,13 +185,13 @@ impl World {
         }
     }
 
-    /// SIGKILL; it is started again after `pause`.
+    /// Sends SIGKILL; the writer is restarted after `pause`.
     pub(super) async fn kill_writer(&mut self, writer: usize, pause: Duration) {
         self.take(writer).kill().await.expect("killed");
         self.writers[writer] = Slot::Down(Instant::now() + pause);
     }
 
-    /// SIGKILL for every writer that runs; they stay off.
+    /// Sends SIGKILL to every running writer; they stay off.
     pub(super) async fn kill_writers(&mut self) {
         for writer in 0..self.writers.len() {
             if matches!(self.writers[writer], Slot::Running(_)) {
@@ -201,19 +201,19 @@ impl World {
         }
     }
 
-    /// SIGSTOP; it is told to go on after `pause`.
+    /// Sends SIGSTOP, and SIGCONT after `pause`.
     pub(super) fn stop_writer(&mut self, writer: usize, pause: Duration) {
         let process = self.take(writer);
         process.signal("STOP").expect("sent");
         self.writers[writer] = Slot::Stopped(process, Instant::now() + pause);
     }
 
-    /// SIGTERM, so many times, and the exit code; it stays off.
+    /// Sends SIGTERM `times` times and returns the exit code; the writer stays off.
     pub(super) async fn terminate_writer(&mut self, writer: usize, times: u32) -> Option<i32> {
         let mut process = self.take(writer);
         for _ in 0..times {
             // It may have ended after the first.
-            let _gone = process.signal("TERM");
+            let _ = process.signal("TERM");
             sleep(Duration::from_millis(20)).await;
         }
         let ended = process.wait(DEADLINE).await;
@@ -221,7 +221,8 @@ impl World {
         status.code()
     }
 
-    /// Does what is due: lets stopped writers go on, starts those that are down, and notices those that ended.
+    /// Performs the steps that are due: continues stopped writers, restarts those that are down, and counts those
+    /// that ended.
     pub(super) fn tend(&mut self) {
         let now = Instant::now();
         for index in 0..self.writers.len() {
@@ -261,7 +262,7 @@ impl World {
     }
 }
 
-/// A NATS server that confirms what is on the disk.
+/// A NATS server that confirms only synced messages.
 pub(super) fn synced() -> NatsOptions {
     NatsOptions { jetstream_lines: vec!["sync_interval: always".to_owned()], ..NatsOptions::default() }
 }

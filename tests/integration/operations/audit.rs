@@ -1,4 +1,4 @@
-//! The audit finds what is there and what is not.
+//! The audit finds damage, and none in a sound lake.
 
 use serde_json::{Value, json};
 use support::nats::NatsServer;
@@ -6,7 +6,8 @@ use support::nats::NatsServer;
 use super::{Json, Writer, copy_of, numbers, object, orders, publish, settle, sql};
 use crate::binary::Siltstone;
 
-/// Two partitions with several commits each; one message in ten is quarantined, some are deleted before the writer comes.
+/// Two partitions with several commits each; one message in ten is quarantined, some are deleted before the writer
+/// starts.
 async fn settled() -> (NatsServer, Siltstone) {
     let (nats, lake) = orders().await;
     let mixed = |range: std::ops::Range<u64>| {
@@ -35,7 +36,7 @@ async fn a_lake_is_proved_from_catalog_objects_and_stream() {
         let report = audited(&lake, arguments).await;
         assert_eq!((&report["clean"], &report["problems"]), (&json!(true), &json!(0)), "{report:#}");
         let topic = &report["topics"][0];
-        // JetStream counts from 1: offset 0 is of the range and nobody's.
+        // JetStream counts from 1: offset 0 is in the range and has no message.
         assert_eq!(topic["catalog"]["messages"], 260 + 30, "{topic:#}");
         assert_eq!(topic["catalog"]["offsets"], 261 + 41, "{topic:#}");
         assert_eq!((&topic["catalog"]["gaps"], &topic["catalog"]["gap_offsets"]), (&json!(1), &json!(10)));
@@ -69,7 +70,7 @@ async fn without_its_stream_a_lake_is_proved_from_catalog_and_objects() {
     memory.run(&["audit", "orders", "--deep"]).await.ok().says(&["audit: clean", "QUEUE_TYPE=memory"]);
 }
 
-/// What somebody, a disk or a defect does to the catalog; which check finds it.
+/// Damages to the catalog by hand, disk or defect, each with the name of the check that finds it.
 const DAMAGES: &[(&str, &str)] = &[
     ("segments", "DELETE FROM segments WHERE rowid = (SELECT max(rowid) FROM segments WHERE kind = 'data')"),
     ("segments", "DELETE FROM segments WHERE partition_id = 0 AND base_offset = 0 AND kind = 'data'"),

@@ -1,4 +1,4 @@
-//! What a deployment can promise, as the doctor sees it.
+//! The promise of a deployment, according to the doctor.
 
 use common::diagnosis::filesystem::{self, Kind};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ async fn a_server_that_syncs_and_a_local_disk_are_a_strong_promise() {
     let lake = lake_on(&nats).with("NATS_MONITOR_URL", &format!("http://127.0.0.1:{monitor}"));
     lake.run(&["topic", "create", "orders", "--column", "n:int64"]).await.ok();
     let report = lake.run(&["doctor", "--json"]).await.ok().json();
-    // Where tests run in a container's own layer, that is what reduces it.
+    // If the tests run in a container's own layer, that reduces the promise.
     let kind = filesystem::kind_of(&filesystem::name_of(lake.path()).expect("a table of mounts"));
     let expected = if kind == Kind::Local { "strong" } else { "reduced" };
     assert_eq!(report["promise"], expected, "{report:#}");

@@ -36,7 +36,7 @@ async fn records_are_shown_mended_and_replayed_once() {
     text.says(&["orders/1 offset 1 row 1", "payload  {\"n\":\"four\"}", "reason"]);
     assert!(text.err.contains("--limit"), "{text:?}");
 
-    // With the same columns they would only come back.
+    // With the same columns they would only return to quarantine.
     let refused = replayed(&lake, &[]).await;
     assert_eq!((&refused["published"], &refused["refused"]), (&json!(0), &json!(3)), "{refused:#}");
     lake.run(&["quarantine", "replay", "orders"]).await.says(&["not published: 0/1/1/1", "still cannot be decoded"]);
@@ -53,7 +53,7 @@ async fn records_are_shown_mended_and_replayed_once() {
     let rest = replayed(&lake, &[]).await;
     assert_eq!((&rest["published"], &rest["skipped"], &rest["refused"]), (&json!(1), &json!(1), &json!(1)));
     settle(&lake).await;
-    // What was written before the columns changed are numbers; 1, 3 and 6 are not rewritten.
+    // The rows written before the columns changed are numbers; 1, 3 and 6 are not rewritten.
     assert_eq!(counted(&lake).await.1, 3, "what is replayed stays in quarantine");
 
     let marked = lake.run(&["quarantine", "show", "orders", "--json", "--offset", "2"]).await.ok().json();
@@ -63,7 +63,7 @@ async fn records_are_shown_mended_and_replayed_once() {
     let origins = lake.run(&["query", "--json", header]).await.ok();
     origins.says(&["0/1/2/0", "0/1/1/1"]);
 
-    // The mark is lost, as in a crash before it: the queue still knows the message.
+    // The mark is lost, as in a crash before it: the message is still in the queue's duplicate window.
     sql(&lake, "DELETE FROM replays").await;
     let repeated = replayed(&lake, &["--reason", "string"]).await;
     assert_eq!(repeated["published"], repeated["duplicates"], "{repeated:#}");

@@ -1,4 +1,4 @@
-//! What readers are told when an object that the catalog lists was deleted or altered by hand.
+//! The answers of readers if an object that the catalog lists was deleted or altered by hand.
 
 use super::{copy_of, numbers, object, orders, publish, settle};
 
@@ -22,8 +22,8 @@ async fn readers_of_a_deleted_or_altered_object_get_an_error_that_names_it() {
     std::fs::File::options().write(true).open(&path).expect("opened").set_len(100).expect("cut");
     cut.run(&select).await.fails(1, &[&name(&path), "siltstone audit"]);
 
-    // Parquet's pages have no checksums: a reader that does not verify may be told another value, or an error that names the
-    // object; one that does is told nothing but the truth.
+    // Parquet's pages have no checksums: a reader without verification may return another value, or an error that
+    // names the object; one with verification never returns another value.
     let length = std::fs::metadata(object(&lake, "data", 0).await).expect("there").len();
     let verified = ["query", "--json", "--verify", select[2]];
     assert_eq!(lake.run(&verified).await.ok().json(), whole);

@@ -1,4 +1,4 @@
-//! A stream whose history is another one ends in a halt with an explanation, and one command to go on.
+//! A stream with another history halts the partition with an explanation, and one command resumes it.
 
 use async_nats::jetstream;
 use serde_json::json;
@@ -12,7 +12,7 @@ async fn stream_config(nats: &NatsServer, name: &str) -> jetstream::stream::Conf
     context.get_stream(name).await.expect("there").cached_info().config.clone()
 }
 
-/// Deletes the stream and makes it again, empty.
+/// Deletes the stream and recreates it, empty.
 async fn made_again(nats: &NatsServer, name: &str) {
     let config = stream_config(nats, name).await;
     let context = jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
@@ -28,7 +28,7 @@ async fn halted(lake: &Siltstone) -> Writer {
     writer
 }
 
-/// Waits until the writer has committed everything, the resumed partition included; stops it; audits.
+/// Waits until the writer has committed every message, those of the resumed partition included; stops it; audits.
 async fn goes_on(lake: &Siltstone, writer: Writer) {
     writer.until(lake, |partition| partition["lag"] == 0 && partition["state"] == "active").await;
     writer.stop().await;
@@ -51,7 +51,7 @@ async fn a_stream_made_again_halts_and_goes_on_from_its_beginning() {
     publish(&nats, 0, numbers(100..130)).await;
     let writer = halted(&lake).await;
     lake.run(&["topic", "describe", "orders"]).await.ok().says(&["halted: stream_regressed", "topic resume orders"]);
-    // A halt is said by the audit, and is no damage.
+    // The audit reports a halt, and does not count it as damage.
     lake.run(&["audit", "orders"]).await.ok().says(&["orders/0 is halted", "siltstone topic resume", "audit: clean"]);
 
     lake.run(&["topic", "resume", "orders", "--partition", "1"]).await.ok().says(&["orders/1 is active"]);
@@ -93,7 +93,7 @@ async fn an_older_copy_of_the_store_halts_and_goes_on_behind_what_is_shared() {
     let writer = halted(&lake).await;
     let plan = lake.run(&["topic", "resume", "orders", "--dry-run", "--json"]).await.ok().json()["plans"][0].take();
     assert_eq!((&plan["proven_end"], &plan["start_offset"]), (&json!(121), &json!(121)), "{plan:#}");
-    // The stream holds 170 messages; 50 of them got offsets that were committed before.
+    // The stream holds 170 messages; 50 of them got offsets that had been committed before.
     assert_eq!((&plan["rewritten_max"], &plan["skipped_max"]), (&json!(50), &json!(0)), "{plan:#}");
     let resumed = lake.run(&["topic", "resume", "orders", "--yes", "--json"]).await.ok().json();
     assert_eq!(
@@ -103,7 +103,7 @@ async fn an_older_copy_of_the_store_halts_and_goes_on_behind_what_is_shared() {
     goes_on(&lake, writer).await;
     assert_eq!(rows(&lake).await, 250, "none of the shared messages is written again");
     let report = lake.run(&["audit", "orders", "--deep", "--json"]).await.reported();
-    // Of the old incarnation nothing is compared with the stream.
+    // No message of the old incarnation is compared with the stream.
     assert_eq!(report["topics"][0]["objects"]["stream_messages"], 50, "{report:#}");
 }
 

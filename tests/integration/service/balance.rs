@@ -1,4 +1,4 @@
-//! Several writers on one catalog share the partitions, and a dead one's are taken over.
+//! Several writers on one catalog share the partitions, and take over those of a dead writer.
 
 use async_nats::jetstream;
 use support::nats::NatsServer;

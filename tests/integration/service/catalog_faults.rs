@@ -1,7 +1,7 @@
-//! A SQLite or PostgreSQL catalog that is locked, damaged or put back to an older state under a real writer.
+//! A SQLite or PostgreSQL catalog that is locked, damaged or restored to an older state under a real writer.
 //!
-//! What the catalog forgot is read again from the stream, which still holds it: rows are listed once, and objects that
-//! nobody lists any more are left where they are.
+//! Messages that the catalog forgot are read again from the stream, which still holds them: rows are listed once, and
+//! objects that are no longer listed stay in the store.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn on_catalog(url: &str) -> (NatsServer, Siltstone) {
     (nats, siltstone)
 }
 
-/// Publishes so many more segments, one after the other.
+/// Publishes `SEGMENTS` more segments, one after the other.
 async fn fill(nats: &NatsServer, siltstone: &Siltstone, from: u64) {
     for segment in from..from + SEGMENTS {
         publish(nats, segment * MESSAGES_EACH..(segment + 1) * MESSAGES_EACH).await;
@@ -33,7 +33,7 @@ async fn fill(nats: &NatsServer, siltstone: &Siltstone, from: u64) {
     }
 }
 
-/// Every message is listed once, by both the catalog's account and the rows.
+/// Every message is listed once, according to both the catalog and the rows.
 async fn all_once(siltstone: &Siltstone, messages: u64) {
     committed(siltstone, messages + 1).await;
     assert_eq!(counted(siltstone).await, (messages, messages, messages - 1));
@@ -80,7 +80,7 @@ async fn a_sqlite_file_locked_by_another_process_for_half_a_minute_is_waited_for
 async fn a_sqlite_log_cut_after_a_kill_costs_commits_and_no_message() {
     let (nats, siltstone) = on_catalog("sqlite:catalog.db").await;
     let mut service = Service::start(Kind::Writer, &siltstone).await;
-    // Held open, so that no command that ends tidies the log up.
+    // Kept open, so that a command's end does not checkpoint the log.
     let keeper = open(&siltstone.path().join("catalog.db")).await;
     fill(&nats, &siltstone, 0).await;
     service.process.kill().await.expect("killed");
@@ -129,7 +129,7 @@ async fn a_sqlite_catalog_that_contradicts_itself_is_refused_at_the_start() {
     stop(Service::start(Kind::Writer, &siltstone).await).await;
 }
 
-/// A catalog, of which a copy is made and put back later.
+/// A catalog that is copied and later restored.
 enum Backup {
     Sqlite,
     Postgres { url: String },
@@ -183,7 +183,7 @@ fn name(url: &str) -> &str {
     url.rsplit('/').next().expect("a name")
 }
 
-/// The queue holds all messages, or has dropped half of those that the older catalog does not know.
+/// The queue holds all messages, or has dropped half of those that the older catalog lacks.
 #[derive(Clone, Copy, PartialEq)]
 enum Stream {
     Whole,

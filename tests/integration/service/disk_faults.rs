@@ -79,7 +79,7 @@ async fn a_full_disk_of_store_and_sqlite_catalog_is_waited_for() {
 async fn an_object_whose_sync_failed_is_never_committed_and_its_key_is_given_up() {
     let url = postgres::fresh_database().await.expect("a database");
     let directory = tempfile::tempdir().expect("a directory");
-    // The catalog is elsewhere: every sync of this process is of the store.
+    // The catalog is elsewhere: every sync of this process is for the store.
     let (nats, siltstone) = on_disk(&directory.path().join("data"), &url).await;
     let mut service = Service::start(Kind::Writer, &siltstone).await;
     let mut strace = Strace::attach(service.process.pid(), "fsync:error=EIO:when=1", None).await.expect("attached");

@@ -1,4 +1,4 @@
-//! Signals: what was fetched is committed before the end, and an end that cannot be reached is cut short safely.
+//! Signals: fetched messages are committed before the end, and an unreachable end is cut short safely.
 
 use std::path::PathBuf;
 
@@ -29,7 +29,7 @@ async fn a_signal_commits_everything_fetched() {
     }
 }
 
-/// A service that fetched everything, and whose store is then gone: a file is where its directory was.
+/// A service that fetched all messages, with its store gone: a file replaces its directory.
 async fn stuck(settings: &[(&str, &str)]) -> (NatsServer, Siltstone, Service, PathBuf) {
     let (nats, mut siltstone) = on_nats().await;
     for (name, value) in settings {
@@ -46,7 +46,7 @@ async fn stuck(settings: &[(&str, &str)]) -> (NatsServer, Siltstone, Service, Pa
     (nats, siltstone, service, data)
 }
 
-/// With its store back, a restart commits every message once.
+/// With its store restored, a restart commits every message once.
 async fn settled_after_restart(siltstone: &Siltstone, data: PathBuf) {
     assert_eq!(high_watermark(siltstone).await, 0);
     std::fs::remove_file(data).expect("removed");
@@ -101,12 +101,12 @@ async fn a_second_signal_ends_a_drain_without_queue_and_catalog() {
 
 #[tokio::test]
 async fn a_signal_ends_a_start_that_waits_for_an_answer() {
-    // Connections to it are made, and nobody takes them.
+    // It accepts connections, but no process serves them.
     let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let url = format!("postgres://postgres@{}/db", silent.local_addr().expect("bound"));
     let siltstone = Siltstone::new().with("LOG_FORMAT", "json").with("CATALOG_URL", &url);
     let mut service = Service::spawn(Kind::Writer, &siltstone);
-    // The store is opened after signals are taken and before the catalog is.
+    // The store is opened after the signal handlers and before the catalog.
     let (end, data) = (Instant::now() + DEADLINE, siltstone.path().join("data"));
     while !data.exists() {
         assert!(Instant::now() < end, "{}", service.log_text());

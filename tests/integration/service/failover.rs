@@ -1,4 +1,4 @@
-//! The PostgreSQL server of the catalog is lost for good, and a standby takes its place under a running writer.
+//! The catalog's PostgreSQL server is permanently lost, and a standby replaces it under a running writer.
 
 use support::nats::NatsServer;
 use support::postgres::PostgresServer;
@@ -9,11 +9,11 @@ use crate::binary::Siltstone;
 
 const BATCH: u64 = 200;
 
-/// Two servers, and the address under which the writer knows whichever is the primary.
+/// Two servers, and the writer's address for the current primary.
 struct Pair {
     primary: PostgresServer,
     standby: PostgresServer,
-    /// Between the two: what is stalled here is what the standby lacks.
+    /// Between the two: the standby lacks the bytes that are stalled here.
     replication: Proxy,
     front: Proxy,
 }
@@ -31,7 +31,7 @@ impl Pair {
         format!("postgres://postgres@{}/postgres", self.front.address())
     }
 
-    /// The primary is gone; the standby is the primary.
+    /// Kills the primary and promotes the standby.
     async fn fail_over(&mut self) {
         self.primary.kill().await.expect("killed");
         self.standby.promote().await.expect("promoted");
@@ -66,7 +66,7 @@ async fn a_failover_to_a_synchronous_standby_loses_no_commit_and_no_message() {
         sent += BATCH;
         committed(&siltstone, sent + 1).await;
     }
-    // Some of it is on its way to a commit when the server goes.
+    // A part of it is on its way to a commit when the server fails.
     publish(&nats, sent..sent + BATCH).await;
     pair.fail_over().await;
     let kept = pair.standby.execute("select high_watermark from partitions").await.expect("read");

@@ -1,4 +1,4 @@
-//! A crash, and a lost reply, at every step boundary of the pipeline: each message is in the table once all the same.
+//! A crash, and a lost reply, at every step boundary of the pipeline: each message is still in the table once.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use crate::binary::{DEADLINE, POLL, Siltstone};
 
 const MESSAGES: u64 = 60;
 const HALF: u64 = MESSAGES / 2;
-/// A step is crashed at on its second time, so that something is committed before, except where there is only one.
+/// A step crashes at its second time, after a first commit, except the steps that happen once.
 const ONCE: [&str; 4] = ["takeover.done", "fetch.attached", "release.before", "release.done"];
-/// Only with objects to delete, or messages to find: shown elsewhere.
+/// Need objects to delete, or messages to find: tested elsewhere.
 const ELSEWHERE: [&str; 3] = ["batch.decode", "janitor.before_delete", "janitor.deleted"];
 const REPLIES: [&str; 3] = ["intent.reply", "put.reply", "commit.reply"];
 
-/// A writer that crashes at `point`, and the next one, which has no failpoints, to the end.
+/// Runs a writer that crashes at `point`, then one without failpoints, to the end.
 async fn survives(points: String) {
     let (nats, siltstone) = on_nats().await;
     let siltstone = siltstone.with("FLUSH_INTERVAL_SECS", "1");
@@ -34,7 +34,7 @@ async fn survives(points: String) {
     finish(&siltstone, &points).await;
 }
 
-/// Waits until everything below `offset` is committed, or the writer has ended.
+/// Waits until every offset below `offset` is committed, or the writer has ended.
 async fn reached(siltstone: &Siltstone, writer: &mut Service, offset: u64) {
     let end = Instant::now() + DEADLINE;
     while writer.process.exited().expect("its status").is_none() && high_watermark(siltstone).await < offset {

@@ -1,4 +1,4 @@
-//! What becomes of rows when the stream's history changes under the writer: purged, deleted, made again, restored from an
+//! The fate of rows when the stream's history changes under the writer: purged, deleted, recreated, restored from an
 //! older copy, discarded by its limits. The real writer, a real server, SQLite and local files.
 
 use std::sync::Arc;
@@ -39,7 +39,7 @@ async fn committed(siltstone: &Siltstone, target: u64) {
     }
 }
 
-/// Starts a writer, waits until everything below `target` is committed, and stops it.
+/// Starts a writer, waits until every offset below `target` is committed, and stops it.
 async fn settle(siltstone: &Siltstone, target: u64) {
     let mut writer = Service::start(Kind::Writer, siltstone).await;
     committed(siltstone, target).await;
@@ -55,8 +55,8 @@ async fn gaps(siltstone: &Siltstone) -> Vec<(u64, u64, String)> {
     recorded.map(|recorded| recorded.gap).map(|Gap { range, reason }| (range.base(), range.end(), reason)).collect()
 }
 
-/// Waits until the partition of a running writer is halted, and gives the reason: the same everywhere, and fit for
-/// somebody who never heard of it.
+/// Waits until the partition of a running writer is halted, and returns the reason, which must be the same everywhere
+/// and understandable without prior knowledge.
 async fn halted(service: &mut Service, siltstone: &Siltstone) -> String {
     service.logged("partition halted; it needs an operator").await;
     let unready = service.readiness(503).await;
@@ -112,7 +112,7 @@ async fn single_messages_deleted_before_they_are_read_are_gaps_of_their_size() {
     assert_eq!(ranges, [(20, 21), (35, 35)]);
 }
 
-/// Deletes the stream under a writer that has committed 100 messages, and makes it again with `count` others.
+/// Deletes the stream under a writer that has committed 100 messages, and recreates it with `count` others.
 async fn made_again(count: u64) -> String {
     let (nats, siltstone) = with_orders().await;
     let mut writer = Service::start(Kind::Writer, &siltstone).await;
@@ -121,7 +121,7 @@ async fn made_again(count: u64) -> String {
     let before = counted(&siltstone).await;
     let config = stream(&nats).await.cached_info().config.clone();
     let jetstream = async_nats::jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
-    // While the writer is away, or it might look in between.
+    // While no writer runs, because it might read in between.
     writer.process.kill().await.expect("killed");
     jetstream.delete_stream("orders-0").await.expect("deleted");
     jetstream.create_stream(config).await.expect("made");
@@ -162,7 +162,7 @@ async fn a_stream_deleted_and_made_again_under_a_running_writer_halts_it() {
     assert_eq!(counted(&siltstone).await, (100, 100, 99));
 }
 
-/// A server whose store is put back to what it was at 60 of 100 committed messages; then `count` others come.
+/// A server whose store is restored to its state at 60 of 100 committed messages; then `count` others arrive.
 async fn rolled_back(count: u64) -> String {
     let (mut nats, siltstone) = with_orders().await;
     let mut writer = Service::start(Kind::Writer, &siltstone).await;
@@ -198,7 +198,7 @@ async fn a_stream_rolled_back_behind_what_was_committed_halts_with_the_way_out()
     assert!(reason.contains("the queue now ends at offset 60, but offset 100 was read before"), "{reason}");
 }
 
-/// The server syncs now and then, as is its default; here not while the test runs.
+/// The server syncs at intervals, as is its default; here not during the test.
 #[tokio::test]
 async fn a_power_cut_that_costs_the_server_unread_messages_is_told_and_what_is_committed_is_safe() {
     let mut disk = PowerDisk::mount(256).expect("a disk");
@@ -211,7 +211,7 @@ async fn a_power_cut_that_costs_the_server_unread_messages_is_told_and_what_is_c
     let siltstone = on(&nats).with("CATALOG_URL", "sqlite:catalog.db");
     create_orders(&siltstone).await;
     let mut writer = Service::start(Kind::Writer, &siltstone).await;
-    // Read and not committed: 100 messages. The disk knows 40 of them.
+    // Read and not committed: 100 messages. The disk holds 40 of them.
     publish(&nats, 0..40).await;
     writer.fetched(40).await;
     disk.sync().expect("synced");
@@ -221,7 +221,7 @@ async fn a_power_cut_that_costs_the_server_unread_messages_is_told_and_what_is_c
     disk.cut_power().expect("cut");
     disk.restore_power().expect("mounted again");
     nats.restart().await.expect("started");
-    // The writer had read what the server lost: it notices at once, and commits what it has.
+    // The writer had read the lost messages: it detects the loss at once, and commits the messages that it holds.
     let halted = writer.logged("partition halted; it needs an operator").await;
     let reason = halted["reason"].as_str().expect("told").to_owned();
     assert!(reason.contains("now ends at offset 40, but offset 100 was read before"), "{reason}");
@@ -254,7 +254,7 @@ async fn limits_that_discard_unread_messages_are_warned_of_before_and_recorded_a
     assert!(warned["reason"].as_str().is_some_and(|reason| reason.contains("max_msgs 1000")), "{warned}");
     writer.metric(margin, |left| left == 50.0).await;
     writer.process.kill().await.expect("killed");
-    // Nobody heeded it.
+    // No operator acted on the warning.
     publish(&nats, 950..1_450).await;
     let siltstone = siltstone.with("FLUSH_INTERVAL_SECS", "1");
     settle(&siltstone, 1_451).await;

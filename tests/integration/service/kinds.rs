@@ -1,4 +1,4 @@
-//! Work queues and interest streams through the real writer: killed, and its server killed, at any time.
+//! Work queues and interest streams through the real writer, with kills of the writer and of its server at any time.
 
 use async_nats::jetstream;
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
@@ -10,7 +10,7 @@ use crate::binary::{DEADLINE, POLL};
 
 const MESSAGES: u64 = 6_000;
 
-/// Publishes numbers with ids, again and again until each is confirmed.
+/// Publishes numbers with ids, repeating until each is confirmed.
 async fn publish(nats: &NatsServer, numbers: std::ops::Range<u64>) {
     let client = async_nats::connect(nats.url()).await.expect("connected");
     let context = jetstream::new(client);
@@ -31,7 +31,7 @@ async fn killed_writers_and_servers(retention: RetentionPolicy) {
     jetstream.create_stream(config).await.expect("made");
     siltstone.run(&["topic", "create", "orders", "--stream", "JOBS", "--column", "n:int64!"]).await.ok();
     let mut writer = Service::start(Kind::Writer, &siltstone).await;
-    // An interest stream stores nothing before its first reader is there.
+    // An interest stream stores nothing before its first reader has attached.
     writer.metric("siltstone_attaches_total", |count| count >= 1.0).await;
     let held = async || jetstream.get_stream("JOBS").await.ok().map(|stream| stream.cached_info().state.clone());
     let end = Instant::now() + DEADLINE;
@@ -58,7 +58,7 @@ async fn killed_writers_and_servers(retention: RetentionPolicy) {
         sleep(POLL * 20).await;
     }
     assert_eq!(counted(&siltstone).await, all);
-    // One more commit acks what was left over.
+    // One more commit acks the remaining messages.
     publish(&nats, MESSAGES..MESSAGES + 1).await;
     let end = Instant::now() + DEADLINE;
     while held().await.is_none_or(|state| state.messages > 0) {

@@ -1,4 +1,4 @@
-//! A writer that gets little of what it needs: memory, file descriptors; and messages larger than all it may hold.
+//! A writer with scarce resources (memory, file descriptors), and messages larger than its whole budget.
 
 use async_nats::jetstream;
 use support::nats::{NatsOptions, NatsServer};
@@ -22,7 +22,7 @@ async fn one_message_each(partitions: u64) -> (NatsServer, Siltstone) {
     (nats, siltstone)
 }
 
-/// The most memory that the process had, in bytes.
+/// The peak memory of the process, in bytes.
 fn memory_peak(service: &Service) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", service.process.pid())).expect("read");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("told");
@@ -30,7 +30,7 @@ fn memory_peak(service: &Service) -> u64 {
     kib.parse::<u64>().expect("a number") * 1024
 }
 
-/// Every message is committed once; then the writer ends well. Gives its peak of memory in bytes.
+/// Every message is committed once; then the writer ends well. Returns its peak of memory in bytes.
 async fn all_once(siltstone: &Siltstone, service: &mut Service, partitions: u64) -> u64 {
     let sql = "SELECT count(*) AS r, count(DISTINCT n) AS d FROM wide";
     let end = Instant::now() + DEADLINE;
@@ -70,7 +70,7 @@ async fn two_hundred_and_fifty_six_file_descriptors_are_enough_for_hundreds_of_p
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_of_the_largest_size_that_nats_takes_are_rows_under_a_smaller_budget() {
-    // A record of JetStream's file store ends at 32 MiB, whatever `max_payload` allows.
+    // A record of JetStream's file store ends at 32 MiB, independent of `max_payload`.
     const LARGE: usize = 31 * 1024 * 1024;
     let lines = vec!["max_pending: 268435456".to_owned()];
     let options = NatsOptions { max_payload: Some(64 * 1024 * 1024), lines, ..NatsOptions::default() };

@@ -1,4 +1,5 @@
-//! A login that loses its rights while the writer runs: told in readiness, nothing lost, and on it goes.
+//! A login that loses its rights while the writer runs: readiness reports it, nothing is lost, and the writer
+//! recovers.
 
 use async_nats::jetstream;
 use support::nats::{NatsClient, NatsOptions, NatsServer};

@@ -1,4 +1,4 @@
-//! What the logs say, and never say.
+//! The required and the forbidden contents of the logs.
 
 use support::nats::{NatsOptions, NatsServer};
 use support::postgres;

@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz` and `/metrics` while everything works and while parts are away.
+//! `/healthz`, `/readyz` and `/metrics` while everything works and while parts are missing.
 
 use support::postgres::PostgresServer;
 
@@ -94,7 +94,7 @@ async fn readiness_names_what_is_away_and_lag_shows_until_it_is_back() {
     service.readiness(200).await;
     assert_eq!(counted(&siltstone).await, (500, 500, 499));
 
-    // A directory that is gone, as after a lost mount, is nothing to write into.
+    // A missing directory, as after a lost mount, makes the store unready.
     let (data, hidden) = (siltstone.path().join("data"), siltstone.path().join("hidden"));
     std::fs::rename(&data, &hidden).expect("renamed");
     let without_store = service.readiness(503).await;

@@ -1,4 +1,4 @@
-//! A message that kills every process that decodes it ends up in quarantine, and everything around it in the table.
+//! A message that kills every process that decodes it ends in quarantine, and all its neighbours in the table.
 
 use tokio::time::{Instant, sleep};
 
@@ -6,10 +6,10 @@ use super::{Kind, Service, counted, create_orders, high_watermark, on_nats, publ
 use crate::binary::{DEADLINE, POLL};
 
 const MESSAGES: u64 = 9_000;
-/// Behind the first chunk of 8,192 that is decoded at once.
+/// Beyond the first chunk of 8,192 that is decoded at once.
 const DEADLY: u64 = 8_300;
-/// Two that change nothing, one with small batches, then single messages, each a few times; and again what came before
-/// the first chunk was committed by itself.
+/// Two deaths that change nothing, one with small batches, then single messages, each a few times; in addition the
+/// deaths before the first chunk was committed by itself.
 const DEATHS_MAX: usize = 16;
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn a_message_that_kills_its_reader_is_isolated_quarantined_and_passed() {
     let deadly = format!("batch.decode=crash[\"n\":{DEADLY}}}]");
     let siltstone = siltstone.with("FLUSH_INTERVAL_SECS", "1").with("SILTSTONE_FAILPOINTS", &deadly);
     create_orders(&siltstone).await;
-    // No more at once than the client keeps track of.
+    // In two halves, because of the client's limit of pending acks.
     publish(&nats, 0..MESSAGES / 2).await;
     publish(&nats, MESSAGES / 2..MESSAGES).await;
     let end = Instant::now() + DEADLINE;

@@ -1,4 +1,4 @@
-//! What cannot work is refused at the start, by name, with what to change.
+//! A service that cannot work refuses to start; the error names the cause and the change to make.
 
 use support::http;
 use support::nats::NatsServer;
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::{Kind, Service, run_to_end};
 use crate::binary::Siltstone;
 
-/// Both services refuse to start and say each of `parts`.
+/// Both services refuse to start, with each of `parts` in the error.
 async fn refused(siltstone: Siltstone, parts: &[&str]) {
     let (writer, up) = tokio::join!(run_to_end(Kind::Writer, &siltstone), run_to_end(Kind::Up, &siltstone));
     for answer in [writer, up] {
@@ -30,7 +30,7 @@ fn on_s3(s3: &S3, bucket: &str, secret_key: &str) -> Siltstone {
         .with("AWS_ALLOW_HTTP", "true")
 }
 
-/// An endpoint that answers as S3 does where the bucket is absent; the test store creates absent buckets instead.
+/// An endpoint that answers like S3 without the bucket; the test store creates absent buckets instead.
 async fn without_buckets() -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
@@ -41,8 +41,9 @@ async fn without_buckets() -> (String, JoinHandle<()>) {
         loop {
             let (mut stream, _) = listener.accept().await.expect("a connection");
             let mut request = [0; 64 * 1024];
-            let _ignored = stream.read(&mut request).await;
-            let _gone = stream.write_all(answer.as_bytes()).await;
+            // The client may end the connection first; the answer does not depend on the request.
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
     (endpoint, answering)
@@ -67,7 +68,7 @@ async fn a_bucket_that_is_absent_or_out_of_reach_is_refused() {
 
 #[tokio::test]
 async fn a_directory_that_cannot_be_written_is_refused() {
-    // Not even root creates files here.
+    // Even root cannot create files here.
     let read_only = Siltstone::new().with("STORAGE_PATH", "/sys/kernel").with("CATALOG_URL", "sqlite:catalog.db");
     refused(read_only, &["/sys/kernel", "cannot put an object", "STORAGE_PATH"]).await;
     let absent = Siltstone::new().with("STORAGE_PATH", "/sys/kernel/absent").with("CATALOG_URL", "sqlite:catalog.db");

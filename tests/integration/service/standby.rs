@@ -1,4 +1,4 @@
-//! Two writers on one catalog: one owns a partition, the other stands by and takes over.
+//! Two writers on one catalog: one owns a partition, the other is its standby and takes over.
 
 use super::{Kind, Service, counted, create_orders, on_nats, publish};
 use crate::binary::{DEADLINE, POLL};

@@ -1,4 +1,4 @@
-//! A real S3 client and a real store, and between them what goes wrong on the way.
+//! A real S3 client and a real store, with faults on the way between them.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::binary::Siltstone;
 
 const BATCH: u64 = 50;
 
-/// A writer on the shared store behind a front that spoils nothing yet.
+/// A writer on the shared store behind a front without faults so far.
 async fn behind_front() -> (NatsServer, Siltstone, HttpFront, Service) {
     let s3 = S3::shared().expect("an S3 server");
     let front = HttpFront::start(s3.authority()).await.expect("a front");
@@ -30,7 +30,7 @@ async fn behind_front() -> (NatsServer, Siltstone, HttpFront, Service) {
     (nats, siltstone, front, service)
 }
 
-/// A batch for each group of spoiled puts; every message must be there once.
+/// One batch for each group of spoiled puts; every message must be stored once.
 async fn settles(groups: Vec<Vec<Spoil>>) -> (Siltstone, Service) {
     let (nats, siltstone, front, mut service) = behind_front().await;
     let batches = groups.len() as u64;
@@ -59,7 +59,7 @@ const DENIED: &str = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></E
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_s3_store_that_answers_5xx_or_loses_replies_gets_each_message_once() {
-    // Three in a row are more than the client repeats by itself.
+    // Three in a row are more than the client's own retries.
     settles(vec![
         vec![Spoil::AnswerInstead(503, SLOW_DOWN); 4],
         vec![Spoil::AnswerInstead(429, SLOW_DOWN); 4],

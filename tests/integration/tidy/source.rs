@@ -1,6 +1,6 @@
 //! Rust files as text: their lines, their header, their functions.
 //!
-//! Owns: a scan that knows strings, comments and braces, which is enough to measure code that rustfmt has formatted.
+//! Owns: a scan for strings, comments and braces, which is enough to measure code that rustfmt has formatted.
 //! Does not own: limits.
 
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ const FOLDERS: [&str; 9] = ["catalog", "common", "ingester", "lake", "nats", "se
 pub(super) struct Source {
     /// Its path from the root of the workspace.
     pub(super) name: String,
-    /// All of it.
+    /// Its whole text.
     pub(super) text: String,
 }
 
@@ -54,7 +54,7 @@ impl Source {
         Self { name, text }
     }
 
-    /// Whether it holds tests, benches or their means, and nothing that runs in production.
+    /// True if it holds tests, benches or their helpers, and no production code.
     pub(super) fn is_test(&self) -> bool {
         let parts = self.name.split('/').collect::<Vec<_>>();
         let is_test_folder = parts.iter().any(|part| matches!(*part, "tests" | "benches"));
@@ -65,13 +65,13 @@ impl Source {
         self.text.lines().count()
     }
 
-    /// The text of the `//!` lines it begins with.
+    /// The text of its leading `//!` lines.
     pub(super) fn header(&self) -> String {
         let lines = self.text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    /// Every function with a body, outer ones before those in them.
+    /// Every function with a body, outer ones before inner ones.
     pub(super) fn functions(&self) -> Vec<Function> {
         let code = masked(&self.text);
         let mut functions = Vec::new();
@@ -96,7 +96,7 @@ fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Where the body that follows `start` ends; nothing for a declaration without one.
+/// The end of the body that follows `start`; `None` for a declaration without one.
 fn end_of_body(code: &str, start: usize) -> Option<usize> {
     let (mut depth, mut brackets) = (0_usize, 0_usize);
     for (offset, byte) in code[start..].bytes().enumerate() {
@@ -113,7 +113,7 @@ fn end_of_body(code: &str, start: usize) -> Option<usize> {
     None
 }
 
-/// The same text, every byte of a string, a character or a comment being a blank; lines stay where they are.
+/// The same text with a blank for every byte of a string, a character or a comment; line numbers are unchanged.
 fn masked(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut masked = Vec::with_capacity(bytes.len());
@@ -132,7 +132,7 @@ fn masked(text: &str) -> String {
     String::from_utf8(masked).expect("only ASCII is left")
 }
 
-/// Behind the comment, string or character that begins at `at`; `at` itself where none does.
+/// The end of the comment, string or character that begins at `at`; `at` itself if none begins there.
 fn end_of_literal(bytes: &[u8], at: usize) -> usize {
     let rest = &bytes[at..];
     if rest.starts_with(b"//") {

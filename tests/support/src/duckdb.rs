@@ -1,4 +1,4 @@
-//! DuckDB as a reader that is not ours: what users would run against the segments.
+//! DuckDB as an independent reader, of the kind that users run against the segments.
 //!
 //! Owns: running SQL in a child process, and S3 access for it. Does not own: the SQL.
 
@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use crate::python;
 use crate::s3::S3;
 
-/// The extensions come from PyPI packages: nothing is downloaded. Rows leave as lines of tab-separated, escaped texts.
+/// The extensions come from PyPI packages: nothing is downloaded. Rows are printed as lines of tab-separated, escaped
+/// texts.
 const PROGRAM: &str = r#"
 import glob, importlib.util, os, sys
 import duckdb

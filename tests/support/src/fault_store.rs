@@ -1,9 +1,9 @@
-//! An object store that misbehaves as a script says, around any other one.
+//! A wrapper of any object store that injects scripted faults.
 //!
-//! Owns: what each call does to the store behind it and what it answers, and a record of both. Does not own: what is
-//! right to do about it. Faults that only a client over HTTP can meet are in `http_front`.
+//! Owns: the effect and the answer of each call, and a record of both. Does not own: the right reaction. Faults that
+//! only an HTTP client can meet are in `http_front`.
 //!
-//! There are no faults of multipart uploads: Siltstone puts every object in one piece, and a call to that part of the
+//! It has no faults of multipart uploads: Siltstone puts every object in one piece, and a call to that part of the
 //! interface panics, so that a change is noticed.
 
 use std::collections::BTreeMap;
@@ -23,33 +23,33 @@ use object_store::{
     PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-/// What is asked of the store.
+/// A request to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
     /// Writing an object.
     Put,
     /// Reading an object.
     Get,
-    /// Asking for an object's size.
+    /// Reading an object's size.
     Head,
     /// Deleting an object.
     Delete,
 }
 
-/// What becomes of the object, or of the request where there is none.
+/// The effect of a call on the object or request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing is done.
+    /// No effect.
     None,
-    /// It is done as asked.
+    /// The requested effect.
     Done,
-    /// Of an object that is put, only the first half is stored.
+    /// Only the first half of a put object is stored.
     Cut,
-    /// An object that is put is stored with one byte changed.
+    /// A put object is stored with one byte changed.
     Changed,
 }
 
-/// What the caller is told.
+/// The answer to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Success.
@@ -58,53 +58,53 @@ pub enum Answer {
     Unavailable,
     /// 429 or 503 SlowDown.
     Throttled,
-    /// No answer came in time.
+    /// No answer in time.
     TimedOut,
     /// 412: the object exists.
     Exists,
-    /// 409 ConditionalRequestConflict, which clients also tell as "exists".
+    /// 409 ConditionalRequestConflict, which clients also report as "exists".
     Conflict,
-    /// 404 NoSuchUpload, which clients tell as "not found".
+    /// 404 NoSuchUpload, which clients report as "not found".
     NoSuchUpload,
     /// 403 Forbidden.
     Denied,
-    /// The task that asked panics: a defect of a client.
+    /// The calling task panics: a defect of a client.
     Panic,
 }
 
 /// One deviation of one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
-    /// What is really done.
+    /// The real effect.
     pub effect: Effect,
-    /// What is answered.
+    /// The answer.
     pub answer: Answer,
-    /// How long the answer takes.
+    /// Delay of the answer.
     pub delay: Duration,
 }
 
 impl Fault {
-    /// Nothing is done, and the answer says so.
+    /// Nothing is done, and the answer reports it.
     pub fn before(answer: Answer) -> Self {
         Self { effect: Effect::None, answer, delay: Duration::ZERO }
     }
 
-    /// It is done, and the answer says otherwise.
+    /// The call is done, and the answer denies it.
     pub fn after(answer: Answer) -> Self {
         Self { effect: Effect::Done, answer, delay: Duration::ZERO }
     }
 
-    /// It is done, and the reply is lost.
+    /// The call is done, and the reply is lost.
     pub fn lost_reply() -> Self {
         Self { delay: Duration::from_millis(100), ..Self::after(Answer::TimedOut) }
     }
 
-    /// Something else is done, and the answer is this.
+    /// Another effect than the requested one, with this answer.
     pub fn wrong(effect: Effect, answer: Answer) -> Self {
         Self { effect, answer, delay: Duration::ZERO }
     }
 
-    /// It is done, late.
+    /// The call is done, late.
     pub fn slow(delay: Duration) -> Self {
         Self { delay, ..Self::after(Answer::Success) }
     }
@@ -119,36 +119,36 @@ struct Rule {
     fault: Fault,
 }
 
-/// What happened so far.
+/// The calls so far.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
     /// Calls.
     pub calls: BTreeMap<Operation, u64>,
-    /// How often something was really stored under each key.
+    /// Number of real writes under each key.
     pub stored: BTreeMap<String, u64>,
-    /// The most puts that were under way at once.
+    /// The most concurrent puts.
     pub puts_at_once_max: u64,
     puts_now: u64,
 }
 
-/// The store. Calls that no rule speaks of pass.
+/// The store. Calls without a matching rule pass.
 #[derive(Debug)]
 pub struct FaultStore {
     inner: Arc<dyn ObjectStore>,
-    // Std mutexes: held to look and change, never across an await.
+    // Std mutexes: held for one read or change, never across an await.
     rules: Mutex<Vec<Rule>>,
     record: Arc<Mutex<Record>>,
     overwrites: AtomicBool,
 }
 
 impl FaultStore {
-    /// Around `inner`, without faults yet.
+    /// A store around `inner`, without faults so far.
     pub fn new(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
         let (rules, record) = (Mutex::default(), Arc::default());
         Arc::new(Self { inner, rules, record, overwrites: AtomicBool::new(false) })
     }
 
-    /// The next `times` calls of `operation` meet `fault`, after those that earlier rules speak of.
+    /// The next `times` calls of `operation` meet `fault`, after those of earlier rules.
     pub fn next(&self, operation: Operation, times: u64, fault: Fault) -> &Self {
         self.rule(operation, "", 0, times, fault)
     }
@@ -159,22 +159,22 @@ impl FaultStore {
         self
     }
 
-    /// From now on an object that exists is overwritten, even by a put that must create it.
+    /// From now on an existing object is overwritten, even by a put that must create it.
     pub fn ignore_create_only(&self) {
         self.overwrites.store(true, Ordering::SeqCst);
     }
 
-    /// Faults that nobody met yet.
+    /// Number of faults that no call has met yet.
     pub fn left(&self) -> u64 {
         lock(&self.rules).iter().map(|rule| rule.times).sum()
     }
 
-    /// What happened so far.
+    /// The calls so far.
     pub fn record(&self) -> Record {
         lock(&self.record).clone()
     }
 
-    /// Counts the call and gives its fault, if it meets one.
+    /// Counts the call and returns its fault, if it meets one.
     fn meet(&self, operation: Operation, key: &Path) -> Option<Fault> {
         *lock(&self.record).calls.entry(operation).or_default() += 1;
         let mut rules = lock(&self.rules);
@@ -238,7 +238,7 @@ impl ObjectStore for FaultStore {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        // A stream outlives this call: each location's fault is known only when it comes, so they are taken here.
+        // A stream outlives this call: the locations arrive later, so the fault is taken here.
         let fault = self.meet(Operation::Delete, &Path::default());
         let inner = Arc::clone(&self.inner);
         let delete = move |location: Result<Path>| {
@@ -294,7 +294,7 @@ fn altered(payload: &PutPayload, change: impl FnOnce(&mut Vec<u8>)) -> PutPayloa
     Bytes::from(bytes).into()
 }
 
-/// Counts a put while it is under way.
+/// Counts a put while it runs.
 struct Running(Arc<Mutex<Record>>);
 
 impl Running {

@@ -1,12 +1,12 @@
 //! Folders as a whole.
 //!
-//! Owns: copying one. Does not own: what is in them.
+//! Owns: copying one. Does not own: its contents.
 
 use std::path::Path;
 
 use anyhow::Result;
 
-/// Copies everything below `from` to `to`, which is made where it is missing. Nobody may change it meanwhile.
+/// Copies everything below `from` to `to`, which is created if missing. `from` must not change meanwhile.
 pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {

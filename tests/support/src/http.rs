@@ -1,4 +1,4 @@
-//! A small HTTP client for tests: one request a connection, nothing hidden.
+//! A small HTTP client for tests: one request per connection, with the whole answer visible.
 //!
 //! Owns: sending a request and reading the whole answer. Does not own: TLS, redirects, retries.
 
@@ -23,7 +23,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The body as text, with anything that is not UTF-8 replaced.
+    /// The body as text, with invalid UTF-8 replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -39,12 +39,12 @@ pub async fn get(url: &str) -> Result<Response> {
     request("GET", url, &[], b"").await
 }
 
-/// `POST` with a body; the headers are given, the length is added.
+/// `POST` with a body; the caller gives the headers, this function adds the length.
 pub async fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {
     request("POST", url, headers, body).await
 }
 
-/// Any request. As HTTP/1.0 the answer ends with the connection, so no chunks need decoding.
+/// Any request. With HTTP/1.0 the answer ends with the connection, so no chunks need decoding.
 pub async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {
     let rest = url.strip_prefix("http://").with_context(|| format!("not an http:// URL: {url:?}"))?;
     let slash = rest.find('/').unwrap_or(rest.len());

@@ -1,6 +1,6 @@
-//! An HTTP server before the real S3 store, which spoils chosen requests: what a client of a store really meets.
+//! An HTTP server in front of the real S3 store, which spoils chosen requests: realistic faults for a store's client.
 //!
-//! Owns: passing whole requests and answers, and doing otherwise where it was told to. Does not own: the store.
+//! Owns: passing whole requests and answers, and spoiling them as scripted. Does not own: the store.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,18 +12,18 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// What becomes of one request.
+/// The fault of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Spoil {
     /// It does not reach the store, and is answered with this status and body.
     AnswerInstead(u16, &'static str),
-    /// The store does it, and the client is answered with this status.
+    /// The store performs it, and the client gets this status.
     AnswerAfterwards(u16),
-    /// The store does it, and the connection ends without an answer.
+    /// The store performs it, and the connection ends without an answer.
     LoseReply,
-    /// The connection ends in the middle of the body; the store sees nothing of it.
+    /// The connection ends in the middle of the body; no byte of it reaches the store.
     CutBody,
-    /// The store does it, and the answer comes late.
+    /// The store performs it, and the answer arrives late.
     Delay(Duration),
 }
 
@@ -36,7 +36,7 @@ pub struct HttpFront {
 }
 
 impl HttpFront {
-    /// Listens on a free loopback port for requests that are meant for `target`, as `host:port`.
+    /// Listens on a free loopback port for requests to `target`, as `host:port`.
     pub async fn start(target: &str) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -50,13 +50,13 @@ impl HttpFront {
         format!("http://{}", self.address)
     }
 
-    /// The next requests of `method` to keys that end like a segment's meet these, one each.
+    /// The next requests of `method` to keys with a segment's ending meet these, one each.
     pub fn spoil(&self, method: &'static str, spoils: impl IntoIterator<Item = Spoil>) {
         let mut script = self.script.lock().expect("no holder panics");
         script.extend(spoils.into_iter().map(|spoil| (method, spoil)));
     }
 
-    /// Spoils that nothing met yet.
+    /// Number of spoils that no request has met yet.
     pub fn left(&self) -> usize {
         self.script.lock().expect("no holder panics").len()
     }
@@ -78,7 +78,7 @@ async fn accept(listener: TcpListener, target: String, script: Script) {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
                 let (target, script) = (target.clone(), Arc::clone(&script));
-                // A client that goes away in the middle is what some tests want.
+                // Some tests need a client that disconnects midway.
                 connections.spawn(async move { exchange(client, &target, &script).await.ok(); });
             }
             Some(_) = connections.join_next() => {}
@@ -123,7 +123,7 @@ async fn exchange(mut client: TcpStream, target: &str, script: &Script) -> Resul
     Ok(())
 }
 
-/// The first entry of the script, if this request is the one it waits for.
+/// The first entry of the script, if this request matches it.
 fn next_spoil(head: &str, script: &Script) -> Option<Spoil> {
     let mut words = head.split(' ');
     let (method, path) = (words.next()?, words.next()?);

@@ -1,6 +1,6 @@
-//! Keys for tests of logins: certificates of an authority of the test's own, and JWTs of an operator of its own.
+//! Keys for tests of logins: certificates of a test's own authority, and JWTs of its own operator.
 //!
-//! Owns: making them, with the `openssl` program and the nkeys crate. Does not own: what servers do with them.
+//! Owns: making them, with the `openssl` program and the nkeys crate. Does not own: their use by servers.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -46,8 +46,8 @@ impl Authority {
         self.directory.path().join("ca.pem")
     }
 
-    /// Signs a certificate for 127.0.0.1 that ends after so many days, or ended so many days ago when negative; gives the
-    /// files of the certificate and its key. The same name again replaces the files.
+    /// Signs a certificate for 127.0.0.1 that expires in `days` days, or expired as many days ago if negative;
+    /// returns the files of the certificate and its key. A repeated name replaces the files.
     pub fn sign(&self, name: &str, days: i32) -> Result<(PathBuf, PathBuf)> {
         let file = |ending: &str| format!("{name}.{ending}");
         std::fs::write(
@@ -161,12 +161,12 @@ impl Operator {
         ])
     }
 
-    /// Makes a user whose credentials file has this name. The same name again replaces the file, with another key.
+    /// Makes a user whose credentials file has this name. A repeated name replaces the file, with another key.
     pub fn user(&self, name: &str) -> Result<OperatorUser> {
         self.user_with(name, None)
     }
 
-    /// The same, with credentials that expire after so many seconds.
+    /// The same, with credentials that expire after `seconds`.
     pub fn user_for(&self, name: &str, seconds: u64) -> Result<OperatorUser> {
         self.user_with(name, Some(seconds))
     }
@@ -181,7 +181,7 @@ impl Operator {
             "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
              -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
         );
-        // In one step, as a reader may come at any time.
+        // In one step, because a reader may open it at any time.
         let unfinished = credentials_file.with_extension("new");
         std::fs::write(&unfinished, text)?;
         std::fs::rename(&unfinished, &credentials_file)?;
@@ -189,12 +189,12 @@ impl Operator {
     }
 }
 
-/// A JWT of NATS' own kind about `subject`, signed by `issuer`.
+/// A JWT in NATS' own format about `subject`, signed by `issuer`.
 fn jwt(issuer: &KeyPair, subject: &str, name: &str, nats: &str) -> Result<String> {
     jwt_for(issuer, subject, name, nats, None)
 }
 
-/// The same, which expires after so many seconds.
+/// The same, which expires after `seconds`.
 fn jwt_for(issuer: &KeyPair, subject: &str, name: &str, nats: &str, seconds: Option<u64>) -> Result<String> {
     let header = URL_SAFE_NO_PAD.encode(br#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
     let issued_at = seconds_now();
@@ -209,7 +209,7 @@ fn jwt_for(issuer: &KeyPair, subject: &str, name: &str, nats: &str, seconds: Opt
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&signature)))
 }
 
-/// What the clock says, from a new file's time: reading the clock directly is for the product's clock alone.
+/// The time, from a new file's time stamp: only the product's clock may read the system's clock directly.
 fn seconds_now() -> u64 {
     let modified = tempfile::tempfile().and_then(|file| file.metadata()).and_then(|metadata| metadata.modified());
     let since = modified.ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());

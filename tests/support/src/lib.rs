@@ -1,9 +1,10 @@
 //! Real servers for tests: NATS, PostgreSQL, an S3 store and DuckDB, started on loopback and stopped by pid.
 //!
-//! Owns: starting, killing, restarting and finding these servers, and the faulty network, disk and store between them and
-//! the code under test. Does not own: installing them (`scripts/setup-tools`) and the shared servers of a test run (`scripts/test`).
+//! Owns: starting, killing, restarting and finding these servers, and the faulty network, disk and store between them
+//! and the code under test. Does not own: installing them (`scripts/setup-tools`), the shared servers of a test run
+//! (`scripts/test`).
 //!
-//! A server that is not there is an error that says how to get it; nothing here skips a test.
+//! A missing server is an error that names the remedy; no test is skipped.
 
 pub mod duckdb;
 pub mod fault_store;
@@ -28,7 +29,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A short name that no other call gives, in this process or another: lower-case letters and digits, a letter first.
+/// A short name that no other call returns, in this process or another: lower-case letters and digits, a letter
+/// first.
 pub fn unique_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

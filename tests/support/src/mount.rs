@@ -1,6 +1,6 @@
-//! A directory on which a test mounts a file system of its own.
+//! A directory on which a test mounts its own file system.
 //!
-//! Owns: the directory, calling `mount` and `umount`. Does not own: which file system, and what is done to it.
+//! Owns: the directory, calling `mount` and `umount`. Does not own: the file system, and the actions on it.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,11 +16,11 @@ pub(crate) struct MountPoint {
 }
 
 impl MountPoint {
-    /// A new one, on which nothing is mounted.
+    /// A new directory without a mount.
     pub(crate) fn new() -> Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix("siltstone-disk-");
-        // Inside the run's folder, where there is one, `scripts/test` unmounts what a killed test left.
+        // Inside the run's folder, if there is one, `scripts/test` unmounts the leftovers of a killed test.
         let directory = match std::env::var_os("SILTSTONE_TEST_RUN_DIR") {
             Some(run) => builder.tempdir_in(run)?,
             None => builder.tempdir()?,
@@ -32,10 +32,10 @@ impl MountPoint {
         self.directory.path()
     }
 
-    /// Mounts `source` as these arguments say.
+    /// Mounts `source` with these arguments.
     ///
     /// # Errors
-    /// Says what it takes: not everybody may mount, nor everywhere.
+    /// The error names the requirements: mounting needs privileges, and is not possible everywhere.
     pub(crate) fn mount(&mut self, arguments: &[&str], source: &Path) -> Result<()> {
         run(Command::new("mount").args(arguments).arg(source).arg(self.path())).context(
             "tests of disks that fail need root with CAP_SYS_ADMIN, and those of power cuts ext4 and loop devices",
@@ -44,7 +44,7 @@ impl MountPoint {
         Ok(())
     }
 
-    /// Unmounts it; an error while anybody uses it.
+    /// Unmounts it; an error while a process uses it.
     pub(crate) fn unmount(&mut self) -> Result<()> {
         run(Command::new("umount").arg(self.path()))?;
         self.is_mounted = false;

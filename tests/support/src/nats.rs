@@ -1,7 +1,8 @@
-//! NATS servers with JetStream, of one test's own: one, or a cluster.
+//! NATS servers with JetStream for a single test: one, or a cluster.
 //!
-//! Owns: the server processes, their configuration and their stores, which outlive kills and restarts; copies of a store.
-//! Does not own: streams; keys and certificates (`keys`); how a client logs in (`client`).
+//! Owns: the server processes, their configuration and their stores, which outlive kills and restarts; copies of a
+//! store.
+//! Does not own: streams; keys and certificates (`keys`); the login of a client (`client`).
 
 mod client;
 
@@ -18,12 +19,12 @@ use crate::folder::copy_folder;
 use crate::process::{POLL_INTERVAL, Process, log_tail};
 use crate::{port, tools};
 
-/// How long a start may take; recovery of a large store is part of it.
+/// Longest duration of a start, which includes the recovery of a large store.
 const START_DEADLINE: Duration = Duration::from_secs(30);
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
 const START_ATTEMPTS: usize = 5;
 
-/// What a test may ask of its server.
+/// A test's options for its server.
 #[derive(Clone, Debug, Default)]
 pub struct NatsOptions {
     /// The largest message in bytes; the server's default is 1 MiB.
@@ -32,16 +33,17 @@ pub struct NatsOptions {
     pub jetstream_lines: Vec<String>,
     /// Further lines of the configuration file, such as an `authorization` block.
     pub lines: Vec<String>,
-    /// How to ask this server whether it is ready.
+    /// The client that checks the server's readiness.
     pub client: NatsClient,
-    /// Where JetStream keeps its files; in the server's own folder by default.
+    /// The folder of JetStream's files; in the server's own folder by default.
     pub store_dir: Option<PathBuf>,
 }
 
-/// A running (or killed, until `restart`) server with a file store, by default in a temporary folder; stopped when dropped.
+/// A running server with a file store, by default in a temporary folder; stopped when dropped. After a kill it is
+/// down until `restart`.
 #[derive(Debug)]
 pub struct NatsServer {
-    // Before the folder, so that the process is gone when the folder is removed.
+    // Declared before the folder, so that the process has ended when the folder is removed.
     process: Option<Process>,
     directory: TempDir,
     name: String,
@@ -82,7 +84,7 @@ impl NatsServer {
             };
             let options = |port| NatsOptions { lines: vec![cluster(port)], ..NatsOptions::default() };
             let mut servers = ports.iter().map(|port| Self::prepare(options(port))).collect::<Result<Vec<_>>>()?;
-            // None is ready before a majority runs.
+            // No server is ready before a majority runs.
             let started = async {
                 for server in &mut servers {
                     server.spawn()?;
@@ -111,8 +113,9 @@ impl NatsServer {
         Ok(server)
     }
 
-    /// Replaces the configuration of a running server, as an operator does with a changed file and SIGHUP. What it
-    /// cannot change while running is refused in its log. Connections that are no longer allowed end a moment later.
+    /// Replaces the configuration of a running server, as an operator does with a changed file and SIGHUP. The
+    /// server's log reports the changes that it refuses while running. Connections that are no longer allowed end a
+    /// moment later.
     pub fn reload(&mut self, options: &NatsOptions) -> Result<()> {
         self.write_configuration(options)?;
         self.client = options.client.clone();
@@ -136,7 +139,7 @@ impl NatsServer {
         Ok(copy)
     }
 
-    /// Puts a copy in place of the store; the server must be down.
+    /// Replaces the store with a copy; the server must be down.
     pub fn replace_store(&self, copy: &TempDir) -> Result<()> {
         self.must_be_down()?;
         std::fs::remove_dir_all(self.store_dir())?;
@@ -148,7 +151,7 @@ impl NatsServer {
         Ok(())
     }
 
-    /// The name by which the server calls itself.
+    /// The server's own name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -163,7 +166,7 @@ impl NatsServer {
         ([127, 0, 0, 1], self.port).into()
     }
 
-    /// Where JetStream keeps its files; a test may copy or change them while the server is down.
+    /// The folder of JetStream's files; a test may copy or change them while the server is down.
     pub fn store_dir(&self) -> &Path {
         &self.store_dir
     }
@@ -178,7 +181,7 @@ impl NatsServer {
         self.process.as_ref().map(Process::pid)
     }
 
-    /// SIGKILL; returns when the process is gone. The store stays.
+    /// Sends SIGKILL; returns when the process has ended. The store stays.
     pub async fn kill(&mut self) -> Result<()> {
         match self.process.take() {
             Some(mut process) => process.kill().await,
@@ -186,7 +189,7 @@ impl NatsServer {
         }
     }
 
-    /// Asks the server to end and waits until it has. The store stays.
+    /// Stops the server gracefully and waits for its end. The store stays.
     pub async fn stop_gracefully(&mut self) -> Result<()> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
         process.signal("TERM")?;
@@ -201,7 +204,7 @@ impl NatsServer {
         self.wait_until_ready().await
     }
 
-    /// Starts the server again without asking whether it is ready: for one that cannot be asked.
+    /// Starts the server again without checking its readiness, for a server that cannot be queried.
     pub fn spawn_again(&mut self) -> Result<()> {
         self.spawn()
     }
@@ -233,7 +236,7 @@ impl NatsServer {
         Err(failure)
     }
 
-    /// Ok when this very server answers a JetStream request.
+    /// Succeeds if this server, and no other, answers a JetStream request.
     async fn ask(&self) -> Result<()> {
         let client = self.client.connect(&self.url()).await?;
         let name = client.server_info().server_name;

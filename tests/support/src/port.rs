@@ -1,6 +1,6 @@
-//! Free loopback ports for servers that are killed and started again on the same port.
+//! Free loopback ports for servers that are killed and restarted on the same port.
 //!
-//! Owns: the choice of a port. Does not own: holding it; a server that finds it taken is given another one.
+//! Owns: the choice of a port. Does not own: holding it; a server that finds it taken gets another one.
 
 use std::net::TcpListener;
 use std::sync::OnceLock;
@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, bail};
 
-/// Below the range from which the kernel takes the ports of outgoing connections: while a server is down, a client that
-/// keeps trying can be given the server's own port as its source, and then talks to itself.
+/// Below the kernel's range of ports for outgoing connections: while a server is down, a client that keeps retrying
+/// can get the server's own port as its source, and then connects to itself.
 const FIRST: u64 = 22_000;
 const COUNT: u64 = 10_000;
 
-/// A port on 127.0.0.1 that is free now and that this process has not handed out before.
+/// A port on 127.0.0.1 that is free now and that this process has not returned before.
 pub fn free() -> Result<u16> {
     static START: OnceLock<u64> = OnceLock::new();
     static NEXT: AtomicU64 = AtomicU64::new(0);

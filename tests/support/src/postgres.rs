@@ -1,6 +1,8 @@
-//! PostgreSQL for tests: fresh databases on the run's shared server, clusters that a test may kill, and standbys of them.
+//! PostgreSQL for tests: fresh databases on the run's shared server, clusters that a test may kill, and their
+//! standbys.
 //!
-//! Owns: databases by name, own clusters in temporary folders. Does not own: the shared server (`scripts/test`), schemas.
+//! Owns: databases by name, own clusters in temporary folders. Does not own: the shared server (`scripts/test`),
+//! schemas.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -42,7 +44,7 @@ pub async fn execute(url: &str, sql: &str) -> Result<String> {
     process::run_well("psql", command, b"", COMMAND_DEADLINE).await
 }
 
-/// A cluster of a test's own, with fsync on, on its own port; stopped when dropped.
+/// A single test's cluster, with fsync on, on its own port; stopped when dropped.
 #[derive(Debug)]
 pub struct PostgresServer {
     process: Option<Process>,
@@ -68,9 +70,10 @@ impl PostgresServer {
         Err(failure.expect("the loop ran")).context("every port that was tried was taken")
     }
 
-    /// Makes a standby that copies the server at `primary`, and starts it; it answers reading SQL when this returns.
+    /// Makes a standby that copies the server at `primary`, and starts it; it answers read-only SQL when this
+    /// returns.
     ///
-    /// What it received it keeps and replays, also while `primary` is away.
+    /// It keeps and replays the log that it received, even while `primary` is down.
     pub async fn standby_of(primary: SocketAddr) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("siltstone-postgres-").tempdir()?;
         let mut server = Self { process: None, directory, port: port::free()? };
@@ -86,7 +89,7 @@ impl PostgresServer {
         Ok(server)
     }
 
-    /// Makes a standby the primary of its own history; it takes writes when this returns.
+    /// Makes a standby the primary of its own history; it accepts writes when this returns.
     pub async fn promote(&self) -> Result<()> {
         let promoted = self.execute("select pg_promote()").await?;
         if promoted.trim_end() != "t" {
@@ -100,7 +103,7 @@ impl PostgresServer {
         execute(&self.url(), sql).await
     }
 
-    /// Changes settings and waits until new sessions have them.
+    /// Changes settings and waits until new sessions use them.
     pub async fn configure(&self, settings: &[(&str, &str)]) -> Result<()> {
         for (name, value) in settings {
             self.execute(&format!("alter system set {name} = '{value}'")).await?;
@@ -118,7 +121,7 @@ impl PostgresServer {
         Ok(())
     }
 
-    /// Waits until a query answers with this text.
+    /// Waits until a query returns this text.
     pub async fn wait_for(&self, sql: &str, answer: &str) -> Result<()> {
         let end = Instant::now() + START_DEADLINE;
         loop {
@@ -153,7 +156,7 @@ impl PostgresServer {
         self.process.as_ref().map(Process::pid)
     }
 
-    /// SIGKILL to the postmaster; returns when it and its children are gone. The data stay.
+    /// Sends SIGKILL to the postmaster; returns when it and its children have ended. The data stay.
     pub async fn kill(&mut self) -> Result<()> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
         let children = process::children(process.pid())?;
@@ -168,7 +171,7 @@ impl PostgresServer {
         Ok(())
     }
 
-    /// Ends the server, breaking off its connections, and waits until it is gone. The data stay.
+    /// Ends the server, closing its connections, and waits for its end. The data stay.
     pub async fn stop_gracefully(&mut self) -> Result<()> {
         let Some(mut process) = self.process.take() else { return Ok(()) };
         // SIGINT is PostgreSQL's fast shutdown: roll back, disconnect, checkpoint.
@@ -206,7 +209,7 @@ impl PostgresServer {
         Ok(())
     }
 
-    /// Whether this very server answers: the data folder that it names is ours.
+    /// True if this server, and no other, answers: it reports this cluster's data folder.
     async fn answers(&self) -> Result<bool> {
         let mut command = Command::new(tools::postgres("psql")?);
         command.env("PGCONNECT_TIMEOUT", "5");
@@ -235,7 +238,7 @@ impl PostgresServer {
 
 impl Drop for PostgresServer {
     fn drop(&mut self) {
-        // SIGQUIT ends the children too, at once; the guard's SIGKILL would leave them a moment longer.
+        // SIGQUIT ends the children too, at once; after the guard's SIGKILL they would live a moment longer.
         let Some(mut process) = self.process.take() else { return };
         if process.signal("QUIT").is_ok() {
             process.wait_blocking(STOP_DEADLINE);
@@ -243,7 +246,8 @@ impl Drop for PostgresServer {
     }
 }
 
-/// PostgreSQL refuses to run as root: then the command runs as user `postgres`, whose user and group ids are returned.
+/// PostgreSQL refuses to run as root: then the command runs as user `postgres`, whose user and group ids are
+/// returned.
 async fn as_unprivileged(command: &mut Command) -> Result<Option<(u32, u32)>> {
     if std::fs::metadata("/proc/self").context("look at /proc/self")?.uid() != 0 {
         return Ok(None);
@@ -262,7 +266,7 @@ async fn id(flag: &str) -> Result<u32> {
     text.trim_end().parse().with_context(|| format!("id printed {text:?}"))
 }
 
-/// The URL with another database name in place of its own.
+/// The URL with its database name replaced.
 fn with_database(url: &str, name: &str) -> Result<String> {
     let (scheme, rest) =
         url.split_once("://").with_context(|| format!("SILTSTONE_TEST_POSTGRES_URL is no URL: {url:?}"))?;

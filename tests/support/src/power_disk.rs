@@ -1,10 +1,10 @@
-//! A disk whose power can be cut: it forgets what was not synced.
+//! A disk whose power can be cut: it forgets unsynced data.
 //!
-//! Owns: an ext4 file system in an image file, and its end in the middle of things. Does not own: who writes to it.
+//! Owns: an ext4 file system in an image file, and cutting its power at any time. Does not own: the writers to it.
 //!
-//! The kernel is told to shut the file system down without writing its journal or anything that it still holds in memory
-//! (`EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`, fs/ext4/ext4.h); mounting it again replays the journal as after
-//! a power cut. What the device itself would lose is not modelled: what reaches the image file stays.
+//! The cut makes the kernel shut the file system down without writing its journal or any other data that it holds in
+//! memory (`EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`, fs/ext4/ext4.h); mounting it again replays the
+//! journal as after a power cut. Losses of the device itself are not modelled: bytes in the image file stay.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,14 +14,14 @@ use tempfile::NamedTempFile;
 
 use crate::mount::{MountPoint, run};
 
-/// As few accidental writes as there can be: none for a rename, and none with the journal. The kernel may still write data that
-/// is older than half a minute.
+/// Options for few accidental writes: none for a rename, and none with the journal. The kernel may still write data
+/// older than half a minute.
 const OPTIONS: &str = "loop,noauto_da_alloc,data=writeback,commit=300";
 
 const CANARY: &str = "canary";
 const CANARY_BYTES: u64 = 1 << 16;
 
-/// Writes a canary, which must not outlive the cut, and cuts. Rust has no call for it that is safe.
+/// Writes a canary, which must not outlive the cut, and cuts. Rust has no safe call for it.
 const SHUT_DOWN: &str = "
 import fcntl, os, struct, sys
 EXT4_IOC_SHUTDOWN, NOLOGFLUSH = 0x8004587D, 2
@@ -39,7 +39,7 @@ pub struct PowerDisk {
 }
 
 impl PowerDisk {
-    /// An empty one of `mib` MiB.
+    /// Mounts an empty disk of `mib` MiB.
     ///
     /// # Errors
     /// Only root may mount, and the kernel must know ext4 and loop devices.
@@ -48,7 +48,7 @@ impl PowerDisk {
         let beside = mount_point.path().parent().context("a mount point is in a directory")?;
         let image = NamedTempFile::with_prefix_in("siltstone-image-", beside)?;
         image.as_file().set_len(u64::from(mib) << 20)?;
-        // Not everybody has the system's programs in the path.
+        // The system's programs are not in every user's path.
         let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
         run(Command::new("mkfs.ext4").env("PATH", path).args(["-q", "-F"]).arg(image.path()))?;
         let mut disk = Self { mount_point, image };
@@ -56,17 +56,17 @@ impl PowerDisk {
         Ok(disk)
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub fn path(&self) -> &Path {
         self.mount_point.path()
     }
 
-    /// Syncs everything that was written so far, as time does where nobody cuts the power.
+    /// Syncs all data written so far, as the kernel does in time without a cut.
     pub fn sync(&self) -> Result<()> {
         run(Command::new("sync").arg("--file-system").arg(self.path()))
     }
 
-    /// From now on every access fails, and what was not synced is gone.
+    /// From now on every access fails, and unsynced data are gone.
     pub fn cut_power(&self) -> Result<()> {
         let mut cut = Command::new("python3");
         run(cut.args(["-c", SHUT_DOWN]).arg(self.path()).args([CANARY, &CANARY_BYTES.to_string()]))?;
@@ -75,7 +75,7 @@ impl PowerDisk {
         Ok(())
     }
 
-    /// Mounts it again. Whoever had a file open must have ended.
+    /// Mounts it again. Every process with an open file must have ended.
     pub fn restore_power(&mut self) -> Result<()> {
         self.mount_point.unmount()?;
         self.power_on()?;

@@ -1,7 +1,7 @@
 //! A child process that does not outlive its owner.
 //!
 //! Owns: the child, its log file, and its pid file under `$SILTSTONE_TEST_RUN_DIR/pids`, by which `scripts/test` ends
-//! what a killed test left behind. Does not own: what the program is.
+//! the leftovers of a killed test. Does not own: the program.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -12,10 +12,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::time::{Instant, sleep};
 
-/// How often a condition is looked at while it is waited for.
+/// Interval between checks of an awaited condition.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How long a killed process may take to vanish.
+/// Longest time until a killed process has ended.
 const EXIT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A running child; dropping it kills it with SIGKILL and waits for it.
@@ -34,7 +34,7 @@ impl Process {
         Self::spawn_as_is(name, command)
     }
 
-    /// Starts `command` with the streams that it has.
+    /// Starts `command` with its own streams.
     pub fn spawn_as_is(name: &str, mut command: Command) -> Result<Self> {
         let child = command.spawn().with_context(|| format!("start {:?}", command.get_program()))?;
         let mut process = Self { child, name: name.to_owned(), pid_file: None };
@@ -75,7 +75,7 @@ impl Process {
         }
     }
 
-    /// Ends the process with SIGKILL and waits until it is gone. Does nothing when it has ended already.
+    /// Ends the process with SIGKILL and waits until it has ended. Does nothing if it has ended already.
     pub async fn kill(&mut self) -> Result<()> {
         if self.exited()?.is_none() {
             self.child.kill()?;
@@ -84,7 +84,7 @@ impl Process {
         Ok(())
     }
 
-    /// For `Drop`, where nothing can be awaited: waits for the end of the process, at most until the deadline.
+    /// For `Drop`, which cannot await: waits for the end of the process, at most until the deadline.
     pub(crate) fn wait_blocking(&mut self, deadline: Duration) {
         let end = std::time::Instant::now() + deadline;
         while matches!(self.exited(), Ok(None)) && std::time::Instant::now() < end {
@@ -92,7 +92,7 @@ impl Process {
         }
     }
 
-    /// One file per child, named by its pid, that holds its start time: a pid alone may be in use again later.
+    /// One file per child, named by its pid, with its start time: the pid alone may be reused later.
     fn write_pid_file(&self) -> Result<Option<PathBuf>> {
         let Some(run) = std::env::var_os("SILTSTONE_TEST_RUN_DIR") else { return Ok(None) };
         let folder = PathBuf::from(run).join("pids");
@@ -104,7 +104,7 @@ impl Process {
 
     fn remove_pid_file(&mut self) {
         if let Some(path) = self.pid_file.take() {
-            // The run's folder may be gone already, and the file with it.
+            // The run's folder, and the file with it, may already be gone.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -112,17 +112,17 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only when the process has been waited for.
+        // Both fail only if the process was already waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.remove_pid_file();
     }
 }
 
-/// What a finished command printed.
+/// The output of a finished command.
 #[derive(Debug)]
 pub struct Output {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
     /// Its standard output.
     pub stdout: String,
@@ -130,7 +130,7 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// Runs `command` to its end with `input` as its standard input; kills it when `deadline` has passed.
+/// Runs `command` to its end with `input` as its standard input; kills it once `deadline` has passed.
 pub async fn run(name: &str, mut command: Command, input: &[u8], deadline: Duration) -> Result<Output> {
     let mut stdin = tempfile::tempfile()?;
     std::io::Write::write_all(&mut stdin, input)?;
@@ -142,7 +142,7 @@ pub async fn run(name: &str, mut command: Command, input: &[u8], deadline: Durat
     Ok(Output { status, stdout: read_from_start(stdout)?, stderr: read_from_start(stderr)? })
 }
 
-/// Like [`run`], with an error that holds what the command printed when it did not end well.
+/// Like [`run`]; if the command failed, the error holds its output.
 pub async fn run_well(name: &str, command: Command, input: &[u8], deadline: Duration) -> Result<String> {
     let output = run(name, command, input, deadline).await?;
     if !output.status.success() {
@@ -160,7 +160,7 @@ pub fn signal(pid: u32, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a process is there and is not a zombie.
+/// True if the process exists and is not a zombie.
 pub fn is_alive(pid: u32) -> bool {
     stat_fields(pid).is_some_and(|fields| fields.first().is_some_and(|state| state != "Z" && state != "X"))
 }
@@ -185,7 +185,7 @@ pub fn log_tail(path: &Path) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// When the process started, in clock ticks since boot.
+/// The process's start in clock ticks since boot.
 fn start_time(pid: u32) -> Option<String> {
     stat_fields(pid)?.get(19).cloned()
 }

@@ -1,6 +1,6 @@
 //! A TCP proxy on loopback whose behaviour a test changes while it runs: the faulty network.
 //!
-//! Owns: its connections. Does not own: either end, and which faults come when.
+//! Owns: its connections. Does not own: either end, the order of faults.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,22 +15,22 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
-/// What happens to the bytes.
+/// The treatment of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// They pass.
     Pass,
-    /// They pass, each piece after waiting this long.
+    /// They pass, each piece after this delay.
     Delay(Duration),
-    /// Nothing passes in either direction and no connection ends; what was held passes later.
+    /// Nothing passes in either direction and no connection ends; held bytes pass later.
     Stall,
-    /// New connections are closed at once; the ones that are open go on.
+    /// New connections are closed at once; open ones continue.
     Refuse,
-    /// What the client sends passes, what the server answers is lost.
+    /// The client's bytes pass, the server's replies are lost.
     DropReplies,
 }
 
-/// Which way bytes go.
+/// The direction of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the client.
@@ -39,27 +39,27 @@ pub enum Direction {
     ToClient,
 }
 
-/// How the proxy ends a connection.
+/// The manner in which the proxy ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// Both ends are told that it is closed, after what has passed.
+    /// Closed at both ends, after all passed bytes.
     Closed,
-    /// Both ends are told at once that it is broken; what has passed may be lost.
+    /// Reset at both ends at once; passed bytes may be lost.
     Reset,
-    /// Neither end is told anything, not even that the other has closed.
+    /// Neither end gets a signal, not even that the other has closed.
     Stranded,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct State {
     mode: Mode,
-    /// Where new connections go.
+    /// The target of new connections.
     target: SocketAddr,
-    /// Rises with each order to end connections; it concerns those that began before.
+    /// Rises with each order to end connections; the order concerns older connections.
     ended: u64,
-    /// The latest such order.
+    /// The latest order.
     end: End,
-    /// Bytes of replies that were lost so far.
+    /// Bytes of replies lost so far.
     lost: u64,
 }
 
@@ -75,7 +75,7 @@ struct Armed {
 #[derive(Debug)]
 struct Shared {
     state: watch::Sender<State>,
-    /// Connections taken.
+    /// Number of accepted connections.
     connections: AtomicU64,
     /// Bytes that passed, by direction.
     passed: [AtomicU64; 2],
@@ -103,12 +103,12 @@ impl Proxy {
         Ok(Self { address, shared, accepting })
     }
 
-    /// Where clients connect.
+    /// The address for clients.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Changes what happens to the bytes, in open connections too.
+    /// Changes the treatment of the bytes, in open connections too.
     pub fn set(&self, mode: Mode) {
         self.shared.state.send_modify(|state| state.mode = mode);
     }
@@ -124,7 +124,7 @@ impl Proxy {
         state.wait_for(|state| state.lost >= bytes).await.expect("the proxy itself holds the sender");
     }
 
-    /// Connections that clients made since the start.
+    /// Number of connections that clients made since the start.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
     }
@@ -139,24 +139,24 @@ impl Proxy {
         self.shared.end_all(End::Closed);
     }
 
-    /// Breaks every open connection off now (RST); what has passed and was not read may be lost. The mode stays.
+    /// Resets every open connection now (RST); passed and unread bytes may be lost. The mode stays.
     pub fn reset(&self) {
         self.shared.end_all(End::Reset);
     }
 
-    /// Leaves every open connection half open, as a lost route does: neither end hears anything of the other any more,
-    /// not even that it has closed, until the next [`Proxy::cut`] or [`Proxy::reset`]. New connections work.
+    /// Leaves every open connection half open, as a lost route does: neither end receives anything from the other,
+    /// not even its close, until the next [`Proxy::cut`] or [`Proxy::reset`]. New connections work.
     pub fn strand(&self) {
         self.shared.end_all(End::Stranded);
     }
 
-    /// Cuts once, as soon as exactly this many more bytes have passed in this direction; the connection they passed
-    /// in is ended, the others go on. The answer comes when that has happened. A later call replaces this one.
+    /// Cuts once, as soon as exactly this many more bytes have passed in this direction; only the connection of the
+    /// last byte is ended. The receiver resolves after the cut. A later call replaces this one.
     pub fn cut_after(&self, direction: Direction, bytes: u64) -> oneshot::Receiver<()> {
         self.arm(direction, bytes, End::Closed)
     }
 
-    /// Like [`Proxy::cut_after`], and the connection is stranded instead of cut.
+    /// Like [`Proxy::cut_after`], but the connection is stranded instead of cut.
     pub fn strand_after(&self, direction: Direction, bytes: u64) -> oneshot::Receiver<()> {
         self.arm(direction, bytes, End::Stranded)
     }
@@ -167,12 +167,13 @@ impl Proxy {
         answer
     }
 
-    /// Forgets an end that has not happened yet.
+    /// Drops an armed end that has not happened yet.
     pub fn disarm(&self) {
         self.shared.armed.lock().expect("no holder panics").take();
     }
 
-    /// Cuts every connection and refuses new ones for `down`, then lets them pass for `up`, so many times.
+    /// Cuts every connection and refuses new ones for `down`, then lets them pass for `up`; repeats this `times`
+    /// times.
     pub async fn flap(&self, times: u32, down: Duration, up: Duration) {
         for _ in 0..times {
             self.set(Mode::Refuse);
@@ -199,7 +200,7 @@ impl Shared {
         });
     }
 
-    /// How many of `length` bytes may pass, and what ends the connection after them.
+    /// Number of bytes out of `length` that may pass, and the end of the connection after them.
     fn allow(&self, direction: Direction, length: usize) -> (usize, Option<Armed>) {
         let mut armed = self.armed.lock().expect("no holder panics");
         match armed.as_mut().filter(|armed| armed.direction == direction) {
@@ -255,21 +256,21 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
         };
     }
     match end {
-        // Both ends closed it, or the proxy is gone.
+        // Both ends closed it, or the proxy was dropped.
         None | Some(End::Stranded) => {}
         Some(End::Closed) => {
-            // Sockets that are dropped with unread bytes reset the connection, and what has passed could be lost.
+            // Sockets that are dropped with unread bytes reset the connection, and passed bytes could be lost.
             let _ = (client.shutdown().await, server.shutdown().await);
             swallow(&mut client, &mut server).await;
         }
         Some(End::Reset) => {
-            // Fails only on a connection that is broken already.
+            // Fails only on a connection that is already broken.
             let _ = (client.set_zero_linger(), server.set_zero_linger());
         }
     }
 }
 
-/// The next order to end connections after that number; `None` when the proxy is gone.
+/// The next order to end connections after `known`; `None` if the proxy was dropped.
 async fn next_end(orders: &mut watch::Receiver<State>, known: u64) -> Option<End> {
     orders.wait_for(|state| state.ended != known).await.ok().map(|state| state.end)
 }
@@ -296,20 +297,20 @@ async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, direction: Directio
             continue;
         }
         let (passing, end) = shared.allow(direction, length);
-        // Before they are written: whoever has read them finds them counted.
+        // Counted before they are written, so that a reader of these bytes finds them counted.
         shared.passed[direction as usize].fetch_add(passing as u64, Ordering::Relaxed);
         if to.write_all(&buffer[..passing]).await.is_err() {
             return Ok(());
         }
         if let Some(armed) = end {
-            // Whoever armed it may not wait for it.
+            // The caller that armed it may have dropped the receiver.
             let _ = armed.done.send(());
             return Err(armed.end);
         }
     }
 }
 
-/// Reads off and loses what both ends send, until both have closed.
+/// Reads and discards the bytes of both ends, until both have closed.
 async fn swallow(client: &mut TcpStream, server: &mut TcpStream) {
     let (mut lost, mut also_lost) = (tokio::io::sink(), tokio::io::sink());
     let _ = tokio::join!(tokio::io::copy(client, &mut lost), tokio::io::copy(server, &mut also_lost));

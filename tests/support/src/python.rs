@@ -1,4 +1,4 @@
-//! Python programs in tests: clients that are not ours, such as nats-py and DuckDB.
+//! Python programs in tests: independent clients, such as nats-py and DuckDB.
 //!
 //! Owns: running them with the tools' Python. Does not own: the programs.
 
@@ -11,10 +11,10 @@ use anyhow::Result;
 use crate::process::{self, Process};
 use crate::tools;
 
-/// How long one program may run.
+/// Longest run of one program.
 pub const DEADLINE: Duration = Duration::from_secs(600);
 
-/// What to run.
+/// A program to run.
 #[derive(Clone, Debug)]
 pub enum Script {
     /// Source text.
@@ -35,7 +35,7 @@ impl From<&Path> for Script {
     }
 }
 
-/// Runs a program to its end and returns what it printed; an error holds the traceback when it fails.
+/// Runs a program to its end and returns its output; if it fails, the error holds the traceback.
 pub async fn run(script: impl Into<Script>, arguments: &[&str]) -> Result<String> {
     run_with_input(script, arguments, "").await
 }
@@ -45,7 +45,7 @@ pub async fn run_with_input(script: impl Into<Script>, arguments: &[&str], input
     process::run_well("python", command(&script.into(), arguments)?, input.as_bytes(), DEADLINE).await
 }
 
-/// Starts a program that runs beside the test and is killed when dropped; its output goes to the file `log`.
+/// Starts a program that runs in parallel to the test and is killed when dropped; its output goes to the file `log`.
 pub fn spawn(script: impl Into<Script>, arguments: &[&str], log: &Path) -> Result<Process> {
     Process::spawn("python", command(&script.into(), arguments)?, log)
 }

@@ -1,10 +1,10 @@
 //! The run's shared S3 store.
 //!
-//! Owns: where it is, and prefixes that no other test uses. Does not own: the server (`scripts/test` starts it).
+//! Owns: its address, and prefixes that no other test uses. Does not own: the server (`scripts/test` starts it).
 
 use anyhow::{Context, Result};
 
-/// Where and as whom to reach the store. Requests must be signed; the bucket exists.
+/// The address and the credentials of the store. Requests must be signed; the bucket exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3 {
     /// `http://127.0.0.1:PORT`.
@@ -15,7 +15,7 @@ pub struct S3 {
     pub access_key: String,
     /// The access key's secret.
     pub secret_key: String,
-    /// A bucket that is there.
+    /// An existing bucket.
     pub bucket: String,
 }
 
@@ -31,7 +31,7 @@ impl S3 {
         })
     }
 
-    /// A key prefix that nothing else uses, without slashes around it.
+    /// A key prefix of this caller alone, without slashes around it.
     pub fn fresh_prefix(&self) -> String {
         crate::unique_name()
     }

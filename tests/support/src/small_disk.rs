@@ -1,6 +1,6 @@
-//! A file system of a few megabytes, to be filled up.
+//! A file system of a few megabytes, for filling up.
 //!
-//! Owns: filling it and freeing it. Does not own: who writes to it.
+//! Owns: filling it and freeing it. Does not own: the writers to it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -17,22 +17,22 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Mounts one of `kib` KiB.
+    /// Mounts a file system of `kib` KiB.
     ///
     /// # Errors
-    /// Only root may.
+    /// Only root may mount.
     pub fn mount(kib: u32) -> Result<Self> {
         let mut mount_point = MountPoint::new()?;
         mount_point.mount(&["-t", "tmpfs", "-o", &format!("size={kib}k,mode=755")], Path::new("tmpfs"))?;
         Ok(Self { mount_point })
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub fn path(&self) -> &Path {
         self.mount_point.path()
     }
 
-    /// Writes until nothing more fits.
+    /// Writes until the disk is full.
     pub fn fill(&self) -> Result<()> {
         let mut file = File::options().create(true).append(true).open(self.filler())?;
         for size in [1 << 16, 1] {
@@ -48,7 +48,7 @@ impl SmallDisk {
         Ok(())
     }
 
-    /// Gives back what [`SmallDisk::fill`] took.
+    /// Frees the space that [`SmallDisk::fill`] took.
     pub fn free(&self) -> Result<()> {
         Ok(fs::remove_file(self.filler())?)
     }

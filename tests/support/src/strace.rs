@@ -1,6 +1,6 @@
 //! Failing system calls of a real process, by `strace`.
 //!
-//! Owns: attaching to a process, and how many calls were made to fail. Does not own: the process.
+//! Owns: attaching to a process, and counting the failed calls. Does not own: the process.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,7 @@ use crate::tools;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A tracer that is attached to a process until it is dropped; the process goes on then.
+/// A tracer that is attached to a process until it is dropped; the process then continues.
 #[derive(Debug)]
 pub struct Strace {
     process: Process,
@@ -39,12 +39,12 @@ impl Strace {
         Ok(strace)
     }
 
-    /// Waits until this many calls were made to fail.
+    /// Waits until `calls` calls have been made to fail.
     pub async fn injected(&mut self, calls: usize) -> Result<()> {
         self.wait_for("(INJECTED)", calls).await
     }
 
-    /// Lets go of the process.
+    /// Detaches from the process.
     pub async fn detach(mut self) -> Result<()> {
         self.process.signal("INT")?;
         self.process.wait(DEADLINE).await?;
@@ -73,7 +73,7 @@ impl Strace {
     }
 }
 
-/// A strace that follows all threads and does to their calls what `injection` says; what it traces is to be added.
+/// A strace that follows all threads and applies `injection` to their calls; the caller adds the traced process.
 pub fn inject(injection: &str) -> Result<Command> {
     let calls = injection.split(':').next().unwrap_or_default();
     let mut command = Command::new(tools::strace()?);

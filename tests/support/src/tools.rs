@@ -1,6 +1,6 @@
-//! Where the test tools are: what `scripts/setup-tools` installed.
+//! The places of the test tools that `scripts/setup-tools` installed.
 //!
-//! Owns: the paths. Does not own: the installation, and which versions it pins.
+//! Owns: the paths. Does not own: the installation, the pinned versions.
 
 use std::path::{Path, PathBuf};
 
@@ -20,17 +20,17 @@ pub fn workspace_root() -> &'static Path {
     crate_root.ancestors().nth(2).expect("this crate lies two folders below the workspace root")
 }
 
-/// The NATS server. An error says how to install it.
+/// The NATS server. The error names the command that installs it.
 pub fn nats_server() -> Result<PathBuf> {
     from_venv("nats-server")
 }
 
-/// The SeaweedFS binary, which serves S3. An error says how to install it.
+/// The SeaweedFS binary, which serves S3. The error names the command that installs it.
 pub fn weed() -> Result<PathBuf> {
     from_venv("weed")
 }
 
-/// A Python that has duckdb and nats-py. An error says how to install it.
+/// A Python that has duckdb and nats-py. The error names the command that installs it.
 pub fn python() -> Result<PathBuf> {
     from_venv("python")
 }
@@ -52,7 +52,7 @@ pub fn postgres(program: &str) -> Result<PathBuf> {
     }
 }
 
-/// The tracer that makes system calls fail. An error says how to install it.
+/// The tracer that makes system calls fail. The error names the command that installs it.
 pub fn strace() -> Result<PathBuf> {
     match on_path("strace") {
         Some(path) => Ok(path),

@@ -1,4 +1,4 @@
-//! The faulty network: what each of its faults does to a connection.
+//! The faulty network: the effect of each of its faults on a connection.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long nothing must happen to be taken for never.
+/// Time without an event that counts as never.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// A server that sends back what it gets, and a proxy in front of it.
+/// A server that echoes its input, and a proxy in front of it.
 struct Echo {
     proxy: Proxy,
-    /// Bytes that the server got in each connection, told when it ended.
+    /// The bytes that the server received in each connection, sent when it ended.
     received: mpsc::Receiver<Vec<u8>>,
     _tasks: JoinSet<()>,
 }
@@ -26,7 +26,7 @@ impl Echo {
     async fn start() -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let target = listener.local_addr()?;
-        // As many as any test makes connections.
+        // More than the connections of any test.
         let (ended, received) = mpsc::channel(100);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
@@ -50,7 +50,7 @@ impl Echo {
         Ok(stream)
     }
 
-    /// What the server got in a connection that has ended.
+    /// The bytes that the server received in an ended connection.
     async fn received(&mut self) -> Vec<u8> {
         timeout(PATIENCE, self.received.recv()).await.expect("an end in time").expect("the server runs")
     }
@@ -65,7 +65,8 @@ async fn echo(mut stream: TcpStream, ended: mpsc::Sender<Vec<u8>>) {
             break;
         }
     }
-    let _nobody_asks = ended.send(received).await;
+    // The test may have ended without asking for them.
+    let _ = ended.send(received).await;
 }
 
 async fn byte_from(stream: &mut TcpStream) -> Option<u8> {
@@ -182,7 +183,7 @@ async fn a_stranded_connection_hears_nothing_and_new_ones_work() -> Result<()> {
     let mut echo = Echo::start().await?;
     let mut stream = echo.connected().await?;
     echo.proxy.strand();
-    // The order is followed when the connection's task runs next; what passes before was not stranded.
+    // The connection's task follows the order when it runs next; bytes that pass before are not stranded.
     loop {
         stream.write_u8(9).await?;
         if is_silent(&mut stream).await {

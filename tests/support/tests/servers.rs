@@ -1,4 +1,4 @@
-//! The servers of this crate, for real: each starts, answers, is killed and started again, and leaves no process.
+//! The real servers of this crate: each starts, answers, is killed and restarted, and leaves no process.
 
 use anyhow::Result;
 use support::nats::{NatsOptions, NatsServer};
@@ -133,7 +133,7 @@ async fn duckdb_answers() -> Result<()> {
     let rows = duckdb::query("select 'a\tb\\c\nd', null union all select 'ä', 'x' order by 2 nulls first").await?;
     assert_eq!(rows, [["a\tb\\c\nd", "NULL"], ["ä", "x"]]);
     assert!(duckdb::query("select no_such_column").await.is_err());
-    // Nothing else is printed among the rows, however long they take.
+    // Nothing is printed among the rows, even by a slow query.
     assert_eq!(duckdb::query("select current_setting('enable_progress_bar')").await?, [["False"]]);
     Ok(())
 }

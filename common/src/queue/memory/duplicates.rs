@@ -1,14 +1,14 @@
-//! Message ids that one partition remembers, so that a repeated publish is stored once.
+//! The message ids that one partition remembers, so that a repeated publish is stored once.
 //!
-//! Owns: how long and how many. Does not own: the messages, which may be acked and gone meanwhile.
+//! Owns: the window's time and size. Does not own: the messages, which may already be acked and removed.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// How long an id is remembered, in microseconds: the default window of JetStream.
+/// Time for which an id is remembered, in microseconds: the default window of JetStream.
 const WINDOW_US: i64 = 120 * 1_000_000;
 
-/// Ids remembered per partition at most; the oldest go first. About 10 MiB of short ids.
+/// Most ids remembered per partition; the oldest are forgotten first. About 10 MiB of short ids.
 const IDS_MAX: usize = 65_536;
 
 #[derive(Default)]
@@ -18,7 +18,7 @@ pub(super) struct Duplicates {
 }
 
 impl Duplicates {
-    /// The offset at which `id` was stored, when it is remembered at `now_us`.
+    /// The offset at which `id` was stored, if it is still remembered at `now_us`.
     pub(super) fn find(&mut self, id: &str, now_us: i64) -> Option<u64> {
         while self.in_order.front().is_some_and(|(stored_us, _)| now_us - stored_us > WINDOW_US) {
             self.forget_oldest();
@@ -26,7 +26,7 @@ impl Duplicates {
         self.offsets.get(id).copied()
     }
 
-    /// Remembers that `id`, which is not remembered yet, is stored at `offset`.
+    /// Remembers `id`, which must be new, as stored at `offset`.
     pub(super) fn insert(&mut self, id: String, offset: u64, now_us: i64) {
         if self.in_order.len() >= IDS_MAX {
             self.forget_oldest();

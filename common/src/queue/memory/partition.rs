@@ -1,6 +1,6 @@
 //! The messages of one partition in memory.
 //!
-//! Owns: offsets, timestamps, what is kept and what is removed, who the current reader is.
+//! Owns: offsets, timestamps, the messages kept, the current reader.
 //! Does not own: the capacity of the queue; the bytes arrive with the messages and leave with the ack.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use crate::queue::PublishAck;
 pub(super) struct Partition {
     id: TopicPartition,
     subject: Arc<str>,
-    // Publishers, the reader and acks share the messages; held for a copy of what is asked for, never across an await.
+    // Publishers, the reader and acks share the messages; locked for one copy, never across an await.
     state: Mutex<State>,
     changed: Notify,
 }
@@ -50,7 +50,7 @@ impl Partition {
         &self.id
     }
 
-    /// Wakes when messages came, the reader was superseded, or the topic was deleted.
+    /// Notified when messages arrived, the reader was superseded, or the topic was deleted.
     pub(super) fn changed(&self) -> &Notify {
         &self.changed
     }
@@ -61,7 +61,7 @@ impl Partition {
         state.next_offset = state.next_offset.max(next_offset);
     }
 
-    /// Stores `messages`, whose bytes are in `memory`; what duplicates do not need is given back.
+    /// Stores `messages`, whose bytes are in `memory`; returns the bytes of duplicates to the budget.
     pub(super) fn append(
         &self,
         messages: Vec<OutgoingMessage>,
@@ -95,7 +95,7 @@ impl Partition {
         Ok(())
     }
 
-    /// Makes the caller the only reader and gives its number.
+    /// Makes the caller the only reader and returns its number.
     pub(super) fn new_reader(&self) -> u64 {
         let mut state = self.lock();
         state.reader += 1;
@@ -105,7 +105,7 @@ impl Partition {
         reader
     }
 
-    /// Why `reader` may not go on, if so.
+    /// The reason why `reader` must stop, if there is one.
     pub(super) fn lost(&self, reader: u64) -> Option<&'static str> {
         let state = self.lock();
         match state {
@@ -115,7 +115,7 @@ impl Partition {
         }
     }
 
-    /// How many messages from `from_offset` on are within the limits (at least one, if there is one), and their
+    /// Number of messages from `from_offset` on that fit the limits (at least one, if there is one), and their
     /// [`Message::memory_bytes`].
     pub(super) fn measure(&self, from_offset: u64, messages_max: usize, bytes_max: usize) -> (usize, usize) {
         let state = self.lock();
@@ -131,7 +131,7 @@ impl Partition {
         (count, bytes)
     }
 
-    /// The first `count` messages from `from_offset` on, or as many as there are.
+    /// The first `count` messages from `from_offset` on, or fewer if fewer are held.
     pub(super) fn take(&self, from_offset: u64, count: usize) -> Vec<Message> {
         let state = self.lock();
         state.messages.range(state.index_of(from_offset)..).take(count).cloned().collect()
@@ -149,7 +149,7 @@ impl Partition {
         (state.messages.front().map_or(state.next_offset, |message| message.offset), state.next_offset)
     }
 
-    /// Removes everything below `high_watermark` and frees its bytes.
+    /// Removes every message below `high_watermark` and frees its bytes.
     pub(super) fn remove_below(&self, high_watermark: u64) {
         let mut state = self.lock();
         let count = state.index_of(high_watermark);
@@ -157,7 +157,7 @@ impl Partition {
         let freed_bytes = removed.iter().map(Message::memory_bytes).sum();
         let freed = state.memory.as_mut().map(|memory| memory.split(freed_bytes));
         drop(state);
-        // Freed outside the lock: it wakes publishers and may drop many payloads.
+        // Freed outside the lock: this wakes publishers and may drop many payloads.
         drop(removed);
         drop(freed);
     }

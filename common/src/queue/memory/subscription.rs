@@ -41,7 +41,7 @@ impl Subscription for MemorySubscription {
         loop {
             let changed = self.partition.changed().notified();
             tokio::pin!(changed);
-            // Registered before looking, so that a message which comes in between still wakes.
+            // Enabled before the check, so that a message that arrives in between still wakes this task.
             changed.as_mut().enable();
             self.check()?;
             let (count, bytes) = self.partition.measure(self.next_offset, messages_max, bytes_max);
@@ -49,8 +49,8 @@ impl Subscription for MemorySubscription {
                 changed.await;
                 continue;
             }
-            // The messages are in memory already: the budget is taken only for what is handed over, and the
-            // readers of idle partitions hold nothing.
+            // The messages are in memory already: the budget is taken only for the returned ones, so that the readers
+            // of idle partitions hold nothing.
             let memory = self.budget.acquire(bytes).await;
             self.check()?;
             let messages = self.partition.take(self.next_offset, count);

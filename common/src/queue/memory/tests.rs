@@ -1,4 +1,4 @@
-//! What only the queue in memory does; what every queue does is in the conformance suite.
+//! Tests of the memory queue's own behaviour; the conformance suite has those of every queue.
 
 use super::*;
 use crate::clock::ManualClock;

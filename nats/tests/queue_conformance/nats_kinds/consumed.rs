@@ -37,8 +37,8 @@ async fn an_interest_stream_is_freed_of_exactly_what_is_committed() {
     }
 }
 
-/// What a writer does, with a catalog in a variable: reads, commits some of what it read, acks some of what it
-/// committed, and starts anew after every loss.
+/// A model of a writer, with its catalog in a variable: reads, commits a part of the read messages, acks a part of
+/// the committed ones, and starts anew after every loss.
 struct Writer<'a> {
     queue: &'a NatsQueue,
     partition: &'a TopicPartition,
@@ -72,12 +72,12 @@ impl Writer<'_> {
         reader(self.queue, self.partition, position, self.watermark(), self.epoch).await
     }
 
-    /// Commits the first `count` of what was read.
+    /// Commits the first `count` read messages.
     fn commit(&mut self, count: usize) {
         self.committed.extend(self.read.drain(..count));
     }
 
-    /// What a crash leaves: the catalog.
+    /// A crash, after which only the catalog remains.
     fn crash(&mut self) {
         self.read.clear();
         self.epoch += 1;
@@ -89,7 +89,7 @@ async fn crashes_lose_and_double_nothing(retention: RetentionPolicy) {
     let mut harness = NatsHarness::start().await;
     let partition = on_stream(&harness, retention).await;
     let queue = harness.queue.clone();
-    // The first reader comes before the first message: an interest stream stores nothing without one.
+    // The first reader starts before the first message: an interest stream stores nothing without one.
     let first = reader(&queue, &partition, 0, 0, 1).await;
     step(first.close()).await.expect("closes");
     let mut writer = Writer { queue: &queue, partition: &partition, committed: vec![], read: vec![], epoch: 2 };
@@ -110,7 +110,8 @@ async fn crashes_lose_and_double_nothing(retention: RetentionPolicy) {
             let _ = step(subscription.ack(&receipt(&partition, writer.watermark()))).await;
         }
         match round % 4 {
-            // Attached again with 150 uncommitted messages in memory, and killed then: the stream must still have them.
+            // Attached again with 150 uncommitted messages in memory, and then killed: the stream must still hold
+            // them.
             0 => {
                 drop(subscription);
                 drop(writer.attach().await);
@@ -133,7 +134,7 @@ async fn crashes_lose_and_double_nothing(retention: RetentionPolicy) {
     let mut subscription = writer.read(left).await;
     writer.commit(left);
     assert_eq!(writer.committed, (0..6_000).collect::<Vec<_>>());
-    // One more message, so that there is a new receipt whatever became of the acks before.
+    // One more message, so that there is a new receipt, independent of the fate of the earlier acks.
     publish(&queue, &partition, 6_000..6_001).await;
     take(&mut *subscription, 1).await;
     step(subscription.ack(&receipt(&partition, 6_002))).await.expect("acks");
@@ -208,7 +209,7 @@ async fn a_work_queue_message_that_the_client_cannot_read_is_handed_over_and_fre
     let mut writer = Writer { queue: &queue, partition: &partition, committed: vec![], read: vec![], epoch: 1 };
     drop(writer.read(4).await);
     writer.commit(4);
-    // While it is in the stream it disturbs every connection that reads; the ack removes it.
+    // While it is in the stream it breaks the connection of every reader; the ack removes it.
     step(async {
         loop {
             let mut subscription = writer.attach().await;

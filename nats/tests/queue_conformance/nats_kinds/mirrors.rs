@@ -46,7 +46,7 @@ async fn a_mirror_that_is_made_anew_is_waited_for_and_never_taken_for_a_shorter_
     until("it is copied", async || ends().await == Some(201)).await;
     jetstream.delete_stream("M").await.expect("deletes");
     mirror(&harness).await;
-    // From its first moment on, an answer is either the origin's end or that there is none yet.
+    // From its first moment on, it answers with the origin's end, or with an error for the missing end.
     until("it is copied again", async || {
         let bounds = harness.queue.bounds(&partition).await;
         let read = harness.queue.read(&partition, 200, 201).await;

@@ -1,6 +1,6 @@
-//! Every row of the topic, as DataFusion and as DuckDB read it.
+//! Every row of the topic, as read by DataFusion and by DuckDB.
 //!
-//! Owns: the two ways to read. Does not own: what the rows must be.
+//! Owns: the two ways to read. Does not own: the expected rows.
 
 use std::path::Path;
 
@@ -16,13 +16,13 @@ pub(super) struct Row {
     pub(super) r: u32,
     pub(super) n: Option<u64>,
     pub(super) text: String,
-    /// Why it is in quarantine.
+    /// The reason for its quarantine.
     pub(super) reason: Option<String>,
 }
 
 const ROWS: &str = "SELECT _partition_id AS p, _offset AS o, _row AS r, n, text FROM orders";
 
-/// The rows of table and quarantine as the product's own query engine reads them.
+/// The rows of table and quarantine, as read by the product's own query engine.
 pub(super) async fn with_datafusion(world: &World) -> [Vec<Row>; 2] {
     let quarantine = "SELECT _partition_id AS p, _offset AS o, _row AS r, reason, CAST(payload AS VARCHAR) AS text FROM quarantine.orders";
     let rows = world.siltstone.run(&["query", "--json", ROWS]).await.ok().out;
@@ -30,7 +30,7 @@ pub(super) async fn with_datafusion(world: &World) -> [Vec<Row>; 2] {
     [parsed(&rows), parsed(&quarantined)]
 }
 
-/// The same as DuckDB reads them.
+/// The same, as read by DuckDB.
 pub(super) async fn with_duckdb(world: &World) -> [Vec<Row>; 2] {
     let views = world.siltstone.run(&["duckdb-sql"]).await.ok().out;
     let keys = world.s3.as_ref().map(|s3| {

@@ -1,7 +1,7 @@
-//! How far the writers are, and waiting until they are further.
+//! The progress of the writers, and waiting for more.
 //!
-//! Owns: what publisher, logs and catalog say, and a network without faults for the last wait. Does not own: what keeps the
-//! writers alive meanwhile (`World::tend`).
+//! Owns: reading the progress from publisher, logs and catalog, and healing the network for the last wait. Does not
+//! own: keeping the writers alive meanwhile (`World::tend`).
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl World {
         (0..self.writers.len()).map(text).collect()
     }
 
-    /// Waits until the writer is through with its start, which is repeated if need be.
+    /// Waits until the writer has started, restarting it if necessary.
     pub(in crate::crash) async fn wait_started(&mut self, writer: usize) {
         let deadline = Instant::now() + DEADLINE;
         while !self.logs()[writer][self.starts[writer]..].contains("writer started") {
@@ -47,7 +47,7 @@ impl World {
         self.tend();
     }
 
-    /// Tends the writers until one of them has committed something since `commits` were counted, for at most `time`.
+    /// Tends the writers until one of them has committed since `commits` were counted, for at most `time`.
     pub(in crate::crash) async fn pass_commit(&mut self, commits: usize, time: Duration) {
         let end = Instant::now() + time;
         while self.commits() <= commits && Instant::now() < end {
@@ -55,7 +55,7 @@ impl World {
         }
     }
 
-    /// How many commits the writers logged.
+    /// Number of commits in the writers' logs.
     pub(in crate::crash) fn commits(&self) -> usize {
         self.logs().iter().map(|log| log.matches("segment committed").count()).sum()
     }
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// What was published, once everything is confirmed.
+    /// The published messages, once all are confirmed.
     pub(in crate::crash) async fn confirmed(&self, publishing: JoinHandle<Published>) -> Published {
         let Ok(ended) = timeout(DEADLINE, publishing).await else {
             panic!("not everything is confirmed after {DEADLINE:?}: {}", log_tail(&self.nats.log()));
@@ -77,7 +77,7 @@ impl World {
         ended.expect("the publisher does not panic")
     }
 
-    /// Heals the network and waits, with all writers alive, until everything confirmed is below its watermark.
+    /// Heals the network and waits, with all writers alive, until every confirmed message is below its watermark.
     pub(in crate::crash) async fn settle(&mut self, published: &Published) {
         for proxy in &self.proxies {
             proxy.disarm();

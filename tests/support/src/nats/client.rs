@@ -1,13 +1,13 @@
-//! How a plain client of a test logs in.
+//! The login of a test's plain client.
 //!
-//! Owns: what it shows the server. Does not own: what the server asks for.
+//! Owns: the credentials shown to the server. Does not own: the server's requirements.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 
-/// How a plain client logs in.
+/// The login of a plain client.
 #[derive(Clone, Debug, Default)]
 pub struct NatsClient {
     /// User and password.
