@@ -77,8 +77,8 @@ impl<'s> Lake<'s> {
     async fn new(store: &'s dyn MetadataStore) -> Self {
         let owner = OwnerId(Uuid::now_v7());
         let config = Default::default();
-        let topic = TopicConfig { name: topic(), partition_count: PARTITIONS, retention_ms: None, config };
-        store.create_topic(topic).await.expect("created");
+        let definition = TopicConfig { name: topic(), partition_count: PARTITIONS, retention_ms: None, config };
+        store.create_topic(definition).await.expect("created");
         store.heartbeat(&Agent { owner, name: "writer".to_owned(), scope: Scope::All }).await.expect("registered");
         let all: Vec<_> = (0..PARTITIONS).map(|partition_id| TopicPartition::new(topic(), partition_id)).collect();
         let outcomes = store.acquire(owner, Duration::from_secs(3_600), &all).await.expect("asked");

@@ -88,7 +88,7 @@ pub(crate) async fn a_missing_intent_refuses_the_commit_and_leaves_no_trace(stor
     assert_done(&commit(store, &both).await, 10);
     let mut moved = request(&held, 10, 19);
     intend(store, &moved).await;
-    moved.segments[0].bucket = "elsewhere".to_owned();
+    moved.segments[0].object.bucket = "elsewhere".to_owned();
     assert_intent_lost(&commit(store, &moved).await, &moved);
 }
 

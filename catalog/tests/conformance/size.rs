@@ -37,7 +37,8 @@ async fn round(store: &dyn MetadataStore, held: &[Ownership; 2], number: u64) {
         // Every third range of the other partition is missing in the queue.
         group.push(if commit == 2 { gap_request(&held[1], base, end) } else { request(&held[1], base, end) });
     }
-    group[0].segments.push(new_segment(&held[0], SegmentKind::Quarantine, group[0].range.base(), group[0].range.end()));
+    let (base, end) = (group[0].range.base(), group[0].range.end());
+    group[0].segments.push(new_segment(&held[0], SegmentKind::Quarantine, base, end));
     let intents: Vec<_> = group.iter().flat_map(intents).collect();
     store.record_intents(&intents).await.into_iter().for_each(|answer| answer.expect("recorded"));
     for outcome in store.commit(&group).await {
