@@ -48,14 +48,23 @@ impl PartitionRecords {
         let Some(partition) = found.cloned() else { return Ok(None) };
         let id = TopicPartition::new(partition.topic.clone(), partition_id);
         let commits = catalog.list_commits(&id).await?;
+        // After the commits: those that were folded since then lie under segments that are as long.
+        let (expirations, segments, uploads) = loop {
+            let expirations = catalog.list_expirations(&id).await?;
+            let segments = listed(catalog, snapshot, &partition).await?;
+            let uploads = catalog.list_uploads(&id).await?;
+            // Retention that came in between took segments that were read, or would explain those that were not.
+            if expirations == catalog.list_expirations(&id).await? {
+                break (expirations, segments, uploads);
+            }
+        };
         let mut records = Self {
-            // After the commits: those that were folded since then lie under segments that are as long.
-            segments: listed(catalog, snapshot, &partition).await?,
             commits,
+            segments,
             gaps: catalog.list_gaps(&id).await?,
             incarnations: catalog.list_incarnations(&id).await?,
-            expirations: catalog.list_expirations(&id).await?,
-            uploads: catalog.list_uploads(&id).await?,
+            expirations,
+            uploads,
             is_dense: snapshot.topic.config.streams.iter().all(|stream| stream.subjects.is_empty()),
             partition,
         };
@@ -63,7 +72,7 @@ impl PartitionRecords {
             let now = catalog.get_partition(&id).await?;
             records.cut(now.as_ref());
         }
-        records.forget_expired(catalog, &id).await?;
+        records.forget_replaced(catalog, &id).await?;
         Ok(Some(records))
     }
 
@@ -87,18 +96,18 @@ impl PartitionRecords {
         self.gaps.retain(|gap| place(gap) < then_end || place(gap) >= now_end);
     }
 
-    /// A segment that was taken off the list since then is also among the uploads by now. One that is still listed was
-    /// listed all the time: its upload is a contradiction.
-    async fn forget_expired(&mut self, catalog: &dyn MetadataStore, id: &TopicPartition) -> Result<()> {
+    /// An object that was replaced since its segment was read is also among the uploads by now. The upload of one that is
+    /// still listed is a contradiction.
+    async fn forget_replaced(&mut self, catalog: &dyn MetadataStore, id: &TopicPartition) -> Result<()> {
         let place = |segment: &SegmentInfo| (segment.object.bucket.clone(), segment.object.key.clone());
         let listed: HashSet<_> = self.segments.iter().map(place).collect();
-        let is_listed = |upload: &Upload| listed.contains(&(upload.bucket.clone(), upload.key.clone()));
-        if !self.uploads.iter().any(is_listed) {
+        let was_listed = |upload: &Upload| listed.contains(&(upload.bucket.clone(), upload.key.clone()));
+        if !self.uploads.iter().any(was_listed) {
             return Ok(());
         }
         let now: HashSet<_> = catalog.get_segments(id).await?.iter().map(place).collect();
-        let is_gone = |place: &(String, String)| listed.contains(place) && !now.contains(place);
-        self.segments.retain(|segment| !is_gone(&place(segment)));
+        let is_listed = |upload: &Upload| now.contains(&(upload.bucket.clone(), upload.key.clone()));
+        self.uploads.retain(|upload| !was_listed(upload) || is_listed(upload));
         Ok(())
     }
 }
@@ -113,12 +122,12 @@ async fn listed(
     let id = TopicPartition::new(partition.topic.clone(), partition.partition_id);
     let (then, watermark) = (partition.incarnation, partition.high_watermark);
     let mut segments = catalog.get_segments(&id).await?;
-    let was_read = |segment: &SegmentInfo| snapshot.segments.iter().any(|seen| seen.id == segment.id);
+    let read: HashSet<&str> = snapshot.segments.iter().map(|segment| segment.id.as_str()).collect();
     let is_newer = |segment: &SegmentInfo| {
         segment.incarnation > then || (segment.incarnation == then && segment.range.base() >= watermark)
     };
     let straddles = |segment: &SegmentInfo| segment.incarnation == then && segment.range.end() >= watermark;
-    segments.retain(|segment| was_read(segment) || !is_newer(segment));
+    segments.retain(|segment| read.contains(segment.id.as_str()) || !is_newer(segment));
     if segments.iter().any(|segment| straddles(segment) && !is_newer(segment)) {
         let of_partition = snapshot.segments.iter().filter(|segment| segment.partition_id == partition.partition_id);
         return Ok(of_partition.cloned().collect());
