@@ -49,10 +49,9 @@ fn segment(id: &str, commit: &CommitRecord, kind: SegmentKind, rows: u64) -> Seg
     }
 }
 
-/// The records of a partition that was committed in these steps.
-fn records(steps: &[Step]) -> PartitionRecords {
-    let owner = OwnerId(Uuid::nil());
-    let partition = Partition {
+/// A partition before its first commit.
+fn empty_partition(owner: OwnerId) -> Partition {
+    Partition {
         topic: TopicName::new("t").expect("valid"),
         partition_id: 0,
         high_watermark: 0,
@@ -65,7 +64,13 @@ fn records(steps: &[Step]) -> PartitionRecords {
         commit_no: 0,
         created_at: 0,
         updated_at: 0,
-    };
+    }
+}
+
+/// The records of a partition that was committed in these steps.
+fn records(steps: &[Step]) -> PartitionRecords {
+    let owner = OwnerId(Uuid::nil());
+    let partition = empty_partition(owner);
     let (incarnations, commits, segments, gaps, uploads) = Default::default();
     let mut made = PartitionRecords {
         partition,
