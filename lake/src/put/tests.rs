@@ -1,3 +1,5 @@
+//! Uploads of a segment over a store that fails, loses replies and holds other objects.
+
 use std::sync::{Arc, Mutex};
 
 use common::{TopicName, TopicPartition};

@@ -1,3 +1,5 @@
+//! Statistics of a file against the values in it, for every type of column.
+
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
