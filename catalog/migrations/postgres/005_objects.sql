@@ -190,7 +190,7 @@ FROM (
         COALESCE((SELECT string_agg('created_table:"main"."' || replace(name, '"', '""')
             || '",created_table:"quarantine"."' || replace(name, '"', '""') || '"', ',' ORDER BY table_id) FROM topics), '')
         || COALESCE((SELECT ',' || string_agg('inserted_into_table:' || table_id, ',' ORDER BY table_id)
-            FROM (SELECT DISTINCT table_id FROM objects)), '')
+            FROM (SELECT DISTINCT table_id FROM objects) AS listed), '')
     FROM (SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) * 1000 AS now_us) AS clock
 ) AS first_two;
 

@@ -34,7 +34,7 @@ pub(super) async fn expire(session: &mut dyn Session, topic: &TopicName, before:
     let mut cuts = Cuts::new();
     for ExpiredBefore { partition_id, offset } in before {
         let cut = cuts.entry(*partition_id).or_default();
-        *cut = (*offset).max(*cut);
+        *cut = (*offset).min(i64::MAX.unsigned_abs()).max(*cut);
     }
     let (mut places, mut segments, mut live) = (Vec::new(), Vec::new(), HashMap::new());
     for (&partition_id, &cut) in &cuts {

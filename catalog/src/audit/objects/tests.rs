@@ -122,7 +122,10 @@ fn objects_that_hold_what_their_segments_say_have_no_problem() {
 fn rows_that_no_segment_or_no_object_has_are_found() {
     let mut snapshot = whole();
     snapshot.segments[2].record_count += 1;
-    assert_found(&found(&snapshot, |_| {}), "segments t/0 t/1.parquet: object 1 has 30 rows, its 2 segments have 31");
+    assert_found(
+        &found(&snapshot, |_| {}),
+        "segments t/0 offset 0 t/1.parquet: object 1 has 30 rows, its 2 segments have 31",
+    );
     let mut snapshot = whole();
     snapshot.segments.remove(1);
     assert_found(&found(&snapshot, |_| {}), "object 2 is listed, but no segment is in it");

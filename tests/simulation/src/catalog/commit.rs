@@ -154,6 +154,15 @@ impl CatalogState {
         commits.is_some_and(|commits| commits.iter().any(|record| judge::is_record_of(record, request)))
     }
 
+    /// Why nobody can tell whether the request was committed, if its range is in a run.
+    fn folded(&self, request: &CommitRequest) -> Option<String> {
+        let is_run =
+            |record: &&CommitRecord| record.incarnation == request.incarnation && record.range.encloses(request.range);
+        let run = self.commits.get(&request.partition)?.iter().find(is_run)?;
+        let (first, last) = (run.first_commit_no, run.commit_no);
+        (first < last).then(|| format!("its range was folded into the run of commits {first} to {last}"))
+    }
+
     fn why_not(&self, request: &CommitRequest, row: Option<&PartitionRow>) -> Verdict {
         let reason = match row {
             None => "it does not exist".to_owned(),
@@ -162,6 +171,7 @@ impl CatalogState {
                 None => return Verdict::NotDone(CatalogError::NotCommitted(request.partition.clone())),
             },
         };
+        let reason = self.folded(request).unwrap_or(reason);
         Verdict::Refused(judge::fenced(request, reason))
     }
 
