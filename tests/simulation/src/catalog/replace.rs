@@ -213,6 +213,8 @@ impl CatalogState {
         for partition in partitions {
             let Some(segments) = self.segments.get_mut(&partition) else { continue };
             let mut kept: Vec<SegmentInfo> = Vec::with_capacity(segments.len());
+            // Imports come in any order.
+            segments.sort_by_key(|segment| (segment.incarnation, segment.range.base()));
             for mut segment in std::mem::take(segments) {
                 if file_ids.contains(&segment.object.file_id) {
                     segment.object = Arc::clone(object);
