@@ -19,7 +19,8 @@ use crate::lake::{Lake, name, rows};
 const TOPIC: &str = "t";
 const COLUMNS: &str = r#"{"format":"json","columns":[{"name":"i","type":"int64"},{"name":"j","type":"int32"},
     {"name":"f","type":"float64"},{"name":"s","type":"string"},{"name":"b","type":"bool"},{"name":"d","type":"date"},
-    {"name":"t","type":"timestamp_us"},{"name":"m","type":"decimal(7,2)"},{"name":"x","type":"binary"}]}"#;
+    {"name":"t","type":"timestamp_us"},{"name":"m","type":{"decimal":{"precision":7,"scale":2}}},
+    {"name":"x","type":"binary"}]}"#;
 
 /// The declared columns of a row.
 #[derive(Clone, Debug)]
