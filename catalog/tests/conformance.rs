@@ -21,6 +21,7 @@ mod conformance {
     pub(crate) mod ownership;
     mod postgres_faults;
     pub(crate) mod races;
+    pub(crate) mod replacement_intents;
     pub(crate) mod replacing;
     pub(crate) mod retention;
     pub(crate) mod segments;
@@ -138,13 +139,13 @@ on_every_backend! {
     replacing::segments_that_are_no_neighbours_stay_apart,
     replacing::quarantine_is_replaced_by_itself,
     replacing::a_replacement_that_does_not_fit_is_refused_and_changes_nothing,
-    replacing::a_replacement_needs_its_intent,
-    replacing::the_intent_of_a_replacement_needs_a_topic_and_a_new_key,
+    replacement_intents::a_replacement_needs_its_intent,
+    replacement_intents::the_intent_of_a_replacement_needs_a_topic_and_a_new_key,
     replacing::the_same_replacement_again_is_done_and_changes_nothing,
     replacing::of_two_replacements_with_a_common_input_the_second_finds_it_gone,
     replacing::what_retention_took_meanwhile_is_not_replaced,
-    replacing::intents_of_silent_owners_are_doomed_and_those_of_live_ones_stay,
-    replacing::a_deleted_topic_dooms_intents_and_retires_everything,
+    replacement_intents::intents_of_silent_owners_are_doomed_and_those_of_live_ones_stay,
+    replacement_intents::a_deleted_topic_dooms_intents_and_retires_everything,
     retention::an_object_stays_while_any_of_its_rows_stays,
     retention::retention_of_both_kinds_is_one_snapshot,
     retention::ranges_of_unlike_length_go_together,

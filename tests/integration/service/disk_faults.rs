@@ -92,7 +92,7 @@ async fn an_object_whose_sync_failed_is_never_committed_and_its_key_is_given_up(
     let key = failed["key"].as_str().expect("a key");
     let read = async |sql: &str| postgres::execute(&url, sql).await.expect("read").trim_end().to_owned();
     assert_eq!(read("select count(*) from segments").await, "1");
-    assert_ne!(read("select key from segments").await, key, "another key is listed");
+    assert_ne!(read("select key from objects").await, key, "another key is listed");
     assert_eq!(read("select key from uploads where state = 'doomed'").await, key, "it is the janitor's");
     service.signal("TERM");
     assert_eq!(service.ended().await, 0, "{}", service.log_text());

@@ -1,3 +1,5 @@
+//! Each contradiction between objects, their segments and their statistics.
+
 use std::sync::Arc;
 
 use common::topic::TopicOptions;

@@ -3,6 +3,8 @@
 //! Owns: what each kind of change may do, and what holds for every row after any of them.
 //! Does not own: the checks of a commit (`commits`).
 
+use ::catalog::CommitRequest;
+
 use super::{Inner, Violation, broken};
 use crate::catalog::{CatalogState, Change, Event, ObjectName};
 
@@ -11,16 +13,7 @@ impl Inner {
         let by = event.writer.map_or_else(|| "world".to_owned(), |writer| format!("w{writer}"));
         match change {
             Change::Committed(request) => {
-                let (base, end, epoch) = (request.range.base(), request.range.end(), request.epoch);
-                let text = format!(
-                    "committed {} [{base}, {end}] epoch {epoch} gaps {}",
-                    request.partition,
-                    request.gaps.len()
-                );
-                self.trace.note("catalog", format!("{by} {text}"));
-                self.figures.commits += 1;
-                self.figures.messages += request.message_count;
-                self.figures.gaps += request.gaps.len() as u64;
+                self.count_commit(&by, request);
                 self.committed(state, request)?;
             }
             Change::Intended(intent) => {
@@ -85,6 +78,15 @@ impl Inner {
             | Change::Other(_) => {}
         }
         self.rows_hold(state)
+    }
+
+    fn count_commit(&mut self, by: &str, request: &CommitRequest) {
+        let (partition, range, epoch, gaps) = (&request.partition, request.range, request.epoch, request.gaps.len());
+        let (base, end) = (range.base(), range.end());
+        self.trace.note("catalog", format!("{by} committed {partition} [{base}, {end}] epoch {epoch} gaps {gaps}"));
+        self.figures.commits += 1;
+        self.figures.messages += request.message_count;
+        self.figures.gaps += gaps as u64;
     }
 
     /// 8, 11: nobody had the key before.
