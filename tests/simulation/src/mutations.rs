@@ -23,6 +23,8 @@ pub struct Mutation {
     pub off: &'static [&'static str],
     /// The faults under which it shows soonest, with how often each comes at most.
     pub faults: &'static [(Kind, u64)],
+    /// Objects are replaced, retired and folded in each run, which shows nothing otherwise.
+    pub is_compacted: bool,
 }
 
 /// Seeds within which a mutation must be found out.
@@ -39,7 +41,12 @@ const fn mutation(
     off: &'static [&'static str],
     faults: &'static [(Kind, u64)],
 ) -> Mutation {
-    Mutation { name, guards, off, faults }
+    Mutation { name, guards, off, faults, is_compacted: false }
+}
+
+/// One without a guard of replacing, retiring or folding.
+const fn compaction(name: &'static str, guards: fn(&mut Guards), faults: &'static [(Kind, u64)]) -> Mutation {
+    Mutation { name, guards, off: &[], faults, is_compacted: true }
 }
 
 fn none(_: &mut Guards) {}
@@ -119,6 +126,12 @@ pub const MUTATIONS: &[Mutation] = &[
         &[(StoreNoise, 6), (Pause, 6), (StoreLate, 4), (TailLoss, 2)],
     ),
     mutation("puts without an intent", |g| g.intent_check = false, &["upload.intent"], LATE),
+    compaction("replacement of objects that are not live", |g| g.replace_live_check = false, NOISE),
+    compaction("replacement without its intent", |g| g.replace_intent = false, NOISE),
+    compaction("replacement without the compare of rows", |g| g.replace_row_count = false, NOISE),
+    compaction("snapshots numbered without the lock", |g| g.head_lock = false, NOISE),
+    compaction("folding across the end of a segment", |g| g.fold_within_segments = false, NOISE),
+    compaction("folding that loses a sum", |g| g.fold_sums = false, NOISE),
 ];
 
 impl Mutation {
@@ -126,13 +139,17 @@ impl Mutation {
     pub fn run(&self, seed: u64) -> Outcome {
         let mut guards = Guards::default();
         (self.guards)(&mut guards);
+        run(&Setup { profile: self.profile(), guards, off: self.off.to_vec(), ..Setup::of(seed) })
+    }
+
+    fn profile(&self) -> Profile {
         let profile = Profile::only(self.name, self.faults);
-        run(&Setup { profile, guards, off: self.off.to_vec(), ..Setup::of(seed) })
+        if self.is_compacted { profile.compacted() } else { profile }
     }
 
     /// The same run with all guards on, which must hold.
     pub fn run_guarded(&self, seed: u64) -> Outcome {
-        run(&Setup { profile: Profile::only(self.name, self.faults), ..Setup::of(seed) })
+        run(&Setup { profile: self.profile(), ..Setup::of(seed) })
     }
 
     /// How many seeds it takes to find it out, with what was found; `None` when `SEEDS_MAX` are not enough.
