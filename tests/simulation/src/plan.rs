@@ -182,6 +182,8 @@ pub struct Plan {
     pub end: Duration,
     /// Whether somebody replaces objects, takes old ones off the list and folds history.
     pub has_compactor: bool,
+    /// Two of them at a time, which take the same objects.
+    pub has_rival: bool,
     /// Settings of the writers.
     pub config: writer::WriterConfig,
 }
@@ -231,7 +233,8 @@ impl Plan {
         let end = Duration::from_millis(end_ms);
         let config = config(chance);
         let has_compactor = profile.is_compacted || chance.below(3) > 0;
-        Self { partition_count, slots, writers, format, actions, end, has_compactor, config }
+        let has_rival = profile.is_compacted || chance.below(4) == 0;
+        Self { partition_count, slots, writers, format, actions, end, has_compactor, has_rival, config }
     }
 }
 

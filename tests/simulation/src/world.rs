@@ -48,6 +48,8 @@ pub struct World {
     slots: Vec<Option<WriterProcess>>,
     /// Who replaces objects, while somebody does.
     compactor: Option<CompactorProcess>,
+    /// Another one at the same time, in some runs.
+    rival: Option<CompactorProcess>,
     /// How many of them were started.
     compactors: u32,
     /// When the next one comes.
@@ -127,6 +129,7 @@ impl World {
             topic,
             slots,
             compactor: None,
+            rival: None,
             compactors: 0,
             compactor_due: None,
             restarts: BTreeMap::new(),
@@ -147,6 +150,7 @@ impl World {
         }
         if self.plan.has_compactor {
             self.start_compactor();
+            self.start_rival();
         }
         let begun = Instant::now();
         let fails_over = self.plan.has(Kind::Failover);

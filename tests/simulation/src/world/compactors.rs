@@ -18,6 +18,18 @@ const FIRST_NUMBER: u32 = 1_000;
 
 impl World {
     pub(super) fn start_compactor(&mut self) {
+        self.compactor = Some(self.new_compactor());
+        self.compactor_due = None;
+    }
+
+    /// Starts a second one where the plan has it. No fault befalls it alone; it lives until the last one starts.
+    pub(super) fn start_rival(&mut self) {
+        if self.plan.has_rival {
+            self.rival = Some(self.new_compactor());
+        }
+    }
+
+    fn new_compactor(&mut self) -> CompactorProcess {
         self.compactors += 1;
         let number = FIRST_NUMBER + self.compactors;
         let compactor = Compactor {
@@ -26,8 +38,7 @@ impl World {
             format: self.plan.format,
             lease: self.plan.config.lease,
         };
-        self.compactor = Some(CompactorProcess::start(&self.around, number, compactor));
-        self.compactor_due = None;
+        CompactorProcess::start(&self.around, number, compactor)
     }
 
     /// Starts one that is due.
@@ -73,16 +84,17 @@ impl World {
 
     /// Faults stop for it too, and it begins nothing new: what it replaces must be deleted before the end.
     pub(super) fn heal_compactor(&mut self) {
-        let Some(compactor) = &self.compactor else { return };
-        compactor.store.link().set(|faults| *faults = Default::default());
-        compactor.store.set_faults(Default::default());
-        compactor.resume();
-        compactor.only_clear_up();
+        for compactor in self.compactor.iter().chain(&self.rival) {
+            compactor.store.link().set(|faults| *faults = Default::default());
+            compactor.store.set_faults(Default::default());
+            compactor.resume();
+            compactor.only_clear_up();
+        }
     }
 
     /// A new one whose owner has no intents: those of earlier ones are abandoned.
     pub(super) fn start_last_compactor(&mut self) {
-        if let Some(compactor) = self.compactor.take() {
+        for compactor in self.compactor.take().into_iter().chain(self.rival.take()) {
             compactor.kill();
         }
         self.compactor_due = None;
