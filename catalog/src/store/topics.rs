@@ -58,7 +58,7 @@ pub trait TopicStore: Send + Sync {
     async fn list_partitions(&self, topic: &TopicName) -> Result<Vec<Partition>>;
 
     /// Moves an unowned partition's watermark forward, for imports and repairs. The writer never calls it: its
-    /// watermark moves in [`CommitStore::commit`] alone. A watermark that moves leaves the partition without anchor.
+    /// watermark moves in [`CommitStore::commit`](crate::CommitStore::commit) alone. A watermark that moves leaves the partition without anchor.
     ///
     /// # Errors
     /// `PartitionNotFound`; `InvalidOffset` when it would move back; `Fenced` while somebody owns the partition.
