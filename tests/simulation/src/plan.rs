@@ -232,7 +232,7 @@ impl Plan {
         actions.sort_by_key(|(at, _)| *at);
         let end = Duration::from_millis(end_ms);
         let config = config(chance);
-        let has_compactor = profile.is_compacted || chance.below(3) > 0;
+        let has_compactor = profile.is_compacted || chance.below(3) == 0;
         let has_rival = profile.is_compacted || chance.below(4) == 0;
         Self { partition_count, slots, writers, format, actions, end, has_compactor, has_rival, config }
     }

@@ -219,9 +219,10 @@ impl CatalogState {
                 if file_ids.contains(&segment.object.file_id) {
                     segment.object = Arc::clone(object);
                 }
-                let before = kept.iter_mut().rev().find(|other| other.kind == segment.kind);
+                // An import may lie between them.
+                let before = kept.iter_mut().rev().find(|other| other.object.file_id == object.file_id);
                 match before {
-                    Some(before) if is_neighbour(before, &segment, object) => {
+                    Some(before) if is_neighbour(before, &segment) => {
                         self.segment_ids.remove(&segment.id);
                         join(before, &segment);
                     }
@@ -233,10 +234,10 @@ impl CatalogState {
     }
 }
 
-/// Whether both are rows of this object, without a hole between them.
-fn is_neighbour(before: &SegmentInfo, segment: &SegmentInfo, object: &ObjectInfo) -> bool {
+/// Whether both are rows of one object, without a hole between them.
+fn is_neighbour(before: &SegmentInfo, segment: &SegmentInfo) -> bool {
     before.incarnation == segment.incarnation
-        && [before, segment].iter().all(|one| one.object.file_id == object.file_id)
+        && before.object.file_id == segment.object.file_id
         && before.range.joined(segment.range).is_some()
 }
 
