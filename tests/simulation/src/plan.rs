@@ -71,7 +71,7 @@ pub struct Profile {
     pub most: Vec<(Kind, u64)>,
     /// Every kind comes in every run, instead of in every second one.
     pub is_forced: bool,
-    /// Objects are replaced in every run, instead of in two of three.
+    /// Objects are replaced in every run, instead of in every third one.
     pub is_compacted: bool,
 }
 
