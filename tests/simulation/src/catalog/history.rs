@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use ::catalog::{CommitRecord, Folded, SegmentKind};
-use common::{OffsetRange, TopicPartition};
+use common::TopicPartition;
 
 use super::event::Change;
 use super::limits;
@@ -62,13 +62,15 @@ impl CatalogState {
         (SegmentKind::ALL.map(|kind| self.covering(of, record, kind)), is_expired)
     }
 
-    /// The live segment that covers the commit.
+    /// The live segment that covers the commit: the last that does not begin behind it, if it reaches as far. Segments
+    /// overlap only where one was imported.
     fn covering(&self, of: &TopicPartition, record: &CommitRecord, kind: SegmentKind) -> Option<String> {
-        let range: OffsetRange = record.range;
-        let covers = |segment: &&::catalog::SegmentInfo| {
-            segment.kind == kind && segment.incarnation == record.incarnation && segment.range.encloses(range)
+        let is_before = |segment: &&::catalog::SegmentInfo| {
+            (segment.kind, segment.incarnation) == (kind, record.incarnation)
+                && segment.range.base() <= record.range.base()
         };
-        self.segments_of(of).iter().find(covers).map(|segment| segment.id.clone())
+        let last = self.segments_of(of).iter().filter(is_before).max_by_key(|segment| segment.range.base())?;
+        last.range.encloses(record.range).then(|| last.id.clone())
     }
 }
 
