@@ -93,7 +93,7 @@ fn condition() -> impl Strategy<Value = String> {
 
 fn on(name: &'static str, literal: impl Strategy<Value = String> + 'static) -> BoxedStrategy<String> {
     let operators = prop::sample::select(vec!["=", "<>", "<", "<=", ">", ">=", "IS DISTINCT FROM"]);
-    (operators, literal).prop_map(move |(operator, literal)| format!("{name} {operator} {literal}")).boxed()
+    (operators, literal).prop_map(move |(operator, literal)| format!("({name} {operator} {literal})")).boxed()
 }
 
 fn filter() -> impl Strategy<Value = String> {
@@ -184,7 +184,7 @@ fn numbers(from: i64) -> Vec<Values> {
         i: Some(n),
         j: None,
         f: Some(n as f64 + 0.5),
-        s: Some(format!("s{n}")),
+        s: Some(format!("s{n:02}")),
         b: Some(n < 15),
         d: Some(n as i32),
         t: Some(n * 1_000_000),
