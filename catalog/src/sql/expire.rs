@@ -108,7 +108,7 @@ impl Place {
              WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND base_offset < $4 ORDER BY base_offset"
         );
         let partition_id = self.partition.partition_id;
-        let values = values![&self.partition.topic, partition_id, self.incarnation, storable(cut)];
+        let values = values![&self.partition.topic, partition_id, self.incarnation, input::offset(cut)?];
         let candidate = |mut row: Row| {
             let (kind, range) = (row.word("kind")?, row.range()?);
             Ok(Candidate { partition_id, kind, range, file_id: FileId(row.unsigned("file_id")?) })
@@ -124,7 +124,7 @@ impl Place {
                  WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND base_offset < $4
              ) GROUP BY file_id"
         );
-        let values = values![&self.partition.topic, self.partition.partition_id, self.incarnation, storable(cut)];
+        let values = values![&self.partition.topic, self.partition.partition_id, self.incarnation, input::offset(cut)?];
         let counted = |mut row: Row| Ok((FileId(row.unsigned("file_id")?), row.unsigned("count")?));
         session.fetch(&select, values).await?.into_iter().map(counted).collect()
     }
@@ -139,15 +139,10 @@ impl Place {
         let delete = sql!(
             "DELETE FROM segments WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND end_offset < $4"
         );
-        let values = values![&self.partition.topic, self.partition.partition_id, self.incarnation, storable(end)];
+        let values = values![&self.partition.topic, self.partition.partition_id, self.incarnation, input::offset(end)?];
         session.execute(&upsert, values).await?;
         Ok(session.execute(&delete, values).await?)
     }
-}
-
-/// An offset that cannot be stored lies above every segment.
-fn storable(offset: u64) -> i64 {
-    i64::try_from(offset).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -16,11 +16,15 @@ use common::failpoint;
 use lake::Storage;
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt};
+use tokio::time::Instant;
 
 use crate::service::metrics;
 
 /// Longest pause between two looks; with a short hold it is shorter.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Longest pause between two passes over the history; with a short hold it is shorter. A pass reads every commit that is
+/// older than the hold, so it is much rarer than a look for objects.
+const FOLD_PAUSE_MAX: Duration = Duration::from_secs(3_600);
 /// Objects of one look.
 const OBJECTS_MAX: u32 = 200;
 
@@ -39,13 +43,17 @@ pub(crate) struct Janitor {
 impl Janitor {
     /// Sweeps without end.
     pub(crate) async fn run(self) {
+        let mut fold_due = Instant::now();
         loop {
             let pause = PAUSE_MAX.min(self.hold.max(Duration::from_secs(1)));
             // Writers that started together do not look together.
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
             self.give_up_replacements().await;
             while self.sweep().await == Swept::More {}
-            self.fold_history().await;
+            if fold_due <= Instant::now() {
+                self.fold_history().await;
+                fold_due = Instant::now() + FOLD_PAUSE_MAX.min(self.hold);
+            }
         }
     }
 
