@@ -5,7 +5,8 @@
 //! (`sql`).
 //!
 //! A new operation is a line of its role's `impl`, which gives the door one statement or a plain function of a
-//! [`Session`]. A new table has its columns and their reader in `sql::rows`; a step of a commit is one more such function.
+//! [`Session`]. A new table has its columns and their reader in `sql::rows`; a step of a commit is one more such
+//! function.
 
 pub(crate) mod dialect;
 mod door;

@@ -42,8 +42,8 @@ pub enum CreateTopicError {
     },
 }
 
-/// Creates the topic in the queue, then in the catalog, so that a listed topic always has its streams. Repeating it after a
-/// failure in between is harmless.
+/// Creates the topic in the queue, then in the catalog, so that a listed topic always has its streams. Repeating it
+/// after a failure in between is harmless.
 ///
 /// # Errors
 /// [`CatalogError::TopicAlreadyExists`] inside [`CreateTopicError::Catalog`] if the catalog has the topic; otherwise
