@@ -2,7 +2,7 @@
 //!
 //! Owns: the checks over commits, segments, objects, gaps and uploads as plain functions, the shape of a problem, and
 //! reading the records so that a catalog in use does not look damaged.
-//! Does not own: objects' bytes and their rows, the queue (the writer compares both), displaying problems.
+//! Does not own: objects' bytes and their rows, the queue (the writer's audit compares both), displaying problems.
 //!
 //! The invariants, per incarnation: ranges begin at its start, chain, and end at the watermark; commits are numbered
 //! without a hole and their epochs never fall; each listed segment covers whole commits, or runs of them, and has as

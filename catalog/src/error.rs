@@ -57,7 +57,7 @@ pub enum CatalogError {
     InvalidOffset {
         /// The offset.
         offset: u64,
-        /// The contradiction.
+        /// The reason why it is invalid.
         reason: String,
     },
     /// The partition has another owner, or another watermark than the caller's.

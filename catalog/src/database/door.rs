@@ -165,7 +165,7 @@ impl Door {
     }
 }
 
-/// Rolls a transaction back. An error of the rollback is secondary: the connection is given up.
+/// Rolls a transaction back. An error of the rollback is secondary: a connection that cannot roll back is given up.
 pub(crate) async fn roll_back(transaction: Box<dyn Transaction + '_>) {
     timeout(ROLLBACK_TIMEOUT, transaction.rollback()).await.ok();
 }
