@@ -13,38 +13,38 @@ use crate::model::{Gap, NewSegment};
 pub struct CommitRequest {
     /// The partition.
     pub partition: TopicPartition,
-    /// History of the queue the offsets count in.
+    /// The incarnation in which the offsets count.
     pub incarnation: Incarnation,
-    /// The ownership it was read under.
+    /// The epoch in which it was read.
     pub epoch: Epoch,
     /// The owner.
     pub owner: OwnerId,
-    /// The offsets; the first must be the watermark, which becomes the one behind the last.
+    /// The offsets; the first must be the watermark, and the commit moves the watermark past the last.
     pub range: OffsetRange,
     /// The message at the end of the range.
     pub anchor: Anchor,
-    /// How many messages the range holds.
+    /// Number of messages in the range.
     pub message_count: u64,
     /// At most one of each kind; none when the range holds only a gap.
     pub segments: Vec<NewSegment>,
-    /// Parts of the range that the queue no longer held.
+    /// Parts of the range that were missing in the queue.
     pub gaps: Vec<Gap>,
 }
 
-/// What became of a commit.
+/// The outcome of a commit.
 #[derive(Debug)]
 pub enum CommitOutcome {
     /// It is recorded, now or by an earlier attempt.
     Done(CommitReceipt),
     /// It is not recorded and never will be under this request.
     Refused(Refusal),
-    /// It is certain that it is *not* recorded; the same request may be sent again.
+    /// It is certainly *not* recorded; the same request may be sent again.
     NotDone(CatalogError),
-    /// Nobody knows: ask with [`crate::CommitStore::resolve`] before anything else.
+    /// It may be recorded: call [`crate::CommitStore::resolve`] before anything else.
     Unknown(CatalogError),
 }
 
-/// Why a commit can never happen.
+/// The reason why a request can never be committed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Another owner or a newer epoch has the partition, or it is halted or gone.
@@ -54,7 +54,7 @@ pub enum Refusal {
         partition: TopicPartition,
         /// The epoch of the request.
         epoch: Epoch,
-        /// What the partition's row says now.
+        /// The state of the partition's row.
         reason: String,
     },
     /// The intent of one of the objects is gone: the janitor may delete the object.

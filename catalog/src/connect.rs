@@ -1,6 +1,6 @@
 //! Opening a catalog by its URL.
 //!
-//! Owns: which scheme is which database. Does not own: opening one (`sqlite`, `postgres`).
+//! Owns: the database for each scheme. Does not own: opening it (`sqlite`, `postgres`).
 
 use std::sync::Arc;
 

@@ -1,11 +1,12 @@
-//! The contract of a database: connections, transactions, and the two things that a statement can be asked for.
+//! The contract of a database: connections, transactions, and the two kinds of statements.
 //!
 //! Owns: these traits. Each database implements them in files of its own; roles know nothing else of a database.
-//! Does not own: when a connection is given up, a transaction rolled back or a process poisoned (`door`), statements
+//! Does not own: giving up a connection, rolling back a transaction, poisoning the process (`door`), statements
 //! (`sql`).
 //!
 //! A new operation is a line of its role's `impl`, which gives the door one statement or a plain function of a
-//! [`Session`]. A new table has its columns and their reader in `sql::rows`; a step of a commit is one more such function.
+//! [`Session`]. A new table has its columns and their reader in `sql::rows`; a step of a commit is one more such
+//! function.
 
 pub(crate) mod dialect;
 mod door;
@@ -40,16 +41,16 @@ pub(crate) trait Database: fmt::Debug + Send + Sync {
     /// A connection from the pool.
     async fn connection(&self, access: Access) -> Result<Box<dyn Connection>>;
 
-    /// A connection of its own, to look at the database with, independent of what went wrong on another.
+    /// A new connection outside the pool, for reading the database back after a failure on another connection.
     async fn fresh_connection(&self) -> Result<Box<dyn Connection>>;
 
     /// The findings of [`MetadataStore::diagnose`](crate::MetadataStore::diagnose).
     async fn diagnose(&self) -> Vec<Finding>;
 
-    /// Looks for damage, in a reading transaction.
+    /// Checks the database for damage, in a reading transaction.
     ///
     /// # Errors
-    /// `Inconsistent` says what contradicts what.
+    /// `Inconsistent` names the contradiction.
     async fn verify(&self, session: &mut dyn Session) -> Result<()>;
 
     /// Ends all connections in good order.
@@ -65,7 +66,8 @@ pub(crate) trait Connection: Send {
     /// Begins a transaction. One that is dropped is rolled back before the connection is used again.
     async fn begin<'c>(&'c mut self, access: Access) -> Result<Box<dyn Transaction + 'c>, sqlx::Error>;
 
-    /// Nothing more goes through this connection: it is closed instead of given back.
+    /// Closes this connection when it is dropped, instead of returning it to the pool. No more statements may be sent
+    /// through it.
     fn close_on_drop(&mut self);
 }
 
@@ -78,21 +80,21 @@ pub(crate) trait Transaction: Send {
     /// The last step before a commit of segments, which may take longer than a statement.
     async fn prepare_commit(&mut self) -> Result<(), sqlx::Error>;
 
-    /// Sends COMMIT. A standby that lacks it costs work and nothing else: an epoch is compared together with its owner, an
-    /// intent is looked for again by the commit of its segment.
+    /// Sends COMMIT. A standby that lacks the transaction costs only work: an epoch is compared together with its
+    /// owner, and the commit of a segment checks its intent again.
     async fn commit(self: Box<Self>) -> Result<(), sqlx::Error>;
 
     /// Sends COMMIT for segments: a success counts only when no failover can lose it.
     async fn commit_segments(self: Box<Self>) -> Result<(), sqlx::Error>;
 
-    /// Takes everything back.
+    /// Rolls the transaction back.
     async fn rollback(self: Box<Self>) -> Result<(), sqlx::Error>;
 }
 
 /// Runs statements. They are prepared once per connection and kept.
 #[async_trait]
 pub(crate) trait Session: Send {
-    /// The rows that the statement gives, all of them.
+    /// All rows of the statement's result.
     async fn fetch(&mut self, sql: &Sql, values: &[Value<'_>]) -> Result<Vec<Row>, sqlx::Error>;
 
     /// The number of rows that the statement changed.

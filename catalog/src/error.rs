@@ -1,4 +1,4 @@
-//! Why a catalog operation failed, and what the caller must do.
+//! The errors of catalog operations, and the reactions to them.
 //!
 //! Owns: the error type, its texts, and reading the databases' own codes. Does not own: retrying.
 
@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteError;
 pub type Result<T, E = CatalogError> = std::result::Result<T, E>;
 
 /// An error of the catalog.
-/// Cloning is cheap: one failed transaction is the answer to all requests that were in it.
+/// Cloning is cheap: one failed transaction answers all requests that were in it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CatalogError {
     /// No topic of this name.
@@ -22,21 +22,21 @@ pub enum CatalogError {
     /// A topic of this name exists.
     #[error("topic already exists: {0}")]
     TopicAlreadyExists(String),
-    /// The topic was changed after the caller looked at it.
+    /// The topic was changed after the caller read it.
     #[error("topic {topic} was changed meanwhile: its schema version is {now}, not {seen}; look at it and try again")]
     TopicChanged {
         /// The topic.
         topic: TopicName,
-        /// The schema version that the caller has seen.
+        /// The schema version that the caller read.
         seen: u32,
-        /// The one it has now.
+        /// The current schema version.
         now: u32,
     },
-    /// A topic exists whose name differs in the case of letters alone: readers that ignore case could not tell them
-    /// apart.
+    /// A topic exists whose name differs only in the case of letters: readers that ignore case could not distinguish
+    /// the two.
     #[error("topic {name} cannot be created: topic {existing} has the same name in another case")]
     TopicExistsAs {
-        /// The name that was wanted.
+        /// The wanted name.
         name: String,
         /// The name of the topic that exists.
         existing: String,
@@ -57,40 +57,40 @@ pub enum CatalogError {
     InvalidOffset {
         /// The offset.
         offset: u64,
-        /// What is wrong with it.
+        /// The reason why it is invalid.
         reason: String,
     },
-    /// The partition changed hands, or its watermark is not where the caller left it.
+    /// The partition has another owner, or another watermark than the caller's.
     #[error("ownership of {partition} was lost: {reason}")]
     Fenced {
         /// The partition.
         partition: TopicPartition,
-        /// What no longer holds.
+        /// The condition that no longer holds.
         reason: String,
     },
-    /// A commit was looked for and is certainly not recorded: it may be sent again.
+    /// The commit is certainly not recorded: it may be sent again.
     #[error("the commit of {0} is not recorded; it may be sent again")]
     NotCommitted(TopicPartition),
-    /// A replacement was looked for and certainly did not happen: it may be sent again.
+    /// The replacement certainly did not happen: it may be sent again.
     #[error("the replacement by {0} did not happen; it may be sent again")]
     NotReplaced(String),
     /// The catalog cannot be used as configured: URL, version, permission, schema.
     #[error("catalog refused: {0}")]
     Refused(String),
-    /// The disk failed while a commit was written: what this process sees of the database may not be on the disk.
-    /// Every later call gives this too. The process must end; the next start takes over from what the disk holds.
+    /// The disk failed during a commit: this process may read data that is not on the disk. Every later call returns
+    /// this error. The process must end; the next start takes over from the state on the disk.
     #[error("the catalog's disk failed in a commit, this process must end: {0}")]
     Poisoned(String),
-    /// What is stored contradicts itself; nothing was changed.
+    /// Stored rows contradict each other; nothing was changed.
     #[error("catalog is inconsistent: {0}")]
     Inconsistent(String),
-    /// The database could not do it.
+    /// An error of the database.
     #[error("database error: {0}")]
     Database(#[source] Arc<sqlx::Error>),
 }
 
 impl CatalogError {
-    /// What the caller must do.
+    /// The caller's reaction.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Database(error) if is_transient(error) => ErrorKind::Unavailable,
@@ -130,24 +130,24 @@ impl From<MigrateError> for CatalogError {
     }
 }
 
-/// Whether a unique index refused the statement.
+/// True if a unique index refused the statement.
 pub(crate) fn is_unique_violation(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_unique_violation())
 }
 
-/// Whether a foreign key refused the statement.
+/// True if a foreign key refused the statement.
 pub(crate) fn is_foreign_key_violation(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(|error| error.is_foreign_key_violation())
 }
 
-/// Whether SQLite answered that another connection holds a lock: then a COMMIT did not happen.
+/// True if another connection holds SQLite's lock: then a COMMIT did not happen.
 pub(crate) fn is_sqlite_busy(error: &sqlx::Error) -> bool {
     const SQLITE_BUSY: u32 = 5;
     const SQLITE_LOCKED: u32 = 6;
     sqlite_code(error).is_some_and(|code| matches!(code, SQLITE_BUSY | SQLITE_LOCKED))
 }
 
-/// Whether SQLite answered that the disk failed, or that what it read back is damaged.
+/// True if SQLite reports a failed disk, or damage in the data it read.
 pub(crate) fn is_sqlite_disk_failure(error: &sqlx::Error) -> bool {
     const SQLITE_IOERR: u32 = 10;
     const SQLITE_CORRUPT: u32 = 11;
@@ -178,7 +178,7 @@ fn is_transient(error: &sqlx::Error) -> bool {
 }
 
 /// Lost connections, lack of resources, shutdown, time-outs, deadlocks, serialization, and a server that became a
-/// replica: all of them pass, or pass to another server.
+/// replica: a later attempt, or another server, can succeed.
 fn is_transient_sqlstate(code: &str) -> bool {
     let class = ["08", "53", "58"].iter().any(|class| code.starts_with(class));
     class || matches!(code, "40001" | "40P01" | "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "57P05" | "25006")

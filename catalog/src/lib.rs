@@ -1,7 +1,7 @@
-//! The SQL catalog: what is committed, who owns what, who read how far.
+//! The SQL catalog: commits, ownership of partitions, positions of readers.
 //!
-//! Owns: the commit transaction, the replacement, and everything stored in SQL. It is the only judge of what exists: an
-//! object is read when, and only when, it is listed here.
+//! Owns: the commit transaction, the replacement, and everything stored in SQL. The catalog alone decides which objects
+//! exist: an object is read if, and only if, it is listed here.
 //! Does not own: objects (the writer puts them) and messages (the queue keeps them).
 
 pub mod audit;

@@ -1,7 +1,7 @@
 //! The rows of the catalog as types.
 //!
-//! Owns: their shape and units, in a file for each kind of thing. Times are milliseconds since the Unix epoch, UTC,
-//! unless a name says otherwise.
+//! Owns: their shape and units, in a file for each kind of row. Times are milliseconds since the Unix epoch, UTC,
+//! unless a name states otherwise.
 //! Does not own: SQL, and the rules of operations (`store`).
 
 mod consumer;

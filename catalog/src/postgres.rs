@@ -1,6 +1,6 @@
 //! The catalog in PostgreSQL.
 //!
-//! Owns: how connections to PostgreSQL are made and kept, what kind of server is refused, migration.
+//! Owns: connecting to PostgreSQL, the pool, refusing unfit servers, migration.
 //! Does not own: statements (`sql`), transactions (`session`), the limit to the server's silence (`database::door`).
 //!
 //! Transactions that touch many partitions lock them in order of topic and number, so that two of them cannot wait
@@ -26,22 +26,21 @@ use crate::sql::SqlMetadataStore;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// PostgreSQL 14; older ones are no longer maintained.
+/// PostgreSQL 14; older versions are no longer maintained.
 const VERSION_NUMBER_MIN: i32 = 140_000;
 const CONNECTIONS_MAX: u32 = 10;
-/// How long the first connection may take, so that a start against a server that is silent fails soon.
+/// Limit to the first connection, so that a start fails soon if the server is silent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Shorter than a lease: whoever waits for a database that is away must hear of it in time to say so.
+/// Shorter than a lease, so that a failed acquire is reported before the lease expires.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the server may be silent before its connection is given up. Longer than any statement may take, so that a
-/// server that is only slow answers first; a route that is lost, or a server that hangs, never answers, and nothing
-/// else would end the wait.
+/// Limit to the silence of the server before its connection is given up. Longer than any statement may take, so that a
+/// slow server answers first. A lost route or a hanging server never answers, and nothing else would end the wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long a connection may take to show that it is usable when it is given back.
+/// Limit to the test of a connection that returns to the pool.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Of every session. A writer that was stopped in the middle of a transaction must not keep its locks: the server
-/// ends the session.
-/// Warnings are always sent: one of them says that a COMMIT may be lost.
+/// Settings of every session. The server ends the session of a writer that was stopped in the middle of a transaction,
+/// so that its locks are released.
+/// Warnings are always sent: one of them reports a COMMIT that may be lost.
 const SESSION: [(&str, &str); 4] = [
     ("lock_timeout", "20s"),
     ("statement_timeout", "60s"),
@@ -62,14 +61,14 @@ impl PostgresMetadataStore {
     /// Opens `postgres://…`, creating or migrating the schema.
     ///
     /// # Errors
-    /// `Refused` says what cannot be used: the URL, the login, a replica, an old server, the schema.
+    /// `Refused` names the unfit part: the URL, the login, a replica, an old server, the schema.
     pub async fn connect(url: &str) -> Result<Self> {
-        // The text of the URL stays out of the message: it may hold a password.
+        // The URL is not part of the message: it may hold a password.
         let options = PgConnectOptions::from_str(url).map_err(|error| {
             CatalogError::Refused(format!("not a URL of the form postgres://user@host/database ({error})"))
         })?;
         let options = options.application_name("siltstone").options(SESSION);
-        // Not through the pool, which would go on trying for a while before it said that nobody listens.
+        // Outside the pool, which would retry for a while before it reports a refused connection.
         let first = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options)).await;
         let first = first.map_err(|_| silent(CONNECT_TIMEOUT)).flatten();
         let mut first = first.map_err(refused_if_unusable)?;
@@ -85,7 +84,7 @@ impl PostgresMetadataStore {
         Ok(Self::new_behind(Door::new(PostgresDatabase { pool, options }, Some(ANSWER_TIMEOUT))))
     }
 
-    /// The same with another limit to the server's silence than two minutes.
+    /// The same catalog with another limit to the server's silence than two minutes.
     #[must_use]
     pub fn with_answer_timeout(self, answer_timeout: Duration) -> Self {
         self.map_door(|door| door.with_answer_timeout(answer_timeout))
@@ -106,7 +105,7 @@ impl Database for PostgresDatabase {
         diagnose::diagnose(&self.pool).await
     }
 
-    /// The server checks its own files.
+    /// PostgreSQL checks its own files.
     async fn verify(&self, _session: &mut dyn Session) -> Result<()> {
         Ok(())
     }
@@ -125,12 +124,12 @@ impl fmt::Debug for PostgresDatabase {
     }
 }
 
-/// Whether the pool may keep a connection that was used. Its own test would wait for ever, and the connection's place
-/// in the pool with it.
+/// True if the pool may keep a used connection. The pool's own test would wait without limit and keep the connection's
+/// place in the pool.
 async fn is_answering(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
         Ok(answer) => answer.map(|()| true),
-        // An error ends it at once; `false` would take leave of the server first.
+        // Returning `false` would close gracefully and wait for the server.
         Err(_) => Err(silent(RELEASE_TIMEOUT)),
     }
 }
@@ -158,7 +157,7 @@ async fn check_server(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Proves that a warning of this server reaches us, by asking for one.
+/// Proves that this program receives the server's warnings, by requesting one.
 async fn check_warnings(connection: &mut PgConnection) -> Result<()> {
     let question = sqlx::raw_sql("DO $$ BEGIN RAISE WARNING 'siltstone asks whether warnings are heard'; END $$");
     let (asked, heard) = warnings::hear(question.execute(&mut *connection)).await;
@@ -175,7 +174,7 @@ async fn check_warnings(connection: &mut PgConnection) -> Result<()> {
     Err(CatalogError::Refused(reason.to_owned()))
 }
 
-/// A login or database that the server refuses stays so until somebody does something about it.
+/// A refusal of the login or the database is permanent until an operator mends it.
 fn refused_if_unusable(error: sqlx::Error) -> CatalogError {
     let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
     if code.starts_with("28") || code.starts_with("3D") || matches!(error, sqlx::Error::Configuration(_)) {

@@ -1,14 +1,14 @@
 //! The replacement: one new object takes the place of listed ones.
 //!
-//! Owns: its request and its outcomes. Does not own: the SQL that carries it out (`sql::replace`), the choice of
-//! objects, and making the new one.
+//! Owns: its request and its outcomes. Does not own: its SQL (`sql::replace`), the choice of objects, writing the new
+//! one.
 
 use common::{OwnerId, TopicName};
 
 use crate::error::CatalogError;
 use crate::model::{FileId, NewObject, ReplacementIntent, SegmentKind};
 
-/// Most objects that one replacement may take the place of.
+/// Most inputs of one replacement.
 pub const REPLACEMENT_INPUTS_MAX: usize = 10_000;
 
 /// One new object that holds all rows of some listed ones, and no others.
@@ -16,13 +16,13 @@ pub const REPLACEMENT_INPUTS_MAX: usize = 10_000;
 pub struct Replacement {
     /// The topic.
     pub topic: TopicName,
-    /// Which of its tables.
+    /// Data or quarantine.
     pub kind: SegmentKind,
-    /// Who recorded the intent.
+    /// The owner that recorded the intent.
     pub owner: OwnerId,
     /// The objects to be replaced, at least one and at most [`REPLACEMENT_INPUTS_MAX`], none of them twice.
     pub inputs: Vec<FileId>,
-    /// The new one.
+    /// The new object.
     pub output: NewObject,
 }
 
@@ -45,16 +45,16 @@ pub enum ReplaceOutcome {
     Done(FileId),
     /// Nothing changed, and never will under this request.
     Refused(ReplaceRefusal),
-    /// It is certain that nothing changed; the same request may be sent again.
+    /// Nothing changed, certainly; the same request may be sent again.
     NotDone(CatalogError),
-    /// Nobody knows: ask with [`crate::CommitStore::resolve_replacement`] before anything else.
+    /// It may have happened: call [`crate::CommitStore::resolve_replacement`] before anything else.
     Unknown(CatalogError),
 }
 
-/// Why a replacement can never happen.
+/// The reason why a replacement can never happen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplaceRefusal {
-    /// Somebody else replaced, expired or dropped one of the objects.
+    /// One of the objects was replaced, expired or dropped by another transaction.
     #[error("object {file_id} is no longer listed")]
     InputGone {
         /// The first such object.

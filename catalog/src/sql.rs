@@ -1,7 +1,7 @@
-//! A catalog in a database of SQL: every role, written once for both databases.
+//! A catalog in an SQL database: every role, written once for both databases.
 //!
-//! Owns: the store, and the statements of its roles. A role is a file or a few: an `impl` of its trait, which goes through
-//! the door, and plain functions of a session. Does not own: how a database is asked and when it is given up
+//! Owns: the store, and the statements of its roles. A role is a file or a few: an `impl` of its trait, which goes
+//! through the door, and plain functions of a session. Does not own: running statements, giving a database up
 //! (`database`), pools and migrations (each database's own files).
 
 mod commit;

@@ -1,10 +1,11 @@
 //! The catalog in SQLite: one file, or memory.
 //!
-//! Owns: one connection for writing, many for reading. Does not own: statements (`sql`), how a database is opened
+//! Owns: one connection for writing, many for reading. Does not own: statements (`sql`), opening a database
 //! (`opening`), transactions (`session`).
 //!
-//! SQLite has one writer at a time anyway; one connection for all writing makes them wait in our queue instead of
-//! in its busy loop. Every writing transaction is `BEGIN IMMEDIATE`: it waits for its turn *before* it reads.
+//! SQLite has one writer at a time anyway; one connection for all writing makes writers wait in the pool's queue
+//! instead of SQLite's busy loop. Every writing transaction is `BEGIN IMMEDIATE`: it waits for its turn *before* it
+//! reads.
 
 mod damage;
 mod diagnose;
@@ -27,11 +28,11 @@ use crate::sql::SqlMetadataStore;
 /// A catalog in SQLite. Clones share it.
 pub type SqliteMetadataStore = SqlMetadataStore<SqliteDatabase>;
 
-/// A database of SQLite with the catalog's schema.
+/// An SQLite database with the catalog's schema.
 pub struct SqliteDatabase {
     readers: SqlitePool,
     writer: SqlitePool,
-    /// For fresh connections; `None` in memory, where a second connection would see another database.
+    /// For fresh connections; `None` in memory, where a second connection would open another database.
     file: Option<SqliteConnectOptions>,
 }
 
@@ -39,7 +40,7 @@ impl SqliteMetadataStore {
     /// Opens `sqlite:<path>` or `sqlite::memory:`, creating file, directory and schema where missing.
     ///
     /// # Errors
-    /// `Refused` says what cannot be used: the URL, the path, the version of SQLite, the schema.
+    /// `Refused` names the unfit part: the URL, the path, the version of SQLite, the schema.
     pub async fn connect(url: &str) -> Result<Self> {
         let invalid =
             |error| CatalogError::Refused(format!("{url:?} is not sqlite:<path> or sqlite::memory: ({error})"));
@@ -61,10 +62,10 @@ impl SqliteMetadataStore {
         Self::open(SqliteConnectOptions::new().filename(path)).await
     }
 
-    /// A new catalog in memory; it is gone with its last clone.
+    /// A new catalog in memory, which ends with its last clone.
     ///
     /// # Errors
-    /// `Refused` when SQLite is too old.
+    /// `Refused` if SQLite is too old.
     pub async fn new_in_memory() -> Result<Self> {
         let pool = opening::in_memory().await?;
         Ok(Self::of(SqliteDatabase { readers: pool.clone(), writer: pool, file: None }))
@@ -75,7 +76,7 @@ impl SqliteMetadataStore {
         Ok(Self::of(SqliteDatabase { readers, writer, file: Some(options) }))
     }
 
-    /// Statements wait for locks, and for nothing else: there is no silence to be limited.
+    /// Statements wait for locks only: no silence needs a limit.
     fn of(database: SqliteDatabase) -> Self {
         Self::new_behind(Door::new(database, None))
     }

@@ -1,7 +1,6 @@
-//! What a catalog can do, split by role: one file for each.
+//! The operations of a catalog, split by role: one file for each.
 //!
-//! Owns: what all roles share. One conformance suite runs against each
-//! implementation.
+//! Owns: the parts that all roles share. One conformance suite runs against each implementation.
 //! Does not own: SQL, pools, migrations.
 
 mod commits;
@@ -29,19 +28,20 @@ use crate::error::Result;
 pub trait MetadataStore:
     TopicStore + SegmentStore + CommitStore + OwnershipStore + JanitorStore + ReplayStore + ConsumerStore + fmt::Debug
 {
-    /// Whether the database answers now; for readiness.
+    /// Succeeds if the database answers now; for readiness.
     async fn check(&self) -> Result<()>;
 
-    /// What an operator should know about the database: whether a commit here outlives a crash. Changes nothing.
+    /// Findings for an operator about the database: the settings that decide if a commit here outlives a crash. Changes
+    /// nothing.
     async fn diagnose(&self) -> Vec<Finding> {
         Vec::new()
     }
 
-    /// Looks for what a broken disk may have done to the database; a writer does so before it begins. Reads all of it:
-    /// a second for about a million commits. Nothing to do where the database checks its own files.
+    /// Checks the database for damage by a broken disk; a writer does so before it begins. Reads all of it: a second
+    /// for about a million commits. Does nothing where the database checks its own files.
     ///
     /// # Errors
-    /// `Inconsistent` says what contradicts what.
+    /// `Inconsistent` names the contradiction.
     async fn verify(&self) -> Result<()> {
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A topic in the queue and in the catalog at once.
 //!
-//! Owns: the order in which a topic is created in both, and opening a topic in the queue where the catalog stands.
-//! Does not own: which options are valid (`common::topic`), words for people beside the errors.
+//! Owns: the order in which a topic is created in both, and opening a topic in the queue at the catalog's position.
+//! Does not own: validating options (`common::topic`), texts for people other than the errors.
 
 use common::{Queue, QueueError, TopicDefinition, TopicName};
 
@@ -10,19 +10,19 @@ use crate::model::{Partition, Topic, TopicConfig};
 use crate::store::TopicStore;
 
 impl TopicConfig {
-    /// The topic as queue and writer need it.
+    /// The definition for queue and writer.
     pub fn definition(&self) -> TopicDefinition {
         TopicDefinition { name: self.name.clone(), partition_count: self.partition_count, options: self.config.clone() }
     }
 }
 
-/// Why a topic was not created.
+/// The reason why a topic was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateTopicError {
-    /// The catalog refuses it, has it already or cannot be asked. Nothing was made.
+    /// The catalog refuses it, has it already or is unreachable. Nothing was created.
     #[error(transparent)]
     Catalog(CatalogError),
-    /// The queue did not make it. It is not in the catalog.
+    /// The queue did not create it. It is not in the catalog.
     #[error("topic {topic} was not created: the catalog has no such topic, but the queue")]
     Queue {
         /// Name of the topic.
@@ -31,7 +31,7 @@ pub enum CreateTopicError {
         #[source]
         error: QueueError,
     },
-    /// The catalog did not list it after the queue had made it. Creating it again is safe.
+    /// The queue created it, and the catalog did not list it. Creating it again is safe.
     #[error("topic {topic} is ready in the queue but not listed in the catalog; repeat the same command")]
     NotListed {
         /// Name of the topic.
@@ -42,12 +42,12 @@ pub enum CreateTopicError {
     },
 }
 
-/// Creates the topic in the queue, then in the catalog, so that a listed topic always has its streams. Repeating it after a
-/// failure in between is harmless.
+/// Creates the topic in the queue, then in the catalog, so that a listed topic always has its streams. Repeating it
+/// after a failure in between is harmless.
 ///
 /// # Errors
-/// [`CatalogError::TopicAlreadyExists`] inside [`CreateTopicError::Catalog`] when the catalog has the topic; else says
-/// which of the two failed.
+/// [`CatalogError::TopicAlreadyExists`] inside [`CreateTopicError::Catalog`] if the catalog has the topic; otherwise
+/// the variant names the one that failed.
 pub async fn create_topic(
     queue: &dyn Queue,
     catalog: &dyn TopicStore,
@@ -67,7 +67,7 @@ pub async fn create_topic(
     }
 }
 
-/// Opens the topic in the queue: a queue that does not outlive its process numbers on from the watermarks of
+/// Opens the topic in the queue: a queue that does not outlive its process continues numbering from the watermarks of
 /// `partitions`, which are all of the topic's, by number.
 ///
 /// # Errors

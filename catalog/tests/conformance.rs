@@ -1,7 +1,7 @@
-//! One suite for every catalog: what the contract says, shown against SQLite in a file and in memory, against a
-//! real PostgreSQL, and against the model of the catalog that simulations run on.
+//! One suite for every catalog: the promises of the contract, checked against SQLite in a file and in memory, a real
+//! PostgreSQL, and the model of the catalog that simulations use.
 //!
-//! Owns: which cases there are and what they run against. Does not own: the cases (`conformance/`).
+//! Owns: the list of cases and their backends. Does not own: the cases (`conformance/`).
 
 mod conformance {
     pub(crate) mod backend;

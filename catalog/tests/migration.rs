@@ -1,7 +1,7 @@
-//! A catalog of version 0.1.0 is opened by this version: what migration 5 makes of each row.
+//! A catalog of version 0.1.0 is opened by this version: the new rows that migration 5 makes.
 //!
-//! Owns: filling the old tables by plain SQL, and looking at every new row, on both databases. Does not own: a process that
-//! dies while it migrates (`conformance/migrations`), a lake that version 0.1.0 really wrote (the integration tests).
+//! Owns: filling the old tables by plain SQL, and checking every new row, on both databases. Does not own: a process
+//! that dies while it migrates (`conformance/migrations`), a lake that version 0.1.0 wrote (the integration tests).
 
 mod migration {
     pub(crate) mod database;
@@ -18,8 +18,8 @@ use common::{Incarnation, OffsetRange, OwnerId, TopicName, TopicPartition};
 use migration::database::Database;
 use uuid::Uuid;
 
-/// Rows as version 0.1.0 wrote them: two topics that differ in case, one with a quote, one that is deleted; commits of
-/// both kinds, gaps, a second incarnation, what retention took off the list, and every state of an upload.
+/// Rows as version 0.1.0 wrote them: two topics that differ in case, one with a quote, a deleted one; commits of both
+/// kinds, gaps, a second incarnation, expired segments, and every state of an upload.
 const OLD_ROWS: &str = include_str!("migration/version_4.sql");
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn check(database: Database) {
     check_through_the_contract(&*store).await;
     check_names(&*store).await;
     store.close().await;
-    // The next start finds nothing to do.
+    // The next start has nothing to migrate.
     let store = connect(database.url()).await.expect("opens");
     store.verify().await.expect("nothing contradicts itself");
     store.close().await;
@@ -208,7 +208,7 @@ async fn check_through_the_contract(store: &dyn MetadataStore) {
     assert_eq!(store.list_expirations(&orders).await.expect("read"), [expected]);
     let committed = CommittedOffset { incarnation: Incarnation(1), offset: 45 };
     assert_eq!(store.get_committed_offset("readers", &orders).await.expect("read"), Some(committed));
-    // A writer goes on where the old one stopped, and what is committed is listed under the next numbers.
+    // A writer continues at the old one's position.
     let owner = OwnerId(Uuid::now_v7());
     store.heartbeat(&Agent { owner, name: "new".to_owned(), scope: Scope::All }).await.expect("registered");
     let taken = store.acquire(owner, Duration::from_secs(60), std::slice::from_ref(&orders)).await.expect("asked");

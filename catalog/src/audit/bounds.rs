@@ -1,14 +1,14 @@
 //! Bounds of columns, read back from their texts.
 //!
-//! Owns: the parser of each type's texts, and their order. Does not own: making them (`lake`).
+//! Owns: the parser of each type's texts, and their order. Does not own: writing them (`lake`).
 //!
-//! A reader casts these texts to the column's type. One that it cannot cast would hide an object from it, silently.
+//! A reader casts these texts to the column's type. A text that it cannot cast would silently hide an object from it.
 
 use std::cmp::Ordering;
 
 use chrono::{NaiveDate, NaiveDateTime};
 
-/// The type of a column, as far as its bounds are written differently.
+/// The type of a column; types whose bounds have the same texts share one variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BoundType {
     /// `0`, `1`.
@@ -29,22 +29,22 @@ pub enum BoundType {
     Binary,
 }
 
-/// A bound that was read.
+/// A parsed bound.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Bound {
     /// Of a boolean, an integer, a date in days or a timestamp in microseconds since 1970.
     Integer(i64),
     /// Of a double.
     Float(f64),
-    /// Of a decimal: whether it is negative, the digits before the point without zeros in front, those behind it
-    /// without zeros at the end.
+    /// Of a decimal: true if it is negative, the digits before the point without leading zeros, those after it without
+    /// trailing zeros.
     Decimal(bool, String, String),
     /// Of text and binary.
     Bytes(Vec<u8>),
 }
 
 impl Bound {
-    /// Reads the text; `None` when a reader could not cast it.
+    /// Parses the text; `None` if a reader could not cast it.
     pub fn parse(of: BoundType, text: &str) -> Option<Self> {
         match of {
             BoundType::Boolean => matches!(text, "0" | "1").then(|| Self::Integer(i64::from(text == "1"))),
@@ -84,7 +84,7 @@ impl Bound {
     }
 }
 
-/// Readers know the years 1 to 9999.
+/// True if readers can represent the year: 1 to 9999.
 fn is_in_years(date: &NaiveDate) -> bool {
     use chrono::Datelike;
     (1..=9999).contains(&date.year())

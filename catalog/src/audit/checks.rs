@@ -1,7 +1,8 @@
 //! The checks over one partition's records.
 //!
-//! Owns: the order of the checks, and that commits chain. Pure: the same records always give the same problems.
-//! Does not own: how the records came to be read, segments and gaps (`listing`), uploads (`uploads`).
+//! Owns: the order of the checks, and the check that commits chain. Pure: the same records always give the same
+//! problems.
+//! Does not own: reading the records (`load`), segments and gaps (`listing`), uploads (`uploads`).
 
 mod listing;
 mod uploads;
@@ -28,7 +29,7 @@ const ANCHOR: &str = "the row was changed by hand; the next attach may halt the 
     history changed";
 const HISTORY: &str = "the row that begins this incarnation is missing or wrong: restore it from a backup";
 
-/// How much was checked.
+/// Numbers of checked records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ChainCounts {
     /// Commits.
@@ -53,7 +54,7 @@ pub struct ChainCounts {
     pub uploads: u64,
 }
 
-/// Checks everything that the catalog says of one partition.
+/// Checks all records of one partition.
 pub fn check_partition(records: &PartitionRecords) -> (ChainCounts, Vec<Problem>) {
     let partition = &records.partition;
     let id = TopicPartition::new(partition.topic.clone(), partition.partition_id);
@@ -81,7 +82,7 @@ impl PartitionAudit<'_> {
         Problem::new(check, &self.id, incarnation, found, advice)
     }
 
-    /// First offset of an incarnation, if the catalog knows it.
+    /// First offset of an incarnation, if it is recorded.
     fn start_of(&self, incarnation: Incarnation) -> Option<u64> {
         if incarnation == Incarnation::default() {
             return Some(0);
@@ -110,7 +111,7 @@ impl PartitionAudit<'_> {
     fn check_commits(&mut self) {
         let partition = &self.records.partition;
         let (mut number, mut epoch) = (0, Epoch(0));
-        // Of incarnation 0 until a commit says otherwise; `end` is exclusive.
+        // Incarnation 0 until a commit belongs to another; `end` is exclusive.
         let (mut incarnation, mut end) = (Incarnation::default(), 0);
         for commit in &self.records.commits {
             if commit.incarnation != incarnation {
@@ -147,7 +148,7 @@ impl PartitionAudit<'_> {
         self.problems.extend(found);
     }
 
-    /// What is wrong with `commit`, after the one with this number, epoch, incarnation and (exclusive) end.
+    /// The problems of `commit`, given the number, epoch, incarnation and (exclusive) end of the one before it.
     fn commit_problems(&self, commit: &CommitRecord, before: (u64, Epoch, Incarnation, u64)) -> Vec<Problem> {
         let (number, epoch, incarnation, end) = before;
         let (base, last) = (commit.range.base(), commit.range.end());

@@ -1,7 +1,7 @@
-//! Everything the catalog holds of one partition, as of one moment.
+//! All records of one partition, as of one moment.
 //!
-//! Owns: cutting what was read later back to that moment: a writer may commit, and retention may take segments off the
-//! list, while an audit reads. Does not own: judging it.
+//! Owns: cutting records that were read later back to that moment: a writer may commit, and retention may take segments
+//! off the list, while an audit reads. Does not own: judging the records.
 
 use std::collections::HashSet;
 
@@ -13,12 +13,12 @@ use crate::model::{
 };
 use crate::store::MetadataStore;
 
-/// What the catalog says of one partition.
+/// The catalog's records of one partition.
 #[derive(Clone, Debug)]
 pub struct PartitionRecords {
     /// The partition.
     pub partition: Partition,
-    /// Where its incarnations begin, from the second one on.
+    /// The starts of its incarnations, from the second one on.
     pub incarnations: Vec<IncarnationStart>,
     /// Its commits, alone or in runs, by number.
     pub commits: Vec<CommitRecord>,
@@ -30,12 +30,12 @@ pub struct PartitionRecords {
     pub expirations: Vec<Expiration>,
     /// Objects that are not listed.
     pub uploads: Vec<Upload>,
-    /// Whether each offset of the queue belongs to the partition, so that messages can be counted by offsets.
+    /// True if each offset of the queue belongs to the partition, so that messages can be counted by offsets.
     pub is_dense: bool,
 }
 
 impl PartitionRecords {
-    /// Reads what belongs to the partition `partition_id` of `snapshot`; `None` when it is not in there.
+    /// Reads the records of the partition `partition_id` of `snapshot`; `None` if the snapshot has no such partition.
     ///
     /// # Errors
     /// As the catalog's own.
@@ -48,12 +48,12 @@ impl PartitionRecords {
         let Some(partition) = found.cloned() else { return Ok(None) };
         let id = TopicPartition::new(partition.topic.clone(), partition_id);
         let commits = catalog.list_commits(&id).await?;
-        // After the commits: those that were folded since then lie under segments that are as long.
+        // Read after the commits: the segments that cover commits folded since then are as long as the commits.
         let (expirations, segments, uploads) = loop {
             let expirations = catalog.list_expirations(&id).await?;
             let segments = listed(catalog, snapshot, &partition).await?;
             let uploads = catalog.list_uploads(&id).await?;
-            // Retention that came in between took segments that were read, or would explain those that were not.
+            // Retention in between took segments that were read, or explains the absence of others: read again.
             if expirations == catalog.list_expirations(&id).await? {
                 break (expirations, segments, uploads);
             }
@@ -83,8 +83,8 @@ impl PartitionRecords {
             || self.gaps.iter().any(|gap| (gap.incarnation, gap.gap.range.base()) >= end)
     }
 
-    /// Leaves out what was committed after the partition was read, as far as the partition as it is `now` knows of it:
-    /// what is beyond even that stays, to be reported.
+    /// Leaves out records that were committed after the partition was read and before it was read again as `now`.
+    /// Records beyond `now` stay, so that the checks report them.
     fn cut(&mut self, now: Option<&Partition>) {
         let Some(now) = now else { return };
         let then = &self.partition;
@@ -96,8 +96,8 @@ impl PartitionRecords {
         self.gaps.retain(|gap| place(gap) < then_end || place(gap) >= now_end);
     }
 
-    /// An object that was replaced since its segment was read is also among the uploads by now. The upload of one that is
-    /// still listed is a contradiction.
+    /// Leaves out the uploads of objects that were replaced since their segments were read. The upload of an object
+    /// that is still listed is a contradiction, and stays.
     async fn forget_replaced(&mut self, catalog: &dyn MetadataStore, id: &TopicPartition) -> Result<()> {
         let place = |segment: &SegmentInfo| (segment.object.bucket.clone(), segment.object.key.clone());
         let listed: HashSet<_> = self.segments.iter().map(place).collect();
@@ -112,8 +112,8 @@ impl PartitionRecords {
     }
 }
 
-/// The live segments as of now, without what was committed after the snapshot. A segment that reaches from before the
-/// watermark of that time to behind it was made of several since then; the snapshot has them as they were.
+/// The current live segments, without those committed after the snapshot. If a segment straddles the snapshot's
+/// watermark, several segments were joined since then: the snapshot's own segments are returned instead.
 async fn listed(
     catalog: &dyn MetadataStore,
     snapshot: &TopicSnapshot,

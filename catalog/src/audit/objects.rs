@@ -1,7 +1,7 @@
 //! The objects of a topic against their segments and their statistics.
 //!
-//! Owns: what must hold of them as a plain function, and reading what it looks at. Does not own: segments against
-//! commits (`checks`), the objects' bytes (the writer's audit).
+//! Owns: these checks as a plain function, and reading the records for it. Does not own: segments against commits
+//! (`checks`), the objects' bytes (the writer's audit).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -37,23 +37,23 @@ const SYSTEM_COLUMNS: [(i32, BoundType); 7] = [
 ];
 const TIMESTAMP_FIELD_ID: i32 = 4;
 
-/// Everything that the catalog holds of the objects of a topic.
+/// The catalog's records of the objects of a topic.
 #[derive(Clone, Debug)]
 pub struct ObjectRecords<'s> {
     /// Topic, segments and live objects.
     pub snapshot: &'s TopicSnapshot,
-    /// Objects off the list, read after the snapshot.
+    /// Retired objects, read after the snapshot.
     pub retired: Vec<RetiredObject>,
-    /// Uploads that are of no single partition, read after the snapshot.
+    /// Uploads that belong to no single partition, read after the snapshot.
     pub uploads: Vec<Upload>,
     /// Stored statistics of the columns that have a type, of objects of both kinds.
     pub statistics: Vec<(FileId, ColumnStatistics)>,
-    /// The types of columns by field id, besides those of system columns.
+    /// The types of columns by field id, without those of system columns.
     pub types: BTreeMap<i32, BoundType>,
 }
 
 impl<'s> ObjectRecords<'s> {
-    /// Reads what belongs to the snapshot. `types` are those of the topic's own columns.
+    /// Reads the records of the snapshot's objects. `types` are those of the topic's own columns.
     ///
     /// # Errors
     /// As the catalog's own.
@@ -73,7 +73,7 @@ impl<'s> ObjectRecords<'s> {
     }
 }
 
-/// Checks everything that the catalog says of the objects of a topic.
+/// Checks all records of the objects of a topic.
 pub fn check_objects(records: &ObjectRecords<'_>) -> Vec<Problem> {
     let mut segments: HashMap<FileId, Vec<&SegmentInfo>> = HashMap::new();
     for segment in &records.snapshot.segments {
@@ -91,7 +91,7 @@ pub fn check_objects(records: &ObjectRecords<'_>) -> Vec<Problem> {
     let objects: HashMap<FileId, &ObjectInfo> =
         records.snapshot.objects.iter().map(|object| (object.file_id, &**object)).collect();
     for (file_id, column) in &records.statistics {
-        // An object that was listed after the snapshot is passed over.
+        // An object that was listed after the snapshot is skipped.
         let Some(object) = objects.get(file_id) else { continue };
         let found = statistics(object, column, &records.types);
         problems.extend(found.map(|found| problem(records, object, found, Check::Segments, WRONG_STATISTICS)));
@@ -111,7 +111,7 @@ fn problem(
     Problem::new(check, &place, Incarnation::default(), found, advice).at(object.min_offset).of(&object.key)
 }
 
-/// All rows of a live object are those of its live segments.
+/// Checks that all rows of a live object are those of its live segments.
 fn sums(object: &ObjectInfo, segments: &[&SegmentInfo]) -> Option<String> {
     let rows: u64 = segments.iter().map(|segment| segment.record_count).sum();
     if segments.is_empty() {
@@ -121,7 +121,7 @@ fn sums(object: &ObjectInfo, segments: &[&SegmentInfo]) -> Option<String> {
         .then(|| format!("has {} rows, its {} segments have {rows}", object.record_count, segments.len()))
 }
 
-/// The bounds of an object are no narrower than those of its segments.
+/// Checks that the bounds of an object enclose those of its segments.
 fn bounds(object: &ObjectInfo, segments: &[&SegmentInfo]) -> Option<String> {
     let encloses = |segment: &SegmentInfo| {
         let is_of_kind = segment.kind == object.kind;
@@ -139,7 +139,8 @@ fn bounds(object: &ObjectInfo, segments: &[&SegmentInfo]) -> Option<String> {
     Some(format!("does not enclose segment {}: its kind, partitions, offsets or times say so", outside.id))
 }
 
-/// A live object is neither retired nor among the uploads. One that went off the list after the snapshot may be.
+/// Checks that a live object is neither retired nor among the uploads. An object that went off the list after the
+/// snapshot may be both.
 fn not_live(object: &ObjectInfo, records: &ObjectRecords<'_>) -> Option<(String, &'static str)> {
     let snapshot = records.snapshot.snapshot_id;
     let place = (&object.bucket, &object.key);
@@ -155,8 +156,8 @@ fn not_live(object: &ObjectInfo, records: &ObjectRecords<'_>) -> Option<(String,
     Some((format!("is listed and {:?} as well", upload.state), UPLOAD_LISTED))
 }
 
-/// Numbers rise: with the number of an object rises, or stays, that of the snapshot which listed it, and no snapshot is
-/// newer than the newest.
+/// Checks that numbers rise: in the order of object numbers, the snapshots that listed the objects never fall, and none
+/// is newer than the newest.
 fn numbers(records: &ObjectRecords<'_>) -> Vec<Problem> {
     let mut objects: Vec<&ObjectInfo> = records.snapshot.objects.iter().map(|object| &**object).collect();
     objects.sort_by_key(|object| object.file_id);
@@ -180,7 +181,7 @@ fn numbers(records: &ObjectRecords<'_>) -> Vec<Problem> {
     problems
 }
 
-/// Bounds can be read, are in order, and enclose what is known of the object.
+/// Checks that bounds can be parsed, are in order, and enclose the object's own bounds.
 fn statistics(object: &ObjectInfo, column: &ColumnStatistics, types: &BTreeMap<i32, BoundType>) -> Option<String> {
     let id = column.field_id;
     let of_system = SYSTEM_COLUMNS.iter().find(|(of, _)| *of == id).map(|(_, of)| *of);
@@ -213,7 +214,8 @@ fn statistics(object: &ObjectInfo, column: &ColumnStatistics, types: &BTreeMap<i
         _ => None,
     };
     let (min, max) = (value(min), value(max));
-    // The times of the row are those of its rows; its offsets may begin and end with some that have no rows.
+    // Bounds of `_timestamp` enclose the object's times; bounds of partitions and offsets may be narrower, as the first
+    // and last offsets of an object may have no rows.
     let is_right = match id {
         TIMESTAMP_FIELD_ID => min.is_none_or(|min| min <= known.0) && max.is_none_or(|max| max >= known.1),
         _ => min.is_none_or(|min| min >= known.0) && max.is_none_or(|max| max <= known.1),

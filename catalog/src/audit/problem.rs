@@ -1,6 +1,6 @@
-//! What an audit reports.
+//! The problems that an audit reports.
 //!
-//! Owns: the kinds of checks, and a problem with its place, what it means and what to do.
+//! Owns: the kinds of checks, and a problem with its place, its meaning and advice.
 //! Does not own: finding problems.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use std::fmt;
 use common::{Incarnation, TopicName, TopicPartition};
 use serde::Serialize;
 
-/// What is checked.
+/// A kind of check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
@@ -18,22 +18,22 @@ pub enum Check {
     Offsets,
     /// Listed segments and commits belong together.
     Segments,
-    /// What is listed is not about to be put or deleted.
+    /// No listed object has an upload.
     Uploads,
     /// Listed objects exist with their size and checksum.
     Objects,
-    /// Rows in objects are those that the commit counted.
+    /// Objects hold as many rows as the commits counted.
     Rows,
-    /// The queue, where it still holds them, has the same messages.
+    /// The queue has the same messages, where it still holds them.
     Stream,
 }
 
 impl Check {
-    /// All of them, in the order in which they are made.
+    /// All kinds, in the order of the checks.
     pub const ALL: [Self; 7] =
         [Self::Commits, Self::Offsets, Self::Segments, Self::Uploads, Self::Objects, Self::Rows, Self::Stream];
 
-    /// The word for it.
+    /// Its name.
     pub fn word(self) -> &'static str {
         match self {
             Self::Commits => "commits",
@@ -46,7 +46,7 @@ impl Check {
         }
     }
 
-    /// What holds when it finds nothing.
+    /// The fact that the check proves when it finds no problem.
     pub fn claim(self) -> &'static str {
         match self {
             Self::Commits => "chain up to the watermark, no epoch falls",
@@ -60,16 +60,16 @@ impl Check {
     }
 }
 
-/// Something that does not hold.
+/// A broken invariant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// Which check found it.
+    /// The check that found it.
     pub check: Check,
-    /// Where: the topic.
+    /// The topic.
     pub topic: TopicName,
     /// The partition.
     pub partition_id: u32,
-    /// The history that `offset` counts in.
+    /// The incarnation in which `offset` counts.
     pub incarnation: Incarnation,
     /// The first offset concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,9 +77,9 @@ pub struct Problem {
     /// Key of the object concerned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// What was found.
+    /// The finding.
     pub found: String,
-    /// What it means, and what to do.
+    /// Its meaning, and the action to take.
     pub advice: &'static str,
 }
 
@@ -97,14 +97,14 @@ impl Problem {
         Self { check, topic, partition_id, incarnation, offset: None, key: None, found, advice }
     }
 
-    /// The same with an offset.
+    /// The same problem with an offset.
     #[must_use]
     pub fn at(mut self, offset: u64) -> Self {
         self.offset = Some(offset);
         self
     }
 
-    /// The same with an object.
+    /// The same problem with an object.
     #[must_use]
     pub fn of(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());

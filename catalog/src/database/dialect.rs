@@ -1,7 +1,7 @@
-//! The text of a statement for both databases, and what the two dialects say differently.
+//! The text of a statement for both databases, and the differences between the two dialects.
 //!
-//! Owns: every fragment of SQL that is not the same text for both. Texts are put together when the program is compiled,
-//! except those of inserts of many rows. Does not own: how a transaction begins (each database's file).
+//! Owns: every fragment of SQL whose text differs between them. Texts are put together at compile time, except those of
+//! inserts of many rows. Does not own: beginning a transaction (each database's file).
 
 use std::fmt::Write;
 
@@ -13,7 +13,7 @@ pub(crate) struct Sql {
 }
 
 impl Sql {
-    /// A statement that only one of the databases is ever asked.
+    /// A statement for one of the databases alone.
     pub(crate) const fn only(text: &'static str) -> Self {
         Self { sqlite: text, postgres: text }
     }
@@ -33,8 +33,8 @@ macro_rules! sql {
 /// A part of a statement for one database.
 ///
 /// SQLite needs no row locks: the only writer holds the whole database. PostgreSQL's clock is read when the statement
-/// runs, not when the transaction began: locks may have been waited for in between. A list of any length is one
-/// parameter, the first, as a JSON array: `WHERE file_id IN " numbers_1`.
+/// runs, not when the transaction began: the statement may have waited for locks in between. A list of any length is
+/// one parameter, the first, as a JSON array: `WHERE file_id IN " numbers_1`.
 macro_rules! fragment {
     ($dialect:ident $text:literal) => {
         $text
@@ -93,25 +93,25 @@ pub(crate) use {fragment, sql};
 pub(crate) struct Insert {
     /// The name of the table.
     pub(crate) table: &'static str,
-    /// Its columns, that of the time last.
+    /// Its columns, the time last.
     pub(crate) columns: &'static str,
     /// Number of values in a row, without the time.
     pub(crate) width: usize,
-    /// True when the last column is the time of the database.
+    /// True if the last column is the time of the database.
     pub(crate) has_time: bool,
 }
 
-/// The way in which a statement names its parameters.
+/// The names of a statement's parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placeholder {
-    /// `?`, in their order: SQLite looks a name up among all names before it.
+    /// `?`, in their order: SQLite would compare a name with all names before it.
     Anonymous,
     /// `$1`.
     Numbered,
 }
 
 impl Insert {
-    /// The statement for so many values, with the text that reads the clock.
+    /// The statement for this number of values, with the text that reads the clock.
     pub(crate) fn text(&self, values: usize, placeholder: Placeholder, now_ms: &str) -> String {
         assert!(values > 0 && values.is_multiple_of(self.width), "{values} values are no rows of {}", self.table);
         let mut text = format!("INSERT INTO {} ({}) VALUES ", self.table, self.columns);
@@ -133,7 +133,7 @@ impl Insert {
         text
     }
 
-    /// True for the values of one row: such a statement comes again and is worth keeping.
+    /// True for the values of one row: such a statement is used again and worth keeping.
     pub(crate) fn is_single(&self, values: usize) -> bool {
         values == self.width
     }

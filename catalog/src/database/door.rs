@@ -1,7 +1,7 @@
 //! The one door to the database.
 //!
-//! Owns: the rules that every operation keeps. A server that is silent for too long is given up; after a disk failed in
-//! a commit nothing is asked any more; a transaction that fails is rolled back and its first error kept.
+//! Owns: the rules for every operation. A server that is silent for too long is given up; after a disk failure in a
+//! commit no more statements are sent; a failed transaction is rolled back and its first error kept.
 //! Does not own: statements (`sql`), pools and sessions (each database's files), the outcome of a commit of segments
 //! (`sql::commit`), which opens its transaction here and judges the end itself.
 
@@ -15,16 +15,16 @@ use tokio::time::timeout;
 use super::{Access, Connection, Database, Row, Session, Sql, Transaction, Value, Work};
 use crate::error::{CatalogError, Result, is_sqlite_disk_failure};
 
-/// Limit to the rollback of a transaction that failed; the failure is reported anyway.
+/// Limit to the rollback of a failed transaction; the failure is reported anyway.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A database, and the only way to it. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Door {
     database: Arc<dyn Database>,
-    /// Limit to one operation; `None` for a database that waits for locks only.
+    /// Limit to one operation; `None` for a database whose only waits are for locks.
     answer_timeout: Option<Duration>,
-    /// Why this process may ask nothing more.
+    /// The reason why this process may send no more statements.
     poison: Arc<OnceLock<String>>,
 }
 
@@ -33,7 +33,7 @@ impl Door {
         Self { database: Arc::new(database), answer_timeout, poison: Arc::default() }
     }
 
-    /// The same with another limit to the database's silence.
+    /// The same door with another limit to the server's silence.
     pub(crate) fn with_answer_timeout(self, answer_timeout: Duration) -> Self {
         Self { answer_timeout: Some(answer_timeout), ..self }
     }
@@ -47,7 +47,7 @@ impl Door {
         .await
     }
 
-    /// Runs one statement that writes, and commits by itself; gives how many rows it changed.
+    /// Runs one statement that writes, and commits by itself; returns the number of changed rows.
     pub(crate) async fn execute(&self, sql: &Sql, values: &[Value<'_>]) -> Result<u64> {
         self.bounded(async {
             let mut connection = self.connection(Access::Write).await?;
@@ -56,7 +56,7 @@ impl Door {
         .await
     }
 
-    /// Runs `work` on one snapshot, and changes nothing.
+    /// Runs `work` on one snapshot, without changes.
     pub(crate) async fn read<'a, T, F>(&self, work: F) -> Result<T>
     where
         T: Send,
@@ -72,7 +72,7 @@ impl Door {
         .await
     }
 
-    /// Runs `work` in a transaction that is committed if it succeeds.
+    /// Runs `work` in a transaction, and commits it if `work` succeeds.
     pub(crate) async fn write<'a, T, F>(&self, work: F) -> Result<T>
     where
         T: Send,
@@ -95,7 +95,7 @@ impl Door {
         .await
     }
 
-    /// The findings of the database, or that it cannot be asked.
+    /// The findings of the database, or the finding that it cannot be reached.
     pub(crate) async fn diagnose(&self) -> Vec<Finding> {
         let findings = self.bounded(async { Ok(self.database.diagnose().await) }).await;
         findings.unwrap_or_else(|error| {
@@ -104,7 +104,7 @@ impl Door {
         })
     }
 
-    /// Looks for what a broken disk may have done.
+    /// Checks the database for damage by a broken disk.
     pub(crate) async fn verify(&self) -> Result<()> {
         self.read(|session| self.database.verify(session)).await
     }
@@ -115,44 +115,44 @@ impl Door {
             self.database.close().await;
             Ok(())
         };
-        // Connections that could not be ended in time are dropped.
+        // Connections that do not end in time are dropped.
         self.answered(closing).await.ok();
     }
 
-    /// Runs `work`, unless this process is poisoned, for as long as the database may take. Dropped work leaves its
-    /// connection to the pool, which gives up those that do not answer.
+    /// Runs `work` within the limit to one operation, unless this process is poisoned. Dropped work returns its
+    /// connection to the pool, which gives up connections that do not answer.
     ///
     /// # Errors
-    /// `Poisoned`; of kind `Unavailable` when the time is over; the errors of `work`.
+    /// `Poisoned`; of kind `Unavailable` at the limit; the errors of `work`.
     pub(crate) async fn bounded<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         self.usable()?;
         self.answered(work).await
     }
 
-    /// Runs `work`, a later step of an operation that has begun, for as long as the database may take.
+    /// Runs `work`, a later step of an operation that has begun, within the limit.
     ///
     /// # Errors
-    /// Of kind `Unavailable` when the time is over; the errors of `work`.
+    /// Of kind `Unavailable` at the limit; the errors of `work`.
     pub(crate) async fn answered<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let Some(limit) = self.answer_timeout else { return work.await };
         timeout(limit, work).await.unwrap_or_else(|_| Err(silent(limit).into()))
     }
 
-    /// A connection from the pool; the wait for it is bounded by the caller.
+    /// A connection from the pool; the caller bounds the wait for it.
     pub(crate) async fn connection(&self, access: Access) -> Result<Box<dyn Connection>> {
         let connection = self.database.connection(access).await?;
-        // Another operation may have failed while this one waited for its turn.
+        // Another operation may have failed during the wait.
         self.usable()?;
         Ok(connection)
     }
 
-    /// A connection that has nothing to do with the pool.
+    /// A connection outside the pool.
     pub(crate) async fn fresh_connection(&self) -> Result<Box<dyn Connection>> {
         self.database.fresh_connection().await
     }
 
-    /// The error of a COMMIT that failed. After a failed sync the kernel shows pages that the disk does not hold:
-    /// nothing read from now on proves anything, so nothing more is asked. PostgreSQL ends itself in such a case.
+    /// The error of a failed COMMIT. After a failed sync the kernel returns pages that the disk does not hold: later
+    /// reads prove nothing, so the process is poisoned. PostgreSQL ends itself in such a case.
     pub(crate) fn commit_failed(&self, error: sqlx::Error) -> CatalogError {
         if !is_sqlite_disk_failure(&error) {
             return error.into();
@@ -165,7 +165,7 @@ impl Door {
     }
 }
 
-/// Takes a transaction back. An error of that is secondary: a connection that cannot roll back is given up.
+/// Rolls a transaction back. An error of the rollback is secondary: a connection that cannot roll back is given up.
 pub(crate) async fn roll_back(transaction: Box<dyn Transaction + '_>) {
     timeout(ROLLBACK_TIMEOUT, transaction.rollback()).await.ok();
 }

@@ -1,6 +1,6 @@
-//! Parameters of statements, and the rows that they give.
+//! Parameters of statements, and the rows of their results.
 //!
-//! Owns: the two types that columns have, numbers and text, each perhaps NULL. Does not own: what they mean (`sql`).
+//! Owns: the two types of columns, numbers and text, each perhaps NULL. Does not own: their meaning (`sql`).
 
 use std::borrow::Cow;
 use std::vec::IntoIter;
@@ -9,7 +9,7 @@ use common::{Incarnation, OwnerId, TopicName};
 
 use crate::error::{CatalogError, Result};
 
-/// A value for a parameter. A NULL has a type too: PostgreSQL wants to know it.
+/// A value for a parameter. A NULL has a type too, as PostgreSQL needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value<'v> {
     /// BIGINT.
@@ -36,7 +36,7 @@ pub(crate) enum Column {
     Text(String),
 }
 
-/// A row, whose columns are taken one after the other. Each is named by its reader, for errors.
+/// A row, whose columns are taken in order. The reader names each column, for errors.
 #[derive(Debug)]
 pub(crate) struct Row(IntoIter<Column>);
 
@@ -48,7 +48,7 @@ impl Row {
     /// The next column, a number.
     ///
     /// # Errors
-    /// `Inconsistent` when it is something else, which this program never stores.
+    /// `Inconsistent` if it holds anything else, which this program never stores.
     pub(crate) fn integer(&mut self, name: &str) -> Result<i64> {
         self.optional_integer(name)?.ok_or_else(|| unexpected(name, &Column::Null))
     }

@@ -1,11 +1,11 @@
-//! Notes of readers of a topic, as types: offsets of consumer groups, records that were published again.
+//! Marks of a topic's readers, as types: offsets of consumer groups, records that were published again.
 //!
 //! Owns: their shape. Does not own: the meaning of a consumer's offset.
 
 use common::{Incarnation, TopicName, TopicPartition};
 use serde::{Deserialize, Serialize};
 
-/// How far a consumer group has read one partition.
+/// The position of a consumer group in one partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsumerOffset {
     /// The group.
@@ -14,9 +14,9 @@ pub struct ConsumerOffset {
     pub topic: TopicName,
     /// The partition.
     pub partition_id: u32,
-    /// The history that the offset counts in.
+    /// The incarnation in which the offset counts.
     pub incarnation: Incarnation,
-    /// What the group committed; by convention the next offset it wants to read.
+    /// The committed offset; by convention the next one that the group will read.
     pub committed_offset: u64,
     /// A note of the consumer's.
     pub metadata: Option<String>,
@@ -25,9 +25,9 @@ pub struct ConsumerOffset {
 /// The offset that a group committed for a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommittedOffset {
-    /// The history that the offset counts in.
+    /// The incarnation in which the offset counts.
     pub incarnation: Incarnation,
-    /// By convention the next offset the group wants to read.
+    /// By convention the next offset that the group will read.
     pub offset: u64,
 }
 
@@ -36,16 +36,16 @@ pub struct CommittedOffset {
 pub struct Replay {
     /// The partition whose quarantine holds it.
     pub partition: TopicPartition,
-    /// The history its offset counts in.
+    /// The incarnation in which its offset counts.
     pub incarnation: Incarnation,
     /// Offset of its message.
     pub offset: u64,
     /// Its row in the message.
     pub row: u32,
-    /// Where it was published to.
+    /// The partition of the new message.
     pub new_partition_id: u32,
-    /// The offset it got there.
+    /// The offset of the new message.
     pub new_offset: u64,
-    /// When.
+    /// Time of the publish.
     pub replayed_at: i64,
 }

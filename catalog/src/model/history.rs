@@ -7,31 +7,31 @@ use serde::{Deserialize, Serialize};
 
 use super::{SegmentKind, SnapshotId};
 
-/// Offsets that the queue no longer held when the writer came.
+/// Offsets that were missing in the queue when the writer read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// The missing offsets.
     #[serde(flatten)]
     pub range: OffsetRange,
-    /// What is known of the cause.
+    /// The known cause.
     pub reason: String,
 }
 
-/// A gap as it was recorded.
+/// A recorded gap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedGap {
-    /// The history its offsets count in.
+    /// The incarnation in which its offsets count.
     pub incarnation: Incarnation,
     /// Range and reason.
     pub gap: Gap,
-    /// When it was committed.
+    /// Time of its commit.
     pub created_at: i64,
 }
 
-/// A commit as it was recorded, or a run: neighbouring commits folded into one row.
+/// A recorded commit, or a run: neighbouring commits folded into one row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitRecord {
-    /// The history its offsets count in.
+    /// The incarnation in which its offsets count.
     pub incarnation: Incarnation,
     /// Number of the first commit of the run in its partition, from 1 on.
     pub first_commit_no: u64,
@@ -40,18 +40,19 @@ pub struct CommitRecord {
     /// The offsets.
     #[serde(flatten)]
     pub range: OffsetRange,
-    /// The ownership that made the last commit.
+    /// The epoch of the last commit.
     pub epoch: Epoch,
     /// The owner that made the last commit.
     pub owner: OwnerId,
     /// Messages in the range.
     pub message_count: u64,
-    /// Rows listed in data segments. `None`: unknown, as version 0.1.0 did not count and the segment is off the list.
+    /// Rows listed in data segments. `None`: unknown, as version 0.1.0 did not count them and the segment is off the
+    /// list.
     pub record_count: Option<u64>,
     /// Rows listed in quarantine segments, likewise.
     pub quarantined_count: Option<u64>,
-    /// The data segment that a single commit listed, which may be off the list or part of another by now. A run has
-    /// none.
+    /// The data segment that a single commit listed; it may have left the list or been joined to another since. A run
+    /// has none.
     pub data_segment_id: Option<String>,
     /// The quarantine segment, likewise.
     pub quarantine_segment_id: Option<String>,
@@ -59,7 +60,7 @@ pub struct CommitRecord {
     pub anchor: Anchor,
     /// The lake snapshot of the last commit. `None`: it listed no object, or version 0.1.0 recorded it.
     pub snapshot_id: Option<SnapshotId>,
-    /// When the last commit was recorded.
+    /// Time of the last commit.
     pub committed_at: i64,
 }
 
@@ -86,20 +87,20 @@ impl CommitRecord {
     }
 }
 
-/// The beginning of a history of the queue.
+/// The start of an incarnation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncarnationStart {
     /// Its number, from 1 on; incarnation 0 begins at offset 0.
     pub incarnation: Incarnation,
-    /// The first offset that counts in it.
+    /// Its first offset.
     pub start_offset: u64,
-    /// Why it was begun.
+    /// The reason for it.
     pub reason: String,
-    /// When.
+    /// Time of the start.
     pub created_at: i64,
 }
 
-/// Retention took segments of an incarnation off the list.
+/// The progress of retention in an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expiration {
     /// The incarnation.
@@ -108,13 +109,13 @@ pub struct Expiration {
     pub before_offset: u64,
 }
 
-/// Where a halted partition goes on.
+/// The point at which a halted partition continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResumePoint {
-    /// First offset to read, in the new history.
+    /// First offset to read, in the new incarnation.
     pub high_watermark: u64,
-    /// The message before it, where the new history holds it.
+    /// The message before it, if the new history of the queue holds it.
     pub anchor: Option<Anchor>,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
 }

@@ -1,6 +1,6 @@
 //! Objects and the snapshots of their list, as types.
 //!
-//! Owns: their shape. Does not own: which ranges of offsets are in an object (`segment`), and the objects themselves.
+//! Owns: their shape. Does not own: the ranges of offsets in an object (`segment`), and the objects' bytes.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ColumnStatistics, SegmentKind};
 
-/// The layout of the columns that is written now: `_partition_id` and `_incarnation`. Layout 1 had `_partition`.
+/// The current layout of the columns: `_partition_id` and `_incarnation`. Layout 1 had `_partition`.
 pub const LAYOUT_NOW: u32 = 2;
 
 macro_rules! number {
@@ -62,7 +62,7 @@ impl Tables {
     }
 }
 
-/// An uploaded object that is to be listed.
+/// An uploaded object to be listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewObject {
     /// Its bucket, as in the intent.
@@ -77,20 +77,20 @@ pub struct NewObject {
     pub footer_bytes: u64,
     /// CRC-32C of its bytes.
     pub checksum: u32,
-    /// The topic's schema version it was written with.
+    /// The topic's schema version at the time of writing.
     pub schema_version: u32,
     /// Statistics of its columns; the columns of a level 0 object other than `_timestamp` are not stored.
     pub statistics: Vec<ColumnStatistics>,
 }
 
-/// An object that the catalog lists, or listed until a snapshot. Bounds enclose all its rows.
+/// An object that is listed, or was until a snapshot. Bounds enclose all its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectInfo {
     /// Its number.
     pub file_id: FileId,
     /// Data or quarantine.
     pub kind: SegmentKind,
-    /// Bucket or root of the store it is in, without prefix; empty where the store has none.
+    /// Bucket or root of its store, without prefix; empty if the store has none.
     pub bucket: String,
     /// Its key in the store.
     pub key: String,
@@ -102,7 +102,7 @@ pub struct ObjectInfo {
     pub footer_bytes: Option<u64>,
     /// CRC-32C of its bytes.
     pub checksum: u32,
-    /// The topic's schema version it was written with.
+    /// The topic's schema version at the time of writing.
     pub schema_version: u32,
     /// 0 as the pipeline writes it, one more per replacement.
     pub level: u32,
@@ -122,18 +122,18 @@ pub struct ObjectInfo {
     pub max_timestamp_us: i64,
     /// The snapshot that listed it.
     pub begin_snapshot: SnapshotId,
-    /// When it was listed.
+    /// Time of its listing.
     pub created_at: i64,
 }
 
-/// An object that is off the list, but was not deleted yet: snapshots before `end_snapshot` have it.
+/// An object that is off the list and not yet deleted: snapshots before `end_snapshot` have it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetiredObject {
     /// The object.
     pub object: ObjectInfo,
     /// The snapshot that took it off the list.
     pub end_snapshot: SnapshotId,
-    /// When that was.
+    /// Time of that snapshot.
     pub retired_at: i64,
 }
 
@@ -142,7 +142,7 @@ pub struct RetiredObject {
 pub struct LakeSnapshot {
     /// Its number.
     pub snapshot_id: SnapshotId,
-    /// When it was made, in microseconds UTC; greater than that of each earlier one.
+    /// Its time, in microseconds UTC; greater than that of each earlier one.
     pub time_us: i64,
     /// Rises with every table that is created, altered or dropped.
     pub schema_version: u64,
@@ -154,11 +154,11 @@ pub struct LakeSnapshot {
     pub changes: String,
 }
 
-/// The rows that folding saved.
+/// The numbers of rows that folding saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Folded {
-    /// By how many rows the recorded commits became fewer.
+    /// Rows of commits.
     pub commits: u64,
-    /// Lake snapshots that were thinned out.
+    /// Rows of lake snapshots.
     pub snapshots: u64,
 }

@@ -1,4 +1,4 @@
-//! Who is there, and who owns which partition, as types.
+//! Agents and the owners of partitions, as types.
 //!
 //! Owns: their shape. Does not own: the rules of taking over (`store`).
 
@@ -13,13 +13,13 @@ use super::PartitionState;
 pub struct Agent {
     /// New for every process start.
     pub owner: OwnerId,
-    /// For people: host and process id.
+    /// Host and process id, for people.
     pub name: String,
-    /// What it would take over.
+    /// The topics that it takes partitions of.
     pub scope: Scope,
 }
 
-/// The topics whose partitions a writer would take over. What it owns already is another matter.
+/// The topics whose partitions a writer takes over. It may own others already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
     /// Every topic.
@@ -27,12 +27,12 @@ pub enum Scope {
     All,
     /// These only.
     Only(Vec<TopicName>),
-    /// None any more: it drains what it has, and leaves.
+    /// No topic: the writer drains its partitions and leaves.
     Nothing,
 }
 
 impl Scope {
-    /// Whether the topic is in it.
+    /// True if the topic is in it.
     pub fn contains(&self, topic: &TopicName) -> bool {
         match self {
             Self::All => true,
@@ -42,7 +42,7 @@ impl Scope {
     }
 }
 
-/// Who owns a partition.
+/// The owner of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionOwner {
     /// The partition.
@@ -53,33 +53,33 @@ pub struct PartitionOwner {
     pub epoch: Epoch,
     /// Exclusive: everything below is committed.
     pub high_watermark: u64,
-    /// Whether it takes commits.
+    /// `Halted` if it takes no commits.
     pub state: PartitionState,
 }
 
-/// Who is there and who owns what, as of one transaction.
+/// All agents and the owners of all partitions, as of one transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnershipView {
     /// Agents that sent a heartbeat within the lease, by owner.
     pub agents: Vec<Agent>,
-    /// Owners that started less than a lease ago: they may be gone as quickly.
+    /// Owners that started less than a lease ago: they may disappear as quickly.
     pub young: BTreeSet<OwnerId>,
     /// Every partition of every topic, by topic and number.
     pub partitions: Vec<PartitionOwner>,
 }
 
-/// A partition in the hands of a writer.
+/// The ownership of a partition by a writer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ownership {
     /// The partition.
     pub partition: TopicPartition,
-    /// Who owns it.
+    /// The owner.
     pub owner: OwnerId,
     /// Number of this ownership.
     pub epoch: Epoch,
-    /// History of the queue.
+    /// The partition's incarnation.
     pub incarnation: Incarnation,
-    /// Where to start.
+    /// The first offset to read.
     pub high_watermark: u64,
     /// The last committed message.
     pub anchor: Option<Anchor>,
@@ -89,32 +89,32 @@ pub struct Ownership {
     pub suspect: Option<Suspect>,
 }
 
-/// A message that may kill whoever decodes it.
+/// A message that may crash the process that decodes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suspect {
     /// Its offset.
     pub offset: u64,
-    /// How often its decoding was begun without an end.
+    /// Number of decodings that began and did not end.
     pub times: u32,
 }
 
-/// The answer to an attempt to take a partition over.
+/// The answer to an attempt to take over a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AcquireOutcome {
-    /// It is the caller's now.
+    /// The caller is the owner.
     Acquired(Ownership),
     /// Another owner's lease has not expired.
     Held {
         /// The partition.
         partition: TopicPartition,
-        /// Who has it.
+        /// That owner.
         owner: OwnerId,
     },
     /// It takes no commits until an operator resumes it.
     Halted {
         /// The partition.
         partition: TopicPartition,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

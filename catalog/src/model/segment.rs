@@ -1,6 +1,6 @@
-//! Segments as types: which rows of which object cover a range of offsets.
+//! Segments as types: the rows of an object that cover a range of offsets.
 //!
-//! Owns: their shape, and the snapshot that readers work from. Does not own: objects (`object`).
+//! Owns: their shape, and the snapshot for readers. Does not own: objects (`object`).
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{NewObject, ObjectInfo, Partition, SnapshotId, Tables, Topic};
 use crate::error::CatalogError;
 
-/// What the rows of a segment are.
+/// The kind of rows in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SegmentKind {
@@ -25,7 +25,7 @@ impl SegmentKind {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Data, Self::Quarantine];
 
-    /// The word for it, in footers, in SQL and for people.
+    /// Its name, in footers, in SQL and for people.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Data => "data",
@@ -59,12 +59,12 @@ pub struct NewSegment {
     pub object: NewObject,
 }
 
-/// A segment that is listed outside of a commit.
+/// A segment that is listed outside a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedSegment {
     /// Its partition.
     pub partition: TopicPartition,
-    /// The history of the queue its offsets count in.
+    /// The incarnation in which its offsets count.
     pub incarnation: Incarnation,
     /// Its offsets.
     pub range: OffsetRange,
@@ -75,13 +75,13 @@ pub struct ImportedSegment {
 /// A listed segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentInfo {
-    /// Unique id; of several segments that became one, that of the first.
+    /// Unique id; a joined segment has that of its first part.
     pub id: String,
     /// Name of its topic.
     pub topic: TopicName,
     /// Its partition.
     pub partition_id: u32,
-    /// The history of the queue its offsets count in.
+    /// The incarnation in which its offsets count.
     pub incarnation: Incarnation,
     /// Data or quarantine.
     pub kind: SegmentKind,
@@ -94,24 +94,24 @@ pub struct SegmentInfo {
     pub min_timestamp_us: i64,
     /// Largest queue time of its rows, microseconds UTC.
     pub max_timestamp_us: i64,
-    /// The lowest of the topic's schema versions that its rows were written with.
+    /// The lowest of the schema versions of its rows.
     pub schema_version: u32,
-    /// When it was listed; of several segments that became one, the latest.
+    /// Time of its listing; a joined segment has that of its latest part.
     pub created_at: i64,
-    /// The live object that holds its rows, perhaps among those of other segments.
+    /// The live object that holds its rows, perhaps with those of other segments.
     pub object: Arc<ObjectInfo>,
 }
 
-/// Where retention cuts a partition off.
+/// The limit of retention in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpiredBefore {
     /// The partition's number.
     pub partition_id: u32,
-    /// Segments of its current incarnation that end below may go.
+    /// Retention may take segments of its current incarnation that end below this offset.
     pub offset: u64,
 }
 
-/// Everything a reader of a topic needs, from one transaction.
+/// All records that a reader of a topic needs, from one transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicSnapshot {
     /// The topic.
@@ -122,7 +122,7 @@ pub struct TopicSnapshot {
     pub partitions: Vec<Partition>,
     /// Its live segments of both kinds, by partition, incarnation and offset.
     pub segments: Vec<SegmentInfo>,
-    /// Its live objects of both kinds, by number. They are those of the segments, and hold no rows of any other.
+    /// Its live objects of both kinds, by number. They hold the rows of these segments and no others.
     pub objects: Vec<Arc<ObjectInfo>>,
     /// The newest lake snapshot.
     pub snapshot_id: SnapshotId,

@@ -1,17 +1,17 @@
 //! The statistics of a column as a type.
 //!
-//! Owns: its shape and the rules of its texts. Does not own: how they are taken from a Parquet footer (`lake`), reading
-//! the texts back (`audit`).
+//! Owns: its shape and the rules of its texts. Does not own: computing it from a Parquet footer (`lake`), parsing the
+//! texts (`audit`).
 
 use serde::{Deserialize, Serialize};
 
-/// Knowledge of the values of one column of an object.
+/// Statistics of one column of an object.
 ///
-/// Bounds are texts that every reader of the catalog reads back as a value of the column's type: integers as digits,
-/// booleans `0` and `1`, doubles in the shortest form, decimals `-50.00`, dates `2026-11-20`, times
-/// `2026-11-20 00:01:39.000099+00`, strings as they are, binary as upper-case hexadecimal digits. They enclose the
-/// values, and need not be values themselves. A bound is absent rather than guessed: for NaN, for times outside of the
-/// years 1 to 9999, and for strings with a NUL. A bound that a reader cannot parse would hide the object from it.
+/// Bounds are texts that every reader of the catalog parses as a value of the column's type: integers as digits,
+/// booleans `0` and `1`, doubles in the shortest form, decimals `-50.00`, dates `2026-11-20`, times `2026-11-20
+/// 00:01:39.000099+00`, strings unchanged, binary as upper-case hexadecimal digits. They enclose the values, and need
+/// not be values themselves. A bound is absent rather than guessed: for NaN, for times outside the years 1 to 9999, and
+/// for strings with a NUL. A bound that a reader cannot parse would hide the object from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnStatistics {
     /// The column's field id in Parquet.

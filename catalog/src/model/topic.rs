@@ -1,6 +1,6 @@
 //! Topics and partitions as types.
 //!
-//! Owns: their shape. Does not own: what a valid definition is (`common::topic`), ownership (`ownership`).
+//! Owns: their shape. Does not own: validating a definition (`common::topic`), ownership (`ownership`).
 
 use std::str::FromStr;
 
@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::CatalogError;
 
-/// What is needed to create a topic.
+/// The request to create a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicConfig {
     /// Its name.
     pub name: TopicName,
     /// Number of partitions, at least 1.
     pub partition_count: u32,
-    /// How long segments are kept, in milliseconds; `None` is for ever.
+    /// Retention of segments, in milliseconds; `None` keeps them without limit.
     pub retention_ms: Option<u64>,
     /// Format, columns, streams.
     pub config: TopicOptions,
@@ -30,7 +30,7 @@ pub struct Topic {
     pub name: TopicName,
     /// Number of partitions.
     pub partition_count: u32,
-    /// How long segments are kept, in milliseconds; `None` is for ever.
+    /// Retention of segments, in milliseconds; `None` keeps them without limit.
     pub retention_ms: Option<u64>,
     /// Format, columns, streams.
     pub config: TopicOptions,
@@ -43,24 +43,24 @@ pub struct Topic {
 }
 
 impl Topic {
-    /// The topic as queue and writer need it.
+    /// The definition for queue and writer.
     pub fn definition(&self) -> TopicDefinition {
         TopicDefinition { name: self.name.clone(), partition_count: self.partition_count, options: self.config.clone() }
     }
 }
 
-/// Whether a partition takes commits.
+/// The state of a partition, which decides if it takes commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartitionState {
-    /// It does.
+    /// It takes commits.
     Active,
     /// It was stopped with a reason, and waits for an operator.
     Halted,
 }
 
 impl PartitionState {
-    /// The word for it.
+    /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -89,19 +89,19 @@ pub struct Partition {
     pub partition_id: u32,
     /// Exclusive: every message with a smaller offset is committed.
     pub high_watermark: u64,
-    /// The history of the queue that `high_watermark` counts in.
+    /// The incarnation in which `high_watermark` counts.
     pub incarnation: Incarnation,
     /// Number of the current or last ownership.
     pub epoch: Epoch,
     /// The current owner, if any.
     pub owner: Option<OwnerId>,
-    /// Whether it takes commits.
+    /// `Halted` if it takes no commits.
     pub state: PartitionState,
-    /// Why it is halted.
+    /// The reason for a halt.
     pub halt_reason: Option<String>,
     /// The last committed message; absent before the first commit.
     pub anchor: Option<Anchor>,
-    /// How many commits it has had.
+    /// Number of its commits.
     pub commit_no: u64,
     /// When it was created.
     pub created_at: i64,

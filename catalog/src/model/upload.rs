@@ -1,6 +1,6 @@
 //! Objects that are not listed, as types.
 //!
-//! Owns: their shape: intents, and what the janitor deletes. Does not own: listed and retired objects (`object`).
+//! Owns: the shape of intents and of objects for the janitor. Does not own: listed and retired objects (`object`).
 
 use std::str::FromStr;
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::CatalogError;
 
-/// What is to become of an object that is not listed.
+/// The next step for an object that is not listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UploadState {
     /// It is about to be put and listed.
     Pending,
-    /// The janitor deletes it.
+    /// The janitor will delete it.
     Doomed,
 }
 
@@ -39,26 +39,26 @@ pub struct Upload {
     pub key: String,
     /// The topic it is for.
     pub topic: TopicName,
-    /// The partition it was for; `None` for the object of a replacement.
+    /// Its partition; `None` for the object of a replacement.
     pub partition_id: Option<u32>,
-    /// The segment whose rows it held when it was listed; `None` where it never was, or held those of several.
+    /// Its segment while it was listed; `None` if it never was, or held the rows of several.
     pub segment_id: Option<String>,
-    /// The ownership that wanted to put it, 0 for a replacement; `None` for an object that was listed once.
+    /// The epoch of the intent, 0 for a replacement; `None` for an object that was listed once.
     pub epoch: Option<Epoch>,
-    /// The owner that wanted to put it; `None` for an object that was listed once.
+    /// The owner that recorded the intent; `None` for an object that was listed once.
     pub owner: Option<OwnerId>,
-    /// What is to become of it.
+    /// The next step for it.
     pub state: UploadState,
-    /// When the intent, or the object, was recorded.
+    /// Time at which the intent, or the object, was recorded.
     pub created_at: i64,
-    /// When it was doomed.
+    /// Time at which it was doomed.
     pub doomed_at: Option<i64>,
-    /// How often the janitor has deleted it.
+    /// Number of its deletions by the janitor.
     pub sweeps: u32,
 }
 
 impl Upload {
-    /// The partition it was for, if it was for one.
+    /// Its partition, if it belongs to one.
     pub fn partition(&self) -> Option<TopicPartition> {
         self.partition_id.map(|partition_id| TopicPartition::new(self.topic.clone(), partition_id))
     }
@@ -67,11 +67,11 @@ impl Upload {
 /// An object that is about to be put for a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadIntent {
-    /// The partition it is for.
+    /// The partition.
     pub partition: TopicPartition,
-    /// Under which ownership.
+    /// The epoch.
     pub epoch: Epoch,
-    /// Whose.
+    /// The owner.
     pub owner: OwnerId,
     /// Bucket of the object.
     pub bucket: String,
@@ -82,9 +82,9 @@ pub struct UploadIntent {
 /// An object that is about to be put for a replacement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplacementIntent {
-    /// The topic it is for.
+    /// The topic.
     pub topic: TopicName,
-    /// The process that makes it; it sends heartbeats as an agent.
+    /// The process that writes it and sends heartbeats as an agent.
     pub owner: OwnerId,
     /// Bucket of the object.
     pub bucket: String,

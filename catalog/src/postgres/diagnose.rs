@@ -1,12 +1,12 @@
-//! What an operator should know about the server that keeps the catalog.
+//! Findings for an operator about the PostgreSQL server.
 //!
-//! Owns: which of its settings decide whether a commit outlives a crash or a failover. Does not own: connecting.
+//! Owns: the server settings that decide if a commit outlives a crash or a failover. Does not own: connecting.
 
 use common::clock::{Clock, SystemClock};
 use common::diagnosis::{self, Area, Finding};
 use sqlx::{FromRow, PgPool};
 
-/// What the server says of itself.
+/// The server's settings.
 #[derive(Clone, Debug, FromRow)]
 struct Server {
     version: String,
@@ -24,7 +24,7 @@ const SERVER: &str = "SELECT current_setting('server_version') AS version, pg_is
         current_setting('full_page_writes') AS full_page_writes,
         current_setting('synchronous_standby_names') AS synchronous_standby_names";
 
-/// A login without the role pg_monitor or pg_read_all_stats sees its standbys only as nulls.
+/// A login without the role pg_monitor or pg_read_all_stats gets only nulls for the standbys.
 const STANDBYS: &str = "SELECT count(*), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')),
         count(*) FILTER (WHERE sync_state IS NULL) FROM pg_stat_replication";
 
@@ -77,7 +77,7 @@ fn settings(server: &Server) -> Vec<Finding> {
     findings
 }
 
-/// `counts`: standbys, those that commits wait for, those whose state this login may not see.
+/// `counts`: standbys, those that commits wait for, those whose state is hidden from this login.
 fn standbys(server: &Server, counts: (i64, i64, i64)) -> Finding {
     let (all, waited_for, unseen) = counts;
     let check = "standbys";

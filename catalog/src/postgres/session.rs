@@ -1,7 +1,7 @@
 //! Statements on a connection to PostgreSQL, and its transactions.
 //!
-//! Owns: parameters and columns in PostgreSQL's types, how transactions begin and end. Does not own: which connection,
-//! and what a statement says (`sql`).
+//! Owns: parameters and columns in PostgreSQL's types, beginning and ending transactions. Does not own: the choice of a
+//! connection, the text of statements (`sql`).
 
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
@@ -65,7 +65,7 @@ impl Transaction for sqlx::Transaction<'_, Postgres> {
         &mut **self
     }
 
-    /// Waiting for a synchronous standby may take long; no time-out of ours shall end it.
+    /// Waiting for a synchronous standby may take long; this program's time-outs must not end it.
     async fn prepare_commit(&mut self) -> Result<(), sqlx::Error> {
         self.session().execute(&Sql::only("SET LOCAL statement_timeout = 0"), &[]).await?;
         Ok(())
@@ -75,8 +75,8 @@ impl Transaction for sqlx::Transaction<'_, Postgres> {
         (*self).commit().await
     }
 
-    /// A success with a warning (01000) is an error: the wait for a synchronous standby was cancelled, and what is
-    /// committed here would be lost with this server.
+    /// A success with a warning (01000) is an error: the wait for a synchronous standby was cancelled, and the commit
+    /// would be lost with this server.
     async fn commit_segments(self: Box<Self>) -> Result<(), sqlx::Error> {
         let (committed, warnings) = warnings::hear((*self).commit()).await;
         committed?;
@@ -92,7 +92,7 @@ impl Transaction for sqlx::Transaction<'_, Postgres> {
 }
 
 /// READ COMMITTED is enough for writing: every decision is one compare in an UPDATE, or reads a locked row. Without
-/// READ WRITE: a server that was made read-only shall say so when it is written to (25006), which passes.
+/// READ WRITE, so that a server which became read-only refuses the first write (25006), a passing error.
 fn begin(access: Access) -> &'static str {
     match access {
         Access::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",

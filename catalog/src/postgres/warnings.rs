@@ -1,11 +1,11 @@
-//! Hearing the warnings of PostgreSQL.
+//! Capturing the warnings of PostgreSQL.
 //!
-//! Owns: telling whether the server warned while a statement ran. Does not own: what a warning means.
+//! Owns: collecting the server's warnings while a statement runs. Does not own: the meaning of a warning.
 //!
-//! A COMMIT that waits for a synchronous standby and is cancelled answers with success and a warning: committed here,
-//! perhaps not there. sqlx gives warnings to `tracing` and to nobody else. So the future of the statement runs under a
-//! dispatcher of ours, which notes them and passes everything on to the one that was there. Whether that works in this
-//! program is asked of each server when it is connected: a filter that is compiled in may leave events out.
+//! A COMMIT whose wait for a synchronous standby is cancelled answers with success and a warning: it is committed on
+//! this server, perhaps not on the standby. sqlx passes warnings to `tracing` only. So the future of the statement runs
+//! under a dispatcher that notes warnings and passes everything on to the previous dispatcher. A filter that is
+//! compiled in may leave events out, so each server is tested when it is connected.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -20,10 +20,10 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Where sqlx tells what the server says.
+/// The `tracing` target of sqlx for the server's messages.
 const NOTICES: &str = "sqlx::postgres::notice";
 
-/// One for the whole program: each new dispatcher makes all call sites ask again whether anybody listens.
+/// One for the whole program: each new dispatcher makes all call sites evaluate their interest again.
 static LISTENER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Listener));
 
 thread_local! {
@@ -31,13 +31,13 @@ thread_local! {
     static HEARING: RefCell<Option<Hearing>> = const { RefCell::new(None) };
 }
 
-/// What is heard in one poll, and who is told everything.
+/// The warnings of one poll, and the dispatcher that gets everything.
 struct Hearing {
     outer: Dispatch,
     warnings: Vec<String>,
 }
 
-/// Runs `work`, and gives the warnings of the server that came meanwhile.
+/// Runs `work`, and returns the server's warnings that arrived meanwhile.
 pub(super) async fn hear<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
     let mut work = pin!(work);
     let mut warnings = Vec::new();
@@ -53,13 +53,13 @@ pub(super) async fn hear<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
     (output, warnings)
 }
 
-/// Whoever listens now, except ourselves: inside of another [`hear`], its others.
+/// The current dispatcher; inside another [`hear`], the one outside it.
 fn others() -> Dispatch {
     let now = dispatcher::get_default(Dispatch::clone);
     if now.is::<Listener>() { Listener::outer() } else { now }
 }
 
-/// Notes warnings of the server, and is else the dispatcher that it stands before.
+/// Notes warnings of the server, and passes everything on to the outer dispatcher.
 struct Listener;
 
 impl Listener {
@@ -67,7 +67,7 @@ impl Listener {
         metadata.target() == NOTICES && *metadata.level() <= Level::WARN
     }
 
-    /// Whoever listens to everything else. Nobody outside of [`hear`].
+    /// The outer dispatcher; none outside [`hear`].
     fn outer() -> Dispatch {
         HEARING.with_borrow(|hearing| hearing.as_ref().map_or_else(Dispatch::none, |hearing| hearing.outer.clone()))
     }
@@ -75,7 +75,7 @@ impl Listener {
 
 impl Subscriber for Listener {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        // What only the others want is asked of them each time; what nobody wants stays free of cost.
+        // Events that only the outer dispatcher wants are checked each time; unwanted ones stay free of cost.
         if Self::is_warning(metadata) { Interest::sometimes() } else { Interest::never() }
     }
 

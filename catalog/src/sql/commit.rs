@@ -1,12 +1,12 @@
 //! The commit: one transaction that moves watermarks, consumes intents and lists segments.
 //!
 //! Owns: its steps and their order, and its outcome. Does not own: the judgement of each request (`commit_judge`), the
-//! compares (`commit_compares`), the rows that stay (`commit_inserts`), what a request's values mean (`commit_rows`),
-//! intents before the commit (`intents`), the end of the transaction (`ending`), replacements (`replace`).
+//! compares (`commit_compares`), the inserted rows (`commit_inserts`), the values of a request (`commit_rows`), intents
+//! before the commit (`intents`), the end of the transaction (`ending`), replacements (`replace`).
 //!
-//! Everything before COMMIT is sent ends in `NotDone`; from then on only the database knows, and if its answer does
-//! not tell, the outcome is `Unknown`. A dropped future would leave COMMIT sent and nobody listening: callers run it
-//! in a task of its own.
+//! Every failure before COMMIT is sent ends in `NotDone`; after that only the database knows, and if its answer does
+//! not tell, the outcome is `Unknown`. A future dropped after COMMIT would lose the answer: callers run it in a task of
+//! its own.
 
 use async_trait::async_trait;
 
@@ -59,7 +59,7 @@ impl<D> CommitStore for SqlMetadataStore<D> {
         };
         let ending = send_commit(&self.door, transaction).await;
         if matches!(ending, Ending::Unknown(_)) {
-            // Whatever state this connection is in, nothing more goes through it.
+            // The state of this connection is unknown: no more statements may use it.
             connection.close_on_drop();
         }
         outcomes(requests, verdicts, &ending)
@@ -94,7 +94,7 @@ async fn take_back(transaction: Box<dyn Transaction + '_>) -> Result<()> {
     Ok(transaction.rollback().await?)
 }
 
-/// Every step before COMMIT. `None` when the whole transaction must be rolled back for a lost intent.
+/// Every step before COMMIT. `None` if a lost intent requires rolling back the whole transaction.
 async fn prepare(
     transaction: &mut dyn Transaction,
     requests: &[CommitRequest],
@@ -105,20 +105,20 @@ async fn prepare(
     Ok(verdicts)
 }
 
-/// Looks for the request in the database, on a connection of its own.
+/// Looks for the request in the database, on a new connection.
 async fn look_up(door: &Door, request: &CommitRequest, columns: &CommitColumns) -> Result<CommitOutcome> {
     let mut connection = door.fresh_connection().await?;
     let mut transaction = connection.begin(Access::Write).await?;
-    // The lock waits for a COMMIT that is still under way on the connection that was lost.
+    // The lock waits for a COMMIT that is still running on the lost connection.
     let now = lock_partition(transaction.session(), &request.partition).await?;
     let found = find_commit(transaction.session(), request, columns).await?;
-    // On PostgreSQL, COMMIT waits until a synchronous standby has the row lock, and so all that came before: also a
-    // commit whose own wait was cancelled.
+    // On PostgreSQL, COMMIT waits until a synchronous standby has the row lock, and therefore everything before it:
+    // also a commit whose own wait was cancelled.
     transaction.commit_segments().await.map_err(|error| door.commit_failed(error))?;
     if let Found::Done = found {
         return Ok(done(request));
     }
-    // A watermark below the base waits for an earlier commit, and then takes this one.
+    // A watermark below the base means that an earlier commit is missing; this one can follow it.
     let waits = now.as_ref().is_some_and(|now| now.high_watermark < request.range.base());
     let at_base = now
         .map(|now| Partition { high_watermark: if waits { request.range.base() } else { now.high_watermark }, ..now });

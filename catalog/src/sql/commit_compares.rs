@@ -1,7 +1,7 @@
 //! Steps 1 and 2 of the commit: the watermark moves and intents are consumed, if every compare holds.
 //!
-//! Owns: the compares. Each is part of the protocol: none may be dropped. Does not own: what else is in the transaction
-//! (`commit_judge`).
+//! Owns: the compares. Each is part of the protocol: none may be dropped. Does not own: the other statements of the
+//! transaction (`commit_judge`).
 
 use super::commit_rows::{CommitColumns, CommitRow, Verdict, fenced, fenced_reason};
 use super::partition_row::read_partition;
@@ -17,7 +17,7 @@ pub(super) struct Moved {
     pub(super) tables: Tables,
 }
 
-/// Step 1. `None` where any of the compares fails.
+/// Step 1. `None` if any compare fails.
 pub(super) async fn move_watermark(
     session: &mut dyn Session,
     request: &CommitRequest,
@@ -52,7 +52,7 @@ pub(super) async fn move_watermark(
     Ok(Some(Moved { commit_no: row.integer("commit_no")?, tables: row.tables()? }))
 }
 
-/// Step 2. True when the intent was there to be consumed.
+/// Step 2. True if the intent was pending and is consumed.
 pub(super) async fn consume_intent(
     session: &mut dyn Session,
     request: &CommitRequest,
@@ -92,18 +92,18 @@ pub(super) async fn why_not(
     })
 }
 
-/// The answer of the commits of a partition about a request.
+/// The result of looking for a request among the commits of its partition.
 pub(super) enum Found {
-    /// It is one of them, whoever owns the partition now.
+    /// It is one of them; the partition may have another owner now.
     Done,
-    /// It may have been one of those that were folded into a run.
+    /// It may have been one of the commits folded into a run.
     Folded(String),
     /// It is none of them.
     Nothing,
 }
 
 impl Found {
-    /// Why the request can no longer be committed, as far as that is known.
+    /// The reason why a folded request can no longer be committed; `None` in the other cases.
     pub(super) fn reason(self) -> Option<String> {
         match self {
             Self::Folded(reason) => Some(reason),

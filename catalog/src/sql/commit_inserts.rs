@@ -1,7 +1,7 @@
-//! Step 3 of the commit: the rows that stay, of every request that was accepted.
+//! Step 3 of the commit: the inserted rows of every accepted request.
 //!
-//! Owns: commits and gaps as rows, and the order in which all rows are inserted. Does not own: which requests are
-//! accepted (`commit_judge`), segments and objects as rows (`listing`).
+//! Owns: commits and gaps as rows, and the order in which all rows are inserted. Does not own: accepting requests
+//! (`commit_judge`), segments and objects as rows (`listing`).
 
 use super::commit_rows::CommitColumns;
 use super::input;
@@ -29,7 +29,7 @@ const GAPS: Insert = Insert {
     has_time: true,
 };
 
-/// A request whose watermark is moved and whose intents are consumed.
+/// A request whose watermark has moved and whose intents are consumed.
 pub(super) struct Accepted<'a> {
     pub(super) request: &'a CommitRequest,
     pub(super) columns: &'a CommitColumns,
@@ -37,8 +37,8 @@ pub(super) struct Accepted<'a> {
     pub(super) tables: Tables,
 }
 
-/// Step 3. The lock on the newest snapshot is the last that is taken; what is listed, and the commits that say in which
-/// snapshot, come after it.
+/// Step 3. The lock on the newest snapshot is the last one taken; segments, objects, and commits with their snapshot
+/// are inserted after it.
 pub(super) async fn insert(session: &mut dyn Session, accepted: &[Accepted<'_>]) -> Result<()> {
     insert_gaps(session, accepted).await?;
     let placed: Vec<Placed<'_>> = accepted
@@ -89,7 +89,7 @@ async fn insert_commits(
     insert_all(session, &COMMITS, &rows).await
 }
 
-/// Rows that the request lists in segments of the kind.
+/// Number of rows that the request lists in segments of the kind.
 fn listed_rows(request: &CommitRequest, kind: SegmentKind) -> i64 {
     let of_kind = request.segments.iter().filter(|segment| segment.kind == kind);
     of_kind.map(|segment| segment.record_count.cast_signed()).sum()

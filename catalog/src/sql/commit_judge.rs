@@ -1,6 +1,6 @@
 //! The judgement of a group of requests in one open transaction.
 //!
-//! Owns: the order in which requests are judged, and what the transaction keeps of each. Does not own: the
+//! Owns: the order of judgement, and the rows that the transaction keeps of each request. Does not own: the
 //! transaction's beginning and end (`commit`), the statements (`commit_compares`, `commit_inserts`).
 
 use super::commit_compares::{Found, Moved, consume_intent, find_commit, move_watermark, why_not};
@@ -10,8 +10,8 @@ use crate::commit::{CommitRequest, Refusal};
 use crate::database::{Session, sql, values};
 use crate::error::Result;
 
-/// The way in which the first steps of a request are taken back when its intent is lost. That is rare: the group is
-/// tried without savepoints, which cost two statements a request, and again with them if need be.
+/// The rollback of a request's first steps after its intent was lost. Lost intents are rare: the group is tried without
+/// savepoints, which cost two statements a request, and again with them if needed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Undo {
     /// Roll the transaction back and begin again.
@@ -20,8 +20,8 @@ pub(super) enum Undo {
     EachRequest,
 }
 
-/// Judges every request, in order of partition and, within one, in the order given; then inserts what the accepted ones
-/// list. `None` when the whole transaction must be rolled back for a lost intent.
+/// Judges every request, in order of partition and, within one, in the order given; then inserts the rows of the
+/// accepted ones. `None` if a lost intent requires rolling back the whole transaction.
 pub(super) async fn judge_all(
     session: &mut dyn Session,
     requests: &[CommitRequest],
@@ -96,8 +96,8 @@ async fn judge_one<'a>(
     Ok(Verdict::Accepted)
 }
 
-/// Asserts, before any row is listed, that each accepted request raised its watermark, and that those of one partition,
-/// which stand one after the other, chain.
+/// Asserts, before any row is listed, that each accepted request raised its watermark, and that the neighbouring
+/// requests of one partition chain.
 fn assert_chained(accepted: &[Accepted<'_>]) {
     for Accepted { request, columns, commit_no, .. } in accepted {
         let (base, watermark) = (columns.base_offset, columns.high_watermark);

@@ -1,7 +1,7 @@
-//! What a commit stores, and every decision about it that needs no database.
+//! The stored values of a commit, and every decision about it that needs no database.
 //!
-//! Owns: the check of a request, the comparison with a stored commit, the reasons of refusals, and the answer to
-//! each request once it is known what became of the transaction.
+//! Owns: the check of a request, the comparison with a stored commit, the reasons of refusals, and the answer to each
+//! request after the end of the transaction.
 //! Does not own: statements (`commit`).
 
 use std::collections::HashSet;
@@ -31,7 +31,7 @@ pub(crate) struct CommitColumns {
     pub(crate) quarantine_segment_id: Option<String>,
 }
 
-/// What a row of `commits` says about which request it came from.
+/// The columns of a row of `commits` that identify its request.
 pub(crate) struct CommitRow {
     base_offset: i64,
     first_commit_no: i64,
@@ -67,21 +67,21 @@ impl TryFrom<Row> for CommitRow {
     }
 }
 
-/// What the open transaction found out about one request.
+/// The judgement of one request in the open transaction.
 pub(crate) enum Verdict {
-    /// Its watermark is moved and its intents are consumed: it stands or falls with this transaction.
+    /// Its watermark has moved and its intents are consumed: its outcome is that of this transaction.
     Accepted,
     /// An earlier transaction committed it.
     Done,
     /// It can never be committed.
     Refused(Refusal),
-    /// Not in this transaction.
+    /// It is not committed in this transaction.
     NotDone(CatalogError),
 }
 
 impl CommitColumns {
     /// # Errors
-    /// `InvalidOffset` or `Refused` names what can never be stored.
+    /// `InvalidOffset` or `Refused` names the value that can never be stored.
     pub(crate) fn of(request: &CommitRequest) -> Result<Self> {
         check_ranges(request)?;
         let segment_id = |kind| request.segments.iter().find(|segment| segment.kind == kind).map(|s| s.id.clone());
@@ -109,8 +109,7 @@ impl CommitColumns {
         Ok(columns)
     }
 
-    /// True when `row`, found at the same partition and incarnation, was stored by exactly this request. A run is
-    /// nobody's.
+    /// True if exactly this request stored `row`, found at the same partition and incarnation. No request stores a run.
     pub(crate) fn is(&self, row: &CommitRow) -> bool {
         let place = (self.base_offset, self.end_offset, self.epoch, &self.owner, self.message_count);
         let content = (&self.data_segment_id, &self.quarantine_segment_id);
@@ -121,7 +120,7 @@ impl CommitColumns {
             && anchor == (row.anchor_offset, row.anchor_timestamp_us, row.anchor_hash)
     }
 
-    /// Why nobody can tell whether the request was committed: its range is in the run `row`.
+    /// The reason why the request cannot be identified: its range is in the run `row`.
     pub(crate) fn folded_reason(&self, row: &CommitRow) -> Option<String> {
         let is_in = row.base_offset <= self.base_offset && self.end_offset <= row.end_offset;
         let run = (row.first_commit_no, row.commit_no);
@@ -143,7 +142,7 @@ fn check_ranges(request: &CommitRequest) -> Result<()> {
     Ok(())
 }
 
-/// Why the partition, as it is now, does not take the request; `None` when nothing speaks against it.
+/// The reason why the partition, in its present state, refuses the request; `None` if it does not.
 pub(crate) fn fenced_reason(request: &CommitRequest, now: Option<&Partition>) -> Option<String> {
     let Some(now) = now else { return Some("it does not exist".to_owned()) };
     if now.incarnation != request.incarnation {
@@ -167,7 +166,7 @@ pub(crate) fn fenced(request: &CommitRequest, reason: impl Into<String>) -> Refu
     Refusal::Fenced { partition: request.partition.clone(), epoch: request.epoch, reason: reason.into() }
 }
 
-/// The answers, once the transaction has ended.
+/// The answers, after the end of the transaction.
 pub(crate) fn outcomes(requests: &[CommitRequest], verdicts: Vec<Verdict>, ending: &Ending) -> Vec<CommitOutcome> {
     assert_eq!(requests.len(), verdicts.len(), "each request has its verdict");
     let judged = || requests.iter().zip(&verdicts);
@@ -175,7 +174,7 @@ pub(crate) fn outcomes(requests: &[CommitRequest], verdicts: Vec<Verdict>, endin
         .filter(|(_, verdict)| matches!(verdict, Verdict::Accepted))
         .map(|(request, _)| &request.partition)
         .collect();
-    // A refusal that rests on an accepted request of the same partition falls with it.
+    // A refusal that follows from an accepted request of the same partition is valid only if that one is committed.
     let rests_on_accepted: Vec<bool> = requests.iter().map(|request| accepted.contains(&request.partition)).collect();
     requests
         .iter()
@@ -204,7 +203,7 @@ pub(crate) fn none_done(requests: &[CommitRequest], error: &CatalogError) -> Vec
     requests.iter().map(|_| CommitOutcome::NotDone(error.clone())).collect()
 }
 
-/// The one place where a receipt comes from: the request is known to be in `commits`.
+/// The only source of receipts: the request is in `commits`.
 #[expect(clippy::disallowed_methods, reason = "the catalog's commit is what this is reserved for")]
 pub(crate) fn done(request: &CommitRequest) -> CommitOutcome {
     CommitOutcome::Done(CommitReceipt::issue(request.partition.clone(), request.epoch, request.range.next()))

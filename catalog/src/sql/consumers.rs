@@ -1,6 +1,6 @@
-//! Consumer groups and how far they have read.
+//! Consumer groups and their positions.
 //!
-//! Owns: their statements. Does not own: the meaning of an offset, which is the consumer's.
+//! Owns: their statements. Does not own: the meaning of an offset, which each consumer decides.
 
 use async_trait::async_trait;
 use common::TopicPartition;

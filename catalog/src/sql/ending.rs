@@ -1,6 +1,6 @@
-//! The end of a transaction that changes the list of objects: it is committed, it is not, or nobody knows.
+//! The end of a transaction that changes the list of objects: committed, not committed, or unknown.
 //!
-//! Owns: these three endings, for commits and replacements alike. Does not own: what the transaction did.
+//! Owns: these three endings, for commits and replacements alike. Does not own: the content of the transaction.
 
 use crate::database::{Access, Connection, Door, Transaction};
 use crate::error::{CatalogError, Result, is_sqlite_busy};
@@ -9,9 +9,9 @@ use crate::error::{CatalogError, Result, is_sqlite_busy};
 pub(super) enum Ending {
     /// It is committed.
     Committed,
-    /// It certainly is not.
+    /// It is certainly not committed.
     NotCommitted(CatalogError),
-    /// COMMIT was sent, and the answer does not tell.
+    /// COMMIT was sent, and the answer does not settle the outcome.
     Unknown(CatalogError),
 }
 
@@ -20,7 +20,7 @@ pub(super) async fn begin(connection: &mut dyn Connection) -> Result<Box<dyn Tra
     Ok(connection.begin(Access::Write).await?)
 }
 
-/// Sends COMMIT, and says what became of the transaction.
+/// Sends COMMIT, and returns the end of the transaction.
 pub(super) async fn send_commit(door: &Door, transaction: Box<dyn Transaction + '_>) -> Ending {
     let sent = async { Ok(transaction.commit_segments().await) };
     match door.answered(sent).await {
@@ -31,8 +31,8 @@ pub(super) async fn send_commit(door: &Door, transaction: Box<dyn Transaction + 
     }
 }
 
-/// True for the error of a COMMIT that certainly did not happen: SQLite could not even get its lock. Nothing proves
-/// that on PostgreSQL.
+/// True for the error of a COMMIT that certainly did not happen: SQLite did not get its lock. No error proves that on
+/// PostgreSQL.
 fn certainly_failed(error: &sqlx::Error) -> bool {
     is_sqlite_busy(error)
 }

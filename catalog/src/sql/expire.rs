@@ -1,7 +1,7 @@
-//! Retention: the oldest segments of partitions go off the list.
+//! Retention: the oldest segments of partitions leave the list.
 //!
-//! Owns: which segments go, and the transaction that takes them. Does not own: how old they must be, and when objects
-//! are deleted (the janitor).
+//! Owns: the choice of segments within the limits, and the transaction that removes them. Does not own: the limits, and
+//! deleting objects (the janitor).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,7 +15,7 @@ use crate::database::{Row, Session, sql, values};
 use crate::error::Result;
 use crate::model::{ExpiredBefore, FileId, SegmentKind};
 
-/// A live segment of the current incarnation of a partition that retention looks at.
+/// A live segment of a partition's current incarnation that begins below the cut.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     partition_id: u32,
@@ -24,12 +24,12 @@ struct Candidate {
     file_id: FileId,
 }
 
-/// Where each partition is cut off: a segment goes when it ends below.
+/// The cut of each partition: a segment leaves the list if it ends below.
 type Cuts = BTreeMap<u32, u64>;
 
 /// See [`SegmentStore::expire_segments`](crate::store::SegmentStore::expire_segments).
 pub(super) async fn expire(session: &mut dyn Session, topic: &TopicName, before: &[ExpiredBefore]) -> Result<u64> {
-    // Nobody moves the rows of these segments, or takes others off the list, until the end.
+    // This lock keeps others from moving the rows of these segments, or removing segments, until the end.
     let Some(tables) = tables_of(session, topic.as_str(), TopicLock::Exclusive).await? else { return Ok(0) };
     let mut cuts = Cuts::new();
     for ExpiredBefore { partition_id, offset } in before {
@@ -70,8 +70,8 @@ pub(super) async fn expire(session: &mut dyn Session, topic: &TopicName, before:
     Ok(taken)
 }
 
-/// Lowers the cuts until each segment that goes ends before each of its partition that stays, and until no object that
-/// loses a segment holds one that stays. `live` counts the live segments of the objects, wherever they are.
+/// Lowers the cuts until each removed segment ends before each remaining one of its partition, and until no object
+/// holds both removed and remaining segments. `live` counts the live segments of each object, in all partitions.
 fn settle(segments: &[Candidate], live: &HashMap<FileId, u64>, cuts: &mut Cuts) {
     loop {
         let mut goes_of: HashMap<FileId, u64> = HashMap::new();
@@ -94,7 +94,7 @@ fn settle(segments: &[Candidate], live: &HashMap<FileId, u64>, cuts: &mut Cuts) 
     }
 }
 
-/// A partition that is locked, and its current incarnation.
+/// A locked partition, and its current incarnation.
 struct Place {
     partition: TopicPartition,
     incarnation: i64,
@@ -116,7 +116,7 @@ impl Place {
         session.fetch(&select, values).await?.into_iter().map(candidate).collect()
     }
 
-    /// The number of live segments of each object holds segments below the cut.
+    /// The number of live segments of each object that holds segments beginning below the cut.
     async fn live_segments(&self, session: &mut dyn Session, cut: u64) -> Result<Vec<(FileId, u64)>> {
         let select = sql!(
             "SELECT file_id, count(*) FROM segments WHERE file_id IN (
@@ -129,7 +129,7 @@ impl Place {
         session.fetch(&select, values).await?.into_iter().map(counted).collect()
     }
 
-    /// Takes the segments that end below `end` off the list, and notes that they are expired.
+    /// Takes the segments that end below `end` off the list, and records the expiration.
     async fn take_segments(&self, session: &mut dyn Session, end: u64) -> Result<u64> {
         let upsert = sql!(
             "INSERT INTO expirations (topic, partition_id, incarnation, before_offset) VALUES ($1, $2, $3, $4)
@@ -179,7 +179,8 @@ mod tests {
     #[test]
     fn objects_hold_each_other_back_across_partitions() {
         let segments = [candidate(0, 0, 9, 1), candidate(0, 10, 19, 2), candidate(1, 0, 9, 2), candidate(1, 10, 19, 3)];
-        // Object 1 is also of a partition that stays: so 2 stays, and with it everything of partition 1.
+        // Object 1 also belongs to a partition that keeps its segments: so 2 stays, and with it everything of partition
+        // 1.
         assert_eq!(settled(&segments, &[(1, 2), (2, 2), (3, 1)], [(0, 20), (1, 20)]), [0, 0]);
     }
 

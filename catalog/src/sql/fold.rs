@@ -1,7 +1,7 @@
-//! Folding: history that nobody needs one by one becomes fewer rows.
+//! Folding: many rows of old history become fewer.
 //!
-//! Owns: the transactions that fold commits into runs, and the statement that thins snapshots out. Does not own: which
-//! commits make a run (`fold_plan`).
+//! Owns: the transactions that fold commits into runs, and the statement that thins snapshots out. Does not own: the
+//! choice of commits for a run (`fold_plan`).
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::database::{Door, Row, Session, sql, values};
 use crate::error::Result;
 use crate::model::{CommitRecord, Folded};
 
-/// Commits that one transaction looks at.
+/// Commits that one transaction reads.
 const COMMITS_AT_ONCE: u32 = 2_000;
 
 /// See [`JanitorStore::fold_history`](crate::JanitorStore::fold_history).
@@ -30,12 +30,12 @@ pub(super) async fn fold(door: &Door, hold: Duration) -> Result<Folded> {
     Ok(folded)
 }
 
-/// Folds all commits of a partition that are old enough, some at a time.
+/// Folds all commits of a partition that are old enough, a limited number at a time.
 async fn fold_partition(door: &Door, partition: &TopicPartition, hold_ms: i64) -> Result<u64> {
     let (mut folded, mut from) = (0, 0);
     loop {
         let place = Place { partition, from, hold_ms };
-        // Most often there is nothing to do: that is found out without a place among the writers.
+        // Most often there is nothing to fold: a reading transaction finds that out without waiting among the writers.
         let seen = door.read(|session| Box::pin(place.look(session))).await?;
         if !seen.runs.is_empty() {
             folded += door.write(|session| Box::pin(place.fold(session))).await?;
@@ -45,7 +45,7 @@ async fn fold_partition(door: &Door, partition: &TopicPartition, hold_ms: i64) -
     }
 }
 
-/// Some commits of a partition: those from a number on.
+/// Some commits of a partition: from one number on.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     partition: &'a TopicPartition,
@@ -53,7 +53,7 @@ struct Place<'a> {
     hold_ms: i64,
 }
 
-/// The runs that are to be folded.
+/// The runs to be folded.
 struct Seen {
     runs: Vec<Run>,
     /// The next look begins with the last of these commits, which may be part of a longer run.
@@ -61,7 +61,7 @@ struct Seen {
 }
 
 impl Place<'_> {
-    /// Looks for runs, and changes nothing.
+    /// Looks for runs, without changes.
     async fn look(&self, session: &mut dyn Session) -> Result<Seen> {
         // The newest commit is never among them.
         let select = sql!(
@@ -100,7 +100,7 @@ impl Place<'_> {
         Ok(Cover::new(segments, expirations))
     }
 
-    /// Looks again, while nobody commits to the partition or takes segments of it off the list, and folds the runs.
+    /// Looks again under the partition's lock, which excludes commits and retention, and folds the runs.
     async fn fold(&self, session: &mut dyn Session) -> Result<u64> {
         let delete =
             sql!("DELETE FROM commits WHERE topic = $1 AND partition_id = $2 AND commit_no >= $3 AND commit_no < $4");
@@ -128,7 +128,7 @@ impl Place<'_> {
     }
 }
 
-/// Of the snapshots stay those of the last minute, the last of each minute within `hold`, and the newest.
+/// Deletes snapshots except those of the last minute, the last of each minute within `hold`, and the newest.
 async fn thin_out(door: &Door, hold_ms: i64) -> Result<u64> {
     let delete = sql!(
         "DELETE FROM lake_snapshots

@@ -1,21 +1,20 @@
-//! Which commits become one run.
+//! The plan of folding: the commits that become one run.
 //!
-//! Owns: the rule, as plain functions: neighbours fold when the same live segments, or none, cover both, so that each
-//! live segment goes on beginning and ending where a run does. Does not own: how old commits must be, statements
-//! (`fold`).
+//! Owns: the rule, as plain functions: neighbours fold if the same live segments, or none, cover both, so that each
+//! live segment still begins and ends where a run does. Does not own: the age of folded commits, statements (`fold`).
 
 use common::{Incarnation, OffsetRange};
 
 use crate::model::{CommitRecord, Expiration, SegmentKind};
 
-/// Live segments and expirations of a partition: they cover its commits.
+/// Live segments and expirations of a partition, which cover its commits.
 pub(super) struct Cover {
     /// By incarnation, kind and offset.
     segments: Vec<(Incarnation, SegmentKind, OffsetRange)>,
     expirations: Vec<Expiration>,
 }
 
-/// Commits that become the last of them, with their sums.
+/// Commits to be folded into the last of them, with their sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Run {
     pub(super) first_commit_no: u64,
@@ -26,7 +25,7 @@ pub(super) struct Run {
     pub(super) quarantined_count: Option<u64>,
 }
 
-/// Two commits fold only when this is the same for both: the segment of each kind, and whether retention passed them.
+/// The segment of each kind and the expiration over a commit; two commits fold only if theirs are equal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Place {
     incarnation: Incarnation,
@@ -55,8 +54,8 @@ impl Cover {
         }
     }
 
-    /// The segment of the kind that covers the commit: the last one that does not begin behind it, if it reaches as
-    /// far.
+    /// The segment of the kind that covers the commit: the last one that begins at or before the commit's base, if it
+    /// reaches the commit's end.
     fn segment_of(&self, commit: &CommitRecord, kind: SegmentKind) -> Option<OffsetRange> {
         let (incarnation, base) = (commit.incarnation, commit.range.base());
         let place = (incarnation, kind, base);
@@ -66,7 +65,7 @@ impl Cover {
     }
 }
 
-/// The runs of two or more rows among commits that stand in order of their numbers.
+/// The runs of two or more rows among commits in order of their numbers.
 pub(super) fn runs(commits: &[CommitRecord], cover: &Cover) -> Vec<Run> {
     let fold_together = |before: &CommitRecord, after: &CommitRecord| {
         follows(before, after) && cover.place_of(before) == cover.place_of(after)
@@ -74,7 +73,7 @@ pub(super) fn runs(commits: &[CommitRecord], cover: &Cover) -> Vec<Run> {
     commits.chunk_by(fold_together).filter_map(Run::of).collect()
 }
 
-/// True when one is the next neighbour of the other, by number and by offset.
+/// True if `after` is the next neighbour of `before`, by number and by offset.
 fn follows(before: &CommitRecord, after: &CommitRecord) -> bool {
     before.incarnation == after.incarnation
         && before.commit_no + 1 == after.first_commit_no
@@ -82,7 +81,7 @@ fn follows(before: &CommitRecord, after: &CommitRecord) -> bool {
 }
 
 impl Run {
-    /// `None` when there is only one row.
+    /// `None` if there is only one row.
     fn of(rows: &[CommitRecord]) -> Option<Self> {
         let [first, .., last] = rows else { return None };
         let sum = |count: fn(&CommitRecord) -> Option<u64>| rows.iter().map(count).sum();

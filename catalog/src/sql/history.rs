@@ -1,6 +1,6 @@
-//! What happened to a partition: its commits, its gaps, its incarnations, its expirations.
+//! The history of a partition: its commits, gaps, incarnations and expirations.
 //!
-//! Owns: reading them. Does not own: how they come to be (`commit`, `resume`, `expire`) and are folded (`fold`).
+//! Owns: reading them. Does not own: writing them (`commit`, `resume`, `expire`) and folding commits (`fold`).
 
 use common::TopicPartition;
 

@@ -1,7 +1,7 @@
-//! From the types of the contract to what a column holds.
+//! Conversion of the contract's types to column values.
 //!
-//! Owns: the checks that a value can be stored at all. Both databases refuse the same values here.
-//! Does not own: whether a value makes sense in its place.
+//! Owns: the checks that a value can be stored. Both databases refuse the same values here.
+//! Does not own: checks that a value makes sense in its place.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::error::{CatalogError, Result};
 use crate::model::{NewObject, NewSegment, Scope};
 
-/// An offset or watermark as a column holds it.
+/// An offset or watermark as a column value.
 pub(crate) fn offset(offset: u64) -> Result<i64> {
     i64::try_from(offset).map_err(|_| CatalogError::InvalidOffset {
         offset,
@@ -17,7 +17,7 @@ pub(crate) fn offset(offset: u64) -> Result<i64> {
     })
 }
 
-/// Any other number as a column holds it.
+/// Any other number as a column value.
 pub(crate) fn number(name: &str, value: u64) -> Result<i64> {
     i64::try_from(value)
         .map_err(|_| CatalogError::Refused(format!("{name} {value} is above 2^63 - 1, the largest that can be stored")))
@@ -33,7 +33,7 @@ pub(crate) fn note(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
-/// Text that must read back as it was written.
+/// Text that must be read back unchanged.
 pub(crate) fn exact<'a>(name: &str, text: &'a str) -> Result<&'a str> {
     if text.contains('\0') {
         return Err(CatalogError::Refused(format!("{name} {text:?} holds a NUL; allowed is any other text")));
@@ -73,7 +73,7 @@ pub(crate) fn numbers(numbers: impl IntoIterator<Item = u64>) -> Result<String> 
     Ok(serde_json::to_string(&numbers).expect("numbers are JSON"))
 }
 
-/// The topics that an agent would take over, as JSON: an empty list is every topic, `null` is none.
+/// The topics of an agent's scope, as JSON: an empty list is every topic, `null` is none.
 pub(crate) fn scope(scope: &Scope) -> String {
     match scope {
         Scope::All => "[]".to_owned(),
@@ -82,7 +82,7 @@ pub(crate) fn scope(scope: &Scope) -> String {
     }
 }
 
-/// A lease in milliseconds; longer than 10,000 years counts as that.
+/// A lease in milliseconds, at most 10,000 years.
 pub(crate) fn lease_ms(lease: Duration) -> i64 {
     const LEASE_MS_MAX: i64 = 10_000 * 366 * 24 * 3_600 * 1_000;
     i64::try_from(lease.as_millis()).unwrap_or(LEASE_MS_MAX).min(LEASE_MS_MAX)

@@ -1,6 +1,6 @@
-//! Intents: the objects that are about to be put.
+//! Intents: the rows for objects that are about to be put.
 //!
-//! Owns: how they are recorded and given up. Does not own: how a commit consumes them (`commit`), and the objects.
+//! Owns: recording them and giving them up. Does not own: consuming them in a commit (`commit`), and the objects.
 
 use super::input;
 use super::partition_row::read_partition;
@@ -8,7 +8,7 @@ use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{Partition, PartitionState, ReplacementIntent, UploadIntent};
 
-/// Records the intents, one answer each; the outer error means that none of them is known to be recorded.
+/// Records the intents, one answer each; the outer error means that no intent is known to be recorded.
 pub(super) async fn record(session: &mut dyn Session, intents: &[UploadIntent]) -> Result<Vec<Result<()>>> {
     // In the order in which every transaction locks partitions.
     let mut order: Vec<usize> = (0..intents.len()).collect();
@@ -67,7 +67,7 @@ pub(super) async fn abandon(session: &mut dyn Session, intents: &[UploadIntent])
     Ok(())
 }
 
-/// Records that the object of a replacement is about to be put. A topic that is deleted meanwhile dooms it.
+/// Records that the object of a replacement is about to be put. Deleting the topic meanwhile dooms it.
 pub(super) async fn record_replacement(session: &mut dyn Session, intent: &ReplacementIntent) -> Result<()> {
     let insert = sql!(
         "INSERT INTO uploads (bucket, key, topic, partition_id, epoch, owner, state, created_at)
@@ -101,7 +101,7 @@ pub(super) async fn abandon_replacement(session: &mut dyn Session, intent: &Repl
     Ok(())
 }
 
-/// Consumes the intent of a replacement, if it was there to be consumed.
+/// Consumes the intent of a replacement; true if it was pending.
 pub(super) async fn consume_replacement(session: &mut dyn Session, intent: &ReplacementIntent) -> Result<bool> {
     let delete = sql!(
         "DELETE FROM uploads WHERE bucket = $1 AND key = $2 AND topic = $3 AND partition_id IS NULL AND epoch = 0

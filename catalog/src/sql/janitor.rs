@@ -1,8 +1,7 @@
-//! Objects that are not listed: what the janitor may delete, and when.
+//! Objects that are not listed, for the janitor to delete.
 //!
-//! Owns: the statement that says an object is due; it looks at the list of objects once more, whatever the intent says.
-//! Does not own: deleting, how an object comes to be doomed (`ownership`, `intents`, `objects`, `topics`), folding
-//! history (`fold`).
+//! Owns: the statement that selects due objects; it checks the list of objects again, independent of the intent. Does
+//! not own: deleting, dooming an object (`ownership`, `intents`, `objects`, `topics`), folding history (`fold`).
 
 use std::time::Duration;
 
@@ -86,7 +85,7 @@ impl<D> JanitorStore for SqlMetadataStore<D> {
 }
 
 async fn count_sweeps(session: &mut dyn Session, objects: &[Upload]) -> Result<()> {
-    // Compared with what was seen: another janitor may have counted already.
+    // Compared with the number that was read: another janitor may have counted already.
     let update = sql!(
         "UPDATE uploads SET sweeps = sweeps + 1 WHERE bucket = $1 AND key = $2 AND state = 'doomed' AND sweeps = $3"
     );

@@ -1,6 +1,6 @@
-//! Segments that come on the list, each with an object of its own.
+//! New segments on the list, each with an object of its own.
 //!
-//! Owns: the rows that a commit or an import lists, in one snapshot. Does not own: whether they may be listed
+//! Owns: the rows that a commit or an import lists, in one snapshot. Does not own: permission to list them
 //! (`commit_judge`, `segments`), objects and snapshots as such (`objects`, `snapshots`).
 
 use std::collections::BTreeSet;
@@ -46,7 +46,7 @@ impl Placed<'_> {
     }
 }
 
-/// Lists segments and their objects in a new snapshot; none is made when there are none.
+/// Lists segments and their objects in a new snapshot; without segments there is no snapshot.
 pub(super) async fn list(session: &mut dyn Session, placed: &[Placed<'_>]) -> Result<Option<Snapshot>> {
     if placed.is_empty() {
         return Ok(None);

@@ -1,7 +1,7 @@
-//! Objects: how they come on the list, are read from it, and go off it.
+//! Objects: adding them to the list, reading them, and removing them.
 //!
 //! Owns: the statements on `objects` and `retired_objects`. An object is retired in three steps around the change of
-//! its segments, in one transaction and one snapshot: it is copied to the retired ones, doomed, and dropped from the
+//! its segments, in one transaction and one snapshot: it is copied to `retired_objects`, doomed, and dropped from the
 //! list.
 //! Does not own: segments (`listing`, `segments`), the choice of objects (`expire`, `replace`, `topics`).
 
@@ -25,7 +25,7 @@ const OBJECTS: Insert = Insert {
     has_time: true,
 };
 
-/// An object that goes on the list.
+/// An object to be listed.
 pub(super) struct Listed<'a> {
     pub(super) file_id: FileId,
     pub(super) table_id: TableId,
@@ -87,7 +87,7 @@ pub(super) async fn insert(session: &mut dyn Session, listed: &[Listed<'_>]) -> 
     statistics::insert(session, listed).await
 }
 
-/// Inserts rows in as many statements as it takes.
+/// Inserts rows in as many statements as needed.
 pub(super) async fn insert_all(session: &mut dyn Session, insert: &Insert, rows: &[Value<'_>]) -> Result<()> {
     for chunk in rows.chunks(ROWS_PER_INSERT * insert.width) {
         session.insert(insert, chunk).await?;
@@ -104,7 +104,7 @@ pub(super) async fn live(session: &mut dyn Session, tables: Tables) -> Result<Ve
     found.into_iter().map(|mut row| Ok(Arc::new(row.object_of(tables)?))).collect()
 }
 
-/// Objects of two tables that are off the list and not deleted yet, by number.
+/// Retired objects of two tables that are not yet deleted, by number.
 pub(super) async fn retired(session: &mut dyn Session, tables: Tables) -> Result<Vec<RetiredObject>> {
     let select = sql!(
         "SELECT objects.table_id, " object_columns ", objects.end_snapshot, objects.retired_at
@@ -131,7 +131,7 @@ pub(super) async fn find(session: &mut dyn Session, bucket: &str, key: &str) -> 
     found.map(|mut row| Ok(FileId(row.unsigned("file_id")?))).transpose()
 }
 
-/// Copies live objects to the retired ones, and gives how many: `ids` is a list for [`super::input::numbers`].
+/// Copies live objects to `retired_objects`, and returns their number: `ids` is a list for [`super::input::numbers`].
 pub(super) async fn retire(session: &mut dyn Session, ids: &str, snapshot: Snapshot) -> Result<u64> {
     let insert = sql!(
         "INSERT INTO retired_objects (table_id, " object_names ", end_snapshot, retired_at)
@@ -140,7 +140,7 @@ pub(super) async fn retire(session: &mut dyn Session, ids: &str, snapshot: Snaps
     Ok(session.execute(&insert, values![ids, snapshot.id.0.cast_signed()]).await?)
 }
 
-/// Copies all live objects of two tables to the retired ones, and gives how many.
+/// Copies all live objects of two tables to `retired_objects`, and returns their number.
 pub(super) async fn retire_all(session: &mut dyn Session, tables: Tables, snapshot: Snapshot) -> Result<u64> {
     let insert = sql!(
         "INSERT INTO retired_objects (table_id, " object_names ", end_snapshot, retired_at)
@@ -150,7 +150,7 @@ pub(super) async fn retire_all(session: &mut dyn Session, tables: Tables, snapsh
     Ok(session.execute(&insert, &[data, quarantine, snapshot.id.0.cast_signed().into()]).await?)
 }
 
-/// Forgets a retired object, whose bytes are deleted, and what is known of its columns.
+/// Deletes the row of a retired object, whose bytes are deleted, and its statistics.
 pub(super) async fn forget_retired(session: &mut dyn Session, bucket: &str, key: &str) -> Result<()> {
     let delete = sql!("DELETE FROM retired_objects WHERE bucket = $1 AND key = $2 RETURNING table_id, file_id");
     let Some(mut row) = session.fetch(&delete, values![bucket, key]).await?.pop() else { return Ok(()) };
@@ -158,8 +158,8 @@ pub(super) async fn forget_retired(session: &mut dyn Session, bucket: &str, key:
     statistics::forget(session, table, object).await
 }
 
-/// Hands the objects that the snapshot retired to the janitor, and gives how many. Their segments are still listed: an
-/// object that holds only one names it.
+/// Hands the objects that the snapshot retired to the janitor, and returns their number. Their segments are still
+/// listed, so that the upload of an object with only one segment names it.
 pub(super) async fn doom(session: &mut dyn Session, topic: &str, tables: Tables, snapshot: Snapshot) -> Result<u64> {
     let insert = sql!(
         "INSERT INTO uploads (bucket, key, topic, partition_id, segment_id, state, created_at, doomed_at)
@@ -172,7 +172,8 @@ pub(super) async fn doom(session: &mut dyn Session, topic: &str, tables: Tables,
     Ok(session.execute(&insert, &[data, quarantine, snapshot.id.0.cast_signed().into(), topic.into()]).await?)
 }
 
-/// Drops the objects that the snapshot retired from the list, and gives how many. No segment points at them any more.
+/// Drops the objects that the snapshot retired from the list, and returns their number. No segment points at them any
+/// more.
 pub(super) async fn drop_retired(session: &mut dyn Session, tables: Tables, snapshot: Snapshot) -> Result<u64> {
     let delete = sql!(
         "DELETE FROM objects WHERE file_id IN (
@@ -228,8 +229,8 @@ impl Row {
     }
 }
 
-/// The lock on the row of a topic until the end of the transaction. A replacement, which changes where rows are, shares
-/// it with other replacements; retention and the deletion of the topic hold it alone. Commits need no lock.
+/// The lock on the row of a topic until the end of the transaction. Replacements, which move rows to other objects,
+/// share it; retention and the deletion of the topic hold it alone. Commits need no lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TopicLock {
     None,

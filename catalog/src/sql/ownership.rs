@@ -1,8 +1,8 @@
-//! Agents, and who owns which partition.
+//! Agents, and the owners of partitions.
 //!
-//! Owns: heartbeats, release, halt, suspects, and the view of all of it. Leases are judged by the database's clock
-//! alone.
-//! Does not own: taking a partition over (`takeover`), which partitions a writer wants.
+//! Owns: heartbeats, release, halt, suspects, and the view of agents and owners. Leases are judged by the database's
+//! clock alone.
+//! Does not own: taking a partition over (`takeover`), the choice of partitions.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ impl<D> OwnershipStore for SqlMetadataStore<D> {
     }
 
     async fn mark_suspect(&self, held: &Ownership, offset: u64) -> Result<u32> {
-        // Counted from what the ownership began with, so that a repetition counts once.
+        // Counted from the number at the beginning of the ownership, so that a repetition counts once.
         let times = held.suspect.filter(|suspect| suspect.offset == offset).map_or(0, |s| s.times) + 1;
         let update = sql!(
             "UPDATE partitions SET suspect_offset = $5, suspect_times = $6
@@ -94,7 +94,7 @@ impl<D> OwnershipStore for SqlMetadataStore<D> {
     }
 }
 
-/// The agents whose heartbeat is not older than $1.
+/// The agents whose heartbeat is at most $1 old.
 const AGENTS: Sql = sql!("SELECT owner, name, topics FROM agents WHERE heartbeat_at >= " now_ms " - $1 ORDER BY owner");
 
 async fn release(session: &mut dyn Session, held: &[Ownership]) -> Result<()> {
@@ -125,7 +125,7 @@ async fn remove_agent(session: &mut dyn Session, owner: OwnerId) -> Result<()> {
 async fn view(session: &mut dyn Session, lease: Duration) -> Result<OwnershipView> {
     for mut row in session.fetch(&sql!("SELECT " is_replica), values![]).await? {
         if row.integer("is_replica")? != 0 {
-            // It may lag, and decisions are made on what it says.
+            // A replica may lag, and writers base decisions on this view.
             return Err(sqlx::Error::Io(std::io::Error::other("the server is a replica")).into());
         }
     }
@@ -141,7 +141,7 @@ async fn view(session: &mut dyn Session, lease: Duration) -> Result<OwnershipVie
     Ok(OwnershipView { agents, young, partitions })
 }
 
-/// `Fenced` unless the statement, which changed so many rows, found the partition as it was held.
+/// `Fenced` if the statement, which changed this many rows, did not find the partition as it was held.
 fn still_held(held: &Ownership, changed: u64) -> Result<()> {
     assert!(changed <= 1, "{changed} rows of partitions are {}", held.partition);
     if changed == 1 {

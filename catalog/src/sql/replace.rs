@@ -1,10 +1,10 @@
 //! The replacement: one transaction that lists an object in place of others.
 //!
-//! Owns: its steps and their order, and its outcome. Does not own: what fits together (`replace_rows`), objects as rows
-//! (`objects`), the intent (`intents`), the end of the transaction (`ending`).
+//! Owns: its steps and their order, and its outcome. Does not own: the checks of inputs and output (`replace_rows`),
+//! objects as rows (`objects`), the intent (`intents`), the end of the transaction (`ending`).
 //!
-//! The topic is locked for others of its kind, then the inputs by number: of two replacements that share one, the
-//! second finds it gone. Retention and the deletion of the topic hold the topic alone.
+//! The topic is locked in the mode that replacements share, then the inputs by number: of two replacements with a
+//! common input, the second finds it gone. Retention and the deletion of the topic hold the topic alone.
 
 use super::ending::{Ending, begin, send_commit};
 use super::objects::{self, Bounds, Listed, TopicLock, tables_of};
@@ -20,7 +20,7 @@ use crate::replace::{ReplaceOutcome, ReplaceRefusal, Replacement};
 enum Verdict {
     /// The object is listed, by this transaction or an earlier one.
     Listed(FileId),
-    /// It can never be.
+    /// It can never be listed.
     Refused(ReplaceRefusal),
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn replace(door: &Door, replacement: &Replacement) -> ReplaceOu
         Ending::Committed => ReplaceOutcome::Done(file_id),
         Ending::NotCommitted(error) => ReplaceOutcome::NotDone(error),
         Ending::Unknown(error) => {
-            // The state of this connection is unknown: nothing more goes through it.
+            // The state of this connection is unknown: no more statements may use it.
             connection.close_on_drop();
             ReplaceOutcome::Unknown(error)
         }
@@ -75,7 +75,7 @@ pub(super) async fn resolve(door: &Door, replacement: &Replacement) -> Result<Re
 }
 
 async fn look_up(door: &Door, replacement: &Replacement) -> Result<ReplaceOutcome> {
-    // The lock waits for a COMMIT that is still under way on the connection that was lost: it deletes this row.
+    // The lock waits for a COMMIT that is still running on the lost connection: it deletes this row.
     let select = sql!("SELECT state FROM uploads WHERE bucket = $1 AND key = $2 AND state = 'pending'" for_update);
     let (bucket, key) = (&replacement.output.bucket, &replacement.output.key);
     let mut connection = door.fresh_connection().await?;
@@ -83,7 +83,8 @@ async fn look_up(door: &Door, replacement: &Replacement) -> Result<ReplaceOutcom
     let is_pending = !transaction.session().fetch(&select, values![bucket, key]).await?.is_empty();
     let found = objects::find(transaction.session(), bucket, key).await?;
     if found.is_some() {
-        // On PostgreSQL, COMMIT of a change waits until a synchronous standby has it, and so all that came before.
+        // On PostgreSQL, COMMIT of a change waits until a synchronous standby has it, and therefore everything before
+        // it.
         tables_of(transaction.session(), replacement.topic.as_str(), TopicLock::Exclusive).await?;
     }
     transaction.commit_segments().await.map_err(|error| door.commit_failed(error))?;
@@ -100,7 +101,7 @@ async fn judge(session: &mut dyn Session, replacement: &Replacement) -> Result<V
     let numbers = input::numbers(ids.iter().map(|id| id.0))?;
     let inputs = lock_inputs(session, &numbers).await?;
     let (Some(tables), true) = (tables, inputs.len() == ids.len()) else {
-        // Nothing is gone that this very replacement took.
+        // The inputs are not gone if this same replacement took them.
         if let Some(file_id) = objects::find(session, &output.bucket, &output.key).await? {
             return Ok(Verdict::Listed(file_id));
         }
@@ -120,7 +121,7 @@ async fn judge(session: &mut dyn Session, replacement: &Replacement) -> Result<V
     Ok(Verdict::Listed(change.file_id))
 }
 
-/// The live ones among the inputs with their tables, by number; nobody else takes them off the list meanwhile.
+/// The live inputs with their tables, by number; the lock keeps them on the list meanwhile.
 async fn lock_inputs(session: &mut dyn Session, numbers: &str) -> Result<Vec<(TableId, ObjectInfo)>> {
     let select = sql!(
         "SELECT objects.table_id, " object_columns " FROM objects WHERE file_id IN " numbers_1 " ORDER BY file_id"
@@ -128,13 +129,13 @@ async fn lock_inputs(session: &mut dyn Session, numbers: &str) -> Result<Vec<(Ta
     );
     let input = |mut row: Row| {
         let table = TableId(row.unsigned("table_id")?);
-        // All of them must be of one table: its kind is the kind of each.
+        // All inputs must be of one table: its kind is the kind of each.
         Ok((table, row.object(crate::model::SegmentKind::Data)?))
     };
     session.fetch(&select, values![numbers]).await?.into_iter().map(input).collect()
 }
 
-/// A replacement that was judged, with the numbers it got.
+/// A judged replacement, with its new numbers.
 struct Swap<'a> {
     replacement: &'a Replacement,
     tables: Tables,
@@ -165,7 +166,7 @@ impl Swap<'_> {
         Ok(())
     }
 
-    /// Points the segments at the new object, and makes one of those that are neighbours in it.
+    /// Points the segments at the new object, and joins those that are neighbours in it.
     async fn move_segments(&self, session: &mut dyn Session) -> Result<()> {
         let update = sql!("UPDATE segments SET file_id = $2 WHERE file_id IN " numbers_1);
         let select = sql!(

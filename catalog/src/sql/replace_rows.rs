@@ -1,6 +1,6 @@
 //! Every decision about a replacement that needs no database.
 //!
-//! Owns: the check of a request, whether inputs and output fit together, and which segments become one.
+//! Owns: the check of a request, the comparison of inputs and output, and the choice of segments to join.
 //! Does not own: statements (`replace`).
 
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use crate::error::{CatalogError, Result};
 use crate::model::{ObjectInfo, TableId};
 use crate::replace::{REPLACEMENT_INPUTS_MAX, ReplaceRefusal, Replacement};
 
-/// Why the request can never be carried out, whatever is listed.
+/// The reason why the request can never be carried out, independent of the list.
 ///
 /// # Errors
 /// As [`input::object`]: the output cannot be stored.
@@ -33,7 +33,7 @@ pub(super) fn check(replacement: &Replacement) -> Result<Option<ReplaceRefusal>>
     Ok(Some(ReplaceRefusal::Mismatch { reason }))
 }
 
-/// Why the output cannot take the place of the inputs.
+/// The reason why the output cannot take the place of the inputs.
 pub(super) fn refusal(
     replacement: &Replacement,
     table: TableId,
@@ -84,8 +84,8 @@ pub(super) struct Part {
     pub(super) created_at: i64,
 }
 
-/// Makes one segment of neighbours. `parts` stand in order of partition, incarnation and offset; the first of each row
-/// of neighbours becomes longer, the ids are those of the others.
+/// Joins neighbours. `parts` stand in order of partition, incarnation and offset; the first of each row of neighbours
+/// is extended, the returned ids are those of the others.
 pub(super) fn joined(parts: Vec<Part>) -> (Vec<Part>, Vec<String>) {
     let mut kept: Vec<(Part, bool)> = Vec::new();
     let mut merged_away = Vec::new();
@@ -110,7 +110,7 @@ pub(super) fn joined(parts: Vec<Part>) -> (Vec<Part>, Vec<String>) {
 }
 
 impl Part {
-    /// The range of both, if the other is the next neighbour.
+    /// The range of both, if `next` is the next neighbour.
     fn range_with(&self, next: &Self) -> Option<OffsetRange> {
         let is_of_same = (self.partition_id, self.incarnation) == (next.partition_id, next.incarnation);
         if is_of_same { self.range.joined(next.range) } else { None }

@@ -1,6 +1,6 @@
-//! Resume: a halted partition goes on in a new incarnation.
+//! Resume: a halted partition continues in a new incarnation.
 //!
-//! Owns: the one transaction that does so. Does not own: where it goes on, which an operator decides.
+//! Owns: this one transaction. Does not own: the point to continue from, which an operator chooses.
 
 use common::{Incarnation, TopicPartition};
 
@@ -38,8 +38,8 @@ pub(super) async fn resume(
     Ok(now)
 }
 
-/// Moves the partition to the next incarnation, if it is halted in the one `seen`. The epoch rises: the owner before
-/// the halt is fenced even if it comes back.
+/// Moves the partition to the next incarnation, if it is halted in the incarnation `seen`. The epoch rises: the owner
+/// before the halt is fenced even if it returns.
 async fn raise_incarnation(
     session: &mut dyn Session,
     partition: &TopicPartition,

@@ -1,4 +1,4 @@
-//! Rows as they are stored, and what they mean.
+//! Rows as they are stored, and their types.
 //!
 //! Owns: the lists of columns and their conversion, in the same order; a value that this program never stores is
 //! `Inconsistent`. Does not own: statements.
@@ -171,7 +171,7 @@ impl Row {
         anchor.ok_or_else(|| CatalogError::Inconsistent("a part of an anchor is absent".to_owned()))
     }
 
-    /// The three columns of an anchor; none where one of them is NULL.
+    /// The three columns of an anchor; `None` if one of them is NULL.
     pub(crate) fn optional_anchor(&mut self) -> Result<Option<Anchor>> {
         let offset = self.optional_unsigned("anchor_offset")?;
         let timestamp_us = self.optional_integer("anchor_timestamp_us")?;
@@ -180,7 +180,7 @@ impl Row {
         Ok(Some(Anchor { offset, timestamp_us, hash }))
     }
 
-    /// A word that stands for a value of `T`.
+    /// The name of a value of `T`.
     pub(crate) fn word<T: FromStr<Err = CatalogError>>(&mut self, name: &str) -> Result<T> {
         self.text(name)?.parse()
     }
@@ -191,7 +191,7 @@ fn owner_id(text: &str) -> Result<OwnerId> {
     Ok(OwnerId(id))
 }
 
-/// Converts every row, or says which cannot be.
+/// Converts every row; the error names the first that cannot be converted.
 pub(crate) fn all<T: TryFrom<Row, Error = CatalogError>>(rows: Vec<Row>) -> Result<Vec<T>> {
     rows.into_iter().map(T::try_from).collect()
 }

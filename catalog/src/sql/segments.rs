@@ -1,7 +1,7 @@
-//! Segments: listing one by hand, reading them, and the snapshot that readers work from.
+//! Segments: importing one, reading them, and the snapshot for readers.
 //!
-//! Owns: their statements outside the commit. Does not own: how segments come to be listed in operation (`commit`) and
-//! go off the list (`expire`).
+//! Owns: their statements outside the commit. Does not own: listing segments in operation (`commit`) and expiring them
+//! (`expire`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::model::{
 };
 use crate::store::SegmentStore;
 
-/// The segment with the greatest base at or below the offset. Ranges do not overlap, so no other can hold it: one
-/// step down the unique index, however many segments there are, and also when none holds it.
+/// The segment with the greatest base at or below the offset. Ranges do not overlap, so no other can hold it. This is
+/// one step down the unique index for any number of segments, also if none holds the offset.
 const FIND_SEGMENT: Sql = sql!(
     "SELECT " segment_columns ", " object_columns "
      FROM segments JOIN objects ON objects.file_id = segments.file_id
@@ -101,7 +101,7 @@ async fn add_segment(session: &mut dyn Session, imported: &ImportedSegment) -> R
     let ImportedSegment { partition, incarnation, range, segment } = imported;
     input::segment(segment)?;
     let (base, end) = (input::offset(range.base())?, input::offset(range.end())?);
-    // The topic lives while a partition of it is locked.
+    // The topic exists while one of its partitions is locked.
     if lock_incarnation(session, partition).await?.is_none() {
         return Err(rows::partition_not_found(partition));
     }
@@ -183,7 +183,7 @@ fn in_objects(rows: Vec<Row>, objects: &[Arc<ObjectInfo>]) -> Result<Vec<Segment
     rows.into_iter().map(of_object).collect()
 }
 
-/// A segment from its columns, and its object from wherever that is.
+/// A segment from its columns, with an object that `object` finds.
 fn segment(
     row: &mut Row,
     object: impl FnOnce(FileId, SegmentKind, &mut Row) -> Result<Arc<ObjectInfo>>,
@@ -243,7 +243,7 @@ mod tests {
         let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
         let _store = PostgresMetadataStore::connect(&url).await.expect("opens");
         let mut connection = PgConnection::connect(&url).await.expect("connects");
-        // An empty table is always read whole otherwise.
+        // An empty table would be read whole otherwise.
         sqlx::query("SET enable_seqscan = off").execute(&mut connection).await.expect("set");
         let explain = sqlx::AssertSqlSafe(format!("EXPLAIN {}", FIND_SEGMENT.postgres));
         let plan: Vec<String> = sqlx::query_scalar(explain)

@@ -1,7 +1,7 @@
 //! Snapshots of the lists of tables and objects.
 //!
-//! Owns: their numbers and times, which rise, and the texts of what they changed. The row of `lake_head` is the last
-//! that a transaction locks, so that snapshots become visible in the order of their numbers.
+//! Owns: their rising numbers and times, and the texts of their changes. The row of `lake_head` is the last one that a
+//! transaction locks, so that snapshots become visible in the order of their numbers.
 //! Does not own: the lists (`objects`, `topics`), thinning snapshots out (`fold`).
 
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use crate::database::{Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{LakeSnapshot, SnapshotId, TableId, Tables};
 
-/// The change that a snapshot makes, with the numbers that it takes.
+/// The change of a snapshot, with the numbers that it takes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Change {
     words: Vec<String>,
@@ -39,7 +39,7 @@ impl Change {
         Self { objects, ..Self::of("inserted_into_table", tables) }
     }
 
-    /// Objects of these tables go off the list.
+    /// Objects of these tables leave the list.
     pub(super) fn delete(tables: &BTreeSet<TableId>) -> Self {
         Self::of("deleted_from_table", tables)
     }
@@ -49,7 +49,7 @@ impl Change {
         Self { objects: 1, ..Self::of("compacted_table", [&table]) }
     }
 
-    /// A topic comes with its two tables.
+    /// A topic is created with its two tables.
     pub(super) fn create(topic: &str) -> Self {
         let name = topic.replace('"', "\"\"");
         let words = ["main", "quarantine"].map(|schema| format!("created_table:\"{schema}\".\"{name}\""));
@@ -61,7 +61,7 @@ impl Change {
         Self { is_of_schema: true, ..Self::of("altered_table", [&tables.data, &tables.quarantine]) }
     }
 
-    /// A topic goes.
+    /// A topic is deleted.
     pub(super) fn drop(tables: Tables) -> Self {
         Self { is_of_schema: true, ..Self::of("dropped_table", [&tables.data, &tables.quarantine]) }
     }
@@ -74,7 +74,7 @@ impl Change {
 
 /// Makes the next snapshot. No lock is taken after this one.
 ///
-/// At least one number of an object is taken: readers keep what they know of tables by the next number.
+/// At least one object number is taken: readers cache tables by the next number.
 pub(super) async fn advance(session: &mut dyn Session, change: Change) -> Result<Snapshot> {
     let update = sql!(
         "UPDATE lake_head SET snapshot_id = snapshot_id + 1,
@@ -110,7 +110,7 @@ pub(super) async fn advance(session: &mut dyn Session, change: Change) -> Result
     })
 }
 
-/// Snapshots that are kept, by number.
+/// The snapshots that still exist, by number.
 pub(super) async fn list(session: &mut dyn Session) -> Result<Vec<LakeSnapshot>> {
     let select = sql!(
         "SELECT snapshot_id, time_us, schema_version, next_catalog_id, next_file_id, changes FROM lake_snapshots

@@ -1,9 +1,10 @@
 //! Statistics of the columns of objects.
 //!
-//! Owns: which of it is stored, and the statements on `segment_stats`. Does not own: how it is found out (`lake`).
+//! Owns: the choice of stored statistics, and the statements on `segment_stats`. Does not own: computing them (`lake`).
 //!
-//! A reader of the tables scans them once for each column that it filters by. So an object that the pipeline wrote has
-//! one row, its time; partition and offset stand in `objects`. A replacement has all its columns: it is one of few.
+//! A reader of the tables scans the statistics once for each column that it filters by. So an object that the pipeline
+//! wrote has one row, for its time; its partition and offsets are in `objects`. A replacement's output has rows for all
+//! its columns, as such objects are few.
 
 use super::input;
 use super::objects::{Listed, insert_all};
@@ -21,7 +22,7 @@ const STATISTICS: Insert = Insert {
     has_time: false,
 };
 
-/// Stores what is to be stored of objects that go on the list.
+/// Stores the statistics of new objects on the list: for level 0 those of `_timestamp` alone.
 pub(super) async fn insert(session: &mut dyn Session, listed: &[Listed<'_>]) -> Result<()> {
     let mut rows = Vec::with_capacity(listed.len() * STATISTICS.width);
     for Listed { file_id, table_id, level, object, .. } in listed {
@@ -41,7 +42,7 @@ pub(super) async fn insert(session: &mut dyn Session, listed: &[Listed<'_>]) -> 
     insert_all(session, &STATISTICS, &rows).await
 }
 
-/// No bound is better than one that cannot be stored.
+/// Leaves out a bound that cannot be stored.
 fn bound(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.contains('\0'))
 }
@@ -81,7 +82,7 @@ pub(super) async fn of_objects(
     found.into_iter().map(column).collect()
 }
 
-/// Forgets what is known of an object. The columns of its table are found step by step in the index.
+/// Deletes the statistics of an object. The columns of its table are found step by step in the index.
 pub(super) async fn forget(session: &mut dyn Session, table: TableId, object: FileId) -> Result<()> {
     let delete = sql!(
         "WITH RECURSIVE columns (id) AS (

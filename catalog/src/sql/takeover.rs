@@ -1,7 +1,7 @@
 //! Taking partitions over: a writer becomes the owner, in a new epoch.
 //!
-//! Owns: the transaction that makes somebody the owner. Leases are judged by the database's clock alone.
-//! Does not own: what else is said of owners (`ownership`).
+//! Owns: the transaction that makes a writer the owner. Leases are judged by the database's clock alone.
+//! Does not own: other statements on owners (`ownership`).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::database::{Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{AcquireOutcome, Ownership, Partition, PartitionState, Suspect};
 
-/// How long the row of a writer is kept after its last heartbeat; longer than anybody wonders who it was.
+/// Time for which the row of a writer is kept after its last heartbeat, so that people can look up recent writers.
 const AGENTS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// See [`OwnershipStore::acquire`](crate::OwnershipStore::acquire).
@@ -29,7 +29,7 @@ pub(super) async fn acquire(
     if session.fetch(&sql!("SELECT owner FROM agents WHERE owner = $1"), values![owner]).await?.is_empty() {
         return Err(CatalogError::Refused(format!("agent {owner} has not sent a heartbeat")));
     }
-    // An owner without a row has expired: nothing is lost with the rows of writers that died long ago.
+    // An owner without a row counts as expired: deleting the rows of long-dead writers loses nothing.
     let delete = sql!("DELETE FROM agents WHERE heartbeat_at < " now_ms " - $1");
     session.execute(&delete, values![input::lease_ms(lease.max(AGENTS_KEPT))]).await?;
     let mut outcomes: Vec<Option<AcquireOutcome>> = vec![None; partitions.len()];
@@ -40,7 +40,7 @@ pub(super) async fn acquire(
     Ok(outcomes.into_iter().map(|outcome| outcome.expect("each index is in order once")).collect())
 }
 
-/// Takes one partition over if it is free. `alive` remembers what was found of each other owner.
+/// Takes one partition over if it is free. `alive` caches the lookup of each other owner.
 async fn acquire_one(
     session: &mut dyn Session,
     owner: OwnerId,
@@ -54,7 +54,7 @@ async fn acquire_one(
         return Ok(AcquireOutcome::Halted { partition: partition.clone(), reason });
     }
     if let Some(other) = seen.owner.filter(|&other| other != owner) {
-        // Read after the lock was got: a heartbeat sent while it was waited for counts.
+        // Read while the lock is held: a heartbeat sent during the wait for it counts.
         let is_alive = match alive.get(&other) {
             Some(&known) => known,
             None => is_alive(session, other, lease).await?,
@@ -69,7 +69,7 @@ async fn acquire_one(
 
 /// Makes `owner` the owner in a new epoch, and dooms the intents of older ones. The row is locked.
 async fn raise_epoch(session: &mut dyn Session, owner: OwnerId, seen: Partition) -> Result<Ownership> {
-    // An owner that released took nothing down with it.
+    // An owner that released did not crash: its takeover is not counted.
     let update = sql!(
         "UPDATE partitions SET epoch = epoch + 1, owner = $4,
                 takeovers = CASE WHEN owner IS NULL THEN takeovers ELSE takeovers + 1 END, updated_at = " now_ms "
@@ -105,7 +105,7 @@ fn suspect(row: &mut Row) -> Result<Option<Suspect>> {
     Ok(offset.map(|offset| Suspect { offset, times }))
 }
 
-/// True when the owner has sent a heartbeat within `lease`. An owner without a row has not.
+/// True if the owner has sent a heartbeat within `lease`. An owner without a row has not.
 async fn is_alive(session: &mut dyn Session, owner: OwnerId, lease: Duration) -> Result<bool> {
     let select = sql!("SELECT owner FROM agents WHERE owner = $1 AND heartbeat_at >= " now_ms " - $2");
     Ok(!session.fetch(&select, values![owner, input::lease_ms(lease)]).await?.is_empty())

@@ -1,7 +1,7 @@
 //! Names of topics without regard to the case of ASCII letters.
 //!
-//! Owns: that no topic is created whose name differs in case alone from that of another. Topics that did before this
-//! rule go on. Does not own: which names are valid (`common`).
+//! Owns: refusing a new topic whose name differs from that of another in case alone. Topics that are older than this
+//! rule stay. Does not own: validating names (`common`).
 
 use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result};
@@ -26,7 +26,7 @@ pub(super) async fn take(session: &mut dyn Session, name: &str) -> Result<()> {
     }
 }
 
-/// Gives back the name of a topic that goes. Where another topic has it in another case, that one keeps it.
+/// Gives back the name of a deleted topic. If another topic has it in another case, that topic keeps it.
 pub(super) async fn give_back(session: &mut dyn Session, name: &str) -> Result<()> {
     let pass_on = sql!(
         "INSERT INTO topic_names (folded, name)

@@ -1,6 +1,6 @@
 //! Topics and partitions.
 //!
-//! Owns: their statements. Does not own: the watermark's way in operation, which is the commit's.
+//! Owns: their statements. Does not own: moving watermarks in operation (`commit`).
 
 use async_trait::async_trait;
 use common::topic::{TopicDefinition, TopicOptions};
@@ -62,7 +62,7 @@ impl<D> TopicStore for SqlMetadataStore<D> {
     }
 }
 
-/// A change of a topic that somebody decided on, looking at one version of it.
+/// A change of a topic, decided on one version of it.
 #[derive(Clone, Copy)]
 struct TopicChange<'a> {
     seen_version: u32,
@@ -86,7 +86,7 @@ async fn create_topic(session: &mut dyn Session, topic: &TopicConfig) -> Result<
     );
     let (retention_ms, config) = storable(&topic.name, topic.retention_ms, &topic.config)?;
     valid(&topic.name, topic.partition_count, &topic.config)?;
-    // Of two that create a topic of one name, one waits here: it holds no number of a snapshot meanwhile.
+    // Of two transactions that create a topic of one name, the second waits here, before it holds a snapshot number.
     topic_names::take(session, topic.name.as_str()).await?;
     let snapshot = advance(session, Change::create(topic.name.as_str())).await?;
     let table_id = snapshot.first_catalog_id.cast_signed();
@@ -115,10 +115,10 @@ async fn create_topic(session: &mut dyn Session, topic: &TopicConfig) -> Result<
 }
 
 async fn delete_topic(session: &mut dyn Session, name: &TopicName) -> Result<()> {
-    // The topic first: partitions that are made meanwhile are those of another one.
+    // The topic is locked first: partitions created afterwards belong to another topic.
     let tables = tables_of(session, name.as_str(), TopicLock::Exclusive).await?;
     let tables = tables.ok_or_else(|| CatalogError::TopicNotFound(name.to_string()))?;
-    // Takeovers and commits in flight end first: what they list must be doomed, their epochs retired too.
+    // The lock waits for takeovers and commits in flight: their objects must be doomed, their epochs retired too.
     let lock = sql!("SELECT partition_id FROM partitions WHERE topic = $1 ORDER BY partition_id" for_update);
     session.fetch(&lock, values![name]).await?;
     let doom_intents =
@@ -134,7 +134,7 @@ async fn delete_topic(session: &mut dyn Session, name: &TopicName) -> Result<()>
     let snapshot = advance(session, Change::drop(tables)).await?;
     let retired = objects::retire_all(session, tables, snapshot).await?;
     let doomed = objects::doom(session, name.as_str(), tables, snapshot).await?;
-    // The foreign keys take everything else of the topic along.
+    // The foreign keys delete all other rows of the topic.
     session.execute(&sql!("DELETE FROM topics WHERE name = $1"), values![name]).await?;
     let dropped = objects::drop_retired(session, tables, snapshot).await?;
     assert!([doomed, dropped] == [retired; 2], "{doomed}, {dropped} of {retired} objects of topic {name} went");
@@ -167,7 +167,7 @@ async fn update_topic(session: &mut dyn Session, name: &TopicName, change: Topic
 async fn move_watermark(session: &mut dyn Session, partition: &TopicPartition, high_watermark: u64) -> Result<()> {
     let column = input::offset(high_watermark)?;
     may_move(partition, lock_partition(session, partition).await?, high_watermark)?;
-    // Nobody knows the message before the new watermark: there is no anchor any more.
+    // The message before the new watermark is unknown: the anchor is removed.
     let update = sql!(
         "UPDATE partitions SET high_watermark = $3, anchor_offset = NULL, anchor_timestamp_us = NULL,
                 anchor_hash = NULL, updated_at = " now_ms "
@@ -177,13 +177,13 @@ async fn move_watermark(session: &mut dyn Session, partition: &TopicPartition, h
     Ok(())
 }
 
-/// The topic, if there is one; nobody else changes it while the transaction is open.
+/// The topic, if it exists; its row is locked until the end of the transaction.
 async fn lock_topic(session: &mut dyn Session, name: &TopicName) -> Result<Option<Topic>> {
     let select = sql!("SELECT " topic_columns " FROM topics WHERE name = $1" for_update);
     rows::only(session.fetch(&select, values![name]).await?)
 }
 
-/// Retention and options as their columns hold them.
+/// Retention and options as column values.
 fn storable(name: &TopicName, retention_ms: Option<u64>, options: &TopicOptions) -> Result<(Option<i64>, String)> {
     let retention_ms = retention_ms.map(|value| input::number("retention_ms", value)).transpose()?;
     let config = serde_json::to_string(options)

@@ -1,17 +1,17 @@
-//! What a broken disk may have made of the file.
+//! Damage to the file by a broken disk.
 //!
-//! Owns: noticing it. Does not own: repairing it; a catalog that contradicts itself is an operator's.
+//! Owns: detecting it. Does not own: repairing it; an operator must decide about a contradictory catalog.
 //!
 //! A write-ahead log that was cut or altered after a part of it was copied into the database gives a mixture of an
-//! earlier and a later state, in which every page is well and the whole is wrong. SQLite notices only what does not
-//! fit together as a tree, so the tables are compared with each other as well.
+//! earlier and a later state: every page is valid, but the whole is wrong. SQLite detects only a broken tree, so the
+//! tables are compared with each other as well.
 
 use crate::database::{Session, Sql, values};
 use crate::error::{CatalogError, Result};
 
-/// What must never be found, and the partition where it was. Retention takes segments off the list from the start of a
-/// partition and says how far; an import, which lists segments without commits, leaves no anchor. A run of commits has
-/// the number and the end of its last one.
+/// Contradictions within one partition, and the query for each. Retention takes segments off the list from the start of
+/// a partition and records an expiration; an import, which lists segments without commits, leaves no anchor. A run of
+/// commits has the number and the end of its last one.
 const CONTRADICTIONS: [(&str, &str); 7] = [
     (
         "the number of its last commit is not the number of commits",
@@ -59,7 +59,7 @@ const CONTRADICTIONS: [(&str, &str); 7] = [
     ),
 ];
 
-/// Contradictions in the lists of objects and snapshots, which must never be found.
+/// Contradictions in the lists of objects and snapshots, and the query for each.
 const CONTRADICTIONS_OF_LISTS: [(&str, &str); 4] = [
     (
         "the newest snapshot of the lake is not the one that its head says",
@@ -80,7 +80,7 @@ const CONTRADICTIONS_OF_LISTS: [(&str, &str); 4] = [
 /// Reads the whole file and compares its tables, as one snapshot when the session is in a transaction.
 ///
 /// # Errors
-/// `Inconsistent` says what contradicts what.
+/// `Inconsistent` names the contradiction.
 pub(super) async fn verify(session: &mut dyn Session) -> Result<()> {
     let said = session.fetch(&Sql::only("PRAGMA integrity_check(1)"), values![]).await?.pop();
     let said = said.map(|mut row| row.text("integrity_check")).transpose()?;

@@ -1,6 +1,6 @@
-//! What an operator should know about the file that is the catalog.
+//! Findings for an operator about the catalog's file.
 //!
-//! Owns: which settings and which disk it needs to keep a commit. Does not own: opening it.
+//! Owns: the settings and the kind of disk that keep a commit safe. Does not own: opening the file.
 
 use common::clock::{Clock, SystemClock};
 use common::diagnosis::{self, Area, Finding, filesystem};
@@ -32,7 +32,7 @@ async fn version(database: &SqliteDatabase) -> Result<String, sqlx::Error> {
     sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&database.readers).await
 }
 
-/// Asked of the connection that writes: these belong to a connection, not to the file.
+/// Read from the writing connection: these settings belong to a connection, not to the file.
 async fn settings(database: &SqliteDatabase) -> Result<Finding, sqlx::Error> {
     const SYNCHRONOUS_FULL: i64 = 2;
     let mut connection = database.writer.acquire().await?;

@@ -1,6 +1,6 @@
-//! Opening a database in SQLite: pools whose connections are sound, the version, WAL, `synchronous=FULL`, the schema.
+//! Opening an SQLite database: pools of sound connections, the version, WAL, `synchronous=FULL`, the schema.
 //!
-//! Owns: what is done once, and for each new connection. Does not own: what connections are used for (`sqlite`).
+//! Owns: the setup of a database and of each new connection. Does not own: the use of connections (`sqlite`).
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::error::{CatalogError, Result, is_sqlite_busy};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
-/// Older ones can corrupt a WAL database when two connections commit and checkpoint at the same moment.
+/// Older versions can corrupt a WAL database if two connections commit and checkpoint at the same moment.
 const VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
-/// How long a statement waits for another process to finish its transaction.
+/// Limit to the wait for another process to finish its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a transaction waits for the writing connection, or a read for one of the others.
+/// Limit to the wait of a transaction for the writing connection, or of a read for one of the others.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(60);
 const READERS_MAX: u32 = 10;
 
-/// A new database in memory, with the schema, as long as its one connection lives.
+/// A new database in memory, with the schema; it ends with its one connection.
 pub(super) async fn in_memory() -> Result<SqlitePool> {
     let pool = one_connection().connect_with(SqliteConnectOptions::new().in_memory(true)).await?;
     let mut connection = pool.acquire().await?;
@@ -31,8 +31,8 @@ pub(super) async fn in_memory() -> Result<SqlitePool> {
     Ok(pool)
 }
 
-/// Opens a file, creating it, its directory and the schema where missing: how to open it again, the pool of the one
-/// connection that writes, and the pool of those that read.
+/// Opens a file, creating it, its directory and the schema where missing. Returns the options to open it again, the
+/// pool of the one writing connection, and the pool of the reading ones.
 pub(super) async fn file(options: SqliteConnectOptions) -> Result<(SqliteConnectOptions, SqlitePool, SqlitePool)> {
     create_parent_directory(options.get_filename())?;
     let options = options
@@ -49,7 +49,7 @@ pub(super) async fn file(options: SqliteConnectOptions) -> Result<(SqliteConnect
         other => other,
     })?;
     drop(connection);
-    // The guard against a write that bypasses the writing connection.
+    // Guards against a write that bypasses the writing connection.
     let reader = options.clone().pragma("query_only", "ON");
     let readers = checked(pool_options()).max_connections(READERS_MAX).connect_with(reader).await?;
     Ok((options, writer, readers))
@@ -61,13 +61,13 @@ fn pool_options() -> SqlitePoolOptions {
 
 /// A pool that replaces a connection which is stuck in a transaction.
 ///
-/// When the disk is full or fails, SQLite takes the transaction back by itself. sqlx then counts one that is no more,
-/// cannot roll it back, and lets no other begin on that connection, for ever.
+/// If the disk is full or fails, SQLite rolls the transaction back by itself. sqlx still counts it as open, cannot roll
+/// it back, and never begins another on that connection.
 fn checked(options: SqlitePoolOptions) -> SqlitePoolOptions {
     options.before_acquire(|connection, _| {
         Box::pin(async move {
             if connection.is_in_transaction() {
-                // Whoever dropped a transaction did not wait for its end; this comes after it.
+                // A dropped transaction is rolled back in the background; the ping runs after the rollback.
                 connection.ping().await?;
             }
             Ok(!connection.is_in_transaction())
@@ -75,7 +75,7 @@ fn checked(options: SqlitePoolOptions) -> SqlitePoolOptions {
     })
 }
 
-/// A pool that keeps its one connection for ever.
+/// A pool that never gives up its one connection.
 fn one_connection() -> SqlitePoolOptions {
     pool_options().max_connections(1).min_connections(1).idle_timeout(None).max_lifetime(None)
 }
@@ -83,7 +83,7 @@ fn one_connection() -> SqlitePoolOptions {
 /// Opens the writing connection and turns WAL on, which the file remembers.
 ///
 /// While two processes do so to a new file, SQLite answers one of them with BUSY at once: its time-out does not cover
-/// the change of the journal. Nothing tells when the other is through, so this asks again until that time is over.
+/// the change of the journal. Nothing signals when the other has finished, so this retries until that time-out.
 async fn open_writer(options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
     const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
     let options = options.clone().journal_mode(SqliteJournalMode::Wal);
@@ -114,8 +114,8 @@ fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
     Some((parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
-/// Migrates in one exclusive transaction: sqlx's own lock does nothing on SQLite, and two processes may start
-/// together. The second waits, then finds the work done.
+/// Migrates in one exclusive transaction: sqlx's own lock does nothing on SQLite, and two processes may start together.
+/// The second waits, then finds the schema migrated.
 async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
     let mut transaction = connection.begin_with("BEGIN EXCLUSIVE").await?;
     MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
@@ -129,7 +129,7 @@ fn create_parent_directory(path: &Path) -> Result<()> {
         .map_err(|error| CatalogError::Refused(format!("cannot create directory {}: {error}", parent.display())))
 }
 
-/// A file that cannot be opened or written stays so until somebody does something about it.
+/// A file that cannot be opened or written stays unusable until an operator mends it.
 fn refused_if_unusable(path: &Path, error: impl Into<std::sync::Arc<sqlx::Error>>) -> CatalogError {
     let error = error.into();
     if is_sqlite_busy(&error) || !matches!(*error, sqlx::Error::Database(_)) {

@@ -1,6 +1,7 @@
 //! Statements on a connection to SQLite, and its transactions.
 //!
-//! Owns: parameters and columns in SQLite's types. Does not own: which connection, and what a statement says (`sql`).
+//! Owns: parameters and columns in SQLite's types. Does not own: the choice of a connection, the text of statements
+//! (`sql`).
 
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
@@ -14,7 +15,7 @@ use crate::database::{Access, Connection, Insert, Row, Session, Sql, Transaction
 #[async_trait]
 impl Session for SqliteConnection {
     async fn fetch(&mut self, sql: &Sql, values: &[Value<'_>]) -> Result<Vec<Row>, sqlx::Error> {
-        // Each row is read while the next one is fetched.
+        // Each row is decoded while the next one is fetched.
         sqlx::query_with(sql.sqlite, arguments(values)?).try_map(|found: SqliteRow| row(&found)).fetch_all(self).await
     }
 
@@ -64,7 +65,7 @@ impl Transaction for sqlx::Transaction<'_, Sqlite> {
         &mut **self
     }
 
-    /// Nothing is left to do before a COMMIT here.
+    /// SQLite needs no step before a COMMIT.
     async fn prepare_commit(&mut self) -> Result<(), sqlx::Error> {
         Ok(())
     }
@@ -106,7 +107,7 @@ fn arguments(values: &[Value<'_>]) -> Result<SqliteArguments, sqlx::Error> {
 fn row(row: &SqliteRow) -> Result<Row, sqlx::Error> {
     let column = |index| {
         let value = row.try_get_raw(index)?;
-        // The type of the value, which may be another than that of the column.
+        // The type of the value, which may differ from that of the column.
         if value.is_null() {
             Ok(Column::Null)
         } else if *value.type_info() == <i64 as Type<Sqlite>>::type_info() {

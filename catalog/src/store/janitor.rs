@@ -1,4 +1,4 @@
-//! What is left over: objects to be deleted, history to be folded.
+//! The janitor's work: objects to be deleted, history to be folded.
 //!
 //! Owns: the contract of these operations. Does not own: SQL, deleting objects (the writer's janitor).
 
@@ -10,12 +10,12 @@ use common::{TopicName, TopicPartition};
 use crate::error::Result;
 use crate::model::{Folded, Upload};
 
-/// Objects that are not listed, and history that nobody needs one by one.
+/// Objects that are not listed, and old history.
 #[async_trait]
 pub trait JanitorStore: Send + Sync {
     /// Doomed objects of `bucket` that are due: never deleted and doomed for longer than `hold`, or deleted once and
-    /// doomed for longer than `second_sweep`, by the database's clock; oldest first, at most `limit`. Never one that is
-    /// listed.
+    /// doomed for longer than `second_sweep`, by the database's clock; oldest first, at most `limit`. Never a listed
+    /// one.
     async fn due_objects(
         &self,
         bucket: &str,
@@ -24,8 +24,8 @@ pub trait JanitorStore: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Upload>>;
 
-    /// Notes that these objects were deleted; those deleted for the second time are forgotten. With its first deletion
-    /// a retired object and its statistics are forgotten, so that no lake snapshot shows it any more.
+    /// Records that these objects were deleted. The row of an object is removed after its second deletion. The first
+    /// deletion also removes the retired object's row and statistics, so that no lake snapshot has it any more.
     async fn swept(&self, objects: &[Upload]) -> Result<()>;
 
     /// Dooms the pending intents of replacements whose owner has sent no heartbeat within `lease`; returns how many.
@@ -34,15 +34,15 @@ pub trait JanitorStore: Send + Sync {
 
     /// Folds commits that are older than `hold` into runs, and thins out lake snapshots, by the database's clock.
     ///
-    /// Neighbouring commits of a partition fold when the same live data segment, or none, and the same live quarantine
-    /// segment, or none, cover both: each live segment goes on beginning and ending where a run does. The newest commit
-    /// of a partition stays as it is. Of lake snapshots stay those of the last minute, the last of each minute within
-    /// `hold`, and the newest. Runs in transactions of bounded size, each of which leaves the catalog whole.
+    /// Neighbouring commits of a partition fold if the same live data segment, or none, and the same live quarantine
+    /// segment, or none, cover both: each live segment still begins and ends where a run does. The newest commit of a
+    /// partition is never folded. The lake snapshots of the last minute, the last of each minute within `hold`, and the
+    /// newest are kept. Runs in transactions of bounded size, each of which leaves the catalog consistent.
     async fn fold_history(&self, hold: Duration) -> Result<Folded>;
 
     /// Intents and doomed objects of a partition, by key.
     async fn list_uploads(&self, partition: &TopicPartition) -> Result<Vec<Upload>>;
 
-    /// Intents and doomed objects of a topic that are of no single partition, by key: those of replacements.
+    /// Intents and doomed objects of a topic that belong to no single partition, by key: those of replacements.
     async fn list_shared_uploads(&self, topic: &TopicName) -> Result<Vec<Upload>>;
 }

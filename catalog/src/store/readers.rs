@@ -1,4 +1,4 @@
-//! What readers note: records that were published again, offsets of consumer groups.
+//! Readers' marks: records that were published again, offsets of consumer groups.
 //!
 //! Owns: the contract of these operations. Does not own: SQL, the meaning of a consumer's offset.
 
@@ -11,14 +11,14 @@ use crate::model::{CommittedOffset, ConsumerOffset, Replay};
 /// Quarantined records that were published again.
 #[async_trait]
 pub trait ReplayStore: Send + Sync {
-    /// Notes that these were published again; a later note of the same record replaces the earlier. The time is the
+    /// Records that these were published again; a later mark of the same record replaces the earlier. The time is the
     /// database's.
     ///
     /// # Errors
     /// `PartitionNotFound`.
     async fn mark_replayed(&self, replays: &[Replay]) -> Result<()>;
 
-    /// What was published again of a partition, by incarnation, offset and row.
+    /// The partition's records that were published again, by incarnation, offset and row.
     async fn list_replays(&self, partition: &TopicPartition) -> Result<Vec<Replay>>;
 }
 
@@ -28,14 +28,14 @@ pub trait ConsumerStore: Send + Sync {
     /// Creates the group unless it exists.
     async fn ensure_consumer_group(&self, group_id: &str) -> Result<()>;
 
-    /// Records how far the group has read, creating the group if needed, in one transaction. The last one counts, also
-    /// when it is of an earlier incarnation or offset.
+    /// Records the position of the group, creating the group if needed, in one transaction. The last call counts, also
+    /// with an earlier incarnation or offset.
     ///
     /// # Errors
-    /// `PartitionNotFound`; `InvalidOffset`, also when the partition has not come to that incarnation.
+    /// `PartitionNotFound`; `InvalidOffset`, also if the partition has not reached that incarnation.
     async fn commit_offset(&self, offset: ConsumerOffset) -> Result<()>;
 
-    /// What the group committed for the partition, if anything.
+    /// The offset that the group committed for the partition, if any.
     async fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition)
     -> Result<Option<CommittedOffset>>;
 

@@ -1,6 +1,6 @@
-//! Segments, objects and the history of partitions: what a catalog can do with them.
+//! Operations on segments, objects and the history of partitions.
 //!
-//! Owns: the contract of these operations. Does not own: SQL, how segments come to be listed in operation (`commits`).
+//! Owns: the contract of these operations. Does not own: SQL, listing segments in operation (`commits`).
 
 use async_trait::async_trait;
 use common::{TopicName, TopicPartition};
@@ -11,32 +11,31 @@ use crate::model::{
     RecordedGap, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
 };
 
-/// Segments, objects, and what happened to a partition.
+/// Segments, objects, and the history of partitions.
 #[async_trait]
 pub trait SegmentStore: Send + Sync {
     /// Lists a segment and its object outside a commit, for imports and repairs; the writer never calls it. Makes a
     /// lake snapshot as a commit does.
     ///
-    /// # Errors
-    /// `PartitionNotFound`; `InvalidOffset` when the range overlaps a listed segment of its kind, or when its id or key
-    /// is listed, or was until the janitor forgets it.
+    /// # Errors `PartitionNotFound`; `InvalidOffset` if the range overlaps a listed segment of its kind, or if its id
+    /// or key is listed, or was and the janitor has not yet removed it.
     async fn add_segment(&self, segment: ImportedSegment) -> Result<()>;
 
     /// Live segments of both kinds of a partition, by incarnation and base offset.
     async fn get_segments(&self, partition: &TopicPartition) -> Result<Vec<SegmentInfo>>;
 
-    /// The live data segment of the current incarnation whose range holds `offset`. By index, whatever the number
-    /// of segments.
+    /// The live data segment of the current incarnation whose range holds `offset`. Found by index, for any number of
+    /// segments.
     async fn find_segment_for_offset(&self, partition: &TopicPartition, offset: u64) -> Result<Option<SegmentInfo>>;
 
     /// Takes segments of the current incarnations that end below the offsets off the list, in one transaction; returns
-    /// how many. Offsets stay committed.
+    /// their number. Offsets stay committed.
     ///
-    /// An object is retired, and handed to the janitor, when all its live segments go. A segment stays when its object
-    /// holds one that stays, and so do all later ones of its partition: what goes is the oldest part of each. Each
-    /// partition that loses segments gets an expiration behind the last of them, and one lake snapshot says
-    /// `deleted_from_table:<id>` for each table; nothing is written when nothing goes. Partitions that do not exist are
-    /// passed over; of one that is named twice the greater offset counts.
+    /// An object is retired, and handed to the janitor, if all its live segments leave the list. A segment stays if its
+    /// object holds another that stays, and so do all later ones of its partition: each partition loses its oldest
+    /// part. Each partition that loses segments gets an expiration behind the last of them, and one lake snapshot has
+    /// the change `deleted_from_table:<id>` for each table; without such segments nothing is written. Partitions that
+    /// do not exist are ignored; for a partition that is named twice the greater offset counts.
     async fn expire_segments(&self, topic: &TopicName, before: &[ExpiredBefore]) -> Result<u64>;
 
     /// [`SegmentStore::expire_segments`] of one partition.
@@ -51,15 +50,15 @@ pub trait SegmentStore: Send + Sync {
     /// `TopicNotFound`.
     async fn snapshot(&self, topic: &TopicName) -> Result<TopicSnapshot>;
 
-    /// Objects of the topic that are off the list and were not deleted yet, of both kinds, by number. Empty when there
-    /// is no such topic: those of a deleted one belong to no topic any more.
+    /// Retired objects of the topic that are not yet deleted, of both kinds, by number. Empty if there is no such
+    /// topic: those of a deleted topic belong to none any more.
     async fn list_retired(&self, topic: &TopicName) -> Result<Vec<RetiredObject>>;
 
-    /// Lake snapshots that are kept, by number. The newest is always there.
+    /// The lake snapshots that were not thinned out, by number. The newest is always there.
     async fn list_snapshots(&self) -> Result<Vec<LakeSnapshot>>;
 
-    /// The stored statistics of these columns for the topic's live objects of a kind, by field id and object. Empty
-    /// when there is no such topic.
+    /// The stored statistics of these columns for the topic's live objects of a kind, by field id and object. Empty if
+    /// there is no such topic.
     async fn object_statistics(
         &self,
         topic: &TopicName,
@@ -73,9 +72,9 @@ pub trait SegmentStore: Send + Sync {
     /// Every commit of a partition, alone or in a run, by number.
     async fn list_commits(&self, partition: &TopicPartition) -> Result<Vec<CommitRecord>>;
 
-    /// Where the partition's histories begin, from the second one on, by number.
+    /// The starts of the partition's incarnations, from the second one on, by number.
     async fn list_incarnations(&self, partition: &TopicPartition) -> Result<Vec<IncarnationStart>>;
 
-    /// The progress of retention in each incarnation of a partition, by number; absent where nothing went.
+    /// The progress of retention in each incarnation of a partition, by number; absent where no segment was expired.
     async fn list_expirations(&self, partition: &TopicPartition) -> Result<Vec<Expiration>>;
 }

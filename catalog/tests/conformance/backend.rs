@@ -1,7 +1,7 @@
-//! The catalogs that the suite runs against.
+//! The catalogs under test.
 //!
-//! Owns: opening them fresh, and looking into their tables behind the contract's back.
-//! Does not own: installing PostgreSQL (the support crate says how).
+//! Owns: opening them fresh, and reading their tables without the contract.
+//! Does not own: installing PostgreSQL (the support crate describes it).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use catalog::{MetadataStore, PostgresMetadataStore, SqliteMetadataStore, connect
 use simulation::catalog::{CatalogState, Faults, Guards, ModelCatalog, Rates, Session, VirtualClock};
 use tempfile::TempDir;
 
-/// A fresh catalog; its file goes with it.
+/// A fresh catalog; its file is deleted with it.
 pub(crate) struct Backend {
     store: Arc<dyn MetadataStore>,
     url: String,
-    /// The model, to look into its tables.
+    /// The model, for reading its tables.
     model: Option<ModelCatalog>,
     _directory: Option<TempDir>,
 }
@@ -43,14 +43,14 @@ impl Backend {
         Self { store: Arc::new(store), url, model: None, _directory: None }
     }
 
-    /// The model that simulations run on.
+    /// The model that simulations use.
     pub(crate) async fn model() -> Self {
         let model = ModelCatalog::new(VirtualClock::shared(), Guards::default());
         let store = Arc::new(model.clone());
         Self { store, url: "model".to_owned(), model: Some(model), _directory: None }
     }
 
-    /// The model, seen by a writer whose calls take their time.
+    /// The model, through a session whose calls take time.
     pub(crate) async fn model_session() -> Self {
         let model = ModelCatalog::new(VirtualClock::shared(), Guards::default());
         let faults = Faults::new(1, Rates { network_ms: (0, 1), commit_ms: (0, 1), ..Rates::default() });
@@ -62,7 +62,7 @@ impl Backend {
         &*self.store
     }
 
-    /// One that is not opened yet, and whose `store` is another.
+    /// A backend at `url` that is not opened; its `store` is an unrelated catalog in memory.
     pub(crate) async fn at(url: String) -> Self {
         Self { store: setup_test_store().await, url, model: None, _directory: None }
     }
@@ -71,12 +71,13 @@ impl Backend {
         &self.url
     }
 
-    /// The same database, opened once more. Not for the model, which nothing outlives.
+    /// The same database, opened once more. Not for the model, which ends with its only handle.
     pub(crate) async fn open_again(&self) -> Arc<dyn MetadataStore> {
         connect(&self.url).await.expect("opens again")
     }
 
-    /// The first column of each row, as text; for what the contract does not show. Not for the model: it has no SQL.
+    /// The first column of each row, as text; for facts that the contract does not show. Not for the model: it has no
+    /// SQL.
     pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         if self.url.starts_with("postgres") {
@@ -92,7 +93,8 @@ impl Backend {
     }
 }
 
-/// Columns with times of the database's clock that decide something, and how many of their units are a millisecond.
+/// Columns with times of the database's clock that a decision depends on, and the number of their units in a
+/// millisecond.
 const TIMES: &[(&str, &str, i64)] = &[
     ("agents", "heartbeat_at", 1),
     ("agents", "started_at", 1),
@@ -104,7 +106,7 @@ const TIMES: &[(&str, &str, i64)] = &[
 ];
 
 impl Backend {
-    /// Lets this time pass in the catalog: every row is as much older afterwards.
+    /// Lets this time pass in the catalog: every row becomes older by it.
     pub(crate) async fn age(&self, time: Duration) {
         let milliseconds = i64::try_from(time.as_millis()).expect("a short time");
         if let Some(model) = &self.model {
@@ -134,7 +136,7 @@ impl Backend {
         sizes
     }
 
-    /// A statement behind the contract's back. Not for the model: it has no SQL.
+    /// Runs a statement without the contract. Not for the model: it has no SQL.
     async fn execute(&self, sql: String) {
         let sql = sqlx::AssertSqlSafe(sql);
         if self.url.starts_with("postgres") {
@@ -148,7 +150,7 @@ impl Backend {
     }
 }
 
-/// A catalog in memory, for a test of anything that needs one.
+/// A catalog in memory, for any test that needs one.
 pub(crate) async fn setup_test_store() -> Arc<dyn MetadataStore> {
     Arc::new(SqliteMetadataStore::new_in_memory().await.expect("opens"))
 }

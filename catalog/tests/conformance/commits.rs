@@ -83,7 +83,7 @@ pub(crate) async fn a_missing_intent_refuses_the_commit_and_leaves_no_trace(stor
     let now = get_partition(store, &held.partition).await;
     assert_eq!((now.high_watermark, now.commit_no, now.anchor), (0, 0, None));
     assert!(store.get_segments(&held.partition).await.expect("read").is_empty());
-    // The intent that was there is there still.
+    // The pending intent is still pending.
     both.segments.truncate(1);
     assert_done(&commit(store, &both).await, 10);
     let mut moved = request(&held, 10, 19);
@@ -181,7 +181,7 @@ pub(crate) async fn a_refused_request_does_not_hold_up_the_others(store: &dyn Me
         let held = take(store, owner, &partition("orders", partition_id)).await;
         group.push(request(&held, 0, 9));
     }
-    // Out of order, so that answers cannot come in the order of the partitions by chance.
+    // Out of order, so that the answers cannot be in the order of the partitions by chance.
     group.swap(0, 3);
     for request in [&group[0], &group[2], &group[3]] {
         intend(store, request).await;

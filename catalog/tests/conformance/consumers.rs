@@ -16,7 +16,7 @@ fn offset(group_id: &str, of: &TopicPartition, committed_offset: u64, metadata: 
     }
 }
 
-/// What the group committed in the first history.
+/// The offset that the group committed in the first incarnation.
 async fn committed(store: &dyn MetadataStore, group_id: &str, of: &TopicPartition) -> Option<u64> {
     let found = store.get_committed_offset(group_id, of).await.expect("read")?;
     assert_eq!(found.incarnation, Incarnation(0));

@@ -1,4 +1,5 @@
-//! What only one kind of database has: files, URLs, logins, versions of the schema; and what only its tables show.
+//! Cases for one kind of database alone: files, URLs, logins, versions of the schema; and facts that only the tables
+//! show.
 
 use std::path::Path;
 
@@ -84,7 +85,7 @@ async fn processes_that_open_one_new_file_at_once_all_get_the_same_catalog() {
     }
 }
 
-/// Set for a process that [`real_processes_share_one_new_file`] starts from this very test program.
+/// Set for a process that [`real_processes_share_one_new_file`] starts from this test program.
 const SHARED_FILE: &str = "SILTSTONE_TEST_SHARED_CATALOG";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,8 @@
-//! The model and SQL side by side: long random histories, each call answered by both, all tables compared.
+//! The model and SQL in comparison: long random histories, each call answered by both, all tables compared.
 //!
-//! Owns: how a call is made and its answer written down without times and wording.
-//! Does not own: which calls there are (`differential/history.rs`). Leases do not expire here, and nothing becomes due:
-//! both databases would need one clock. The cases of the suite show that.
+//! Owns: making a call, and recording its answer without times and wording.
+//! Does not own: the choice of calls (`differential/history.rs`). No lease expires here, and nothing becomes due, as
+//! both databases would need one clock. The cases of the suite cover that.
 
 mod history;
 
@@ -24,7 +24,8 @@ use super::fixture::LONG_LEASE;
 /// Calls of one history.
 const STEPS: usize = 200;
 
-/// What both said to a step. `Acquired` ownerships are part of it, so that the history can go on from them.
+/// The answer of one of them to a step. `Acquired` ownerships are part of it, so that the history can continue from
+/// them.
 async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
     match step {
         Step::CreateTopic(topic) => shown(store.create_topic(topic.clone()).await.map(|topic| topic.schema_version)),
@@ -66,7 +67,7 @@ async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
         }
         Step::DoomAbandoned => shown(store.doom_abandoned_replacements(LONG_LEASE).await),
         Step::Fold => {
-            // The clocks of both show another millisecond since the last commit.
+            // Both clocks are then at least a millisecond past the last commit.
             tokio::time::sleep(Duration::from_millis(2)).await;
             shown(store.fold_history(Duration::ZERO).await)
         }
@@ -86,7 +87,8 @@ fn shown<T: Debug>(answer: Result<T>) -> String {
     }
 }
 
-/// The error without its text. What a unique index refuses is a contradiction to the model.
+/// The error without its text. A refusal by a unique index is `Inconsistent` in the model, so both errors become their
+/// kind.
 fn word(error: &CatalogError) -> String {
     match error {
         CatalogError::Database(_) | CatalogError::Inconsistent(_) => format!("{:?}", error.kind()),
@@ -115,7 +117,7 @@ fn replaced(outcome: &ReplaceOutcome) -> String {
     }
 }
 
-/// Everything that the contract shows of a partition, without times.
+/// All facts that the contract shows of a partition, without times.
 async fn tables(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
     let partition = store.get_partition(of).await.expect("read").map(timeless_partition);
     let offsets = store.get_consumer_offsets("g").await.expect("read");
@@ -135,7 +137,7 @@ async fn tables(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
     ]
 }
 
-/// Everything that the contract shows of a topic and of the lake, without times.
+/// All facts that the contract shows of a topic and of the lake, without times.
 async fn lists(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
     let topic = &of.topic;
     let mut shown = vec![
@@ -184,7 +186,7 @@ fn timeless_segment(mut segment: SegmentInfo) -> SegmentInfo {
     segment
 }
 
-/// How often each word was the answer to a commit.
+/// The number of answers to commits and replacements, by their word.
 type Tally = BTreeMap<String, usize>;
 
 /// Runs the history of `seed` on both.
@@ -211,7 +213,7 @@ async fn compare(sql: &dyn MetadataStore, seed: u64, tally: &mut Tally) {
 }
 
 fn count(answered: &str, tally: &mut Tally) {
-    // The words of a refusal that tell which compare it was, without numbers and names.
+    // The words of a refusal that identify the failed compare, without numbers and names.
     let kinds = [
         "done ",
         "lost ",
@@ -243,7 +245,7 @@ async fn the_model_answers_like_sqlite() {
         compare(sql.store(), seed, &mut tally).await;
         sql.store().close().await;
     }
-    // Every kind of answer came up, so that the comparison says something about it.
+    // Every kind of answer occurred, so that the comparison covers it.
     assert!(tally.values().all(|&times| times >= 5), "{tally:?}");
 }
 

@@ -1,5 +1,5 @@
 //! Every operation goes through the one door to the database: a server that never answers is given up in time, and a
-//! poisoned process asks and writes nothing.
+//! poisoned process sends and writes nothing.
 //!
 //! Owns: both proofs, over the table of all operations. Does not own: the table (`operations`).
 
@@ -20,13 +20,13 @@ use super::operations::{Answer, OPERATIONS, Operation, World};
 
 /// Limit to the silence of the server.
 const LIMIT: Duration = Duration::from_millis(500);
-/// An operation that has not ended by then never ends: long, for a machine that is busy.
+/// The limit after which an operation counts as hanging: long, for a busy machine.
 const HANGS: Duration = Duration::from_secs(10);
-/// Operations that are called at the same time, each on connections of its own.
+/// Number of operations called at the same time, each on connections of its own.
 const LANES: usize = 4;
 
-/// Describes an answer that is wrong for a database that cannot be asked: right is an error that `is_right`, or for a
-/// diagnosis one finding, with the `text` in it.
+/// Describes a wrong answer for an unreachable database: correct is an error that `is_right`, or one finding of a
+/// diagnosis with the `text` in it.
 fn fault(
     operation: &Operation,
     answer: &Answer,
@@ -64,8 +64,8 @@ async fn every_operation_gives_a_server_up_that_never_answers() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
-/// Calls the operation of a server that answers until then, and describes an answer that is wrong. The pool tests a
-/// connection before it gives it out, so this wait is mostly for that; the other test waits for statements.
+/// Calls the operation on a server that stops answering, and describes a wrong answer. The pool tests a connection
+/// before lending it, so the wait here is mostly for that test; the other case waits for statements.
 async fn silence_fault(operation: &Operation, url: &str, world: &World) -> Option<String> {
     let server = server_address(url);
     let proxy = Proxy::start(server).await.expect("a proxy");
@@ -88,14 +88,14 @@ async fn limit_fault(operation: &Operation, store: &PostgresMetadataStore, world
 /// The connection is sound, and the statement is not answered: another session holds every table.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_operation_gives_a_statement_up_that_is_never_answered() {
-    /// These ask the server about itself or nothing, and no table.
+    /// Operations that query the server itself or nothing, and no table.
     const WITHOUT_TABLES: [&str; 3] = ["diagnose", "verify", "close"];
     let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
     let store = PostgresMetadataStore::connect(&url).await.expect("opens");
     let world = World::prepare(&store).await;
     let mut stores = Vec::new();
     for operation in OPERATIONS.iter().filter(|operation| !WITHOUT_TABLES.contains(&operation.name)) {
-        // Each has a pool of its own: a connection whose statement was given up stays busy for a while.
+        // Each store has a pool of its own: a connection whose statement was given up stays busy for a while.
         let store = PostgresMetadataStore::connect(&url).await.expect("opens");
         stores.push((operation, store.with_answer_timeout(LIMIT)));
     }
@@ -134,13 +134,13 @@ async fn every_operation_refuses_after_the_disk_failed_in_a_commit_and_writes_no
     }
     assert!(faults.is_empty(), "{faults:#?}");
     assert_eq!(contents(&path).await, before);
-    // Nothing was wrong with the file: another process goes on.
+    // The file was never damaged: another process can use it.
     let next = SqliteMetadataStore::new(&path).await.expect("opens again");
     next.verify().await.expect("sound");
     next.close().await;
 }
 
-/// Lets a statement that commits by itself meet a page that is damaged, and mends it.
+/// Makes a statement that commits by itself read a damaged page, then repairs it.
 async fn poison(store: &SqliteMetadataStore, path: &Path) {
     let mut other = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.expect("connects");
     // A new table makes every connection read the schema again.

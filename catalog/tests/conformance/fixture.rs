@@ -1,6 +1,6 @@
 //! Topics, agents, ownerships and requests for the cases.
 //!
-//! Owns: how a well-behaved writer uses the catalog, in few words. Does not own: cases.
+//! Owns: short functions for a well-behaved writer's use of the catalog. Does not own: cases.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ pub(crate) async fn owned(store: &dyn MetadataStore, topic: &str) -> Ownership {
     take(store, agent(store).await, &partition(topic, 0)).await
 }
 
-/// Leaves the partition to another agent, as a failover does; gives the new ownership.
+/// Another agent takes the partition, as in a failover; returns the new ownership.
 pub(crate) async fn fail_over(store: &dyn MetadataStore, held: &Ownership) -> Ownership {
     store.remove_agent(held.owner).await.expect("removed");
     take(store, agent(store).await, &held.partition).await
@@ -120,7 +120,7 @@ pub(crate) fn new_segment(held: &Ownership, kind: SegmentKind, base_offset: u64,
     }
 }
 
-/// An object of so many rows under this key.
+/// An object with this key and number of rows.
 pub(crate) fn new_object(key: String, rows: u64) -> NewObject {
     NewObject {
         bucket: "lake".to_owned(),
@@ -137,7 +137,7 @@ pub(crate) fn new_object(key: String, rows: u64) -> NewObject {
 /// The field id of `_timestamp`.
 pub(crate) const TIMESTAMP_FIELD: i32 = 4;
 
-/// What is known of a column with this lower bound.
+/// Statistics of a column with this lower bound.
 pub(crate) fn statistics(field_id: i32, min: Option<&str>) -> ColumnStatistics {
     ColumnStatistics {
         field_id,
@@ -212,7 +212,7 @@ pub(crate) fn assert_done(outcome: &CommitOutcome, high_watermark: u64) {
     assert_eq!(receipt.high_watermark(), high_watermark);
 }
 
-/// The outcome must be a fenced refusal; gives its reason.
+/// Asserts that the outcome is a fenced refusal, and returns its reason.
 pub(crate) fn assert_fenced(outcome: CommitOutcome) -> String {
     match outcome {
         CommitOutcome::Refused(Refusal::Fenced { reason, .. }) => reason,
@@ -224,7 +224,7 @@ pub(crate) async fn get_partition(store: &dyn MetadataStore, of: &TopicPartition
     store.get_partition(of).await.expect("read").expect("exists")
 }
 
-/// Live segments, gaps and watermark of the partition chain without hole or overlap.
+/// Asserts that live segments, gaps and watermark of the partition chain without hole or overlap.
 pub(crate) async fn assert_chain(store: &dyn MetadataStore, of: &TopicPartition) {
     let segments = store.get_segments(of).await.expect("segments");
     let mut next = 0;

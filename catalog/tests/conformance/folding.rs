@@ -1,7 +1,7 @@
-//! Cases: history that is folded.
+//! Cases: folded history.
 //!
-//! Owns: which commits become a run, what stays true of them, and which snapshots go. Does not own: how large a catalog
-//! grows in a month (`size`).
+//! Owns: the commits that become a run, the facts that stay true of them, and the snapshots that are thinned out. Does
+//! not own: the size of a catalog after a month (`size`).
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use catalog::{CommitOutcome, CommitRecord, CommitRequest, Folded, MetadataStore,
 use super::fixture::*;
 use super::replacing::{live_objects, replace};
 
-/// Folds everything that is older than a moment.
+/// Folds all history that is older than a millisecond.
 pub(crate) async fn fold(store: &dyn MetadataStore) -> u64 {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     let mut quiet = 0;
     let mut commits = 0;
-    // The database's clock must show another millisecond: then a second look finds nothing more.
+    // The database's clock must advance by a millisecond: then a second look finds nothing more.
     while quiet < 20 {
         let folded = store.fold_history(Duration::ZERO).await.expect("folded");
         commits += folded.commits;
@@ -157,7 +157,7 @@ pub(crate) async fn what_retention_took_folds_by_itself(store: &dyn MetadataStor
     let after = commits(store, &held).await;
     assert_eq!(runs(&after), [(1, 2, 0, 19), (3, 3, 20, 29), (4, 5, 30, 49), (6, 6, 50, 59)]);
     assert_eq!((after[0].record_count, after[2].record_count), (Some(20), Some(0)));
-    // What is expired and what lists nothing are told apart, so that nothing unlisted is taken for lost.
+    // Expired commits and commits without rows stay in separate runs, so that the latter never count as lost.
     assert_eq!(store.delete_segments_before(&held.partition, 30).await.expect("deleted"), 1);
     assert_eq!(fold(store).await, 1);
     assert_eq!(runs(&commits(store, &held).await), [(1, 3, 0, 29), (4, 5, 30, 49), (6, 6, 50, 59)]);
@@ -172,7 +172,7 @@ pub(crate) async fn a_partition_goes_on_after_its_history_was_folded(store: &dyn
     fold(store).await;
     let next = fail_over(store, &held).await;
     commit_range(store, &next, 30, 39).await;
-    // Runs of the old owner and of the new one lie under segments of their own.
+    // Runs of the old owner and of the new one lie under separate segments.
     fold(store).await;
     assert_eq!(runs(&commits(store, &held).await), [(1, 3, 0, 29), (4, 4, 30, 39)]);
     store.halt(&next, "for the test").await.expect("halted");

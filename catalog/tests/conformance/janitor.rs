@@ -7,11 +7,11 @@ use common::Incarnation;
 
 use super::fixture::*;
 
-/// Due as soon as the database's clock shows another millisecond.
+/// Due as soon as the database's clock advances by a millisecond.
 const NO_HOLD: Duration = Duration::ZERO;
 const LONG_HOLD: Duration = LONG_LEASE;
 
-/// Waits until something is due.
+/// Waits until an object is due.
 async fn due(store: &dyn MetadataStore, hold: Duration, second_sweep: Duration) -> Vec<Upload> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
@@ -46,7 +46,7 @@ pub(crate) async fn a_listed_or_pending_object_is_never_due(store: &dyn Metadata
     commit_range(store, &held, 0, 9).await;
     let pending = request(&held, 10, 19);
     intend(store, &pending).await;
-    // What retention takes off the list is doomed; what is listed or pending is not.
+    // Retention dooms the objects that it takes off the list; listed and pending objects are not doomed.
     commit_range(store, &fail_over(store, &held).await, 10, 19).await;
     let doomed = due(store, NO_HOLD, NO_HOLD).await;
     assert_eq!(doomed.iter().map(|upload| &upload.key).collect::<Vec<_>>(), [&pending.segments[0].object.key]);
@@ -67,7 +67,7 @@ pub(crate) async fn a_listed_object_is_never_due_even_when_doomed(store: &dyn Me
     store.abandon_intents(&intents(&lost)).await.expect("abandoned");
     assert_eq!(due(store, NO_HOLD, NO_HOLD).await.len(), 1);
     assert!(store.due_objects("other", NO_HOLD, NO_HOLD, 9).await.expect("read").is_empty(), "another bucket's");
-    // An import that lists it after all, as no writer does.
+    // An import lists it nevertheless; no writer does so.
     let mut import = imported(&held.partition, 0, 9);
     import.segment.object.key = lost.segments[0].object.key.clone();
     store.add_segment(import).await.expect("listed");

@@ -1,6 +1,6 @@
-//! Cases: the network between whoever replaces objects and PostgreSQL ends in the middle of the exchange.
+//! Cases: the network between a replacing process and PostgreSQL fails in the middle of the exchange.
 //!
-//! Owns: where a replacement is cut, and what the catalog must say about it. Does not own: the same for commits
+//! Owns: the places of the cuts, and the expected answers of the catalog. Does not own: the same for commits
 //! (`lost_replies`), and the cut (`support::proxy`).
 
 use catalog::{CommitStore, FileId, ReplaceOutcome, Replacement, SegmentStore};
@@ -14,7 +14,7 @@ use super::replacing::{done, replacement};
 
 /// Partitions that are cut off at once.
 const LANES: usize = 4;
-/// Each lane cuts after every so many bytes, in turn: an exchange has some thousands.
+/// Distance in bytes between the cuts of a lane: an exchange has some thousands.
 const STRIDE: usize = 7;
 const SPARE: u64 = 16;
 
@@ -51,7 +51,7 @@ async fn measure(lane: &mut Lane) -> [u64; 2] {
     }
 }
 
-/// Replaces with a cut, then settles it.
+/// Replaces with a cut, then settles the outcome.
 async fn cut(lane: &mut Lane, direction: Direction, bytes: u64, tally: &mut Tally) {
     let next = next_replacement(lane).await;
     let was_cut = lane.proxy.cut_after(direction, bytes);
@@ -74,7 +74,7 @@ async fn cut(lane: &mut Lane, direction: Direction, bytes: u64, tally: &mut Tall
         _ => panic!("{place}"),
     }
     assert!(was_cut || matches!(outcome, ReplaceOutcome::Done(_)), "nothing was cut: {place}");
-    // The identical request again is right whatever happened.
+    // Sending the identical request again is correct in every case.
     let file_id = done(lane.store.replace(&next).await);
     let objects = lane.direct.snapshot(&lane.held.partition.topic).await.expect("read").objects;
     assert_eq!(objects.last().map(|object| object.file_id), Some(file_id), "{place}");
@@ -114,6 +114,6 @@ async fn a_replacement_cut_off_after_any_byte_is_settled_and_done_once() {
         total.add(&tally);
     }
     println!("{total:?}");
-    // Cut before COMMIT, in it, after it, and beyond the answer: each is among them.
+    // Cuts before COMMIT, in it, after it, and beyond the answer all occur.
     assert!(total.not_done > 0 && total.unknown_done > 0 && total.done > 0, "{total:?}");
 }

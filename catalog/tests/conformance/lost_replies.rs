@@ -1,7 +1,7 @@
-//! Cases: the network between writer and PostgreSQL ends in the middle of an exchange, after every byte of it.
+//! Cases: the network between writer and PostgreSQL fails in the middle of an exchange, after every byte of it.
 //!
-//! Owns: which exchange is cut where, and what the catalog must say about it. Does not own: the cut (`support::proxy`),
-//! and what the writer does about the answer.
+//! Owns: the places of the cuts, and the expected answers of the catalog. Does not own: the cut (`support::proxy`), and
+//! the writer's reaction to the answer.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,21 +17,21 @@ use super::fixture::*;
 pub(super) const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
 /// Partitions that are cut off at once, each behind a proxy of its own.
 const LANES: usize = 4;
-/// Exchanges differ by a few digits; cuts go on a little beyond the one that was measured.
+/// Exchanges differ by a few digits; the last cuts lie slightly beyond the measured one.
 const SPARE: u64 = 16;
 
-/// One partition, and its owner's way to the database.
+/// One partition, and its owner's connection to the database.
 pub(super) struct Lane {
     pub(super) proxy: Proxy,
     /// Through the proxy.
     pub(super) store: PostgresMetadataStore,
-    /// Around it.
+    /// Around the proxy.
     pub(super) direct: PostgresMetadataStore,
     pub(super) held: Ownership,
     next: u64,
 }
 
-/// What became of the commits that were cut.
+/// Numbers of cut commits, by outcome.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) done: u64,
@@ -59,7 +59,7 @@ impl Lane {
         request
     }
 
-    /// A commit that nothing disturbs. The connection it leaves in the pool knows every statement.
+    /// A commit without a cut. The connection that it returns to the pool knows every statement.
     pub(super) async fn commit_calmly(&mut self) {
         let request = self.next_request().await;
         assert_done(&commit(&self.store, &request).await, self.next);
@@ -68,7 +68,7 @@ impl Lane {
 
     /// Waits until the connection is back in the pool.
     pub(super) async fn settle_pool(&self) {
-        // The pool tests what comes back to it; until then it makes a new connection for whoever wants one.
+        // The pool tests a returned connection; until the test ends it opens a new connection for another caller.
         let mut before = [0, 0];
         while before != self.passed() {
             before = self.passed();
@@ -93,7 +93,7 @@ impl Lane {
         }
     }
 
-    /// Bytes of one look at what became of a commit, which makes a connection of its own.
+    /// Bytes of one lookup of a commit's outcome, on a new connection.
     async fn measure_resolve(&mut self, request: &CommitRequest) -> [u64; 2] {
         let before = self.passed();
         self.store.resolve(request).await.expect("looked up");
@@ -101,7 +101,7 @@ impl Lane {
         [after[0] - before[0], after[1] - before[1]]
     }
 
-    /// Commits with a cut, then settles it as a writer does. Whether it was one connection that was cut is given.
+    /// Commits with a cut, then settles the outcome as a writer does. Returns true if no other connection was opened.
     async fn cut_commit(&mut self, direction: Direction, bytes: u64, tally: &mut Tally) -> bool {
         let request = self.next_request().await;
         let connections = self.proxy.connections();
@@ -123,7 +123,7 @@ impl Lane {
             _ => panic!("{place}"),
         }
         assert!(was_cut || matches!(outcome, CommitOutcome::Done(_)), "nothing was cut: {place}");
-        // The identical request again is right whatever happened.
+        // Sending the identical request again is correct in every case.
         assert_done(&commit(&self.store, &request).await, self.next);
         is_one
     }
@@ -138,13 +138,13 @@ impl Tally {
     }
 }
 
-/// Cuts a commit after every byte that `share` of the lanes has.
+/// Cuts a commit after every byte in this lane's `share`.
 async fn cut_everywhere(mut lane: Lane, share: usize) -> Tally {
     let exchange = lane.measure_commit().await;
     let mut tally = Tally::default();
     for (direction, length) in DIRECTIONS.into_iter().zip(exchange) {
         for bytes in (0..=length + SPARE).skip(share).step_by(LANES) {
-            // Again where the connection was cut before it was taken, and another was made.
+            // Repeated if the connection was cut before the commit took it, so that another was opened.
             for _ in 0..3 {
                 lane.commit_calmly().await;
                 if lane.cut_commit(direction, bytes, &mut tally).await {
@@ -170,7 +170,7 @@ async fn a_commit_cut_off_after_any_byte_is_settled_and_recorded_once() {
         total.add(&tally);
     }
     println!("{total:?}");
-    // Cut before COMMIT, in it, after it, and beyond the answer: each is among them.
+    // Cuts before COMMIT, in it, after it, and beyond the answer all occur.
     assert!(total.not_done > 0 && total.unknown_not_done > 0 && total.unknown_done > 0 && total.done > 0, "{total:?}");
 }
 
@@ -249,7 +249,7 @@ async fn an_intent_that_is_cut_off_is_recorded_by_the_next_attempt() {
     assert_chain(&lane.direct, &lane.held.partition).await;
 }
 
-/// The route is lost in the middle of a commit, and nothing tells either end.
+/// The route is lost in the middle of a commit, and neither end gets a signal.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_never_comes_is_given_up_and_settled() {
     let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
@@ -267,13 +267,13 @@ async fn a_commit_whose_answer_never_comes_is_given_up_and_settled() {
                 CommitOutcome::Unknown(error) | CommitOutcome::NotDone(error) => {
                     assert_eq!(error.kind(), ErrorKind::Unavailable, "{direction:?} {bytes}: {error}");
                 }
-                // It was the pool's test that was not answered, and another connection was taken.
+                // The pool's test got no answer, and the commit took another connection.
                 CommitOutcome::Done(_) => {}
                 CommitOutcome::Refused(refusal) => panic!("{direction:?} {bytes}: {refusal}"),
             }
             unknown += u64::from(matches!(outcome, CommitOutcome::Unknown(_)));
             not_done += u64::from(matches!(outcome, CommitOutcome::NotDone(_)));
-            // The server ends a session that says nothing, and with it the lock; a test need not wait for that.
+            // The server ends a silent session, and with it the lock; a test need not wait for that.
             lane.proxy.disarm();
             lane.proxy.cut();
             while !matches!(lane.store.resolve(&request).await, Ok(CommitOutcome::Done(_))) {

@@ -1,6 +1,6 @@
-//! A process that dies while it makes or migrates a catalog.
+//! A process that dies while it creates or migrates a catalog.
 //!
-//! Owns: killing it at every step, and what the next start finds. Does not own: what the schema says.
+//! Owns: killing it at every step, and the state that the next start finds. Does not own: the schema.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
@@ -11,11 +11,12 @@ use support::strace;
 use super::backend::Backend;
 use super::fixture::*;
 
-/// Set for a process that this test program starts of itself, under a tracer that kills it.
+/// Set for a child process of this test program, which runs under a tracer that kills it.
 const CATALOG_TO_MAKE: &str = "SILTSTONE_TEST_CATALOG_TO_MAKE";
 const SIGKILL: i32 = 9;
 
-/// Opens the catalog in a process that is killed when a thread of it begins its `step`th `call`; whether it was.
+/// Opens the catalog in a process that is killed when one of its threads begins its `step`th `call`; true if it was
+/// killed.
 fn killed_at(test: &str, url: &str, call: &str, step: usize) -> bool {
     let mut command = strace::inject(&format!("{call}:signal=KILL:when={step}")).expect("strace");
     command.arg(std::env::current_exe().expect("this program"));
@@ -25,7 +26,7 @@ fn killed_at(test: &str, url: &str, call: &str, step: usize) -> bool {
     !status.success()
 }
 
-/// The next start has the whole schema, and a catalog that works.
+/// Asserts that the next start has the whole schema and a working catalog.
 async fn check(backend: &Backend, what: &str) {
     const VERSIONS: &str = "SELECT CAST(version AS TEXT) FROM _sqlx_migrations ORDER BY version";
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");

@@ -1,7 +1,7 @@
 //! Every operation of the contract, as a table.
 //!
-//! Owns: one call of each operation that would change or read something, and the proof that none is missing. Does not
-//! own: what must become of the calls (`door`).
+//! Owns: one call of each operation that would change or read the catalog, and the proof that none is missing. Does not
+//! own: the expected answers (`door`).
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use common::diagnosis::Finding;
 use super::fixture::*;
 use super::replacing::{live_objects, replacement};
 
-/// Whatever the operations are about: prepared so that each of them would succeed.
+/// The arguments of the operations, prepared so that each of them would succeed.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     /// A partition that is held, with nothing committed.
     held: Ownership,
     /// A commit of it, whose intent is recorded.
     intended: CommitRequest,
-    /// The next one, whose intent is not.
+    /// The commit after it, whose intent is not recorded.
     next: CommitRequest,
     /// A partition that is halted.
     halted: Ownership,
@@ -89,7 +89,7 @@ pub(crate) enum Answer {
     Failed(CatalogError),
     /// Findings instead of an error.
     Found(Vec<Finding>),
-    /// A commit has another outcome: refused, or unknown.
+    /// Another outcome of a commit: refused, or unknown.
     Otherwise(String),
 }
 
@@ -247,7 +247,7 @@ fn the_table_has_every_operation_of_the_contract_once() {
 #[tokio::test]
 async fn each_call_of_the_table_succeeds_on_a_sound_database() {
     for operation in OPERATIONS {
-        // The calls get into each other's way: each has a catalog of its own.
+        // The calls would interfere with each other: each has a catalog of its own.
         let store = super::backend::setup_test_store().await;
         let world = World::prepare(&*store).await;
         let answer = (operation.call)(&*store, &world).await;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::fixture::*;
 
-/// Expired as soon as the database's clock shows another millisecond.
+/// Expired as soon as the database's clock advances by a millisecond.
 const NO_LEASE: Duration = Duration::ZERO;
 
 /// Waits until the agent's last heartbeat is older than `NO_LEASE`.
@@ -53,7 +53,7 @@ pub(crate) async fn a_live_owner_is_not_robbed_and_an_expired_one_is(store: &dyn
         panic!("the lease has expired");
     };
     assert_eq!((taken.epoch, taken.owner), (Epoch(2), other));
-    // A heartbeat renews the lease but gives nothing back.
+    // A heartbeat renews the lease, but does not return the partition.
     beat(store, held.owner).await;
     assert!(
         matches!(acquire(store, held.owner, &held.partition).await, AcquireOutcome::Held { owner, .. } if owner == other)
@@ -250,7 +250,7 @@ pub(crate) async fn a_halted_partition_resumes_in_a_new_incarnation(store: &dyn 
 
     let taken = take(store, agent(store).await, &held.partition).await;
     assert_eq!((taken.incarnation, taken.high_watermark, taken.epoch), (Incarnation(1), 5, Epoch(3)));
-    // The same offsets once more, in the other history.
+    // The same offsets once more, in the next incarnation.
     let second = commit_range(store, &taken, 5, 9).await;
     let starts = store.list_incarnations(&held.partition).await.expect("read");
     assert_eq!(starts.len(), 1);

@@ -1,8 +1,8 @@
-//! What happens to a PostgreSQL server that a writer commits to: it deadlocks, ends sessions, holds locks, becomes a
-//! replica, or cannot replicate what it committed.
+//! Faults of a PostgreSQL server under a writer's commits: it deadlocks, ends sessions, holds locks, becomes a replica,
+//! or cannot replicate a commit.
 //!
-//! Owns: what the catalog answers then. Does not own: cuts of the network (`lost_replies`), what a writer does after a
-//! failover (the integration tests).
+//! Owns: the catalog's answers in these cases. Does not own: cuts of the network (`lost_replies`), a writer's reaction
+//! to a failover (the integration tests).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,7 +49,7 @@ async fn a_commit_whose_synchronous_wait_is_cancelled_is_unknown_until_a_standby
     let (outcome, ()) = tokio::join!(commit(&*store, &request), cancelled());
     let CommitOutcome::Unknown(error) = outcome else { panic!("a success that proves nothing: {outcome:?}") };
     assert!(error.to_string().contains("COMMIT answered with a warning"), "{error}");
-    // It is there to be seen, and would be gone with this server.
+    // The commit is visible, and would be lost with this server.
     assert_eq!(get_partition(&*store, &held.partition).await.high_watermark, 10);
     let (settled, ()) = tokio::join!(store.resolve(&request), cancelled());
     assert_eq!(settled.expect_err("as unknown as before").kind(), ErrorKind::Unavailable);
@@ -90,7 +90,7 @@ async fn a_replica_is_refused_and_a_server_that_becomes_one_is_asked_until_it_is
     assert_chain(&*store, &held.partition).await;
 }
 
-/// A session of somebody else in the same database.
+/// A session of another program in the same database.
 async fn stranger(url: &str, statements: &'static str) -> PgConnection {
     let mut session = PgConnection::connect(url).await.expect("connects");
     session.execute(statements).await.expect(statements);
@@ -109,7 +109,7 @@ async fn a_commit_that_loses_a_deadlock_is_sent_again() {
         group.push(request(&held, 0, 9));
         intend(&*store, &group[id as usize]).await;
     }
-    // This session never looks for deadlocks, so that it is ours which gives way.
+    // This session never looks for deadlocks, so that the catalog's session is the one that fails.
     let lock_second = "SET deadlock_timeout = '1h'; BEGIN; SELECT 1 FROM partitions WHERE partition_id = 1 FOR UPDATE";
     let mut stranger = stranger(&url, lock_second).await;
     let committing = tokio::spawn({
@@ -142,11 +142,11 @@ async fn a_lock_that_is_held_too_long_is_given_up_and_the_commit_is_sent_again()
     assert_done(&commit(&*store, &request).await, 10);
 }
 
-/// Does what a writer does until the request is known to be committed.
+/// Repeats a writer's steps until the request is known to be committed.
 async fn settle(store: &dyn MetadataStore, request: &CommitRequest) {
     loop {
         for recorded in store.record_intents(&intents(request)).await {
-            // The intent is consumed once the commit was done, whatever was answered.
+            // A done commit has consumed the intent, even if its answer was an error.
             let kind = recorded.err().map(|error| error.kind());
             assert!(matches!(kind, None | Some(ErrorKind::Unavailable | ErrorKind::Conflict)), "{kind:?}");
         }
@@ -163,7 +163,7 @@ async fn settle(store: &dyn MetadataStore, request: &CommitRequest) {
                     Ok(CommitOutcome::Refused(refusal)) => panic!("{refusal}"),
                 }
             },
-            // Without an intent, because that was not recorded.
+            // The intent is missing because it was not recorded.
             CommitOutcome::Refused(catalog::Refusal::IntentLost { .. }) => {}
             CommitOutcome::Refused(refusal) => panic!("{refusal}"),
         }
@@ -173,7 +173,7 @@ async fn settle(store: &dyn MetadataStore, request: &CommitRequest) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_that_an_administrator_ends_again_and_again_lose_and_double_no_commit() {
     const COMMITS: u64 = 100;
-    /// So that a slow machine gets on.
+    /// Bounded, so that a slow machine makes progress.
     const BLOWS_PER_COMMIT: u64 = 4;
     const TERMINATE: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity
         where datname = current_database() and application_name = 'siltstone' and state like '%transaction'";

@@ -15,7 +15,7 @@ fn is_done(outcome: &CommitOutcome) -> bool {
     matches!(outcome, CommitOutcome::Done(_))
 }
 
-/// Sends the group until nothing in it is answered with a passing trouble, as a writer does.
+/// Sends the group until no answer in it is a passing error, as a writer does.
 async fn commit_group(store: &dyn MetadataStore, group: &[CommitRequest]) -> Vec<CommitOutcome> {
     loop {
         let outcomes = store.commit(group).await;
@@ -116,7 +116,7 @@ pub(crate) async fn a_takeover_at_any_moment_leaves_one_chain(store: &dyn Metada
     create_topic(store, "orders", 1).await;
     let orders = partition("orders", 0);
     let rivals = [agent(store).await, agent(store).await, agent(store).await];
-    // Each rival takes the partition whenever it can (nobody's lease lasts), and commits until it is fenced.
+    // Each rival takes the partition as soon as it can (leases expire at once), and commits until it is fenced.
     let rival = |owner| {
         let orders = orders.clone();
         async move {
@@ -166,7 +166,7 @@ pub(crate) async fn no_epoch_is_given_twice_while_a_topic_is_deleted_and_made_ag
             store.create_topic(topic_config("orders", 1)).await.map(drop).unwrap_or_else(passes);
         }
     };
-    // One owner, which may take what it has already: only the epoch tells its ownerships apart.
+    // One owner, which may take its own partition again: only the epoch distinguishes its ownerships.
     let takes = async || {
         let mut epochs = Vec::new();
         for _ in 0..2 * ITERATIONS {
@@ -188,7 +188,7 @@ pub(crate) async fn no_epoch_is_given_twice_while_a_topic_is_deleted_and_made_ag
     assert!(given > 0 && epochs.len() == given, "{given} ownerships, {} epochs", epochs.len());
 }
 
-/// Sends the replacement until it is answered with no passing trouble, as its maker does.
+/// Sends the replacement until the answer is no passing error, as its sender does.
 async fn replace(store: &dyn MetadataStore, replacement: &Replacement) -> ReplaceOutcome {
     loop {
         match store.replace(replacement).await {

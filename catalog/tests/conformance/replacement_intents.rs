@@ -1,6 +1,6 @@
 //! Cases: the intent of a replacement.
 //!
-//! Owns: how it is recorded, given up, doomed and consumed. Does not own: the replacement itself (`replacing`).
+//! Owns: recording, giving up, dooming and consuming it. Does not own: the replacement itself (`replacing`).
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) async fn a_replacement_needs_its_intent(store: &dyn MetadataStore) {
     let stolen = Replacement { owner: OwnerId(Uuid::now_v7()), ..intended(store, held.owner, &objects[..2]).await };
     assert_intent_lost(store.replace(&stolen).await);
     assert_eq!(state(store).await, before, "nothing changed");
-    // An intent of a partition's owner is none of a replacement, and the other way round.
+    // A commit cannot use a replacement's intent, nor a replacement a commit's.
     let next = request(&held, 30, 39);
     intend(store, &next).await;
     let mut of_commit = replacement(held.owner, &objects[..2]);
@@ -87,7 +87,7 @@ pub(crate) async fn intents_of_silent_owners_are_doomed_and_those_of_live_ones_s
     assert_intent_lost(store.replace(&lost).await);
     done(store.replace(&alive).await);
     assert_done(&commit(store, &next).await, 40);
-    // A heartbeat that is older than the lease counts for nothing.
+    // A heartbeat that is older than the lease does not count.
     let late = intended(store, held.owner, &live_objects(store, "orders").await).await;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     while store.doom_abandoned_replacements(Duration::ZERO).await.expect("asked") == 0 {

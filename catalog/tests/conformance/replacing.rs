@@ -1,7 +1,7 @@
 //! Cases: one object in place of others.
 //!
-//! Owns: the replacement and its intent, and how a case makes one in few words. Does not own: intents alone (`replacement_intents`), many at once (`races`),
-//! lost replies (`lost_replies`), retention of shared objects (`retention`).
+//! Owns: the replacement, and short functions to make one. Does not own: intents alone (`replacement_intents`), many at
+//! once (`races`), lost replies (`lost_replies`), retention of shared objects (`retention`).
 
 use std::sync::Arc;
 
@@ -97,7 +97,8 @@ pub(crate) async fn a_replacement_takes_the_place_of_objects_of_several_partitio
     let before = state(store).await;
     let ids: Vec<&String> = before.segments.iter().map(|segment| &segment.id).collect();
     let commits = store.list_commits(&held[0].partition).await.expect("read");
-    // Numbered as they were committed: partition 0 and 1 in turn. Those of offsets 0 and 10, and the last of partition 1.
+    // Numbered in the order of commits: partition 0 and 1 in turn. Those of offsets 0 and 10, and the last of partition
+    // 1.
     let inputs = [0, 1, 2, 3, 5].map(|index| Arc::clone(&before.objects[index]));
     let replacement = intended(store, held[0].owner, &inputs).await;
     let file_id = done(store.replace(&replacement).await);
@@ -127,7 +128,7 @@ pub(crate) async fn a_replacement_takes_the_place_of_objects_of_several_partitio
     assert_eq!(newest.next_file_id, file_id.0 + 1);
     assert_eq!(store.list_commits(&held[0].partition).await.expect("read"), commits, "history stays");
     assert!(store.list_expirations(&held[0].partition).await.expect("read").is_empty());
-    // The writers go on as if nothing had happened.
+    // The replacement does not disturb the writers.
     commit_range(store, &held[0], 30, 39).await;
     assert_eq!(get_partition(store, &held[0].partition).await.high_watermark, 40);
 }
@@ -152,7 +153,7 @@ pub(crate) async fn replaced_objects_are_retired_and_handed_to_the_janitor(store
     assert!(doomed.iter().all(|upload| upload.state == UploadState::Doomed && upload.owner.is_none()), "{doomed:?}");
     assert!(store.list_shared_uploads(&name("orders")).await.expect("read").is_empty(), "its intent is consumed");
 
-    // The object that holds one segment of each partition is of no single partition once it goes.
+    // The upload of an object with segments of two partitions belongs to no single partition.
     let shared = [after.objects[0].clone(), after.objects.iter().find(|of| of.file_id == first).expect("live").clone()];
     replace(store, held[0].owner, &shared).await;
     let again = store.list_retired(&name("orders")).await.expect("read");
@@ -271,7 +272,7 @@ pub(crate) async fn the_same_replacement_again_is_done_and_changes_nothing(store
         assert_eq!(done(store.resolve_replacement(&pending).await.expect("looked up")), file_id);
     }
     assert_eq!(state(store).await, after);
-    // Also once the output was replaced in turn.
+    // Also after the output was replaced in turn.
     let live = live_objects(store, "orders").await;
     replace(store, held.owner, &live).await;
     assert_eq!(done(store.resolve_replacement(&pending).await.expect("looked up")), file_id);

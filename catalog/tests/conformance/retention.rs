@@ -1,8 +1,8 @@
-//! Cases: retention where objects hold segments of several partitions, and lake snapshots of everything that changes
-//! the lists.
+//! Cases: retention of objects that hold segments of several partitions, and lake snapshots of every change of the
+//! lists.
 //!
-//! Owns: what goes off the list together, expirations, the order of snapshots. Does not own: retention of one partition
-//! alone (`segments`), folding (`folding`).
+//! Owns: segments that leave the list together, expirations, the order of snapshots. Does not own: retention of one
+//! partition alone (`segments`), folding (`folding`).
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(crate) async fn an_object_stays_while_any_of_its_rows_stays(store: &dyn Meta
     let new = &snapshots(store).await[known.len()..];
     let said: Vec<&str> = new.iter().map(|snapshot| snapshot.changes.as_str()).collect();
     assert_eq!(said, [format!("deleted_from_table:{}", tables.data).as_str(); 3], "none where nothing went");
-    // 2 of the inputs, 4 of those that went: one of them shared.
+    // 2 inputs of the replacement, and 4 expired objects, one of them shared.
     let retired = store.list_retired(&orders).await.expect("read");
     let levels: Vec<u32> = retired.iter().map(|of| of.object.level).collect();
     assert_eq!(levels, [0, 0, 0, 0, 0, 1], "{retired:?}");

@@ -102,7 +102,7 @@ pub(crate) async fn segments_before_an_offset_leave_the_list_and_offsets_stay_co
     assert_eq!(get_partition(store, orders).await.high_watermark, 30);
     assert_fenced(commit(store, &request(&held, 0, 9)).await);
     assert_done(&commit(store, &first).await, 10);
-    // The object belongs to the janitor now: its key cannot be intended again.
+    // The janitor may delete the object now: its key cannot be intended again.
     first.range = range(30, 39);
     assert!(store.record_intents(&intents(&first)).await[0].is_err());
     assert_eq!(store.delete_segments_before(orders, u64::MAX).await.expect("deleted"), 1);

@@ -1,8 +1,8 @@
-//! A month of a catalog with replacement, retention and folding: it stays as small as it was after some days.
+//! A month of a catalog with replacement, retention and folding: its size stops growing after some days.
 //!
-//! Owns: what such a month is, and the number of rows of every table. Does not own: the operations.
+//! Owns: the course of such a month, and the number of rows of every table. Does not own: the operations themselves.
 //!
-//! Time passes by ageing every row: the database's clock cannot be set, but a row that is as much older is the same.
+//! Time passes by ageing every row: the database's clock cannot be set, but an older row has the same effect.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use super::fixture::*;
 use super::replacing;
 
 const HOUR: Duration = Duration::from_secs(3_600);
-/// One round of everything passes this time.
+/// Time that passes in one round.
 const ROUND: Duration = Duration::from_secs(4 * 3_600);
 const ROUNDS_PER_DAY: u64 = 6;
 const DAYS: u64 = 30;
-/// How long history is kept one by one, and objects after they left the list.
+/// Time for which history is not folded, and objects are kept after they left the list.
 const HOLD: Duration = HOUR;
-/// Segments stay for so many rounds.
+/// Number of rounds for which segments are kept.
 const ROUNDS_KEPT: u64 = 3 * ROUNDS_PER_DAY;
 const COMMITS_PER_ROUND: u64 = 3;
 const OFFSETS_PER_COMMIT: u64 = 10;
 
-/// One round of writers, of whoever replaces objects, of retention, of folding and of the janitor.
+/// One round of writers, replacements, retention, folding and the janitor.
 async fn round(store: &dyn MetadataStore, held: &[Ownership; 2], number: u64) {
     let owner = held[0].owner;
     store.heartbeat(&Agent { owner, name: "host-1".to_owned(), scope: Scope::All }).await.expect("sent");
@@ -44,7 +44,7 @@ async fn round(store: &dyn MetadataStore, held: &[Ownership; 2], number: u64) {
     for outcome in store.commit(&group).await {
         assert!(matches!(outcome, catalog::CommitOutcome::Done(_)), "{outcome:?}");
     }
-    // Those of this round become one; once a day those of the day do. One attempt in between is given up by its owner.
+    // This round's objects become one; once a day those of the day do. The owner gives up one replacement in between.
     let level = u32::from(number % ROUNDS_PER_DAY == ROUNDS_PER_DAY - 1);
     for most in 0..=level {
         let live = replacing::live_objects(store, "orders").await;
@@ -90,7 +90,7 @@ async fn a_month(backend: &Backend) {
     let (middle, end) = (most(&sizes[third..2 * third]), most(&sizes[2 * third..]));
     println!("{}: {end:?}", backend.url());
     for (table, rows) in &end {
-        // Gaps are kept for good, one row for each; they are what the month has lost.
+        // Gaps are never deleted, one row for each: they record the month's losses.
         if table == "partition_gaps" || table == "gaps" {
             continue;
         }

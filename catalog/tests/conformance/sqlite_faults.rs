@@ -1,4 +1,4 @@
-//! What happens to files: the disk is full, a process is killed and what it left is damaged.
+//! Faults of a file: the disk is full; a process is killed, and its files are damaged.
 //!
 //! Owns: full disks and damaged write-ahead logs. Does not own: failing system calls, which need a process of their
 //! own (the integration tests).
@@ -23,7 +23,7 @@ async fn a_full_disk_refuses_commits_and_space_lets_them_go_on() {
     let store = SqliteMetadataStore::new(disk.path().join("catalog.db")).await.expect("opens");
     let held = owned(&store, "orders").await;
     commit_range(&store, &held, 0, 0).await;
-    // Intents are recorded while there is room, so that it is the commits that meet the full disk.
+    // Intents are recorded while there is room, so that the full disk affects the commits.
     let requests: Vec<_> = (1..20).map(|base| request(&held, base, base)).collect();
     for request in &requests {
         intend(&store, request).await;
@@ -62,7 +62,7 @@ async fn a_full_disk_refuses_commits_and_space_lets_them_go_on() {
     store.close().await;
 }
 
-/// Set for a process that this test program starts of itself, to commit until it is killed.
+/// Set for a child process of this test program, which commits until it is killed.
 const CATALOG_TO_FILL: &str = "SILTSTONE_TEST_CATALOG_TO_FILL";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,7 +78,7 @@ async fn a_damaged_log_of_a_killed_process_gives_an_earlier_state_or_an_error_an
     let path = directory.path().join("catalog.db");
     let watermark = commit_until_killed(&path, 100).await;
     let states = states_after_damage(&path).await;
-    // Killed between the log and its index, it has one commit more than anybody saw.
+    // Killed between the log and its index, it may have committed once more than was read.
     let whole = states[0];
     assert!((watermark..=watermark + 1).contains(&whole), "without damage: {whole}");
     assert!(states.iter().all(|state| *state <= whole), "{states:?}");
@@ -107,7 +107,7 @@ async fn a_log_damaged_after_it_was_copied_to_the_database_is_never_a_wrong_answ
     }
     let mut other = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.expect("connects");
     sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut other).await.expect("copied");
-    // As the files are now is how a kill would leave them.
+    // Copies of the files now are as a kill would leave them.
     let states = states_after_damage(&path).await;
     assert!(states.iter().all(|state| *state <= PARTITIONS * COMMITS), "{states:?}");
     assert!(states.contains(&(PARTITIONS * COMMITS)), "damage of what is copied costs nothing");
@@ -115,8 +115,8 @@ async fn a_log_damaged_after_it_was_copied_to_the_database_is_never_a_wrong_answ
     store.close().await;
 }
 
-/// What is left after each kind of damage to copies of a catalog that was not closed: the sum of the watermarks. A
-/// catalog that is refused, or that notices the damage while it is used, is left out.
+/// The sums of the watermarks after each kind of damage to copies of a catalog that was not closed. A catalog that is
+/// refused, or reports the damage in use, is left out.
 async fn states_after_damage(path: &Path) -> Vec<u64> {
     let log = std::fs::read(log_of(path)).expect("nobody could tidy up");
     let mut states = Vec::new();
@@ -137,7 +137,8 @@ async fn states_after_damage(path: &Path) -> Vec<u64> {
     states
 }
 
-/// Starts a process that commits, kills it when the log holds at least so many commits, and gives the watermark then.
+/// Starts a process that commits, kills it when the log holds at least `commits` commits, and returns the watermark
+/// then.
 async fn commit_until_killed(path: &Path, commits: u64) -> u64 {
     const NAME: &str = "a_damaged_log_of_a_killed_process_gives_an_earlier_state_or_an_error_and_never_a_wrong_answer";
     let mut command = Command::new(std::env::current_exe().expect("this program"));
@@ -148,7 +149,8 @@ async fn commit_until_killed(path: &Path, commits: u64) -> u64 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let store = SqliteMetadataStore::new(path).await.expect("opens beside it");
-    // While it reads, the log is not copied and begun anew, however late the kill comes: every commit from here on stays in it.
+    // While this reader is open, the log is not copied and restarted: every commit from here on stays in it, even if
+    // the kill is late.
     let mut reader = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.expect("connects");
     let mut reading = reader.begin().await.expect("begun");
     let begun: Option<i64> =
@@ -165,7 +167,7 @@ async fn commit_until_killed(path: &Path, commits: u64) -> u64 {
     process.0.kill().expect("killed");
     process.0.wait().expect("gone");
     let watermark = get_partition(&store, &orders).await.high_watermark;
-    // Copied before this process closes the database, which would tidy up after the other.
+    // Copied before this process closes the database, which would copy the killed process's log into it.
     let kept = path.with_extension("kept");
     copy_catalog(path, &kept);
     reading.rollback().await.expect("ended");
@@ -179,7 +181,7 @@ struct Killed(Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
-        // Both fail only when it has been waited for.
+        // Both fail only if the process has already been waited for.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -224,7 +226,7 @@ impl Damage {
     }
 }
 
-/// The sum of the watermarks of what is left, which must be one consistent state that goes on, or an error.
+/// The sum of the watermarks after the damage, in a consistent state that accepts a commit, or an error.
 async fn check_damaged(path: &Path, damage: &Damage) -> Result<u64, CatalogError> {
     let store = SqliteMetadataStore::new(path).await?;
     store.verify().await?;

@@ -1,7 +1,7 @@
 //! Several processes on one SQLite file, killed with SIGKILL again and again.
 //!
-//! Owns: the process that is killed (this test binary, told so by a variable) and what must hold afterwards: the file
-//! is intact, the ranges chain, and every commit that a process was told is done is there, once.
+//! Owns: the process that is killed (this test binary, selected by a variable) and the state afterwards: the file is
+//! intact, the ranges chain, and every commit that a process saw done is listed, once.
 //! Does not own: writers (the crash runs of the whole program).
 
 use std::io::Write;
@@ -15,16 +15,16 @@ use tokio::time::sleep;
 
 use super::fixture::*;
 
-/// Tells this binary to be such a process, and names the folder of the file.
+/// Makes this binary such a process, and names the folder of the file.
 const FOLDER: &str = "SILTSTONE_SQLITE_KILLS_FOLDER";
-/// How many kills; `SILTSTONE_SQLITE_KILLS` sets another number.
+/// Number of kills; `SILTSTONE_SQLITE_KILLS` sets another.
 const KILLS: u64 = 150;
 const PROCESSES: usize = 4;
-/// So short that a killed owner is followed at once.
+/// Short, so that another process takes over at once from a killed owner.
 const LEASE: Duration = Duration::from_millis(40);
 const COMMITS_PER_TURN: u64 = 4;
 
-/// Takes the partition whenever it can and commits a few ranges, `turns` times; every commit that is done is noted.
+/// Takes the partition as soon as it can and commits a few ranges, `turns` times; writes a note of every done commit.
 async fn work(folder: &Path, turns: u64) {
     let store = SqliteMetadataStore::new(folder.join("catalog.db")).await.expect("opens");
     let mut notes = std::fs::File::options().create(true).append(true).open(folder.join("notes")).expect("opens");
@@ -42,7 +42,7 @@ async fn work(folder: &Path, turns: u64) {
             if !is_intended || !matches!(commit(&store, &request).await, CommitOutcome::Done(_)) {
                 break;
             }
-            // One write, which a kill does not divide.
+            // One write, which a kill cannot divide.
             notes.write_all(format!("{base} {}\n", request.segments[0].id).as_bytes()).expect("noted");
             base += 3;
         }
@@ -57,7 +57,8 @@ fn spawn_process(folder: &Path) -> Process {
     Process::spawn("worker", command, &folder.join("log")).expect("it starts")
 }
 
-/// Every range that was noted is listed, once, under the same id; the file is intact and the ranges chain.
+/// Asserts that every noted range is listed, once, under the same id, that the file is intact and the ranges chain.
+/// Returns the number of notes.
 async fn check(folder: &Path) -> usize {
     let store = SqliteMetadataStore::new(folder.join("catalog.db")).await.expect("opens");
     let of = partition("orders", 0);
@@ -84,7 +85,7 @@ async fn new_catalog(folder: &Path) {
     store.close().await;
 }
 
-/// Also the process that the other test kills, which goes on for ever.
+/// Also the process that the other test kills, which then never ends by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_process_alone_commits() {
     if let Some(folder) = std::env::var_os(FOLDER) {
@@ -103,7 +104,7 @@ async fn processes_on_one_file_that_are_killed_at_any_moment_lose_no_commit() {
     new_catalog(folder.path()).await;
     let mut processes: Vec<Process> = (0..PROCESSES).map(|_| spawn_process(folder.path())).collect();
     for kill in 0..kills {
-        // Different moments, the same in every run; what they hit is chance.
+        // Different moments, the same in every run; the point that a kill hits is random.
         sleep(Duration::from_millis(20 + kill * 7 % 61)).await;
         let victim = &mut processes[(kill * 5 % 7) as usize % PROCESSES];
         let log = || support::process::log_tail(&folder.path().join("log"));

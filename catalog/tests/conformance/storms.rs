@@ -12,10 +12,10 @@ use super::fixture::*;
 
 const OWNERS: u64 = 20;
 const LEASE: Duration = Duration::from_millis(50);
-/// The storm ends when so many commits were made in it.
+/// The storm ends after this number of commits.
 const COMMITS: u64 = 60;
 
-/// Takes the partition when the owner before seems dead, and commits, more slowly than its lease allows.
+/// Takes the partition when the lease of its owner has expired, and commits, more slowly than its own lease allows.
 async fn rival(store: &dyn MetadataStore, number: u64, owner: OwnerId, done: &AtomicU64) -> u64 {
     let (orders, mut takeovers) = (partition("orders", 0), 0);
     while done.load(Ordering::Relaxed) < COMMITS {
@@ -30,7 +30,7 @@ async fn rival(store: &dyn MetadataStore, number: u64, owner: OwnerId, done: &At
             if store.record_intents(&intents(&request)).await[0].is_err() {
                 break;
             }
-            // Some sleep through their lease with an intent recorded.
+            // Some sleep past their lease with an intent recorded.
             sleep(Duration::from_millis((number * 17 + base) % 70)).await;
             match commit(store, &request).await {
                 CommitOutcome::Done(_) => {

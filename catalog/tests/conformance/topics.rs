@@ -123,7 +123,7 @@ pub(crate) async fn nothing_meant_for_a_deleted_topic_fits_one_made_again(store:
     for _ in 0..3 {
         store.delete_topic(&name("orders")).await.expect("deleted");
         create_topic(store, "orders", 2).await;
-        // The same owner at the same watermark: only the epoch tells.
+        // The same owner at the same watermark: only the epoch differs.
         let again = take(store, held.owner, &held.partition).await;
         assert!(again.epoch > held.epoch, "{again:?} after {held:?}");
         assert_fenced(commit(store, &gap_request(&held, 0, 9)).await);
@@ -132,7 +132,7 @@ pub(crate) async fn nothing_meant_for_a_deleted_topic_fits_one_made_again(store:
         assert_eq!(get_partition(store, &held.partition).await.high_watermark, 0);
         let other = take(store, held.owner, &partition("orders", 1)).await;
         assert_eq!(other.epoch, again.epoch, "new partitions too");
-        // Partitions of unlike epochs: the highest counts.
+        // Partitions of different epochs: the highest counts.
         held = take(store, held.owner, &held.partition).await;
     }
 }

@@ -1,7 +1,7 @@
 //! Segments and gaps against the commits.
 //!
-//! Owns: what must hold between what is listed and what was committed: a segment covers whole commits, alone or in
-//! runs, and has as many rows as they listed. Does not own: the chain of the commits.
+//! Owns: the checks between the list and the commits: a segment covers whole commits, alone or in runs, and has as many
+//! rows as they listed. Does not own: the chain of the commits.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,10 +26,10 @@ const UNCOUNTED: &str = "these offsets are neither in rows nor in a recorded gap
     here; keep the stream as it is, read them there and publish them again";
 const GAP_PLACE: &str = "the row was changed by hand: a gap lies in the range of the commit that recorded it";
 
-/// Ranges of listed segments, by incarnation, kind and where they begin.
+/// Ranges of listed segments, by incarnation, kind and base offset.
 pub(super) type Listed = BTreeMap<((Incarnation, SegmentKind), u64), OffsetRange>;
 
-/// The commits of a partition by where they begin.
+/// The commits of a partition by their base offset.
 type ByBase<'r> = BTreeMap<(Incarnation, u64), &'r CommitRecord>;
 
 impl<'r> PartitionAudit<'r> {
@@ -66,7 +66,7 @@ impl<'r> PartitionAudit<'r> {
         self.records.commits.iter().map(|commit| ((commit.incarnation, commit.range.base()), commit)).collect()
     }
 
-    /// Of which kinds the commit, or a commit of the run, listed rows that no listed segment covers.
+    /// The kinds of rows that the commit, or a commit of the run, listed and no listed segment covers.
     fn unlisted(&self, commit: &CommitRecord) -> Vec<SegmentKind> {
         let has_listed = |kind| commit.rows_of(kind) != Some(0) || commit.segment_id_of(kind).is_some();
         let is_covered = |kind| {
@@ -94,7 +94,7 @@ impl<'r> PartitionAudit<'r> {
         found.into_iter().map(problem).collect()
     }
 
-    /// True when retention took segments that end there off the list.
+    /// True if retention took segments with this range off the list.
     fn is_expired(&self, incarnation: Incarnation, range: OffsetRange) -> bool {
         let passed = |before: u64| range.end() < before;
         let of = self.records.expirations.iter().filter(|expiration| expiration.incarnation == incarnation);
@@ -142,7 +142,7 @@ impl<'r> PartitionAudit<'r> {
         }
     }
 
-    /// The number of offsets of each commit that are in gaps.
+    /// The number of offsets in gaps, for each commit.
     fn gaps_of_commits(&mut self) -> HashMap<(Incarnation, u64), u64> {
         let by_base = self.by_base();
         let mut in_gaps: HashMap<(Incarnation, u64), u64> = HashMap::new();
@@ -166,7 +166,8 @@ impl<'r> PartitionAudit<'r> {
         in_gaps
     }
 
-    /// On a queue whose every offset is the partition's, each is a message or in a gap. JetStream has no offset 0.
+    /// On a queue in which every offset belongs to the partition, each offset is a message or in a gap. JetStream has
+    /// no offset 0.
     fn uncounted(&self, commit: &CommitRecord, offsets: u64, in_gaps: u64) -> Option<Problem> {
         let counted = commit.message_count.saturating_add(in_gaps);
         let has_absent_zero = commit.range.base() == 0 && counted.checked_add(1) == Some(offsets);
@@ -222,7 +223,7 @@ fn misplaced(segment: &SegmentInfo, commits: &[&CommitRecord]) -> Option<(String
     Some((format!("has the place of segment {id}, which commit {} listed", first.commit_no), WRONG_SEGMENT))
 }
 
-/// Words for what a commit, or a run, listed.
+/// Text for the segment of a commit, or of a run.
 fn listing_of(commit: &CommitRecord, kind: SegmentKind) -> String {
     match commit.segment_id_of(kind) {
         Some(id) => format!("commit {} listed segment {id}", commit.commit_no),

@@ -1,4 +1,4 @@
-//! Each contradiction that an audit must find, made in records that are right otherwise.
+//! Each contradiction that an audit must find, made in otherwise correct records.
 
 mod fixture;
 
@@ -11,7 +11,7 @@ use self::fixture::*;
 use super::*;
 use crate::model::{Expiration, Gap, RecordedGap, SegmentKind, UploadState};
 
-/// A hand, a disk or a defect that changes one thing at `index`.
+/// Damage by a person, a disk or a defect: it changes one record at `index`.
 type Damage = (&'static str, fn(&mut PartitionRecords, usize));
 
 fn pick<T>(items: &mut [T], index: usize) -> &mut T {
@@ -89,7 +89,7 @@ const DAMAGES: &[Damage] = &[
     ("a commit counts fewer messages", |records, index| {
         let commit = pick(&mut records.commits, index);
         commit.message_count = commit.message_count.saturating_sub(2);
-        // Offset 0 alone may be nobody's.
+        // Offset 0 alone may belong to no message and no gap.
         if commit.message_count == 0 {
             commit.range = range(commit.range.base() + 1, commit.range.end() + 1);
         }
@@ -241,7 +241,7 @@ proptest! {
     }
 }
 
-/// Folds the commits with these indexes, and makes one segment of theirs.
+/// Folds the commits with these indexes, and joins their segments into one.
 fn fold(records: &mut PartitionRecords, first: usize, last: usize) {
     let run: Vec<CommitRecord> = records.commits.drain(first..=last).collect();
     let segments: Vec<SegmentInfo> = records.segments.drain(first..=last).collect();

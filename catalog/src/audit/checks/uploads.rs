@@ -1,6 +1,6 @@
-//! Uploads against what is listed.
+//! Uploads against the list.
 //!
-//! Owns: that no listed object is also about to be put or deleted. Does not own: retired objects (`objects`).
+//! Owns: the check that no listed object has an upload. Does not own: retired objects (`objects`).
 
 use std::collections::HashMap;
 

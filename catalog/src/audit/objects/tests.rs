@@ -100,7 +100,7 @@ fn found(snapshot: &TopicSnapshot, change: impl FnOnce(&mut ObjectRecords<'_>)) 
     check_objects(&records).iter().map(ToString::to_string).collect()
 }
 
-/// That exactly one problem is found, and what it says.
+/// Asserts that exactly one problem is found, with this text.
 #[track_caller]
 fn assert_found(found: &[String], words: &str) {
     assert!(matches!(found, [only] if only.contains(words)), "{found:#?}");

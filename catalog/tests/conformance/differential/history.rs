@@ -1,6 +1,6 @@
 //! Random histories of calls, most of them sensible, some of them late, repeated or wrong.
 //!
-//! Owns: which call comes next. Does not own: making it.
+//! Owns: the choice of the next call. Does not own: making it.
 
 use catalog::{
     Agent, CommitRequest, ConsumerOffset, ExpiredBefore, FileId, ImportedSegment, MetadataStore, Ownership,
@@ -47,16 +47,16 @@ pub(super) enum Step {
     MarkReplayed(Replay),
 }
 
-/// What a history remembers, to come back to it.
+/// The earlier calls that later ones refer to.
 pub(super) struct History {
     random: fastrand::Rng,
     owners: Vec<OwnerId>,
     ownerships: Vec<Ownership>,
     requests: Vec<CommitRequest>,
     replacements: Vec<Replacement>,
-    /// A replacement that was just intended, and is sent next as a rule.
+    /// A replacement with a new intent; the next call usually sends it.
     replaced_next: Option<Replacement>,
-    /// What was just intended, and is committed next as a rule.
+    /// Commits with new intents; the next call usually sends them.
     intended: Vec<CommitRequest>,
     steps: usize,
 }
@@ -77,7 +77,7 @@ impl History {
         }
     }
 
-    /// Every partition that there may be.
+    /// Every partition that may exist.
     pub(super) fn partitions(&self) -> [TopicPartition; 4] {
         [partition("a", 0), partition("a", 1), partition("b", 0), partition("b", 1)]
     }
@@ -114,7 +114,7 @@ impl History {
         }
     }
 
-    /// After a takeover, the ownerships as they are now are remembered beside the older ones.
+    /// Adds the new ownerships after a takeover; the older ones stay.
     pub(super) async fn heard(&mut self, step: &Step, store: &dyn MetadataStore) {
         let Step::Acquire(owner, wanted) = step else { return };
         for of in wanted {
@@ -149,7 +149,7 @@ impl History {
         if self.chance(3) { partition("a", 2) } else { self.random.choice(places).expect("some") }
     }
 
-    /// Mostly a late ownership.
+    /// An ownership, mostly a recent one.
     fn ownership(&mut self) -> Option<Ownership> {
         let back = if self.chance(85) { self.random.usize(0..3) } else { self.random.usize(0..40) };
         self.ownerships.iter().rev().nth(back).or(self.ownerships.last()).cloned()
@@ -170,7 +170,7 @@ impl History {
         Step::Acquire(owner, (0..count).map(|_| self.place()).collect())
     }
 
-    /// A new request at the watermark, or beside it, as some ownership sees it.
+    /// A new request of some ownership, at the watermark or near it.
     async fn new_request(&mut self, store: &dyn MetadataStore) -> Option<CommitRequest> {
         let held = self.ownership()?;
         let now = store.get_partition(&held.partition).await.expect("read");
@@ -189,7 +189,7 @@ impl History {
             4 => new.segments.extend(new.segments.clone()),
             _ => {}
         }
-        // Now and then an object of an earlier request.
+        // Now and then with an object of an earlier request.
         if let Some(old) = self.old_request()
             && self.chance(8)
         {
@@ -262,7 +262,7 @@ impl History {
         }
     }
 
-    /// An imported segment; sometimes with the object of a request, which is in the way of its commit then.
+    /// An imported segment; sometimes with the object of a request, whose commit it then prevents.
     fn import(&mut self, of: &TopicPartition, base: u64) -> ImportedSegment {
         let mut import = imported(of, base, base + 3);
         if let Some(old) = self.old_request().and_then(|mut old| old.segments.pop())
@@ -273,7 +273,7 @@ impl History {
         import
     }
 
-    /// Replacements, retention of several partitions, folding, and what the janitor does with intents of replacements.
+    /// Replacements, retention of several partitions, folding, and the janitor's work on intents of replacements.
     async fn on_objects(&mut self, store: &dyn MetadataStore) -> Step {
         match self.random.u32(0..20) {
             0..9 => self.intend_replacement(store).await,
@@ -301,7 +301,7 @@ impl History {
         self.replacements.iter().rev().nth(back).or(self.replacements.last()).cloned()
     }
 
-    /// A replacement of some live objects of one table, now and then spoiled.
+    /// A replacement of some live objects of one table, now and then an invalid one.
     async fn intend_replacement(&mut self, store: &dyn MetadataStore) -> Step {
         let topic = self.place().topic;
         let Ok(snapshot) = store.snapshot(&topic).await else { return Step::Fold };

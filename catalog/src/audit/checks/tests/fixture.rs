@@ -1,4 +1,4 @@
-//! Records of a partition that are right.
+//! Correct records of a partition.
 //!
 //! Owns: histories of commits and their rows in the catalog. Does not own: damage (`tests`).
 
@@ -14,14 +14,14 @@ use crate::model::{
     UploadState,
 };
 
-/// What one commit of a made-up partition is like.
+/// One commit of a made-up partition.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step {
     pub(super) messages: u64,
     pub(super) gap: u64,
     pub(super) quarantined: bool,
     pub(super) takeover: bool,
-    /// A new incarnation that begins here, counted from the last end.
+    /// The start of a new incarnation, counted from the last end.
     pub(super) resumed: Option<u64>,
 }
 
