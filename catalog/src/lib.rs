@@ -9,6 +9,7 @@ mod commit;
 mod connect;
 mod database;
 mod error;
+mod migrations;
 mod model;
 mod postgres;
 mod replace;

@@ -16,15 +16,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::diagnosis::Finding;
-use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 
 use crate::database::{self, Access, Database, Door, Session, silent};
 use crate::error::{CatalogError, Result};
+use crate::migrations;
 use crate::sql::SqlMetadataStore;
-
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// PostgreSQL 14; older versions are no longer maintained.
 const VERSION_NUMBER_MIN: i32 = 140_000;
@@ -74,7 +72,7 @@ impl PostgresMetadataStore {
         let mut first = first.map_err(refused_if_unusable)?;
         check_server(&mut first).await?;
         check_warnings(&mut first).await?;
-        MIGRATIONS.run_direct(None, &mut first, false).await?;
+        migrations::POSTGRES.run_direct(None, &mut first, false).await?;
         first.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)

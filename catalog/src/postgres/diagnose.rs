@@ -4,10 +4,11 @@
 
 use common::clock::{Clock, SystemClock};
 use common::diagnosis::{self, Area, Finding};
-use sqlx::{FromRow, PgPool};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, PgPool, Row};
 
 /// The server's settings.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug)]
 struct Server {
     version: String,
     is_replica: bool,
@@ -16,6 +17,20 @@ struct Server {
     fsync: String,
     full_page_writes: String,
     synchronous_standby_names: String,
+}
+
+impl FromRow<'_, PgRow> for Server {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            version: row.try_get("version")?,
+            is_replica: row.try_get("is_replica")?,
+            is_read_only: row.try_get("is_read_only")?,
+            synchronous_commit: row.try_get("synchronous_commit")?,
+            fsync: row.try_get("fsync")?,
+            full_page_writes: row.try_get("full_page_writes")?,
+            synchronous_standby_names: row.try_get("synchronous_standby_names")?,
+        })
+    }
 }
 
 const SERVER: &str = "SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS is_replica,

@@ -5,13 +5,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use crate::error::{CatalogError, Result, is_sqlite_busy};
-
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+use crate::migrations;
 
 /// Older versions can corrupt a WAL database if two connections commit and checkpoint at the same moment.
 const VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
@@ -26,7 +24,7 @@ pub(super) async fn in_memory() -> Result<SqlitePool> {
     let pool = one_connection().connect_with(SqliteConnectOptions::new().in_memory(true)).await?;
     let mut connection = pool.acquire().await?;
     check_version(&mut connection).await?;
-    MIGRATIONS.run_direct(None, &mut *connection, false).await?;
+    migrations::SQLITE.run_direct(None, &mut *connection, false).await?;
     drop(connection);
     Ok(pool)
 }
@@ -118,7 +116,7 @@ fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
 /// The second waits, then finds the schema migrated.
 async fn migrate(connection: &mut SqliteConnection) -> Result<()> {
     let mut transaction = connection.begin_with("BEGIN EXCLUSIVE").await?;
-    MIGRATIONS.run_direct(None, &mut *transaction, false).await?;
+    migrations::SQLITE.run_direct(None, &mut *transaction, false).await?;
     transaction.commit().await?;
     Ok(())
 }

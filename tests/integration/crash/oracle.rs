@@ -171,7 +171,7 @@ impl<'a> Expected<'a> {
 }
 
 /// A row of `commits`.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug)]
 struct Commit {
     partition_id: i64,
     commit_no: i64,
@@ -180,6 +180,16 @@ struct Commit {
     epoch: i64,
     owner: String,
     message_count: i64,
+}
+
+/// The columns that `COMMITS` selects, in its order.
+type CommitRow = (i64, i64, i64, i64, i64, String, i64);
+
+impl From<CommitRow> for Commit {
+    fn from(row: CommitRow) -> Self {
+        let (partition_id, commit_no, base_offset, end_offset, epoch, owner, message_count) = row;
+        Self { partition_id, commit_no, base_offset, end_offset, epoch, owner, message_count }
+    }
 }
 
 const COMMITS: &str = "SELECT partition_id, commit_no, base_offset, end_offset, epoch, owner, message_count
@@ -220,7 +230,7 @@ async fn judge_catalog(world: &World, published: &Published, verdict: &mut Verdi
 async fn read_catalog(world: &World) -> (Vec<Commit>, [i64; 3]) {
     let counts = [GAPS, PENDING, OWNED];
     let mut numbers = [0; 3];
-    let commits = match (&world.postgres, world.kind) {
+    let commits: Vec<CommitRow> = match (&world.postgres, world.kind) {
         (Some(server), _) => {
             let pool = PgPool::connect(&server.url()).await.expect("connects");
             for (number, sql) in numbers.iter_mut().zip(counts) {
@@ -244,7 +254,7 @@ async fn read_catalog(world: &World) -> (Vec<Commit>, [i64; 3]) {
             commits
         }
     };
-    (commits, numbers)
+    (commits.into_iter().map(Commit::from).collect(), numbers)
 }
 
 /// A judge that detects no violation would find every run clean.
