@@ -32,10 +32,10 @@ const TAKEOVERS_TO_DOUBT: u32 = 6;
 /// The start of the reason in the quarantine record of a condemned message.
 pub(crate) const CONDEMNED: &str = "not decoded: ";
 
-/// The care of reading.
+/// The care taken in reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Care {
-    /// The ordinary way.
+    /// Batches of any size.
     None,
     /// At most one chunk in a batch.
     Chunks,
@@ -43,7 +43,7 @@ pub(crate) enum Care {
     Singles,
 }
 
-/// The care during one ownership.
+/// The care taken during one ownership.
 #[derive(Debug)]
 pub(crate) struct Caution {
     takeovers: u32,
