@@ -18,7 +18,7 @@ pub(crate) struct Cpu {
 }
 
 impl Cpu {
-    /// A limit of all cores of the machine. `is_inline`: work runs in place instead of on a blocking thread, for
+    /// Limits the work to the machine's cores. `is_inline`: work runs in place instead of on a blocking thread, for
     /// simulations.
     pub(crate) fn new(is_inline: bool) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -20,7 +20,7 @@ use super::stream::StreamView;
 /// Decoded pieces of work per partition, unless all are decoded.
 pub(super) const SAMPLES: usize = 4;
 
-/// Runs of commits and listed segments whose ranges overlap each other's, and no others.
+/// Runs of commits and listed segments with overlapping ranges; no others overlap them.
 pub(super) struct Work<'r> {
     /// Commits and runs, by number; empty for a segment without a commit.
     pub(super) runs: Vec<&'r CommitRecord>,

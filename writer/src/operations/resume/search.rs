@@ -1,4 +1,4 @@
-//! Searches the end of the history that the queue shares with the commits.
+//! Searches for the end of the history that the queue shares with the commits.
 //!
 //! Owns: the search over commits and runs of them, and the comparison of the rows of one. Does not own: the choice of
 //! the start (`resume`).
@@ -29,7 +29,7 @@ pub(super) struct Proven {
     pub(super) anchor: Option<Anchor>,
 }
 
-/// Searches the longest shared history in all incarnations: a restored copy of the queue may be older than the last
+/// Searches all incarnations for the longest shared history: a restored copy of the queue may be older than the last
 /// resume.
 pub(super) async fn proven(history: &History<'_>, commits: &[CommitRecord], notes: &mut Vec<String>) -> Result<Proven> {
     let mut by_incarnation: BTreeMap<Incarnation, Vec<&CommitRecord>> = BTreeMap::new();
@@ -98,7 +98,7 @@ pub(super) async fn last_match<E>(
     Ok(Some(found))
 }
 
-/// The last of the messages held, from the start of `commit` on, that all match the commit's rows.
+/// The last of the messages held from the start of `commit` on, before the first that does not match its rows.
 async fn shared_rows(history: &History<'_>, commit: &CommitRecord, notes: &mut Vec<String>) -> Result<Option<Anchor>> {
     let from = commit.range.base().max(history.bounds.first_offset);
     let to = history.bounds.next_offset.min(commit.range.next());

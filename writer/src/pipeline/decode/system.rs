@@ -44,7 +44,8 @@ impl SystemColumns {
     /// Adds row number `row` of `message`.
     #[inline(always)]
     pub(super) fn push(&mut self, message: &Message, row: u32) {
-        // The catalog refuses offsets beyond i64 long before. A message has at most as many rows as bytes, so rows fit.
+        // The catalog refuses offsets beyond i64 long before. A message has at most as many rows as bytes, so these
+        // fit.
         self.offsets.push(message.offset as i64);
         self.rows.push(row as i32);
         self.timestamps.push(message.timestamp_us);
