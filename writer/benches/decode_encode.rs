@@ -81,12 +81,12 @@ fn decode_json(bencher: Bencher<'_, '_>) {
         .bench(|| table.decode(Source::default(), &messages));
 }
 
-/// The alternative that was not chosen: arrow-json behind the gate it needs, since it accepts broken JSON. It makes
-/// the declared columns only, refuses fewer values, and an error names no row.
+/// The rejected alternative: arrow-json after a check of the JSON, since it accepts broken JSON. It makes only the
+/// declared columns, refuses fewer values, and its errors name no row.
 #[divan::bench]
 fn decode_json_with_arrow_json(bencher: Bencher<'_, '_>) {
     let (table, messages) = (json_table(), messages());
-    // Times are plain integers to it; with a time zone it would want another library.
+    // Times are plain integers here; with a time zone arrow-json would need another library.
     let plain = |field: &Field| match field.data_type() {
         DataType::Timestamp(_, _) => Field::new(field.name(), DataType::Int64, true),
         _ => field.clone(),

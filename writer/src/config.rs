@@ -1,60 +1,61 @@
-//! How the writer batches, rolls and retries.
+//! The writer's settings for batching, rolling and retrying.
 //!
-//! Owns: the values the pipeline works with, and the constants nobody has needed to change.
+//! Owns: the pipeline's settings, and the constants that no deployment has needed to change.
 //! Does not own: reading the environment (common's settings).
 
 use std::time::Duration;
 
 use common::config::Settings;
 
-/// Rows of one decoded chunk. Parquet's row-group limit splits only between batches, so batches stay small.
+/// Most messages of one decoded chunk. Parquet's row-group limit splits only between Arrow batches, so these stay
+/// small.
 pub(crate) const CHUNK_MESSAGES_MAX: usize = 8192;
 
-/// Raw bytes of one chunk: bounds what decoding and encoding hold beside the budget.
+/// Most raw bytes of one chunk, a bound of the memory that decoding and encoding hold outside the budget.
 pub(crate) const CHUNK_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Uploads of one partition that run at once, so that a slow store overlaps with the next batch.
+/// Concurrent uploads of one partition, so that a slow upload overlaps with the next batch.
 pub(crate) const PARTITION_UPLOADS_MAX: usize = 2;
 
-/// Uploads of all partitions that run at once.
+/// Concurrent uploads of all partitions.
 pub(crate) const PROCESS_UPLOADS_MAX: usize = 32;
 
-/// Commits or intents that share one transaction.
+/// Most commits or intents in one transaction.
 pub(crate) const GROUP_COMMIT_MAX: usize = 500;
 
-/// Messages of one fetch.
+/// Most messages of one fetch.
 pub(crate) const FETCH_MESSAGES_MAX: usize = 10_000;
 
-/// Bytes of one fetch, when the budget is large enough.
+/// Most bytes of one fetch, if the budget is large enough.
 pub(crate) const FETCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The janitor's second deletion comes after this many holds: 7 days at the default hold of 24 hours.
+/// The janitor deletes an object again after this many holds: 7 days at the default hold of 24 hours.
 const SECOND_SWEEP_HOLDS: u32 = 7;
-/// A put may be under way for ten minutes.
+/// Shortest time before the second deletion: a put may be under way for ten minutes.
 const SECOND_SWEEP_MIN: Duration = Duration::from_secs(60 * 60);
 
 /// Settings of a writer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriterConfig {
-    /// A segment is closed when its encoded size reaches this, in bytes.
+    /// Encoded size at which a segment is closed, in bytes.
     pub segment_bytes_max: usize,
-    /// A segment is closed when it holds this many rows.
+    /// Number of rows at which a segment is closed.
     pub segment_records_max: usize,
-    /// A segment is closed when its first message has waited this long.
+    /// Waiting time of its first message after which a segment is closed.
     pub batch_age_max: Duration,
     /// Target size of a Parquet data page, in bytes.
     pub block_size_target: usize,
-    /// Memory for messages and open segments in all partitions together, in bytes.
+    /// Memory for messages and open segments of all partitions together, in bytes.
     pub memory_budget_bytes: usize,
-    /// Failed attempts before an upload or commit is logged as an error; it goes on.
+    /// Failed attempts before an upload or commit is logged as an error; the attempts continue.
     pub upload_retries: u32,
-    /// After this long without a sign, another writer may take over.
+    /// Time without a heartbeat after which another writer may take over.
     pub lease: Duration,
-    /// How long the janitor leaves an object that is not listed, or no longer.
+    /// Time for which the janitor keeps an object that is not, or no longer, listed.
     pub janitor_hold: Duration,
-    /// When it deletes the object once more; longer than any put may be under way.
+    /// Time after which the janitor deletes the object again; longer than any put may be under way.
     pub janitor_second_sweep: Duration,
-    /// How long a shutdown may take.
+    /// Longest duration of a shutdown.
     pub shutdown_timeout: Duration,
 }
 

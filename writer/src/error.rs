@@ -1,6 +1,6 @@
-//! Errors of the writer that reach its callers. What can be retried is retried inside and never gets here.
+//! Errors of the writer that reach its callers. The pipeline retries all others itself.
 //!
-//! Owns: the writer's error type. Does not own: why a pipeline ends (`pipeline::context`).
+//! Owns: the writer's error type. Does not own: the reason for the end of a pipeline (`pipeline::context`).
 
 use catalog::CreateTopicError;
 use common::{ErrorKind, QueueError, TopicPartition};
@@ -8,55 +8,55 @@ use common::{ErrorKind, QueueError, TopicPartition};
 /// Short for results of this crate.
 pub type Result<T, E = WriterError> = std::result::Result<T, E>;
 
-/// Why the writer could not start, or stopped.
+/// The reason why the writer could not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum WriterError {
-    /// A topic that was asked for does not exist.
+    /// A requested topic does not exist.
     #[error("topic not found: {0}; create it with `siltstone topic create`")]
     TopicNotFound(String),
     /// The catalog failed.
     #[error(transparent)]
     Catalog(#[from] catalog::CatalogError),
-    /// The object store cannot be used, or an object in it is not what was committed.
+    /// The object store cannot be used, or one of its objects is not the committed one.
     #[error(transparent)]
     Lake(#[from] lake::LakeError),
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// A partition lost its owner and nothing of it can be committed any more.
+    /// Another writer took the partition over, so that this one can commit nothing more of it.
     #[error("{partition} was taken over: {reason}")]
     Fenced {
         /// The partition.
         partition: TopicPartition,
-        /// What the catalog said.
+        /// The reason from the catalog.
         reason: String,
     },
-    /// A partition was stopped because going on could lose or double messages.
+    /// A partition was stopped, because continuing could lose or double messages.
     #[error("{partition} is halted: {reason}")]
     Halted {
         /// The partition.
         partition: TopicPartition,
-        /// Why, and how to go on.
+        /// The reason, and the way to continue.
         reason: String,
     },
-    /// This process can do nothing more safely; the next start takes over from what is stored.
+    /// This process can do no more safe work; the next start takes over from the stored state.
     #[error("this process cannot go on: {reason}")]
     CannotGoOn {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A partition cannot go on as was asked.
+    /// A partition cannot be resumed as requested.
     #[error("{partition} cannot be resumed: {reason}")]
     Resume {
         /// The partition.
         partition: TopicPartition,
-        /// Why, and what is allowed.
+        /// The reason, and the allowed values.
         reason: String,
     },
     /// A part of the pipeline ended unexpectedly; a defect.
     #[error("internal error: {0}")]
     Internal(String),
-    /// The time allowed for a shutdown passed; what was not committed stays in the queue.
+    /// The time allowed for a shutdown passed; uncommitted messages stay in the queue.
     #[error("shutdown took longer than {seconds} s; uncommitted messages stay in the queue")]
     ShutdownDeadline {
         /// The time allowed.
@@ -74,7 +74,7 @@ impl From<CreateTopicError> for WriterError {
 }
 
 impl WriterError {
-    /// What the caller must do.
+    /// The reaction required of the caller.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Catalog(error) => error.kind(),

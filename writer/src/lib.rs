@@ -1,13 +1,14 @@
 //! The writer: from a queue to committed Parquet segments, exactly once.
 //!
-//! The pipeline is the listing of `pipeline/`; `ownership/` says which partitions this process works on, `operations/`
-//! has what an operator asks for, `service/` the handle of a running writer, its state for people, and the process around it.
+//! The pipeline is the listing of `pipeline/`; `ownership/` chooses the partitions that this process works on;
+//! `operations/` has an operator's requests; `service/` has the handle of a running writer, its state for people, and
+//! the process around it.
 //!
-//! Only the last of these, the module `service` with its pages, uses the crate `service`. An embedded writer needs a queue,
-//! a catalog and a store that its caller opened, and nothing of a process.
+//! Only the module `service` with its pages uses the crate `service`. An embedded writer needs only a queue, a catalog
+//! and a store that its caller opened.
 //!
-//! Owns: everything between taking a message from the queue and asking the catalog to list it.
-//! Does not own: the queue's protocol (`common`, `nats`), objects (`lake`), what is committed (`catalog`).
+//! Owns: everything between taking a message from the queue and its commit request to the catalog.
+//! Does not own: the queue's protocol (`common`, `nats`), objects (`lake`), the record of commits (`catalog`).
 
 pub mod config;
 pub mod error;

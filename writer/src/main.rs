@@ -1,6 +1,7 @@
 //! `writer`: the standalone service.
 //!
-//! Owns: the process. Settings in, exit code out, the allocator, the runtime. Does not own: the service (`writer::service`).
+//! Owns: the process: reading the settings, the exit code, the allocator, the runtime. Does not own: the service
+//! (`writer::service`).
 
 use std::process::ExitCode;
 
@@ -11,7 +12,7 @@ use service::logs::report_failure;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const EXIT_FAILURE: u8 = 1;
-/// As of `siltstone`: the settings are wrong.
+/// Exit code for invalid settings, the same as that of `siltstone`.
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -35,7 +36,8 @@ fn main() -> ExitCode {
 fn run(settings: Settings) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(Box::pin(writer::service::run(settings)));
-    // Tasks were joined or aborted; a blocking call that hangs, such as a write to a dead disk, must not keep the process.
+    // Tasks were joined or aborted. A blocking call that hangs, such as a write to a dead disk, must not delay the
+    // exit.
     runtime.shutdown_background();
     Ok(outcome?)
 }

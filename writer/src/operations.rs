@@ -1,7 +1,8 @@
-//! Operations: what an operator asks for, and what runs without one.
+//! Operations: an operator's requests, and upkeep that needs no operator.
 //!
-//! Owns: `audit`, `resume` and `quarantine`, which the binary shows; `janitor`, which deletes objects that are not listed.
-//! Does not own: showing anything.
+//! Owns: `audit`, `resume` and `quarantine`, which the binary shows; `janitor`, which deletes objects that are not
+//! listed.
+//! Does not own: showing results.
 
 pub mod audit;
 pub(crate) mod janitor;

@@ -1,10 +1,10 @@
-//! Ownership: which partitions this process works on.
+//! Ownership: the partitions that this process works on.
 //!
-//! `topics` follows the catalog's topics, `balance` and `shares` compute this writer's share. `tenure` has the states of a
-//! partition and their transitions, `tenures` the state of each. `supervise` takes the steps that follow them, with a task
-//! for each running pipeline in `pipeline_tasks`. `heartbeat` keeps the lease alive.
+//! `topics` follows the catalog's topics, `balance` and `shares` compute this writer's share. `tenure` has the states
+//! of a partition and their transitions, `tenures` the state of each. `supervise` takes the steps that follow them,
+//! with a task for each running pipeline in `pipeline_tasks`. `heartbeat` keeps the lease alive.
 //!
-//! Owns: taking partitions over, giving them back, ending what is lost. Does not own: the steps of a pipeline.
+//! Owns: taking partitions over, giving them back, aborting lost ones. Does not own: the steps of a pipeline.
 
 pub(crate) mod balance;
 mod heartbeat;

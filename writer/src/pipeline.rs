@@ -1,9 +1,9 @@
 //! The pipeline of a partition: its listing is the order of the steps.
 //!
-//! `fetch` → `decode` → `batch` → `roll` → `upload` → `commit` → `ack`. `position` is the place of reading, `attach` decides
-//! if the queue's history is still the same, `isolate` how carefully to read after deaths; `assemble` is the loop around
-//! batch and roll, `group` shares transactions among partitions, `cpu` runs decoding and encoding, `partition` strings the
-//! steps together from the parts in `context`.
+//! `fetch` → `decode` → `batch` → `roll` → `upload` → `commit` → `ack`. `position` is the place of reading, `attach`
+//! decides if the queue's history is still the committed one, `isolate` chooses the care of reading after deaths;
+//! `assemble` is the loop around batch and roll, `group` shares transactions among partitions, `cpu` runs decoding and
+//! encoding, `partition` connects the steps from the parts in `context`.
 //!
 //! Owns: the steps. Does not own: the choice of partitions (`ownership`), encoding and objects (`lake`).
 

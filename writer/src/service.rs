@@ -1,9 +1,9 @@
 //! The standalone service: settings in, a running writer with its HTTP pages, until a signal.
 //!
-//! `running` is the handle of a writer, `status` has the state of its partitions, `discard` and `watchers` warn and relieve,
-//! `metrics`, `summary` and `pages` show.
+//! `running` is the handle of a writer, and `status` has the state of its partitions. `discard` and `watchers` warn of
+//! discards and relieve memory. `metrics`, `summary` and `pages` show the state.
 //!
-//! Owns: the order in which the parts of a writer's process start and stop, and its log lines at both ends.
+//! Owns: the order of starting and stopping the parts of a writer's process, and its log lines at both ends.
 //! Does not own: the writer (`writer`), the process around it (the crate `service`).
 
 pub(crate) mod discard;
@@ -31,10 +31,11 @@ use crate::writer::Writer;
 
 pub use error::ServeError;
 
-/// Closing a catalog waits for its connections; a database that does not answer must not keep the process.
+/// Longest time for closing the catalog, which waits for its connections: a silent database must not delay the exit.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The writer keeps its own deadline, at which it aborts its tasks. The shell's deadline is later, for whatever hangs then.
+/// The writer keeps its own deadline, at which it aborts its tasks. The shell's deadline is later by this margin, and
+/// ends parts that hang even then.
 const DRAIN_MARGIN: Duration = Duration::from_secs(10);
 
 /// A running service.
@@ -53,7 +54,7 @@ pub struct Service {
     drain_max: Duration,
 }
 
-/// The parts of a service, before its pages are served.
+/// The parts of a service before it serves its pages.
 struct Parts {
     queue: Arc<dyn Queue>,
     catalog: Arc<dyn MetadataStore>,
@@ -62,11 +63,11 @@ struct Parts {
     listener: Listener,
 }
 
-/// Runs the service until SIGTERM or SIGINT, then drains. A second signal ends it at once; that is safe, since
-/// nothing was acked that is not committed.
+/// Runs the service until SIGTERM or SIGINT, then drains. A second signal ends it at once; this is safe, since only
+/// committed messages were acked.
 ///
 /// # Errors
-/// When it cannot start, or could not drain in time.
+/// If it cannot start, or did not drain in time.
 pub async fn run(settings: Settings) -> Result<(), ServeError> {
     Service::start(settings).await?.wait().await
 }
@@ -75,7 +76,8 @@ impl Service {
     /// Connects everything, proves the store usable, and starts.
     ///
     /// # Errors
-    /// The first thing that does not work, with its address and what to change; or the signal that came meanwhile.
+    /// The first part that fails, with its address and the setting to change; or the signal that arrived during the
+    /// start.
     pub async fn start(settings: Settings) -> Result<Self, ServeError> {
         let mut shell = Shell::open(&settings)?;
         let parts = shell.start(Box::pin(start_parts(&settings))).await?;
@@ -98,7 +100,7 @@ impl Service {
     /// Waits for a signal, then drains and ends.
     ///
     /// # Errors
-    /// When the writer ended by itself, the drain took too long, or a second signal cut it short.
+    /// If the writer ended by itself, the drain took too long, or a second signal cut it short.
     pub async fn wait(mut self) -> Result<(), ServeError> {
         tokio::select! {
             name = self.shell.signal() => tracing::info!(signal = name, "stopping: draining what was fetched"),
@@ -152,7 +154,7 @@ async fn start_parts(settings: &Settings) -> Result<Parts, ServeError> {
     Ok(Parts { queue, catalog, storage, writer, listener })
 }
 
-/// The configured store, proven usable by a canary.
+/// The configured store, proven usable by a canary object.
 async fn usable_storage(settings: &Settings) -> Result<Storage, ServeError> {
     let storage = connect::storage(settings)?;
     storage.probe().await.map_err(WriterError::from)?;

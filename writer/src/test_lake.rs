@@ -1,6 +1,6 @@
-//! A small lake for unit tests: a queue in memory whose messages stay, and commits made of them step by step.
+//! A small lake for unit tests: a queue in memory that keeps its messages, and commits of them step by step.
 //!
-//! Owns: doing by hand what the pipeline does, so that a test decides what the queue still holds afterwards.
+//! Owns: the pipeline's steps by hand, so that a test decides which messages the queue still holds afterwards.
 //! Does not own: any check.
 
 use std::sync::Arc;
@@ -39,7 +39,8 @@ pub(crate) struct Lake {
     held: Ownership,
 }
 
-/// A queue whose messages `0..count` are those of `history`: the time of each tells it from that of another history.
+/// A queue with the messages of `history`, from offset 0 on; their times distinguish them from those of another
+/// history.
 pub(crate) async fn queue_of(partition: &TopicPartition, history: &[(i64, u64)]) -> InMemoryQueue {
     let clock = Arc::new(ManualClock::at(0));
     let queue = InMemoryQueue::with_clock(64 << 20, Arc::clone(&clock) as _);
@@ -59,7 +60,7 @@ pub(crate) async fn queue_of(partition: &TopicPartition, history: &[(i64, u64)])
 }
 
 impl Lake {
-    /// A topic with one partition, whose queue holds `count` messages of the history that began at time 1,000,000.
+    /// A topic with one partition, whose queue holds `count` messages of the history from time 1,000,000 on.
     pub(crate) async fn new(count: u64) -> Self {
         let name = TopicName::new("t").expect("valid");
         let partition = TopicPartition::new(name.clone(), 0);
@@ -114,7 +115,7 @@ impl Lake {
         assert!(matches!(outcome, CommitOutcome::Done(_)), "{outcome:?}");
     }
 
-    /// Replaces all live objects of a kind by one, with the same rows.
+    /// Replaces all live objects of a kind by one object with the same rows.
     pub(crate) async fn compact(&self, kind: SegmentKind) {
         let snapshot = self.catalog.snapshot(&self.partition.topic).await.expect("a snapshot");
         let objects: Vec<_> = snapshot.objects.iter().filter(|object| object.kind == kind).collect();
@@ -141,7 +142,7 @@ impl Lake {
         assert!(matches!(outcome, ReplaceOutcome::Done(_)), "{outcome:?}");
     }
 
-    /// Begins another history of the queue behind what is committed, which is the same one.
+    /// Begins a new incarnation at the high watermark, with the queue unchanged.
     pub(crate) async fn begin_incarnation(&mut self) {
         self.halt().await;
         let Partition { incarnation, high_watermark, anchor, .. } = self.partition().await;
@@ -150,7 +151,7 @@ impl Lake {
         self.take_over().await;
     }
 
-    /// Halts the partition, as a writer does that found another history.
+    /// Halts the partition, like a writer after it has found another history.
     pub(crate) async fn halt(&self) {
         self.catalog.halt(&self.held, "stream_regressed: as the test says").await.expect("halted");
     }
@@ -160,14 +161,14 @@ impl Lake {
         self.held = take(self.catalog.as_ref(), self.held.owner, &self.partition).await;
     }
 
-    /// The partition as the catalog has it.
+    /// The partition's record in the catalog.
     pub(crate) async fn partition(&self) -> Partition {
         let catalog: &dyn MetadataStore = self.catalog.as_ref();
         catalog.get_partition(&self.partition).await.expect("read").expect("it exists")
     }
 }
 
-/// The segment that all of these become in one object, if it is one.
+/// The segment that covers all of these in one object, if they chain in one incarnation.
 fn only_segment<'s>(segments: impl Iterator<Item = &'s SegmentInfo>) -> Option<FooterSegment> {
     segments.map(|segment| FooterSegment::of(segment, None)).map(Some).reduce(|one, next| {
         let (one, next) = (one?, next?);

@@ -1,7 +1,7 @@
-//! The writer as a library: what it is made of, and its start.
+//! The writer as a library: its builder and its start.
 //!
-//! Owns: the builder and the order in which parts are started. Does not own: settings from the environment
-//! (`connect`), signals and pages (`service`).
+//! Owns: the builder, and the order of starting the parts. Does not own: settings from the environment (`connect`),
+//! signals and pages (`service`).
 
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +23,7 @@ use crate::service::status::StatusBoard;
 use crate::service::{metrics, watchers};
 use lake::Storage;
 
-/// A writer that is not running yet.
+/// A writer before its start.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,12 +41,12 @@ use lake::Storage;
 pub struct Writer {
     queue: Arc<dyn Queue>,
     storage: Storage,
-    /// Absent for a catalog in memory, which is made at the start.
+    /// Absent for a catalog in memory, which the start creates.
     catalog: Option<Arc<dyn MetadataStore>>,
     config: WriterConfig,
     topics: Vec<TopicName>,
     clock: SharedClock,
-    /// Given by a simulation; else new at each start.
+    /// Set by a simulation; else new at each start.
     owner: Option<OwnerId>,
     encode_inline: bool,
 }
@@ -58,8 +58,8 @@ pub struct WriterBuilder {
 }
 
 impl Writer {
-    /// A writer for embedding and trials, with a catalog in memory that ends with it. For a catalog that lasts,
-    /// use [`Writer::builder`].
+    /// A writer for embedding and trials, with a catalog in memory that ends with it. For a durable catalog use
+    /// [`Writer::builder`].
     pub fn new(queue: Box<dyn Queue>, object_store: Arc<dyn ObjectStore>) -> Self {
         Self {
             queue: Arc::from(queue),
@@ -84,7 +84,7 @@ impl Writer {
     /// Registers as an agent, takes partitions over and starts working on them.
     ///
     /// # Errors
-    /// When the catalog does not answer, or a wanted topic does not exist.
+    /// If the catalog does not answer, or a requested topic does not exist.
     pub async fn start(&self) -> Result<RunningWriter> {
         let catalog: Arc<dyn MetadataStore> = match &self.catalog {
             Some(catalog) => Arc::clone(catalog),
@@ -134,29 +134,29 @@ impl Writer {
 }
 
 impl WriterBuilder {
-    /// With these settings.
+    /// Sets the settings.
     #[must_use]
     pub fn config(mut self, config: WriterConfig) -> Self {
         self.writer.config = config;
         self
     }
 
-    /// Only these topics; all when empty.
+    /// Limits the writer to these topics; all if empty.
     #[must_use]
     pub fn topics(mut self, topics: Vec<TopicName>) -> Self {
         self.writer.topics = topics;
         self
     }
 
-    /// With this clock.
+    /// Sets the clock.
     #[must_use]
     pub fn clock(mut self, clock: SharedClock) -> Self {
         self.writer.clock = clock;
         self
     }
 
-    /// As this owner, for simulations, where a run must be repeatable. It must differ at every start, since two
-    /// starts of one owner are not fenced from each other.
+    /// Sets the owner, for simulations, whose runs must be repeatable. It must differ at every start, since two starts
+    /// of one owner are not fenced from each other.
     #[doc(hidden)]
     #[must_use]
     pub fn owner(mut self, owner: OwnerId) -> Self {
@@ -164,7 +164,7 @@ impl WriterBuilder {
         self
     }
 
-    /// Decodes and encodes on the thread of the runtime, for simulations: other threads would bring chance in.
+    /// Decodes and encodes on the thread of the runtime, for simulations: other threads would make runs random.
     #[doc(hidden)]
     #[must_use]
     pub fn encode_inline(mut self) -> Self {
@@ -172,7 +172,7 @@ impl WriterBuilder {
         self
     }
 
-    /// The writer.
+    /// Builds the writer.
     pub fn build(self) -> Writer {
         self.writer
     }

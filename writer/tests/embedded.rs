@@ -1,7 +1,7 @@
 //! The writer inside another program: a queue in memory, any object store, no service around it.
 //!
-//! Owns: the public door as an embedding program uses it, checked by reading the objects. Does not own: faults and
-//! the ways a batch is closed (`tests/pipeline`).
+//! Owns: the public API as an embedding program uses it, checked by reading the objects. Does not own: faults, the
+//! reasons for closing a batch (`tests/pipeline`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ async fn create_topic(writer: &RunningWriter) -> TopicName {
     writer.create_topic(config).await.expect("created").name
 }
 
-/// Publishes each payload under the key of its number; returns for each partition with messages the watermark that
+/// Publishes each payload under the key of its number; returns, for each partition with messages, the watermark that
 /// covers them.
 async fn publish(
     writer: &RunningWriter,
@@ -87,7 +87,7 @@ fn numbered(count: u64) -> impl Iterator<Item = Vec<u8>> {
     (0..count).map(|n| n.to_string().into_bytes())
 }
 
-/// Every value in the store's objects, in no order. The objects must be the ones that the catalog lists.
+/// Every value in the store's objects, in no order. Asserts that the catalog lists the same objects.
 async fn stored_values(catalog: &dyn MetadataStore, store: &dyn ObjectStore, topic: &TopicName) -> Vec<Bytes> {
     let objects: Vec<_> = store.list(None).try_collect().await.expect("listed");
     let found: BTreeSet<String> = objects.iter().map(|object| object.location.to_string()).collect();
@@ -156,7 +156,7 @@ async fn test_segment_rolling() {
         }
     }
     env.writer.wait_committed(&targets).await.expect("committed");
-    // Several by size; the last of each partition is closed by the flush.
+    // Several segments are closed by size, and the last of each partition by the flush.
     let listed = env.catalog.snapshot(&env.topic).await.expect("the topic exists").segments;
     assert!(listed.len() > 2 * PARTITIONS as usize, "{} segments", listed.len());
     assert_eq!(listed.iter().map(|segment| segment.record_count).sum::<u64>(), 2_000);
@@ -190,7 +190,7 @@ async fn a_writer_of_a_queue_and_a_directory_needs_nothing_else() {
     let mut running = writer.start().await.expect("starts");
     let topic = create_topic(&running).await;
     for round in 1..=3_u64 {
-        // Numbers go on, so that each round's are told apart.
+        // Numbers continue over the rounds, so that they identify the round.
         let payloads = (100 * (round - 1)..100 * round).map(|n| n.to_string().into_bytes());
         let targets = publish(&running, &topic, payloads).await;
         running.wait_committed(&targets).await.expect("committed");

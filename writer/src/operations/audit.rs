@@ -1,8 +1,8 @@
-//! Audit: what the catalog lists is proved from the objects, and from the queue where it still holds the messages.
+//! Audit: checks the catalog's lists against the objects, and against the messages that the queue still holds.
 //!
-//! Owns: the order of the checks, how much is read at once, the sums. Changes nothing; writers may be at work meanwhile.
-//! Does not own: the checks of the catalog alone (`catalog::audit`), an object's bytes (`object`), its rows (`rows`), the
-//! messages they came from (`messages`), the comparison with the queue (`stream`), showing.
+//! Owns: the order of the checks, the amount read at once, the sums. Changes nothing; writers may work meanwhile.
+//! Does not own: the checks of the catalog alone (`catalog::audit`), an object's bytes (`object`), its rows (`rows`),
+//! the messages of the rows (`messages`), the comparison with the queue (`stream`), showing.
 
 mod messages;
 mod object;
@@ -26,9 +26,9 @@ use crate::error::Result;
 use lake::Storage;
 use lake::object::Keep;
 
-/// Objects that are read at once; the memory budget allows fewer of large ones.
+/// Most objects read at once; the memory budget allows fewer large ones.
 const OBJECTS_AT_ONCE: usize = 8;
-/// Problems that are kept with their words; all are counted.
+/// Most problems kept with their texts; all are counted.
 pub const PROBLEMS_MAX: usize = 1_000;
 
 /// The input of an audit.
@@ -36,22 +36,22 @@ pub const PROBLEMS_MAX: usize = 1_000;
 pub struct Audit<'a> {
     /// The catalog.
     pub catalog: &'a dyn MetadataStore,
-    /// The store that its segments are in.
+    /// The store of its segments.
     pub storage: &'a Storage,
-    /// The queue, with the topic opened; absent when it is not to be compared.
+    /// The queue, with the topic opened; absent if it is not to be compared.
     pub queue: Option<&'a dyn Queue>,
-    /// Only this partition.
+    /// The only partition to audit; absent for all.
     pub partition_id: Option<u32>,
-    /// Decode every object and compare every message, not only samples.
+    /// True to decode every object and compare every message, not only samples.
     pub is_deep: bool,
-    /// Memory for objects and rows at once, in bytes.
+    /// Memory for objects and rows, in bytes.
     pub memory_bytes_max: usize,
 }
 
-/// The parts of objects and queue that were looked at, counted.
+/// Counts of the audited parts of objects and queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ObjectCounts {
-    /// Objects whose bytes were read and summed.
+    /// Objects read and checked by their checksum.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -59,9 +59,9 @@ pub struct ObjectCounts {
     pub decoded_commits: u64,
     /// Rows decoded.
     pub rows: u64,
-    /// Messages that were compared with the queue.
+    /// Messages compared with the queue.
     pub stream_messages: u64,
-    /// Messages in compared segments that the queue holds no more, which is as it should be.
+    /// Messages of compared segments that the queue no longer holds, which is normal.
     pub stream_discarded: u64,
 }
 
@@ -70,17 +70,17 @@ pub struct ObjectCounts {
 pub struct AuditReport {
     /// The topic.
     pub topic: TopicName,
-    /// Partitions looked at.
+    /// Partitions audited.
     pub partitions: u32,
-    /// Of the catalog.
+    /// Counts of the catalog's records.
     pub catalog: ChainCounts,
-    /// Of objects and queue.
+    /// Counts of objects and queue.
     pub objects: ObjectCounts,
-    /// Problems by check; a check without any is not in here.
+    /// Problems by check; a check without problems is absent.
     pub problem_counts: BTreeMap<Check, u64>,
     /// The first [`PROBLEMS_MAX`] of them.
     pub problems: Vec<Problem>,
-    /// Parts that could not be compared, with the reason; no problems.
+    /// Parts that could not be compared, with the reason; these are no problems.
     pub notes: Vec<String>,
 }
 
@@ -101,10 +101,10 @@ impl AuditReport {
 }
 
 impl Audit<'_> {
-    /// Audits `topic`. `progress` gets the bytes of each object that was read.
+    /// Audits `topic`. `progress` is called with the bytes of objects that were read.
     ///
     /// # Errors
-    /// When catalog or queue fail; what is wrong with an object is a problem in the report instead.
+    /// If the catalog or the queue fails. A damaged or unreadable object is a problem in the report instead.
     pub async fn run(&self, topic: &TopicName, progress: &(dyn Fn(u64) + Sync)) -> Result<AuditReport> {
         let snapshot = self.catalog.snapshot(topic).await?;
         let mut report = AuditReport {
@@ -160,7 +160,7 @@ impl Audit<'_> {
         Ok(())
     }
 
-    /// The part of the queue that can be compared; nothing when its history is another one.
+    /// The view of the queue's messages; `None` if its history is not the committed one, or no queue is given.
     async fn view<'a>(
         &'a self,
         records: &PartitionRecords,
@@ -182,8 +182,8 @@ impl Audit<'_> {
     }
 }
 
-/// The messages whose rows the listed `segments` of a partition hold for a commit or run, in order; or why they cannot be
-/// told.
+/// The messages of a commit or run, in order, from the rows in the listed `segments` of the partition; or the reason
+/// why these do not give them.
 pub(crate) async fn committed_messages(
     storage: &Storage,
     partition: &TopicPartition,

@@ -1,12 +1,13 @@
-//! Janitor: deletes objects that were put and never listed, and those that were listed once; folds old history.
+//! Janitor: deletes objects that were never listed or are no longer listed; folds old history.
 //!
-//! Owns: when it looks, and deleting. Does not own: the choice of objects; the catalog names each of them, and any error
-//! of it means that nothing is deleted. It never lists the store, and never goes by the age of an object. Nor does it own
-//! what is folded: the catalog keeps what audits, resumes and readers of older snapshots need.
+//! Owns: the times of its looks, and deleting. Does not own: the choice of objects: the catalog names each of them, and
+//! after any error of the catalog nothing is deleted. The janitor never lists the store, and never judges by the age of
+//! an object. Nor does it own the choice of history to fold: the catalog keeps the part that audits, resumes and
+//! readers of older snapshots need.
 //!
 //! An object is deleted after a hold, during which readers of an older snapshot may still read it, and once more much
-//! later: a put that was under way when its writer died may land after the first time. Every writer runs a janitor;
-//! two at once do the same twice, which is harmless.
+//! later: a put of a writer that died may land after the first deletion. Every writer runs a janitor; two at the same
+//! time repeat each other's work, which is harmless.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,23 +21,23 @@ use tokio::time::Instant;
 
 use crate::service::metrics;
 
-/// Longest pause between two looks; with a short hold it is shorter.
+/// Longest pause between two looks; a short hold makes it shorter.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Longest pause between two passes over the history; with a short hold it is shorter. A pass reads every commit that is
 /// older than the hold, so it is much rarer than a look for objects.
 const FOLD_PAUSE_MAX: Duration = Duration::from_secs(3_600);
-/// Objects of one look.
+/// Most objects of one look.
 const OBJECTS_MAX: u32 = 200;
 
 /// The janitor of one process.
 pub(crate) struct Janitor {
     pub(crate) catalog: Arc<dyn MetadataStore>,
     pub(crate) storage: Storage,
-    /// Time between dooming an object and deleting it; older commits and lake snapshots are folded.
+    /// Time between dooming an object and deleting it. Commits and lake snapshots older than this are folded.
     pub(crate) hold: Duration,
-    /// Time between dooming an object and deleting it once more.
+    /// Time between dooming an object and deleting it again.
     pub(crate) second_sweep: Duration,
-    /// Time without a heartbeat after which the replacements of a process are given up.
+    /// Time without a heartbeat after which the replacements of a process are doomed.
     pub(crate) lease: Duration,
 }
 
@@ -46,7 +47,7 @@ impl Janitor {
         let mut fold_due = Instant::now();
         loop {
             let pause = PAUSE_MAX.min(self.hold.max(Duration::from_secs(1)));
-            // Writers that started together do not look together.
+            // Random, so that writers that started together do not look at the same time.
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
             self.give_up_replacements().await;
             while self.sweep().await == Swept::More {}
@@ -57,7 +58,7 @@ impl Janitor {
         }
     }
 
-    /// Dooms what replacements of dead processes were about to list.
+    /// Dooms the objects of unfinished replacements of dead processes.
     async fn give_up_replacements(&self) {
         match self.catalog.doom_abandoned_replacements(self.lease).await {
             Ok(0) => {}
@@ -66,7 +67,7 @@ impl Janitor {
         }
     }
 
-    /// Makes old history smaller.
+    /// Folds commits and lake snapshots older than the hold.
     async fn fold_history(&self) {
         match self.catalog.fold_history(self.hold).await {
             Ok(folded) if folded == Folded::default() => {}
@@ -79,7 +80,7 @@ impl Janitor {
         }
     }
 
-    /// Deletes the objects that are due. `More` when there may be more and everything went well.
+    /// Deletes the due objects. `More` if there may be more and the catalog recorded the deletions.
     async fn sweep(&self) -> Swept {
         if self.storage.local_root.as_ref().is_some_and(|root| !root.is_dir()) {
             tracing::warn!("the directory of the objects is gone; nothing is called deleted");
@@ -114,7 +115,7 @@ impl Janitor {
         }
     }
 
-    /// True when the object is certainly gone.
+    /// True if the object is certainly gone.
     async fn delete(&self, object: &Upload) -> bool {
         let Upload { key, sweeps, .. } = object;
         let Ok(path) = Path::parse(key) else {

@@ -1,7 +1,7 @@
 //! Quarantined records: reading them, and publishing them again.
 //!
 //! Owns: the parts of a quarantined record, and reading the records of a segment.
-//! Does not own: putting them there (`decode`), publishing (`replay`), showing.
+//! Does not own: quarantining records (`decode`), publishing (`replay`), showing.
 
 pub mod replay;
 
@@ -27,15 +27,15 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use crate::error::Result;
 
-/// Records decoded at once: their payloads may be large.
+/// Most records decoded at once, since their payloads may be large.
 const BATCH_ROWS: usize = 256;
 
-/// The origin of a record; no other record ever has the same.
+/// The origin of a record, unique to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin {
     /// Its partition.
     pub partition: TopicPartition,
-    /// The history its offset counts in.
+    /// The incarnation in which its offset counts.
     pub incarnation: Incarnation,
     /// Offset of its message.
     pub offset: u64,
@@ -63,32 +63,32 @@ pub struct QuarantinedRecord {
     pub headers: Headers,
     /// Subject of its message.
     pub subject: String,
-    /// Why it could not be decoded.
+    /// The reason why it could not be decoded.
     pub reason: String,
     /// The record itself: the message, or the part of it that could not be decoded.
     pub payload: Bytes,
 }
 
-/// Selects records. Absent parts mean all.
+/// Selects records. An absent part selects all.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Of this partition.
+    /// Records of this partition.
     pub partition_id: Option<u32>,
-    /// Of this message.
+    /// Records of the message with this offset.
     pub offset: Option<u64>,
-    /// With a reason that holds this text.
+    /// Records whose reason contains this text.
     pub reason: Option<String>,
 }
 
 impl Filter {
-    /// True when `segment` can hold such a record.
+    /// True if `segment` can hold a selected record.
     pub fn may_be_in(&self, segment: &SegmentInfo) -> bool {
         segment.kind == SegmentKind::Quarantine
             && self.partition_id.is_none_or(|partition_id| partition_id == segment.partition_id)
             && self.offset.is_none_or(|offset| segment.range.contains(offset))
     }
 
-    /// True when `record` is one of them.
+    /// True if `record` is selected.
     pub fn wants(&self, record: &QuarantinedRecord) -> bool {
         self.partition_id.is_none_or(|partition_id| partition_id == record.origin.partition.partition_id)
             && self.offset.is_none_or(|offset| offset == record.origin.offset)
@@ -108,7 +108,7 @@ impl QuarantineReader {
     /// Reads the object of `segment` and compares it with the catalog.
     ///
     /// # Errors
-    /// [`LakeError::Segment`] when it is missing or not what was committed.
+    /// [`LakeError::Segment`] if the object is missing or not the committed one.
     pub async fn open(storage: &Storage, segment: &SegmentInfo) -> Result<Self> {
         let object = segment.object.as_ref();
         let refuse = |reason: String| LakeError::Segment { key: object.key.clone(), reason };
@@ -152,7 +152,7 @@ impl Iterator for QuarantineReader {
     }
 }
 
-/// The rows of a segment in a batch of its object, whose columns are those of a quarantine.
+/// The rows of a segment in a batch of its object, which has the columns of quarantine.
 fn records(batch: &RecordBatch, segment: &SegmentInfo) -> Vec<QuarantinedRecord> {
     let column = |name: &str| batch.column_by_name(name).expect("the columns were compared");
     let offsets = column(OFFSET).as_primitive::<Int64Type>().values();
@@ -190,7 +190,7 @@ fn records(batch: &RecordBatch, segment: &SegmentInfo) -> Vec<QuarantinedRecord>
         Some(column(name).as_primitive::<Int32Type>().values())
     };
     let (partitions, incarnations) = (numbers(PARTITION), numbers(INCARNATION));
-    // What rows do not say is that of the only segment of their object.
+    // A column that an older layout lacks has the value of the object's only segment.
     let is = |said: Option<&ScalarBuffer<i32>>, index: usize, number: u32| {
         said.is_none_or(|said| u32::try_from(said[index]) == Ok(number))
     };

@@ -1,11 +1,12 @@
-//! Resume: where does a halted partition go on?
+//! Resume: plans the offset at which a halted partition resumes.
 //!
-//! Owns: finding how far the queue's history, as it is now, is the committed one, and what each possible start means.
-//! Does not own: carrying it out (the catalog's `resume`), asking the operator.
+//! Owns: finding the end of the history that the queue shares with the commits, and the consequences of each start.
+//! Does not own: carrying the plan out (the catalog's `resume`), asking the operator.
 //!
-//! Each commit, and each run of commits, keeps its last message's offset, time and hash. The last one of which the queue still says the same
-//! ends the shared history; within the commit behind it the rows' offsets and times are compared one by one. What lies
-//! behind is another history: it is read from there on and written under a new incarnation. Rows are never removed.
+//! Each commit, and each run of commits, keeps its last message's offset, time and hash. The shared history ends with
+//! the last commit whose last message the queue still holds unchanged; in the next commit the rows' offsets and times
+//! are compared one by one. Later messages are another history, which is read from there on and written under a new
+//! incarnation. Rows are never removed.
 
 mod search;
 
@@ -19,51 +20,51 @@ use crate::error::{Result, WriterError};
 use crate::pipeline::attach::anchor_at;
 use lake::Storage;
 
-/// Where to go on.
+/// The requested start of the new incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Behind what is proven to be committed; everything else that the queue holds is written.
+    /// After the messages that are proven to be committed; all others that the queue holds are written.
     Safest,
     /// At the first message held.
     First,
-    /// Behind the last message held: none of them is written.
+    /// After the last message held: none of them is written.
     End,
     /// At this offset.
     At(u64),
 }
 
-/// What resuming a partition would do.
+/// The effects of resuming a partition.
 #[derive(Clone, Debug, Serialize)]
 pub struct ResumePlan {
     /// The partition.
     pub partition: TopicPartition,
     /// The incarnation that ends.
     pub incarnation: Incarnation,
-    /// Why it is halted.
+    /// The reason for the halt.
     pub halt_reason: String,
-    /// Everything below is committed, in the incarnation that ends.
+    /// Everything below is committed, in the ending incarnation.
     pub high_watermark: u64,
     /// Oldest offset that the queue holds.
     pub first_offset: u64,
-    /// Offset that the next message will get.
+    /// Offset of the queue's next message.
     pub next_offset: u64,
-    /// The last commit whose last message the queue still has.
+    /// The last commit whose last message the queue still holds.
     pub shared_commit: Option<SharedCommit>,
-    /// Every message held below this offset is the one that was committed; absent when none is known to be.
+    /// Every message held below this offset is the committed one; absent if none is known to be.
     pub proven_end: Option<u64>,
-    /// First offset that will be read in the new incarnation.
+    /// First offset to read in the new incarnation.
     pub start_offset: u64,
-    /// The message before it, where the queue holds it.
+    /// The message before it, if the queue holds it.
     pub anchor: Option<Anchor>,
-    /// Offsets held from the start on and below the old watermark: other messages, or the same ones a second time.
+    /// Offsets held from the start up to the old watermark: other messages, or the committed ones a second time.
     pub rewritten_max: u64,
-    /// Offsets held below the start that are not known to be committed: they will not be written.
+    /// Offsets held below the start that are not known to be committed; they will not be written.
     pub skipped_max: u64,
-    /// Why the comparison ended where it did.
+    /// The reasons for the end of the comparison.
     pub notes: Vec<String>,
 }
 
-/// A commit that old and new history share.
+/// A commit shared by the old and the new history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct SharedCommit {
     /// Its incarnation.
@@ -72,12 +73,12 @@ pub struct SharedCommit {
     pub commit_no: u64,
     /// Its last offset.
     pub end_offset: u64,
-    /// When it was committed.
+    /// Time of the commit.
     pub committed_at: i64,
 }
 
 impl ResumePlan {
-    /// What the catalog is to be told.
+    /// The plan in the form of the catalog's `resume`.
     pub fn point(&self) -> ResumePoint {
         let proof = match (self.proven_end, self.shared_commit) {
             (None, _) => "no message held is known to be committed".to_owned(),
@@ -91,11 +92,11 @@ impl ResumePlan {
     }
 }
 
-/// Looks at catalog, queue and, where it must, at segments, and says what resuming `partition` from `start` means.
-/// Changes nothing. `segments` are the listed ones of the partition.
+/// Reads the catalog, the queue and, if necessary, segments, and returns the effects of resuming `partition` from
+/// `start`. Changes nothing.
 ///
 /// # Errors
-/// When the partition is not halted, when `start` is not within what the queue holds, or when something cannot be read.
+/// If the partition is not halted, `start` is not among the queue's offsets, or something cannot be read.
 pub async fn plan(
     catalog: &dyn MetadataStore,
     queue: &dyn Queue,
@@ -133,7 +134,7 @@ pub async fn plan(
     })
 }
 
-/// What the histories are compared by.
+/// The sources for comparing the histories.
 struct History<'a> {
     queue: &'a dyn Queue,
     storage: &'a Storage,
@@ -143,7 +144,7 @@ struct History<'a> {
 }
 
 impl History<'_> {
-    /// The anchor of the message that the queue holds at `offset`, if it does.
+    /// The anchor of the queue's message at `offset`, if it holds one.
     async fn anchor_at(&self, offset: u64) -> Result<Option<Anchor>> {
         Ok(anchor_at(self.queue, self.partition, self.bounds, offset).await?)
     }

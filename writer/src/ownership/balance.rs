@@ -1,12 +1,12 @@
-//! Balance: which partitions a writer should take, and which it should give away. Pure.
+//! Balance: the partitions that a writer should take, and those that it should give away. Pure.
 //!
 //! Owns: the assignment that every writer computes for itself from the same view, and the damping of moves.
-//! Does not own: acquiring and releasing (`supervise`). Nothing here is needed for safety: a wrong or stale view costs
-//! work, never data.
+//! Does not own: acquiring and releasing (`supervise`). Safety does not depend on it: a wrong or stale view costs work,
+//! never data.
 //!
-//! A partition stays with its owner. A free one goes to the writer with the fewest. Only when a writer has two more
-//! than another that could take one, it gives one away; and only after the set of writers was the same for a whole
-//! lease, half of the surplus at a time, so that a writer that restarts again and again moves nothing.
+//! A partition stays with its owner. A free one goes to the writer with the fewest. A writer gives some away only if it
+//! has two more than another that could take one, half of its surplus at a time. The set of writers must have been the
+//! same for a whole lease, so that a writer that restarts repeatedly moves nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use catalog::{Agent, OwnershipView, PartitionOwner, PartitionState};
 use common::{OwnerId, TopicPartition};
 use tokio::time::Instant;
 
-/// A free partition is taken by anybody after this many leases: whoever should have it does not come.
+/// Any eligible writer takes a partition that was free for this many leases, since the assigned writer did not.
 const LEASES_UNTIL_ANYBODY: u32 = 3;
 
-/// What a writer should do now.
+/// The changes that a writer should make now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// Partitions to take over.
@@ -27,7 +27,7 @@ pub(crate) struct Plan {
     pub(crate) release: Vec<TopicPartition>,
 }
 
-/// One writer's memory between two looks at the catalog.
+/// One writer's state between two looks at the catalog.
 #[derive(Debug)]
 pub(crate) struct Balancer {
     me: OwnerId,
@@ -50,7 +50,7 @@ impl Balancer {
             self.steady_since = now;
         }
         let Some(me) = view.agents.iter().find(|agent| agent.owner == self.me) else {
-            // The others see it the same way: without a heartbeat nothing is taken.
+            // The other writers compute the same: a writer without a heartbeat takes nothing.
             self.free_since.clear();
             return Plan::default();
         };
@@ -77,12 +77,12 @@ fn is_eligible(agent: &Agent, partition: &TopicPartition) -> bool {
     agent.scope.contains(&partition.topic)
 }
 
-/// Who has what, as the plan goes on.
+/// The owner of each partition in the course of the plan.
 struct Assignment<'v> {
     agents: &'v [Agent],
     young: &'v BTreeSet<OwnerId>,
     owned: BTreeMap<OwnerId, BTreeSet<TopicPartition>>,
-    /// Nobody alive owns them, in order.
+    /// Partitions without a live owner, in order.
     free: Vec<TopicPartition>,
 }
 
@@ -107,8 +107,8 @@ impl<'v> Assignment<'v> {
         self.owned.get(&owner).map_or(0, BTreeSet::len)
     }
 
-    /// The writer with the fewest partitions among those that may have this one; the first of equals. One that has just
-    /// started only if there is no other: it may be in a loop of crashes, and gets its share once it has stayed.
+    /// The eligible writer with the fewest partitions, the first of equals. A writer that has just started is chosen
+    /// only if there is no other: it may be in a crash loop, and gets its share after it has stayed alive.
     fn least_loaded(&self, partition: &TopicPartition) -> Option<OwnerId> {
         let eligible = self.agents.iter().filter(|agent| is_eligible(agent, partition));
         let order = |owner: &OwnerId| (self.young.contains(owner), self.load(*owner), *owner);
@@ -122,8 +122,8 @@ impl<'v> Assignment<'v> {
         Some(owner)
     }
 
-    /// What `me` has too much, once the free ones are given away. Moves of the others are counted as done, so that
-    /// two writers do not both fill the same third one beyond its share.
+    /// The surplus of `me` after the free partitions are assigned. Moves of the others count as done, so that two
+    /// writers do not both fill the same third one beyond its share.
     fn surplus(&mut self, me: OwnerId) -> Vec<TopicPartition> {
         let mut moves = Vec::new();
         while let Some((partition, from, to)) = self.next_move() {
@@ -136,13 +136,13 @@ impl<'v> Assignment<'v> {
         moves
     }
 
-    /// A move from the most loaded writer that evens things out, if there is one.
+    /// A move from the most loaded writer that reduces the difference, if there is one.
     fn next_move(&self) -> Option<(TopicPartition, OwnerId, OwnerId)> {
         let mut by_load: Vec<(usize, OwnerId)> = self.owned.iter().map(|(owner, held)| (held.len(), *owner)).collect();
         by_load.sort_by_key(|(load, owner)| (std::cmp::Reverse(*load), *owner));
         let least = by_load.last().map_or(0, |(load, _)| *load);
         by_load.into_iter().take_while(|(load, _)| *load >= least + 2).find_map(|(load, from)| {
-            // The last ones first: what was taken last has the least behind it.
+            // Last partitions first: those taken last lose the least.
             self.owned[&from].iter().rev().find_map(|partition| {
                 let to = self.least_loaded(partition)?;
                 (self.load(to) + 2 <= load).then(|| (partition.clone(), from, to))

@@ -1,7 +1,7 @@
 //! Heartbeat: keeps this writer's lease alive.
 //!
-//! Owns: when a heartbeat is sent, and the scope that it announces. Does not own: the agent's row (`topics`), the catalog's
-//! decision about an expired lease.
+//! Owns: the times of heartbeats, and the scope that they announce. Does not own: the agent's row (`topics`), the
+//! catalog's decision about an expired lease.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::pipeline::context::Context;
 
-/// Heartbeats per lease: two may be lost before another writer takes over.
+/// Heartbeats per lease: two lost ones cause no takeover by another writer.
 pub(crate) const HEARTBEATS_PER_LEASE: u32 = 3;
 
 /// Renews the agent's lease until dropped; sends nothing while `advert` is empty. As soon as the writer stops, the
@@ -33,7 +33,7 @@ pub(crate) async fn beat(context: Arc<Context>, advert: watch::Receiver<Option<A
         if is_leaving {
             agent.scope = Scope::Nothing;
         }
-        // One that gets no answer must not keep the next from being sent.
+        // A heartbeat without an answer must not delay the next one.
         let beat = tokio::time::timeout(context.config.lease, context.catalog.heartbeat(&agent)).await;
         let failed =
             beat.map_or_else(|_| Some("no answer within a lease".to_owned()), |beat| beat.err().map(|e| e.to_string()));

@@ -1,7 +1,7 @@
 //! Pipeline tasks: the running pipelines of this writer, one task each.
 //!
 //! Owns: spawning, aborting and joining them, their command senders, and the reason for the end of a task that panicked
-//! or was aborted. Does not own: which partitions have one (`tenures`), the work (`pipeline`).
+//! or was aborted. Does not own: the choice of partitions (`tenures`), the work (`pipeline`).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -48,7 +48,7 @@ impl PipelineTasks {
     /// Starts the pipeline of a partition of `topic`; `stop` lets it drain.
     ///
     /// # Panics
-    /// When the partition has one already.
+    /// If the partition already has one.
     pub(crate) fn start(&mut self, ownership: Ownership, topic: &OpenTopic, stop: CancellationToken) {
         let partition = ownership.partition.clone();
         let pipeline = Pipeline {
@@ -69,12 +69,12 @@ impl PipelineTasks {
     /// Aborts the pipeline of `partition`, which then ends soon.
     ///
     /// # Panics
-    /// When the partition has none.
+    /// If the partition has none.
     pub(crate) fn abort(&self, partition: &TopicPartition) {
         self.handles.get(partition).expect("only a running pipeline is aborted").abort();
     }
 
-    /// The next pipeline that ends, with the reason if it did not drain; nothing when none is running. Cancel-safe.
+    /// The next pipeline that ends, with the reason if it did not drain; `None` if none is running. Cancel-safe.
     pub(crate) async fn next_end(&mut self) -> Option<(TopicPartition, Result<(), Stop>)> {
         let (id, end) = match self.tasks.join_next_with_id().await? {
             Ok(ended) => ended,
@@ -83,12 +83,12 @@ impl PipelineTasks {
         };
         let partition = self.forget(id);
         self.commands.lock().expect("no holder panics").remove(&partition);
-        // A task that panicked or was aborted did not do it.
+        // A task that panicked or was aborted has not done this itself.
         self.board.remove(&partition);
         Some((partition, end))
     }
 
-    /// Removes the handle of the task `id` and gives its partition. A scan: ends are rare.
+    /// Removes the handle of the task `id` and returns its partition. It scans all handles, because ends are rare.
     fn forget(&mut self, id: Id) -> TopicPartition {
         let partition = self.handles.iter().find_map(|(partition, handle)| (handle.id() == id).then_some(partition));
         let partition = partition.expect("every pipeline was entered when it was spawned").clone();

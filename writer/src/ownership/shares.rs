@@ -1,7 +1,7 @@
-//! Shares: the partitions that this writer should have, by the catalog's view of all writers.
+//! Shares: the partitions that this writer should have, according to the catalog's ownership view.
 //!
-//! Owns: the partitions to ask for, and reporting a change of the shares. Does not own: the assignment (`balance`), asking
-//! the catalog (`supervise`).
+//! Owns: the partitions to acquire, and reporting a change of the shares. Does not own: the assignment (`balance`),
+//! acquiring (`supervise`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -39,8 +39,8 @@ impl Shares {
         self.balancer.plan(view, now)
     }
 
-    /// The partitions to ask the catalog for, in order: those that the plan acquires, those that this writer owns without
-    /// a pipeline, and those that are halted, for the reason. `may_ask` excludes partitions that cannot start now.
+    /// The partitions to acquire, in order: those of the plan, this writer's own ones without a pipeline, and halted
+    /// ones, to learn the reason. `may_ask` excludes partitions that cannot start now.
     pub(crate) fn to_ask_for(
         &self,
         view: &OwnershipView,
@@ -53,7 +53,7 @@ impl Shares {
         wanted.into_iter().filter(may_ask).collect()
     }
 
-    /// One line whenever the shares change.
+    /// Logs one line at each change of the shares.
     fn report(&mut self, view: &OwnershipView) {
         let own = view.partitions.iter().filter(|row| row.owner == Some(self.me)).count();
         let counts = Counts { own, all: view.partitions.len(), writers: view.agents.len() };

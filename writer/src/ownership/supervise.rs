@@ -1,8 +1,9 @@
-//! Supervise: follows the catalog's view of ownership, and takes the step that each change of a partition's state asks for.
+//! Supervise: follows the catalog's ownership view, and takes the step that each change of a partition's state
+//! requires.
 //!
-//! Owns: the writer's loop, asking for partitions and giving them back, and the reason for the end of the process.
-//! Does not own: the states and their transitions (`tenure`, `tenures`), the tasks (`pipeline_tasks`), this writer's share
-//! (`balance`, `shares`), or whether a commit is allowed (the catalog compares the epoch in every one).
+//! Owns: the writer's loop, acquiring partitions and giving them back, and the reason for the end of the process.
+//! Does not own: the states and their transitions (`tenure`, `tenures`), the tasks (`pipeline_tasks`), this writer's
+//! share (`balance`, `shares`), the permission of a commit (the catalog compares the epoch in every one).
 
 use std::sync::Arc;
 
@@ -33,16 +34,16 @@ pub(crate) struct Supervisor {
     context: Arc<Context>,
     agent: Agent,
     board: StatusBoard,
-    /// Notified when topics may have changed.
+    /// Notified of possible changes of topics.
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: CancellationToken,
     topics: Topics,
     shares: Shares,
-    /// The content of heartbeats; none is sent while it is empty.
+    /// The content of heartbeats; no heartbeat is sent while it is empty.
     advert: watch::Sender<Option<Agent>>,
     tenures: Tenures,
     pipelines: PipelineTasks,
-    /// Why this process must end.
+    /// The reason why this process must end.
     fatal: Option<String>,
 }
 
@@ -75,7 +76,7 @@ impl Supervisor {
         self.pipelines.totals()
     }
 
-    /// The first look at topics and partitions, whose errors are start-up errors.
+    /// Reads topics and partitions for the first time; errors are start-up errors.
     pub(crate) async fn begin(&mut self) -> Result<()> {
         self.context.catalog.verify().await?;
         let topics = self.context.catalog.list_topics().await?;
@@ -90,17 +91,17 @@ impl Supervisor {
         self.share_out().await
     }
 
-    /// Runs until stopped; then until every pipeline has drained, and gives everything back.
+    /// Runs until stopped and until every pipeline has drained, then gives all partitions back.
     pub(crate) async fn run(mut self) -> Result<()> {
         let mut ticks = tokio::time::interval(self.context.config.lease / HEARTBEATS_PER_LEASE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (stop, refresh) = (self.stop.clone(), Arc::clone(&self.refresh));
-        // In a task of its own: opening a topic may take longer than a lease while the queue is away.
+        // In a task of its own, because opening a topic may take longer than a lease while the queue is unavailable.
         let beating = beat(Arc::clone(&self.context), self.advert.subscribe(), stop.clone());
         let heartbeats = AbortOnDropHandle::new(tokio::spawn(beating));
         while !(stop.is_cancelled() && self.pipelines.is_empty()) {
             tokio::select! {
-                // Ends first: there are no more of them than pipelines, and only a tick starts new ones.
+                // Ends first: there are at most as many as pipelines, and only a tick starts new ones.
                 biased;
                 () = stop.cancelled(), if self.pipelines.is_empty() => {}
                 Some((partition, end)) = self.pipelines.next_end() => self.ended(&partition, end).await,
@@ -134,7 +135,7 @@ impl Supervisor {
         self.give_back().await;
         match self.share_out().await {
             Ok(()) => {}
-            // Also found by a heartbeat, where no partition has anything to commit.
+            // A tick also finds a poisoned catalog while no partition has anything to commit.
             Err(WriterError::Catalog(error @ CatalogError::Poisoned(_))) => self.fatal = Some(error.to_string()),
             Err(error) => tracing::warn!(%error, "partitions not taken over"),
         }
@@ -144,7 +145,7 @@ impl Supervisor {
     /// partitions.
     async fn share_out(&mut self) -> Result<()> {
         self.tenures.end_rests(Instant::now());
-        // Read before the view, which must show at least as much.
+        // Read before the view, whose watermarks must not be lower.
         let committed = self.board.watermarks();
         let view = self.context.catalog.ownership_view(self.context.config.lease).await?;
         for row in &view.partitions {
@@ -210,7 +211,7 @@ impl Supervisor {
         failpoint::hit("release.done").await;
     }
 
-    /// Takes the step that follows a transition of `partition`.
+    /// Takes the step after a transition of `partition`.
     async fn take(&mut self, partition: &TopicPartition, step: Step) {
         match step {
             Step::Nothing => {}
@@ -229,7 +230,7 @@ impl Supervisor {
                 report_loss(partition, loss);
                 self.pipelines.abort(partition);
             }
-            // A writer that stops gives all of them back at once, at its end.
+            // A stopping writer gives all partitions back at once, at its end.
             Step::GiveBack if self.stop.is_cancelled() => {}
             Step::GiveBack => self.give_back().await,
             Step::ReportFenced { reason } => {

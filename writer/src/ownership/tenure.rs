@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::pipeline::context::Stop;
 
-/// How long a partition rests after its pipeline failed by a defect, so that the others are not disturbed.
+/// Rest of a partition whose pipeline failed by a defect, so that it does not disturb the others.
 pub(crate) const REST_AFTER_DEFECT: Duration = Duration::from_secs(30);
 
 /// The state of one partition in this writer.
@@ -19,8 +19,8 @@ pub(crate) const REST_AFTER_DEFECT: Duration = Duration::from_secs(30);
 pub(crate) enum Tenure {
     /// No pipeline, and no reason against one.
     Free,
-    /// A pipeline works on it. It also drains when its topic or the whole writer stops, since its token is their child;
-    /// such a pipeline stays `Running` until its end.
+    /// A pipeline works on it. The pipeline also drains if its topic or the whole writer stops, since its token is
+    /// their child, and then stays `Running` until its end.
     Running {
         ownership: Ownership,
         /// Lets the pipeline drain.
@@ -34,7 +34,7 @@ pub(crate) enum Tenure {
     Drained(Ownership),
     /// The pipeline failed by a defect; the next one starts at this time at the earliest.
     Resting { until: Instant },
-    /// It takes no commits until an operator resumes it.
+    /// The partition takes no commits until an operator resumes it.
     Halted,
 }
 
@@ -45,17 +45,17 @@ pub(crate) enum Event {
     Acquired { ownership: Ownership, stop: CancellationToken },
     /// The catalog refused to make this writer the owner, because the partition is halted.
     FoundHalted { reason: String },
-    /// The ownership view shows it as not halted.
+    /// The ownership view shows the partition as not halted.
     SeenActive,
     /// The ownership view contradicts the pipeline.
     Lost(Loss),
-    /// The plan gives it to a writer that has fewer partitions.
+    /// The plan gives the partition to a writer with fewer partitions.
     Surplus,
-    /// Its pipeline ended at this time.
+    /// The pipeline ended at this time.
     Ended { end: Result<(), Stop>, now: Instant },
-    /// The catalog confirmed that this writer gave it back.
+    /// The catalog confirmed the release of the partition.
     Released,
-    /// The time is now this.
+    /// The current time.
     Time(Instant),
 }
 
@@ -64,14 +64,14 @@ pub(crate) enum Event {
 pub(crate) enum Loss {
     /// Another owner, or a later ownership, has this epoch.
     Taken { epoch: u64 },
-    /// The catalog's watermark is below the one that it confirmed to this writer.
+    /// The catalog's watermark is below an earlier one that it confirmed to this writer.
     WentBack { known: u64, committed: u64 },
 }
 
 /// The step that follows a transition.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// Nothing is to be done.
+    /// Do nothing.
     Nothing,
     /// Start the pipeline.
     Start { ownership: Ownership, stop: CancellationToken },
@@ -116,50 +116,53 @@ impl Tenure {
             (Free, Event::Acquired { ownership, stop }) => {
                 (Running { ownership: ownership.clone(), stop: stop.clone() }, Step::Start { ownership, stop })
             }
-            // Staying free, the partition would be asked for, and the halt reported, at every look at the catalog.
+            // A partition that stayed free would be acquired in vain, and its halt reported, at every look at the
+            // catalog.
             (Free, Event::FoundHalted { reason }) => (Halted, Step::ReportHalt { reason }),
 
-            // Staying halted, the partition would have no reader after the operator's resume.
+            // A partition that stayed halted would have no reader after the operator's resume.
             (Halted, Event::SeenActive) => (Free, Step::ReportResumed),
-            // An active row is the normal sight.
+            // An active row is the normal case.
             (
                 tenure @ (Free | Running { .. } | Draining(_) | Aborting(_) | Drained(_) | Resting { .. }),
                 Event::SeenActive,
             ) => (tenure, Step::Nothing),
 
-            // A lost pipeline can commit nothing and would hold memory until its next message. One that the catalog has
-            // forgotten commits would leave rows out of the catalog until its next message.
+            // A lost pipeline can commit nothing and would hold memory until its next message. If the catalog has lost
+            // a pipeline's commits, their rows would be absent from the catalog until its next message.
             (Running { ownership, .. } | Draining(ownership), Event::Lost(loss)) => {
                 (Aborting(ownership), Step::Abort(loss))
             }
 
-            // Without this no writer that joins ever gets a share.
+            // Without this transition a new writer never gets a share.
             (Running { ownership, stop }, Event::Surplus) => (Draining(ownership), Step::Drain { stop }),
-            // The view still names this writer as owner, so the plan repeats itself; the way out is already taken, or
-            // there is no pipeline to drain.
+            // The view still names this writer as the owner, so the plan repeats itself; the pipeline already ends, or
+            // there is none to drain.
             (tenure @ (Free | Draining(_) | Aborting(_) | Drained(_) | Resting { .. } | Halted), Event::Surplus) => {
                 (tenure, Step::Nothing)
             }
 
-            // Without this the partition would count as running, and nobody would read it again. An aborted pipeline may
-            // have come to its own end first, so its end counts like any other.
+            // Without this transition the partition would count as running, and no writer would read it again. An
+            // aborted pipeline may have reached its own end first, so its end counts like any other.
             (Running { ownership, .. } | Draining(ownership) | Aborting(ownership), Event::Ended { end, now }) => {
                 ended(ownership, end, now)
             }
 
-            // Staying drained, the partition would be released again and again. Leaving before the catalog's word, it
-            // would keep an owner that does not read it, and its next takeover would count as a death.
+            // A partition that stayed drained would be released again and again. One that became free before the
+            // catalog's confirmation would keep an owner that does not read it, and its next takeover would count as a
+            // death.
             (Drained(_), Event::Released) => (Free, Step::Nothing),
 
-            // Without this a rest never ends.
+            // Without this transition a rest never ends.
             (Resting { until }, Event::Time(now)) if now >= until => (Free, Step::Nothing),
-            // No other state waits for a time.
+            // Only a rest waits for a time.
             (
                 tenure @ (Free | Running { .. } | Draining(_) | Aborting(_) | Drained(_) | Resting { .. } | Halted),
                 Event::Time(_),
             ) => (tenure, Step::Nothing),
 
-            // Only free partitions are asked for; only working pipelines are lost or end; only drained ones are released.
+            // Only free partitions are acquired; only working pipelines are lost or end; only drained ones are
+            // released.
             (
                 state @ (Running { .. } | Draining(_) | Aborting(_) | Drained(_) | Resting { .. } | Halted),
                 event @ (Event::Acquired { .. } | Event::FoundHalted { .. }),
@@ -191,17 +194,17 @@ fn ended(ownership: Ownership, end: Result<(), Stop>, now: Instant) -> (Tenure, 
     match end {
         // Its topic may be gone as well; then the release changes nothing, which is no error.
         Ok(()) => (Tenure::Drained(ownership), Step::GiveBack),
-        // A release would be refused: somebody else is the owner, or the catalog does not know this one.
+        // The catalog would refuse a release: another writer is the owner, or the catalog does not know this one.
         Err(Stop::Fenced(reason)) => (Tenure::Free, Step::ReportFenced { reason }),
-        // A partition that went on could lose or double messages.
+        // Continuing could lose or double messages.
         Err(Stop::Halted(reason)) => (Tenure::Halted, Step::RecordHalt { ownership, reason }),
-        // A new pipeline at once would fail the same way, and keep the others from the processor.
+        // An immediate new pipeline would fail in the same way and take CPU time from the others.
         Err(Stop::Internal(reason)) => {
             (Tenure::Resting { until: now + REST_AFTER_DEFECT }, Step::ReportDefect { reason })
         }
         // The process ends without a release, and the next start takes over from the stored state.
         Err(Stop::Exit(reason)) => (Tenure::Free, Step::Exit { reason }),
-        // The pipeline was aborted, and the next look at the catalog shows who is the owner.
+        // The pipeline was aborted, and the next look at the catalog shows the owner.
         Err(Stop::Neighbour) => (Tenure::Free, Step::Nothing),
     }
 }

@@ -1,7 +1,7 @@
 //! Tenures: the state of every partition in this writer.
 //!
-//! Owns: the one map from partition to [`Tenure`], and the assertion that no refused transition is asked for.
-//! Does not own: the transitions (`tenure`), and the steps that follow them (`supervise`).
+//! Owns: the only map from partition to [`Tenure`], and the assertion that no transition is refused.
+//! Does not own: the transitions (`tenure`), the steps that follow them (`supervise`).
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,10 @@ pub(crate) struct Tenures {
 }
 
 impl Tenures {
-    /// Changes the state of `partition` by `event`, and gives the step that follows.
+    /// Changes the state of `partition` by `event`, and returns the step that follows.
     ///
     /// # Panics
-    /// When the event cannot occur in this state. Going on could run two pipelines for one partition.
+    /// If the event cannot occur in this state: continuing could run two pipelines for one partition.
     pub(crate) fn apply(&mut self, partition: &TopicPartition, event: Event) -> Step {
         let tenure = self.tenures.remove(partition).unwrap_or(Tenure::Free);
         let (tenure, step) = match tenure.after(event) {
@@ -57,7 +57,7 @@ impl Tenures {
         }
     }
 
-    /// Whether the catalog may be asked for `partition`.
+    /// True if this writer may acquire `partition`.
     pub(crate) fn is_free(&self, partition: &TopicPartition) -> bool {
         !self.tenures.contains_key(partition)
     }
@@ -71,7 +71,7 @@ impl Tenures {
         self.tenures.values().filter_map(drained).collect()
     }
 
-    /// Notes that the catalog confirmed the release of these ownerships, which [`Tenures::drained`] gave.
+    /// Applies the catalog's confirmation that it released these ownerships, which [`Tenures::drained`] returned.
     pub(crate) fn released(&mut self, ownerships: &[Ownership]) {
         for ownership in ownerships {
             let step = self.apply(&ownership.partition, Event::Released);

@@ -1,6 +1,6 @@
-//! Topics: which of the catalog's topics this writer works on, opened in the queue, and their tables as they change.
+//! Topics: the catalog's topics that this writer works on, opened in the queue, with their current tables.
 //!
-//! Owns: opening, following changed schemas, ending what belongs to a deleted topic.
+//! Owns: opening, following changed schemas, ending the pipelines of a deleted topic.
 //! Does not own: partitions (`supervise`).
 
 use std::collections::BTreeMap;
@@ -19,11 +19,11 @@ use crate::service::status::StatusBoard;
 /// A topic that the queue can serve.
 pub(crate) struct OpenTopic {
     pub(crate) tables: watch::Sender<Arc<TopicTable>>,
-    /// Every offset of its streams belongs to its partitions.
+    /// True if every offset of its streams belongs to its partitions.
     pub(crate) dense: bool,
     /// Ends its pipelines.
     pub(crate) gone: CancellationToken,
-    /// Tells the topic from a later one of the same name.
+    /// Distinguishes the topic from a later one of the same name.
     created_at: i64,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Topics {
     context: Arc<Context>,
     board: StatusBoard,
     stop: CancellationToken,
-    /// Only these; all when empty.
+    /// Only these topics; all if empty.
     pub(crate) wanted: Vec<TopicName>,
     open: BTreeMap<TopicName, OpenTopic>,
 }
@@ -51,7 +51,7 @@ impl Topics {
         self.open.get(name)
     }
 
-    /// Opens topics that are new, tells pipelines of changed schemas, and ends those of deleted topics.
+    /// Opens new topics, passes changed schemas to pipelines, and ends the pipelines of deleted topics.
     pub(crate) async fn follow(&mut self, topics: &[Topic]) {
         self.open.retain(|name, open| {
             let remains = topics.iter().any(|topic| topic.name == *name && topic.created_at == open.created_at);
@@ -97,8 +97,8 @@ impl Topics {
         Ok(catalog::open_topic(self.context.queue.as_ref(), topic, &partitions).await?)
     }
 
-    /// What the other writers are told of this one: which topics it can work on. `None` when it can work on none, so
-    /// that nobody leaves a partition to it.
+    /// The agent row to publish: this writer's scope, limited to the topics that it could open. `None` if it could open
+    /// none, so that no other writer leaves a partition to it.
     pub(crate) fn advertise(&self, agent: &Agent, topics: &[Topic]) -> Option<Agent> {
         let wanted = |topic: &&Topic| self.wanted.is_empty() || self.wanted.contains(&topic.name);
         let able = |topic: &&Topic| self.open.contains_key(&topic.name);

@@ -1,12 +1,13 @@
-//! Ack: telling the queue what is committed.
+//! Ack: acks committed messages in the queue.
 //!
-//! Owns: that an ack needs a receipt, and that a lost one costs nothing. Does not own: when a receipt exists.
+//! Owns: the rule that an ack needs a receipt, and that a lost ack costs nothing. Does not own: making receipts
+//! (the catalog).
 
 use common::{CommitReceipt, Subscription, failpoint};
 use tokio::sync::watch;
 
 /// Acks the newest receipt. A failure is only logged: the next ack covers it, and the next attach starts at the
-/// catalog's watermark anyway.
+/// catalog's watermark in any case.
 pub(crate) async fn ack_newest(
     subscription: &mut dyn Subscription,
     receipts: &mut watch::Receiver<Option<CommitReceipt>>,
@@ -20,7 +21,7 @@ pub(crate) async fn ack_newest(
     failpoint::hit("ack.done").await;
 }
 
-/// Acks until no more receipts can come, then closes the subscription.
+/// Acks until `commit` has ended, then closes the subscription.
 pub(crate) async fn ack_rest(
     mut subscription: Box<dyn Subscription>,
     receipts: &mut watch::Receiver<Option<CommitReceipt>>,

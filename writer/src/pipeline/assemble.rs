@@ -1,6 +1,6 @@
 //! Assemble: the loop that fills batches and closes them.
 //!
-//! Owns: one partition's open batch and the moments at which it is encoded, rolled and handed on.
+//! Owns: one partition's open batch, and the times of encoding it, rolling it and handing it on.
 //! Does not own: fetching, uploading, the decision to roll (`roll`).
 
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(crate) struct Fetched {
 }
 
 impl Fetched {
-    /// The same in parts of at most `messages_max` messages, each with the gaps before its last message.
+    /// Splits it into parts of at most `messages_max` messages, each with the gaps before its last message.
     fn split(self, messages_max: usize) -> impl Iterator<Item = Self> {
         let Delivery { mut messages, mut memory } = self.delivery;
         let mut gaps = self.gaps;
@@ -49,12 +49,12 @@ impl Fetched {
     }
 }
 
-/// An order to the loop from outside.
+/// A command to the loop.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Roll now and answer when everything fetched so far is committed.
+    /// Roll now, and answer after everything fetched so far is committed.
     Flush(oneshot::Sender<()>),
-    /// Roll now: memory is short.
+    /// Roll now, because memory is short.
     Relieve,
 }
 
@@ -62,14 +62,14 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) enum Assembled {
     Batch(SealedBatch),
-    /// Answer when every batch before it is committed.
+    /// Answer after every earlier batch is committed.
     Flush(oneshot::Sender<()>),
 }
 
 /// The loop's state.
 pub(crate) struct Assembler {
     pub(crate) held: Ownership,
-    /// Takes notes of suspects.
+    /// Records suspects.
     pub(crate) catalog: Arc<dyn MetadataStore>,
     pub(crate) cpu: Cpu,
     /// Limits single-message decoding.
@@ -79,11 +79,11 @@ pub(crate) struct Assembler {
     pub(crate) input: mpsc::Receiver<Fetched>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) output: mpsc::Sender<Assembled>,
-    /// Absent only while a blocking thread has it.
+    /// Absent only during work on a blocking thread, which holds it.
     pub(crate) encoding: Option<Encoding>,
     pub(crate) caution: Caution,
     pub(crate) stop: CancellationToken,
-    /// Stopped in the middle of a delivery: nothing that comes later may be added.
+    /// True after a stop in the middle of a delivery: no later message may be added.
     pub(crate) gave_up: bool,
     pub(crate) policy: RollPolicy,
     pub(crate) next_offset: u64,
@@ -91,12 +91,12 @@ pub(crate) struct Assembler {
 }
 
 impl Assembler {
-    /// Runs until the fetching ends, then rolls what is left.
+    /// Runs until `fetch` ends, then rolls the open batch.
     pub(crate) async fn run(mut self) -> Result<(), Stop> {
         while !self.gave_up {
             let deadline = self.deadline();
             tokio::select! {
-                // Messages last: they may come without end, while each of the others is rare and spent once served.
+                // Messages last: their stream may be endless, while the other events are rare and need one pass each.
                 biased;
                 Some(command) = self.commands.recv() => self.obey(command).await?,
                 Ok(()) = self.tables.changed() => {
@@ -115,12 +115,12 @@ impl Assembler {
         self.roll(RollReason::Shutdown).await
     }
 
-    /// When the open batch will have waited long enough.
+    /// The time at which the open batch reaches the greatest age.
     fn deadline(&self) -> Option<Instant> {
         self.batch.as_ref().map(|batch| batch.opened_at + self.policy.age_max())
     }
 
-    /// Adds fetched messages, as carefully as the deaths of earlier owners require.
+    /// Adds fetched messages with the care that the deaths of earlier owners require.
     async fn add(&mut self, fetched: Fetched) -> Result<(), Stop> {
         let Some(first) = fetched.delivery.messages.first() else { return Ok(()) };
         match self.caution.at(first.offset) {
@@ -128,7 +128,7 @@ impl Assembler {
             Care::Chunks => {
                 for part in fetched.split(CHUNK_MESSAGES_MAX) {
                     self.add_batch(part).await?;
-                    // Alone in its batch: everything before the deadly chunk gets committed.
+                    // One chunk per batch, so that everything before the deadly chunk is committed.
                     self.roll(RollReason::Isolation).await?;
                 }
                 Ok(())
@@ -137,27 +137,27 @@ impl Assembler {
         }
     }
 
-    /// Decodes the messages one by one, each noted before, so that a death names its message.
+    /// Decodes the messages one by one and records each as the suspect first, so that a death identifies its message.
     async fn add_singly(&mut self, fetched: Fetched) -> Result<(), Stop> {
         let suspects = Arc::clone(&self.suspects);
         let _alone = suspects.acquire().await.expect("the semaphore is never closed");
         let mut is_noted = false;
         for part in fetched.split(1) {
             if self.stop.is_cancelled() {
-                // The rest is still in the queue, and noting it all would outlast the shutdown.
+                // The rest is still in the queue, and recording each message would outlast the shutdown.
                 self.gave_up = true;
                 break;
             }
             is_noted |= self.add_single(part).await?;
         }
         if is_noted && let Err(error) = self.catalog.clear_suspect(&self.held).await {
-            // A commit that passes it clears it as well.
+            // A commit that passes the suspect clears it as well.
             tracing::debug!(partition = %self.held.partition, %error, "note of a suspect not cleared");
         }
         Ok(())
     }
 
-    /// Adds one message and says whether it was noted. A condemned one is not decoded.
+    /// Adds one message; true if it was recorded as the suspect. A condemned message is not decoded.
     async fn add_single(&mut self, fetched: Fetched) -> Result<bool, Stop> {
         let offset = fetched.delivery.messages[0].offset;
         let condemned = self.caution.condemned(offset);
@@ -207,7 +207,7 @@ impl Assembler {
         }
         self.show_memory();
         let Some(batch) = &self.batch else { return Ok(()) };
-        // A steady stream must not starve the timer: the age is looked at here as well.
+        // A steady stream must not starve the timer, so the age is checked here as well.
         let full = self.policy.when_full(batch.encoded_bytes(), batch.record_count());
         match full.or_else(|| self.policy.when_old(batch.opened_at.elapsed())) {
             Some(reason) => self.roll(reason).await,
@@ -219,7 +219,7 @@ impl Assembler {
         match command {
             Command::Relieve => self.roll(RollReason::Memory).await,
             Command::Flush(answer) => {
-                // The one delivery that may wait here was fetched before.
+                // The channel may hold one delivery that was fetched before the flush.
                 if let Ok(fetched) = self.input.try_recv() {
                     self.add(fetched).await?;
                 }
@@ -242,7 +242,7 @@ impl Assembler {
         }
     }
 
-    /// Closes the open batch, if there is one.
+    /// Seals the open batch, if there is one.
     async fn seal(&mut self, reason: RollReason) -> Result<Option<SealedBatch>, Stop> {
         let Some(batch) = self.batch.take() else { return Ok(None) };
         self.next_offset = batch.next_offset;

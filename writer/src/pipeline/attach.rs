@@ -1,7 +1,7 @@
-//! Attach: is the queue's history still the one that was committed, and where does reading begin?
+//! Attach: decides if the queue's history is still the committed one, and finds the offset to read from.
 //!
-//! Owns: the comparison of the anchor with what the queue holds now, and the gap before the first message.
-//! The decision is a plain function; asking the queue is a few lines around it.
+//! Owns: the comparison of the anchor with the queue's messages, and the gap before the first message.
+//! The decision is a plain function; a few lines around it query the queue.
 //! Does not own: the subscription (`fetch`).
 
 use catalog::Gap;
@@ -9,19 +9,19 @@ use chrono::{DateTime, SecondsFormat};
 use common::queue::Bounds;
 use common::{Anchor, OffsetRange, Queue, QueueError, TopicPartition, mutation};
 
-/// What attaching found.
+/// The outcome of attaching.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Attach {
     /// Read from this offset, after recording the gap, if any.
     From {
         /// First offset to read.
         offset: u64,
-        /// What the queue no longer holds.
+        /// Offsets that the queue no longer holds.
         gap: Option<Gap>,
         /// Offset that the queue's next message will get.
         queue_end: u64,
     },
-    /// The queue's history is not the one that was committed.
+    /// The queue's history is not the committed one.
     Regressed(String),
 }
 
@@ -40,7 +40,7 @@ pub(crate) async fn attach(
     Ok(decide(partition, &bounds, position, anchor, held))
 }
 
-/// The anchor of the message that the queue holds at `offset`, if it holds one.
+/// The anchor of the queue's message at `offset`, if it holds one.
 pub(crate) async fn anchor_at(
     queue: &dyn Queue,
     partition: &TopicPartition,
@@ -90,7 +90,7 @@ fn decide(
         }
     }
     if position > bounds.next_offset {
-        // Also without an anchor, as after a resume: messages that come now would be passed over until the position.
+        // Also without an anchor, as after a resume: new messages below the position would be skipped.
         let (end, first) = (bounds.next_offset, position);
         let what = format!("the queue's next message gets offset {end}, but reading is to go on at offset {first}");
         return Attach::Regressed(regressed(partition, bounds, &what));
@@ -99,10 +99,10 @@ fn decide(
     Attach::From { offset: position.max(bounds.first_offset), gap, queue_end: bounds.next_offset }
 }
 
-/// The whole explanation of a halt, for somebody who never heard of attaching.
+/// The whole explanation of a halt, for an operator who does not know the term attach.
 fn regressed(partition: &TopicPartition, bounds: &Bounds, what: &str) -> String {
     let shown = if bounds.history.is_empty() { String::new() } else { format!(" ({})", bounds.history) };
-    // A topic's name may hold blanks and quotes; the command is to be copied.
+    // A topic's name may hold blanks and quotes, and the command is meant for copying.
     let topic = partition.topic.as_str();
     let is_plain = topic.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     let topic = if is_plain { topic.to_owned() } else { format!("'{}'", topic.replace('\'', r"'\''")) };
@@ -119,8 +119,7 @@ fn time(timestamp_us: i64) -> String {
     time.map_or_else(|| format!("{timestamp_us} us"), |time| time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
-/// What lies between the position and the first message held. Offset 0 alone is never missing: JetStream counts
-/// from 1.
+/// The gap between the position and the first message held. Offset 0 alone is never missing: JetStream counts from 1.
 fn missing_before(first_offset: u64, position: u64) -> Option<Gap> {
     let base_offset = position.max(1);
     if mutation::is_off("fetch.gaps") {

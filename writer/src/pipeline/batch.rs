@@ -1,7 +1,7 @@
 //! Batch: the messages of a partition that are not yet a segment.
 //!
-//! Owns: the open batch, its contiguous range, and turning it into a sealed one. Messages wait as they came until
-//! they fill a chunk; a chunk is decoded and encoded at once, off the async threads.
+//! Owns: the open batch, its contiguous range, and turning it into a sealed one. Messages wait undecoded until they
+//! fill a chunk; a chunk is decoded and encoded as one, off the async threads.
 //! Does not own: the decision to roll (`roll`), decoding (`decode`), Parquet (`segment`), the loop (`assemble`).
 
 use std::mem;
@@ -55,17 +55,17 @@ pub(crate) struct SealedBatch {
     _memory: MemoryPermit,
 }
 
-/// What encoding needs apart from the messages.
+/// The requirements of encoding besides the messages.
 pub(crate) struct Encoding {
     /// Decodes the chunks, one after the other.
     pub(crate) decoder: PartitionDecoder,
     pub(crate) page_bytes: usize,
-    /// Reason for which messages go to quarantine undecoded.
+    /// The reason to quarantine messages undecoded, if there is one.
     pub(crate) condemned: Option<String>,
 }
 
 impl OpenBatch {
-    /// A batch that begins at `base_offset` with `messages`, of which there is at least one.
+    /// A batch that begins at `base_offset` with `messages`, at least one.
     pub(crate) fn open(base_offset: u64, messages: Vec<Message>, gaps: Vec<Gap>, memory: MemoryPermit) -> Self {
         let (first, last) = (&messages[0], &messages[messages.len() - 1]);
         assert!(first.offset >= base_offset, "a batch begins at the end of the one before");
@@ -84,7 +84,7 @@ impl OpenBatch {
         }
     }
 
-    /// Adds messages that follow the ones it has.
+    /// Adds the messages that follow.
     pub(crate) fn extend(&mut self, messages: Vec<Message>, gaps: Vec<Gap>, memory: MemoryPermit) {
         let (first, last) = (&messages[0], &messages[messages.len() - 1]);
         assert!(first.offset >= self.next_offset, "messages come in order");
@@ -102,12 +102,12 @@ impl OpenBatch {
     }
 
     /// True when enough messages wait to be encoded.
-    /// Segments smaller than a chunk are wanted rarely, but then their size must be seen in time.
+    /// A size limit below that of a chunk is rare, but the batch must not pass it unnoticed.
     pub(crate) fn has_chunk(&self, segment_bytes_max: usize) -> bool {
         self.pending.len() >= CHUNK_MESSAGES_MAX || self.pending_bytes >= CHUNK_BYTES_MAX.min(segment_bytes_max)
     }
 
-    /// About how large the larger of its segments would be, in bytes, without the waiting messages.
+    /// Estimated size of the larger of its segments, in bytes, without the waiting messages.
     pub(crate) fn encoded_bytes(&self) -> usize {
         let encoded = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::estimated_size);
         encoded(&self.encoders.data).max(encoded(&self.encoders.quarantine))

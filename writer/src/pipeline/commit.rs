@@ -1,7 +1,7 @@
-//! Commit: stored batches are recorded in the catalog, in order, until each is known to be done.
+//! Commit: records stored batches in the catalog, in order, until each is known to be done.
 //!
-//! Owns: uploads of a partition that run at once but finish in order, the retry of a commit, and reading back an
-//! unknown outcome before anything else is tried.
+//! Owns: concurrent uploads of a partition that finish in order, the retry of a commit, and reading an unknown outcome
+//! back before anything else.
 //! Does not own: the transaction (catalog) and its grouping (`group`).
 
 use std::pin::Pin;
@@ -27,7 +27,7 @@ use crate::service::metrics;
 use crate::service::status::Progress;
 use crate::service::summary::Totals;
 
-/// Settles batches of one partition.
+/// Commits the batches of one partition.
 pub(crate) struct Committer {
     pub(crate) uploader: Uploader,
     /// Sends commits.
@@ -50,13 +50,13 @@ enum Ready {
 type Upload = Pin<Box<dyn Future<Output = Result<Ready, Stop>> + Send>>;
 
 impl Committer {
-    /// Runs until the assembling ends and everything it handed on is committed.
+    /// Runs until `assemble` has ended and all its batches are committed.
     pub(crate) async fn run(mut self) -> Result<(), Stop> {
         let mut uploads: FuturesOrdered<Upload> = FuturesOrdered::new();
         let mut open = true;
         while open || !uploads.is_empty() {
             tokio::select! {
-                // Uploads are begun before one is settled, so that they overlap; their number is bounded.
+                // Uploads start before an earlier one is committed, so that they overlap; their number is bounded.
                 biased;
                 assembled = self.input.recv(), if open && uploads.len() < PARTITION_UPLOADS_MAX => match assembled {
                     Some(assembled) => uploads.push_back(self.begin(assembled)),
@@ -65,7 +65,7 @@ impl Committer {
                 Some(ready) = uploads.next(), if !uploads.is_empty() => match ready? {
                     Ready::Batch(batch) => self.settle(*batch).await?,
                     Ready::Flush(answer) => {
-                        // The asker may have given up waiting.
+                        // The caller may no longer wait.
                         answer.send(()).ok();
                     }
                 },
@@ -74,7 +74,7 @@ impl Committer {
         Ok(())
     }
 
-    /// Starts an upload in a task of its own, so that it goes on while another batch commits.
+    /// Starts an upload in a task of its own, so that it continues during the commit of another batch.
     fn begin(&self, assembled: Assembled) -> Upload {
         match assembled {
             Assembled::Flush(answer) => future::ready(Ok(Ready::Flush(answer))).boxed(),
@@ -92,7 +92,7 @@ impl Committer {
     async fn settle(&mut self, uploaded: UploadedBatch) -> Result<(), Stop> {
         let started = Instant::now();
         let request = self.request(&uploaded);
-        // A hole or an overlap here would become one in the table.
+        // A hole or an overlap between batches would become one in the table.
         assert_eq!(request.range.base(), self.high_watermark, "a batch begins where the one before was committed");
         let receipt = self.commit(&request).await?;
         failpoint::hit("commit.done").await;
@@ -124,7 +124,7 @@ impl Committer {
         }
     }
 
-    /// Sends the same request until it is known to be done, or known to be impossible.
+    /// Repeats the same request until it is known to be done or known to be impossible.
     async fn commit(&self, request: &CommitRequest) -> Result<CommitReceipt, Stop> {
         let mut backoff = Backoff::default();
         loop {
@@ -163,7 +163,7 @@ impl Committer {
         })
     }
 
-    /// Asks the catalog what became of a commit until it answers.
+    /// Reads the outcome of a commit back, until the catalog answers.
     async fn resolve(&self, request: &CommitRequest, backoff: &mut Backoff) -> CommitOutcome {
         loop {
             match self.catalog.resolve(request).await {
@@ -223,7 +223,7 @@ impl Committer {
     }
 }
 
-/// True when this process can use the catalog no more.
+/// True if this process can no longer use the catalog.
 fn is_poisoned(error: &CatalogError) -> bool {
     matches!(error, CatalogError::Poisoned(_))
 }

@@ -1,6 +1,6 @@
 //! Context: the handles and limits that all partitions of one writer share.
 //!
-//! Owns: the list of them. `partition` hands each step the few that it uses, so that no step sees the whole.
+//! Owns: the list of them. `partition` gives each step only the parts that the step uses.
 //! Does not own: any partition.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::config::{PROCESS_UPLOADS_MAX, WriterConfig};
 use crate::pipeline::cpu::Cpu;
 use crate::pipeline::group::Groups;
 
-/// The parts that pipelines are made from.
+/// The parts of every pipeline.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) queue: Arc<dyn Queue>,
@@ -54,14 +54,14 @@ impl Limits {
 /// The reason for which a partition's pipeline ends early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// Another writer owns the partition, or this one is no longer known: nothing more can be committed.
+    /// Another writer owns the partition, or the catalog no longer knows this one: nothing more can be committed.
     Fenced(String),
-    /// Going on could lose or double messages.
+    /// Continuing could lose or double messages.
     Halted(String),
     /// A defect.
     Internal(String),
-    /// This process can do nothing more safely, in any partition.
+    /// This process can do no more safe work in any partition.
     Exit(String),
-    /// The neighbouring step ended; it has the reason.
+    /// The neighbouring step ended and returns the reason.
     Neighbour,
 }

@@ -1,6 +1,6 @@
 //! CPU work of the pipelines: decoding and encoding, apart from the async threads.
 //!
-//! Owns: how much of it runs at once, and where. Does not own: the work.
+//! Owns: the limit of concurrent work, and its threads. Does not own: the work.
 
 use std::sync::Arc;
 
@@ -12,22 +12,23 @@ use crate::pipeline::context::Stop;
 /// Runs CPU work. Clones share the limit.
 #[derive(Clone, Debug)]
 pub(crate) struct Cpu {
-    /// One permit per core: the work waits for nothing else.
+    /// One permit per core, because the work itself never waits.
     cores: Arc<Semaphore>,
     is_inline: bool,
 }
 
 impl Cpu {
-    /// For all cores of the machine. `is_inline`: in place instead of on a blocking thread, for simulations.
+    /// Limits the work to the machine's cores. `is_inline`: work runs in place instead of on a blocking thread, for
+    /// simulations.
     pub(crate) fn new(is_inline: bool) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self { cores: Arc::new(Semaphore::new(cores)), is_inline }
     }
 
-    /// Runs `work` when a core is free.
+    /// Runs `work` once a core is free.
     ///
     /// # Errors
-    /// [`Stop::Internal`] when it fails or panics.
+    /// [`Stop::Internal`] if it fails or panics.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, ParquetError> + Send + 'static,

@@ -1,10 +1,10 @@
-//! Decode: messages become rows, or quarantine with a reason. Never neither.
+//! Decode: turns every message into rows, or quarantined records with a reason.
 //!
-//! Owns: which decoder a topic has, and how long it lives: one schema version of one partition.
-//! Does not own: when to decode (`batch`), the rows and refusals (`sink`), how rows are stored (`lake::segment`).
+//! Owns: the choice of a topic's decoder, and its lifetime: one schema version of one partition.
+//! Does not own: the time of decoding (`batch`), the rows and refusals (`sink`), storing rows (`lake::segment`).
 //!
-//! A new format needs its words in `common::topic::Format`, its columns in `lake::schema`, a `Decoder` in a file here, and a
-//! line in `TopicTable::decoder`.
+//! A new format needs its words in `common::topic::Format`, its columns in `lake::schema`, a `Decoder` in a file of
+//! the folder `decode`, and a line in `TopicTable::decoder`.
 
 mod columns;
 mod json;
@@ -30,7 +30,7 @@ use self::raw::RawDecoder;
 use self::sink::RowSink;
 use self::text::TextDecoder;
 
-/// Everything about a topic that decoding and encoding need; one version of its schema.
+/// A topic's requirements for decoding and encoding, in one version of its schema.
 #[derive(Debug)]
 pub struct TopicTable {
     options: TopicOptions,
@@ -39,7 +39,7 @@ pub struct TopicTable {
     schema_version: u32,
 }
 
-/// Where messages come from: their offsets count in it.
+/// The origin of messages, in which their offsets count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Source {
     /// Number of the partition.
@@ -48,12 +48,12 @@ pub struct Source {
     pub incarnation: Incarnation,
 }
 
-/// What became of some messages.
+/// The outcome of decoding messages.
 #[derive(Debug)]
 pub struct Decoded {
-    /// Rows of the topic's table; absent when there are none.
+    /// Rows of the topic's table; absent if there are none.
     pub rows: Option<RecordBatch>,
-    /// Records that could not be decoded; absent when there are none.
+    /// Records that could not be decoded; absent if there are none.
     pub quarantine: Option<RecordBatch>,
 }
 
@@ -64,16 +64,16 @@ pub(crate) struct PartitionDecoder {
     decoder: Box<dyn Decoder>,
 }
 
-/// Decodes one format. A decoder lives as long as the schema version of its partition, and may keep between chunks what it
-/// learned; what it keeps changes no row.
+/// Decodes one format. A decoder lives as long as the schema version of its partition. It may keep state between
+/// chunks, if that state changes no row.
 trait Decoder: Send {
-    /// Gives each record of `messages`, in order, to `sink`: accepted as a row, or refused with a reason. No payload makes it
-    /// fail.
+    /// Gives each record of `messages`, in order, to `sink`: accepted as a row, or refused with a reason. No payload
+    /// makes it fail.
     fn decode(&mut self, messages: &[Message], sink: &mut RowSink);
 }
 
 impl TopicTable {
-    /// The table of `topic` as it is now.
+    /// The table of `topic` in its current version.
     pub fn new(topic: &Topic) -> Arc<Self> {
         Self::with_options(topic.config.clone(), topic.schema_version)
     }
@@ -122,19 +122,19 @@ impl TopicTable {
 }
 
 impl Source {
-    /// The partition that is owned, in its current history.
+    /// The owned partition in its current incarnation.
     pub(crate) fn of(held: &Ownership) -> Self {
         Self { partition_id: held.partition.partition_id, incarnation: held.incarnation }
     }
 }
 
 impl PartitionDecoder {
-    /// A decoder for messages of `source`, a partition of the topic that `table` is of.
+    /// A decoder for messages of `source`, a partition of the topic of `table`.
     pub(crate) fn new(table: Arc<TopicTable>, source: Source) -> Self {
         Self { decoder: table.decoder(), table, source }
     }
 
-    /// The topic's table, in the version that it decodes into.
+    /// The topic's table, in the version of the decoded rows.
     pub(crate) fn table(&self) -> &TopicTable {
         &self.table
     }
@@ -144,7 +144,7 @@ impl PartitionDecoder {
         self.table.decode_with(self.decoder.as_mut(), self.source, messages)
     }
 
-    /// Keeps `messages` whole, undecoded, one quarantined record each.
+    /// Quarantines `messages` undecoded, one whole record each.
     pub(crate) fn quarantine_whole(&self, messages: &[Message], reason: &str) -> Decoded {
         let mut sink = RowSink::new(&self.table, self.source, 0);
         for message in messages {

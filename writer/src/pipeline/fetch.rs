@@ -1,7 +1,8 @@
-//! Fetch: messages of one partition, in order, each once, from the watermark on.
+//! Fetch: reads the messages of one partition, in order, each once, from the watermark on.
 //!
-//! Owns: attaching and attaching again on any doubt, and the acks of its subscription. Shutdown reaches this step alone; the later ones drain and end.
-//! Does not own: the position (`position`), the protocol of a queue (`common`, `nats`), what becomes of messages.
+//! Owns: attaching, attaching again after any doubt, and the acks of its subscription. Shutdown reaches this step
+//! alone; the later ones drain and end.
+//! Does not own: the position (`position`), the protocol of a queue (`common`, `nats`), the later steps.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -23,7 +24,8 @@ use crate::pipeline::position::Position;
 use crate::service::metrics;
 use crate::service::status::Progress;
 
-/// One fetch may take at most this share of the budget, so that partitions wait for each other, not for themselves.
+/// A fetch takes at most this fraction (an eighth) of the budget, so that a partition waits for the memory of others,
+/// not for its own.
 const BUDGET_SHARE: usize = 8;
 
 /// The step's state.
@@ -44,20 +46,20 @@ pub(crate) struct Fetcher {
 /// The outcome of attaching.
 enum Opened {
     Reading(Box<dyn Subscription>),
-    /// The queue did not answer, or changed meanwhile: attach again.
+    /// The queue did not answer, or changed during the attach: attach again.
     Lost(QueueError),
-    /// The queue's history is another one.
+    /// The queue's history is not the committed one.
     Regressed(String),
 }
 
-/// Why a subscription was given up.
+/// The reason for the end of a subscription.
 enum Ended {
     Stopped(Box<dyn Subscription>),
     Lost(QueueError),
 }
 
 impl Fetcher {
-    /// Runs until stopped, then acks what the later steps still commit.
+    /// Runs until stopped, then acks the last commits of the later steps.
     pub(crate) async fn run(mut self) -> Result<(), Stop> {
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
@@ -114,7 +116,7 @@ impl Fetcher {
     async fn open(&mut self) -> Opened {
         let (offset, gap) = match self.attach().await {
             Ok(Attach::From { offset, gap, queue_end }) => {
-                // Only the first time counts: the queue's end when the partition was taken over.
+                // Only the first attach counts: it finds the queue's end at the takeover.
                 self.queue_end.get_or_init(|| queue_end);
                 (offset, gap)
             }
@@ -134,8 +136,8 @@ impl Fetcher {
             Ok(subscription) => subscription,
             Err(error) => return Opened::Lost(error),
         };
-        // The queue may have gone back after the first look, and messages stored since would be passed over. No
-        // subscription outlives such a loss, so a second look, now that there is one, stays true.
+        // The queue may have gone back after the first look, and messages stored since then would be skipped. No
+        // subscription survives such a loss, so a second look remains valid while the subscription lives.
         if !mutation::is_off("attach.second_look") {
             match self.attach().await {
                 Ok(Attach::From { offset: now, .. }) if now < offset => {
@@ -154,7 +156,7 @@ impl Fetcher {
         Opened::Reading(subscription)
     }
 
-    /// Everything below is committed, by the catalog's word.
+    /// Everything below is committed, according to the last receipt or the takeover.
     fn committed(&self) -> u64 {
         let receipt = self.receipts.borrow();
         receipt.as_ref().map_or(self.held.high_watermark, CommitReceipt::high_watermark)
@@ -191,14 +193,14 @@ impl Fetcher {
                     ::metrics::counter!(metrics::MESSAGES).increment(fetched.delivery.messages.len() as u64);
                     ::metrics::counter!(metrics::MESSAGE_BYTES).increment(fetched.delivery.memory.bytes() as u64);
                     place.send(fetched);
-                    // Shown only now: a flush that follows must find the messages downstream.
+                    // Updated only now, because a flush that follows must find the messages downstream.
                     self.progress.fetched(self.position.next_offset);
                 }
             }
         }
     }
 
-    /// Lets the later steps commit all fetched messages, which nobody could fetch again. Then ends for `reason`.
+    /// Lets the later steps commit all fetched messages, which cannot be fetched again. Then ends for `reason`.
     async fn halt(self, reason: Stop) -> Result<(), Stop> {
         tracing::error!(partition = %self.held.partition, position = self.position.next_offset, ?reason, "reading ends here");
         let Self { output, mut receipts, .. } = self;
@@ -207,7 +209,7 @@ impl Fetcher {
         Err(reason)
     }
 
-    /// Lets the later steps end, and acks their last commits.
+    /// Lets the later steps drain, and acks their last commits.
     async fn drain(self, subscription: Box<dyn Subscription>) -> Result<(), Stop> {
         let Self { output, mut receipts, .. } = self;
         drop(output);

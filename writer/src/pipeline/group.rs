@@ -1,7 +1,7 @@
 //! Group commit: intents and commits of many partitions share transactions.
 //!
-//! Owns: collecting requests while a transaction runs, and running the next one with all of them. Both loops run in a
-//! task that ends only when every sender is gone: a transaction is never cancelled half-way.
+//! Owns: collecting requests during a transaction, and running the next one with all of them. Both loops run in a task
+//! that ends only after every sender is dropped, so that no transaction is cancelled midway.
 //! Does not own: the meaning of an outcome (`lake::put`, commit).
 
 use std::future::Future;
@@ -27,7 +27,7 @@ struct Job<Request, Answer> {
 }
 
 impl Groups {
-    /// The handle, and the work to be run in a task until the handle and all its clones are dropped.
+    /// The handle and its work, which a task must run until the handle and all its clones are dropped.
     pub(crate) fn new(catalog: Arc<dyn MetadataStore>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         // One slot per member of a group: a request without a slot waits for the transaction before its own.
         let (intents, waiting_intents) = mpsc::channel(GROUP_COMMIT_MAX);
@@ -47,12 +47,12 @@ impl Groups {
         (Self { intents, commits }, work)
     }
 
-    /// Records an intent. `None` when the process is stopping.
+    /// Records an intent. `None` if the process is stopping.
     pub(crate) async fn record_intent(&self, intent: UploadIntent) -> Option<Result<(), CatalogError>> {
         ask(&self.intents, intent).await
     }
 
-    /// Commits once, without retrying. `None` when the process is stopping.
+    /// Commits once, without retrying. `None` if the process is stopping.
     pub(crate) async fn commit(&self, request: CommitRequest) -> Option<CommitOutcome> {
         ask(&self.commits, request).await
     }
@@ -72,10 +72,10 @@ async fn run<Request, Answer>(
     while jobs.recv_many(&mut group, GROUP_COMMIT_MAX).await > 0 {
         let (requests, answers): (Vec<_>, Vec<_>) = group.drain(..).map(|job| (job.request, job.answer)).unzip();
         let outcomes = transact(requests).await;
-        // A missing outcome would leave its partition without an answer, as if the process were stopping.
+        // A partition without an outcome would conclude that the process is stopping.
         assert_eq!(outcomes.len(), answers.len(), "one outcome for each member of the group");
         for (answer, outcome) in answers.into_iter().zip(outcomes) {
-            // The asker may have been stopped; the outcome stands all the same.
+            // The caller may have been stopped; the outcome stands nevertheless.
             answer.send(outcome).ok();
         }
     }

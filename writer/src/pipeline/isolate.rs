@@ -1,15 +1,15 @@
-//! Isolate: how a partition is read after its owners died, so that a message that kills its reader is found, kept in
-//! quarantine and passed.
+//! Isolate: chooses the care of reading after a partition's owners died, so that a message that kills its reader is
+//! found, quarantined and passed.
 //!
-//! Owns: how careful to be at an offset, and which message is condemned. Plain decisions.
-//! Does not own: reading and encoding (`assemble`), the count of deaths (the catalog's).
+//! Owns: the care at an offset, and condemning a message. Plain decisions.
+//! Does not own: reading and encoding (`assemble`), the count of takeovers (the catalog's).
 //!
 //! A first death changes nothing: most have other causes. After a second one at the same watermark a batch holds at
-//! most one chunk, the unit in which messages are decoded, so that everything before the deadly chunk is committed.
-//! After a third the messages of one chunk are decoded one by one, each noted in the catalog before, and in one
-//! partition of the process at a time, so that a death leaves one note. One that was noted twice without an end is
-//! condemned: it goes to quarantine undecoded. What came into the queue after the takeover killed nobody, so care ends
-//! there.
+//! most one chunk, the unit of decoding, so that everything before the deadly chunk is committed. After a third the
+//! messages of one chunk are decoded one by one, in one partition of the process at a time; each is recorded in the
+//! catalog as the suspect first, so that a death leaves one suspect. A message recorded twice whose decoding never
+//! ended is condemned: it goes to quarantine undecoded. Messages stored after the takeover killed no reader, so care
+//! ends there.
 
 use std::sync::{Arc, OnceLock};
 
@@ -17,40 +17,47 @@ use catalog::Ownership;
 
 use crate::config::CHUNK_MESSAGES_MAX;
 
+/// From this many takeovers from dead owners at one watermark, a batch holds at most one chunk. A single death mostly
+/// has another cause than a message.
 const TAKEOVERS_FOR_CHUNKS: u32 = 2;
+/// From this many takeovers from dead owners at one watermark, the messages of one chunk are decoded one by one.
 const TAKEOVERS_FOR_SINGLES: u32 = 3;
+/// After this many deaths of a reader during its decoding, a suspect is condemned. A single death may have another
+/// cause.
 const DEATHS_TO_CONDEMN: u32 = 2;
+/// At every multiple of this many takeovers from dead owners, the suspect is ignored for one ownership: an earlier
+/// message may be the deadly one.
 const TAKEOVERS_TO_DOUBT: u32 = 6;
 
-/// How the reason of a record begins that was never decoded.
+/// The start of the reason in the quarantine record of a condemned message.
 pub(crate) const CONDEMNED: &str = "not decoded: ";
 
-/// How careful to be.
+/// The care taken in reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Care {
-    /// As always.
+    /// Batches of any size.
     None,
     /// At most one chunk in a batch.
     Chunks,
-    /// One message in a batch, noted before it is decoded.
+    /// Messages are decoded one by one, each recorded as the suspect first.
     Singles,
 }
 
-/// The care for one ownership.
+/// The care taken during one ownership.
 #[derive(Debug)]
 pub(crate) struct Caution {
     takeovers: u32,
     suspect: Option<catalog::Suspect>,
-    /// The queue's end when the partition was taken over.
+    /// The queue's end at the takeover.
     queue_end: Arc<OnceLock<u64>>,
     singles_left: usize,
 }
 
 impl Caution {
-    /// `queue_end` is set when the queue is first attached.
+    /// `queue_end` is set by the first attach.
     pub(crate) fn new(held: &Ownership, queue_end: Arc<OnceLock<u64>>) -> Self {
         let Ownership { takeovers, suspect, .. } = *held;
-        // So many deaths with a suspect at hand: it may be another message, one before it.
+        // After this many deaths the suspect is doubted: an earlier message may be the deadly one.
         let is_doubted = takeovers > 0 && takeovers.is_multiple_of(TAKEOVERS_TO_DOUBT);
         let suspect = suspect.filter(|_| !is_doubted);
         Self { takeovers, suspect, queue_end, singles_left: CHUNK_MESSAGES_MAX }
@@ -68,18 +75,18 @@ impl Caution {
         if is_close || self.takeovers >= TAKEOVERS_FOR_CHUNKS { Care::Chunks } else { Care::None }
     }
 
-    /// Whether the message at `offset` must be noted before it is decoded. One before the suspect was decoded well when
-    /// the suspect was noted, and its note would replace the suspect's.
+    /// True if the message at `offset` must be recorded as the suspect before its decoding. The reader that recorded
+    /// the suspect had decoded the messages before it, and recording one of them would replace the suspect.
     pub(crate) fn is_to_be_noted(&self, offset: u64) -> bool {
         self.suspect.is_none_or(|suspect| offset >= suspect.offset)
     }
 
-    /// Notes that one message was decoded by itself.
+    /// Counts one message that was decoded by itself.
     pub(crate) fn survived(&mut self) {
         self.singles_left = self.singles_left.saturating_sub(1);
     }
 
-    /// Why the message at `offset` must not be decoded, if so.
+    /// The reason why the message at `offset` is condemned, if it is.
     pub(crate) fn condemned(&self, offset: u64) -> Option<String> {
         let suspect = self.suspect.filter(|suspect| suspect.offset == offset && suspect.times >= DEATHS_TO_CONDEMN)?;
         Some(format!(

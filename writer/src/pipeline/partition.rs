@@ -1,6 +1,6 @@
 //! Partition: the pipeline of one owned partition, from its first step to its last.
 //!
-//! Owns: the tasks and the channels between them, and how the end of one ends the others.
+//! Owns: running the steps, the channels between them, and the end of all steps after the first failure.
 //! Does not own: ownership (`supervise`), the steps themselves.
 //!
 //! fetch → assemble (decode, batch, roll, segment) → commit (upload, commit) → ack, back in fetch.
@@ -24,11 +24,11 @@ use crate::pipeline::upload::Uploader;
 use crate::service::status::{Progress, StatusBoard};
 use crate::service::summary::Totals;
 
-/// One delivery waits while another is encoded; more would only hold memory.
+/// One delivery waits during the encoding of another; more would only hold memory.
 const FETCHED_WAITING_MAX: usize = 1;
-/// A sealed batch waits while as many as allowed are uploaded.
+/// One sealed batch waits while the most allowed uploads run.
 const SEALED_WAITING_MAX: usize = 1;
-/// Commands are rare; a sender waits for its turn.
+/// Commands are rare; a sender without a slot waits.
 const COMMANDS_WAITING_MAX: usize = 4;
 
 /// The parts of a pipeline.
@@ -38,7 +38,7 @@ pub(crate) struct Pipeline {
     pub(crate) totals: Arc<Totals>,
     pub(crate) held: Ownership,
     pub(crate) tables: watch::Receiver<Arc<TopicTable>>,
-    /// True when a missing offset is a loss.
+    /// True if a missing offset is a loss.
     pub(crate) dense: bool,
     pub(crate) stop: CancellationToken,
 }
@@ -47,7 +47,7 @@ pub(crate) struct Pipeline {
 pub(crate) type CommandSender = mpsc::Sender<Command>;
 
 impl Pipeline {
-    /// The pipeline's command sender, and its work: to be run in a task until it ends. The work gives the reason if the
+    /// The pipeline's command sender and its work, which a task must run to its end. The work returns the reason if the
     /// pipeline did not drain.
     pub(crate) fn prepare(self) -> (CommandSender, impl Future<Output = Result<(), Stop>> + Send + 'static) {
         let (sender, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
@@ -124,7 +124,7 @@ impl Pipeline {
 
 type Step = std::pin::Pin<Box<dyn Future<Output = Result<(), Stop>> + Send>>;
 
-/// Runs the steps to their ends. A step that only lost its neighbour gives way to the neighbour's reason.
+/// Runs the steps to their ends. Any other reason takes precedence over [`Stop::Neighbour`].
 async fn first_failure(fetch: Step, assemble: Step, commit: Step) -> Result<(), Stop> {
     let mut running = vec![fetch, assemble, commit];
     let mut lost_neighbour = None;

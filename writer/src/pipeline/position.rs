@@ -1,7 +1,7 @@
-//! Position: the place in the queue up to which one partition was read. Pure.
+//! Position: the place of reading in one partition's queue. Pure.
 //!
-//! Owns: moving over a delivery, and finding the offsets that are missing before and in it.
-//! Does not own: the gap that attaching finds (`attach`), reading (`fetch`).
+//! Owns: advancing over a delivery, and finding the offsets that are missing before and in it.
+//! Does not own: the gap found by attaching (`attach`), reading (`fetch`).
 
 use catalog::{Gap, Ownership};
 use common::queue::Delivery;
@@ -9,32 +9,32 @@ use common::{Anchor, OffsetRange, mutation};
 
 use crate::pipeline::assemble::Fetched;
 
-/// The place in the queue up to which messages were read.
+/// The place of reading in the queue.
 #[derive(Debug)]
 pub(crate) struct Position {
-    /// Offset after the last message that was read.
+    /// Offset after the last message read.
     pub(crate) next_offset: u64,
-    /// The last message that was read.
+    /// The last message read.
     pub(crate) last_read: Option<Anchor>,
     /// Offsets missing before the next message, found when attaching.
     pub(crate) gap: Option<Gap>,
-    /// Every offset of the queue belongs to this partition, so that a missing one is a loss and no filter's work.
+    /// Every offset of the queue belongs to this partition, so that a missing one is a loss and not due to a filter.
     dense: bool,
 }
 
 impl Position {
-    /// The place where a partition's owner begins.
+    /// The position at which a partition's owner starts.
     pub(crate) fn of(held: &Ownership, dense: bool) -> Self {
         Self { next_offset: held.high_watermark, last_read: held.anchor, gap: None, dense }
     }
 
-    /// Moves over `delivery` and finds the offsets that are missing before and in it.
+    /// Advances over `delivery` and finds the offsets that are missing before and in it.
     pub(crate) fn advance(&mut self, delivery: Delivery) -> Fetched {
         let mut gaps: Vec<Gap> = self.gap.take().into_iter().collect();
-        // JetStream counts from 1: offset 0 alone is never missing.
+        // JetStream counts from 1, so offset 0 alone is never missing.
         let mut expected = gaps.first().map_or(self.next_offset, |gap| gap.range.next()).max(1);
         for message in &delivery.messages {
-            // Read twice, it would be stored twice.
+            // A message read twice would be stored twice.
             assert!(message.offset >= self.next_offset, "the queue delivers in order, each message once");
             let missing = OffsetRange::until(expected, message.offset);
             if let Some(range) = missing.filter(|_| self.dense && !mutation::is_off("fetch.gaps")) {

@@ -1,30 +1,30 @@
-//! Roll: when a batch becomes a segment. Pure decisions.
+//! Roll: decides when a batch becomes a segment. Pure.
 //!
-//! Owns: the reasons and their limits. Does not own: time (the caller says how old the batch is) or sealing.
+//! Owns: the reasons and their limits. Does not own: time (the caller passes the batch's age), sealing.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::config::WriterConfig;
 
-/// Why a batch was closed.
+/// The reason for closing a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RollReason {
     /// Its encoded size reached the limit.
     Size,
-    /// Its first message waited long enough.
+    /// Its first message waited for the longest time allowed.
     Age,
-    /// It has as many rows as allowed.
+    /// It has the most rows allowed.
     Rows,
     /// The topic's schema changed.
     Schema,
-    /// Memory was short, and this batch was the largest.
+    /// Memory was short, and this open batch was the largest.
     Memory,
-    /// Somebody asked.
+    /// A caller requested it.
     Flush,
     /// The writer stops.
     Shutdown,
-    /// Earlier owners died here: messages are committed a few at a time.
+    /// Earlier owners died here, so that messages are committed a few at a time.
     Isolation,
 }
 
@@ -78,12 +78,12 @@ impl RollPolicy {
         self.bytes_max
     }
 
-    /// How long a batch may wait.
+    /// Longest time that a batch may wait.
     pub fn age_max(&self) -> Duration {
         self.age_max
     }
 
-    /// Whether a batch of this encoded size and this many rows is full.
+    /// The reason to close a batch of this encoded size and number of rows, if it is full.
     pub fn when_full(&self, encoded_bytes: usize, records: usize) -> Option<RollReason> {
         if encoded_bytes >= self.bytes_max {
             return Some(RollReason::Size);
@@ -91,7 +91,7 @@ impl RollPolicy {
         (records >= self.records_max).then_some(RollReason::Rows)
     }
 
-    /// Whether a batch of this age has waited long enough.
+    /// The reason to close a batch of this age, if it has waited for the longest time allowed.
     pub fn when_old(&self, age: Duration) -> Option<RollReason> {
         (age >= self.age_max).then_some(RollReason::Age)
     }

@@ -1,7 +1,7 @@
-//! Upload: a sealed batch becomes objects that are certainly stored.
+//! Upload: turns a sealed batch into objects that are certainly stored.
 //!
-//! Owns: the names of a batch's segments, their intents, and what people see of a failing upload. An [`UploadedBatch`]
-//! can only come from here, so nothing else can be committed.
+//! Owns: the names of a batch's segments, their intents, and reporting a failing upload. Only this module makes an
+//! [`UploadedBatch`], so nothing else can be committed.
 //! Does not own: the protocol of a put (`lake::put`), the order of commits.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::pipeline::group::Groups;
 use crate::service::metrics;
 use crate::service::status::Progress;
 
-/// A batch whose objects are stored; the proof that a commit needs.
+/// A batch whose objects are stored; a commit needs it as the proof.
 #[derive(Debug)]
 pub(crate) struct UploadedBatch {
     batch: SealedBatch,
@@ -31,7 +31,7 @@ pub(crate) struct UploadedBatch {
 }
 
 impl UploadedBatch {
-    /// The batch, its segments being stored.
+    /// The batch, without its segments.
     pub(crate) fn batch(&self) -> &SealedBatch {
         &self.batch
     }
@@ -49,7 +49,7 @@ pub(crate) struct Uploader {
     pub(crate) storage: Storage,
     /// Records intents.
     pub(crate) groups: Groups,
-    /// Gives intents up.
+    /// Abandons intents.
     pub(crate) catalog: Arc<dyn MetadataStore>,
     /// Limits the uploads of the process.
     pub(crate) turns: Arc<Semaphore>,

@@ -1,31 +1,31 @@
-//! Discard: how close the queue is to discarding messages that are not committed yet.
+//! Discard: the margin before the queue discards uncommitted messages.
 //!
-//! Owns: the margin that a stream's own limits leave, and when it is small enough to warn of, before anything is lost.
-//! The judgement is a plain function. Does not own: the gap that is recorded when the writer comes to it.
+//! Owns: the margin that a stream's own limits leave, and the judgement that it is too small, before anything is lost.
+//! The judgement is a plain function. Does not own: the gap that the pipeline records after a loss.
 
 use std::time::Duration;
 
 use common::queue::{Bounds, DiscardLimits};
 use common::{Queue, TopicPartition};
 
-/// Below this part of a limit (one tenth), the margin is small.
+/// Below this fraction of a limit (a tenth), the margin is small.
 const SMALL_PART: u64 = 10;
-/// Above this part of the age limit (four fifths), a message that is not committed is old.
+/// Above this fraction of the age limit (four fifths), an uncommitted message is old.
 const OLD_PART: f64 = 0.8;
 
-/// The room and time left before the queue discards a message that is not committed.
+/// The room and time left before the queue discards an uncommitted message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Margin {
-    /// Messages that may still be published; nothing where neither messages nor bytes are limited. An estimate where
-    /// bytes are, and too low where offsets are not dense.
+    /// Messages that may still be published; `None` without a limit on messages or bytes. An estimate if bytes are
+    /// limited, and too low if offsets are not dense.
     pub(crate) messages: Option<u64>,
-    /// Time; nothing where age is not limited.
+    /// Time left; `None` without a limit on age.
     pub(crate) time: Option<Duration>,
-    /// Why it is too small, in words.
+    /// The reason why the margin is too small, as a text; `None` if it is not.
     pub(crate) warning: Option<String>,
 }
 
-/// Judges one look at the queue; `oldest_us` is the queue time of the oldest message that is not committed.
+/// Judges one look at the queue; `oldest_us` is the queue time of the oldest uncommitted message.
 pub(crate) fn margin(bounds: &Bounds, high_watermark: u64, oldest_us: Option<i64>, now_us: i64) -> Margin {
     let Some(limits) = &bounds.limits else { return Margin::default() };
     let first_needed = high_watermark.max(bounds.first_offset);
@@ -60,7 +60,7 @@ pub(crate) fn margin(bounds: &Bounds, high_watermark: u64, oldest_us: Option<i64
     margin
 }
 
-/// Messages that the stream can hold, by the limit that is reached first, and that limit in words.
+/// Messages that the stream can hold by the limit that it reaches first, and the text of that limit.
 fn room(limits: &DiscardLimits) -> Option<(u64, String)> {
     let by_messages = limits.messages_max.map(|max| (max, format!("max_msgs {max}")));
     let by_bytes = limits.bytes_max.filter(|_| limits.messages > 0).map(|max| {
@@ -70,17 +70,17 @@ fn room(limits: &DiscardLimits) -> Option<(u64, String)> {
     by_messages.into_iter().chain(by_bytes).min_by_key(|(room, _)| *room)
 }
 
-/// The messages of a partition that are not committed.
+/// The uncommitted messages of a partition.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Uncommitted {
     /// Everything below is committed.
     pub(crate) high_watermark: u64,
-    /// Queue time of the oldest message that is fetched, if one is.
+    /// Queue time of the oldest fetched message, if there is one.
     pub(crate) fetched_us: Option<i64>,
 }
 
-/// The queue time of the oldest message that is not committed: read only when age can matter, else the time of the
-/// oldest message held, which is no later.
+/// The queue time of the oldest uncommitted message. The message is read only if its age can matter; else this is the
+/// time of the oldest message held, which is no later.
 pub(crate) async fn oldest_us(
     queue: &dyn Queue,
     partition: &TopicPartition,

@@ -1,30 +1,30 @@
 //! Errors of the standalone service.
 //!
-//! Owns: their words for the operator. Does not own: the errors of the writer, or of the process around it.
+//! Owns: their texts for the operator. Does not own: the errors of the writer, or of the process around it.
 
 use common::ids::InvalidTopicName;
 use service::ServiceError;
 
 use crate::error::WriterError;
 
-/// Why the service did not start, or ended otherwise than in order.
+/// The reason why the service did not start, or did not end in good order.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A name in `TOPICS` is not one of a topic.
+    /// A name in `TOPICS` is not a valid name of a topic.
     #[error("TOPICS")]
     TopicName(#[source] InvalidTopicName),
-    /// `TOPICS` names a topic that the catalog does not have.
+    /// The catalog has no topic of a name in `TOPICS`.
     #[error("TOPICS={topics}: {error}")]
     TopicNotFound {
         /// The setting.
         topics: String,
-        /// Names the topic, and the command that creates it.
+        /// The text with the topic's name and the command that creates it.
         error: WriterError,
     },
-    /// The writer ended without having been stopped.
+    /// The writer ended without a stop.
     #[error("the writer ended by itself")]
     Ended(#[source] WriterError),
-    /// The writer could not start, or not drain.
+    /// The writer could not start, or could not drain.
     #[error(transparent)]
     Writer(#[from] WriterError),
     /// A part of the process did not start, or a signal or a deadline cut it short.

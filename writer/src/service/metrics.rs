@@ -1,4 +1,4 @@
-//! The writer's metrics: their names, and the gauges that are set before each scrape.
+//! The writer's metrics: their names, and setting the gauges before each scrape.
 //!
 //! Owns: names, units and help texts. Does not own: the recorder (the crate `service`).
 
@@ -40,7 +40,7 @@ const FRESHNESS: &str = "siltstone_partition_freshness_seconds";
 const MARGIN_MESSAGES: &str = "siltstone_discard_margin_messages";
 const MARGIN_SECONDS: &str = "siltstone_discard_margin_seconds";
 
-/// Gives every metric its help text, and counters their zero: what has not happened yet is shown as well.
+/// Gives every metric its help text, and sets counters to zero, so that the page shows them before the first event.
 pub(crate) fn describe() {
     describe_counter!(MESSAGES, "messages fetched from the queue");
     describe_counter!(MESSAGE_BYTES, "bytes of messages fetched, as counted against memory");
@@ -79,16 +79,16 @@ pub(crate) fn describe() {
     for reason in RollReason::ALL {
         counter!(SEGMENTS, "reason" => reason.as_str()).increment(0);
     }
-    // Made known; a duration is recorded when there is one.
+    // Registered only: the first duration is recorded by its event.
     let _empty = (histogram!(UPLOAD_SECONDS), histogram!(COMMIT_SECONDS));
 }
 
-/// Partitions whose gauges were set, and whether the queue limits them: one that was given up must not keep
-/// showing its last lag.
+/// Partitions whose gauges were set; true if the queue limits them. A partition that was given back must not keep its
+/// last lag.
 // A std mutex: held for one look at all partitions, never across an await.
 pub(crate) type Shown = Arc<Mutex<BTreeMap<TopicPartition, bool>>>;
 
-/// Sets the gauges; called before each scrape, so that they cost nothing in between.
+/// Sets the gauges before each scrape, so that they cost nothing in between.
 pub(crate) fn observe(board: &StatusBoard, budget: &MemoryBudget, shown: &Shown, now_us: i64) {
     gauge!(MEMORY_USED).set(budget.used_bytes() as f64);
     gauge!(MEMORY_PEAK).set(budget.used_bytes_peak() as f64);
@@ -115,7 +115,7 @@ pub(crate) fn observe(board: &StatusBoard, budget: &MemoryBudget, shown: &Shown,
     }
 }
 
-/// No limit is an infinite margin.
+/// Without a limit the margin is infinite.
 fn set_margin(partition: &TopicPartition, messages: Option<u64>, time: Option<Duration>) {
     let labels = [("topic", partition.topic.to_string()), ("partition", partition.partition_id.to_string())];
     gauge!(MARGIN_MESSAGES, &labels).set(messages.map_or(f64::INFINITY, |messages| messages as f64));

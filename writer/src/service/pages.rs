@@ -1,4 +1,4 @@
-//! The writer's part of the pages: what "ready" means for it, and its gauges.
+//! The writer's part of the pages: the checks of its readiness, and its gauges.
 //!
 //! Owns: the names of the checks and facts. Does not own: the pages (`service::Pages`), the checks themselves (queue,
 //! catalog, store), the state of the partitions (`status`).
@@ -10,7 +10,8 @@ use service::{Fact, Pages};
 
 use crate::service::running::Observer;
 
-/// Ready when queue, catalog and store answer, no partition keeps failing and nothing is halted or cannot be opened.
+/// Ready if queue, catalog and store answer, no partition keeps failing, and there is no trouble: no halt, no defect,
+/// no topic that cannot be opened.
 pub(crate) fn pages(observer: Observer) -> Pages {
     let observer = Arc::new(observer);
     let shared = || Arc::clone(&observer);

@@ -1,6 +1,6 @@
-//! A running writer: its handle, and the view of it from outside.
+//! A running writer: its handle, and its observer.
 //!
-//! Owns: flushing, waiting for commits, the orderly and the timely end. Does not own: the work.
+//! Owns: flushing, waiting for commits, the drain and its deadline. Does not own: the work.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use crate::service::metrics;
 use crate::service::status::{PartitionStatus, StatusBoard};
 use crate::service::summary::{Summary, Totals};
 
-/// Time after which a partition that does not run here is looked up again.
+/// Time between two look-ups of a partition that runs in another writer.
 const OTHERS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The handle of a running writer. Dropping it aborts the writer, which is safe but loses the drain: call
+/// The handle of a running writer. Dropping it aborts the writer, which is safe but skips the drain: call
 /// [`RunningWriter::shutdown`].
 #[derive(Debug)]
 pub struct RunningWriter {
@@ -40,7 +40,7 @@ pub struct RunningWriter {
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: CancellationToken,
     pub(crate) supervisor: Option<JoinHandle<Result<()>>>,
-    /// Watchers, which never end by themselves.
+    /// The watchers; none of them ends by itself.
     pub(crate) watchers: JoinSet<()>,
 }
 
@@ -48,7 +48,7 @@ impl RunningWriter {
     /// Creates a topic in queue and catalog and takes its partitions over.
     ///
     /// # Errors
-    /// The queue's or the catalog's.
+    /// Errors of the queue or the catalog.
     pub async fn create_topic(&self, topic: TopicConfig) -> Result<Topic> {
         let (queue, catalog) = (self.context.queue.as_ref(), self.context.catalog.as_ref());
         let created = catalog::create_topic(queue, catalog, topic).await?;
@@ -61,17 +61,17 @@ impl RunningWriter {
         self.refresh.notify_one();
     }
 
-    /// The queue it reads.
+    /// The writer's queue.
     pub fn queue(&self) -> &Arc<dyn Queue> {
         &self.context.queue
     }
 
-    /// The catalog it commits to.
+    /// The writer's catalog.
     pub fn catalog(&self) -> &Arc<dyn MetadataStore> {
         &self.context.catalog
     }
 
-    /// Its memory budget.
+    /// The writer's memory budget.
     pub fn budget(&self) -> &MemoryBudget {
         &self.context.limits.memory
     }
@@ -86,17 +86,18 @@ impl RunningWriter {
         self.totals.summary()
     }
 
-    /// Closes every open batch and returns when everything fetched before is committed.
+    /// Closes every open batch and returns after everything fetched before is committed.
     pub async fn flush(&self) {
         let senders: Vec<_> = self.commands.lock().expect("no holder panics").values().cloned().collect();
         futures::future::join_all(senders.into_iter().map(flush)).await;
     }
 
-    /// Returns when each partition's watermark is at least the one given, for example the offset after the last one that
-    /// the queue confirmed to a producer. Closes the open batch of such a partition once everything below its target is fetched.
+    /// Returns after each partition's watermark has reached its target, for example the offset after the last one that
+    /// the queue confirmed to a producer. Closes the open batch of such a partition once everything below its target is
+    /// fetched.
     ///
     /// # Errors
-    /// The catalog's.
+    /// Errors of the catalog.
     pub async fn wait_committed(&self, targets: &[(TopicPartition, u64)]) -> Result<()> {
         let waits = targets.iter().map(|(partition, target)| self.wait_for(partition, *target));
         futures::future::try_join_all(waits).await?;
@@ -123,21 +124,21 @@ impl RunningWriter {
                     }
                 }
             }
-            // The board knows nothing of the commits of other writers: after a while the catalog is asked again.
+            // The board does not know the commits of other writers, so the catalog is queried again after a while.
             tokio::time::timeout(OTHERS_INTERVAL, steps.changed()).await.ok();
         }
     }
 
-    /// Returns when the writer ends by itself, which it only does when it cannot go on.
+    /// Returns after the writer has ended by itself, because it could not continue.
     ///
     /// # Errors
-    /// Why it ended.
+    /// The reason for the end.
     pub async fn ended(&mut self) -> Result<()> {
         let Some(supervisor) = &mut self.supervisor else { return Ok(()) };
         let ended = tokio::select! {
             biased;
             ended = supervisor => ended,
-            // Without any one of them the pipelines run on and nothing is committed, or memory is never relieved.
+            // Without any one of the watchers, pipelines would run without commits, or memory would never be relieved.
             Some(watcher) = self.watchers.join_next() => {
                 let reason = watcher.err().map_or_else(|| "it returned".to_owned(), |error| error.to_string());
                 return Err(WriterError::Internal(format!("a watcher ended: {reason}")));
@@ -147,10 +148,10 @@ impl RunningWriter {
         ended.unwrap_or_else(|error| Err(WriterError::Internal(error.to_string())))
     }
 
-    /// Stops fetching, commits everything that was fetched, acks it, gives the partitions back.
+    /// Stops fetching, commits everything fetched, acks it, and gives the partitions back.
     ///
     /// # Errors
-    /// [`WriterError::ShutdownDeadline`] when that takes longer than allowed; then it is cut short, safely.
+    /// [`WriterError::ShutdownDeadline`] if this takes longer than allowed; the writer is then aborted, which is safe.
     pub async fn shutdown(&mut self) -> Result<Summary> {
         self.stop.cancel();
         let timeout = self.context.config.shutdown_timeout;
@@ -167,17 +168,17 @@ impl RunningWriter {
         }
     }
 
-    /// A view for readiness and metrics.
+    /// An observer for readiness and metrics.
     pub fn observer(&self) -> Observer {
         let (context, clock) = (Arc::clone(&self.context), Arc::clone(&self.clock));
         Observer { context, board: self.board.clone(), shown: metrics::Shown::default(), clock }
     }
 }
 
-/// Closes the open batch of one pipeline and returns when everything fetched before is committed.
+/// Closes the open batch of one pipeline and returns after everything fetched before is committed.
 async fn flush(commands: CommandSender) {
     let (answer, answered) = oneshot::channel();
-    // A pipeline that ended meanwhile has nothing left to flush here.
+    // A pipeline that has ended has no open batch.
     if commands.send(Command::Flush(answer)).await.is_ok() {
         answered.await.ok();
     }
@@ -191,7 +192,7 @@ impl Drop for RunningWriter {
     }
 }
 
-/// Sees a running writer from outside.
+/// Reads the state of a running writer.
 #[derive(Clone, Debug)]
 pub struct Observer {
     context: Arc<Context>,
@@ -210,8 +211,8 @@ impl Observer {
         metrics::observe(&self.board, &self.context.limits.memory, &self.shown, self.clock.now_us());
     }
 
-    /// Topics and partitions that this writer cannot work on, by `topic` or `topic/partition`, with the reason: halts, defects, topics that
-    /// cannot be opened.
+    /// Topics and partitions that this writer cannot work on, by `topic` or `topic/partition`, with the reason: halts,
+    /// defects, topics that cannot be opened.
     pub fn troubles(&self) -> BTreeMap<String, String> {
         self.board.troubles()
     }
@@ -228,10 +229,10 @@ impl Observer {
         self.context.catalog.check().await.map_err(|error| error.to_string())
     }
 
-    /// Asks for an object that does not exist: the right answer proves address, bucket and login.
+    /// Requests an object that does not exist: the right answer proves address, bucket and login.
     pub(crate) async fn check_store(&self) -> Result<(), String> {
         let storage = &self.context.storage;
-        // A put makes missing directories; one that vanished, as a mount does, must not be made anew unnoticed.
+        // A put creates missing directories, but a vanished one, such as a lost mount, must not be recreated unnoticed.
         if let Some(root) = storage.local_root.as_ref().filter(|root| !root.is_dir()) {
             return Err(format!("the directory {} is gone", root.display()));
         }
@@ -254,7 +255,7 @@ mod tests {
     async fn a_watcher_that_ends_is_the_end_of_the_writer() {
         let writer = Writer::new(Box::new(InMemoryQueue::default()), Storage::memory().store);
         let mut running = writer.start().await.expect("starts");
-        // Stands for a panic: without the task that groups commits, nothing is ever committed.
+        // The abort simulates a panic: without the task that groups commits, nothing is committed any more.
         running.watchers.abort_all();
         let deadline = std::time::Duration::from_secs(20);
         let ended = tokio::time::timeout(deadline, running.ended()).await.expect("it is noticed");

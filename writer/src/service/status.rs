@@ -1,8 +1,9 @@
-//! The progress of each partition, for people, metrics and readiness, and for the steps around the pipelines.
+//! The progress of each partition, for people, metrics and readiness, and for the supervisor and the watchers.
 //!
-//! Owns: the numbers, how lag and freshness are made of them, and waking those who wait for progress. The supervisor ends
-//! a pipeline whose watermark the catalog does not know any more, and relief rolls the largest batch: both read it here.
-//! Does not own: those decisions; no commit and no ack depends on these numbers.
+//! Owns: the numbers, computing lag and freshness from them, and waking the tasks that wait for progress. The
+//! supervisor reads them to abort a pipeline whose watermark the catalog has lost, memory relief to roll the largest
+//! batch.
+//! Does not own: those decisions. No commit and no ack depends on these numbers.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -19,36 +20,37 @@ use crate::service::discard::Margin;
 pub struct PartitionStatus {
     /// The partition.
     pub partition: TopicPartition,
-    /// Offset after the last message that was fetched.
+    /// Offset after the last fetched message.
     pub position: u64,
     /// Exclusive: everything below is committed.
     pub high_watermark: u64,
-    /// Offset of the oldest message that the queue held, when last asked.
+    /// Offset of the queue's oldest message at the last look.
     pub queue_first_offset: u64,
-    /// Offset that the queue's next message will get, when last asked.
+    /// Offset of the queue's next message at the last look.
     pub queue_next_offset: u64,
     /// Memory of the open batch, in bytes.
     pub batch_bytes: usize,
-    /// Age of the oldest message that is fetched and not committed; zero when there is none.
+    /// Age of the oldest message that is fetched and not committed; zero if there is none.
     pub freshness: Duration,
-    /// Messages that may still be published before the queue discards one that is not committed, when last asked;
-    /// nothing where it discards none for being full.
+    /// Messages that may still be published before the queue discards an uncommitted one, at the last look; `None` if
+    /// the queue has no limit on messages or bytes.
     pub discard_margin: Option<u64>,
-    /// Time before the queue discards a message that is not committed, when last asked; nothing where it keeps them without limit.
+    /// Time before the queue discards an uncommitted message, at the last look; `None` if the queue has no limit on
+    /// age.
     pub discard_margin_time: Option<Duration>,
-    /// Reading, an upload or a commit keeps failing.
+    /// True if reading, an upload or a commit keeps failing.
     pub failing: bool,
 }
 
 impl PartitionStatus {
-    /// Messages that are not committed, fetched or still in the queue; an upper bound where offsets are not dense.
+    /// Uncommitted messages, fetched or still in the queue; an upper bound if offsets are not dense.
     pub fn lag(&self) -> u64 {
         let fetched = self.position.saturating_sub(self.high_watermark);
         fetched + self.queue_next_offset.saturating_sub(self.position.max(self.queue_first_offset))
     }
 }
 
-/// Written by the pipeline, read by everyone.
+/// The progress of one partition: written mostly by its pipeline, read by any task.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     pub(crate) position: AtomicU64,
@@ -56,20 +58,20 @@ pub(crate) struct Progress {
     pub(crate) queue_first_offset: AtomicU64,
     pub(crate) queue_next_offset: AtomicU64,
     pub(crate) batch_bytes: AtomicUsize,
-    /// An upload or commit keeps failing.
+    /// True while an upload or commit keeps failing.
     pub(crate) failing: AtomicBool,
-    /// The queue cannot be read.
+    /// True while the queue cannot be read.
     pub(crate) unreadable: AtomicBool,
-    /// Counts every step of any partition of the board.
+    /// Counts the steps of all partitions on the board.
     steps: watch::Sender<u64>,
     // A std mutex: held to copy or replace two numbers.
     margin: Mutex<(Option<u64>, Option<Duration>)>,
-    // First offset and queue time of each batch that is not committed, oldest first. Never held across an await.
+    // First offset and queue time of each uncommitted batch, oldest first. Never held across an await.
     batches: Mutex<VecDeque<(u64, i64)>>,
 }
 
 impl Progress {
-    /// Everything below `position` is fetched and handed on.
+    /// Records that everything below `position` is fetched and handed on.
     pub(crate) fn fetched(&self, position: u64) {
         self.position.store(position, Ordering::Relaxed);
         self.steps.send_modify(|steps| *steps += 1);
@@ -79,7 +81,7 @@ impl Progress {
         lock(&self.batches).push_back((base_offset, first_timestamp_us));
     }
 
-    /// Everything below `high_watermark` is committed, by a receipt.
+    /// Records that everything below `high_watermark` is committed, according to a receipt.
     pub(crate) fn committed(&self, high_watermark: u64) {
         let before = self.high_watermark.swap(high_watermark, Ordering::Relaxed);
         assert!(before <= high_watermark, "a watermark only rises: {before}, then {high_watermark}");
@@ -107,7 +109,7 @@ impl Progress {
 /// The partitions that this writer owns, and its troubles.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatusBoard {
-    /// Counts the steps of all partitions, for those who wait for progress.
+    /// Counts the steps of all partitions, to wake the tasks that wait for progress.
     steps: watch::Sender<u64>,
     // Std mutexes: held to insert, remove or copy, never across an await.
     partitions: Arc<Mutex<BTreeMap<TopicPartition, Arc<Progress>>>>,
@@ -144,7 +146,7 @@ impl StatusBoard {
     pub(crate) fn place(&self, partition: &TopicPartition) -> Option<(u64, u64)> {
         let partitions = lock(&self.partitions);
         let progress = partitions.get(partition)?;
-        // The watermark first: read later, it could stand above the position.
+        // The watermark is read first, since a later one could be above the position.
         let high_watermark = progress.high_watermark.load(Ordering::Relaxed);
         Some((progress.position.load(Ordering::Relaxed), high_watermark))
     }
@@ -161,17 +163,17 @@ impl StatusBoard {
         lock(&self.partitions).iter().map(watermark).collect()
     }
 
-    /// Notes that nothing goes on at `place`, and why, until it is cleared.
+    /// Records that work at `place` is stopped, with the reason, until it is cleared.
     pub(crate) fn trouble(&self, place: Place, reason: String) {
         lock(&self.troubles).insert(place, reason);
     }
 
-    /// Notes that work goes on at `place`.
+    /// Records that work at `place` continues.
     pub(crate) fn clear(&self, place: &Place) {
         lock(&self.troubles).remove(place);
     }
 
-    /// Forgets the troubles of topics that are gone.
+    /// Removes the troubles of deleted topics.
     pub(crate) fn keep_topics(&self, remains: impl Fn(&TopicName) -> bool) {
         lock(&self.troubles).retain(|(topic, _), _| remains(topic));
     }
@@ -186,7 +188,7 @@ impl StatusBoard {
         lock(&self.troubles).iter().map(shown).collect()
     }
 
-    /// The partition whose open batch holds most memory.
+    /// The partition whose open batch holds the most memory.
     pub(crate) fn largest_batch(&self) -> Option<TopicPartition> {
         let partitions = lock(&self.partitions);
         let sized =

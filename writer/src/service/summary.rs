@@ -1,4 +1,4 @@
-//! What a writer has committed since it started: for the last log line, the demo and the bench.
+//! The sums of a writer's commits since its start, for the last log line, the demo and the bench.
 //!
 //! Owns: the sums. Does not own: metrics, which count the same for a monitoring system.
 
@@ -19,7 +19,7 @@ pub struct Summary {
     pub segments: u64,
     /// Bytes of their objects.
     pub bytes: u64,
-    /// Batches by the reason that closed them.
+    /// Batches by the reason for closing them.
     pub rolls: Vec<(RollReason, u64)>,
 }
 

@@ -1,7 +1,7 @@
 //! Watchers: the work around the pipelines.
 //!
-//! Owns: relieving memory when a fetch waits for it, and asking the queue for its bounds, to tell the lag and to warn of
-//! messages that the queue is about to discard uncommitted (`discard` judges) or has lost at its end.
+//! Owns: relieving memory while a fetch waits for it, and querying the queue's bounds for the lag, for the warning of
+//! messages that the queue will soon discard uncommitted (`discard` judges), and for messages lost at the queue's end.
 //! Does not own: batches; it only sends commands.
 
 use std::collections::{HashMap, HashSet};
@@ -22,11 +22,11 @@ use crate::service::discard::{Margin, Uncommitted, margin, oldest_us};
 use crate::service::metrics;
 use crate::service::status::{Progress, StatusBoard};
 
-/// Time between two requests for the queue's end.
+/// Time between two requests for the queue's bounds.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
-/// Partitions whose queue is asked at once.
+/// Partitions whose queue is queried concurrently.
 const LOOKS_AT_ONCE: usize = 32;
-/// Time for one rolled batch to give memory back before the next is rolled.
+/// Time for a rolled batch to give memory back before the next roll.
 const RELIEF_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Rolls the largest batch while a fetch waits for memory. Never returns.
@@ -36,7 +36,7 @@ pub(crate) async fn relieve_memory(memory: MemoryBudget, board: StatusBoard, com
         while memory.waiters() > 0 {
             if let Some(partition) = board.largest_batch() {
                 let sender = commands.lock().expect("no holder panics").get(&partition).cloned();
-                // A pipeline that has commands waiting is busy rolling already.
+                // A pipeline whose command channel is full already rolls.
                 sender.map(|sender| sender.try_send(Command::Relieve).ok());
             }
             tokio::time::sleep(RELIEF_INTERVAL).await;
@@ -44,7 +44,7 @@ pub(crate) async fn relieve_memory(memory: MemoryBudget, board: StatusBoard, com
     }
 }
 
-/// Keeps every partition's idea of the queue's bounds fresh. Never returns.
+/// Refreshes the queue's bounds in the status of every partition. Never returns.
 pub(crate) async fn watch_lag(queue: Arc<dyn Queue>, board: StatusBoard, clock: SharedClock) {
     let mut ticks = tokio::time::interval(LAG_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -60,7 +60,7 @@ pub(crate) async fn watch_lag(queue: Arc<dyn Queue>, board: StatusBoard, clock: 
                 (partition, progress, look)
             }
         });
-        // One that is slow to answer delays no other.
+        // Unordered, so that a slow answer delays no other.
         let mut looks = futures::stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE);
         while let Some((partition, progress, look)) = looks.next().await {
             match look {
@@ -95,10 +95,10 @@ impl Look {
     }
 }
 
-/// The looks before, as far as they matter for the next.
+/// The state that earlier looks leave for the next.
 #[derive(Default)]
 struct Memory {
-    /// Partitions whose small margin was warned of.
+    /// Partitions with a logged warning of a small margin.
     warned: HashSet<TopicPartition>,
     ends: HashMap<TopicPartition, End>,
 }
@@ -126,16 +126,16 @@ impl Memory {
     }
 }
 
-/// The furthest end of a queue that was seen.
+/// The furthest known end of a queue.
 #[derive(Debug, Default)]
 struct End {
     furthest: u64,
-    /// Looks in a row at which it was nearer: a copy of a queue may say less for a moment.
+    /// Consecutive looks that found a nearer end: a copy of a queue may lag for a moment.
     nearer: u32,
 }
 
 impl End {
-    /// Notes one look; gives how many offsets are gone when that is sure.
+    /// Records one look; returns the number of lost offsets once the loss is certain.
     fn look(&mut self, next_offset: u64) -> Option<u64> {
         if next_offset >= self.furthest {
             *self = Self { furthest: next_offset, nearer: 0 };
@@ -151,7 +151,7 @@ impl End {
     }
 }
 
-/// Logs once when the margin becomes small, and once when it no longer is.
+/// Logs once after the margin became small, and once after it grew again.
 fn warn_of_discard(
     partition: &TopicPartition,
     high_watermark: u64,

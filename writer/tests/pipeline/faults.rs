@@ -1,4 +1,5 @@
-//! A store that fails, lies or loses replies: the batch is kept, nothing is lost or doubled, nothing bad is listed.
+//! A store that fails, lies or loses replies: the batch is kept, no message is lost or doubled, no bad object is
+//! listed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use writer::{RunningWriter, Storage};
 
 use crate::world::{World, expected};
 
-/// A world over a store without faults yet, with a topic whose batches close at 500 rows.
+/// A world on a store without faults yet, with a topic whose batches close at 500 rows.
 async fn faulty_world() -> (World, Arc<FaultStore>, TopicName) {
     let store = FaultStore::new(Storage::memory().store);
     let mut world = World::with_storage(Storage::from_store(store.clone())).await;
@@ -26,7 +27,7 @@ async fn publish(world: &World, topic: &TopicName, count: u64) -> [(TopicPartiti
     [(partition, end)]
 }
 
-/// All faults were met, all messages are listed once and in order, and no key was written twice.
+/// Asserts that all faults occurred, all messages are listed once and in order, and no key was written twice.
 async fn assert_settled(world: &World, store: &FaultStore, topic: &TopicName, messages: u64) {
     assert_eq!(store.left(), 0, "every fault was met");
     assert_eq!(world.rows(topic, SegmentKind::Data).await, expected(1, messages));
@@ -38,7 +39,7 @@ async fn assert_settled(world: &World, store: &FaultStore, topic: &TopicName, me
     assert!(listed.iter().all(|key| record.stored.contains_key(key)));
 }
 
-/// Batches one after the other until all faults were met, each by a put that follows one without.
+/// Commits one batch after the other until all faults occurred, each at a put after one without a fault.
 async fn survives(faults: &[Fault]) {
     let (world, store, topic) = faulty_world().await;
     for fault in faults {
@@ -114,14 +115,14 @@ async fn a_read_back_that_fails_is_asked_again_before_anything_is_concluded() {
     writer.shutdown().await.expect("drains");
 }
 
-/// Waits until the partition shows as failing, or as not failing.
+/// Waits until the partition's status is failing, or not failing, as `wanted`.
 async fn failing(writer: &RunningWriter, wanted: bool) {
     while writer.status().first().is_none_or(|status| status.failing != wanted) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// The store answers this to every put for a while, then works again.
+/// Asserts the wait and the alarm for a store that gives `answer` to every put for a while and then works again.
 async fn is_waited_for_with_an_alarm(answer: Answer) {
     let (world, store, topic) = faulty_world().await;
     let refusals = u64::from(world.config.upload_retries) + 2;
@@ -156,7 +157,7 @@ async fn a_store_that_denies_writing_is_waited_for_with_an_alarm() {
 async fn a_slow_store_is_given_several_objects_at_once_and_they_are_committed_in_order() {
     let (mut world, store, topic) = faulty_world().await;
     world.config.batch_age_max = Duration::from_secs(3600);
-    // The first of each two takes longer than the second, so that the second is stored first.
+    // The first put of each pair takes longer than the second, so that the second object is stored first.
     for _ in 0..4 {
         store.next(Operation::Put, 1, Fault::slow(Duration::from_millis(500)));
         store.next(Operation::Put, 1, Fault::slow(Duration::from_millis(50)));

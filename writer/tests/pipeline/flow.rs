@@ -1,4 +1,4 @@
-//! What is published is committed: by size, age, rows, flush, memory, schema and shutdown.
+//! Published messages are committed: by size, age, rows, flush, memory, schema and shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +89,7 @@ async fn shutdown_loses_nothing_that_was_fetched_and_a_restart_goes_on() {
         for partition_id in 0..2 {
             world.publish(&TopicPartition::new(topic.clone(), partition_id), (0..1_000).map(numbered)).await;
         }
-        // Some rounds stop with everything fetched, some in the middle of it.
+        // Some rounds stop with everything fetched, some in the middle of fetching.
         while round % 2 == 0 && writer.status().iter().any(|status| status.position < round * 1_000) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -176,7 +176,7 @@ async fn memory_stays_within_the_budget_and_pressure_rolls() {
     writer.shutdown().await.expect("drains");
 }
 
-/// What an encoder may hold more than the raw messages it was given, until the account is corrected.
+/// Memory that an encoder may hold beyond its raw messages before the accounting is corrected, in bytes.
 fn writer_chunk_bytes() -> usize {
     4 * 1024 * 1024
 }

@@ -1,4 +1,4 @@
-//! What is not listed, or no longer, is deleted after its hold; what is listed never is.
+//! An object that is not, or no longer, listed is deleted after its hold; a listed one never is.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ async fn orphans_are_deleted_after_the_hold_twice_and_listed_objects_stay() {
         assert!(Instant::now() < deadline, "the orphan stays");
         sleep(Duration::from_millis(20)).await;
     }
-    // A put that was under way when its writer died lands only now.
+    // The late put of a dead writer lands only now.
     let late = Path::parse("t/orphan.parquet").expect("a key");
     world.storage.store.put(&late, PutPayload::from_static(b"late")).await.expect("stored");
     while exists(&world, "t/orphan.parquet").await
@@ -73,7 +73,7 @@ async fn an_idle_partition_that_was_lost_is_given_up_without_a_message() {
     let partition = TopicPartition::new(topic, 0);
     let mut writer = world.start().await;
     assert_eq!(writer.status().len(), 1);
-    // Somebody takes it over behind its back, as after a pause that outlasted the lease.
+    // Another owner takes the partition over unnoticed, as after a pause longer than the lease.
     let owner = OwnerId(Uuid::now_v7());
     world.catalog.heartbeat(&Agent { owner, name: "other".to_owned(), scope: Scope::All }).await.expect("registered");
     let deadline = Instant::now() + DEADLINE;

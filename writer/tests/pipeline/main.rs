@@ -1,4 +1,4 @@
-//! The pipeline through its public door, on the memory queue: every message once, whatever fails on the way.
+//! The pipeline through its public API, on the memory queue: every message is committed once despite any failure.
 
 mod faults;
 mod flow;

@@ -1,4 +1,5 @@
-//! Payloads and names of every kind: each message is a row or in quarantine, once, and nothing leaves its place.
+//! Payloads and names of every kind: each message becomes rows or quarantined records once, and no file leaves its
+//! directory.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::world::World;
 
 const MIB: usize = 1024 * 1024;
 
-/// Empty, headers alone, binary, not UTF-8, not JSON, larger than the memory budget.
+/// Empty, only headers, binary, not UTF-8, not JSON, larger than the memory budget.
 fn odd_messages() -> Vec<OutgoingMessage> {
     let headers = vec![("trace".to_owned(), "1".to_owned()), (String::new(), "\u{fffd}".to_owned())];
     let mut random = fastrand::Rng::with_seed(1);
@@ -47,7 +48,7 @@ async fn messages_of_any_kind_and_size_are_rows_or_in_quarantine_once() {
     }
 }
 
-/// The messages that have rows of a kind. Rows of one message, which may have several lines, count from 0.
+/// The messages with rows of a kind. The rows of one message, which may have several lines, count from 0.
 async fn messages(world: &World, topic: &TopicName, kind: SegmentKind) -> Vec<i64> {
     let rows = world.rows(topic, kind).await;
     for pair in rows.windows(2) {

@@ -1,4 +1,4 @@
-//! Topics that go, come again, or tell another history: nothing that was fetched is lost, nothing is left unread.
+//! Topics that are deleted, made again, or have another history: no fetched message is lost, none is left unread.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use writer::{RunningWriter, Summary};
 
 use crate::world::{World, expected};
 
-/// Waits until so many messages of the first partition are fetched.
+/// Waits until this many messages of the first partition are fetched.
 async fn fetched(writer: &RunningWriter, position: u64) {
     while writer.status().first().is_none_or(|status| status.position < position) {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -43,7 +43,7 @@ async fn what_was_fetched_before_the_history_ended_is_committed_and_then_it_halt
     }
     assert_eq!(world.rows(&topic, SegmentKind::Data).await, expected(1, 100));
     world.audit(&topic).await;
-    // The halt is written first, then shown.
+    // The halt is recorded in the catalog first, then shown.
     while writer.observer().troubles().get("t/0").is_none_or(|reason| !reason.starts_with("stream_regressed")) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

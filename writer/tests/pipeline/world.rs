@@ -1,4 +1,4 @@
-//! A queue, a store and a catalog for one test, and the oracle that reads back what was committed.
+//! A queue, a store and a catalog for one test, and an oracle that reads the committed rows back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl World {
         reader.map(|batch| batch.expect("readable")).collect()
     }
 
-    /// Every `(partition, offset, row)` of a kind, sorted; duplicates stay.
+    /// Every `(partition, offset, row)` of a kind, sorted, with duplicates.
     pub(crate) async fn rows(&self, topic: &TopicName, kind: SegmentKind) -> Vec<(i32, i64, i32)> {
         let mut rows = Vec::new();
         for segment in self.segments(topic).await.iter().filter(|segment| segment.kind == kind) {

@@ -1,6 +1,6 @@
-//! The messages that the rows of a commit, or of a run of commits, came from: are they those that it counted?
+//! Derives the messages of a commit, or of a run of commits, from the rows, and compares them with its counts.
 //!
-//! Owns: the rules that hold over data and quarantine together. Pure.
+//! Owns: the rules for data and quarantine together. Pure.
 //! Does not own: decoding (`rows`), the queue (`stream`).
 
 use catalog::CommitRecord;
@@ -15,11 +15,11 @@ pub(super) struct Decoded {
     pub(super) quarantine: Vec<Row>,
 }
 
-/// A message as its rows say it: offset and queue time.
+/// A message according to its rows: offset and queue time.
 pub(crate) type CommittedMessage = (u64, i64);
 
-/// The messages of `range` that rows came from; or the offset where something is wrong, and what. `gaps` are the
-/// offsets that are recorded as missing.
+/// The messages of `range` that have rows; or the offset of the first problem, and its text. `gaps` are the offsets
+/// recorded as missing.
 fn messages_in(
     decoded: &Decoded,
     range: OffsetRange,
@@ -39,7 +39,7 @@ fn messages_in(
         } else if messages.last().is_some_and(|(_, time)| *time != row.timestamp_us) {
             return refuse(format!("the rows of offset {} have different times", row.offset));
         }
-        // Records are numbered over both kinds: a hole is a lost record, a repetition a doubled one.
+        // Records of both kinds share one numbering: a hole is a lost record, a repetition a doubled one.
         if row.row != next_row {
             return refuse(format!("offset {} has row {} where {next_row} was due", row.offset, row.row));
         }
@@ -48,7 +48,7 @@ fn messages_in(
     Ok(messages)
 }
 
-/// The messages of a commit or run; or the offset where something is wrong, and what.
+/// The messages of a commit or run; or the offset of the first problem, and its text.
 pub(super) fn messages_of(
     decoded: &Decoded,
     commit: &CommitRecord,
@@ -84,7 +84,7 @@ fn within(rows: &[Row], range: OffsetRange) -> &[Row] {
     &rows[from..to]
 }
 
-/// Both in one order; each is in order by itself.
+/// Merges two ordered lists into one.
 fn merged<'r>(first: &'r [Row], second: &'r [Row]) -> impl Iterator<Item = Row> + 'r {
     let (mut first, mut second) = (first.iter().copied().peekable(), second.iter().copied().peekable());
     std::iter::from_fn(move || match (first.peek().map(Row::place), second.peek().map(Row::place)) {

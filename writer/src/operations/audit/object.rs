@@ -1,6 +1,6 @@
-//! One listed object: is it there, and is it the committed one?
+//! Checks that one listed object exists and is the committed one.
 //!
-//! Owns: the words about it. Does not own: the comparison (`lake::object`), the meaning of its bytes (`rows`).
+//! Owns: the texts of its problems. Does not own: the comparison (`lake::object`), the meaning of its bytes (`rows`).
 
 use bytes::Bytes;
 use catalog::SegmentInfo;
@@ -21,12 +21,12 @@ const UNREADABLE: &str =
 pub(super) struct ObjectReader<'a> {
     pub(super) storage: &'a Storage,
     pub(super) partition: &'a TopicPartition,
-    /// A segment of the object, for the place of its problems.
+    /// A segment of the object; its problems name the segment's place.
     pub(super) segment: &'a SegmentInfo,
 }
 
 impl ObjectReader<'_> {
-    /// Reads the object and compares it with the catalog; its bytes only when they are wanted and right.
+    /// Reads the object and compares it with the catalog; returns its bytes only if they are to be kept and right.
     pub(super) async fn read(&self, keep: Keep, problems: &mut Vec<Problem>) -> Option<Bytes> {
         let object = self.segment.object.as_ref();
         if object.bucket != self.storage.bucket {

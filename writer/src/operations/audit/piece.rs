@@ -1,7 +1,7 @@
-//! Doing one piece of work.
+//! Carries out one piece of work.
 //!
 //! Owns: reading each of its objects once, in bounded memory, and the order of the comparisons.
-//! Does not own: which pieces there are (`work`), the rules (`rows`, `messages`), the queue (`stream`).
+//! Does not own: the list of pieces (`work`), the rules (`rows`, `messages`), the queue (`stream`).
 
 use catalog::audit::{Check, Problem};
 use catalog::{CommitRecord, SegmentKind};
@@ -18,9 +18,9 @@ use super::work::Work;
 use super::{Audit, ObjectCounts};
 use crate::error::Result;
 
-/// Memory of one row while it is compared, in bytes: itself, and its message.
+/// Memory for comparing one row, in bytes: the row and its message.
 const ROW_BYTES: u64 = (size_of::<Row>() + size_of::<CommittedMessage>()) as u64;
-/// Memory of an object that passes through in pieces.
+/// Memory for an object that is read in pieces, in bytes.
 const PIECE_BYTES: u64 = 1 << 20;
 
 #[derive(Default)]
@@ -61,7 +61,7 @@ impl Audit<'_> {
         Ok(done)
     }
 
-    /// The rows of all objects of the work, where they are to be decoded and could be.
+    /// The rows of all objects of the work; `None` if they are not to be decoded, or cannot be.
     async fn read_objects(&self, partition: &TopicPartition, work: &Work<'_>, done: &mut Done) -> Option<Decoded> {
         let mut decoded = Some(Decoded::default());
         for wanted in &work.objects {
@@ -76,7 +76,7 @@ impl Audit<'_> {
                 decoded.add(wanted, rows);
                 decoded
             });
-            // Of an object that several pieces of work read, one says that it cannot be.
+            // If several pieces of work read an object, only the first reports problems of the object itself.
             problems.retain(|problem| is_first || problem.check != Check::Objects);
             done.problems.extend(problems);
             if is_first {
@@ -89,7 +89,7 @@ impl Audit<'_> {
 }
 
 impl Work<'_> {
-    /// Bytes of the objects that it counts.
+    /// Bytes of the objects that this piece of work counts.
     pub(super) fn counted_bytes(&self) -> u64 {
         let objects = self.objects.iter().map(Wanted::object);
         objects.filter(|object| self.first_seen.contains(&object.file_id)).map(|object| object.size_bytes).sum()
@@ -108,7 +108,8 @@ impl Work<'_> {
     }
 }
 
-/// Reads an object and compares it with the catalog; the rows of each wanted segment, where its bytes are kept and right.
+/// Reads an object and compares it with the catalog; returns the rows of each wanted segment, if the object's bytes are
+/// kept and right.
 pub(super) async fn read(
     storage: &Storage,
     partition: &TopicPartition,
@@ -128,7 +129,7 @@ pub(super) async fn read(
 }
 
 impl Decoded {
-    /// Adds the rows of an object's segments; [`Decoded::in_order`] comes behind the last.
+    /// Adds the rows of an object's segments; [`Decoded::in_order`] must follow the last call.
     pub(super) fn add(&mut self, wanted: &Wanted, rows: Vec<Vec<Row>>) {
         for (segment, rows) in wanted.segments.iter().zip(rows) {
             let all = match segment.kind {
@@ -139,7 +140,7 @@ impl Decoded {
         }
     }
 
-    /// The same in the order of their places: objects come in the order in which they were listed.
+    /// Sorts the rows by their places, since objects are added in the order of their listing.
     pub(super) fn in_order(mut self) -> Self {
         for rows in [&mut self.data, &mut self.quarantine] {
             rows.sort_by_key(Row::place);

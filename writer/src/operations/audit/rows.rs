@@ -1,8 +1,8 @@
-//! The rows of an object's segments: are they those that the catalog lists?
+//! Compares the rows of an object's segments with the catalog.
 //!
-//! Owns: decoding the origin of rows, and the rules that hold in an object. Pure but for the thread that decodes.
-//! Does not own: the bytes (`object`), the rules that hold over all rows of a commit (`messages`), the topic's own
-//! columns: they are as the checksum says.
+//! Owns: decoding the origin of rows, and the rules for one object. Pure but for the thread that decodes.
+//! Does not own: the bytes (`object`), the rules for all rows of a commit (`messages`), the topic's own columns, which
+//! the checksum covers.
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -22,14 +22,14 @@ pub(super) const ADVICE: &str = "the object is what was committed, but not what 
 
 const BATCH_ROWS: usize = 8192;
 
-/// Segments of one partition whose rows are wanted of their object.
+/// Segments of one partition whose rows are to be read from their object.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
-    /// At least one, by incarnation and offset; all are in the same object.
+    /// At least one, by incarnation and offset; all in the same object.
     pub(super) segments: Vec<SegmentInfo>,
-    /// Whether the object holds no other segment's rows than those of the only one wanted.
+    /// True if one segment is wanted and the object holds no rows of another.
     pub(super) is_alone: bool,
-    /// The ownership that wrote it, where it is known.
+    /// The epoch in which the object was written, if it is known.
     pub(super) epoch: Option<Epoch>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Row {
     pub(super) timestamp_us: i64,
 }
 
-/// The partition and history that a row is of, and where it stands in it.
+/// A row with its partition and incarnation.
 type Place = (i32, Incarnation, Row);
 
 impl Wanted {
@@ -50,7 +50,7 @@ impl Wanted {
         &self.segments[0].object
     }
 
-    /// The rows of each segment, in order; or the first thing that is wrong with them.
+    /// The rows of each segment, in order; or the first problem with them.
     pub(super) async fn decode(self, bytes: Bytes) -> Result<Vec<Vec<Row>>, String> {
         let decoding = tokio::task::spawn_blocking(move || self.decode_blocking(bytes));
         decoding.await.unwrap_or_else(|error| Err(format!("it cannot be decoded: {error}")))
@@ -68,7 +68,7 @@ impl Wanted {
         let mut rows = self.read_rows(file.rows(columns, BATCH_ROWS).map_err(undecodable)?)?;
         for (segment, rows) in self.segments.iter().zip(&mut rows) {
             if self.object().level > 0 {
-                // A replacement may have put them in another order.
+                // A replacement may have reordered the rows.
                 rows.sort_unstable_by_key(Row::place);
             }
             check_segment(segment, rows)?;
@@ -98,7 +98,7 @@ impl Wanted {
         Ok(rows)
     }
 
-    /// The wanted segment that the row is of.
+    /// The index of the row's segment, if it is wanted.
     fn segment_at(&self, (partition_id, incarnation, row): &Place) -> Option<usize> {
         let is_of = |segment: &SegmentInfo| {
             u32::try_from(*partition_id) == Ok(segment.partition_id)
@@ -108,7 +108,7 @@ impl Wanted {
         self.segments.iter().position(is_of)
     }
 
-    /// What a row of no segment is, in an object that holds one alone.
+    /// The text for a row outside the segment of an object that holds only one.
     fn outside(&self, (partition_id, incarnation, row): &Place) -> String {
         let segment = &self.segments[0];
         if u32::try_from(*partition_id) != Ok(segment.partition_id) {
@@ -135,7 +135,7 @@ impl Wanted {
         let offsets = column(OFFSET, &DataType::Int64)?.as_primitive::<Int64Type>().values();
         let numbers = column(ROW, &DataType::Int32)?.as_primitive::<Int32Type>().values();
         let times = column(TIMESTAMP, &timestamp_type())?.as_primitive::<TimestampMicrosecondType>().values();
-        // Objects of layout 1 hold one segment, whose incarnation they do not say.
+        // Objects of layout 1 hold one segment and lack its incarnation.
         let unsaid = self.segments[0].incarnation;
         Ok(Box::new((0..batch.num_rows()).map(move |index| {
             let negative = |_| format!("it holds a negative offset or row: {} {}", offsets[index], numbers[index]);
@@ -157,7 +157,7 @@ fn undecodable(error: ParquetError) -> String {
 }
 
 impl Row {
-    /// Its place in its partition and history; no other row has the same.
+    /// Its place in its partition and incarnation, which no other row shares.
     pub(super) fn place(&self) -> (u64, u32) {
         (self.offset, self.row)
     }

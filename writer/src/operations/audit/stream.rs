@@ -1,8 +1,8 @@
-//! Committed messages and those that the queue still holds.
+//! Compares committed messages with those that the queue still holds.
 //!
 //! Owns: reading the queue in pages and comparing them. Does not own: the rows of segments (`rows`).
-//! A committed message that the queue holds no more is as it should be and only counted; a held one that was not committed
-//! is a loss.
+//! A committed message that the queue no longer holds is normal and only counted; a message held but not committed is a
+//! loss.
 
 use catalog::CommitRecord;
 use catalog::audit::{Check, PartitionRecords, Problem};
@@ -12,9 +12,9 @@ use common::{Anchor, Message, Queue, TopicPartition};
 use crate::error::Result;
 use crate::pipeline::attach::{Attach, attach};
 
-/// Messages of one read: their payloads come along.
+/// Most messages of one read, which includes their payloads.
 const PAGE_MESSAGES: usize = 256;
-/// Problems of one commit that are listed one by one.
+/// Most problems listed of one commit.
 const PROBLEMS_MAX: usize = 20;
 
 const REGRESSED: &str = "the next writer to attach halts the partition; what is committed stays. `siltstone topic resume` \
@@ -24,7 +24,7 @@ const LOST: &str = "the queue holds a message below the watermark that was never
 const OTHER: &str = "the queue holds another message than the one that was written: its history was changed without the \
     last message being touched, or the rows are wrong; keep all and report it";
 
-/// The messages that the queue holds of a partition.
+/// The messages of a partition that the queue holds.
 #[derive(Debug)]
 pub(super) struct StreamView<'q> {
     queue: &'q dyn Queue,
@@ -36,7 +36,7 @@ pub(super) struct StreamView<'q> {
 pub(super) enum Opened<'q> {
     /// The queue's history is the committed one.
     Comparable(StreamView<'q>),
-    /// The queue's history is another one.
+    /// The queue's history is not the committed one.
     OtherHistory(Box<Problem>),
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Compared {
 }
 
 impl<'q> StreamView<'q> {
-    /// Looks at the queue's messages and history.
+    /// Reads the bounds of the queue's messages and checks its history.
     pub(super) async fn open(
         queue: &'q dyn Queue,
         records: &PartitionRecords,
@@ -65,7 +65,7 @@ impl<'q> StreamView<'q> {
         Ok(Opened::Comparable(Self { queue, partition: partition.clone(), bounds }))
     }
 
-    /// True when any message of the range of a commit or run may still be held.
+    /// True if the queue may still hold a message in the range of a commit or run.
     pub(super) fn holds_some_of(&self, commit: &CommitRecord) -> bool {
         commit.range.end() >= self.bounds.first_offset && commit.range.base() < self.bounds.next_offset
     }
@@ -80,7 +80,7 @@ impl<'q> StreamView<'q> {
         let mut pages = messages[held..].chunks(PAGE_MESSAGES).peekable();
         while let Some(page) = pages.next() {
             let last = page.last().map_or(position, |(offset, _)| *offset);
-            // Behind the last one nothing may be held either.
+            // After the last committed message the queue must hold none up to the end of the range.
             let to = if pages.peek().is_some() { last + 1 } else { commit.range.next() };
             let found = self.queue.read(&self.partition, position, to).await?;
             compare_page(page, &found, commit, &mut compared, |found, offset, advice| {

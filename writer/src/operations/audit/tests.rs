@@ -1,4 +1,4 @@
-//! Audits of small lakes, whole and damaged.
+//! Audits of small lakes, intact and damaged.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,7 +42,7 @@ async fn segment(lake: &Lake, index: usize, kind: SegmentKind) -> SegmentInfo {
     segments.into_iter().filter(|segment| segment.kind == kind).nth(index).expect("there")
 }
 
-/// The one problem that both audits, deep or not, find.
+/// The only problem of both audits, deep or not.
 async fn only_problem(lake: &Lake) -> Problem {
     let mut found = Vec::new();
     for is_deep in [false, true] {
@@ -85,7 +85,8 @@ async fn a_lake_whose_objects_were_replaced_is_clean_and_counted() {
         for is_deep in [true, false] {
             let report = audited(&lake, Some(&lake.queue), is_deep).await;
             assert_eq!(report.problem_count(), 0, "{:#?}", report.problems);
-            // An object of two incarnations is counted once. Samples are of what the queue still holds: of the second.
+            // An object of two incarnations is counted once. Samples are messages that the queue still holds: those of
+            // the second incarnation.
             let rows = if is_deep { 60 } else { 10 };
             assert_eq!((report.objects.objects, report.objects.rows), (objects, rows), "{kind:?} {is_deep}");
         }
@@ -202,7 +203,7 @@ async fn another_history_of_the_queue_is_found() {
 #[tokio::test]
 async fn a_message_that_is_not_the_committed_one_is_found() {
     let lake = lake().await;
-    // The last committed message is the same; some before it are not.
+    // The last committed message is unchanged; some before it are not.
     let other = queue_of(&lake.partition, &[(1_000_000, 33), (1_000_001, 4), (1_000_000, 13)]).await;
     let report = audited(&lake, Some(&other), true).await;
     let offsets: Vec<_> = report.problems.iter().filter_map(|problem| problem.offset).collect();

@@ -1,10 +1,11 @@
 //! The pieces of work for a partition, and their order.
 //!
-//! Owns: putting runs of commits and the segments of their offsets together, by incarnation and range, and choosing
-//! samples. Pure. Does not own: carrying out a piece of work (`piece`).
+//! Owns: grouping runs of commits with the segments of their offsets, by incarnation and range, and choosing samples.
+//! Pure. Does not own: carrying out a piece of work (`piece`).
 //!
-//! A segment covers one commit or many, and those of quarantine may end elsewhere than those of data. So a piece of work
-//! is everything that hangs together by overlapping ranges; in most lakes that is one commit with its segments.
+//! A segment covers one commit or many, and quarantine segments may end at other offsets than data segments. So a piece
+//! of work is a group of runs and segments connected by overlapping ranges; in most lakes that is one commit with its
+//! segments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,18 +17,18 @@ use super::Audit;
 use super::rows::Wanted;
 use super::stream::StreamView;
 
-/// Pieces of work of a partition that are decoded when not all are.
+/// Decoded pieces of work per partition, unless all are decoded.
 pub(super) const SAMPLES: usize = 4;
 
-/// Runs of commits and listed segments whose ranges overlap, and no others do with them.
+/// Runs of commits and listed segments with overlapping ranges; no others overlap them.
 pub(super) struct Work<'r> {
-    /// Commits and runs, by number; none for a segment without commit.
+    /// Commits and runs, by number; empty for a segment without a commit.
     pub(super) runs: Vec<&'r CommitRecord>,
-    /// Objects with the segments that they hold for it.
+    /// Objects, each with its segments in this piece of work.
     pub(super) objects: Vec<Wanted>,
-    /// Offsets that are recorded as missing.
+    /// Offsets recorded as missing.
     pub(super) gaps: Vec<OffsetRange>,
-    /// Objects that no other piece of work counts and reports.
+    /// Objects that this piece of work, and no other, counts and reports.
     pub(super) first_seen: BTreeSet<FileId>,
     pub(super) is_decoded: bool,
     pub(super) is_compared: bool,
@@ -50,7 +51,7 @@ impl Part<'_> {
 }
 
 impl Audit<'_> {
-    /// The work for a partition. `seen` are the objects that were counted already; those of this work are added.
+    /// The work for a partition. `seen` are the objects already counted; this method adds those of this work.
     pub(super) fn work<'r>(
         &self,
         records: &'r PartitionRecords,
@@ -102,7 +103,7 @@ impl<'r> Work<'r> {
                 Part::Segment(segment) => segments.push(*segment),
             }
         }
-        // Without all of their segments the messages of commits cannot be counted; the catalog's checks say so.
+        // The messages of a commit cannot be counted without all of its segments; the catalog's checks report this.
         let is_decoded = !segments.is_empty() && !runs.is_empty() && runs.iter().all(|run| is_whole(run, &segments));
         let is_held = |run: &&CommitRecord| {
             run.incarnation == records.partition.incarnation && view.is_some_and(|view| view.holds_some_of(run))
@@ -114,7 +115,7 @@ impl<'r> Work<'r> {
     }
 }
 
-/// Whether all rows of a run are in these listed segments.
+/// True if all rows of a run are in these listed segments.
 pub(super) fn is_whole(run: &CommitRecord, segments: &[&SegmentInfo]) -> bool {
     let counts = [(SegmentKind::Data, run.record_count), (SegmentKind::Quarantine, run.quarantined_count)];
     counts.into_iter().all(|(kind, counted)| {
@@ -123,7 +124,7 @@ pub(super) fn is_whole(run: &CommitRecord, segments: &[&SegmentInfo]) -> bool {
     })
 }
 
-/// The gaps that the runs recorded; these follow each other.
+/// The gaps recorded by these consecutive runs.
 fn gaps_in(records: &PartitionRecords, runs: &[&CommitRecord]) -> Vec<OffsetRange> {
     let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return Vec::new() };
     let start = (first.incarnation, first.range.base());
@@ -133,7 +134,7 @@ fn gaps_in(records: &PartitionRecords, runs: &[&CommitRecord]) -> Vec<OffsetRang
     within.map(|gap| gap.gap.range).collect()
 }
 
-/// The objects of `segments`, each with those of them that it holds. `listed` are all segments of the partition.
+/// The objects of `segments`, each with those that it holds. `listed` are all segments of the partition.
 pub(super) fn wanted(segments: &[&SegmentInfo], listed: &[SegmentInfo], runs: &[&CommitRecord]) -> Vec<Wanted> {
     let mut by_object: BTreeMap<FileId, Vec<SegmentInfo>> = BTreeMap::new();
     for segment in segments {
@@ -150,7 +151,8 @@ pub(super) fn wanted(segments: &[&SegmentInfo], listed: &[SegmentInfo], runs: &[
     by_object.into_values().map(wanted).collect()
 }
 
-/// Of the work that could be compared with the queue (else of all), a few are: the newest, the oldest, some between.
+/// Keeps only samples of the work that can be compared with the queue, or of all work if none can: the newest, the
+/// oldest, some between.
 fn keep_samples(work: &mut [Work<'_>]) {
     let can = |work: &Work<'_>, compared: bool| if compared { work.is_compared } else { work.is_decoded };
     let any_compared = work.iter().any(|work| work.is_compared);

@@ -1,11 +1,11 @@
-//! Replay: quarantined records are published again, after the topic's columns were mended.
+//! Replay: publishes quarantined records again, after the topic's columns were mended.
 //!
-//! Owns: which records are published, as what, and that each is marked only after the queue confirmed it. A crash in
-//! between publishes it once more under the same message id, which the queue drops within its duplicate window.
+//! Owns: the choice of records, their messages, and marking each only after the queue has confirmed it. After a crash
+//! in between, a replay publishes it again under the same message id, which the queue drops in its duplicate window.
 //! Does not own: reading quarantine, the queue.
 //!
-//! A replayed record becomes a new message with an offset of its own; the one in quarantine stays where it is. Its header
-//! [`REPLAY_OF`] says where it came from.
+//! A replayed record becomes a new message with an offset of its own; the quarantined record stays in place. The
+//! message's header [`REPLAY_OF`] holds the record's origin.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,77 +23,77 @@ use crate::pipeline::decode::{Source, TopicTable};
 use crate::pipeline::isolate::CONDEMNED;
 use lake::Storage;
 
-/// The header that a replayed record carries: `<incarnation>/<partition>/<offset>/<row>` of the one in quarantine.
+/// The header of a replayed record: `<incarnation>/<partition>/<offset>/<row>` of the quarantined one.
 pub const REPLAY_OF: &str = "Siltstone-Replay-Of";
 
-/// Records on their way at once, and marked together.
+/// Most records published and marked together.
 const BATCH_RECORDS: usize = 100;
-/// Bytes of them.
+/// Bytes of payloads at which a batch is published.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
-/// Refusals that are kept with their words; all are counted.
+/// Most refusals kept with their texts; all are counted.
 const REFUSALS_MAX: usize = 100;
 
-/// What is published again, and how.
+/// The records to publish again, and the way of publishing.
 #[derive(Clone, Debug, Default)]
 pub struct ReplayOptions {
-    /// Which records.
+    /// The selected records.
     pub filter: Filter,
-    /// Also those that were replayed before.
+    /// Also replay records that were replayed before.
     pub again: bool,
-    /// Also those that still cannot be decoded.
+    /// Also replay records that still cannot be decoded.
     pub force: bool,
     /// Publish nothing, mark nothing.
     pub is_dry_run: bool,
-    /// To this partition, instead of each record's own.
+    /// The partition to publish to, instead of each record's own.
     pub to_partition: Option<u32>,
 }
 
-/// A record that would only come back to quarantine.
+/// A record that would only return to quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefusedRecord {
-    /// Where it came from, as in [`REPLAY_OF`].
+    /// Its origin, as in [`REPLAY_OF`].
     pub origin: String,
-    /// Why it still cannot be decoded.
+    /// The reason why it still cannot be decoded.
     pub reason: String,
 }
 
-/// What became of the records.
+/// The outcome of a replay, in numbers of records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ReplayReport {
-    /// Published; on a dry run, those that would be.
+    /// Published; in a dry run, records that would be.
     pub published: u64,
-    /// Of these, known to the queue already: an earlier replay had published them and could not mark them.
+    /// Published ones that the queue already knew: an earlier replay had published them and could not mark them.
     pub duplicates: u64,
-    /// Replayed before, and left alone.
+    /// Skipped, because they were replayed before.
     pub skipped: u64,
-    /// Still not decodable, and left alone.
+    /// Skipped, because they still cannot be decoded.
     pub refused: u64,
-    /// The first of them.
+    /// The first refused records.
     pub refusals: Vec<RefusedRecord>,
 }
 
 /// Publishes quarantined records again.
 #[derive(Debug)]
 pub struct Replayer<'a> {
-    /// Where they are marked.
+    /// The catalog, in which records are marked.
     pub catalog: &'a dyn MetadataStore,
-    /// Where they are published, with the topic opened.
+    /// The queue for publishing, with the topic opened.
     pub queue: &'a dyn Queue,
-    /// Where they are read.
+    /// The store of the quarantine segments.
     pub storage: &'a Storage,
-    /// The topic's columns as they are now.
+    /// The topic's table in its current version.
     pub table: Arc<TopicTable>,
-    /// What is published.
+    /// The choice of records.
     pub options: ReplayOptions,
 }
 
 impl Replayer<'_> {
-    /// Replays the records of these segments that the options select, in order. `on_record` hears of each that is
-    /// published (or would be).
+    /// Replays the records of these segments that the options select, in order. `on_record` is called for each record
+    /// before it is published, or would be in a dry run.
     ///
     /// # Errors
-    /// When a segment cannot be read, the queue does not confirm, or the catalog does not take the mark. What was
-    /// confirmed before is marked; repeating is safe.
+    /// If a segment cannot be read, the queue does not confirm, or the catalog does not take the mark. Earlier
+    /// confirmed batches are marked; repeating is safe.
     pub async fn run(
         &self,
         segments: &[SegmentInfo],
@@ -170,7 +170,7 @@ impl Replayer<'_> {
     }
 }
 
-/// What was replayed before, of one partition at a time.
+/// The earlier replays of one partition at a time.
 #[derive(Debug, Default)]
 struct Marks {
     partition: Option<TopicPartition>,
@@ -193,16 +193,16 @@ impl Marks {
     }
 }
 
-/// The record that was replayed.
+/// The origin of a replayed record.
 pub fn origin_of(replay: &Replay) -> Origin {
     let Replay { partition, incarnation, offset, row, .. } = replay.clone();
     Origin { partition, incarnation, offset, row }
 }
 
-/// Why `record` would come back to quarantine under the columns of `table`; `None` when it would not.
+/// The reason why `record` would return to quarantine under the columns of `table`; `None` if it would not.
 pub fn refusal(table: &TopicTable, record: &QuarantinedRecord) -> Option<String> {
     if record.reason.starts_with(CONDEMNED) {
-        // Trying it could end this process as well.
+        // Decoding it could end this process as well.
         return Some(format!("decoding it killed the writer, so it is not tried again ({})", record.reason));
     }
     let message = Message {
@@ -219,8 +219,8 @@ pub fn refusal(table: &TopicTable, record: &QuarantinedRecord) -> Option<String>
     Some(reasons.value(0).to_owned())
 }
 
-/// The message that `record` becomes. Its id is made of the origin, so that a repetition is recognised; one that is wanted
-/// `again` after an earlier replay is another message, and named after that replay.
+/// The message of `record`. Its id is derived from the origin, so that the queue recognises a repetition. After an
+/// `earlier` replay it is another message, whose id also names that replay.
 fn outgoing(record: &QuarantinedRecord, earlier: Option<&Replay>) -> OutgoingMessage {
     let origin = &record.origin;
     let mut message_id = format!("siltstone-replay:{}:{origin}", origin.partition.topic.encoded());
@@ -232,7 +232,8 @@ fn outgoing(record: &QuarantinedRecord, earlier: Option<&Replay>) -> OutgoingMes
     OutgoingMessage { message_id: Some(message_id), key: record.key.clone(), headers, payload: record.payload.clone() }
 }
 
-/// What only meant something to the queue is not sent again: an id of the first message would drop this one.
+/// False for headers that had a meaning only for the queue: the id of the first message would make the queue drop this
+/// one.
 fn is_kept(name: &str) -> bool {
     let starts_with = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     !starts_with("Nats-") && !name.eq_ignore_ascii_case(REPLAY_OF)

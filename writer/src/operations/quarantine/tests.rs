@@ -1,4 +1,4 @@
-//! Reading quarantine from objects of one segment and of many.
+//! Reading quarantined records from objects of one segment and of many.
 
 use catalog::SegmentStore;
 

@@ -1,9 +1,10 @@
-//! How far the queue's history is the committed one.
+//! Searches for the end of the history that the queue shares with the commits.
 //!
-//! Owns: the search over commits and runs of them, and the comparison of the rows of one. Does not own: what follows from it.
+//! Owns: the search over commits and runs of them, and the comparison of the rows of one. Does not own: the choice of
+//! the start (`resume`).
 //!
-//! Along one incarnation the commits that still match come first and the others behind them. Where single messages were
-//! deleted this may not hold; then less is proven than could be, never more: each match is a message compared by hash.
+//! In one incarnation the commits that still match precede the others. After deletions of single messages this may not
+//! hold; then less is proven than possible, never more: each match is a message compared by hash.
 
 use std::collections::BTreeMap;
 
@@ -14,22 +15,22 @@ use super::History;
 use crate::error::Result;
 use crate::operations::audit::committed_messages;
 
-/// Messages of one read: their payloads come along.
+/// Most messages of one read, which includes their payloads.
 const PAGE_MESSAGES: usize = 256;
 
 /// The shared history.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Proven {
-    /// The last commit that is wholly shared.
+    /// The last wholly shared commit.
     pub(super) commit: Option<CommitRecord>,
-    /// Every message held below is the committed one.
+    /// Every message held below this offset is the committed one.
     pub(super) end: Option<u64>,
-    /// The last of them.
+    /// The last of these messages.
     pub(super) anchor: Option<Anchor>,
 }
 
-/// Looks for the longest shared history, in any incarnation: a copy of the queue that was put back may be older than the
-/// last resume.
+/// Searches all incarnations for the longest shared history: a restored copy of the queue may be older than the last
+/// resume.
 pub(super) async fn proven(history: &History<'_>, commits: &[CommitRecord], notes: &mut Vec<String>) -> Result<Proven> {
     let mut by_incarnation: BTreeMap<Incarnation, Vec<&CommitRecord>> = BTreeMap::new();
     for commit in commits {
@@ -69,8 +70,8 @@ async fn in_incarnation(history: &History<'_>, commits: &[&CommitRecord], notes:
     Ok(proven)
 }
 
-/// The last of `count` items that matches, when those that match come first: from the end backwards in growing steps,
-/// since most often little was lost, then between the last two.
+/// The last matching one of `count` items, of which the matching ones come first. The search goes backwards from the
+/// end in growing steps, since most losses are small, and then between the last two probes.
 pub(super) async fn last_match<E>(
     count: usize,
     matches: &mut impl AsyncFnMut(usize) -> Result<bool, E>,
@@ -97,7 +98,7 @@ pub(super) async fn last_match<E>(
     Ok(Some(found))
 }
 
-/// The last message, from the beginning of `commit` on, up to which each one held is that of the commit's rows.
+/// The last of the messages held from the start of `commit` on, before the first that does not match its rows.
 async fn shared_rows(history: &History<'_>, commit: &CommitRecord, notes: &mut Vec<String>) -> Result<Option<Anchor>> {
     let from = commit.range.base().max(history.bounds.first_offset);
     let to = history.bounds.next_offset.min(commit.range.next());

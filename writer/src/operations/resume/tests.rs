@@ -1,4 +1,4 @@
-//! Where a partition goes on, for each way in which a stream can differ from what was committed.
+//! The start of a resumed partition, for each way in which a stream can differ from the commits.
 
 use catalog::{JanitorStore, OwnershipStore, SegmentKind, SegmentStore};
 use common::queue::memory::InMemoryQueue;
@@ -22,7 +22,7 @@ async fn planned(lake: &Lake, queue: &InMemoryQueue, start: Start) -> Result<Res
     plan(lake.catalog.as_ref(), queue, &lake.storage, &lake.partition().await, start).await
 }
 
-/// The same first `same` messages, then `others` of another history.
+/// The first `same` messages unchanged, then `others` messages of another history.
 async fn forked(lake: &Lake, same: u64, others: u64) -> InMemoryQueue {
     queue_of(&lake.partition, &[(1_000_000, same), (9_000_000, others)]).await
 }
@@ -114,7 +114,7 @@ async fn a_partition_that_is_not_halted_stays_as_it_is() {
 #[tokio::test]
 async fn an_older_copy_put_back_after_a_resume_is_known_from_the_first_incarnation() {
     let mut lake = halted().await;
-    // The stream was cut at 12 and went on with others; it was resumed there.
+    // The stream was cut at 12 and continued with other messages; it was resumed there.
     let cut = forked(&lake, 12, 28).await;
     let plan = planned(&lake, &cut, Start::Safest).await.expect("planned");
     let seen = lake.partition().await.incarnation;
@@ -123,7 +123,7 @@ async fn an_older_copy_put_back_after_a_resume_is_known_from_the_first_incarnati
     lake.take_over().await;
     lake.commit(20).await;
     assert_eq!(lake.partition().await.high_watermark, 32);
-    // Now the whole stream of before is back.
+    // Now the whole original stream is back.
     lake.halt().await;
     let plan = planned(&lake, &original, Start::Safest).await.expect("planned");
     assert_eq!((plan.start_offset, plan.incarnation), (30, Incarnation(1)));

@@ -1,4 +1,4 @@
-//! What balancing promises, played through with many writers that each see the view and act on their own.
+//! The promises of balancing, tested with many writers that each read the view and act alone.
 
 use catalog::Scope;
 use common::{Epoch, TopicName};
@@ -18,7 +18,7 @@ fn partition(topic: &str, partition_id: u32) -> TopicPartition {
     TopicPartition::new(TopicName::new(topic).expect("valid"), partition_id)
 }
 
-/// Writers that act on their plans at once, and count what they do.
+/// Writers that act on their plans at once, and the count of moves.
 struct Fleet {
     view: OwnershipView,
     balancers: BTreeMap<OwnerId, Balancer>,
@@ -45,7 +45,7 @@ impl Fleet {
         self.view.agents.sort_by_key(|agent| agent.owner);
     }
 
-    /// Its lease has expired; what it owned still names it.
+    /// Its lease has expired; its partitions still have it as the owner.
     fn die(&mut self, owner: OwnerId) {
         self.balancers.remove(&owner);
         self.view.agents.retain(|agent| agent.owner != owner);

@@ -1,4 +1,4 @@
-//! Every state with every event; then any sequence of them, beside a model that counts pipelines and releases.
+//! Every state with every event; then any sequence of events, compared with a model that counts pipelines and releases.
 
 use std::collections::BTreeSet;
 
@@ -48,7 +48,7 @@ fn states(start: Instant) -> [Tenure; 7] {
     ]
 }
 
-/// In the order of the columns of the table.
+/// The events in the order of the table's columns.
 fn events(start: Instant) -> [Event; 14] {
     let why = || "why".to_owned();
     let ended = |end| Event::Ended { end, now: start };
@@ -99,14 +99,14 @@ fn step_name(step: &Step) -> &'static str {
 }
 
 const NEVER: &str = "refused";
-/// The six columns of an end, for a state with a pipeline and for one without.
+/// The six columns of an end, for a state with a pipeline and for a state without one.
 const ENDS: [&str; 6] =
     ["drained give-back", "free fenced", "halted record-halt", "resting defect", "free exit", "free"];
 const NO_END: [&str; 6] = [NEVER; 6];
 
 #[tokio::test]
 async fn every_state_answers_every_event_as_the_table_says() {
-    // Acquired, found halted, seen active, lost, surplus; the ends; released, too early, in time.
+    // Acquired, found halted, seen active, lost, surplus; the ends; released, time too early, time reached.
     let table = [
         (["running start", "halted report-halt", "free", NEVER, "free"], NO_END, [NEVER, "free", "free"]),
         ([NEVER, NEVER, "running", "aborting abort", "draining drain"], ENDS, [NEVER, "running", "running"]),
@@ -160,14 +160,14 @@ fn a_working_pipeline_is_lost_to_another_owner_a_later_epoch_or_a_catalog_that_w
     }
 }
 
-/// Counts what the steps would do, apart from the state.
+/// Counts the effects of the steps, independent of the state.
 struct Model {
     now: Instant,
     epoch: u64,
     has_pipeline: bool,
     is_drain_requested: bool,
     is_aborted: bool,
-    /// Epochs that drained and are not given back yet.
+    /// Epochs of drained partitions that are not given back yet.
     owed: BTreeSet<u64>,
     released: BTreeSet<u64>,
     rest_until: Option<Instant>,
@@ -237,7 +237,7 @@ proptest! {
                 Event::Time(_) => Event::Time(model.now),
                 other => other.clone(),
             };
-            // A refused event changes nothing: the supervisor ends.
+            // A refused event changes nothing, since the supervisor panics.
             let Ok((next, step)) = tenure.clone().after(event.clone()) else { continue };
             if matches!(step, Step::Start { .. }) {
                 model.epoch += 1;
@@ -245,7 +245,7 @@ proptest! {
             model.check(&event, &next, &step);
             tenure = next;
         }
-        // Nothing is stuck: the facts that must come at last lead back to a free partition.
+        // No state is stuck: the events that must come at last lead back to a free partition.
         for _ in 0..2 {
             if let Some(event) = way_out(&tenure, model.now) {
                 let (next, step) = tenure.after(event.clone()).expect("accepted");

@@ -1,4 +1,4 @@
-//! The loop without queue and store.
+//! The loop, without a queue or a store.
 
 use catalog::SqliteMetadataStore;
 use common::memory::MemoryBudget;

@@ -17,7 +17,7 @@ pub(super) struct Column {
     pub(super) values: Values,
     pub(super) nullable: bool,
     nulls: NullBufferBuilder,
-    /// Rows in it: as many as `nulls` has, which is asked too often for a call into another crate.
+    /// Its rows: the length of `nulls`, which is needed too often for a call into another crate.
     rows: usize,
 }
 
@@ -34,7 +34,7 @@ pub(super) enum Values {
 }
 
 impl Column {
-    /// An empty column for values of `data_type`, one that a declared column can have.
+    /// An empty column for values of `data_type`, which must be the type of a possible declared column.
     pub(super) fn new(data_type: &DataType, nullable: bool, capacity: usize) -> Self {
         let values = match data_type {
             DataType::Boolean => Values::Bool(BooleanBufferBuilder::new(capacity)),
@@ -55,13 +55,13 @@ impl Column {
         Self { values, nullable, nulls: NullBufferBuilder::new(capacity), rows: 0 }
     }
 
-    /// Rows in it.
+    /// Number of rows.
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.rows
     }
 
-    /// Makes room for `more` bytes of values in a column of text or bytes; others need none.
+    /// Makes room for `more` bytes of values in a column of text or bytes; other columns need none.
     pub(super) fn reserve_bytes(&mut self, more: usize) {
         if let Values::Bytes { bytes, .. } = &mut self.values {
             bytes.reserve(more);
@@ -75,7 +75,7 @@ impl Column {
         self.rows += 1;
     }
 
-    /// Adds a null, whether or not the column takes one: the caller checks.
+    /// Adds a null without checking that the column takes one: that is the caller's part.
     pub(super) fn append_null(&mut self) {
         match &mut self.values {
             Values::Bool(values) => values.append(false),
@@ -91,7 +91,7 @@ impl Column {
         self.rows += 1;
     }
 
-    /// Takes back everything after the first `rows` rows, finished or not.
+    /// Removes everything after the first `rows` rows, including an unfinished one.
     pub(super) fn truncate(&mut self, rows: usize) {
         match &mut self.values {
             Values::Bool(values) => values.truncate(rows),

@@ -1,13 +1,13 @@
-//! Format `json`: one or many objects per message, each a row or quarantined by itself.
+//! Format `json`: one or many objects per message, each of them a row or a quarantined record.
 //!
-//! Owns: where a record begins and ends in a payload, and rows from records without an intermediate tree: a
-//! schema-driven serde visitor writes straight into the columns.
-//! Does not own: the columns of an object's members (`json::row`), which JSON a type takes (`json::value`), taking a failed
-//! row back and numbering records (`sink`).
+//! Owns: the framing of records in a payload, and rows from records without an intermediate tree: a schema-driven
+//! serde visitor writes straight into the columns.
+//! Does not own: the columns of an object's members (`json::row`), the JSON that each type takes (`json::value`),
+//! removing a failed row and numbering records (`sink`).
 //!
-//! Framing: a payload without line breaks is one text. With line breaks, each line is one, unless the first line
-//! is only the beginning of an object (pretty-printed JSON): then the payload is one, provided that it parses or
-//! its second line does not look like another record. A text holds one or many objects.
+//! Framing: a payload without line breaks is one text. With line breaks, each line is one text, unless the first line
+//! is only the start of an object (pretty-printed JSON): then the payload is one text, provided that it parses or its
+//! second line does not look like another record. A text holds one or many objects.
 
 mod row;
 mod value;
@@ -19,7 +19,7 @@ use super::sink::{Records, RowSink};
 use super::{Decoder, TopicTable};
 use row::Members;
 
-/// Decodes format `json`; it keeps where the last object had which member.
+/// Decodes format `json`; it keeps the order of the last object's members.
 pub(super) struct JsonDecoder {
     members: Members,
 }
@@ -43,7 +43,7 @@ impl JsonDecoder {
         if payload.is_empty() {
             return records.refuse(records.payload(), "the message is empty, not a JSON object");
         }
-        // By far the most messages are one object, which needs no look for line breaks.
+        // By far the most messages are one object, which needs no search for line breaks.
         if records.try_row(|row| self.members.read(payload, row)).is_ok() {
             return;
         }
@@ -65,7 +65,7 @@ impl JsonDecoder {
         }
     }
 
-    /// The slow path: cuts a text into values first, so that a bad one is set aside exactly.
+    /// The slow path: cuts a text into values first, so that exactly the bad one is refused.
     fn values(&mut self, records: &mut Records<'_>, text: &[u8]) {
         let mut values = serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>();
         let mut start = 0;
@@ -82,7 +82,7 @@ impl JsonDecoder {
     }
 }
 
-/// Whether a payload of several lines is one text, not one per line.
+/// True if a payload of several lines is one text, not one per line.
 fn is_one_text(payload: &[u8]) -> bool {
     let mut lines = payload.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
     let first = lines.next().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Records that could not be decoded, kept whole with the reason.
 //!
 //! Owns: the columns of quarantine, and the length of a reason.
-//! Does not own: which records are refused (each format's decoder), their numbers (`sink`).
+//! Does not own: refusing records (each format's decoder), their numbers (`sink`).
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use common::Message;
 use super::Source;
 use super::system::SystemColumns;
 
-/// Longest reason, in bytes: parsers quote the input, which may be large and is kept beside it anyway.
+/// Longest reason, in bytes: parsers quote the input, which may be large and is kept in the next column anyway.
 const REASON_BYTES_MAX: usize = 500;
 
 /// Collects quarantined records.

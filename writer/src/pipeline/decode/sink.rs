@@ -1,9 +1,9 @@
-//! Where decoders put records: a row of the table, or quarantine with the reason.
+//! Collects records from decoders: a row of the table, or quarantine with the reason.
 //!
-//! Owns: the rows and the refusals of one chunk, the number of each record in its message, taking back half a row, and that
-//! every message becomes at least one record.
-//! Does not own: where a record begins and ends, and how its values are read (each format's decoder); which values a type
-//! takes (`typed`).
+//! Owns: the rows and the refusals of one chunk, the number of each record in its message, removing an unfinished row,
+//! and the rule that every message becomes at least one record.
+//! Does not own: the framing of records and reading their values (each format's decoder); the values that a type takes
+//! (`typed`).
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use super::system::{self, SystemColumns};
 use super::typed::fill_absent;
 use super::{Decoded, Source, TopicTable};
 
-/// Collects what becomes of some messages of one partition.
+/// Collects the records of messages of one partition.
 pub(super) struct RowSink {
     schema: SchemaRef,
     quarantine_schema: SchemaRef,
-    /// As many rows as each of `columns` has, but for the row that is being written.
+    /// It has as many rows as each of `columns`, except for the unfinished row.
     system: SystemColumns,
     /// The columns behind the system columns, in the order of the schema.
     columns: Vec<Column>,
@@ -36,11 +36,11 @@ pub(super) struct Records<'s> {
     next: u32,
 }
 
-/// A row that is being written: at most one value goes into each column.
+/// An unfinished row: it takes at most one value in each column.
 pub(super) struct Row<'s> {
     /// The columns behind the system columns, in the order of the schema.
     pub(super) columns: &'s mut [Column],
-    /// Rows before this one, which is how many values each column has that this row has not been given yet.
+    /// Number of earlier rows, and of the values in each column that has none for this row yet.
     pub(super) before: usize,
 }
 
@@ -57,7 +57,7 @@ impl RowSink {
         }
     }
 
-    /// Makes room for `bytes` bytes of values in column number `column` behind the system columns, one of text or bytes.
+    /// Makes room for `bytes` bytes of values in a column of text or bytes, number `column` behind the system columns.
     pub(super) fn reserve_bytes(&mut self, column: usize, bytes: usize) {
         self.columns[column].reserve_bytes(bytes);
     }
@@ -65,7 +65,7 @@ impl RowSink {
     /// Lets `take` accept or refuse each record of `message`.
     ///
     /// # Panics
-    /// If it does neither even once: no offset may be committed of which nothing is kept.
+    /// If it neither accepts nor refuses a record: a committed offset must have at least one.
     pub(super) fn message<'s>(&'s mut self, message: &'s Message, take: impl FnOnce(&mut Records<'s>)) {
         let mut records = Records { sink: self, message, next: 0 };
         take(&mut records);
@@ -96,18 +96,18 @@ impl<'s> Records<'s> {
         &self.message.payload
     }
 
-    /// Adds the row of a record, which `write` writes, or sets `record` aside with the reason why not.
+    /// Adds the row that `write` makes of a record, or refuses `record` with the reason of `write`.
     pub(super) fn row(&mut self, record: &[u8], write: impl FnOnce(&mut Row<'_>) -> Result<(), String>) {
         if let Err(reason) = self.try_row(write) {
             self.refuse(record, &reason);
         }
     }
 
-    /// Adds the row of a record, which `write` writes. A column that it leaves out is null.
+    /// Adds the row that `write` makes of a record. A column without a value is null.
     ///
     /// # Errors
-    /// The reason of `write`, or the column that is left out and takes no null. Nothing was added then: the caller may try
-    /// to read the record in another way, and refuses it in the end.
+    /// The reason of `write`, or the column without a value that takes no null. Nothing was added then: the caller may
+    /// read the record in another way, and must refuse it in the end.
     pub(super) fn try_row(&mut self, write: impl FnOnce(&mut Row<'_>) -> Result<(), String>) -> Result<(), String> {
         let RowSink { schema, system, columns, .. } = &mut *self.sink;
         let before = system.len();
@@ -123,7 +123,7 @@ impl<'s> Records<'s> {
         Ok(())
     }
 
-    /// Sets `record`, the bytes of one record, aside with the reason.
+    /// Quarantines `record`, the bytes of one record, with the reason.
     #[cold]
     pub(super) fn refuse(&mut self, record: &[u8], reason: &str) {
         self.sink.quarantine.push(self.message, self.next, record, reason);
@@ -131,7 +131,7 @@ impl<'s> Records<'s> {
     }
 }
 
-/// Takes the row back of which some columns were written.
+/// Removes an unfinished row from the columns that have a value of it.
 #[cold]
 fn take_back(columns: &mut [Column], before: usize) {
     columns.iter_mut().for_each(|column| column.truncate(before));

@@ -1,4 +1,4 @@
-//! The system columns: where a row came from.
+//! The system columns: the origin of each row.
 //!
 //! Owns: filling `_partition_id` to `_incarnation`. Does not own: their names and types (`lake::schema`).
 
@@ -13,7 +13,7 @@ use lake::schema::header_fields;
 
 use super::Source;
 
-/// How many system columns there are. They come first in every schema.
+/// Number of system columns. They come first in every schema.
 pub(super) const COLUMN_COUNT: usize = 8;
 
 /// Collects the system columns row by row.
@@ -44,7 +44,8 @@ impl SystemColumns {
     /// Adds row number `row` of `message`.
     #[inline(always)]
     pub(super) fn push(&mut self, message: &Message, row: u32) {
-        // Offsets beyond i64 are refused by the catalog long before; rows of one message fit, being at most its bytes.
+        // The catalog refuses offsets beyond i64 long before. A message has at most as many rows as bytes, so these
+        // fit.
         self.offsets.push(message.offset as i64);
         self.rows.push(row as i32);
         self.timestamps.push(message.timestamp_us);
@@ -53,7 +54,7 @@ impl SystemColumns {
         self.subjects.append_value(&message.subject);
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub(super) fn len(&self) -> usize {
         self.offsets.len()
     }
@@ -76,7 +77,7 @@ impl SystemColumns {
     }
 }
 
-/// A map of text to text per row; null where there are no headers.
+/// A map of text to text per row; null without headers.
 struct HeaderColumn {
     names: StringBuilder,
     values: StringBuilder,

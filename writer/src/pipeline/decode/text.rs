@@ -1,10 +1,10 @@
 //! Format `text`: every line of a payload is one row, the column `value`.
 //!
-//! Owns: where a line begins and ends, and that it is UTF-8. Does not own: the column (`lake::schema`).
+//! Owns: the framing of lines, and refusing a line that is not UTF-8. Does not own: the column (`lake::schema`).
 //!
-//! Framing: a line ends at LF or CRLF, which are no part of it. The end of the payload ends the last line, if no line end did;
-//! a carriage return there belongs to the line, like any other that no line feed follows. An empty payload is one empty line,
-//! since no message may become nothing.
+//! Framing: a line ends at LF or CRLF, which are no part of it. A last line without either ends with the payload; a
+//! carriage return there belongs to the line, like any other that no line feed follows. An empty payload is one empty
+//! line, since every message becomes at least one record.
 
 use common::Message;
 use common::topic::ColumnType;

@@ -1,9 +1,9 @@
-//! One value into one column: which values each type takes, strictly. A value that would be altered is refused.
+//! Adds one value to one column, strictly: a value that would be altered is refused.
 //!
-//! Owns: what an integer, a double, a decimal, a text and a time may become; null, lists and structs; completing a row.
-//! Every format of records calls these, so that all are equally strict.
-//! Does not own: reading values out of bytes and the words of a wrong type (each format), the notations of times and
-//! decimals (`values`), the buffers (`columns`).
+//! Owns: the types that an integer, a double, a decimal, a text and a time may become; null, lists and structs;
+//! completing a row. Every format of records calls these functions, so that all formats are equally strict.
+//! Does not own: reading values out of bytes and the error texts for a wrong type (each format), the notations of times
+//! and decimals (`values`), the buffers (`columns`).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +15,7 @@ use super::values::{date_days, decimal, scaled_timestamp_us, timestamp_us};
 /// Integers up to this size are exact in a double.
 const EXACT_INTEGER_MAX: u64 = 1 << 53;
 
-/// Why a column does not take a value. After a refusal the column may hold a part of the value: its row is taken back.
+/// The reason for refusing a value. The column may then hold a part of the value, so its row must be removed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     /// The type takes no value of this kind, such as a text for an integer.
@@ -51,7 +51,7 @@ impl Column {
         Ok(())
     }
 
-    /// Adds an integer: as one, as a double that is equal to it, or as a time in the unit of the type.
+    /// Adds an integer: as an integer, as an equal double, or as a time in the unit of the type.
     #[inline]
     pub(super) fn push_integer(&mut self, column_type: &ColumnType, value: i64) -> Pushed {
         match (&mut self.values, column_type) {
@@ -73,14 +73,14 @@ impl Column {
         Ok(())
     }
 
-    /// Adds an integer that may be larger than any type takes.
+    /// Adds an integer that may exceed the range of every type.
     #[inline]
     pub(super) fn push_unsigned(&mut self, column_type: &ColumnType, value: u64) -> Pushed {
         let value = i64::try_from(value).map_err(|_| Refusal::Value)?;
         self.push_integer(column_type, value)
     }
 
-    /// Adds a double. No other type takes one: each would round it.
+    /// Adds a double. No other type takes one, because each would round it.
     #[inline]
     pub(super) fn push_float(&mut self, value: f64) -> Pushed {
         let Values::Float64(values) = &mut self.values else { return Err(Refusal::Kind) };
@@ -89,7 +89,7 @@ impl Column {
         Ok(())
     }
 
-    /// Adds the decimal number that `text` stands for, if no digit of it is lost.
+    /// Adds the decimal number that `text` denotes, if no digit of it is lost.
     #[inline]
     pub(super) fn push_decimal(&mut self, column_type: &ColumnType, text: &str) -> Pushed {
         let (Values::Decimal(values), ColumnType::Decimal { precision, scale }) = (&mut self.values, column_type)
@@ -101,7 +101,7 @@ impl Column {
         Ok(())
     }
 
-    /// Adds a text: as one, as the bytes that it stands for in base64, or as the date or time that it stands for.
+    /// Adds a text: as a text, as the bytes that it encodes in base64, or as the date or time that it denotes.
     #[inline]
     pub(super) fn push_text(&mut self, column_type: &ColumnType, text: &str) -> Pushed {
         match (&mut self.values, column_type) {
@@ -122,7 +122,7 @@ impl Column {
         Ok(())
     }
 
-    /// Adds bytes as they are. The caller knows that they are what the type holds: UTF-8, where that is a text.
+    /// Adds bytes unchanged. The caller guarantees valid content for the type: UTF-8 if the type is a text.
     #[inline(always)]
     pub(super) fn push_bytes(&mut self, value: &[u8]) -> Pushed {
         let Values::Bytes { ends, bytes } = &mut self.values else { return Err(Refusal::Kind) };
@@ -137,8 +137,8 @@ impl Column {
         self.push_bytes(&[])
     }
 
-    /// The column and the type of a list's elements; `None` if the type is no list. The caller adds the elements, then calls
-    /// [`Self::end_list`].
+    /// The column and the type of a list's elements; `None` if the type is no list. The caller adds the elements, then
+    /// calls [`Self::end_list`].
     #[inline]
     pub(super) fn elements<'t>(&mut self, column_type: &'t ColumnType) -> Option<(&mut Self, &'t ColumnType)> {
         match (&mut self.values, column_type) {
@@ -156,8 +156,8 @@ impl Column {
         Ok(())
     }
 
-    /// The columns and the types of a struct's members; `None` if the type is no struct. The caller adds the members, then
-    /// calls [`Self::end_struct`].
+    /// The columns and the types of a struct's members; `None` if the type is no struct. The caller adds the members,
+    /// then calls [`Self::end_struct`].
     #[inline]
     pub(super) fn members<'t>(&mut self, column_type: &'t ColumnType) -> Option<(&mut [Self], &'t [ColumnSpec])> {
         match (&mut self.values, column_type) {
@@ -166,7 +166,7 @@ impl Column {
         }
     }
 
-    /// Completes the struct of which some members were added. `before` is how many values each member had before.
+    /// Completes the struct whose present members were added. `before` is the number of each member's earlier values.
     #[inline]
     pub(super) fn end_struct(&mut self, specs: &[ColumnSpec], before: usize) -> Pushed {
         let Values::Struct(members) = &mut self.values else { return Err(Refusal::Kind) };
@@ -176,10 +176,10 @@ impl Column {
     }
 }
 
-/// Adds a null to each of `columns` that still has `before` values: the record left it out.
+/// Adds a null to each of `columns` that still has `before` values, because the record lacks it.
 ///
 /// # Errors
-/// Names the first that takes no null, `noun` being the word for it.
+/// Names the first column that takes no null, after the word `noun`.
 #[inline]
 pub(super) fn fill_absent<'n>(
     columns: &mut [Column],
@@ -201,7 +201,7 @@ fn missing(noun: &str, name: &str) -> String {
     format!("{noun} {name:?} is missing and takes no null")
 }
 
-/// Appends `more` to the value at the end, and ends it.
+/// Appends `more` to the last value, and completes it.
 #[inline]
 fn append(ends: &mut Vec<i32>, bytes: &mut Vec<u8>, more: &[u8]) -> Pushed {
     bytes.extend_from_slice(more);

@@ -1,6 +1,6 @@
-//! Texts that stand for values: times, dates, decimals. Strict: what would be altered is refused.
+//! Texts that denote values: times, dates, decimals. Strict: a value that would be altered is refused.
 //!
-//! Owns: the texts that are taken, and their values. Does not own: which column takes which text.
+//! Owns: the accepted texts and their values. Does not own: the texts that each column takes (`typed`).
 
 use chrono::{DateTime, NaiveDate};
 
@@ -35,8 +35,8 @@ pub(super) fn date_days(text: &str) -> Result<i32, String> {
 /// the point.
 ///
 /// # Errors
-/// When it is no number, has more digits behind the point than `scale` (trailing zeros do not count), or more
-/// than `precision` digits.
+/// If it is no number, has more digits behind the point than `scale` (trailing zeros do not count), or has more than
+/// `precision` digits.
 pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, String> {
     let refuse = |why: &str| Err(format!("{text:?} {why} decimal({precision},{scale})"));
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
@@ -61,7 +61,7 @@ pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, Stri
     if kept.is_empty() {
         return Ok(0);
     }
-    // The value is kept * 10^power; all of this stays small or is refused before it is used.
+    // The value is kept * 10^power; all of these numbers stay small or are refused before use.
     let dropped_zeros = (significant.len() - kept.len()) as i64;
     let power = i64::from(exponent) - fraction.len() as i64 + dropped_zeros;
     let shift = power + i64::from(scale);

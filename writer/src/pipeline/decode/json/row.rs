@@ -1,7 +1,7 @@
-//! One JSON object into one row.
+//! Decodes one JSON object into one row.
 //!
-//! Owns: finding the column of a member, a member that occurs twice, `_extra`.
-//! Does not own: the values (`value`), members that are missing (`sink`).
+//! Owns: finding the column of a member, refusing a member that occurs twice, `_extra`.
+//! Does not own: the values (`value`), missing members (`sink`).
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,11 +14,11 @@ use super::value::ColumnSeed;
 use crate::pipeline::decode::columns::{Column, Values};
 use crate::pipeline::decode::sink::Row;
 
-/// The columns that are declared for the members of an object. The column `_extra` comes behind them.
+/// The columns declared for the members of an object. The column `_extra` follows them.
 pub(super) struct Members {
     specs: Vec<ColumnSpec>,
     index: HashMap<String, usize>,
-    /// The column of each member of the last object, in its order: the next object most likely has the same.
+    /// The column of each member of the last object, in its order, which the next object most likely shares.
     order: Vec<usize>,
 }
 
@@ -31,7 +31,7 @@ impl Members {
     /// Writes `record`, which must be one JSON object and nothing else, into `row`.
     ///
     /// # Errors
-    /// The reason why not. Some columns may have been written then.
+    /// The reason for refusing the record. Some columns may have been written then.
     pub(super) fn read(&mut self, record: &[u8], row: &mut Row<'_>) -> Result<(), String> {
         let mut deserializer = serde_json::Deserializer::from_slice(record);
         let read = RowSeed { members: self, row }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
@@ -39,7 +39,7 @@ impl Members {
         end_extra(&mut row.columns[self.specs.len()], row.before)
     }
 
-    /// The column named `name`, looked for first where the last object had its member number `position`.
+    /// The column named `name`. The first guess is the column of member number `position` of the last object.
     fn find(&mut self, position: usize, name: &str) -> Option<usize> {
         if let Some(&guess) = self.order.get(position)
             && self.specs[guess].name == name
@@ -56,7 +56,7 @@ impl Members {
     }
 }
 
-/// Appends an undeclared member to the text of `extra`, which has `before` values.
+/// Appends an undeclared member to the text of `extra`, a column with `before` finished values.
 fn keep_extra(extra: &mut Column, before: usize, name: &str, value: &RawValue) {
     let Values::Bytes { ends, bytes } = &mut extra.values else { unreachable!("`_extra` is text") };
     bytes.push(if bytes.len() == ends[before] as usize { b'{' } else { b',' });
@@ -112,7 +112,7 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_, '_> {
     }
 }
 
-/// Adds the value of the member that `spec` declares; its column has `before` values before this one.
+/// Adds the value of the member that `spec` declares; its column has `before` earlier values.
 pub(super) fn add_member<'de, A: MapAccess<'de>>(
     column: &mut Column,
     spec: &ColumnSpec,

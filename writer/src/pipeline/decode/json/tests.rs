@@ -1,4 +1,4 @@
-//! What becomes of every kind of payload: rows, quarantine, counts that add up.
+//! Every kind of payload becomes rows or quarantine, with counts that add up.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! One JSON value into one column: serde's events become typed values.
+//! Decodes one JSON value into one column: serde's events become typed values.
 //!
-//! Owns: which JSON stands for which kind of value, and the words of a value of the wrong kind.
-//! Does not own: which values a type takes (`typed`), what happens to a refused record (`sink`).
+//! Owns: the kind of value that each kind of JSON denotes, and the error text for a value of the wrong kind.
+//! Does not own: the values that a type takes (`typed`), keeping a refused record (`sink`).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,7 +27,7 @@ impl<'de> DeserializeSeed<'de> for ColumnSeed<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.column_type {
             ColumnType::Json | ColumnType::Decimal { .. } => {
-                // These need the text itself: a parsed number would have been rounded already.
+                // These need the text itself, because a parsed number is already rounded.
                 let raw = <&RawValue>::deserialize(deserializer)?;
                 self.add_raw(raw.get())
             }
@@ -117,7 +117,7 @@ impl<'de> Visitor<'de> for ColumnSeed<'_> {
         let Some((members, specs)) = self.column.members(self.column_type) else {
             return Err(de::Error::invalid_type(Unexpected::Map, &self));
         };
-        // Each member has a value for every structure before this one, so the shortest tells how many those are.
+        // Each member has one value per earlier struct, so the shortest column gives the number of earlier structs.
         let before = members.iter().map(Column::len).min().unwrap_or_default();
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
             let position = specs.iter().position(|spec| spec.name == name);
@@ -128,7 +128,7 @@ impl<'de> Visitor<'de> for ColumnSeed<'_> {
     }
 }
 
-/// The error of serde for a value that the column does not take.
+/// Serde's error for a value that the column does not take.
 #[cold]
 fn refused<E: de::Error>(refusal: Refusal, unexpected: Unexpected<'_>, expected: &dyn Expected) -> E {
     match refusal {

@@ -1,4 +1,4 @@
-//! Rows and refusals without a format: numbers, half rows, and messages of which nothing is kept.
+//! Rows and refusals, independent of a format: numbers, unfinished rows, and messages without any record.
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;

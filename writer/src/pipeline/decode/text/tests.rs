@@ -1,4 +1,4 @@
-//! Lines and line ends, bytes that are no text, counts that add up.
+//! Lines and line ends, bytes that are not UTF-8, counts that add up.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::pipeline::decode::{Decoded, Source, TopicTable};
 
-/// One record: offset, row, and its text, or its bytes with the reason.
+/// One record: offset, row, and its text or its bytes with the reason.
 type Record = (i64, i32, Result<String, (Vec<u8>, String)>);
 
 /// All records of `payloads`, of the table and of quarantine, by offset and row.
@@ -128,7 +128,7 @@ proptest! {
     }
 }
 
-/// Compares the records with the lines, which are cut out here a second time, byte by byte.
+/// Compares the records with the lines, which this function cuts independently, byte by byte.
 fn check_every_line_is_kept(payloads: &[Vec<u8>]) {
     let slices: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
     let mut records = run(&slices).into_iter();

@@ -1,4 +1,4 @@
-//! What each type takes and refuses, without any format.
+//! The values that each type takes and refuses, independent of a format.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
@@ -12,7 +12,7 @@ fn column(data_type: &DataType) -> Column {
     Column::new(data_type, true, 0)
 }
 
-/// The column after `push`, which it accepts.
+/// The column after an accepted `push`.
 fn pushed(data_type: &DataType, push: impl FnOnce(&mut Column) -> Pushed) -> ArrayRef {
     let mut column = column(data_type);
     push(&mut column).expect("taken");
@@ -20,7 +20,7 @@ fn pushed(data_type: &DataType, push: impl FnOnce(&mut Column) -> Pushed) -> Arr
     column.finish(&Field::new("c", data_type.clone(), true))
 }
 
-/// Why the column refuses what `push` adds.
+/// The column's reason for refusing the value of `push`.
 fn refusal(data_type: &DataType, push: impl FnOnce(&mut Column) -> Pushed) -> Refusal {
     push(&mut column(data_type)).expect_err("refused")
 }
