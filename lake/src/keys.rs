@@ -12,11 +12,11 @@ use uuid::Uuid;
 /// The parts of a key.
 #[derive(Clone, Debug)]
 pub struct SegmentName<'a> {
-    /// Whose messages the object holds.
+    /// Partition whose messages the object holds.
     pub partition: &'a TopicPartition,
     /// The offsets that it covers.
     pub range: OffsetRange,
-    /// Ownership under which it is put.
+    /// Epoch under which it is put.
     pub epoch: Epoch,
     /// Table or quarantine.
     pub kind: SegmentKind,
