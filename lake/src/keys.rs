@@ -1,7 +1,7 @@
 //! Object keys: one shape, unique, never reused.
 //!
 //! Owns: `<prefix>/<topic>/partition=<p>/date=<yyyy-mm-dd>/<base>-<end>-<epoch>-<uuid>[.quarantine].parquet`.
-//! Does not own: whether an object exists under a key.
+//! Does not own: the existence of an object under a key.
 
 use catalog::SegmentKind;
 use chrono::DateTime;
