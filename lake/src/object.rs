@@ -87,7 +87,7 @@ impl ListedObject {
 
     async fn read(&self, store: &dyn ObjectStore, keep: Keep) -> Result<(u64, u32, Option<Bytes>), Error> {
         let answer = store.get(&self.key).await?;
-        // An object of another size is summed all the same, but not kept.
+        // An object of another size is still summed, but not kept.
         let is_kept = keep == Keep::Bytes && answer.meta.size == self.size_bytes;
         let mut kept = BytesMut::with_capacity(if is_kept { self.size_bytes as usize } else { 0 });
         let (mut sum, mut size_bytes) = (Crc32c::default(), 0);
