@@ -1,6 +1,6 @@
 //! Time, CPU and memory of this process while a phase runs, and the machine it runs on.
 //!
-//! Owns: reading /proc. Does not own: the measured phases. Where /proc is absent or refuses, a figure is missing.
+//! Owns: reading /proc; a figure is missing where /proc is absent or refuses. Does not own: the measured phases.
 
 use std::fs;
 
