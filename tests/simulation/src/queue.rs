@@ -2,7 +2,7 @@
 //!
 //! Owns: the parts. `stream` stores messages, `server` holds streams, `pump` delivers messages with faults on the way,
 //! `client` is the [`common::Queue`] of one process, `subscription` its reader.
-//! Does not own: the rule by which deliveries are trusted; the reader uses the real one (`common`'s contiguity).
+//! Does not own: the rule that judges deliveries; the reader uses the real one (`nats::contiguity`).
 
 mod client;
 mod pump;

@@ -1,7 +1,7 @@
 //! The reader of one partition: raw deliveries through the real rule.
 //!
-//! Owns: messages that were accepted and not handed over, and giving up. Does not own: the rule (common), deliveries
-//! (`pump`).
+//! Owns: messages that were accepted and not handed over, and giving up. Does not own: the rule
+//! (`nats::contiguity`), deliveries (`pump`).
 
 use std::collections::VecDeque;
 use std::fmt;
