@@ -1,6 +1,6 @@
-//! The command line: which commands there are.
+//! The command line: the list of commands.
 //!
-//! Owns: the top level of the arguments, and who runs them. Does not own: each command's own arguments.
+//! Owns: the top level of the arguments, and their dispatch. Does not own: each command's own arguments.
 
 use clap::{CommandFactory, Parser, Subcommand};
 use common::config::Settings;

@@ -1,7 +1,7 @@
 //! Columns and formats on the command line: `amount:decimal(12,2)`, `id:int64!`, `tags:list(string)`; `json`.
 //!
 //! Owns: reading this notation; `ColumnSpec` and `Format` display themselves in it.
-//! Does not own: which formats there are, and which columns are valid (`common::topic`).
+//! Does not own: the list of formats, and the rules for valid columns (`common::topic`).
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use common::topic::{ColumnSpec, ColumnType, Format};

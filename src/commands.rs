@@ -1,4 +1,4 @@
-//! One file per command: its arguments and what it does with them.
+//! One file per command: its arguments and its work.
 //!
 //! Owns: the list of commands. Does not own: the parsing of arguments (`cli`).
 

@@ -1,7 +1,7 @@
 //! `siltstone`: everything in one binary.
 //!
 //! Owns: the process. Arguments and settings in, exit code out, the allocator, the runtime.
-//! Does not own: what a command does (`commands`), how an answer looks (`output`).
+//! Does not own: the commands (`commands`), the form of an answer (`output`).
 
 mod cli;
 mod columns;
@@ -57,8 +57,8 @@ fn run(cli: Cli, failure_format: &mut LogFormat) -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(Box::pin(cli.command.run(settings, cli.json)));
-    // Commands join what they start. What may be left is a read of standard input that nothing can interrupt, and
-    // that must not keep the process.
+    // Commands join the tasks that they start. Only a read of standard input, which nothing can interrupt, may be left;
+    // it must not keep the process.
     runtime.shutdown_background();
     outcome
 }

@@ -1,6 +1,6 @@
 //! Opening the parts that several commands use: the catalog for one piece of work, the queue with a topic in it, the store.
 //!
-//! Owns: closing the catalog after the work, saying why something cannot be opened from here, and what to do about it.
+//! Owns: closing the catalog after the work; the error, with its remedy, when a part cannot be opened from here.
 //! Does not own: connecting (`service::connect`).
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) async fn with_catalog<T>(
     done
 }
 
-/// Refuses a queue that cannot be reached from here. `consequence` says what is not possible for that reason.
+/// Refuses a queue that cannot be reached from here. `consequence` is the effect, for the error.
 pub(crate) fn ensure_shared_queue(settings: &Settings, consequence: &str) -> Result<(), UsageError> {
     connect::ensure_shared(settings, consequence).map_err(|error| UsageError::new(error.to_string()))
 }
@@ -56,7 +56,7 @@ pub(crate) fn storage(settings: &Settings) -> anyhow::Result<Storage> {
     Ok(storage)
 }
 
-/// The topic that was named, which must exist, or all topics.
+/// The named topic, which must exist, or all topics.
 pub(crate) async fn topics(catalog: &dyn MetadataStore, named: Option<&TopicName>) -> anyhow::Result<Vec<TopicName>> {
     match named {
         Some(name) => {

@@ -1,7 +1,7 @@
 //! Answers: on standard output, as text for people or as JSON for programs.
 //!
 //! Owns: the two streams' rules (answers out, notes to standard error), broken pipes, aligned tables.
-//! Does not own: what an answer holds (each command), numbers with units (`units`).
+//! Does not own: the content of an answer (each command), numbers with units (`units`).
 
 use std::fmt;
 use std::io::{self, Write};
@@ -27,7 +27,7 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// The answer is given and says what is wrong. Ends the process with exit code 1 and without another word.
+/// The printed answer reports the failure. Ends the process with exit code 1 and no further message.
 #[derive(Debug)]
 pub(crate) struct Reported;
 
@@ -39,7 +39,7 @@ impl fmt::Display for Reported {
 
 impl std::error::Error for Reported {}
 
-/// Writes an answer. A reader that has gone away (as `head` does) had what it wanted: no error.
+/// Writes an answer. A reader that closes early (as `head` does) is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     print_bytes(text.as_bytes())
 }
@@ -68,7 +68,7 @@ pub(crate) fn note(text: &str) {
     writeln!(io::stderr().lock(), "{text}").ok();
 }
 
-/// On which side a column's cells are padded.
+/// Alignment of a column's cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
     /// Text.

@@ -1,10 +1,10 @@
 //! A progress bar on standard error, when that is a terminal.
 //!
-//! Owns: its looks. Does not own: what is counted.
+//! Owns: its look. Does not own: the counted work.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar of `total` somethings; `unit` names them. Hidden where standard error is no terminal.
+/// A bar of `total` units, named by `unit`. Hidden where standard error is no terminal.
 pub(crate) fn bar(total: u64, unit: &str, what: &str) -> ProgressBar {
     let template = match unit {
         "bytes" => "{msg:12} {bar:32} {bytes}/{total_bytes} {bytes_per_sec}".to_owned(),

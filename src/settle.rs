@@ -1,4 +1,4 @@
-//! Waiting until a writer in this process has committed what was published to it.
+//! Waits until a writer in this process has committed the messages that were published to it.
 //!
 //! Owns: noticing that the writer has ended meanwhile. Does not own: the waiting itself (`writer`).
 
@@ -9,13 +9,13 @@ use common::TopicPartition;
 use futures::FutureExt;
 use writer::RunningWriter;
 
-/// How often the writer is looked at; waiting itself does not depend on it.
+/// Time between two checks of the writer; waiting itself does not depend on it.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Flushes until each partition's watermark is at least the one given.
 ///
 /// # Errors
-/// The catalog's, or why the writer ended by itself.
+/// The catalog's, or the writer's own when it ended by itself.
 pub(crate) async fn until_committed(
     running: &mut RunningWriter,
     targets: &[(TopicPartition, u64)],

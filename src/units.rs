@@ -1,6 +1,6 @@
 //! Durations, sizes and counts as people write and read them.
 //!
-//! Owns: parsing `7d` and `10GiB`, showing numbers with units. Does not own: which values are allowed where.
+//! Owns: parsing `7d` and `10GiB`, showing numbers with units. Does not own: the allowed values.
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
 //! SQL text for DuckDB: views over exactly the listed objects.
 //!
-//! Owns: quoting, URLs and types as DuckDB writes them; how it gets access to the store.
+//! Owns: quoting, URLs and types in DuckDB's notation; the secret that gives DuckDB access to the store.
 //! Does not own: running DuckDB, and credentials: none is ever printed.
 //!
-//! A view is a snapshot: it lists the objects of its making. Print it again to see newer segments; after retention
-//! has removed objects, an old view fails instead of showing less.
+//! A view is a snapshot: it lists the objects that were live when it was printed. Print it again to see newer segments;
+//! after retention has removed objects, an old view fails instead of showing less.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
@@ -15,7 +15,7 @@ use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use crate::schema::{name_in_layout, quarantine_schema, table_schema};
 use catalog::{SegmentKind, TopicSnapshot};
 
-/// Where DuckDB finds the objects.
+/// Location of the objects for DuckDB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DuckDbLocation {
     /// In a directory of the machine that DuckDB runs on.
@@ -27,7 +27,7 @@ pub enum DuckDbLocation {
     S3 {
         /// The bucket.
         bucket: String,
-        /// How the service is reached.
+        /// Endpoint, region and addressing of the service.
         access: S3Access,
     },
     /// In Azure Blob Storage.
@@ -44,14 +44,14 @@ pub enum DuckDbLocation {
     },
 }
 
-/// The parts of S3 access that are no secret.
+/// The parts of S3 access that are not secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct S3Access {
     /// URL of a compatible service, such as `http://127.0.0.1:9000`; `None` for Amazon's own.
     pub endpoint: Option<String>,
     /// The region; `None` leaves DuckDB's own setting.
     pub region: Option<String>,
-    /// Whether the bucket is part of the host name instead of the path. Only looked at where there is an endpoint.
+    /// True when the bucket is part of the host name instead of the path. Read only with an endpoint.
     pub virtual_hosted: bool,
 }
 
@@ -68,7 +68,7 @@ pub fn views_sql(snapshots: &[TopicSnapshot], location: &DuckDbLocation) -> Stri
     sql
 }
 
-/// Keys of objects, by the incarnation that their rows do not say themselves.
+/// Keys of objects, by the incarnation that their rows lack; `None` if they have the column.
 type Keys<'s> = BTreeMap<Option<u32>, Vec<&'s str>>;
 
 /// The key of every live object of a kind that has rows.
@@ -104,7 +104,7 @@ fn select(unsaid: Option<u32>, keys: &[&str], schema: &Schema, location: &DuckDb
     )
 }
 
-/// The columns of objects of layout 1, as those of now and in their order.
+/// The columns of layout 1, renamed and ordered as in the current layout.
 fn columns_of_layout_1(schema: &Schema, incarnation: u32) -> String {
     let system = schema.fields().iter().map(|field| field.name().as_str()).take_while(|name| name.starts_with('_'));
     let (mut selected, mut stored) = (Vec::new(), Vec::new());
@@ -127,7 +127,7 @@ fn url(key: &str, location: &DuckDbLocation) -> String {
     without_patterns(&url)
 }
 
-/// DuckDB takes a file name for a pattern: a character that would be one is put in brackets.
+/// DuckDB reads a file name as a pattern, so a wildcard character is put in brackets.
 fn without_patterns(url: &str) -> String {
     let mut plain = String::with_capacity(url.len());
     for character in url.chars() {
@@ -195,7 +195,7 @@ fn empty_columns(schema: &Schema) -> String {
     schema.fields().iter().map(|field| column(field.name(), field.data_type())).collect::<Vec<_>>().join(", ")
 }
 
-/// DuckDB's name of the type it reads such a column as.
+/// DuckDB's name of the type that it reads the column as.
 fn type_name(data_type: &DataType) -> String {
     match data_type {
         DataType::Boolean => "BOOLEAN".to_owned(),

@@ -1,4 +1,4 @@
-//! Footer: the words with which an object describes itself, so that a catalog could be rebuilt from objects.
+//! Footer: an object's description of itself, so that a catalog could be rebuilt from objects.
 //!
 //! Owns: the key-values in the metadata of a Parquet file, written and compared here alone.
 //! Does not own: the rest of the file (`segment`).
@@ -16,7 +16,7 @@ pub struct Footer {
     pub kind: SegmentKind,
     /// The topic's schema version.
     pub schema_version: u32,
-    /// The segment whose rows the object holds. `None`: those of several; then only the rows themselves tell.
+    /// The segment whose rows the object holds. `None` for several segments; then only the rows identify them.
     pub segment: Option<FooterSegment>,
 }
 
@@ -25,16 +25,16 @@ pub struct Footer {
 pub struct FooterSegment {
     /// The partition.
     pub partition_id: u32,
-    /// History of the queue that its offsets count in.
+    /// Incarnation that its offsets count in.
     pub incarnation: Incarnation,
     /// Its offsets.
     pub range: OffsetRange,
-    /// Ownership under which it was written. `None`: a replacement wrote it, which has none.
+    /// Epoch under which it was written. `None` for a replacement, which has no epoch.
     pub epoch: Option<Epoch>,
 }
 
 impl FooterSegment {
-    /// What the footer of its object says of a listed segment; `epoch` is that of its commit, if it has a single one.
+    /// The footer of a listed segment's object; `epoch` is that of the segment's commit, if it has a single one.
     pub fn of(segment: &SegmentInfo, epoch: Option<Epoch>) -> Self {
         let SegmentInfo { partition_id, incarnation, range, .. } = *segment;
         Self { partition_id, incarnation, range, epoch }

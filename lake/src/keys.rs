@@ -1,7 +1,7 @@
 //! Object keys: one shape, unique, never reused.
 //!
 //! Owns: `<prefix>/<topic>/partition=<p>/date=<yyyy-mm-dd>/<base>-<end>-<epoch>-<uuid>[.quarantine].parquet`.
-//! Does not own: whether an object exists under a key.
+//! Does not own: the existence of an object under a key.
 
 use catalog::SegmentKind;
 use chrono::DateTime;
@@ -12,11 +12,11 @@ use uuid::Uuid;
 /// The parts of a key.
 #[derive(Clone, Debug)]
 pub struct SegmentName<'a> {
-    /// Whose messages the object holds.
+    /// Partition whose messages the object holds.
     pub partition: &'a TopicPartition,
     /// The offsets that it covers.
     pub range: OffsetRange,
-    /// Ownership under which it is put.
+    /// Epoch under which it is put.
     pub epoch: Epoch,
     /// Table or quarantine.
     pub kind: SegmentKind,

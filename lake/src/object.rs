@@ -1,7 +1,7 @@
-//! One object and what is listed of it: is it the same, unaltered?
+//! Compares a stored object with the object that the catalog lists.
 //!
-//! Owns: the comparison of size and CRC-32C, by pieces. Does not own: what the bytes mean (`read`), what follows from an
-//! answer; each caller has its own words for it.
+//! Owns: the comparison of size and CRC-32C, by pieces. Does not own: the meaning of the bytes (`read`), the
+//! consequence of an answer and its error text (each caller).
 
 use bytes::{Bytes, BytesMut};
 use catalog::ObjectInfo;
@@ -33,7 +33,7 @@ pub enum Keep {
 /// The answer of a comparison.
 #[derive(Debug)]
 pub enum Found {
-    /// The listed object; its bytes, where they were to be kept.
+    /// The listed object, with its bytes if they were to be kept.
     Same(Option<Bytes>),
     /// There is no object under the key.
     Absent(Error),
@@ -49,7 +49,7 @@ pub enum Found {
         /// CRC-32C of its bytes.
         checksum: u32,
     },
-    /// It cannot be said: the object could not be read.
+    /// Unknown: the object could not be read.
     Unreadable(Error),
 }
 
@@ -57,7 +57,7 @@ impl ListedObject {
     /// The object as the catalog lists it.
     ///
     /// # Errors
-    /// When its key is no key of a store.
+    /// When its key is not valid in a store.
     pub fn of(object: &ObjectInfo) -> Result<Self, Error> {
         // Parsed, not converted: a conversion would percent-encode the key a second time.
         let key = Path::parse(&object.key)?;
@@ -87,7 +87,7 @@ impl ListedObject {
 
     async fn read(&self, store: &dyn ObjectStore, keep: Keep) -> Result<(u64, u32, Option<Bytes>), Error> {
         let answer = store.get(&self.key).await?;
-        // An object of another size is summed all the same, but not kept.
+        // An object of another size is still summed, but not kept.
         let is_kept = keep == Keep::Bytes && answer.meta.size == self.size_bytes;
         let mut kept = BytesMut::with_capacity(if is_kept { self.size_bytes as usize } else { 0 });
         let (mut sum, mut size_bytes) = (Crc32c::default(), 0);

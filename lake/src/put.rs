@@ -1,11 +1,11 @@
 //! Put: an encoded segment becomes an object that is certainly stored.
 //!
-//! Owns: the intent before the put, the meaning of an ambiguous answer, a new key where the old one is spoiled, and that
-//! a failed step is repeated until it succeeds. [`StoredSegment`] can only come from here.
-//! Does not own: who records intents, when a segment is put (`writer`), the commit that lists it (`catalog`).
+//! Owns: the intent before the put, the meaning of an ambiguous answer, a new key where the old one is spoiled, and
+//! repeating a failed step until it succeeds. Only this module makes a [`StoredSegment`].
+//! Does not own: recording intents, the moment of a put (`writer`), the commit that lists the object (`catalog`).
 //!
-//! Intent first: the janitor never lists a bucket, so it would not find an object without an intent. A put whose answer is
-//! lost, or which says that the object exists, proves nothing either way; the object itself is read and compared.
+//! Intent first: the janitor never lists a bucket, so it would not find an object without an intent. A put whose answer
+//! is lost, or reports an existing object, proves nothing either way, so the object itself is read and compared.
 //!
 //! Each step is an `attempt_…`, which holds the failpoints, and a plain loop around it.
 
@@ -31,13 +31,13 @@ pub trait Intents: Send + Sync {
     /// is stopping and records nothing more.
     ///
     /// # Errors
-    /// The catalog's. A `Conflict` and `Poisoned` end the put; every other error is tried again.
+    /// The catalog's. `Conflict` and `Poisoned` end the put; every other error is tried again.
     async fn record(&self, key: &Path) -> Option<Result<(), CatalogError>>;
 
     /// Gives `key` up: the janitor deletes its object.
     ///
     /// # Errors
-    /// The catalog's. Nothing is lost by one: the next takeover gives up what stays pending.
+    /// The catalog's. Harmless: the next takeover gives up the intents that stay pending.
     async fn abandon(&self, key: &Path) -> Result<(), CatalogError>;
 }
 
@@ -52,7 +52,7 @@ pub struct Retry<'a> {
     pub attempt: u32,
     /// Time until the next one.
     pub wait: Duration,
-    /// Why it failed.
+    /// Error of the step.
     pub error: &'a (dyn Error + Send + Sync),
 }
 
@@ -64,7 +64,7 @@ pub trait Observer: Send + Sync {
 
 /// One segment to be put.
 pub struct SegmentPut<'a> {
-    /// The place where it goes.
+    /// Storage that the object goes to.
     pub storage: &'a Storage,
     /// Its bytes with their size and checksum.
     pub encoded: &'a EncodedSegment,
@@ -85,7 +85,7 @@ pub struct StoredSegment {
     pub retries: u32,
 }
 
-/// Why a put must end without an object.
+/// Reason to end a put without an object.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum PutStop {
     /// The intent was refused: the partition has another owner, or none.
@@ -94,7 +94,7 @@ pub enum PutStop {
     /// The catalog can take nothing more from this process.
     #[error(transparent)]
     Poisoned(CatalogError),
-    /// Nobody is left to record intents: the process is stopping.
+    /// The process is stopping and records no more intents.
     #[error("nobody records intents any more")]
     NeighbourGone,
 }
@@ -103,7 +103,7 @@ impl SegmentPut<'_> {
     /// Stores the segment, however long it takes.
     ///
     /// # Errors
-    /// Says why it must end.
+    /// The reason to end without an object.
     pub async fn run(&self) -> Result<StoredSegment, PutStop> {
         let mut tries = Tries { observer: self.observer, backoff: Backoff::default() };
         loop {
@@ -167,7 +167,7 @@ impl SegmentPut<'_> {
         }
     }
 
-    /// Asks once for the intent.
+    /// Requests the intent once.
     async fn attempt_intent(&self, key: &Path) -> Intent {
         failpoint::hit("intent.before").await;
         let recorded = self.intents.record(key).await;
@@ -184,12 +184,12 @@ impl SegmentPut<'_> {
         }
     }
 
-    /// Puts once, and checks the size of what the store confirmed.
+    /// Puts once, and checks the size of the confirmed object.
     async fn attempt_put(&self, key: &Path) -> Put {
         failpoint::hit("put.before").await;
         let put = self.storage.put_new(key, self.encoded.payload.clone()).await;
         match put {
-            // Only a reply of success can be lost here; every other one is as bad already.
+            // The failpoint loses only a success: every other reply is a failure already.
             Ok(()) if failpoint::fails("put.reply").await => return Put::Unclear { step: "put", error: lost_reply() },
             Ok(()) => {}
             Err(PutError::NotDurable(error)) => return Put::NotDurable(error),
@@ -237,7 +237,7 @@ enum ReadBack {
     Other,
 }
 
-/// The certainty about a key in the end.
+/// The final verdict on a key.
 enum Key {
     /// It holds the object.
     Holds,

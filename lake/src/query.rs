@@ -1,7 +1,7 @@
-//! SQL over what the catalog lists, with DataFusion.
+//! SQL over the objects that the catalog lists, with DataFusion.
 //!
-//! Owns: the query session: which tables exist, one catalog snapshot per topic and query, memory limits.
-//! Does not own: what is listed (the catalog's stores), writing, and messages that are not committed yet.
+//! Owns: the query session: its tables, one catalog snapshot per topic and query, memory limits.
+//! Does not own: the lists (the catalog's stores), writing, and messages that are not committed yet.
 //!
 //! Tables: each topic under its own name (quote it where it is not plain lower case), its quarantined records as
 //! `quarantine."<topic>"`, and the catalog itself as `siltstone.topics`, `siltstone.partitions` and
@@ -55,7 +55,7 @@ const QUARANTINE_SCHEMA: &str = "quarantine";
 const SYSTEM_SCHEMA: &str = "siltstone";
 const INFORMATION_SCHEMA: &str = "information_schema";
 
-/// Where segments are read from.
+/// The store that segments are read from.
 #[derive(Clone)]
 pub struct QueryStore {
     /// Names the store in plans; only scheme and authority are used, for example `s3://bucket` or `siltstone://data`.
@@ -70,7 +70,7 @@ impl fmt::Debug for QueryStore {
     }
 }
 
-/// What a session may use.
+/// Limits and checks of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct QueryOptions {
     /// Memory of all running queries together, in bytes; beyond it operators spill to temporary files, or the
@@ -89,7 +89,7 @@ impl Default for QueryOptions {
     }
 }
 
-/// Why a query could not be planned.
+/// A failure to plan a query.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// The query names a table that does not exist.
@@ -105,7 +105,7 @@ pub enum QueryError {
     Store {
         /// The URL without password.
         url: String,
-        /// What is wrong with it.
+        /// The defect of the URL.
         reason: String,
     },
     /// The catalog could not be read.
@@ -124,7 +124,7 @@ fn known_topics(topics: &[String]) -> String {
     format!("topics are {} (quote names that are not plain lower case)", quoted.join(", "))
 }
 
-/// Plans SQL over the topics of one catalog. Each query sees what is committed when it is planned.
+/// Plans SQL over the topics of one catalog. Each query reads the state committed when it is planned.
 pub struct QuerySession {
     catalog: Arc<dyn MetadataStore>,
     store_url: ObjectStoreUrl,
@@ -150,7 +150,7 @@ impl QuerySession {
         Self::open_with(catalog, store, QueryOptions::default())
     }
 
-    /// A session that may use what `options` say.
+    /// A session with these options.
     ///
     /// # Errors
     /// As [`QuerySession::open`].
@@ -230,7 +230,7 @@ fn check_exists(tables: &QueryCatalog, table: &ResolvedTableReference) -> Result
     Err(QueryError::UnknownTable { table: name, topics: tables.topic_names() })
 }
 
-/// Scheme and authority of `url`, which is what DataFusion finds stores by.
+/// Scheme and authority of `url`, by which DataFusion finds stores.
 fn store_url(url: &Url) -> Result<ObjectStoreUrl, QueryError> {
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
     ObjectStoreUrl::parse(format!("{}://{authority}", url.scheme())).map_err(|error| QueryError::Store {

@@ -1,4 +1,4 @@
-//! Reading a segment's rows: only from an object that is the listed one.
+//! Reads a segment's rows, only from an object equal to the listed one.
 //!
 //! Owns: the order of verifying, parsing and decoding, and the choice of columns. Does not own: the comparison itself
 //! (`object`), the meaning of rows.
@@ -27,12 +27,12 @@ pub struct SegmentFile {
     builder: ParquetRecordBatchReaderBuilder<Bytes>,
 }
 
-/// Why a segment's rows cannot be read.
+/// A failure to read a segment's rows.
 #[derive(Debug)]
 pub enum Unreadable {
-    /// It is not the listed object: any answer but `Same`.
+    /// The object is not the listed one: any answer but `Same`.
     Object(Found),
-    /// It is the listed object, and no Parquet file.
+    /// The object is the listed one, and no Parquet file.
     File(ParquetError),
 }
 
@@ -40,7 +40,7 @@ impl SegmentFile {
     /// Reads the object, compares it and parses its footer.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// The failed comparison, or Parquet's error.
     pub async fn open(storage: &Storage, listed: &ListedObject) -> Result<Self, Unreadable> {
         match listed.find(storage.store.as_ref(), Keep::Bytes).await {
             Found::Same(Some(bytes)) => Self::parse(bytes).map_err(Unreadable::File),

@@ -1,4 +1,4 @@
-//! The Arrow schema of a topic's table and of its quarantine: what writer and readers must agree on.
+//! The Arrow schema of a topic's table and of its quarantine, on which writer and readers must agree.
 //!
 //! Owns: names, order, types and field ids of stored columns. System columns come first and start with `_`.
 //! Does not own: decoding into them (writer) or reading them (query features).
@@ -28,13 +28,13 @@ pub const KEY: &str = "_key";
 pub const HEADERS: &str = "_headers";
 /// The subject the message was published to.
 pub const SUBJECT: &str = "_subject";
-/// Number of the history of the queue that the offset counts in. Objects of layout 1 do not have it.
+/// Incarnation that the offset counts in. Objects of layout 1 lack it.
 pub const INCARNATION: &str = "_incarnation";
 /// Members of a JSON object that no column is declared for, as JSON text.
 pub const EXTRA: &str = "_extra";
 /// The payload of a `raw` topic, or a line of a `text` topic.
 pub const VALUE: &str = "value";
-/// Why a record is in quarantine.
+/// Reason of the quarantine.
 pub const REASON: &str = "reason";
 /// The quarantined bytes.
 pub const PAYLOAD: &str = "payload";
@@ -91,7 +91,7 @@ fn system_fields() -> Vec<Field> {
     ]
 }
 
-/// The name that a column of this name has in objects of `layout`; `None` where they do not have it.
+/// The name of this column in objects of `layout`; `None` if they lack it.
 pub fn name_in_layout(name: &str, layout: u32) -> Option<&str> {
     match (name, layout) {
         (PARTITION, 1) => Some(PARTITION_IN_LAYOUT_1),

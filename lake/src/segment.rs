@@ -1,7 +1,7 @@
 //! Segment: record batches become one Parquet object in memory.
 //!
 //! Owns: the Parquet settings, size, checksum and statistics of the object that will be put.
-//! Does not own: the end of a segment (`roll`), the footer's words (`footer`), its key and its upload.
+//! Does not own: the end of a segment (`roll`), the content of the footer (`footer`), its key and its upload.
 
 mod sink;
 
@@ -37,7 +37,7 @@ pub struct SegmentEncoder {
 pub struct EncodedSegment {
     /// Its bytes.
     pub payload: PutPayload,
-    /// Their number.
+    /// Number of bytes.
     pub size_bytes: u64,
     /// CRC-32C of the bytes.
     pub checksum: u32,
@@ -86,7 +86,7 @@ impl SegmentEncoder {
         self.record_count
     }
 
-    /// About how large the object would be if it ended here, in bytes; open pages are counted before compression.
+    /// Estimated size of the object if it ended here, in bytes; open pages are counted before compression.
     pub fn estimated_size(&self) -> usize {
         self.writer.bytes_written() + self.writer.in_progress_size()
     }

@@ -1,6 +1,6 @@
 //! Statistics of a segment's columns, as text that other engines read.
 //!
-//! Owns: which bounds are true and can be parsed by every reader, and their text (DuckLake's).
+//! Owns: the choice of bounds that are true and that every reader can parse, and their text (DuckLake's).
 //! Does not own: the statistics that Parquet computes, and storing them (`catalog`).
 //!
 //! A bound may be loose, never wrong: a reader skips a file whose bounds exclude a value. A bound that a reader cannot
@@ -42,7 +42,7 @@ fn of_leaf<'m>(
     for chunk in chunks {
         let statistics = chunk.statistics();
         let places = unsigned(chunk.num_values());
-        // Without a count of nulls nothing is known of the values either.
+        // Without a count of nulls, nothing is known about the values either.
         let nulls = statistics.and_then(Statistics::null_count_opt);
         found.compressed_bytes += unsigned(chunk.compressed_size());
         found.null_count += nulls.unwrap_or_default();
@@ -62,7 +62,7 @@ fn of_leaf<'m>(
     Some(found)
 }
 
-/// Both bounds as they are stored, if they are.
+/// Both bounds as stored, if present.
 fn bounds(statistics: &Statistics) -> Option<(&[u8], &[u8])> {
     // Deprecated bounds were written with another order; int96 has none.
     if statistics.is_min_max_deprecated() || statistics.physical_type() == PhysicalType::INT96 {

@@ -1,7 +1,7 @@
 //! The object store: opening it, probing it, and putting an object so that it survives a power cut.
 //!
 //! Owns: opening each kind of store, durability of a local put, the canary that proves the store usable.
-//! Does not own: object keys (`keys`), retries and the meaning of an ambiguous answer (`upload`).
+//! Does not own: object keys (`keys`), retries and the meaning of an ambiguous answer (`put`).
 
 mod diagnose;
 mod local;
@@ -41,12 +41,12 @@ pub struct Storage {
     pub url: Url,
     /// The directory, when the store is one.
     pub local_root: Option<PathBuf>,
-    /// The kind of store; memory for any store that is given as such.
+    /// The kind of store; memory for one given to [`Storage::from_store`].
     pub kind: StorageType,
 }
 
 impl Storage {
-    /// Opens what the settings name. Contacts nothing; [`Storage::probe`] does.
+    /// Opens the store that the settings name, without contacting it; [`Storage::probe`] does.
     ///
     /// # Errors
     /// [`LakeError::Storage`] when the URL or the credentials' form are not usable.
@@ -140,17 +140,17 @@ impl Storage {
     /// Puts a new object and returns when it is durable: on a local disk, file and directories are synced.
     ///
     /// # Errors
-    /// Says whether the object may be there, or is there and cannot be trusted.
+    /// [`PutError`] tells an object that may be there from one that is there and cannot be trusted.
     pub async fn put_new(&self, key: &Path, payload: PutPayload) -> Result<(), PutError> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         self.store.put_opts(key, payload, options).await.map_err(PutError::Ambiguous)?;
         self.sync(key).await.map_err(PutError::NotDurable)
     }
 
-    /// Makes an object that is there durable. Only a local disk has anything to do.
+    /// Makes a stored object durable. Does nothing except on a local disk.
     ///
     /// # Errors
-    /// When the disk refuses; what the object holds after a crash is then unknown, whatever a repetition says.
+    /// When the disk refuses; the content after a crash is then unknown, even if a repetition succeeds.
     pub async fn sync(&self, key: &Path) -> object_store::Result<()> {
         match &self.local_root {
             Some(root) => local::sync(root.clone(), key).await,
@@ -161,12 +161,12 @@ impl Storage {
     /// Proves that this process can put, read and delete objects here, by doing so with a canary.
     ///
     /// # Errors
-    /// [`LakeError::Storage`] names the step that failed and what to look at.
+    /// [`LakeError::Storage`] names the failed step and the settings or rights to check.
     pub async fn probe(&self) -> Result<()> {
         probe::probe(self).await
     }
 
-    /// Whether a put that must create its object is refused where one exists. Some stores ignore the condition.
+    /// True when the store refuses a create-only put of an existing key. Some stores ignore the condition.
     ///
     /// Segments are safe either way: a key holds a random number, is put by one writer only and never used again, and
     /// an answer that proves nothing is settled by reading the object. A store that refuses is a second lock.
@@ -177,12 +177,12 @@ impl Storage {
         probe::honours_create(self).await
     }
 
-    /// What an operator should know about the store. Puts and deletes canaries.
+    /// Findings about the store for an operator. Puts and deletes canaries.
     pub async fn diagnose(&self) -> Vec<Finding> {
         diagnose::diagnose(self).await
     }
 
-    /// The store's place for people, without secrets.
+    /// The store's URL for people, without secrets.
     pub fn display_url(&self) -> String {
         let root = redacted_url(self.url.as_str());
         match self.prefix.as_ref() {
@@ -192,7 +192,7 @@ impl Storage {
     }
 }
 
-/// Why a put did not succeed.
+/// A failed put.
 #[derive(Debug, thiserror::Error)]
 pub enum PutError {
     /// The object may be stored or not.
@@ -203,7 +203,7 @@ pub enum PutError {
     NotDurable(object_store::Error),
 }
 
-/// Plain HTTP is allowed exactly when `AWS_ALLOW_HTTP` says so; options set as a whole would otherwise drop it.
+/// Allows plain HTTP exactly when `AWS_ALLOW_HTTP` does; options set as a whole would otherwise drop it.
 fn s3_options(client: ClientOptions) -> ClientOptions {
     let allow = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
     client.with_allow_http(allow)

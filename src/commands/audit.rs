@@ -1,6 +1,6 @@
-//! `audit`: proves that what the catalog lists is whole.
+//! `audit`: proves that every committed message is there exactly once.
 //!
-//! Owns: which topics, and how the proof is shown. Does not own: the checks (`writer::audit`, `catalog::audit`).
+//! Owns: the choice of topics, and showing the proof. Does not own: the checks (`writer::audit`, `catalog::audit`).
 
 use std::fmt::Write;
 
@@ -157,7 +157,7 @@ fn report_text(report: &AuditReport, is_deep: bool) -> String {
     text
 }
 
-/// The things that a check went through, with counts.
+/// The items that a check examined, with counts.
 fn looked_at(report: &AuditReport, check: Check, is_deep: bool) -> String {
     let (chain, objects, count) = (&report.catalog, &report.objects, count_text);
     match check {

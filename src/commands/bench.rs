@@ -1,10 +1,10 @@
-//! `bench`: what the pipeline adds to reading, measured in one run of one process.
+//! `bench`: the cost that the pipeline adds to reading, measured in one run of one process.
 //!
 //! Owns: the order of the phases. First the ceiling (the same subscription loop, throwing messages away), then
 //! the pipeline to committed segments, both over the same messages; their ratio is the figure that travels
 //! between machines. A live phase then measures freshness.
-//! Does not own: each phase (`publish`, `ceiling`, `pipeline`, `live`), the messages (`load`), the figures (`figures`), how
-//! they are shown (`report`).
+//! Does not own: each phase (`publish`, `ceiling`, `pipeline`, `live`), the messages (`load`), the figures (`figures`),
+//! showing them (`report`).
 
 mod ceiling;
 mod figures;

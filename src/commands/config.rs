@@ -1,6 +1,6 @@
 //! `config`: the settings as this process understands them.
 //!
-//! Owns: how they are shown. Does not own: the settings and their manual (`common::config`).
+//! Owns: showing them. Does not own: the settings and their manual (`common::config`).
 
 use common::config::Settings;
 use serde_json::json;

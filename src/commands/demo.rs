@@ -1,9 +1,9 @@
 //! `demo`: the whole path in one process, from published orders to a query over Parquet.
 //!
-//! Owns: the steps, and the check that nothing is missing. Does not own: the orders (`orders`), the report
-//! (`report`), anything that a real set-up would use: this is the same queue, writer, catalog and reader.
+//! Owns: the steps, and the check that nothing is missing. Does not own: the orders (`orders`), the report (`report`),
+//! the queue, writer, catalog and reader, which are those of a real set-up.
 //!
-//! Each run has a directory of its own, so that no run can touch what another one made.
+//! Each run has a directory of its own, so that no run can touch the files of another.
 
 mod orders;
 mod report;
@@ -48,7 +48,7 @@ pub(crate) struct Args {
 /// Runs the demo.
 ///
 /// # Errors
-/// When anything fails, and when the table plus the quarantine do not hold exactly what was published.
+/// When anything fails, and when the table plus the quarantine do not hold exactly the published orders.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let run_dir = new_run_dir(&args.dir)?;
     let demo = demo_settings(settings, run_dir);
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     Ok(())
 }
 
-/// Publishes and writes at the same time, until everything is committed. Returns the seconds that took.
+/// Publishes and writes at the same time, until everything is committed. Returns the seconds taken.
 async fn settle_orders(
     args: &Args,
     settings: &Settings,

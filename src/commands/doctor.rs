@@ -1,4 +1,4 @@
-//! `doctor`: what the deployment that the settings name can promise.
+//! `doctor`: the promise that the configured deployment can keep.
 //!
 //! Owns: showing findings and promise. Does not own: finding (`service::diagnose`), judging (`common::diagnosis`).
 

@@ -1,6 +1,6 @@
 //! `duckdb-sql`: statements that give DuckDB a view of every topic.
 //!
-//! Owns: finding out, from settings and environment, how DuckDB reaches the store. Does not own: the statements
+//! Owns: deriving DuckDB's access to the store from settings and environment. Does not own: the statements
 //! (lake::duckdb).
 
 use std::env;
@@ -63,7 +63,7 @@ fn location(storage: &Storage) -> anyhow::Result<DuckDbLocation> {
     })
 }
 
-/// Access as the store's own client takes it from the same variables; keys are not among them.
+/// Access from the variables that the store's own client reads; keys are not among them.
 fn s3_access() -> S3Access {
     S3Access {
         endpoint: variable(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"]),

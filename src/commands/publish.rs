@@ -72,7 +72,7 @@ impl From<Format> for FeedFormat {
     }
 }
 
-/// Publishes, and says where the messages went.
+/// Publishes, and reports the partitions of the messages.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     opened::ensure_shared_queue(settings, "nothing published here would arrive").map_err(|error| {
         UsageError::new(format!("{error}, or feed the writer itself with `siltstone up --stdin TOPIC`"))
@@ -107,8 +107,8 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     output::show(json, &json!({ "topic": args.topic, "published": tally }), || report(&args.topic, &tally))
 }
 
-/// Adds the arguments that help, and shows on standard error where the confirmed messages are when others are uncertain.
-/// Shared with `up --stdin`.
+/// Adds hints at arguments. When some messages are uncertain, shows the partitions of the confirmed ones on standard
+/// error. Shared with `up --stdin`.
 pub(super) fn explained(error: FeedError, topic: &TopicName, tally: &Tally) -> anyhow::Error {
     if matches!(error, FeedError::Unconfirmed { .. }) && tally.messages > 0 {
         output::note(report(topic, tally).trim_end());
@@ -129,7 +129,7 @@ pub(super) fn explained(error: FeedError, topic: &TopicName, tally: &Tally) -> a
         .context(format!("stopped after {confirmed} messages, which are published"))
 }
 
-/// How input for `topic` is cut, unless the user says it. Keys are members of JSON, which a text topic may hold too.
+/// The form of input for `topic`, unless the user gives one. Keys are members of JSON, which a text topic may hold too.
 /// Shared with `up --stdin`.
 pub(super) async fn format_for(
     catalog: &dyn MetadataStore,

@@ -1,7 +1,7 @@
 //! `quarantine`: records that could not be decoded.
 //!
-//! Owns: the choice of what to do with them, and which segments are meant. Does not own: what each command does, reading
-//! the records (`writer::quarantine`).
+//! Owns: the choice of the subcommand and of the segments. Does not own: the work of each subcommand, reading the
+//! records (`writer::quarantine`).
 
 mod list;
 mod replay;
@@ -61,7 +61,7 @@ impl Selection {
     }
 }
 
-/// Runs the chosen one.
+/// Runs the chosen subcommand.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     with_catalog(settings, async |catalog| match args.command {
         Command::List(args) => list::run(args, settings, catalog.as_ref(), json).await,

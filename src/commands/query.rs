@@ -1,6 +1,6 @@
 //! `query`: SQL over everything that is committed.
 //!
-//! Owns: where the statement comes from and how rows are shown. Does not own: planning and reading (lake::query).
+//! Owns: reading the statement and showing the rows. Does not own: planning and reading (lake::query).
 
 use std::io::Read;
 use std::sync::Arc;

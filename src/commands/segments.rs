@@ -1,4 +1,4 @@
-//! `segments`: what the catalog lists.
+//! `segments`: the segments that the catalog lists.
 //!
 //! Owns: filtering and showing. Does not own: the segments.
 

@@ -1,6 +1,6 @@
 //! `topic`: create, list, describe, update, resume, delete.
 //!
-//! Owns: the choice among them, and opening what they work on. Does not own: what each one does.
+//! Owns: the choice among them. Does not own: the work of each.
 
 mod create;
 mod delete;
@@ -37,7 +37,7 @@ enum Command {
     Delete(delete::Args),
 }
 
-/// Runs the chosen one.
+/// Runs the chosen subcommand.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     match args.command {
         Command::Create(args) => create::run(*args, settings, json).await,

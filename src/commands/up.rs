@@ -1,6 +1,6 @@
 //! `up`: the writer service, as configured; with `--stdin`, fed in the same process.
 //!
-//! Owns: the choice, and that standard input is settled before the process ends. Does not own: the service
+//! Owns: the choice, and settling standard input before the process ends. Does not own: the service
 //! (`writer::service`), cutting lines (`ingester::feed`).
 
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(crate) struct Args {
     no_check: bool,
 }
 
-/// Runs until it is told to stop, or until standard input ends.
+/// Runs until a signal, or until standard input ends.
 pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::Result<()> {
     let Some(topic) = args.stdin.clone() else {
         if !connect::is_shared(&settings) {
@@ -62,8 +62,8 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
     output::show(json, &answer(&topic, &tally, &summary), || text(&topic, &tally, &summary))
 }
 
-/// Publishes standard input and returns when all of it is committed. What was published before a failure is
-/// committed as well.
+/// Publishes standard input and returns when all of it is committed. Messages published before a failure are committed
+/// as well.
 async fn feed_stdin(args: &Args, topic: &TopicName, service: &mut Service) -> anyhow::Result<Tally> {
     let options = FeedOptions {
         input_name: "(standard input)".to_owned(),

@@ -1,8 +1,7 @@
 //! Turns a scan's panics into errors and blames altered objects.
 //!
-//! Owns: that a panic of a decoder ends its query alone, and that an object which was altered is named by the error it
-//! caused. Decoders take what a footer or a page says for granted: a changed byte may be an overflow in them, or
-//! an error that says nothing of the object.
+//! Owns: limiting a decoder's panic to its query, and naming the altered object in the error that it caused. Decoders
+//! trust footers and pages: a changed byte may overflow in them, or cause an error that does not name the object.
 //! Does not own: decoding, and reading (`reader`).
 
 use std::any::Any;
@@ -29,7 +28,7 @@ tokio::task_local! {
     static OPENED: Opened;
 }
 
-/// True when the caller runs below a scan that turns panics into errors: for a panic hook, which is called either way.
+/// True when the caller runs inside a scan that turns panics into errors; for a panic hook, which runs either way.
 pub fn is_panic_contained() -> bool {
     OPENED.try_with(|_| ()).is_ok()
 }
@@ -40,7 +39,7 @@ struct Opened(Arc<Mutex<Option<QueriedObject>>>);
 
 impl Opened {
     fn last(&self) -> MutexGuard<'_, Option<QueriedObject>> {
-        // It is whole even if a panic passed while it was held.
+        // Still valid after a panic under the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -53,7 +52,7 @@ impl Opened {
         let Some(object) = self.last().take() else { return error };
         match object.check().await {
             Err(altered) => External(Box::new(altered)),
-            // Neither the object nor the query: the place where a defect shows helps to find it.
+            // Neither the object nor the query is at fault: naming the object helps to find the defect.
             Ok(()) if matches!(error.find_root(), ParquetError(_) | Internal(_)) => {
                 error.context(format!("{} was being read, and is as it was committed", object.listed.key))
             }
@@ -62,7 +61,7 @@ impl Opened {
     }
 }
 
-/// Notes, for the scan that is polled, that it reads `object`.
+/// Notes that the polled scan reads `object`.
 pub(super) fn note_opened(object: &QueriedObject) {
     // Outside a contained scan no failure is explained.
     let _ = OPENED.try_with(|opened| {
@@ -103,7 +102,7 @@ struct ContainedScan {
 impl DisplayAs for ContainedScan {
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match format {
-            // The tree writes the name by itself.
+            // The tree rendering prints the name itself.
             DisplayFormatType::TreeRender => Ok(()),
             _ => f.write_str(self.name()),
         }
@@ -138,7 +137,7 @@ impl ExecutionPlan for ContainedScan {
     }
 }
 
-/// The batches of a scan up to its first failure, which is an error that was explained.
+/// The batches of a scan up to its first failure, given as an explained error.
 fn contained(batches: SendableRecordBatchStream) -> impl stream::Stream<Item = Result<RecordBatch>> {
     let opened = Opened::default();
     stream::unfold(Some(batches), move |batches| {
@@ -197,7 +196,7 @@ mod tests {
         assert!(error.contains("reading panicked: batch 1 is beyond me"), "{error}");
     }
 
-    /// The error of a scan that opens an object of 3 bytes with this checksum, and fails like that.
+    /// The error of a scan that opens an object of 3 bytes with this checksum, and fails with `error`.
     async fn failure(checksum: u32, error: DataFusionError) -> DataFusionError {
         let store = Arc::new(InMemory::new());
         let location = Path::from("a/key");

@@ -1,8 +1,8 @@
 //! A store that gives a range whole or not at all.
 //!
-//! Owns: noticing that an object is shorter than the catalog says. Stores answer such a request with what is there,
-//! and the Parquet reader would stop the process over it.
-//! Does not own: anything else; all of it is passed on.
+//! Owns: noticing that an object is shorter than listed. Stores answer such a request with the bytes they have, and the
+//! Parquet reader would stop the process over it.
+//! Does not own: all other operations, which are passed on.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Record batches as text.
 //!
 //! Owns: the table for people and JSON lines for programs.
-//! Does not own: where the text goes.
+//! Does not own: the output.
 
 use std::io::Write;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-//! Objects whose columns are laid out as version 0.1.0 did it, read as those of now.
+//! Objects of layout 1, written by version 0.1.0, read as those of the current layout.
 //!
-//! Owns: which live objects a table has, their incarnations, and how an object of layout 1 is read: its `_partition` is
-//! `_partition_id`, and its `_incarnation` is that of its segment. Does not own: scanning (`provider`).
+//! Owns: the live objects of a table, their incarnations, and the reading of layout 1: `_partition` becomes
+//! `_partition_id`, and `_incarnation` comes from the segment. Does not own: scanning (`provider`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ pub(super) struct LakeObject {
 }
 
 impl LakeObject {
-    /// Those of a kind that have rows, in the order of their first segments.
+    /// The objects of a kind that have rows, in the order of their first segments.
     pub(super) fn all(snapshot: &TopicSnapshot, kind: SegmentKind) -> Vec<Self> {
         let mut objects: Vec<Self> = Vec::new();
         let mut places: HashMap<FileId, usize> = HashMap::new();
@@ -54,7 +54,7 @@ impl LakeObject {
         objects
     }
 
-    /// The incarnation that its rows do not say themselves; `None` where they do.
+    /// The incarnation of its rows if they lack the column; `None` if they have it.
     fn unsaid_incarnation(&self) -> Result<Option<i32>> {
         if self.info.layout != 1 {
             return Ok(None);
@@ -65,7 +65,7 @@ impl LakeObject {
     }
 }
 
-/// The objects in groups that one scan each can read, by the incarnation that their rows do not say themselves.
+/// The objects in groups of one scan each, by the incarnation that their rows lack.
 pub(super) fn laid_out_alike(objects: Vec<&LakeObject>) -> Result<BTreeMap<Option<i32>, Vec<&LakeObject>>> {
     let mut groups: BTreeMap<_, Vec<&LakeObject>> = BTreeMap::new();
     for object in objects {
@@ -74,7 +74,7 @@ pub(super) fn laid_out_alike(objects: Vec<&LakeObject>) -> Result<BTreeMap<Optio
     Ok(groups)
 }
 
-/// Reads objects of layout 1, all of one incarnation, as those of now.
+/// Reads objects of layout 1, all of one incarnation, as those of the current layout.
 pub(super) fn adapter(incarnation: i32) -> Arc<dyn PhysicalExprAdapterFactory> {
     Arc::new(LayoutOne { incarnation })
 }
@@ -104,7 +104,7 @@ impl PhysicalExprAdapterFactory for LayoutOne {
 #[derive(Debug)]
 struct LayoutOneAdapter {
     incarnation: Arc<Literal>,
-    /// For all other columns: types that were widened, columns that were added.
+    /// Adapts all other columns: widened types, added columns.
     others: Arc<dyn PhysicalExprAdapter>,
 }
 

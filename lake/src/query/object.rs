@@ -1,6 +1,6 @@
-//! The object that a query reads, and the error when it is not as it is listed.
+//! The object that a query reads, and the error when it differs from the listed one.
 //!
-//! Owns: that error with its words, and the listed checksum of a planned file. Does not own: the comparison
+//! Owns: that error with its text, and the listed checksum of a planned file. Does not own: the comparison
 //! (`crate::object`), reading (`reader`), the panics of decoders (`contained`).
 
 use std::error::Error;
@@ -27,7 +27,7 @@ pub struct UnreadableSegment {
     pub reason: String,
 }
 
-/// The segment that a query failed over, if `error`, or a cause of it, is that.
+/// The [`UnreadableSegment`] in `error` or in its causes, if any.
 pub fn unreadable_segment<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e UnreadableSegment> {
     let mut cause = Some(error);
     while let Some(error) = cause {

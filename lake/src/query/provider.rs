@@ -43,10 +43,10 @@ const FILE_STATISTICS_MAX: usize = 200_000;
 const SEGMENTS_SCANNED: &str = "segments_scanned";
 const SEGMENTS_PRUNED: &str = "segments_pruned";
 
-/// What tables are read from.
+/// The sources of tables.
 #[derive(Clone, Debug)]
 pub(super) struct Sources {
-    /// Has the statistics of objects.
+    /// Holds the statistics of objects.
     pub(super) catalog: Arc<dyn MetadataStore>,
     pub(super) store_url: ObjectStoreUrl,
     pub(super) readers: Arc<NamedReaderFactory>,
@@ -72,7 +72,7 @@ impl LakeTable {
         Self { topic: snapshot.topic.name.clone(), kind, schema, objects, sources }
     }
 
-    /// The objects in which a row for which all `filters` are true may be, before any of them is opened.
+    /// The objects that may hold a row for which all `filters` are true; opens none of them.
     async fn pruned(&self, filters: &[Expr], session: &dyn Session) -> Result<Vec<&LakeObject>> {
         if filters.is_empty() {
             return Ok(self.objects.iter().collect());
@@ -83,7 +83,7 @@ impl LakeTable {
         prune(self.objects.iter().collect(), &recorded, &df_schema, filters, session)
     }
 
-    /// A scan over objects whose columns are laid out alike; `unsaid` is the incarnation that their rows do not say.
+    /// A scan over objects of one layout; `unsaid` is the incarnation that their rows lack.
     fn scan_of(
         &self,
         objects: &[&LakeObject],
@@ -126,7 +126,7 @@ impl LakeTable {
     }
 }
 
-/// What is asked of a scan.
+/// The request to a scan.
 struct Wanted<'a> {
     projection: Option<&'a Vec<usize>>,
     limit: Option<usize>,
@@ -168,7 +168,7 @@ fn object_meta(object: &ObjectInfo) -> Result<ObjectMeta> {
     })
 }
 
-/// As many objects as are certain to hold `limit` rows.
+/// Keeps as many objects as certainly hold `limit` rows.
 fn take_rows(objects: &mut Vec<&LakeObject>, limit: usize) {
     let mut rows = 0;
     let enough = objects.iter().position(|object| {
@@ -216,7 +216,7 @@ impl TableProvider for LakeTable {
         let mut scans = Vec::new();
         for (unsaid, alike) in laid_out_alike(objects)? {
             scans.push(self.scan_of(&alike, unsaid, &wanted)?);
-            // They are shown once.
+            // The first scan alone shows them.
             wanted.pruned = 0;
         }
         match scans.len() {
@@ -233,8 +233,8 @@ fn record_counts(source: &ParquetSource, scanned: usize, pruned: usize) {
     counter(SEGMENTS_PRUNED).add(pruned);
 }
 
-/// How many objects a plan leaves out by what the catalog knows of them. `EXPLAIN ANALYZE` shows both, as
-/// `segments_scanned` and `segments_pruned`.
+/// Counts of the objects that a plan opens and of those that it prunes by the catalog's statistics. `EXPLAIN ANALYZE`
+/// shows them as `segments_scanned` and `segments_pruned`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SegmentCounts {
     /// Objects that may be opened.

@@ -1,8 +1,9 @@
 //! Leaving out objects that a query's filters exclude, before any object is opened.
 //!
-//! Owns: what the catalog says about the rows in an object: bounds on `_partition_id`, `_offset`, `_timestamp` and
-//! `_incarnation`, and the recorded statistics of other columns.
-//! Does not own: reading those (`recorded`), pruning inside objects (DataFusion does that by Parquet's own statistics).
+//! Owns: the catalog's bounds on the rows of an object: `_partition_id`, `_offset`, `_timestamp` and `_incarnation`,
+//! and the recorded statistics of other columns.
+//! Does not own: reading those statistics (`recorded`), pruning inside objects (DataFusion, by Parquet's own
+//! statistics).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -113,7 +114,7 @@ impl PruningStatistics for ObjectBounds<'_> {
         Some(Arc::new(self.infos().map(|object| Some(object.record_count)).collect::<UInt64Array>()))
     }
 
-    /// For lists of values. That *only* they are in the object is certain where its bounds are one value.
+    /// For lists of values. An object certainly holds *only* these if its bounds are one value.
     #[allow(clippy::mutable_key_type, reason = "the signature DataFusion asks for")]
     fn contained(&self, column: &Column, values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
         let both = |min: u32, max: u32| (u64::from(min), u64::from(max));

@@ -1,7 +1,7 @@
-//! Reading an object, so that every failure names its key.
+//! Reads an object, so that every failure names its key.
 //!
-//! Owns: comparing an object before it is used, where that is wanted; caching of footers (an object never changes under
-//! its key), without the part of them that is not needed.
+//! Owns: comparing an object before its use, if requested; caching of footers (an object never changes under its key),
+//! without the part that is not needed.
 //! Does not own: the error of failed reads (`object`), the store, decoding.
 
 use std::fmt;
@@ -82,7 +82,7 @@ impl NamedReader {
         self.object.unreadable(reason).into()
     }
 
-    /// Reads the object whole and compares it, the first time. Nothing to do where that is not wanted.
+    /// Reads the object whole and compares it, the first time. Does nothing unless verification is requested.
     async fn verify(&mut self) -> ParquetResult<()> {
         if !self.is_verifying || self.verified.is_some() {
             return Ok(());
@@ -106,9 +106,9 @@ impl NamedReader {
         }
     }
 
-    /// The footer without the Arrow schema in it, kept for the next reader like that. The schema is a hint for types that
-    /// Parquet does not have, of which tables have none; decoding it costs time at each opening of a file, and damaged
-    /// it would stop a reader that needs nothing from it.
+    /// The footer without its Arrow schema, kept for the next reader. The schema is a hint for types that Parquet
+    /// lacks, and tables have none of those; decoding it costs time at each opening of a file, and a damaged one would
+    /// stop a reader that does not need it.
     fn without_arrow_schema(&self, footer: Arc<ParquetMetaData>) -> Arc<ParquetMetaData> {
         let described = footer.file_metadata();
         let pairs = described.key_value_metadata().map_or(&[][..], Vec::as_slice);

@@ -1,7 +1,7 @@
 //! The statistics of objects that the catalog records, for the columns that a query's filters name.
 //!
-//! Owns: which columns are asked for, and reading a bound from its text. A bound that cannot be read is no bound: its
-//! object is not pruned by it. Does not own: pruning (`pruning`), the rules of the texts (`catalog::ColumnStatistics`).
+//! Owns: the choice of columns to load, and reading a bound from its text. An unreadable bound is no bound: it prunes
+//! no object. Does not own: pruning (`pruning`), the rules of the texts (`catalog::ColumnStatistics`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::schema::{INCARNATION, OFFSET, PARTITION, TIMESTAMP, field_id};
 use catalog::{ColumnStatistics, FileId, MetadataStore, SegmentKind};
 use common::TopicName;
 
-/// What is recorded of some columns, by name.
+/// The recorded statistics of some columns, by name.
 #[derive(Debug, Default)]
 pub(super) struct Recorded {
     columns: HashMap<String, RecordedColumn>,
@@ -30,7 +30,7 @@ struct RecordedColumn {
     objects: HashMap<FileId, ColumnStatistics>,
 }
 
-/// Which bound.
+/// The lower or the upper bound.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
     Min,
@@ -38,7 +38,7 @@ pub(super) enum End {
 }
 
 impl Recorded {
-    /// Asks the catalog for the columns of `filters` that the objects' own rows in it do not bound.
+    /// Loads statistics for the columns of `filters` that the catalog's rows of objects do not bound.
     pub(super) async fn load(
         catalog: &dyn MetadataStore,
         (topic, kind): (&TopicName, SegmentKind),
@@ -93,7 +93,7 @@ impl Recorded {
     }
 }
 
-/// The value that a bound's text stands for in a column of a type.
+/// The value of a bound's text in a column of this type.
 fn parse(text: &str, data_type: &DataType) -> Option<ScalarValue> {
     Some(match data_type {
         DataType::Boolean => ScalarValue::Boolean(Some(match text {

@@ -1,4 +1,4 @@
-//! Which tables one query sees.
+//! The tables that one query sees.
 //!
 //! Owns: the snapshots of one query: each topic's is taken once, when the query first names it, and shared by its
 //! table and its quarantine.
@@ -64,7 +64,7 @@ impl Shared {
         }
         let Some(topic) = self.topics.iter().find(|topic| topic.name.as_str() == name) else { return Ok(None) };
         match self.sources.catalog.snapshot(&topic.name).await {
-            // Whoever stored one first decides, so that the query sees a single one.
+            // The snapshot stored first wins, so that the query sees a single one.
             Ok(fresh) => Ok(Some(Arc::clone(self.taken().entry(name.to_owned()).or_insert_with(|| Arc::new(fresh))))),
             Err(CatalogError::TopicNotFound(_)) => Ok(None),
             Err(error) => Err(DataFusionError::External(Box::new(error))),

@@ -1,6 +1,6 @@
-//! What the catalog knows about objects, as DataFusion statistics.
+//! The catalog's figures about objects, as DataFusion statistics.
 //!
-//! Owns: which numbers are exact. DataFusion answers `count(*)`, `min` and `max` from exact ones without reading,
+//! Owns: the choice of exact numbers. DataFusion answers `count(*)`, `min` and `max` from exact ones without reading,
 //! so a number is exact only where the commit measured it: rows, times, partitions. A range of offsets only bounds
 //! the offsets in the object.
 //! Does not own: pruning by them (`pruning`).

@@ -1,4 +1,4 @@
-//! Where a Parquet writer's bytes go: chunks in memory that are put as they are.
+//! The sink of a Parquet writer: chunks in memory that are put as they are.
 //!
 //! Owns: the chunks and the running checksum. A single vector would double when it grows and be copied once more.
 //! Does not own: Parquet.

@@ -1,6 +1,6 @@
 //! Columns that hold NaN. Parquet leaves NaN out of its bounds, and readers order it above every number.
 //!
-//! Owns: finding NaN in batches before they are encoded. Does not own: what follows from it (`statistics`).
+//! Owns: finding NaN in batches before they are encoded. Does not own: the consequence for bounds (`statistics`).
 
 use std::collections::BTreeSet;
 

@@ -54,7 +54,8 @@ fn bounds_of<T: Clone>(
     (found.min, found.max)
 }
 
-/// Every value lies within the parsed bounds. Bounds are there unless `may_lack` says so of some value.
+/// Asserts that every value lies within the parsed bounds. Only values for which `may_lack` is true excuse their
+/// absence.
 fn assert_within<T: Clone + PartialOrd + Debug>(
     values: &[Option<T>],
     array: impl Fn(Vec<Option<T>>) -> ArrayRef,

@@ -1,6 +1,6 @@
 //! Values of bounds: reading them as Parquet stores them, their order, their text.
 //!
-//! Owns: the kinds of columns that have bounds, and which values have a text. Does not own: merging (`statistics`).
+//! Owns: the kinds of columns that have bounds, and the values that have a text. Does not own: merging (`statistics`).
 
 use std::cmp::Ordering;
 
@@ -99,7 +99,7 @@ impl Value {
                 is_plain_year(time.year()).then(|| time.format(format).to_string())
             }
             Self::Decimal { unscaled, scale } => Some(decimal_text(*unscaled, *scale as usize)),
-            // Postgres takes no NUL in text, nor does it take what is no UTF-8.
+            // Postgres takes neither NUL nor invalid UTF-8 in text.
             Self::String(bytes) => String::from_utf8(bytes.clone()).ok().filter(|text| !text.contains('\0')),
             Self::Binary(bytes) => Some(bytes.iter().map(|byte| format!("{byte:02X}")).collect()),
         }
@@ -134,7 +134,7 @@ fn little_endian(bytes: &[u8]) -> Option<i64> {
 }
 
 /// Decimals of up to 9 digits are int32, of up to 18 int64, others big-endian. A fixed length of 4 or 8 bytes would be
-/// taken for a number, which no precision of more than 18 digits has.
+/// read as an integer, but no precision above 18 digits has that length.
 fn decimal(bytes: &[u8]) -> Option<i128> {
     match bytes.len() {
         4 | 8 => little_endian(bytes).map(i128::from),

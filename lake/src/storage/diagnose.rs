@@ -1,6 +1,6 @@
-//! What an operator should know about the object store.
+//! Findings about the object store for an operator.
 //!
-//! Owns: which properties of the store matter for the promise. Does not own: the canaries (`probe`).
+//! Owns: the properties of the store that matter for the promise. Does not own: the canaries (`probe`).
 
 use common::clock::{Clock, SystemClock};
 use common::config::StorageType;
@@ -57,7 +57,7 @@ async fn clock(storage: &Storage) -> Finding {
         Ok(_) => storage.store.head(&key).await,
         Err(error) => Err(error),
     };
-    // A canary that stays is as harmless as its name says.
+    // A canary that stays is harmless, and its name shows its purpose.
     let _deleted = storage.store.delete(&key).await;
     match found {
         Ok(found) => {

@@ -1,4 +1,4 @@
-//! Making what a local put wrote survive a power cut.
+//! Makes the object of a local put survive a power cut.
 //!
 //! Owns: syncing a file and the directories above it. The local object store writes and renames, but syncs
 //! nothing, so a crash after its answer can leave an empty file.

@@ -1,6 +1,6 @@
-//! The start-up probe: a canary object is put, found and deleted; and whether a second put of one is refused.
+//! The start-up probe, which puts, finds and deletes a canary object; the test of create-only puts.
 //!
-//! Owns: turning a store's refusal into an error that says what to change. Does not own: retrying; a writer that
+//! Owns: turning a store's refusal into an error with its remedy. Does not own: retrying; a writer that
 //! cannot pass the probe does not start.
 
 use common::config::StorageType;
@@ -34,7 +34,7 @@ pub(super) async fn probe(storage: &Storage) -> Result<()> {
     Err(LakeError::Storage { url: storage.display_url(), reason })
 }
 
-/// Whether the store refuses a create-only put of a key that exists, tried with a canary.
+/// True when the store refuses a create-only put of an existing key, tried with a canary.
 pub(super) async fn honours_create(storage: &Storage) -> Result<bool> {
     let key = canary_key(storage);
     let failed = |step: &str, error: &Error| LakeError::Storage {
@@ -52,7 +52,7 @@ pub(super) async fn honours_create(storage: &Storage) -> Result<bool> {
     }
 }
 
-/// A key that nobody has used, with a name that says what it is.
+/// An unused key whose name shows that it is a canary.
 pub(super) fn canary_key(storage: &Storage) -> Path {
     storage.prefix.clone().join(format!("siltstone-probe-{}", Uuid::now_v7()))
 }
@@ -61,7 +61,7 @@ async fn delete(storage: &Storage, key: &Path) -> object_store::Result<()> {
     storage.store.delete(key).await
 }
 
-/// The error with its innermost cause; what a store says in XML is cut to its code and message.
+/// The error with its innermost cause; an XML answer of the store is cut to its code and message.
 fn cause(error: &Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {

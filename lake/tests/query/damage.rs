@@ -1,4 +1,4 @@
-//! Objects that are missing, cut short or altered: what readers are told of them.
+//! Objects that are missing, cut short or altered, and the errors that readers get.
 
 use datafusion::parquet::arrow::{ArrowSchemaConverter, parquet_to_arrow_schema};
 use lake::query::{QueryOptions, unreadable_segment};

@@ -104,7 +104,7 @@ async fn a_view_over_thousands_of_objects_is_accepted() {
     snapshot.segments = (0..10_000).map(of_object).collect();
     let sql = views_sql(&[snapshot], &DuckDbLocation::Local { root: "/lake".into() });
     assert_eq!(sql.matches("/lake/events/").count(), 10_000);
-    // DuckDB opens the files when the view is made: that it names the first shows that it took the whole list.
+    // DuckDB opens the files when the view is made; an error about the first shows that it took the whole list.
     let error = format!("{:#}", query(&sql).await.expect_err("the files are not there"));
     assert!(error.contains("/lake/events/") || error.contains("No files found"), "{error}");
 }
@@ -131,7 +131,7 @@ async fn duckdb_reads_s3_with_the_printed_secret() {
     let location = DuckDbLocation::S3 { bucket: s3.bucket.clone(), access };
     let sql = views_sql(&snapshots(&lake, &["a/b"]).await, &location);
     assert!(!sql.contains(&s3.secret_key) && !sql.contains(&s3.access_key), "{sql}");
-    // What httpfs does by itself when the variables are in DuckDB's environment.
+    // As httpfs does by itself when the variables are in DuckDB's environment.
     let setup = [
         format!("SET s3_access_key_id = '{}'", s3.access_key),
         format!("SET s3_secret_access_key = '{}'", s3.secret_key),

@@ -70,7 +70,7 @@ impl Lake {
         self.settle_kind(topic, partition, offsets, SegmentKind::Quarantine).await
     }
 
-    /// A segment whose offsets around its rows have none.
+    /// A segment whose range is wider than its rows.
     pub(crate) async fn settle_within(
         &self,
         topic: &str,
@@ -240,7 +240,7 @@ fn headers(entries: &Arc<Field>, values: &[String]) -> ArrayRef {
     Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, None, false))
 }
 
-/// The metrics of all operators, to see what a plan did.
+/// Number of rows by their value in a column.
 pub(crate) fn by_name(rows: &[serde_json::Value], column: &str) -> HashMap<String, usize> {
     let mut counts = HashMap::new();
     for row in rows {

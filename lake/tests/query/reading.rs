@@ -1,4 +1,4 @@
-//! What is read is exactly what the catalog lists.
+//! Readers see exactly the objects that the catalog lists.
 
 use catalog::{SegmentKind, TopicStore};
 use lake::query::format_table;

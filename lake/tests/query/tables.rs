@@ -1,4 +1,4 @@
-//! The catalog's own tables, unknown names, and what a query may not do.
+//! The catalog's own tables, unknown names, and refused statements.
 
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! The ceiling: reading as the writer reads, and throwing the messages away.
 //!
-//! Owns: the loop. Does not own: what it is compared with (`pipeline`). Nothing is acked, so that the pipeline
-//! afterwards reads the same messages.
+//! Owns: the loop. Does not own: the pipeline that it is compared with (`pipeline`). Nothing is acked, so that the
+//! pipeline afterwards reads the same messages.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::setup::Bench;
 const FETCH_MESSAGES_MAX: usize = 10_000;
 const FETCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Reads every partition up to its end, all side by side.
+/// Reads every partition up to its end, all concurrently.
 pub(super) async fn measure(queue: &Arc<dyn Queue>, bench: &Bench, ends: &[u64]) -> anyhow::Result<Phase> {
     let budget = MemoryBudget::new(bench.settings.memory_budget_bytes);
     let measurement = Measurement::start();
@@ -40,7 +40,7 @@ async fn read(
     end: u64,
     budget: MemoryBudget,
 ) -> anyhow::Result<(u64, u64)> {
-    // Epoch 0 is nobody's: a writer's first is 1.
+    // Epoch 0 belongs to no writer: epochs begin at 1.
     let request = SubscribeRequest { partition, from_offset: 0, committed: 0, epoch: Epoch(0), budget };
     let mut subscription = queue.subscribe(request).await?;
     let (mut messages, mut bytes, mut next_offset) = (0, 0, 0);

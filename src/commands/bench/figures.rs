@@ -1,7 +1,7 @@
 //! The plain figures of a bench: its set-up, its runs, its live phase.
 //!
 //! Owns: their names and units, as the JSON report has them, and the ratio of a run.
-//! Does not own: how they are measured (each phase), best and median and the layout (`report`).
+//! Does not own: measuring them (each phase), best and median and the layout (`report`).
 
 use std::collections::BTreeMap;
 
@@ -64,11 +64,11 @@ pub(super) struct Pipeline {
 pub(super) struct Freshness {
     /// Messages that were timed.
     pub(super) messages: u64,
-    /// Half of them were committed within this.
+    /// Median.
     pub(super) p50_ms: f64,
-    /// 99 of 100 were.
+    /// 99th percentile.
     pub(super) p99_ms: f64,
-    /// All were.
+    /// Maximum.
     pub(super) max_ms: f64,
     /// Each figure may be late by this much.
     pub(super) poll_ms: f64,

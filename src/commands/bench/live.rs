@@ -1,7 +1,7 @@
-//! The live phase: messages at a steady rate, and how long each takes until its watermark has passed.
+//! The live phase: messages at a steady rate, and the time of each until the watermark has passed it.
 //!
-//! Owns: the pace, and the clock of each message: from before its publish call until a look at the watermarks
-//! finds it below. The figures are therefore late by at most one poll, never early.
+//! Owns: the pace, and the clock of each message: from before its publish call until a poll of the watermarks finds it
+//! below. The figures are therefore late by at most one poll, never early.
 //! Does not own: the writer under measurement.
 
 use std::collections::VecDeque;
@@ -24,19 +24,19 @@ use super::pipeline::start_writer;
 use super::setup::Bench;
 use crate::output;
 
-/// Time between two looks at the watermarks.
+/// Time between two polls of the watermarks.
 pub(super) const POLL: Duration = Duration::from_millis(10);
 
-/// The same for thousands of partitions, where each look costs a little.
+/// The same for thousands of partitions, where each poll costs a little.
 pub(super) const POLL_MANY: Duration = Duration::from_millis(50);
 
 /// Messages go out in this many small bursts a second, spread over the partitions in turn.
 const TICKS_PER_SEC: u64 = 100;
 
-/// Room for the bursts of one second: the watcher looks far more often.
+/// Room for the bursts of one second: the watcher polls far more often.
 const SENT_CHANNEL: usize = 100_000;
 
-/// After the last message, commits must follow within this much more than the flush interval.
+/// Time beyond the flush interval within which commits must follow the last message.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 
 /// Messages of one publish call.
@@ -45,7 +45,7 @@ struct Sent {
     partition_id: u32,
     last_offset: u64,
     messages: u64,
-    /// Before the call.
+    /// Time before the call.
     at_us: i64,
 }
 
@@ -94,7 +94,7 @@ async fn publish(
     let partitions: Vec<TopicPartition> = bench.partitions().collect();
     let mut payloads = Payloads::new(bench.topic.config.format, bench.payload_bytes, 1);
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / u32::try_from(TICKS_PER_SEC).expect("100"));
-    // A late burst is made up for at once, so that the rate holds on average.
+    // A late burst is caught up at once, so that the rate holds on average.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut published = 0;
     for tick in 1..=seconds * TICKS_PER_SEC {

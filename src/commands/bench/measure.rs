@@ -1,6 +1,6 @@
 //! Time, CPU and memory of this process while a phase runs, and the machine it runs on.
 //!
-//! Owns: reading /proc. Does not own: what is measured. Where /proc is absent or refuses, a figure is missing.
+//! Owns: reading /proc; a figure is missing where /proc is absent or refuses. Does not own: the measured phases.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ pub(super) struct Measurement {
     rss_was_reset: bool,
 }
 
-/// What a phase took.
+/// Figures of a phase.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Phase {
     /// Messages it handled.
@@ -37,7 +37,7 @@ pub(super) struct Phase {
     pub(super) messages_per_cpu_s: Option<f64>,
     /// The most memory resident during the phase, bytes.
     pub(super) rss_peak_bytes: Option<u64>,
-    /// False when the system did not let the peak be reset: then it is that of the whole process so far.
+    /// False when the system refused to reset the peak, which is then that of the whole process so far.
     pub(super) rss_peak_is_of_phase: bool,
 }
 
@@ -70,7 +70,7 @@ impl Measurement {
             cpu_seconds: cpu,
             messages_per_s: messages as f64 / seconds,
             mb_per_s: bytes as f64 / 1e6 / seconds,
-            // Less than a tick was not measured.
+            // Less than one tick counts as not measured.
             messages_per_cpu_s: cpu.filter(|cpu| *cpu > 0.0).map(|cpu| messages as f64 / cpu),
             rss_peak_bytes: rss_peak_bytes(),
             rss_peak_is_of_phase: self.rss_was_reset,
@@ -90,7 +90,7 @@ pub(super) struct Hardware {
 }
 
 impl Hardware {
-    /// Asks the system.
+    /// Reads the figures of the system.
     pub(super) fn read() -> Self {
         let cpu = field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

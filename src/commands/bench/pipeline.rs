@@ -1,7 +1,7 @@
 //! The pipeline: from watermark 0 to everything committed.
 //!
 //! Owns: starting a writer on the bench's topic, waiting for its watermarks, counting its segments.
-//! Does not own: the writer. It is the one that the service runs, with the same settings.
+//! Does not own: the writer, which is the same as the service's, with the same settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use super::measure::{Measurement, Phase};
 use super::setup::Bench;
 use crate::progress;
 
-/// Time between two looks at the positions; short compared with any phase worth measuring.
+/// Time between two polls of the positions; short compared with any phase worth measuring.
 const POLL: Duration = Duration::from_millis(10);
 
-/// A writer that neither fetches nor commits for so long has failed; retries within it are shorter.
+/// A writer that neither fetches nor commits for this long has failed; retries within it are shorter.
 const STALL_MAX: Duration = Duration::from_secs(60);
 
 /// Runs a writer until `ends` are committed, which must be the messages that the ceiling read.

@@ -16,7 +16,7 @@ use crate::progress;
 /// Messages of one publish call.
 const BATCH_MESSAGES: u64 = 1000;
 
-/// Publishes `messages` messages, spread evenly over the partitions, which are filled side by side.
+/// Publishes `messages` messages, spread evenly over the partitions, which are filled concurrently.
 pub(super) async fn publish_all(queue: &Arc<dyn Queue>, bench: &Bench, messages: u64) -> anyhow::Result<Phase> {
     let partitions = u64::from(bench.topic.partition_count);
     let bar = progress::bar(messages, "messages", "publishing");

@@ -1,6 +1,6 @@
 //! The report of a bench, for people and as JSON.
 //!
-//! Owns: best and median, the layout. Does not own: the figures (`figures`), how anything was measured.
+//! Owns: best and median, the layout. Does not own: the figures (`figures`), measuring them (each phase).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::measure::Phase;
 use crate::output::{Align, Table};
 use crate::units::{bytes_text, count_text};
 
-/// Everything.
+/// The whole report.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     setup: Setup,
@@ -51,7 +51,7 @@ impl Report {
     /// A report of these runs, which may be none.
     pub(super) fn new(mut setup: Setup, runs: Vec<Run>, live: Option<LiveReport>) -> Self {
         if let Some(ceiling) = runs.first().map(|run| &run.ceiling).filter(|ceiling| ceiling.messages > 0) {
-            // Messages that were only read again have the size they have.
+            // Messages that were only read again keep their own size.
             setup.payload_bytes = ceiling.bytes / ceiling.messages;
         }
         let figures: Vec<Figures> = runs.iter().map(Figures::of).collect();

@@ -1,7 +1,7 @@
 //! The set-up of a bench: queue, topic, store and catalog, and their removal afterwards.
 //!
-//! Owns: that every run starts at watermark 0 of a topic that no catalog in use depends on.
-//! Does not own: what is measured on it.
+//! Owns: the start of every run at watermark 0, on a topic that no catalog in use depends on.
+//! Does not own: the measurements.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::measure::Hardware;
 use crate::commands::topic::create_topic;
 use crate::opened::with_catalog;
 
-/// Room beside the messages that a memory queue is given.
+/// Room of a memory queue beyond the messages.
 const QUEUE_SLACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// A prepared bench.
@@ -31,9 +31,9 @@ pub(super) struct Bench {
     pub(super) topic: TopicConfig,
     /// Bytes of each payload that is published.
     pub(super) payload_bytes: usize,
-    /// The topic belongs to this bench and goes with it.
+    /// True when the topic belongs to this bench and is deleted with it.
     own_topic: bool,
-    /// The run catalog is a file of this bench; else the configured one.
+    /// True when the run's catalog is a file of this bench; else it is the configured one.
     own_catalog: bool,
     run_dir: PathBuf,
     /// The durable queue, connected once; a memory queue is new in every run.
@@ -109,7 +109,7 @@ impl Bench {
         Ok(catalog)
     }
 
-    /// Takes the topic out of a catalog again.
+    /// Removes the topic from a catalog again.
     pub(super) async fn forget(&self, catalog: Arc<dyn MetadataStore>) -> anyhow::Result<()> {
         let deleted = catalog.delete_topic(&self.topic.name).await;
         catalog.close().await;
@@ -177,7 +177,7 @@ impl Bench {
                 _ => "sqlite, synchronous=full".to_owned(),
             },
             format: self.topic.config.format.to_string(),
-            // A format whose columns are fixed has one of them.
+            // A format with fixed columns has one of them.
             columns: self.topic.config.columns.len().max(1),
             payload_bytes: self.payload_bytes as u64,
             partitions: self.topic.partition_count,
@@ -188,7 +188,7 @@ impl Bench {
     }
 }
 
-/// The topic that was named: as the configured catalog has it, or made new in both.
+/// The named topic: from the configured catalog, or made new in queue and catalog.
 async fn given_topic(
     name: &TopicName,
     config: TopicConfig,

@@ -1,7 +1,7 @@
 //! The demo's data: order events, the same ones in every run.
 //!
-//! Owns: their shape, the topic that declares it, and which of them are wrong on purpose.
-//! Does not own: what happens to the wrong ones (the writer quarantines them).
+//! Owns: their shape, the topic that declares it, and the choice of orders that are wrong on purpose.
+//! Does not own: the quarantine of the wrong ones (the writer).
 
 use bytes::Bytes;
 use catalog::TopicConfig;
@@ -32,7 +32,7 @@ const COLUMNS: &[&str] = &[
 /// 2026-01-01 00:00 UTC: the data are the same in every run.
 const FIRST_ORDER_AT_MS: i64 = 1_767_225_600_000;
 
-/// (status, how often of 100)
+/// (status, share of 100)
 const STATUSES: &[(&str, u32)] = &[("created", 20), ("paid", 35), ("shipped", 25), ("delivered", 15), ("cancelled", 5)];
 const COUNTRIES: &[&str] = &["AT", "BR", "CH", "DE", "ES", "FR", "GB", "IN", "IT", "JP", "NL", "US"];
 const ITEMS: &[&str] =
@@ -50,7 +50,7 @@ pub(super) fn topic() -> TopicConfig {
     TopicConfig { name, partition_count: PARTITION_COUNT, retention_ms: None, config }
 }
 
-/// How many of `records` orders have a value of a wrong type.
+/// Number of orders among `records` that have a value of a wrong type.
 pub(super) fn wrong_count(records: u64) -> u64 {
     if records < RECORDS_MIN_WITH_FAULTS { 0 } else { 3 }
 }
@@ -85,7 +85,7 @@ impl Orders {
         })
     }
 
-    /// A few orders are wrong, or say more than was declared.
+    /// Gives a few orders wrong values or undeclared members.
     fn with_faults(&self, number: u64, order: &mut serde_json::Value) {
         if self.records < RECORDS_MIN_WITH_FAULTS {
             return;

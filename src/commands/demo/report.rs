@@ -1,6 +1,6 @@
 //! The report at the end of the demo.
 //!
-//! Owns: the query, the check that nothing is missing, where to look next. Does not own: the run.
+//! Owns: the query, the check that nothing is missing, the hints at next steps. Does not own: the run.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ const COUNT_QUERY: &str = "SELECT count(*) FROM orders";
 const QUARANTINE_QUERY: &str = "SELECT _partition_id, _offset, reason FROM quarantine.orders ORDER BY 1, 2 LIMIT 5";
 const EXTRA_QUERY: &str = "SELECT order_id, _extra FROM orders WHERE _extra IS NOT NULL ORDER BY order_id LIMIT 5";
 
-/// Everything the end of the demo says.
+/// The content of the report.
 #[derive(Debug)]
 pub(super) struct Report {
     published: u64,
@@ -42,7 +42,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Asks the catalog and, through it, the segments.
+    /// Reads the catalog and, through it, the segments.
     pub(super) async fn collect(
         published: u64,
         seconds: f64,

@@ -1,4 +1,4 @@
-//! `quarantine list`: how many records there are, and why.
+//! `quarantine list`: numbers of records, by segment and reason.
 //!
 //! Owns: counting and showing. Does not own: reading records (`writer::quarantine`).
 

@@ -1,6 +1,6 @@
 //! `quarantine replay`: publishes records again.
 //!
-//! Owns: what is said of it. Does not own: publishing and marking (`writer::quarantine::replay`).
+//! Owns: the report. Does not own: publishing and marking (`writer::quarantine::replay`).
 
 use std::fmt::Write;
 
@@ -40,7 +40,7 @@ pub(super) struct Args {
     dry_run: bool,
 }
 
-/// Replays, and says what became of the records. Fails when some still cannot be decoded.
+/// Replays, and reports the outcome. Fails when some records still cannot be decoded.
 pub(super) async fn run(
     args: Args,
     settings: &Settings,
@@ -70,7 +70,7 @@ pub(super) async fn run(
         if args.dry_run && !json {
             let origin = &record.origin;
             let line = format!("would publish {} offset {} row {}\n", origin.partition, origin.offset, origin.row);
-            // The replay goes on when its output cannot be written.
+            // The replay continues when its output cannot be written.
             output::print(&line).ok();
         }
     };

@@ -1,7 +1,6 @@
 //! `quarantine show`: records whole.
 //!
-//! Owns: showing bytes that may be anything: text where it is text, else base64. Does not own: reading
-//! records (`writer::quarantine`).
+//! Owns: showing arbitrary bytes, as text or else in base64. Does not own: reading records (`writer::quarantine`).
 
 use std::collections::HashMap;
 
@@ -111,7 +110,7 @@ fn text(record: &QuarantinedRecord, replay: Option<&Replay>) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Text as it is, without what could disturb a terminal; anything else in base64; both cut.
+/// Text as it is, if nothing in it can disturb a terminal; anything else in base64; both cut.
 fn bytes_shown(bytes: &[u8]) -> String {
     let is_shown = |character: char| !character.is_control() || matches!(character, '\n' | '\t');
     let (shown, is_cut) = match std::str::from_utf8(bytes) {

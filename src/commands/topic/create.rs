@@ -1,7 +1,7 @@
 //! `topic create`: in the queue first, then in the catalog, so that a listed topic always has its streams.
 //!
-//! Owns: options made of arguments, and what is said when the topic exists.
-//! Does not own: which options are valid (`common::topic`), the order of the two creations (`catalog::create_topic`).
+//! Owns: options made of arguments, and the answer when the topic exists.
+//! Does not own: the rules for options (`common::topic`), the order of the two creations (`catalog::create_topic`).
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! `topic delete`: from the queue first, then from the catalog, so that a failure in between can be repeated.
 //!
-//! Owns: asking before, and the order. Does not own: what is deleted with a topic (queue and catalog).
+//! Owns: the confirmation, and the order. Does not own: the deletion of a topic's parts (queue and catalog).
 
 use std::io::{self, BufRead, IsTerminal, Write};
 

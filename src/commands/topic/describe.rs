@@ -15,7 +15,7 @@ use crate::opened::with_catalog;
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, duration_text, time_text};
 
-/// Partitions that are asked for their bounds at once; each question is a round trip.
+/// Partitions whose bounds are read at once; each read is a round trip.
 const BOUNDS_CONCURRENCY: usize = 32;
 
 /// Arguments of `topic describe`.
@@ -31,7 +31,7 @@ struct Description {
     topic: Topic,
     partitions: Vec<PartitionDescription>,
     segments: SegmentTotals,
-    /// Why the queue's part is missing.
+    /// Reason why the queue's part is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_unreachable: Option<String>,
 }
@@ -71,7 +71,7 @@ impl SegmentTotals {
     }
 }
 
-/// Describes the topic. A queue that cannot be reached is said so, and is no failure.
+/// Describes the topic. An unreachable queue is reported, and is no failure.
 pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let described = with_catalog(settings, async |catalog| describe(catalog.as_ref(), &args.name, settings).await);
     let description = described.await?;

@@ -1,6 +1,6 @@
-//! `topic resume`: a halted partition goes on.
+//! `topic resume`: resumes halted partitions.
 //!
-//! Owns: asking before, and the answers. Does not own: the explanation of a plan (`explanation`), finding the start
+//! Owns: the confirmation, and the answers. Does not own: the explanation of a plan (`explanation`), finding the start
 //! (`writer::resume`), carrying it out (the catalog).
 
 mod explanation;

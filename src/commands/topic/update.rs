@@ -1,8 +1,8 @@
-//! `topic update`: columns that are added, or take more than before.
+//! `topic update`: adds columns, or widens them.
 //!
-//! Owns: the argument, and the answer. Does not own: which changes keep every older segment readable
-//! (`TopicOptions::evolve`), the running writers, which follow the catalog, and what the change makes of quarantined records
-//! (`quarantine replay`).
+//! Owns: the argument, and the answer. Does not own: the rules that keep every older segment readable
+//! (`TopicOptions::evolve`), the running writers, which follow the catalog, and quarantined records (`quarantine
+//! replay`).
 
 use anyhow::bail;
 use common::TopicName;

@@ -1,15 +1,15 @@
 //! A model of the SQL catalog: the contract of `::catalog`, stated a second time, without SQL, all in memory.
 //!
-//! Owns: what each transaction does to the tables, and everything that may happen to a request on its way.
+//! Owns: the effect of each transaction on the tables, and the faults of a request on its way.
 //! Does not own: invariants over the tables and the queue (the world checks them through the observer).
 //!
-//! How to use it:
+//! Usage:
 //!
 //! ```text
 //! let catalog = ModelCatalog::new(VirtualClock::shared(), Guards::default()); // clones share one server
 //! catalog.observe(Box::new(|state: &CatalogState, event: &Event| { … }));     // after each transaction that changed something
 //! let faults = Faults::new(seed, Rates { reply_lost: 20, ..Rates::default() }); // clones share one network
-//! let store = Session::new(&catalog, &faults, 7);                             // what writer process 7 gets
+//! let store = Session::new(&catalog, &faults, 7);                             // the catalog of writer process 7
 //! faults.force("commit", Fate::ReplyLost);                                    // the fate of the next such call
 //! faults.set_link(7, Link::Down);                                             // or RepliesLost, Up; set_links for all
 //! faults.pause(7); faults.resume(7);                                          // SIGSTOP, SIGCONT

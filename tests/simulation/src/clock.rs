@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use common::clock::Clock;
 use tokio::time::Instant;
 
-/// When every run begins: 2024-01-01, 00:00 UTC, in microseconds.
+/// Begin of every run: 2024-01-01, 00:00 UTC, in microseconds.
 pub const BEGIN_US: i64 = 1_704_067_200_000_000;
 
 /// The runtime's time since the clock was made, after [`BEGIN_US`]; it can be set wrong.
@@ -23,7 +23,7 @@ impl VirtualClock {
         Self { started: Instant::now(), error_us: AtomicI64::new(0) }
     }
 
-    /// Milliseconds since the start, whatever the clock shows.
+    /// Milliseconds since the start, regardless of the clock's error.
     pub fn elapsed_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64
     }

@@ -1,7 +1,7 @@
-//! Whoever replaces objects, takes old ones off the list and folds history: an actor of the simulation.
+//! The compactor: an actor of the simulation that replaces objects, takes old ones off the list and folds history.
 //!
-//! Owns: one start of it as a process: starting, pausing, killing it. Does not own: what it does (`work`), when it is
-//! killed (`world`). Nothing in the product does this yet; it goes by the protocol that a product would follow.
+//! Owns: one process of it: starting, pausing, killing. Does not own: its work (`work`), the moment of its death
+//! (`world`). Nothing in the product does this yet; it follows the protocol that a product would follow.
 
 mod replace;
 mod work;
@@ -23,7 +23,7 @@ use crate::process::Surroundings;
 use crate::store::ModelStore;
 use crate::trace::Trace;
 
-/// What it works on.
+/// The settings of a compactor.
 #[derive(Clone, Debug)]
 pub struct Compactor {
     /// The topic.
@@ -32,7 +32,7 @@ pub struct Compactor {
     pub partition_count: u32,
     /// Its format.
     pub format: Format,
-    /// Intents of owners that are silent for as long are abandoned.
+    /// Intents of owners that are silent for this long are abandoned.
     pub lease: Duration,
 }
 
@@ -71,17 +71,17 @@ impl CompactorProcess {
         Self { number, store, process, catalog_faults, trace, only_clears_up, task }
     }
 
-    /// How it is.
+    /// Its state.
     pub fn life(&self) -> Life {
         self.process.life()
     }
 
-    /// It begins no replacement any more, and takes nothing off the list.
+    /// From now on it only clears up: no new replacement, nothing taken off the list.
     pub fn only_clear_up(&self) {
         self.only_clears_up.store(true, Ordering::Relaxed);
     }
 
-    /// Nothing of it goes out or comes in for this time.
+    /// Pauses it for this time: no request and no answer passes.
     pub fn pause(&self, lasting: Duration) {
         self.trace.note(format!("c{}", self.number), "pauses");
         self.process.set(Life::Paused);
@@ -96,7 +96,7 @@ impl CompactorProcess {
         });
     }
 
-    /// It goes on.
+    /// Resumes it.
     pub fn resume(&self) {
         if self.process.life() == Life::Paused {
             self.process.set(Life::Running);
@@ -104,7 +104,7 @@ impl CompactorProcess {
         }
     }
 
-    /// Kills it, wherever it is. What it has sent takes effect all the same.
+    /// Kills it at any step. Requests that it sent still take effect.
     pub fn kill(self) {
         self.trace.note(format!("c{}", self.number), "is killed");
         self.process.set(Life::Dead);

@@ -1,7 +1,8 @@
 //! Forgery: replies that a server never gave, so that a writer acts as if it lacked a guard.
 //!
-//! Owns: which replies are forged, receipts that the catalog never issued, and keys that are used again.
-//! Does not own: where a reply passes (`catalog::client`, `store`), guards inside a plain rule (`common::mutation`).
+//! Owns: the choice of forged replies, receipts that the catalog never issued, and keys that are used again.
+//! Does not own: the places that a reply passes (`catalog::client`, `store`), guards inside a plain rule
+//! (`common::mutation`).
 //!
 //! A guard that decides about a reply needs no switch in the writer: a writer that believes a forged reply does the same
 //! as one that does not ask for the true one.
@@ -75,7 +76,7 @@ impl Forgeries {
     }
 }
 
-/// Confirms a commit. In the model of the catalog it says so after its transaction; anywhere else it is a forgery.
+/// Confirms a commit. The model of the catalog calls this after its transaction; any other call is a forgery.
 #[expect(clippy::disallowed_methods, reason = "the model's commit issues receipts, and forgeries imitate it")]
 pub(crate) fn confirmed(request: &CommitRequest) -> CommitOutcome {
     CommitOutcome::Done(CommitReceipt::issue(request.partition.clone(), request.epoch, request.range.next()))

@@ -1,6 +1,6 @@
 //! Models of everything outside a writer, and a world in which whole writers run on virtual time.
 //!
-//! Owns: the modules. Does not own: what the modelled parts promise, which their traits say.
+//! Owns: the modules. Does not own: the promises of the modelled parts (their traits).
 //!
 //! `catalog`, `queue` and `store` are the models, each shown to keep its contract by the suite that the real ones pass.
 //! `plan` draws a run from a seed, `world` carries it out with real writers (`process`), `oracle` checks every step, `run`

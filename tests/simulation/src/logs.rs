@@ -1,6 +1,6 @@
-//! What the writers log, as lines of the trace.
+//! Log lines of the writers, as lines of the trace.
 //!
-//! Owns: which log lines count: unknown outcomes of commits, defects. Does not own: the trace.
+//! Owns: the choice of log lines that count: unknown outcomes of commits, defects. Does not own: the trace.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +35,7 @@ impl LogCounts {
 /// Takes the log lines of the thread it is the default of.
 pub struct LogWatch {
     counts: Arc<LogCounts>,
-    /// Where every line goes; `None` where only counts are wanted.
+    /// Receives every line; `None` where only counts are wanted.
     trace: Option<Trace>,
 }
 

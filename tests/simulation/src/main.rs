@@ -69,7 +69,7 @@ fn one(seed: u64, profile: Profile, is_verbose: bool) -> ExitCode {
 }
 
 fn mutate(part: &str, seed: Option<u64>) -> ExitCode {
-    // Mutants panic where an assertion holds the line.
+    // Mutants panic where an assertion stands in for a guard.
     std::panic::set_hook(Box::new(|_| {}));
     let (next, missed) = (AtomicUsize::new(0), AtomicU64::new(0));
     let chosen: Vec<&Mutation> = MUTATIONS.iter().filter(|mutation| mutation.name.contains(part)).collect();

@@ -1,11 +1,11 @@
 //! Mutations: the protocol without one of its guards.
 //!
-//! Owns: the list of guards, the faults that each of them is there for, and which guards stand in for each other.
-//! Does not own: the guards. Those of the catalog are switches of its model (`Guards`); those of the writer ask
+//! Owns: the list of guards, the faults against which each of them stands, and the guards that cover for each other.
+//! Does not own: the guards. Those of the catalog are switches of its model (`Guards`); those of the writer read
 //! `common::mutation`, or are undone by a forged reply (`forgery`).
 //!
-//! A simulation that finds nothing proves little until it is known what it would find. Each mutation here must be found
-//! out within the seeds that are given for it.
+//! A simulation that finds nothing proves little while its power is unknown. Each mutation here must be found out
+//! within the given seeds.
 
 use crate::catalog::Guards;
 use crate::plan::Kind::{self, *};
@@ -15,15 +15,15 @@ use crate::run::{Outcome, Setup, run};
 /// The protocol without some guards.
 #[derive(Clone, Copy)]
 pub struct Mutation {
-    /// For people.
+    /// Name for people.
     pub name: &'static str,
     /// Guards of the catalog that are off.
     pub guards: fn(&mut Guards),
     /// Guards of the writer that are off.
     pub off: &'static [&'static str],
-    /// The faults under which it shows soonest, with how often each comes at most.
+    /// The faults under which it shows soonest, each with its highest count.
     pub faults: &'static [(Kind, u64)],
-    /// Objects are replaced, retired and folded in each run, which shows nothing otherwise.
+    /// True when each run replaces, retires and folds objects; the mutation shows nothing otherwise.
     pub is_compacted: bool,
 }
 
@@ -31,7 +31,7 @@ pub struct Mutation {
 pub const SEEDS_MAX: u64 = 200;
 
 const TAKEOVERS: &[(Kind, u64)] = &[(Pause, 8), (CatalogNoise, 8), (QueueSlow, 4), (StoreLate, 4)];
-/// Owners that stand still while a server takes over which knows of other takeovers.
+/// Owners that pause while a server takes the catalog over that knows other takeovers.
 const FAILOVERS: &[(Kind, u64)] = &[(Failover, 8), (Pause, 12), (CatalogNoise, 4)];
 const NOISE: &[(Kind, u64)] = &[(CatalogNoise, 12), (CatalogRepliesLost, 4), (Pause, 3)];
 
@@ -51,13 +51,13 @@ const fn compaction(name: &'static str, guards: fn(&mut Guards), faults: &'stati
 
 fn none(_: &mut Guards) {}
 
-/// A writer that lost a partition is kept out twice: by the compares of epoch and owner, each of which does for the other, and
-/// by its intents, which the takeover dooms. This is the latter.
+/// A writer that lost a partition is kept out twice: by the compares of epoch and owner, which cover for each other,
+/// and by its intents, which the takeover dooms. This switches off the latter.
 fn intents(guards: &mut Guards) {
     (guards.intent_check, guards.intent_epoch, guards.intent_pending) = (false, false, false);
 }
 
-/// All that must be found out. Guards that do for each other are off together:
+/// All mutations that must be found out. Guards that cover for each other are off together:
 ///
 /// | guard | alone it is covered by |
 /// |---|---|
@@ -69,8 +69,8 @@ fn intents(guards: &mut Guards) {
 /// | unique rows | watermark |
 /// | fence of intents | epoch and owner refuse the commit; the next takeover dooms |
 /// | no used keys | keys are unique |
-/// | no takeover of what is halted | the anchor: the next owner halts again |
-/// | what is listed is never due | a commit consumes its intents |
+/// | no takeover of halted partitions | the anchor: the next owner halts again |
+/// | listed objects are never due | a commit consumes its intents |
 /// | lease | not a guard of safety: an early takeover costs work alone, which a test of its own shows |
 pub const MUTATIONS: &[Mutation] = &[
     mutation(
@@ -152,7 +152,7 @@ impl Mutation {
         run(&Setup { profile: self.profile(), ..Setup::of(seed) })
     }
 
-    /// How many seeds it takes to find it out, with what was found; `None` when `SEEDS_MAX` are not enough.
+    /// Number of seeds until it is found out, with that outcome; `None` when `SEEDS_MAX` are not enough.
     pub fn find_out(&self) -> Option<(u64, Outcome)> {
         (0..SEEDS_MAX).find_map(|seed| {
             let outcome = self.run(seed);

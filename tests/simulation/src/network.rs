@@ -1,8 +1,8 @@
 //! Processes and the links between them.
 //!
-//! Owns: what becomes of a request: late, lost on the way out, carried out with its answer lost; a process that is
-//! paused or dead. A request that was sent is carried out whatever becomes of its sender.
-//! Does not own: what a request does.
+//! Owns: the fate of a request: late, lost on the way out, carried out with its answer lost; processes that are paused
+//! or dead. A sent request is carried out regardless of its sender.
+//! Does not own: the effect of a request.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -13,17 +13,17 @@ use tokio::sync::oneshot;
 use crate::chance::Chance;
 use crate::watch;
 
-/// How long a client waits for an answer.
+/// Time that a client waits for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How a process is.
+/// State of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
     /// It works.
     Running,
-    /// Stopped by a signal: nothing goes out or comes in until it goes on.
+    /// Stopped by a signal: no request and no answer passes until it is resumed.
     Paused,
-    /// It never does anything again.
+    /// Ended permanently.
     Dead,
 }
 
@@ -51,7 +51,7 @@ impl Process {
         });
     }
 
-    /// How it is.
+    /// Its state.
     pub fn life(&self) -> Life {
         self.life.get()
     }
@@ -64,7 +64,7 @@ impl Process {
     }
 }
 
-/// What is wrong with a link.
+/// Faults of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkFaults {
     /// No request and no answer passes.
@@ -75,7 +75,7 @@ pub struct LinkFaults {
     pub reply_lost: u32,
     /// Requests that arrive long after the client gave up, of 1000.
     pub late: u32,
-    /// How late these are, in milliseconds.
+    /// Delay of late requests, in milliseconds.
     pub late_ms: Range<u64>,
     /// Time each way, in milliseconds.
     pub delay_ms: Range<u64>,
@@ -87,7 +87,7 @@ impl Default for LinkFaults {
     }
 }
 
-/// Why a request has no answer.
+/// A request without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
     /// It certainly never left.
@@ -116,12 +116,12 @@ impl Link {
         &self.process
     }
 
-    /// What is wrong with it now.
+    /// Its present faults.
     pub fn faults(&self) -> LinkFaults {
         self.faults.lock().expect("no holder panics").clone()
     }
 
-    /// Changes what is wrong with it.
+    /// Changes its faults.
     pub fn set(&self, change: impl FnOnce(&mut LinkFaults)) {
         change(&mut self.faults.lock().expect("no holder panics"));
     }
@@ -129,7 +129,7 @@ impl Link {
     /// Sends a request and waits for its answer. Dropping the future does not take a sent request back.
     ///
     /// # Errors
-    /// Whether it was certainly not sent.
+    /// [`Lost::NotSent`] when it certainly never left, else [`Lost::Unknown`].
     pub async fn call<T: Send + 'static>(&self, apply: impl FnOnce() -> T + Send + 'static) -> Result<T, Lost> {
         self.process.pass().await;
         let faults = self.faults();
@@ -164,7 +164,7 @@ impl Link {
         pause(self.chance.between(self.faults().delay_ms)).await;
     }
 
-    /// Sends a request that nobody waits for.
+    /// Sends a request without waiting for an answer.
     pub fn post(&self, apply: impl FnOnce() + Send + 'static) {
         let faults = self.faults();
         if self.process.life() == Life::Dead || faults.is_cut || self.chance.happens(faults.request_lost) {

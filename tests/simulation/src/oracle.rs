@@ -1,13 +1,14 @@
-//! The oracle: knows what every stream ever held, and checks each step of the catalog against it.
+//! The oracle: knows every message that a stream ever held, and checks each step of the catalog against them.
 //!
 //! Owns: the invariants of the protocol, by the numbers of `ARCHITECTURE.md`'s design: 1 no row twice, 2 nothing
 //! missing, 3 ranges chain, 4 one owner per epoch, 5 no watermark goes back, 6 right content, 7 listed objects exist,
-//! 8 keys are used once, 9 anchors, 10 acks after commits, 11 doomed intents stay doomed, 12 fenced writers, 13 progress,
-//! 14 loud halts, 15 the lists of objects and segments agree, 16 snapshots rise and say what is live, 17 a replacement keeps
-//! every row, 18 runs of commits and live segments agree. Does not own: when a run ends (`world`), the tables (`catalog`).
+//! 8 keys are used once, 9 anchors, 10 acks after commits, 11 doomed intents stay doomed, 12 fenced writers, 13
+//! progress, 14 loud halts, 15 the lists of objects and segments agree, 16 snapshots rise and name the live objects, 17
+//! a replacement keeps every row, 18 runs of commits and live segments agree. Does not own: the end of a run (`world`),
+//! the tables (`catalog`).
 //!
-//! Ranges that chain (3), hold exactly the messages of one history (6) and are compared row by row with what was
-//! published cover invariants 1 and 2.
+//! Ranges that chain (3), hold exactly the messages of one history (6) and are compared row by row with the published
+//! messages cover invariants 1 and 2.
 
 mod changes;
 mod commits;
@@ -36,7 +37,7 @@ pub use histories::{Histories, History, Known};
 pub struct Violation {
     /// Number of the invariant.
     pub invariant: u32,
-    /// What was found.
+    /// The finding.
     pub found: String,
 }
 
@@ -59,7 +60,7 @@ pub struct Figures {
     pub halts: u64,
     /// Gaps recorded.
     pub gaps: u64,
-    /// Messages set aside because writers died over them, as it seemed.
+    /// Messages set aside as suspects of killing their writers.
     pub condemned: u64,
     /// Replacements.
     pub replacements: u64,
@@ -84,28 +85,28 @@ struct Inner {
     format: Format,
     histories: Histories,
     view: View,
-    /// The watermarks that commits ever left, for acks: also of commits that a server which lagged never heard of.
+    /// Every watermark that a commit left, for acks: also of commits that a lagging server never received.
     committed: BTreeMap<(TopicPartition, Epoch), BTreeSet<u64>>,
-    /// Messages that were noted, and how often at most, while they were decoded by themselves.
+    /// Suspects: messages noted while decoded by themselves, each with its highest count.
     suspects: BTreeMap<(TopicPartition, u64), u32>,
-    /// Every object that was ever intended. What the present view does not know of those, a server that lagged never
-    /// heard of: nobody will ever list or delete it.
+    /// Every object that was ever intended. A lagging server does not know those that the present view lacks: they will
+    /// never be listed or deleted.
     ever_intended: BTreeSet<ObjectName>,
-    /// The row that was committed last for each place: what live objects must hold.
+    /// The row that was committed last for each place, which live objects must hold.
     rows: PlacedRows,
-    /// Objects that were doomed when the clock was put forward: the janitor may delete them although a server that lagged
+    /// Objects that were doomed when the clock was put forward: the janitor may delete them although a lagging server
     /// lists them again.
     swept_early: BTreeSet<String>,
     figures: Figures,
     violation: Option<Violation>,
 }
 
-/// What follows from the catalog's changes up to one moment. A server that lagged brings back the view of its moment.
+/// The oracle's view of the catalog at one moment. A lagging server brings back the view of its moment.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    /// Histories that everything committed in an incarnation agrees with.
+    /// Histories that agree with all commits of an incarnation.
     agreeing: BTreeMap<(TopicPartition, Incarnation), Vec<usize>>,
-    /// The first history that an incarnation may be about.
+    /// The first history that an incarnation may belong to.
     begun: BTreeMap<(TopicPartition, Incarnation), usize>,
     watermarks: BTreeMap<(TopicPartition, Incarnation), u64>,
     intended: BTreeSet<ObjectName>,
@@ -113,12 +114,12 @@ pub struct View {
     listed: BTreeSet<ObjectName>,
     /// The newest lake snapshot.
     newest: Option<LakeSnapshot>,
-    /// What was live at some of the last snapshots.
+    /// Live objects at some of the last snapshots.
     live: VecDeque<(SnapshotId, BTreeSet<FileId>)>,
 }
 
 impl Oracle {
-    /// An oracle for one topic, which hears of the store's deletions.
+    /// An oracle for one topic, which observes the store's deletions.
     pub fn new(trace: Trace, store: &StoreServer, format: Format) -> Self {
         let inner = Inner {
             trace,
@@ -135,7 +136,7 @@ impl Oracle {
             violation: None,
         };
         let oracle = Self { inner: Arc::new(Mutex::new(inner)) };
-        // The oracle holds the store: were it held in turn, neither would ever be freed.
+        // Weak: the oracle holds the store, and a cycle would never be freed.
         let watching = Arc::downgrade(&oracle.inner);
         store.observe(Box::new(move |key| {
             if let Some(inner) = watching.upgrade() {
@@ -159,18 +160,18 @@ impl Oracle {
         self.lock().broken(invariant, found);
     }
 
-    /// What happened so far.
+    /// Counts of the run so far.
     pub fn figures(&self) -> Figures {
         self.lock().figures
     }
 
-    /// Looks at the histories.
+    /// Reads the histories.
     pub fn histories<T>(&self, look: impl FnOnce(&Histories) -> T) -> T {
         look(&self.lock().histories)
     }
 
-    /// Where an operator lets a halted partition go on: the first offset at which the stream differs from what was
-    /// committed, or the watermark when nothing of that was lost.
+    /// The offset for an operator's resume: the first one at which the stream differs from the committed messages, or
+    /// the watermark when none of them was lost.
     pub fn resume_offset(&self, partition: &TopicPartition, incarnation: Incarnation, high_watermark: u64) -> u64 {
         let inner = self.lock();
         let key = (partition.clone(), incarnation);
@@ -192,12 +193,12 @@ impl Oracle {
         }
     }
 
-    /// What follows from the catalog's tables as they are now, to be kept with a copy of them.
+    /// The view of the catalog's present tables, to be kept with a copy of them.
     pub fn view(&self) -> View {
         self.lock().view.clone()
     }
 
-    /// A server takes over whose tables are those of this view: whatever it does not know was never committed.
+    /// A server with the tables of this view takes over: commits that the view lacks were never made.
     pub fn goes_back(&self, view: View) {
         self.lock().view = view;
     }
@@ -207,12 +208,12 @@ impl Oracle {
         self.lock().swept_early.extend(keys.iter().cloned());
     }
 
-    /// Whether nobody is left who knows of the object.
+    /// True when the object was intended and the present view lacks it, after a lagging server took over.
     pub fn is_forgotten(&self, bucket: &str, key: &str) -> bool {
         self.lock().is_forgotten(&ObjectName::new(bucket, key))
     }
 
-    /// Is told before an object is deleted.
+    /// Called before an object is deleted.
     fn deleting(&self, key: &str) {
         let mut inner = self.lock();
         if inner.view.listed.contains(&ObjectName::new("", key)) {
@@ -220,7 +221,7 @@ impl Oracle {
         }
     }
 
-    /// Checks what must hold once faults have stopped and everything was committed.
+    /// Checks the end of a run, once faults have stopped and everything was committed.
     pub fn check_settled(&self, state: &CatalogState) {
         let mut inner = self.lock();
         if let Err(violation) = inner.settled(state) {

@@ -1,6 +1,6 @@
-//! What will happen in a run, drawn from its seed before it starts.
+//! The plan of a run, drawn from its seed before it starts.
 //!
-//! Owns: topology, what is published when, which faults come when, how often each kind may come (`Profile`).
+//! Owns: topology, the times of publishes and faults, the highest count of each kind of fault (`Profile`).
 //! Does not own: carrying it out (`world`).
 //!
 //! Each run has only some of the kinds of faults, so that rare combinations are not drowned by frequent faults.
@@ -16,9 +16,9 @@ use crate::chance::Chance;
 pub enum Kind {
     /// A writer dies between any two steps.
     Crash,
-    /// A writer stands still for longer than its lease, and goes on.
+    /// A writer pauses for longer than its lease, and resumes.
     Pause,
-    /// A writer is told to stop.
+    /// A writer is asked to stop.
     Shutdown,
     /// One more writer comes.
     Join,
@@ -62,21 +62,21 @@ pub enum Kind {
     Failover,
 }
 
-/// How often kinds of faults come at most in one run.
+/// The highest count of each kind of fault in one run.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// For people.
+    /// Name for people.
     pub name: &'static str,
-    /// Each kind with its most.
+    /// Each kind with its highest count.
     pub most: Vec<(Kind, u64)>,
-    /// Every kind comes in every run, instead of in every second one.
+    /// True when every kind comes in every run, instead of in every second one.
     pub is_forced: bool,
-    /// Objects are replaced in every run, instead of in every third one.
+    /// True when objects are replaced in every run, instead of in every third one.
     pub is_compacted: bool,
 }
 
 impl Profile {
-    /// Everything that the protocol promises to survive without loss.
+    /// All faults that the protocol promises to survive without loss.
     pub fn all() -> Self {
         use Kind::*;
         let most = vec![
@@ -117,7 +117,7 @@ impl Profile {
         Self { name, most: most.to_vec(), is_forced: true, is_compacted: false }
     }
 
-    /// The same with somebody who replaces objects in every run.
+    /// The same with a compactor in every run.
     pub fn compacted(self) -> Self {
         Self { is_compacted: true, ..self }
     }
@@ -138,29 +138,29 @@ pub const HISTORY: &[(Kind, u64)] =
 pub const LATE: &[(Kind, u64)] =
     &[(Kind::StoreLate, 10), (Kind::StoreCut, 4), (Kind::Crash, 8), (Kind::CatalogDown, 4)];
 
-/// One thing to do. Slots are places for writers, `lasting` is how long it stays so.
+/// One action. Slots are places for writers, `lasting` is the duration of the effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Messages come in.
     Publish {
         /// Number of the partition.
         partition_id: u32,
-        /// How many.
+        /// Number of messages.
         count: u64,
-        /// Whether the producer names them, and repeats until it has a confirmation.
+        /// True when the producer gives them ids, and repeats until it has a confirmation.
         is_repeated: bool,
     },
     /// A fault.
     Fault {
-        /// What.
+        /// Its kind.
         kind: Kind,
-        /// To which writer, where it is about one.
+        /// Slot of the writer, if it is about one.
         slot: usize,
-        /// In which partition, where it is about one.
+        /// Number of the partition, if it is about one.
         partition_id: u32,
-        /// For how long, where it has an end.
+        /// Duration, if it has an end.
         lasting: Duration,
-        /// A number from 0 to 999 for whatever else is needed.
+        /// A number from 0 to 999 for further choices.
         size: u64,
     },
 }
@@ -176,13 +176,13 @@ pub struct Plan {
     pub writers: usize,
     /// Format of the topic.
     pub format: Format,
-    /// When each action comes, in order.
+    /// Actions with their times, in order.
     pub actions: Vec<(Duration, Action)>,
-    /// When faults end.
+    /// End of the faults.
     pub end: Duration,
-    /// Whether somebody replaces objects, takes old ones off the list and folds history.
+    /// True when a compactor replaces objects, takes old ones off the list and folds history.
     pub has_compactor: bool,
-    /// Two of them at a time, which take the same objects.
+    /// True when two compactors run at a time and take the same objects.
     pub has_rival: bool,
     /// Settings of the writers.
     pub config: writer::WriterConfig,
@@ -194,12 +194,12 @@ const JANITOR_HOLD: Duration = Duration::from_secs(6);
 const JANITOR_SECOND_SWEEP: Duration = Duration::from_secs(42);
 
 impl Plan {
-    /// Whether a fault of this kind is among the actions that are still to come.
+    /// True when a fault of this kind is still to come.
     pub fn has(&self, wanted: Kind) -> bool {
         self.actions.iter().any(|(_, action)| matches!(action, Action::Fault { kind, .. } if *kind == wanted))
     }
 
-    /// The plan of a seed's chance.
+    /// Draws the plan from a seed's chance.
     pub fn draw(chance: &Chance, profile: &Profile) -> Self {
         let end_ms = chance.between(30_000..70_000);
         let partition_count = chance.between(1..5) as u32;

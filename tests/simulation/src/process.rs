@@ -1,6 +1,6 @@
 //! One start of a writer: the real writer with its own connections to the models.
 //!
-//! Owns: starting, pausing, killing it. Does not own: when that happens (`world`).
+//! Owns: starting, pausing, killing it. Does not own: the moments of these (`world`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::trace::Trace;
 /// Everything outside of writers.
 #[derive(Clone)]
 pub struct Surroundings {
-    /// The run's lines.
+    /// Trace of the run.
     pub trace: Trace,
     /// Chance of the connections.
     pub chance: Chance,
@@ -84,12 +84,12 @@ impl WriterProcess {
         Self { number, queue, store, process, catalog_faults: around.catalog_faults.clone(), trace, stop, task }
     }
 
-    /// True when it has ended by itself, or as it was told.
+    /// True when it has ended, by itself or on request.
     pub fn has_ended(&self) -> bool {
         self.task.is_finished()
     }
 
-    /// Its life.
+    /// Its state.
     pub fn life(&self) -> Life {
         self.process.life()
     }
@@ -101,14 +101,14 @@ impl WriterProcess {
         let _told_already = self.stop.try_send(());
     }
 
-    /// Nothing of it goes out or comes in until it goes on.
+    /// Pauses it: no request and no answer passes until it is resumed.
     pub fn pause(&self) {
         self.trace.note(format!("w{}", self.number), "pauses");
         self.process.set(Life::Paused);
         self.catalog_faults.pause(self.number);
     }
 
-    /// It goes on.
+    /// Resumes it.
     pub fn resume(&self) {
         if self.process.life() == Life::Paused {
             self.trace.note(format!("w{}", self.number), "goes on");
@@ -117,7 +117,7 @@ impl WriterProcess {
         }
     }
 
-    /// Lets it go on after this time, if it lives.
+    /// Resumes it after this time, if it lives.
     pub fn resume_later(&self, after: Duration) -> impl Future<Output = ()> + Send + 'static {
         let (process, faults, trace, number) =
             (self.process.clone(), self.catalog_faults.clone(), self.trace.clone(), self.number);
@@ -131,11 +131,11 @@ impl WriterProcess {
         }
     }
 
-    /// Kills it. What it has sent takes effect all the same.
+    /// Kills it. Requests that it sent still take effect.
     pub fn kill(self) {
         self.trace.note(format!("w{}", self.number), "is killed");
         self.process.set(Life::Dead);
-        // Its tasks are aborted with the handle; this holds for whatever they do before they notice.
+        // Its tasks are aborted with the handle; the pause stops their calls until then.
         self.catalog_faults.pause(self.number);
         self.task.abort();
     }

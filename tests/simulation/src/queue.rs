@@ -1,8 +1,8 @@
-//! A model of JetStream, as the writer meets it.
+//! A model of JetStream, as the writer uses it.
 //!
-//! Owns: the parts. `stream` is what is stored, `server` who holds it, `pump` how it is delivered and what goes wrong on
-//! the way, `client` the [`common::Queue`] of one process, `subscription` its reader.
-//! Does not own: the rule by which deliveries are trusted; the reader asks the real one (`common`'s contiguity).
+//! Owns: the parts. `stream` stores messages, `server` holds streams, `pump` delivers messages with faults on the way,
+//! `client` is the [`common::Queue`] of one process, `subscription` its reader.
+//! Does not own: the rule that judges deliveries; the reader uses the real one (`nats::contiguity`).
 
 mod client;
 mod pump;

@@ -1,7 +1,7 @@
-//! Rows: what a message must become, and what a segment holds.
+//! Rows: those that a message must become, and those in a segment.
 //!
 //! Owns: the payloads that the simulation publishes, the rows expected of them, reading rows out of Parquet.
-//! Does not own: which rows must be where (`oracle`).
+//! Does not own: the places of rows (`oracle`).
 //!
 //! Expected rows are stated here a second time, without the writer's decoder.
 
@@ -26,7 +26,7 @@ const ID: &str = "id";
 /// One row, of the table or of quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Whether the record could be decoded.
+    /// True when the record could be decoded.
     pub is_good: bool,
     /// Queue time.
     pub timestamp_us: i64,
@@ -44,7 +44,7 @@ pub type Rows = BTreeMap<(u64, u32), Row>;
 pub struct Place {
     /// Its partition.
     pub partition_id: u32,
-    /// The history of the queue that its offset counts in.
+    /// The incarnation that its offset counts in.
     pub incarnation: u32,
     /// The offset of its message.
     pub offset: u64,
@@ -120,7 +120,7 @@ pub fn condemned(message: &Message) -> Row {
 /// Adds the rows of a Parquet object to `rows`.
 ///
 /// # Errors
-/// What cannot be read, or is there twice.
+/// A row that cannot be read, or is there twice.
 pub fn read(format: Format, kind: SegmentKind, object: Bytes, rows: &mut PlacedRows) -> Result<(), String> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(object).and_then(ParquetRecordBatchReaderBuilder::build);
     for batch in reader.map_err(|error| error.to_string())? {

@@ -1,7 +1,7 @@
 //! One run: a seed and a profile give a verdict.
 //!
-//! Owns: the runtime with its paused clock, and everything else of a thread that chance could hide in.
-//! Does not own: what happens in the run (`world`).
+//! Owns: the runtime with its paused clock, and all other sources of chance in a thread.
+//! Does not own: the events of the run (`world`).
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,7 +24,7 @@ const LINES_SHOWN: usize = 60;
 /// The input of a run.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// From which everything follows.
+    /// Determines everything.
     pub seed: u64,
     /// The faults.
     pub profile: Profile,
@@ -60,7 +60,7 @@ pub struct Outcome {
     pub unknown_outcomes: u64,
     /// Virtual time, in milliseconds.
     pub virtual_ms: u64,
-    /// The lines.
+    /// Lines of the trace.
     pub lines: Vec<String>,
     /// Their hash.
     pub hash: u64,
@@ -118,7 +118,7 @@ pub fn run(setup: &Setup) -> Outcome {
         lines: world.trace().lines(),
         hash: world.trace().hash(),
     };
-    // Tasks first: dropping them wakes others, which must not outlive what they use.
+    // Tasks first: dropping them wakes others, which must not outlive the values they use.
     drop(runtime);
     outcome
 }

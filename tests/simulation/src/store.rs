@@ -1,11 +1,11 @@
 //! A model of an object store.
 //!
-//! Owns: what is stored, and what goes wrong: errors before and after the work, wrong bytes, puts that land late.
+//! Owns: the stored objects, and the faults: errors before and after the work, wrong bytes, puts that land late.
 //! Does not own: keys, retries (the writer's), the network (`network`).
 //!
 //! A put is atomic, as the contract of `object_store` demands: an object is there whole or not at all. Wrong bytes are
-//! stored only together with an answer that is not success; a store that confirms what it did not keep is beyond what
-//! any writer can notice without reading everything back.
+//! stored only together with an answer other than success: a writer cannot notice a store that confirms lost bytes
+//! without reading everything back.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +27,7 @@ use crate::network::{Link, Lost, Process};
 
 const STORE: &str = "model";
 
-/// What the store does wrong, each of 1000 requests.
+/// Faults of the store, each of 1000 requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreFaults {
     /// An error, and nothing was done.
@@ -36,7 +36,7 @@ pub struct StoreFaults {
     pub fails_after: u32,
     /// An error, and other bytes than those given are stored.
     pub wrong_bytes: u32,
-    /// Objects show in lists so many milliseconds after they were put.
+    /// Milliseconds after its put from which an object shows in lists.
     pub list_lag_ms: u64,
 }
 
@@ -48,7 +48,7 @@ enum Fate {
     WrongBytes,
 }
 
-/// An object and when it came.
+/// An object and the time of its put.
 #[derive(Clone, Debug)]
 pub struct StoredObject {
     /// Its bytes.
@@ -66,7 +66,7 @@ pub struct StoreServer {
     deletions: Arc<OnceLock<DeletionObserver>>,
 }
 
-/// Is told of each key before its object is deleted.
+/// Observes each key before its object is deleted.
 pub type DeletionObserver = Box<dyn Fn(&str) + Send + Sync>;
 
 impl StoreServer {
@@ -79,7 +79,7 @@ impl StoreServer {
         self.objects.lock().expect("no holder of this lock panics")
     }
 
-    /// From now on `observer` is told of deletions. There is one, for good.
+    /// Sets the observer of deletions, once.
     pub fn observe(&self, observer: DeletionObserver) {
         assert!(self.deletions.set(observer).is_ok(), "somebody observes it already");
     }
@@ -143,7 +143,7 @@ impl ModelStore {
         &self.link
     }
 
-    /// Sets what it does wrong.
+    /// Sets its faults.
     pub fn set_faults(&self, faults: StoreFaults) {
         *self.faults.lock().expect("no holder panics") = faults;
     }

@@ -1,8 +1,8 @@
-//! What happened in a run, line by line.
+//! The trace of a run, line by line.
 //!
 //! Owns: the lines and their hash; the same seed must give the same. Ids that differ from run to run (keys of
 //! objects) are replaced by the number of their first appearance.
-//! Does not own: what is worth a line.
+//! Does not own: the choice of events.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,7 +33,7 @@ impl Trace {
         Self { clock, lines: Arc::default() }
     }
 
-    /// Adds a line: who did what, at the time it is.
+    /// Adds a line: the time, the actor, the event.
     pub fn note(&self, actor: impl fmt::Display, event: impl fmt::Display) {
         let text = format!("{:>7} ms  {actor:<10} {event}", self.clock.elapsed_ms());
         let mut lines = self.lines.lock().expect("no holder panics");

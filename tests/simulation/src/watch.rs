@@ -1,7 +1,7 @@
 //! A watched value whose watchers are woken in the order in which they came.
 //!
-//! Owns: what the simulation needs of tokio's `watch`, which wakes its watchers in a random order, and so would make two
-//! runs of one seed differ.
+//! Owns: the part of tokio's `watch` that the simulation needs. Tokio wakes watchers in a random order, which would
+//! make two runs of one seed differ.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -51,7 +51,7 @@ impl<T> Shared<T> {
 }
 
 impl<T> Sender<T> {
-    /// Nobody watches it yet.
+    /// A value without watchers.
     pub fn new(value: T) -> Self {
         let state = Mutex::new(State { value, version: 0, is_closed: false });
         Self { shared: Arc::new(Shared { state, changes: Notify::new() }) }
@@ -63,7 +63,7 @@ impl<T> Sender<T> {
         Receiver { shared: Arc::clone(&self.shared), seen }
     }
 
-    /// Changes the value where `change` says that it did.
+    /// Changes the value; watchers wake if `change` returns true.
     pub fn send_if_modified(&self, change: impl FnOnce(&mut T) -> bool) {
         let mut state = self.shared.lock();
         if change(&mut state.value) {
@@ -109,24 +109,24 @@ impl<T: Clone> Receiver<T> {
 }
 
 impl<T> Receiver<T> {
-    /// Counts what is there now as seen.
+    /// Counts the present value as seen.
     pub fn mark_unchanged(&mut self) {
         self.seen = self.shared.lock().version;
     }
 
-    /// Whether there is something unseen.
+    /// True when the value is unseen.
     pub fn has_changed(&self) -> Result<bool, Closed> {
         let state = self.shared.lock();
         if state.is_closed { Err(Closed) } else { Ok(state.version != self.seen) }
     }
 
-    /// Waits for something unseen, and counts it as seen.
+    /// Waits for an unseen value, and counts it as seen.
     pub async fn changed(&mut self) -> Result<(), Closed> {
         let shared = Arc::clone(&self.shared);
         loop {
             let changes = shared.changes.notified();
             tokio::pin!(changes);
-            // Waiting begins before the look, so that nothing falls between the two.
+            // Waiting begins before the check, so that no change falls between the two.
             changes.as_mut().enable();
             {
                 let state = shared.lock();

@@ -1,7 +1,7 @@
 //! The world: real writers among models, from a plan to a verdict.
 //!
 //! Owns: the run's loop, restarting writers that ended. Does not own: faults (`faults`), their end (`settle`),
-//! the operator (`operator`), who replaces objects (`compactors`), publishing (`producers`), invariants (`oracle`).
+//! the operator (`operator`), compactors (`compactors`), publishing (`producers`), invariants (`oracle`).
 
 mod compactors;
 mod faults;
@@ -33,10 +33,10 @@ use crate::queue::QueueServer;
 use crate::store::StoreServer;
 use crate::trace::Trace;
 
-/// How often the world looks after things that nobody told it of.
+/// Time between two checks of the world on its parts.
 const TICK: Duration = Duration::from_millis(500);
 
-/// A run as it goes.
+/// A run in progress.
 pub struct World {
     plan: Plan,
     chance: Chance,
@@ -44,41 +44,41 @@ pub struct World {
     around: Surroundings,
     producers: Producers,
     topic: TopicName,
-    /// A place is empty while no writer is wanted there.
+    /// Writers by slot; a slot is empty while no writer is wanted there.
     slots: Vec<Option<WriterProcess>>,
-    /// Who replaces objects, while somebody does.
+    /// The compactor, while there is one.
     compactor: Option<CompactorProcess>,
-    /// Another one at the same time, in some runs.
+    /// A second compactor, in some runs.
     rival: Option<CompactorProcess>,
-    /// How many of them were started.
+    /// Number of compactors started.
     compactors: u32,
-    /// When the next one comes.
+    /// Start of the next compactor.
     compactor_due: Option<Instant>,
-    /// When the writer of an empty place starts again.
+    /// Restart times of writers, by empty slot.
     restarts: BTreeMap<usize, Instant>,
     starts: u32,
-    /// When the operator lets a halted partition go on.
+    /// Resume times of halted partitions.
     resumes: BTreeMap<TopicPartition, Instant>,
-    /// True when the last writer runs, whose takeover has doomed what was pending.
+    /// True when the last writer runs, whose takeover has doomed the pending intents.
     is_last: bool,
-    /// By how much the database's clock was ahead at most.
+    /// Largest lead of the database's clock, in milliseconds.
     clock_error_ms: i64,
     /// Failovers that may still be under way.
     failovers: Vec<AbortHandle>,
-    /// Objects that were doomed when the clock was put forward, which ended the janitor's holds too early: a late put of
-    /// theirs may stay.
+    /// Objects that were doomed when the clock was put forward, which ended the janitor's holds too early: a late put
+    /// of one may stay.
     swept_early: BTreeSet<String>,
     counts: Counts,
 }
 
-/// The world's deeds, counted.
+/// The world's actions, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Writers killed.
     pub crashes: u64,
     /// Other faults.
     pub faults: u64,
-    /// Halted partitions that the operator let go on.
+    /// Halted partitions that the operator resumed.
     pub resumes: u64,
 }
 
@@ -143,7 +143,7 @@ impl World {
         }
     }
 
-    /// Runs the plan, then lets everything settle, and checks the end. The oracle knows what was broken.
+    /// Runs the plan, then lets everything settle, and checks the end. The oracle holds the violation.
     pub async fn run(&mut self) {
         for slot in 0..self.plan.writers {
             self.start(slot);
@@ -228,7 +228,7 @@ impl World {
         self.around.oracle.violation().is_some()
     }
 
-    /// Starts writers that ended or are due, and does what people do.
+    /// Starts writers that ended or are due, and acts for the operator.
     async fn look_after(&mut self) {
         for slot in 0..self.slots.len() {
             let has_ended = self.slots[slot].as_ref().is_some_and(WriterProcess::has_ended);
@@ -246,13 +246,13 @@ impl World {
         self.operate().await;
     }
 
-    /// The running writer of a place.
+    /// The running writer of a slot.
     fn writer(&self, slot: usize) -> Option<&WriterProcess> {
         self.slots[slot].as_ref().filter(|writer| writer.life() == Life::Running && !writer.has_ended())
     }
 }
 
-/// A network without faults, where things take a little time.
+/// A network without faults, with small delays.
 fn calm_rates() -> Rates {
     Rates { network_ms: (0, 3), commit_ms: (0, 5), ..Rates::default() }
 }
@@ -271,7 +271,7 @@ mod tests {
         let mut world = runtime.block_on(World::new(plan, chance, Guards::default(), Forgeries::default()));
         runtime.block_on(world.run());
         assert_eq!(world.oracle().violation(), None);
-        // Whatever is in the world knows the time.
+        // Every part of the world holds the clock.
         let clock = Arc::downgrade(&world.clock);
         drop(runtime);
         drop(world);

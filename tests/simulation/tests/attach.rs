@@ -1,4 +1,4 @@
-//! A stream that goes back at the one moment where nothing but a second look can tell.
+//! A stream that goes back at the one moment that only a second look reveals.
 //!
 //! Owns: that moment, made by hand: chance needs tens of thousands of seeds for it. Does not own: the writer, the models.
 
@@ -22,7 +22,7 @@ use writer::{Storage, Writer, WriterConfig};
 
 /// Offsets that the stream holds at first: the rest was purged.
 const HELD: std::ops::RangeInclusive<u64> = 50..=54;
-/// It goes back to here, below what it held, and is filled again.
+/// The stream goes back to this offset, below those that it held, and is filled again.
 const LAST_KEPT: u64 = 42;
 const LAST: u64 = 71;
 

@@ -13,7 +13,7 @@ use simulation::mutations::{MUTATIONS, SEEDS_MAX};
 use simulation::plan::Profile;
 use simulation::run::{Setup, run};
 
-/// The lease decides who works, never what is true.
+/// The lease decides on work, never on correctness.
 #[test]
 fn takeovers_without_regard_to_leases_cost_work_and_nothing_else() {
     for seed in 0..25 {

@@ -1,6 +1,6 @@
 //! Runs of the simulation: many seeds with everything at once, each kind of fault by itself, pairs, the same seed twice.
 //!
-//! Owns: how many seeds are run here. A longer run is a command: `cargo run --release -p simulation -- --seeds 100000`.
+//! Owns: the number of seeds here. A longer run is a command: `cargo run --release -p simulation -- --seeds 100000`.
 
 #![allow(missing_docs, reason = "tests")]
 
@@ -44,7 +44,7 @@ fn run_all(profile: &Profile, seeds: std::ops::Range<u64>) -> Total {
 fn two_thousand_seeds_keep_every_promise() {
     let total = run_all(&Profile::all(), 0..2_000);
     assert_eq!(total.seeds, 2_000);
-    // A run in which nothing happens shows nothing.
+    // A run without commits and faults shows nothing.
     assert!(total.commits > 20_000 && total.crashes > 500 && total.takeovers > 500, "{total}");
     assert!(total.unknown_outcomes > 100 && total.halts > 100 && total.gaps > 100, "{total}");
 }
@@ -79,12 +79,12 @@ fn a_message_that_panics_its_decoder_is_isolated_and_set_aside() {
     for run in &runs {
         assert!(run.violation.is_none(), "{run}");
     }
-    // Only topics of raw messages hold the deadly text; what was decoded beside it is not set aside.
+    // Only topics of raw messages hold the deadly text; messages decoded with it are not set aside.
     let condemned: Vec<u64> = runs.iter().map(|run| run.figures.condemned).collect();
     assert!(condemned.contains(&1) && condemned.iter().all(|count| *count <= 1), "{condemned:?}");
 }
 
-/// A test for each kind of fault: it alone, or with what it needs to matter, often, over some seeds.
+/// A test for each kind of fault, often: alone or with the faults that it needs to matter, over some seeds.
 macro_rules! alone {
     ($($name:ident: $($kind:ident $most:literal)+ $(, at_least $figure:ident)?;)*) => {
         mod alone {

@@ -1,6 +1,6 @@
-//! The explanation of a plan to resume: why the partition is halted, what is kept, and what follows.
+//! The explanation of a plan to resume: the reason of the halt, the messages kept, and the consequences.
 //!
-//! Owns: the words. Does not own: the plan (`writer::resume`), asking and answering (`resume`).
+//! Owns: the text. Does not own: the plan (`writer::resume`), asking and answering (`resume`).
 
 use std::fmt::Write;
 

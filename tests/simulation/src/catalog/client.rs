@@ -1,8 +1,8 @@
 //! The calls of the catalog's contract.
 //!
-//! Owns: which transaction each call of the contract is, and which rows it locks; written once, for the model itself
-//! and for sessions. Here are the roles that the protocol hangs on, in `client/tables.rs` the others.
-//! Does not own: how a call gets to the server (`server`, `session`).
+//! Owns: the transaction of each call of the contract, and the rows that it locks; written once, for the model itself
+//! and for sessions. The roles that the protocol depends on are here, the others in `client/tables.rs`.
+//! Does not own: a call's way to the server (`server`, `session`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,8 +33,7 @@ pub struct Client<D> {
 
 /// The way of a call to the tables.
 pub trait Door: Clone + fmt::Debug + Send + Sync + 'static {
-    /// Runs the transaction, or fails on the way. A caller that is dropped does not take a transaction back that was
-    /// sent already.
+    /// Runs the transaction, or fails on the way. Dropping the caller does not take back a transaction that was sent.
     fn run<T, F>(&self, call: Call, transaction: F) -> impl Future<Output = Result<T, Failure>> + Send
     where
         T: Send + 'static,
@@ -63,7 +62,7 @@ pub enum Rows {
     OwnedBy(OwnerId),
 }
 
-/// Why there is no answer.
+/// A call without an answer.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// True when the transaction may have been applied, or may be later.
@@ -89,7 +88,7 @@ impl<D: Door> Client<D> {
         Self { forgeries, ..self }
     }
 
-    /// One transaction for all requests, and what becomes of it.
+    /// Commits all requests in one transaction, and gives their outcomes.
     async fn commit_all(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
         let seen: Vec<_> = requests.iter().map(|request| self.forgeries.request(request)).collect();
         let rows = Rows::These(requests.iter().map(|request| request.partition.clone()).collect());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::clock::{Clock, SharedClock};
 use tokio::time::Instant;
 
-/// 15 June 2025, 15:06:40 UTC: any time that looks like one.
+/// 15 June 2025, 15:06:40 UTC: any plausible time.
 const START_US: i64 = 1_750_000_000_000_000;
 
 /// Wall-clock time that begins at a fixed moment and passes as tokio's time does.

@@ -1,8 +1,8 @@
 //! The commit.
 //!
-//! Owns: the group of requests as one transaction: step 1 and 2 of each request in order of partition, then the rows
-//! of all, or nothing when a row is not unique. Does not own: the compares (`judge`), and what may happen to the
-//! transaction on its way (`session`).
+//! Owns: the group of requests as one transaction: step 1 and 2 of each request in order of partition, then the rows of
+//! all, or nothing when a row is not unique. Does not own: the compares (`judge`), and the faults of the transaction on
+//! its way (`session`).
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ use super::objects::Place;
 use super::state::{CatalogState, ObjectName, PartitionRow};
 use crate::forgery::confirmed;
 
-/// A request whose watermark is moved and whose intents are consumed, and what is needed to take that back.
+/// A request whose watermark is moved and whose intents are consumed, with the values that take this back.
 struct Accepted<'a> {
     request: &'a CommitRequest,
     before: PartitionRow,
@@ -28,7 +28,7 @@ struct Accepted<'a> {
     commit_no: u64,
 }
 
-/// What was found out about one request.
+/// Verdict on one request.
 enum Verdict {
     Done,
     Refused(Refusal),
@@ -64,7 +64,7 @@ impl CatalogState {
         judged.map(|(request, verdict)| outcome(request, verdict.expect("each index is in order once"))).collect()
     }
 
-    /// Tells what became of a request, without changing anything.
+    /// Gives the outcome of a request, without changing anything.
     pub(crate) fn resolve(&self, request: &CommitRequest) -> CommitOutcome {
         if let Err(error) = judge::check(request) {
             return CommitOutcome::NotDone(error);
@@ -148,13 +148,13 @@ impl CatalogState {
         Ok(consumed)
     }
 
-    /// True when this very request is among the commits, whoever owns the partition now.
+    /// True when this same request is among the commits, regardless of the present owner.
     fn is_committed(&self, request: &CommitRequest) -> bool {
         let commits = self.commits.get(&request.partition);
         commits.is_some_and(|commits| commits.iter().any(|record| judge::is_record_of(record, request)))
     }
 
-    /// Why nobody can tell whether the request was committed, if its range is in a run.
+    /// The reason why the outcome is unknowable, if the request's range is in a run.
     fn folded(&self, request: &CommitRequest) -> Option<String> {
         let is_run =
             |record: &&CommitRecord| record.incarnation == request.incarnation && record.range.encloses(request.range);
@@ -197,7 +197,7 @@ impl CatalogState {
         (objects > 0).then(|| self.snapshot_of(Word::InsertedInto, &tables, objects))
     }
 
-    /// What the unique indexes refuse.
+    /// Refuses rows that the unique indexes refuse.
     fn refuse_known_rows(&self, request: &CommitRequest, commit_no: u64) -> Result<()> {
         let of = &request.partition;
         let refuse = |what: &str| Err(CatalogError::Inconsistent(format!("{of}: {what} is recorded already")));

@@ -1,6 +1,6 @@
-//! What the observer is told.
+//! Events for the observer.
 //!
-//! Owns: one variant for each kind of change to the tables. Does not own: what follows from them.
+//! Owns: one variant for each kind of change to the tables. Does not own: the consequences.
 
 use ::catalog::{CommitRequest, FileId, Folded, Ownership, Replacement, UploadIntent};
 use common::{OwnerId, TopicName, TopicPartition};
@@ -14,16 +14,17 @@ pub struct Event {
     pub at_ms: i64,
     /// The number of the writer's session; `None` for calls on the model itself.
     pub writer: Option<u32>,
-    /// What it changed, in order.
+    /// Its changes, in order.
     pub changes: Vec<Change>,
 }
 
-/// One change. Heartbeats, offsets of consumers and replays are [`Change::Other`]: the protocol does not hang on them.
+/// One change. Heartbeats, offsets of consumers and replays are [`Change::Other`]: the protocol does not depend on
+/// them.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// A topic and its partitions were made.
     TopicCreated(TopicName),
-    /// A topic went with everything in it.
+    /// A topic was deleted with everything in it.
     TopicDeleted(TopicName),
     /// A watermark was moved outside a commit.
     WatermarkMoved(TopicPartition, u64),
@@ -49,13 +50,13 @@ pub enum Change {
     Released(TopicPartition, OwnerId),
     /// A partition was stopped, with the reason.
     Halted(TopicPartition, String),
-    /// A halted partition goes on in a new incarnation.
+    /// A halted partition was resumed in a new incarnation.
     Resumed(TopicPartition),
-    /// The janitor says that it deleted the object.
+    /// The janitor reported the object as deleted.
     Swept(ObjectName),
     /// A server with another state took over.
     Restored,
-    /// The database's clock was set, by so many milliseconds.
+    /// The database's clock was set, by this many milliseconds.
     ClockJumped(i64),
     /// Anything else, by the name of the call.
     Other(&'static str),

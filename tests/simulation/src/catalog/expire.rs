@@ -1,6 +1,6 @@
 //! Retention: the oldest segments leave the list.
 //!
-//! Owns: which segments may go, so that each object goes as a whole or stays. Does not own: how old is old (callers).
+//! Owns: the choice of segments, so that each object goes as a whole or stays. Does not own: the age limit (callers).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::lake::Word;
 use super::limits;
 use super::state::{CatalogState, ObjectName};
 
-/// Where each partition is cut off: segments of the incarnation that end below go.
+/// The cut of each partition: segments of the incarnation that end below it go.
 type Cuts = BTreeMap<TopicPartition, (Incarnation, u64)>;
 
 fn goes(cuts: &Cuts, partition: &TopicPartition, segment: &SegmentInfo) -> bool {

@@ -1,6 +1,6 @@
-//! What may happen to a call between a writer and the catalog.
+//! Faults of a call between a writer and the catalog.
 //!
-//! Owns: the dice, the links, who is paused. Does not own: what each fate means for a call (`session`).
+//! Owns: the dice, the links, the paused writers. Does not own: the effect of each fate on a call (`session`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// What happens to one call.
+/// The fate of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is applied and answered.
     Delivered,
-    /// It is lost before it is complete: certainly not applied, and a commit says so.
+    /// It is lost before it is complete: certainly not applied, and a commit reports that.
     RequestLost,
     /// Its last statement, COMMIT, is lost: not applied, but the caller cannot know.
     CommitLost,
@@ -27,20 +27,20 @@ pub enum Fate {
     EndsLate,
 }
 
-/// Whether a writer reaches the catalog.
+/// The link of a writer to the catalog.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Link {
-    /// It does.
+    /// Requests and answers pass.
     #[default]
     Up,
-    /// Its requests arrive and are applied, no answer comes back.
+    /// Requests arrive and are applied, no answer comes back.
     RepliesLost,
-    /// Neither.
+    /// Neither requests nor answers pass.
     Down,
 }
 
-/// How often what happens, in calls of a thousand, and how long things take, in milliseconds from least to most.
-/// The default is a network without faults and delays.
+/// The frequency of each fate, in calls of a thousand, and durations, in milliseconds from least to most. The default
+/// is a network without faults and delays.
 #[derive(Clone, Debug, Default)]
 pub struct Rates {
     /// See [`Fate::RequestLost`].
@@ -57,7 +57,7 @@ pub struct Rates {
     pub network_ms: (u64, u64),
     /// From the first to the last statement of a commit.
     pub commit_ms: (u64, u64),
-    /// How much later is late.
+    /// Delay of late calls.
     pub late_ms: (u64, u64),
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Plan {
     pub(crate) request: Duration,
     pub(crate) execution: Duration,
     pub(crate) reply: Duration,
-    /// How long the caller waits; for ever when `None`.
+    /// Patience of the caller; unlimited when `None`.
     pub(crate) patience: Option<Duration>,
 }
 
@@ -116,30 +116,30 @@ impl Faults {
         self.dice().rates = rates;
     }
 
-    /// The fate of the next call of this name, of whatever session; several are used up in order.
+    /// Sets the fate of the next call of this name, of any session; several are used up in order.
     pub fn force(&self, call: &'static str, fate: Fate) {
         self.dice().forced.entry(call).or_default().push_back(fate);
     }
 
-    /// Sets the link of one writer. Requests that are under way feel it when they arrive.
+    /// Sets the link of one writer. It applies to requests under way when they arrive.
     pub fn set_link(&self, writer: u32, link: Link) {
         self.dice().links.insert(writer, link);
     }
 
-    /// Sets the links of all writers. All links down is a catalog that is down; `ModelCatalog::crash` beside it loses
-    /// what was under way.
+    /// Sets the links of all writers. All links down is a catalog that is down; `ModelCatalog::crash` also loses the
+    /// requests under way.
     pub fn set_links(&self, link: Link) {
         let mut dice = self.dice();
         dice.links.clear();
         dice.other_links = link;
     }
 
-    /// The writer's calls stand still: none is sent, none returns. What was sent is applied.
+    /// Pauses the writer's calls: none is sent, none returns. Sent requests are applied.
     pub fn pause(&self, writer: u32) {
         self.dice().paused.insert(writer);
     }
 
-    /// The writer's calls go on.
+    /// Resumes the writer's calls.
     pub fn resume(&self, writer: u32) {
         self.dice().paused.remove(&writer);
         self.shared.resumed.notify_waiters();
@@ -171,7 +171,7 @@ impl Faults {
 }
 
 impl Dice {
-    /// Every call throws the same dice in the same order, whatever its fate: a forced fate does not change others.
+    /// Every call throws the same dice in the same order, regardless of its fate: a forced fate does not change others.
     fn plan(&mut self, call: &'static str) -> Plan {
         let thrown = self.throw_fate();
         let (network, late) = (self.rates.network_ms, self.rates.late_ms);

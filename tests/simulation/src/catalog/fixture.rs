@@ -1,6 +1,6 @@
 //! Topics, owners and requests for the tests of the model.
 //!
-//! Owns: how a well-behaved writer uses the catalog, in few words; ids are counted, not drawn. Does not own: tests.
+//! Owns: a well-behaved writer's use of the catalog, in few words; ids are counted, not drawn. Does not own: tests.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ pub(crate) async fn acquire(store: &dyn MetadataStore, number: u128) -> AcquireO
     store.acquire(owner(number), LEASE, &[orders()]).await.expect("asked").remove(0)
 }
 
-/// The partition in the hands of agent `number`.
+/// Takes the partition over for agent `number`.
 pub(crate) async fn take(store: &dyn MetadataStore, number: u128) -> Ownership {
     match acquire(store, number).await {
         AcquireOutcome::Acquired(held) => held,
@@ -63,7 +63,7 @@ pub(crate) fn range(base: u64, end: u64) -> OffsetRange {
     OffsetRange::new(base, end).expect("in order")
 }
 
-/// A commit of one data segment, whose object is told apart by `object`.
+/// A commit of one data segment, whose object is named by `object`.
 pub(crate) fn request(held: &Ownership, base_offset: u64, end_offset: u64, object: &str) -> CommitRequest {
     let segment = NewSegment {
         id: format!("orders-0-{base_offset}-{object}"),

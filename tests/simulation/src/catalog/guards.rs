@@ -1,11 +1,11 @@
 //! The compares of the protocol, each with a switch.
 //!
-//! Owns: their names. Does not own: the compares themselves, which are where they are used.
+//! Owns: their names. Does not own: the compares themselves (the files that make them).
 
 #[cfg(test)]
 mod tests;
 
-/// Which compares are made. All are; a test that switches one off shows that the invariants notice.
+/// Switches of the compares. All are on; a test that switches one off shows that the invariants notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guards {
     /// Commit: the watermark must be the request's base.
@@ -28,7 +28,7 @@ pub struct Guards {
     pub unique_rows: bool,
     /// Intent: the partition must be active and held at the intent's epoch by its owner.
     pub intent_fence: bool,
-    /// Intent: a key that is listed, or in other hands, or doomed, cannot be used again.
+    /// Intent: a key that is listed, doomed or of another intent cannot be used again.
     pub key_reuse_check: bool,
     /// Takeover: pending intents of older epochs are doomed.
     pub doom_at_takeover: bool,
@@ -46,7 +46,7 @@ pub struct Guards {
     pub replace_row_count: bool,
     /// Lake snapshots get their number under the lock of the head, in the order in which they become visible.
     pub head_lock: bool,
-    /// Folding: a run ends where a live segment, or what retention took, ends.
+    /// Folding: a run ends where a live segment or an expired range ends.
     pub fold_within_segments: bool,
     /// Folding: the counts of a run are the sums of its commits.
     pub fold_sums: bool,

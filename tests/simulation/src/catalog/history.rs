@@ -1,6 +1,7 @@
 //! Folding: neighbouring commits become one row.
 //!
-//! Owns: which commits fold into a run. Does not own: lake snapshots (`lake`), what a run means to a request (`judge`).
+//! Owns: the choice of commits that fold into a run. Does not own: lake snapshots (`lake`), judging a request by a run
+//! (`judge`).
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::event::Change;
 use super::limits;
 use super::state::CatalogState;
 
-/// What a commit's neighbour must have in common with it: the live segments over both, and that retention passed both.
+/// The cover of a commit, which neighbours must share: the live segments over it, and whether retention passed it.
 type Cover = ([Option<String>; 2], bool);
 
 impl CatalogState {
@@ -26,7 +27,7 @@ impl CatalogState {
         folded
     }
 
-    /// How many rows went into another.
+    /// Folds the partition's commits; returns the number of rows folded away.
     fn fold_partition(&mut self, of: &TopicPartition, oldest: i64) -> u64 {
         let records = self.commits.remove(of).unwrap_or_default();
         let newest = records.iter().map(|record| record.commit_no).max();
@@ -80,7 +81,7 @@ fn are_neighbours(run: &CommitRecord, record: &CommitRecord) -> bool {
         && run.range.joined(record.range).is_some()
 }
 
-/// The run takes the record in, and is that of its last commit.
+/// Adds the record to the run, whose other values become those of its last commit.
 fn fold(run: &mut CommitRecord, record: CommitRecord, counts: bool) {
     let sum = |one: Option<u64>, other: Option<u64>| one.zip(other).map(|(one, other)| one + other);
     *run = CommitRecord {

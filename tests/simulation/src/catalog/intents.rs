@@ -1,6 +1,6 @@
 //! Transactions on intents, before their commit.
 //!
-//! Owns: when an intent is recorded, and how it is given up. Does not own: how a commit consumes it (`commit`).
+//! Owns: recording an intent and giving it up. Does not own: consuming it in a commit (`commit`).
 
 use ::catalog::{CatalogError, PartitionState, Result, Upload, UploadIntent, UploadState};
 
@@ -52,7 +52,7 @@ impl CatalogState {
         Ok(())
     }
 
-    /// Why the partition does not take intents of this ownership.
+    /// The reason to refuse intents of this ownership, if any.
     fn fence(&self, intent: &UploadIntent) -> Option<String> {
         let Some(row) = self.partitions.get(&intent.partition) else { return Some("it does not exist".to_owned()) };
         let now = &row.partition;

@@ -1,6 +1,6 @@
 //! Transactions of the janitor.
 //!
-//! Owns: which objects are due, and forgetting them. Does not own: how an object comes to be doomed.
+//! Owns: the choice of due objects, and forgetting them. Does not own: dooming an object.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl CatalogState {
         }
         for object in objects {
             let name = ObjectName::new(&object.bucket, &object.key);
-            // Compared with what was seen: another janitor may have counted already.
+            // Compared with the count that was read: another janitor may have counted already.
             let Some(upload) = self.uploads.get_mut(&name).filter(|upload| upload.sweeps == object.sweeps) else {
                 continue;
             };
@@ -81,7 +81,7 @@ impl CatalogState {
     }
 }
 
-/// When the hold began. A pending one counts from its intent, for the test in which the janitor takes it for doomed.
+/// Start of the hold. A pending object counts from its intent, for the test in which the janitor takes it as doomed.
 fn doomed_since(upload: &Upload) -> i64 {
     upload.doomed_at.unwrap_or(upload.created_at)
 }

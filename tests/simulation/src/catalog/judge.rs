@@ -1,6 +1,6 @@
 //! Every decision about a commit, each compare by itself.
 //!
-//! Owns: what a request must be, what the partition's row and the intents must be, what makes a commit the same.
+//! Owns: the conditions on a request, on the partition's row and on the intents; the identity of a commit.
 //! Does not own: changing anything (`commit`).
 
 use ::catalog::{
@@ -11,7 +11,7 @@ use super::guards::Guards;
 use super::limits;
 use super::state::PartitionRow;
 
-/// One compare of step 1: `None` when it holds, else what is wrong, for people.
+/// One compare of step 1: `None` when it holds, else the difference, for people.
 type Compare = fn(&PartitionRow, &CommitRequest) -> Option<String>;
 
 /// The first compare of step 1 that fails, among those that are switched on.
@@ -32,7 +32,7 @@ fn another_incarnation(row: &PartitionRow, request: &CommitRequest) -> Option<St
     (now != request.incarnation).then(|| format!("its incarnation is {now}, not {}", request.incarnation))
 }
 
-/// Without it, an owner that lost the partition and got it again commits what it read before.
+/// Without it, an owner that lost the partition and got it again commits messages that it read before.
 fn another_epoch(row: &PartitionRow, request: &CommitRequest) -> Option<String> {
     (row.partition.epoch != request.epoch).then(|| owned_by(row))
 }
@@ -42,7 +42,7 @@ fn another_owner(row: &PartitionRow, request: &CommitRequest) -> Option<String> 
     (row.partition.owner != Some(request.owner)).then(|| owned_by(row))
 }
 
-/// Without it, a partition that was stopped goes on.
+/// Without it, a halted partition still takes commits.
 fn halted(row: &PartitionRow, _request: &CommitRequest) -> Option<String> {
     let reason = || format!("it is halted: {}", row.partition.halt_reason.as_deref().unwrap_or("no reason given"));
     (row.partition.state == PartitionState::Halted).then(reason)
@@ -68,7 +68,7 @@ pub(crate) fn intent_holds(guards: &Guards, upload: &Upload, request: &CommitReq
         && (pending || !guards.intent_pending)
 }
 
-/// Whether the record was made by this very request.
+/// True when the record was made by this same request.
 pub(crate) fn is_record_of(record: &CommitRecord, request: &CommitRequest) -> bool {
     let id_of = |kind| request.segments.iter().find(|segment| segment.kind == kind).map(|segment| &segment.id);
     record.incarnation == request.incarnation
@@ -85,7 +85,7 @@ pub(crate) fn fenced(request: &CommitRequest, reason: impl Into<String>) -> Refu
     Refusal::Fenced { partition: request.partition.clone(), epoch: request.epoch, reason: reason.into() }
 }
 
-/// Refuses what can never be stored.
+/// Refuses a request that can never be stored.
 pub(crate) fn check(request: &CommitRequest) -> Result<()> {
     check_ranges(request)?;
     // The watermark after it must fit too.

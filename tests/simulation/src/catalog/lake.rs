@@ -1,7 +1,7 @@
 //! Lake snapshots: the numbered states of the lists of tables and objects.
 //!
-//! Owns: the head, from which every number of a snapshot, table and object comes, and which snapshots are kept.
-//! Does not own: what changes the lists (the files of the roles).
+//! Owns: the head, from which every number of a snapshot, table and object comes, and the choice of snapshots to keep.
+//! Does not own: changes of the lists (the files of the roles).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) enum Word {
 }
 
 impl Word {
-    /// What a snapshot says of these tables.
+    /// The snapshot's entry about these tables.
     pub(crate) fn of(self, tables: &BTreeSet<TableId>) -> String {
         let word = match self {
             Self::InsertedInto => "inserted_into_table",
@@ -36,7 +36,7 @@ impl Word {
         tables.iter().map(|table| format!("{word}:{table}")).collect::<Vec<_>>().join(",")
     }
 
-    /// Whether readers must look at the tables' columns again.
+    /// True when readers must read the tables' columns again.
     fn changes_schema(self) -> bool {
         matches!(self, Self::Altered | Self::Dropped)
     }
@@ -80,7 +80,7 @@ impl CatalogState {
         Tables { data: TableId(next), quarantine: TableId(next + 1) }
     }
 
-    /// The next snapshot, in which these tables have changed and so many objects are new.
+    /// The next snapshot, in which these tables have changed and `objects` objects are new.
     pub(crate) fn snapshot_of(&mut self, word: Word, tables: &BTreeSet<TableId>, objects: u64) -> Listing {
         self.head.schema_version += u64::from(word.changes_schema());
         self.next_snapshot(word.of(tables), objects)
@@ -109,7 +109,7 @@ impl CatalogState {
         self.head = head;
     }
 
-    /// Drops the snapshots that nobody needs one by one; returns how many.
+    /// Drops the snapshots that are no longer needed one by one; returns their number.
     pub(crate) fn thin_out_snapshots(&mut self, hold: Duration) -> u64 {
         let now_us = self.now_ms * 1000;
         let oldest_us = now_us - limits::duration_ms(hold) * 1000;

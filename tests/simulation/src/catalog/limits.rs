@@ -1,6 +1,6 @@
-//! What a column can hold: the same values are refused as by SQL.
+//! The limits of columns: refuses the same values as SQL.
 //!
-//! Owns: these checks. Does not own: whether a value makes sense in its place.
+//! Owns: these checks. Does not own: the sense of a value in its place.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use ::catalog::{CatalogError, NewObject, NewSegment, Result, Scope};
 /// The largest number that a column holds.
 pub(crate) const NUMBER_MAX: u64 = i64::MAX as u64;
 
-/// Offsets and watermarks end where the columns do.
+/// Refuses an offset or watermark beyond the largest number.
 pub(crate) fn offset(offset: u64) -> Result<()> {
     if offset > NUMBER_MAX {
         let reason = "it is above 2^63 - 1, the largest that can be stored".to_owned();
@@ -18,7 +18,7 @@ pub(crate) fn offset(offset: u64) -> Result<()> {
     Ok(())
 }
 
-/// So does every other number.
+/// Refuses any other number beyond it.
 pub(crate) fn number(name: &str, value: u64) -> Result<()> {
     if value > NUMBER_MAX {
         return Err(CatalogError::Refused(format!("{name} {value} is above 2^63 - 1, the largest that can be stored")));
@@ -26,7 +26,7 @@ pub(crate) fn number(name: &str, value: u64) -> Result<()> {
     Ok(())
 }
 
-/// Text that must read back as it was written holds no NUL.
+/// Refuses a NUL in text that must read back as it was written.
 pub(crate) fn exact(name: &str, text: &str) -> Result<()> {
     if text.contains('\0') {
         return Err(CatalogError::Refused(format!("{name} {text:?} holds a NUL; allowed is any other text")));
@@ -34,14 +34,14 @@ pub(crate) fn exact(name: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Everything about a new segment and its object.
+/// Checks all values of a new segment and its object.
 pub(crate) fn segment(segment: &NewSegment) -> Result<()> {
     number("record_count", segment.record_count)?;
     exact("segment id", &segment.id)?;
     object(&segment.object)
 }
 
-/// Everything about a new object.
+/// Checks all values of a new object.
 pub(crate) fn object(object: &NewObject) -> Result<()> {
     number("record_count", object.record_count)?;
     number("size_bytes", object.size_bytes)?;
@@ -67,7 +67,7 @@ pub(crate) fn duration_ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).map_or(MAX, |duration| duration.min(MAX))
 }
 
-/// No topic by name is no topic at all.
+/// Turns a scope of no named topics into `Nothing`.
 pub(crate) fn scope(scope: &Scope) -> Scope {
     match scope {
         Scope::Only(topics) if topics.is_empty() => Scope::Nothing,

@@ -1,7 +1,7 @@
 //! The lists of objects: live and retired ones, their segments and statistics.
 //!
 //! Owns: putting an object on the list and taking it off, and the unique indexes over both lists.
-//! Does not own: why that happens (`commit`, `segments`, `expire`, `replace`, `topics`).
+//! Does not own: the causes of these changes (`commit`, `segments`, `expire`, `replace`, `topics`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::state::{CatalogState, ObjectName, ObjectRow, RetiredRow};
 /// The column of which level 0 keeps statistics: `_timestamp`.
 const TIMESTAMP_FIELD: i32 = 4;
 
-/// Where a segment belongs.
+/// The place of a segment.
 pub(crate) struct Place<'a> {
     pub(crate) partition: &'a TopicPartition,
     pub(crate) incarnation: Incarnation,
@@ -108,7 +108,7 @@ impl CatalogState {
         }
     }
 
-    /// Takes back that these were listed by the transaction that runs.
+    /// Undoes the listing of these by the running transaction.
     pub(crate) fn undo_list(&mut self, partition: &TopicPartition, segment: &NewSegment) {
         if let Some(file_id) = self.listed.remove(&ObjectName::new(&segment.object.bucket, &segment.object.key)) {
             self.objects.remove(&file_id);

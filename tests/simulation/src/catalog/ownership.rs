@@ -1,7 +1,7 @@
-//! Transactions on agents and on who owns which partition.
+//! Transactions on agents and on the ownership of partitions.
 //!
-//! Owns: how epochs rise. Leases are judged by the database's clock alone.
-//! Does not own: how a halted partition goes on (`resume`).
+//! Owns: the rise of epochs. Leases are judged by the database's clock alone.
+//! Does not own: resuming a halted partition (`resume`).
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl CatalogState {
         let (epoch_rises, now_ms) = (self.guards.epoch_rises, self.now_ms);
         let row = self.partitions.get_mut(partition).expect("it was read above");
         row.partition.epoch.0 += u64::from(epoch_rises);
-        // An owner that released took nothing down with it.
+        // A takeover from an owner that released does not count.
         row.takeovers += u32::from(row.partition.owner.is_some());
         row.partition.owner = Some(owner);
         row.partition.updated_at = now_ms;
@@ -71,13 +71,13 @@ impl CatalogState {
         Ok(AcquireOutcome::Acquired(held))
     }
 
-    /// Whether the owner has sent a heartbeat within `lease`. An owner without a row has not.
+    /// True when the owner has sent a heartbeat within `lease`; false for an owner without a row.
     fn is_alive(&self, owner: OwnerId, lease: Duration) -> bool {
         let oldest = self.now_ms - limits::duration_ms(lease);
         self.agents.get(&owner).is_some_and(|agent| agent.heartbeat_at >= oldest)
     }
 
-    /// The row, where it is held as given.
+    /// The row, if it is held by this ownership.
     fn held_row(&mut self, held: &Ownership) -> Result<&mut PartitionRow> {
         let not_held = || {
             let reason = format!("it is not held at epoch {} by {} any more", held.epoch, held.owner);
@@ -92,7 +92,7 @@ impl CatalogState {
         held.iter().try_for_each(|held| limits::number("epoch", held.epoch.0))?;
         let now_ms = self.now_ms;
         for held in held {
-            // What is not held any more needs no release.
+            // A partition that is no longer held needs no release.
             let Ok(row) = self.held_row(held) else { continue };
             row.partition.owner = None;
             row.partition.updated_at = now_ms;
@@ -125,7 +125,7 @@ impl CatalogState {
         }
     }
 
-    /// What the agent owns, by topic and number.
+    /// The partitions that the agent owns, by topic and number.
     pub(crate) fn partitions_owned_by(&self, owner: OwnerId) -> Vec<TopicPartition> {
         let owned = self.partitions.iter().filter(|(_, row)| row.partition.owner == Some(owner));
         owned.map(|(partition, _)| partition.clone()).collect()

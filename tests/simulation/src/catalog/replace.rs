@@ -1,7 +1,7 @@
 //! Replacements and their intents.
 //!
-//! Owns: one object in place of others as one transaction. Does not own: the lists themselves (`objects`), which objects
-//! are chosen, and what may happen to the transaction on its way (`session`).
+//! Owns: one object in place of others as one transaction. Does not own: the lists themselves (`objects`), the choice
+//! of objects, and the faults of the transaction on its way (`session`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::lake::Word;
 use super::limits;
 use super::state::{CatalogState, ObjectName};
 
-/// Why a replacement does not happen.
+/// Reason not to make a replacement.
 enum Stop {
     Refused(ReplaceRefusal),
     NotDone(CatalogError),
@@ -90,7 +90,7 @@ impl CatalogState {
             Ok(file_id) => ReplaceOutcome::Done(file_id),
             Err(Stop::NotDone(error)) => ReplaceOutcome::NotDone(error),
             Err(Stop::Refused(refusal)) => {
-                // Nothing is gone that this very replacement took.
+                // An input that this same replacement took is not gone.
                 let took = matches!(refusal, ReplaceRefusal::InputGone { .. });
                 let known = self.number_of(&output_name(replacement)).filter(|_| took);
                 known.map_or(ReplaceOutcome::Refused(refusal), ReplaceOutcome::Done)
@@ -207,7 +207,7 @@ impl CatalogState {
         object.file_id
     }
 
-    /// Lets the segments of these objects point at another, and joins those that are neighbours there.
+    /// Points the segments of these objects at another, and joins those that are neighbours there.
     fn point_at(&mut self, topic: &TopicName, file_ids: &[FileId], object: &Arc<ObjectInfo>) {
         let partitions: Vec<_> = self.partitions_of(topic).map(|(of, _)| of.clone()).collect();
         for partition in partitions {
@@ -234,7 +234,7 @@ impl CatalogState {
     }
 }
 
-/// Whether both are rows of one object, without a hole between them.
+/// True when both are rows of one object, without a hole between them.
 fn is_neighbour(before: &SegmentInfo, segment: &SegmentInfo) -> bool {
     before.incarnation == segment.incarnation
         && before.object.file_id == segment.object.file_id

@@ -1,6 +1,6 @@
-//! The transaction by which a halted partition goes on in a new incarnation.
+//! The transaction that resumes a halted partition in a new incarnation.
 //!
-//! Owns: it. Does not own: where the partition goes on, which an operator decides.
+//! Owns: this transaction. Does not own: the start offset, which an operator chooses.
 
 use ::catalog::{CatalogError, IncarnationStart, Partition, PartitionState, Result, ResumePoint};
 use common::{Incarnation, TopicPartition};
@@ -35,7 +35,7 @@ impl CatalogState {
         row.suspect = None;
         let now = &mut row.partition;
         now.incarnation.0 += 1;
-        // Whoever held it before the halt is fenced even if it comes back.
+        // The owner before the halt is fenced even if it comes back.
         now.epoch.0 += 1;
         now.owner = None;
         now.state = PartitionState::Active;

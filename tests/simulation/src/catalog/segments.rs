@@ -1,7 +1,7 @@
-//! Transactions on segments, and what readers read.
+//! Transactions on segments, and the reads of readers.
 //!
-//! Owns: listing a segment outside a commit, and the reads. Does not own: the lists (`objects`), how commits fill them
-//! (`commit`), how they empty (`expire`).
+//! Owns: listing a segment outside a commit, and the reads. Does not own: the lists (`objects`), filling them by
+//! commits (`commit`), emptying them (`expire`).
 
 use std::sync::Arc;
 
@@ -118,7 +118,7 @@ impl CatalogState {
         of.map(expiration).collect()
     }
 
-    /// Takes the segments that `goes` picks off the list. Their objects are another matter.
+    /// Takes the segments that `goes` picks off the list; leaves their objects alone.
     pub(crate) fn drop_segments(&mut self, partition: &TopicPartition, goes: impl Fn(&SegmentInfo) -> bool) {
         let Some(segments) = self.segments.get_mut(partition) else { return };
         let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(segments).into_iter().partition(goes);

@@ -1,6 +1,6 @@
-//! The database server: the tables, who watches them, whose rows are locked, which connections live.
+//! The database server: the tables, the observer, the locked rows, the living connections.
 //!
-//! Owns: that each transaction happens at one moment, and what happens to the server as a whole.
+//! Owns: running each transaction at one moment, and the faults of the server as a whole.
 //! Does not own: transactions (the files of the roles), the way to the server (`session`).
 
 use std::collections::BTreeMap;
@@ -94,7 +94,7 @@ impl Server {
         Some(answer)
     }
 
-    /// The number and time of a snapshot that is made later: nothing, as long as they are taken under the head's lock.
+    /// Draws the number and time of a snapshot that is made later; `None` while they are taken under the head's lock.
     pub(crate) fn draw_snapshot(&self) -> Option<Drawn> {
         let mut inner = self.lock();
         if inner.state.guards.head_lock {
@@ -106,7 +106,7 @@ impl Server {
         Some((SnapshotId(next), (inner.clock.now_ms() + inner.state.clock_offset_ms) * 1000))
     }
 
-    /// Locks the rows in order of topic and number; whoever waits for a row gets it in turn.
+    /// Locks the rows in order of topic and number; those who wait for a row get it in turn.
     pub(crate) async fn lock_rows(&self, rows: &Rows) -> RowLocks {
         let mut locks = RowLocks::new();
         for row in self.row_mutexes(rows) {
@@ -180,7 +180,7 @@ impl ModelCatalog {
         });
     }
 
-    /// The server stops and starts: requests and transactions under way are lost, what was committed stays.
+    /// The server stops and starts: requests and transactions under way are lost, committed rows stay.
     pub fn crash(&self) {
         self.door.lock().end_connections();
     }

@@ -43,8 +43,8 @@ struct Request {
 }
 
 impl Session {
-    /// What the writer process of this number gets as its catalog. A new process start may use the number again: the
-    /// link and the pause belong to the number, everything else to the owner's id.
+    /// The catalog of the writer process of this number. A new process start may use the number again: the link and the
+    /// pause belong to the number, everything else to the owner's id.
     pub fn new(catalog: &ModelCatalog, faults: &Faults, writer: u32) -> Self {
         Self::through(Network { server: catalog.door.clone(), faults: faults.clone(), writer })
     }
@@ -83,7 +83,7 @@ impl Network {
         let request = Request { network: self.clone(), call, plan, connection: self.server.connect() };
         // Detached on purpose: it belongs to the server, not to the caller.
         tokio::spawn(async move {
-            // Whether anybody still listens is no concern of the server's.
+            // The caller may have stopped waiting.
             let _ = answer.send(request.serve(transaction).await);
         });
         let answered = async { answered.await.expect("the server answers each request unless its observer panics") };
@@ -103,7 +103,7 @@ impl Network {
 }
 
 impl Request {
-    /// The server's part.
+    /// Serves the request in the server.
     async fn serve<T>(self, transaction: impl FnOnce(&mut CatalogState) -> T) -> Result<T, Failure> {
         let Self { network: Network { server, faults, writer }, call, plan, connection } = self;
         let lost = || Failure::unknown("the connection was lost while the request was under way");
@@ -134,7 +134,7 @@ fn unavailable(reason: &str) -> CatalogError {
     sqlx::Error::Io(io::Error::new(io::ErrorKind::ConnectionReset, reason)).into()
 }
 
-/// Lets virtual time pass; nothing at all for no time, which even a sleep of zero would not be.
+/// Lets virtual time pass. Zero returns at once: even a sleep of zero takes some.
 async fn pass(time: Duration) {
     if !time.is_zero() {
         tokio::time::sleep(time).await;

@@ -28,7 +28,7 @@ pub struct ObjectName {
 /// A row of `partitions`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionRow {
-    /// What the contract shows.
+    /// The part that the contract shows.
     pub partition: Partition,
     /// Takeovers from owners that did not release, since the watermark last moved.
     pub takeovers: u32,
@@ -39,22 +39,22 @@ pub struct PartitionRow {
 /// A row of `agents`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentRow {
-    /// For people.
+    /// Name for people.
     pub name: String,
-    /// What it would take over.
+    /// Scope of its takeovers.
     pub scope: Scope,
-    /// When it came.
+    /// Time of its start.
     pub started_at: i64,
-    /// Its last sign of life.
+    /// Time of its last heartbeat.
     pub heartbeat_at: i64,
 }
 
 /// A row of `consumer_groups`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupRow {
-    /// When it was made.
+    /// Time of its creation.
     pub created_at: i64,
-    /// When it last committed an offset.
+    /// Time of its last commit of an offset.
     pub updated_at: i64,
 }
 
@@ -65,7 +65,7 @@ pub struct ObjectRow {
     pub table: TableId,
     /// The topic of the table.
     pub topic: TopicName,
-    /// What the contract shows.
+    /// The part that the contract shows.
     pub object: Arc<ObjectInfo>,
 }
 
@@ -74,20 +74,20 @@ pub struct ObjectRow {
 pub struct RetiredRow {
     /// The table that it belonged to.
     pub table: TableId,
-    /// What the contract shows.
+    /// The part that the contract shows.
     pub object: RetiredObject,
 }
 
 /// A row of `consumer_offsets`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetRow {
-    /// The history that the offset counts in.
+    /// Incarnation that the offset counts in.
     pub incarnation: Incarnation,
-    /// What the group committed.
+    /// Offset that the group committed.
     pub committed_offset: u64,
     /// A note of the consumer's.
     pub metadata: Option<String>,
-    /// When.
+    /// Time of that commit.
     pub committed_at: i64,
 }
 
@@ -97,11 +97,11 @@ pub(crate) type Drawn = (SnapshotId, i64);
 /// All tables of the catalog. A clone is a backup, or a standby that lags.
 #[derive(Clone, Debug)]
 pub struct CatalogState {
-    /// Which compares are made.
+    /// Switches of the compares.
     pub guards: Guards,
     /// The database's clock as the transaction that runs, or the last one, saw it.
     pub now_ms: i64,
-    /// By how much the database's clock was set off.
+    /// Error of the database's clock.
     pub clock_offset_ms: i64,
     /// Topics.
     pub topics: BTreeMap<TopicName, Topic>,
@@ -125,7 +125,7 @@ pub struct CatalogState {
     pub head: LakeSnapshot,
     /// Lake snapshots that are kept.
     pub snapshots: BTreeMap<SnapshotId, LakeSnapshot>,
-    /// How far retention has come, by incarnation.
+    /// Expirations, by incarnation.
     pub expirations: BTreeMap<TopicPartition, BTreeMap<u32, u64>>,
     /// Commits of a partition, alone or in runs, in the order in which they were made.
     pub commits: BTreeMap<TopicPartition, Vec<CommitRecord>>,
@@ -139,7 +139,7 @@ pub struct CatalogState {
     pub agents: BTreeMap<OwnerId, AgentRow>,
     /// Consumer groups.
     pub groups: BTreeMap<String, GroupRow>,
-    /// What the groups committed.
+    /// Offsets that the groups committed.
     pub offsets: BTreeMap<(String, TopicPartition), OffsetRow>,
     /// Quarantined rows that were published again, by partition, incarnation, offset and row.
     pub replays: BTreeMap<(TopicPartition, u32, u64, u32), Replay>,
@@ -151,7 +151,7 @@ pub struct CatalogState {
     pub(crate) drawn: Option<Drawn>,
     /// The primary key of segments.
     pub(crate) segment_ids: BTreeSet<String>,
-    /// What the transaction that runs has changed so far.
+    /// Changes of the running transaction so far.
     pub(crate) changes: Vec<Change>,
 }
 
@@ -168,7 +168,7 @@ impl ObjectName {
 }
 
 impl PartitionRow {
-    /// The partition in the hands of `owner`, who has it now.
+    /// The ownership of `owner`, which holds the partition now.
     pub(crate) fn ownership(&self, owner: OwnerId) -> Ownership {
         let now = &self.partition;
         Ownership {
@@ -221,7 +221,7 @@ impl CatalogState {
         }
     }
 
-    /// Whether the object is live.
+    /// True when the object is live.
     pub fn is_listed(&self, object: &ObjectName) -> bool {
         self.listed.contains_key(object)
     }
@@ -273,7 +273,7 @@ impl CatalogState {
         self.partitions.get(partition).ok_or_else(|| partition_not_found(partition))
     }
 
-    /// Dooms every pending intent that `chosen` picks; returns how many.
+    /// Dooms every pending intent that `chosen` picks; returns their number.
     pub(crate) fn doom_pending(&mut self, chosen: impl Fn(&Upload) -> bool) -> u64 {
         let mut doomed = Vec::new();
         for (name, upload) in &mut self.uploads {

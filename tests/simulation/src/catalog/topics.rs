@@ -1,7 +1,7 @@
 //! Transactions on topics and partitions.
 //!
-//! Owns: creating and deleting them, their options, the watermark's way outside commits.
-//! Does not own: the watermark's way in operation (`commit`).
+//! Owns: creating and deleting them, their options, moves of the watermark outside commits.
+//! Does not own: moves of the watermark in commits (`commit`).
 
 use std::collections::BTreeSet;
 
@@ -110,7 +110,7 @@ impl CatalogState {
         Ok(topic)
     }
 
-    /// Another topic whose name differs in case alone, if there is one, is in the way of new ones now.
+    /// Another topic whose name differs only in case, if there is one, blocks new ones from now on.
     fn forget_name(&mut self, name: &TopicName) {
         let folded_name = folded(name);
         self.topic_names.remove(&folded_name);
@@ -144,7 +144,7 @@ impl CatalogState {
         let now_ms = self.now_ms;
         let row = self.partitions.get_mut(partition).expect("it was read above");
         row.partition.high_watermark = high_watermark;
-        // Nobody knows the message before the new watermark.
+        // The message before the new watermark is unknown.
         row.partition.anchor = None;
         row.partition.updated_at = now_ms;
         self.changed(Change::WatermarkMoved(partition.clone(), high_watermark));

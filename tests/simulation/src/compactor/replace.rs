@@ -1,6 +1,6 @@
 //! One replacement, as a product would do it: read, write one object with the put protocol, replace, settle.
 //!
-//! Owns: which objects are chosen, and the order of the steps. Does not own: the put (`lake::put`).
+//! Owns: the choice of objects, and the order of the steps. Does not own: the put (`lake::put`).
 //!
 //! Sometimes it loses a row on the way, as a faulty program would: the catalog must refuse that.
 
@@ -25,11 +25,11 @@ use uuid::Uuid;
 use super::work::Worker;
 use crate::rows;
 
-/// Objects that one replacement takes the place of, at most.
+/// Most inputs of one replacement.
 const INPUTS_MAX: u64 = 6;
 const PAGE_BYTES: usize = 4_096;
 
-/// Nobody watches.
+/// An observer that ignores retries.
 struct Unwatched;
 
 impl Observer for Unwatched {
@@ -164,7 +164,7 @@ impl Intents for Worker {
     }
 }
 
-/// The rows of an object, which was compared with what is listed.
+/// The rows of an object, which was compared with its listing.
 fn batches(bytes: Bytes) -> Vec<RecordBatch> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(ParquetRecordBatchReaderBuilder::build);
     let batches = reader.expect("a listed object is a Parquet file").collect::<Result<Vec<_>, _>>();

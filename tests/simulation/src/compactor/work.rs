@@ -1,6 +1,6 @@
-//! What it does, again and again.
+//! The loop of the compactor.
 //!
-//! Owns: the choice of the next thing, retention, folding, and dooming abandoned intents.
+//! Owns: the choice of the next step, retention, folding, and dooming abandoned intents.
 //! Does not own: the replacement (`replace`).
 
 use std::ops::Range;
@@ -51,14 +51,14 @@ impl Worker {
         tokio::time::sleep(Duration::from_millis(self.chance.between(milliseconds))).await;
     }
 
-    /// Whatever fails here, out of reach of the catalog, is done again later.
+    /// Steps that fail here, out of reach of the catalog, are repeated later.
     async fn clear_up(&self) {
         let _unless_out_of_reach = self.catalog.doom_abandoned_replacements(self.compactor.lease).await;
         let hold = Duration::from_millis(self.chance.between(2_000..20_000));
         let _unless_out_of_reach = self.catalog.fold_history(hold).await;
     }
 
-    /// Takes off the list what is some way behind the watermarks, of one partition or of several.
+    /// Takes segments some way behind the watermarks off the list, of one partition or of several.
     async fn expire_some(&self) {
         let topic = &self.compactor.topic;
         let Ok(snapshot) = self.catalog.snapshot(topic).await else { return };

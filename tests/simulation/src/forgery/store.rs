@@ -1,7 +1,7 @@
 //! A store whose replies are forged, around the model.
 //!
 //! Owns: confirming puts that failed, with the size of their objects, and the keys that the model sees.
-//! Does not own: which of it is done (`Forgeries`).
+//! Does not own: the choice of forgeries (`Forgeries`).
 
 use std::collections::BTreeMap;
 use std::fmt;

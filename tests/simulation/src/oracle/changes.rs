@@ -1,6 +1,6 @@
 //! Checks of each change of the catalog, right after it.
 //!
-//! Owns: what each kind of change may do, and what holds for every row after any of them.
+//! Owns: the rules for each kind of change, and those for every row after any of them.
 //! Does not own: the checks of a commit (`commits`).
 
 use ::catalog::CommitRequest;
@@ -89,7 +89,7 @@ impl Inner {
         self.figures.gaps += gaps as u64;
     }
 
-    /// 8, 11: nobody had the key before.
+    /// 8, 11: the key is new.
     fn intended(&mut self, object: ObjectName) -> Result<(), Violation> {
         if self.view.listed.contains(&object) {
             return broken(8, format!("{} is listed and was intended again", object.key));

@@ -12,7 +12,7 @@ use super::{History, Inner, Known, Violation, broken};
 use crate::catalog::{CatalogState, ObjectName};
 use crate::rows::{self, Place, PlacedRows, Row, Rows};
 
-/// A message may be set aside undecoded when it was noted so often.
+/// Number of notes after which a message may be set aside undecoded.
 const DEATHS_TO_CONDEMN: u32 = 2;
 
 type Suspects = BTreeMap<(TopicPartition, u64), u32>;
@@ -69,7 +69,7 @@ impl Inner {
         Ok(placed.into_iter().map(|(place, row)| ((place.offset, place.row), row)).collect())
     }
 
-    /// 6, 7: adds the rows of an object, which is as it was listed.
+    /// 6, 7: adds the rows of an object, which must equal its listing.
     pub(super) fn read_object(
         &self,
         listed: &NewObject,
@@ -101,7 +101,7 @@ impl Inner {
         let histories = self.histories.of(&request.partition);
         let begun = self.view.begun.get(&key).copied().unwrap_or_default();
         let agreeing = self.view.agreeing.remove(&key).unwrap_or_else(|| (begun..histories.len()).collect());
-        // Later histories that were not there at the last commit may agree as well: where they are the same so far.
+        // Histories that began after the last commit may agree as well, where they are the same so far.
         let known = agreeing.last().copied().unwrap_or(begun);
         let newer = (known + 1).max(begun)..histories.len();
         let mut same_until = u64::MAX;
@@ -119,7 +119,7 @@ impl Inner {
             }
         }
         if agree.is_empty() {
-            // Several histories may agree with what was committed before; the range may begin in any of them, and go on in
+            // Several histories may agree with the earlier commits; the range may begin in any of them, and continue in
             // several that are the same so far.
             let follows = |known: &usize| follow_unnoticed(histories, *known, request, rows, &self.suspects);
             agree = agreeing.iter().flat_map(follows).collect::<BTreeSet<usize>>().into_iter().collect();
@@ -154,7 +154,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether what was committed is a part of the present history.
+    /// True when the committed messages of the incarnation are a part of the present history.
     fn is_same(&self, partition: &TopicPartition, incarnation: Incarnation) -> bool {
         let key = (partition.clone(), incarnation);
         let watermark = self.view.watermarks.get(&key).copied().unwrap_or_default();
@@ -163,9 +163,9 @@ impl Inner {
     }
 }
 
-/// The histories that the range follows although the one before was lost, where nobody could notice: the stream lost its
-/// tail and kept its name and its time of creation, was filled again, and discarded what stands at the offset of the
-/// message that was read last before a writer looked. What nobody can notice cannot be promised.
+/// The histories that the range follows after an unnoticeable loss of the one before: the stream lost its tail and kept
+/// its name and its time of creation, was filled again, and discarded the offset of the message read last before a
+/// writer looked. A loss that no writer can notice is outside the promise.
 fn follow_unnoticed(
     histories: &[History],
     known: usize,
@@ -185,7 +185,7 @@ fn follow_unnoticed(
     later.filter(follows).collect()
 }
 
-/// How many messages of the history were set aside undecoded.
+/// Number of the history's messages that were set aside undecoded.
 fn condemned(history: &History, rows: &Rows) -> u64 {
     let is_condemned = |known: &Known, row: &Row| known.condemned == *row && known.rows.first() != Some(row);
     let first_rows = rows.iter().filter(|((_, number), _)| *number == 0);
@@ -249,7 +249,7 @@ fn chain_goes_on(state: &CatalogState, request: &CommitRequest) -> Result<(), Vi
     Ok(())
 }
 
-/// Whether the range is exactly that of this history.
+/// Compares the range with this history, which it must match exactly.
 fn compare(history: &History, request: &CommitRequest, rows: &Rows, suspects: &Suspects) -> Result<(), Violation> {
     let partition = &request.partition;
     let is_gap = |offset| request.gaps.iter().any(|gap| (gap.range.base()..=gap.range.end()).contains(&offset));
@@ -284,7 +284,7 @@ fn compare(history: &History, request: &CommitRequest, rows: &Rows, suspects: &S
     Ok(())
 }
 
-/// How many rows there are, all as expected.
+/// Compares rows with the expected ones; returns their number.
 fn compare_rows(partition: &TopicPartition, offset: u64, expected: &[Row], rows: &Rows) -> Result<usize, Violation> {
     for (number, expected) in expected.iter().enumerate() {
         match rows.get(&(offset, number as u32)) {

@@ -1,7 +1,7 @@
-//! What each stream held, in each of its histories.
+//! The content of each stream, in each of its histories.
 //!
-//! Owns: every message ever stored, which of them were removed, and the histories that a stream went through: it goes
-//! on as another one whenever it goes back. Does not own: what was committed (`oracle`).
+//! Owns: every message ever stored, the removals, and the histories of a stream: a new one begins whenever the stream
+//! goes back. Does not own: the commits (`oracle`).
 
 use std::collections::BTreeMap;
 
@@ -19,18 +19,18 @@ pub struct Known {
     pub rows: Vec<Row>,
     /// The row it becomes when it is set aside undecoded.
     pub condemned: Row,
-    /// Whether the queue no longer holds it.
+    /// True when the queue no longer holds it.
     pub is_removed: bool,
 }
 
-/// A stream from its beginning until it goes back, with what it kept of the history before.
+/// A stream from its beginning until it goes back, with the part that it kept of the history before.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// By offset, without holes.
     pub messages: BTreeMap<u64, Known>,
-    /// Up to here it is the same as the one before.
+    /// Up to this offset it is the same as the one before.
     pub same_until: u64,
-    /// Whether it began with a new stream.
+    /// True when it began with a new stream.
     pub is_recreated: bool,
 }
 
@@ -41,7 +41,7 @@ impl History {
     }
 }
 
-/// The histories of every partition; the last one is what the stream holds now.
+/// The histories of every partition; the last one is the stream's present one.
 #[derive(Debug)]
 pub struct Histories {
     format: Format,
@@ -101,7 +101,7 @@ impl Histories {
         self.partitions.get(partition).map_or(&[], Vec::as_slice)
     }
 
-    /// Number of the history that the stream holds now.
+    /// Number of the stream's present history.
     pub fn current(&self, partition: &TopicPartition) -> usize {
         self.of(partition).len().saturating_sub(1)
     }

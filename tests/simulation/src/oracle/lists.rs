@@ -1,7 +1,7 @@
 //! Checks of the lists of objects and of lake snapshots, after each transaction that changed them.
 //!
-//! Owns: what holds between live objects, segments, retired objects and intents; that snapshots rise and say what is
-//! live. Does not own: the rows in objects (`replacements`), runs of commits (`runs`).
+//! Owns: the agreement of live objects, segments, retired objects and intents; the rise of snapshots and the live
+//! objects of each. Does not own: the rows in objects (`replacements`), runs of commits (`runs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::runs::runs_agree;
 use super::{Inner, Violation, broken};
 use crate::catalog::{CatalogState, Change, Event, ObjectName};
 
-/// Snapshots that are remembered, to be asked again later.
+/// Snapshots that are remembered, to be checked again later.
 const SNAPSHOTS_REMEMBERED: usize = 6;
 
 impl Inner {
@@ -40,7 +40,7 @@ impl Inner {
         runs_agree(state)
     }
 
-    /// 16: whoever has seen a snapshot has seen every earlier one, in number and in time.
+    /// 16: a reader that has seen a snapshot has seen every earlier one, in number and in time.
     fn snapshots_rise(&mut self, state: &CatalogState) -> Result<(), Violation> {
         if let Some(seen) = &self.view.newest {
             let is_new = |snapshot: &&LakeSnapshot| snapshot.snapshot_id > seen.snapshot_id;
@@ -60,7 +60,7 @@ impl Inner {
         let before = self.view.newest.as_ref().map_or(SnapshotId(0), |newest| newest.snapshot_id);
         let newest = state.snapshots.values().next_back().expect("one is always kept");
         let named: BTreeSet<SnapshotId> = listed.chain(retired).filter(|snapshot| *snapshot > before).collect();
-        // A number that becomes visible behind one that was seen is in no list of new ones: nobody would look there.
+        // A number that becomes visible behind a seen one is missed: readers look only for later numbers.
         let behind = self.view.live.back().map(|(_, live)| live);
         let unseen = |row: &&crate::catalog::ObjectRow| {
             row.object.begin_snapshot <= before && behind.is_some_and(|live| !live.contains(&row.object.file_id))
@@ -76,7 +76,7 @@ impl Inner {
         Ok(())
     }
 
-    /// 16: what was live at a snapshot is what the lists say of it later, but for objects that were deleted since.
+    /// 16: the lists later give the same live objects for a snapshot, except those that were deleted since.
     fn snapshots_say(&mut self, state: &CatalogState) -> Result<(), Violation> {
         for (snapshot, live) in &self.view.live {
             for file_id in live {

@@ -1,7 +1,7 @@
 //! Checks of the rows in objects that took the place of others.
 //!
-//! Owns: comparing a live object with the rows that were committed for its segments. Does not own: whether those were
-//! the right rows (`commits`).
+//! Owns: comparing a live object with the rows that were committed for its segments. Does not own: judging those rows
+//! (`commits`).
 
 use catalog::{FileId, NewObject, ObjectInfo, Replacement, SegmentKind};
 
@@ -37,7 +37,7 @@ impl Inner {
         self.holds_its_rows(state, &row.object)
     }
 
-    /// 7, 17: the object is stored, and holds exactly what was committed for its segments.
+    /// 7, 17: the object is stored, and holds exactly the rows committed for its segments.
     pub(super) fn holds_its_rows(&self, state: &CatalogState, object: &ObjectInfo) -> Result<(), Violation> {
         if self.store.object(&object.key).is_none() && self.swept_early.contains(&object.key) {
             return Ok(());

@@ -1,6 +1,6 @@
 //! Checks of folded history.
 //!
-//! Owns: that commits, alone or in runs, chain, and agree with live segments and expirations.
+//! Owns: the chain of commits, alone or in runs, and their agreement with live segments and expirations.
 //! Does not own: commits as they are made (`commits`).
 
 use std::collections::BTreeMap;

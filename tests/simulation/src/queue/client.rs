@@ -1,7 +1,7 @@
 //! The queue as one process uses it: every call over its link.
 //!
-//! Owns: the connection's disturbances and what clients are told of lost requests.
-//! Does not own: what the server does.
+//! Owns: the connection's disturbances and the errors of lost requests.
+//! Does not own: the server.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,7 +24,7 @@ use crate::watch;
 /// Frames that wait at a client; the server waits with the next.
 const FRAMES_WAITING_MAX: usize = 1024;
 
-/// Is told of every ack, before it is sent.
+/// Observes every ack, before it is sent.
 pub trait AckObserver: Send + Sync {
     /// The process acks with this receipt.
     fn acked(&self, receipt: &CommitReceipt);
@@ -65,7 +65,7 @@ impl ModelQueue {
         &self.link
     }
 
-    /// Sets what happens to deliveries.
+    /// Sets the faults of deliveries.
     pub fn set_delivery_faults(&self, faults: DeliveryFaults) {
         *self.faults.lock().expect("no holder panics") = faults;
     }
@@ -114,7 +114,7 @@ impl Queue for ModelQueue {
 
     async fn subscribe(&self, request: SubscribeRequest) -> Result<Box<dyn Subscription>, QueueError> {
         let SubscribeRequest { partition, from_offset, epoch, budget, .. } = request;
-        // Seen from before the consumer is made: whatever is lost after this ends the subscription.
+        // Subscribed before the consumer is made: any loss after this ends the subscription.
         let losses = self.losses.subscribe();
         let of = partition.clone();
         let consumer = self.call("subscribe", move |server| server.create_consumer(&of, epoch)).await??;

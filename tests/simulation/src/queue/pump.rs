@@ -1,7 +1,7 @@
 //! Deliveries of one consumer to one client.
 //!
-//! Owns: their numbers, heartbeats, and what is lost, doubled, swapped or delivered again on the way.
-//! Does not own: what the reader makes of them (`subscription`).
+//! Owns: their numbers, heartbeats, and the faults on the way: lost, doubled, swapped or delivered again.
+//! Does not own: their use by the reader (`subscription`).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,12 +14,12 @@ use super::server::{Consumer, QueueServer};
 use crate::chance::Chance;
 use crate::network::Link;
 
-/// How often an idle consumer says that it is there.
+/// Time between two heartbeats of an idle consumer.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Messages sent at once.
 const BATCH_MAX: usize = 100;
 
-/// What happens to deliveries, each of 1000.
+/// Faults of deliveries, each of 1000.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFaults {
     /// Lost in the client's channel.
@@ -32,7 +32,7 @@ pub struct DeliveryFaults {
     pub redelivered: u32,
 }
 
-/// What comes in at the client.
+/// A frame that arrives at the client.
 #[derive(Clone, Debug)]
 pub(super) enum Frame {
     Delivery(DeliveryInfo, Message),
@@ -56,7 +56,7 @@ pub(super) struct Pump {
 }
 
 impl Pump {
-    /// Delivers until the consumer is gone or nobody reads.
+    /// Delivers until the consumer or the reader is gone.
     pub(super) async fn run(mut self) {
         loop {
             if !self.consumer.lives.get() {
@@ -88,7 +88,7 @@ impl Pump {
         }
     }
 
-    /// False when nobody reads.
+    /// False when the reader is gone.
     async fn deliver(&mut self, messages: Vec<Message>) -> bool {
         let faults = *self.faults.lock().expect("no holder panics");
         let mut frames = Vec::with_capacity(messages.len());
@@ -136,7 +136,7 @@ impl Pump {
         disturbed
     }
 
-    /// False when nobody reads. Whatever is sent while the link is cut is gone.
+    /// False when the reader is gone. Frames sent while the link is cut are lost.
     async fn send(&self, frame: Frame) -> bool {
         self.link.faults().is_cut || self.frames.send(frame).await.is_ok()
     }

@@ -1,6 +1,6 @@
 //! The server's side of the model: streams and their consumers.
 //!
-//! Owns: which stream a partition has, which consumers live, and telling the oracle what happened.
+//! Owns: the stream of each partition, the living consumers, and calling the observer.
 //! Does not own: delivering (`pump`), clients and links (`client`).
 //!
 //! A stream that loses its tail or is made again ends its consumers, as the restart or the election behind it does.
@@ -20,7 +20,7 @@ use crate::watch;
 /// Largest payload, in bytes: the default of nats-server.
 pub const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 
-/// Is told whatever happens to a stream, at the moment it happens.
+/// Observes every change of a stream, at the moment of the change.
 pub trait StreamObserver: Send + Sync {
     /// The message is stored and will be confirmed.
     fn stored(&self, partition: &TopicPartition, message: &Message);
@@ -60,7 +60,7 @@ struct Held {
     changes: watch::Sender<u64>,
 }
 
-/// A consumer that was made: what its deliveries need.
+/// A consumer, with the parts that its deliveries need.
 #[derive(Debug)]
 pub(super) struct Consumer {
     pub(super) number: u64,
@@ -161,7 +161,7 @@ impl QueueServer {
         })?
     }
 
-    /// Keeps at most so many messages in the partition's stream, from now on.
+    /// Keeps at most `messages_max` messages in the partition's stream, from now on.
     pub fn set_messages_max(&self, partition: &TopicPartition, messages_max: Option<usize>) {
         let _unknown = self.with(partition, |held| {
             held.stream.set_messages_max(messages_max);
@@ -202,7 +202,7 @@ impl QueueServer {
         let _unknown = self.with(partition, |held| held.end_consumers(|_| true));
     }
 
-    /// What the partition holds.
+    /// The bounds of the partition's messages.
     ///
     /// # Errors
     /// An unknown topic or partition.

@@ -1,6 +1,6 @@
 //! One stream as JetStream keeps it: sequences from 1, limits, duplicates, purges, and losses of its tail.
 //!
-//! Owns: what is stored and under which sequence. Does not own: consumers, the network.
+//! Owns: the stored messages and their sequences. Does not own: consumers, the network.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
@@ -9,14 +9,14 @@ use std::sync::Arc;
 use common::queue::{Bounds, PublishAck};
 use common::{Message, OutgoingMessage, TopicPartition};
 
-/// How long a message id is remembered, in microseconds: the default of JetStream.
+/// Time for which a message id is remembered, in microseconds: the default of JetStream.
 pub(super) const DUPLICATE_WINDOW_US: i64 = 120 * 1_000_000;
 
 /// One stream.
 #[derive(Debug)]
 pub struct Stream {
     subject: Arc<str>,
-    /// Told as part of the history. A stream that lost its tail keeps it.
+    /// Part of the history's identity. A stream that lost its tail keeps it.
     created_us: i64,
     messages: BTreeMap<u64, Message>,
     last_sequence: u64,
@@ -75,12 +75,12 @@ impl Stream {
         }
     }
 
-    /// Keeps at most so many messages from now on, discarding the oldest.
+    /// Keeps at most `messages_max` messages from now on, discarding the oldest.
     pub fn set_messages_max(&mut self, messages_max: Option<usize>) {
         self.messages_max = messages_max;
     }
 
-    /// Removes what is beyond the limit; gives what went.
+    /// Removes messages beyond the limit; gives their sequences.
     pub fn discard_old(&mut self) -> Vec<u64> {
         let excess = self.messages_max.map_or(0, |max| self.messages.len().saturating_sub(max));
         let gone: Vec<u64> = self.messages.keys().take(excess).copied().collect();
@@ -90,7 +90,7 @@ impl Stream {
         gone
     }
 
-    /// Removes messages, as a purge or a deletion does; gives those that were there.
+    /// Removes messages, as a purge or a deletion does; gives the sequences that were there.
     pub fn remove(&mut self, range: RangeInclusive<u64>) -> Vec<u64> {
         if range.is_empty() {
             return Vec::new();
@@ -107,7 +107,7 @@ impl Stream {
         self.last_sequence = self.last_sequence.min(last_sequence);
         self.messages.split_off(&(self.last_sequence + 1));
         let last = self.last_sequence;
-        // What is remembered is rebuilt from what is stored.
+        // The remembered ids are rebuilt from the stored messages.
         self.duplicates.retain(|_, sequence| *sequence <= last);
         let duplicates = &self.duplicates;
         self.remembered.retain(|(_, id)| duplicates.contains_key(id));
@@ -122,7 +122,7 @@ impl Stream {
         self.last_sequence = 0;
     }
 
-    /// What it holds.
+    /// The bounds of its messages.
     pub fn bounds(&self) -> Bounds {
         let next_offset = self.last_sequence + 1;
         let first_offset = self.messages.first_key_value().map_or(next_offset, |(sequence, _)| *sequence);

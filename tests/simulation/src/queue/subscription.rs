@@ -1,6 +1,7 @@
 //! The reader of one partition: raw deliveries through the real rule.
 //!
-//! Owns: what was accepted and not handed over, and giving up. Does not own: the rule (common), deliveries (`pump`).
+//! Owns: messages that were accepted and not handed over, and giving up. Does not own: the rule
+//! (`nats::contiguity`), deliveries (`pump`).
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -69,7 +70,7 @@ impl ModelSubscription {
         }
     }
 
-    /// Takes the frames that are here.
+    /// Takes the frames that have arrived.
     fn drain(&mut self, messages_max: usize) -> Result<(), QueueError> {
         while self.ready.len() < messages_max {
             match self.frames.try_recv() {
@@ -82,7 +83,7 @@ impl ModelSubscription {
         Ok(())
     }
 
-    /// How many of the ready messages one call may return, and their bytes.
+    /// Number of ready messages that one call may return, and their bytes.
     fn measure(&self, messages_max: usize, bytes_max: usize) -> (usize, usize) {
         let (mut count, mut bytes) = (0, 0);
         for message in self.ready.iter().take(messages_max) {

@@ -1,7 +1,6 @@
-//! The life of whoever replaces objects: starts, faults, the end.
+//! The life of compactors: starts, faults, the end.
 //!
-//! Owns: when one starts, which faults befall it, and that the last one only clears up. Does not own: what it does
-//! (`compactor`).
+//! Owns: their starts, their faults, and limiting the last one to clearing up. Does not own: their work (`compactor`).
 
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ impl World {
         self.compactor_due = None;
     }
 
-    /// Starts a second one where the plan has it. No fault befalls it alone; it lives until the last one starts.
+    /// Starts a second one where the plan has it. It gets no fault of its own; it lives until the last one starts.
     pub(super) fn start_rival(&mut self) {
         if self.plan.has_rival {
             self.rival = Some(self.new_compactor());
@@ -48,7 +47,7 @@ impl World {
         }
     }
 
-    /// Some faults of one writer befall it instead; says whether this one does.
+    /// Applies some faults of one writer to the compactor instead; true when it did so.
     pub(super) fn befalls_compactor(&mut self, kind: Kind, lasting: Duration, size: u64) -> bool {
         if !size.is_multiple_of(4) {
             return false;
@@ -82,7 +81,7 @@ impl World {
         true
     }
 
-    /// Faults stop for it too, and it begins nothing new: what it replaces must be deleted before the end.
+    /// Stops its faults and its replacements: objects that it replaces must be deleted before the end.
     pub(super) fn heal_compactor(&mut self) {
         for compactor in self.compactor.iter().chain(&self.rival) {
             compactor.store.link().set(|faults| *faults = Default::default());
@@ -92,7 +91,7 @@ impl World {
         }
     }
 
-    /// A new one whose owner has no intents: those of earlier ones are abandoned.
+    /// Starts one whose owner has no intents: those of earlier ones are abandoned.
     pub(super) fn start_last_compactor(&mut self) {
         for compactor in self.compactor.take().into_iter().chain(self.rival.take()) {
             compactor.kill();

@@ -1,7 +1,6 @@
 //! Faults, carried out.
 //!
-//! Owns: what each kind does to the models, and that it ends when it should. A fault that finds nobody to befall is
-//! nothing.
+//! Owns: the effect of each kind on the models, and its end. A fault without a target has no effect.
 
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use crate::plan::Kind;
 use crate::queue::DeliveryFaults;
 use crate::store::{ModelStore, StoreFaults};
 
-/// A server that stays behind.
+/// A standby that lags.
 pub(super) struct Standby {
     catalog: ModelCatalog,
     oracle: Oracle,
@@ -54,14 +53,14 @@ impl World {
         }
     }
 
-    /// What happens to a whole writer.
+    /// Applies a fault to a whole writer.
     fn befall(&mut self, kind: Kind, slot: usize, lasting: Duration, size: u64) {
         match kind {
             Kind::Crash => {
                 let Some(writer) = self.slots[slot].take() else { return };
                 writer.kill();
                 self.counts.crashes += 1;
-                // Some never come back.
+                // Some writers never come back.
                 if size < 850 {
                     self.restarts.insert(slot, Instant::now() + lasting);
                 }
@@ -197,7 +196,7 @@ impl World {
         self.failovers.push(failover.abort_handle());
     }
 
-    /// A server that knows what the catalog knows now, and will learn nothing more.
+    /// A standby with the catalog's present tables, which receives nothing more.
     pub(super) fn standby(&self) -> Standby {
         let (catalog, oracle) = (self.around.catalog.clone(), self.around.oracle.clone());
         let (state, view) = (catalog.state(), oracle.view());
@@ -239,7 +238,7 @@ impl World {
         }
     }
 
-    /// Producers often go on at once, so that sequences that were lost are soon used again.
+    /// Producers often continue at once, so that lost sequences are soon used again.
     fn refill(&mut self, partition: TopicPartition, lost: u64, size: u64) {
         if !size.is_multiple_of(3) {
             self.producers.publish(partition, lost + size % 5, true);
@@ -247,7 +246,7 @@ impl World {
     }
 }
 
-/// What one process's way to the store suffers for a while.
+/// Spoils one process's link to the store for a while.
 pub(super) fn spoil_store(store: ModelStore, kind: Kind, lasting: Duration, size: u64) {
     let rate = |share: u64| (size % share) as u32;
     match kind {
@@ -276,7 +275,7 @@ pub(super) fn spoil_store(store: ModelStore, kind: Kind, lasting: Duration, size
     });
 }
 
-/// What one process's way to the catalog suffers for a while.
+/// Spoils one process's link to the catalog for a while.
 pub(super) fn cut_catalog(faults: Faults, number: u32, kind: Kind, lasting: Duration) {
     let link = if kind == Kind::CatalogCut { CatalogLink::Down } else { CatalogLink::RepliesLost };
     faults.set_link(number, link);

@@ -1,6 +1,6 @@
-//! The operator, who lets halted partitions go on.
+//! The operator, who resumes halted partitions.
 //!
-//! Owns: when he comes, and where he lets them go on: what the oracle knows stands for what a person finds out.
+//! Owns: the time and the offset of a resume: the oracle's knowledge stands for a person's findings.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::World;
 
 impl World {
-    /// Lets partitions go on that have been halted for a while.
+    /// Resumes partitions that have been halted for a while.
     pub(super) async fn operate(&mut self) {
         let halted: Vec<_> = self.around.catalog.inspect(|state| {
             let rows = state.partitions.iter();

@@ -1,7 +1,7 @@
-//! Producers: messages come in, confirmed or not, repeated by id until confirmed.
+//! Producers, which publish messages once, or repeat them by id until confirmed.
 //!
-//! Owns: one connection for all of them, the content of messages, and that a repeated message keeps its id.
-//! Does not own: what the queue stored; the oracle hears that from the queue.
+//! Owns: one connection for all of them, the content of messages, and keeping the id of a repeated message.
+//! Does not own: the stored messages; the queue reports them to the oracle.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use crate::queue::{ModelQueue, QueueServer};
 use crate::rows;
 use crate::trace::Trace;
 
-/// A producer gives up after so many attempts without an answer.
+/// A producer gives up after this many attempts without an answer.
 const ATTEMPTS_MAX: usize = 6;
 
 pub(super) struct Producers {
@@ -43,12 +43,12 @@ impl Producers {
         self.queue.link().set(|faults| *faults = LinkFaults::default());
     }
 
-    /// Whether a publish is still under way.
+    /// True while a publish is under way.
     pub(super) fn are_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed) > 0
     }
 
-    /// Publishes so many new messages; with ids until they are confirmed, or once without.
+    /// Publishes `count` new messages: with ids until they are confirmed, or once without.
     pub(super) fn publish(&mut self, to: TopicPartition, count: u64, is_repeated: bool) {
         let messages: Vec<OutgoingMessage> = (0..count).map(|_| self.message(is_repeated)).collect();
         let (queue, trace, busy) = (self.queue.clone(), self.trace.clone(), Arc::clone(&self.busy));

@@ -1,6 +1,6 @@
-//! The end of a run: faults stop, and everything must come to rest.
+//! The end of a run: faults stop, and everything must settle.
 //!
-//! Owns: healing, and what must hold once a run has settled. Does not own: what was committed (`oracle`).
+//! Owns: healing, and the checks of a settled run. Does not own: the commits (`oracle`).
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::catalog::CatalogState;
 const SETTLE_MAX: Duration = Duration::from_secs(180);
 
 impl World {
-    /// Faults stop; one more message for each partition shows that all of them go on.
+    /// Stops all faults; one more message for each partition shows that all of them make progress.
     fn heal(&mut self) {
         self.around.trace.note("world", "heals");
         self.failovers.drain(..).for_each(|failover| failover.abort());
         self.around.catalog_faults.set_rates(calm_rates());
         self.around.catalog_faults.set_links(crate::catalog::Link::Up);
-        // A clock that is put back makes leases and the janitor's holds as much longer: not for ever, but for too long.
+        // A clock that is put back lengthens leases and the janitor's holds by as much: too long for the end of a run.
         let error_ms = self.around.catalog.inspect(|state| state.clock_offset_ms);
         self.jump_clock(self.clock_error_ms - error_ms);
         self.producers.heal();
@@ -43,8 +43,8 @@ impl World {
         }
     }
 
-    /// Heals and looks whether everything comes to rest. With `fails_over` a server takes over then that knows nothing of
-    /// the last commits: what it lacks must be read again although no message comes any more.
+    /// Heals and checks that everything settles. With `fails_over` a server without the last commits then takes over:
+    /// the messages that it lacks must be read again although no new one comes.
     pub(super) async fn end(&mut self, fails_over: bool) {
         let standby = fails_over.then(|| self.standby());
         self.heal();
@@ -57,7 +57,7 @@ impl World {
                 return;
             }
         }
-        // Whatever is still pending is doomed by the next takeover, and deleted by the janitor.
+        // Intents still pending are doomed by the next takeover, and their objects deleted by the janitor.
         for writer in self.slots.iter().flatten() {
             writer.shutdown();
         }
@@ -94,7 +94,7 @@ impl World {
         }
     }
 
-    /// What is not as it must be once nothing goes wrong any more.
+    /// The first condition of a settled run that does not hold.
     fn unsettled(&self, state: &CatalogState) -> Option<String> {
         if self.producers.are_busy() {
             return Some("producers are not through".to_owned());
@@ -117,7 +117,7 @@ impl World {
         None
     }
 
-    /// Every object is listed, but for those of which a catalog that lagged knows nothing.
+    /// Every object is listed, except those that a lagging catalog does not know.
     fn check_nothing_left(&self) {
         let listed = self.around.catalog.inspect(|state| {
             let keys = state.objects.values().map(|row| row.object.key.clone());

@@ -1,6 +1,6 @@
 //! Calls on topics, segments, replays and consumer groups.
 //!
-//! Owns: which transaction each of them is. Does not own: the calls of writers (`client`).
+//! Owns: the transaction of each of them. Does not own: the calls of writers (`client`).
 
 use ::catalog::{
     ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, ConsumerStore, Expiration, ExpiredBefore, FileId,

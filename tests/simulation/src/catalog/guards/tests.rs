@@ -24,7 +24,7 @@ async fn held_without(off: fn(&mut Guards)) -> (ModelCatalog, Ownership) {
     (model, held)
 }
 
-/// What becomes of a good request (10 to 19, intended) that `spoil` changes, with all compares and without one.
+/// Outcomes of a good request (10 to 19, intended) that `spoil` changes, with all compares and without one.
 async fn with_and_without(off: fn(&mut Guards), spoil: fn(&mut CommitRequest)) -> [CommitOutcome; 2] {
     let mut outcomes = Vec::new();
     for off in [|_: &mut Guards| {}, off] {
@@ -147,7 +147,7 @@ async fn the_checks_of_the_janitor() {
     let doomed = intended(&model, &held, (10, 19), "doomed").await;
     model.abandon_intents(&intents(&doomed)).await.expect("given up");
     intended(&model, &held, (10, 19), "pending").await;
-    // A listed object that is doomed all the same, as no transaction leaves it.
+    // A listed object that is also doomed, a state that no transaction leaves.
     let listed = intended(&model, &held, (10, 19), "first").await;
     model.abandon_intents(&intents(&listed)).await.expect("given up");
     assert!(due(&model).await.is_empty());

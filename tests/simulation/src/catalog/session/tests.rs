@@ -1,4 +1,4 @@
-//! What becomes of calls that the network spoils.
+//! Outcomes of calls that the network spoils.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +18,7 @@ mod history;
 
 const LATE: Duration = Duration::from_secs(5);
 
-/// Calls take 1 ms each way, what is late is so by 5 s; nothing goes wrong unless it is asked for.
+/// Calls take 1 ms each way, late ones 5 s more; nothing goes wrong unless a test asks for it.
 fn calm() -> Faults {
     Faults::new(1, Rates { network_ms: (1, 1), late_ms: (5_000, 5_000), ..Rates::default() })
 }

@@ -9,7 +9,8 @@ use tokio::time::sleep;
 use super::super::super::fixture::*;
 use super::super::super::{Faults, Guards, Rates, Session};
 
-/// Two writers that rob each other and commit, over a bad network; gives every event and the final tables.
+/// Two writers that take the partition from each other and commit, over a bad network; gives every event and the final
+/// tables.
 async fn a_rough_history(seed: u64) -> Vec<String> {
     let (model, trace) = (model(Guards::default()), Arc::new(Mutex::new(Vec::new())));
     let told = trace.clone();
