@@ -6,21 +6,28 @@ use clap::{CommandFactory, Parser, Subcommand};
 use common::config::Settings;
 
 use crate::commands::{
-    audit, bench, completions, config, demo, doctor, duckdb_sql, gaps, publish, quarantine, query, segments, topic, up,
+    audit, bench, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish, quarantine, query, segments,
+    topic, up,
 };
+use crate::exit::Exit;
 
-const AFTER_HELP: &str = "\
-Settings of queue, storage and catalog come from the environment; `siltstone config` lists them all.
-Answers go to standard output, logs and progress to standard error.
-Exit codes: 0 done, 1 failed (audit: problems found), 2 wrong arguments or settings.
-
-Start with: siltstone demo";
+/// Everything behind the list of commands.
+fn after_help() -> String {
+    let codes: Vec<String> = Exit::ALL.iter().map(|exit| format!("  {exit}")).collect();
+    format!(
+        "Settings of queue, storage and catalog come from the environment; `siltstone config` lists them all.\n\
+         Answers go to standard output, logs, progress and errors to standard error.\n\
+         `siltstone COMMAND --help` says more than -h.\n\
+         Exit codes:\n{}\n\nStart with: siltstone demo",
+        codes.join("\n")
+    )
+}
 
 /// Message streams settle into queryable Parquet, exactly once.
 #[derive(Debug, Parser)]
-#[command(name = "siltstone", version, after_help = AFTER_HELP, max_term_width = 110)]
+#[command(name = "siltstone", version, after_help = after_help(), max_term_width = 110)]
 pub(crate) struct Cli {
-    /// Answer in JSON instead of text for people
+    /// Answer in JSON instead of text for people; docs/json.md has the form of each answer, and of errors
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// What to do
@@ -28,7 +35,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// The commands.
+/// The commands. One without a line here has its help at its arguments: a line would take the place of the longer text.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show everything in one process: publish orders, settle them into Parquet, query them
@@ -39,20 +46,15 @@ pub(crate) enum Command {
     Topic(topic::Args),
     /// Publish messages from a file or standard input
     Publish(publish::Args),
-    /// Query committed records with SQL
     Query(query::Args),
-    /// List committed segments
     Segments(segments::Args),
     /// List, show or replay records that could not be decoded
     Quarantine(quarantine::Args),
-    /// List offsets that the queue had lost before they were written
     Gaps(gaps::Args),
-    /// Prove that every committed message is there exactly once
     Audit(audit::Args),
-    /// Check the deployment, and say what it can promise
     Doctor(doctor::Args),
-    /// Print SQL that makes a view of every topic in DuckDB
     DuckdbSql(duckdb_sql::Args),
+    Migrate(migrate::Args),
     /// Show the effective settings
     Config(config::Args),
     /// Measure the pipeline against the queue's own reading speed
@@ -81,6 +83,7 @@ impl Command {
             Self::Audit(args) => Box::pin(audit::run(args, &settings, json)).await,
             Self::Doctor(args) => Box::pin(doctor::run(args, &settings, json)).await,
             Self::DuckdbSql(args) => Box::pin(duckdb_sql::run(args, &settings, json)).await,
+            Self::Migrate(args) => Box::pin(migrate::run(args, &settings, json)).await,
             Self::Config(args) => config::run(&args, &settings, json),
             Self::Bench(args) => Box::pin(bench::run(args, &settings, json)).await,
             Self::Completions(args) => completions::run(&args, Cli::command()),
@@ -91,6 +94,25 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_long_help_is_shown() {
+        for (command, part) in [
+            ("query", "quarantine.\"TOPIC\""),
+            ("gaps", "meant to forget"),
+            ("audit", "Exit code 0 when all of it holds"),
+            ("doctor", "Canary objects"),
+            ("duckdb-sql", "duckdb -init"),
+            ("migrate", "Commands that only read never do"),
+        ] {
+            let mut cli = Cli::command();
+            let command = cli.find_subcommand_mut(command).expect("a command");
+            let text = command.render_long_help().to_string();
+            assert!(text.contains(part), "{text}");
+            let about = command.get_about().expect("a line for the list of commands").to_string();
+            assert!(!about.contains('\n') && !about.ends_with('.'), "{about}");
+        }
+    }
 
     #[test]
     fn arguments_are_declared_without_contradiction() {

@@ -10,6 +10,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod duckdb_sql;
 pub(crate) mod gaps;
+pub(crate) mod migrate;
 pub(crate) mod publish;
 pub(crate) mod quarantine;
 pub(crate) mod query;

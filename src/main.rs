@@ -1,11 +1,12 @@
 //! `siltstone`: everything in one binary.
 //!
 //! Owns: the process. Arguments and settings in, exit code out, the allocator, the runtime.
-//! Does not own: the commands (`commands`), the form of an answer (`output`).
+//! Does not own: the table of exit codes (`exit`), what a command does (`commands`), how an answer looks (`output`).
 
 mod cli;
 mod columns;
 mod commands;
+mod exit;
 mod opened;
 mod output;
 mod progress;
@@ -19,29 +20,25 @@ use common::config::{LogFormat, Settings};
 use service::logs;
 
 use crate::cli::{Cli, Command};
-use crate::output::{Reported, UsageError};
+use crate::exit::Exit;
+use crate::output::UsageError;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const EXIT_FAILURE: u8 = 1;
-const EXIT_USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     // Ends the process itself for --help, --version (0) and arguments that are wrong (2).
     let cli = Cli::parse();
-    let mut failure_format = LogFormat::Text;
-    match run(cli, &mut failure_format) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<Reported>() => ExitCode::from(EXIT_FAILURE),
-        Err(error) => {
-            logs::report_failure(failure_format, &format!("{error:#}"));
-            ExitCode::from(if error.is::<UsageError>() { EXIT_USAGE } else { EXIT_FAILURE })
-        }
+    // Errors are in the form of the answer that was asked for.
+    let mut failure_format = if cli.json { LogFormat::Json } else { LogFormat::Text };
+    let Err(error) = run(cli, &mut failure_format) else { return Exit::Done.into() };
+    if !Exit::is_said(&error) {
+        logs::report_failure(failure_format, &format!("{error:#}"));
     }
+    Exit::of(&error).into()
 }
 
-/// `failure_format` becomes that of the logs once they are set up for a service.
+/// `failure_format` becomes that of the logs once they are set up for a service, unless JSON was asked for.
 fn run(cli: Cli, failure_format: &mut LogFormat) -> anyhow::Result<()> {
     if let Command::Completions(args) = &cli.command {
         return commands::completions::run(args, Cli::command());
@@ -52,7 +49,7 @@ fn run(cli: Cli, failure_format: &mut LogFormat) -> anyhow::Result<()> {
         "warn".clone_into(&mut settings.log_level);
     }
     logs::init(&settings).map_err(|error| UsageError::new(error.to_string()))?;
-    if cli.command.is_service() {
+    if cli.command.is_service() && !cli.json {
         *failure_format = settings.log_format;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -14,12 +14,28 @@ use service::connect;
 
 use crate::output::UsageError;
 
-/// Runs `work` with the configured catalog, and closes the catalog also when `work` fails.
+/// Runs `work` with the configured catalog, opened to be read: no catalog is made or changed, and no right to write
+/// is needed.
+pub(crate) async fn reading_catalog<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&Arc<dyn MetadataStore>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    closing(connect::catalog_to_read(settings).await?, work).await
+}
+
+/// Runs `work` with the configured catalog, which is made or upgraded if need be.
 pub(crate) async fn with_catalog<T>(
     settings: &Settings,
     work: impl AsyncFnOnce(&Arc<dyn MetadataStore>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let catalog = connect::catalog(settings).await?;
+    closing(connect::catalog(settings).await?, work).await
+}
+
+/// Closes the catalog also when `work` fails.
+async fn closing<T>(
+    catalog: Arc<dyn MetadataStore>,
+    work: impl AsyncFnOnce(&Arc<dyn MetadataStore>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let done = work(&catalog).await;
     catalog.close().await;
     done

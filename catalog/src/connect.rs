@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use common::diagnosis::Finding;
+
 use crate::error::{CatalogError, Result};
 use crate::store::MetadataStore;
 use crate::{PostgresMetadataStore, SqliteMetadataStore};
@@ -20,6 +22,36 @@ pub async fn connect(url: &str) -> Result<Arc<dyn MetadataStore>> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         return Ok(Arc::new(PostgresMetadataStore::connect(url).await?));
     }
+    Err(unknown_scheme(url))
+}
+
+/// Opens the catalog that `url` names for reading alone: it makes and migrates nothing, and needs no right but to read.
+/// Every operation that writes is refused.
+///
+/// # Errors
+/// As [`connect`]; `Absent` if there is no catalog; `Refused` if its schema is an older one. A replica is no error.
+pub async fn connect_to_read(url: &str) -> Result<Arc<dyn MetadataStore>> {
+    if url.starts_with("sqlite:") {
+        return Ok(Arc::new(SqliteMetadataStore::connect_to_read(url).await?));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(Arc::new(PostgresMetadataStore::connect_to_read(url).await?));
+    }
+    Err(unknown_scheme(url))
+}
+
+/// The findings about the place that `url` names, in which there is no catalog yet.
+///
+/// # Errors
+/// As [`connect_to_read`].
+pub async fn diagnose_without_catalog(url: &str) -> Result<Vec<Finding>> {
+    if url.starts_with("sqlite:") {
+        return SqliteMetadataStore::diagnose_without_catalog(url);
+    }
+    PostgresMetadataStore::diagnose_without_catalog(url).await
+}
+
+fn unknown_scheme(url: &str) -> CatalogError {
     let scheme = url.split(':').next().unwrap_or_default();
-    Err(CatalogError::Refused(format!("unknown scheme {scheme:?}; allowed are sqlite:<path> and postgres://…")))
+    CatalogError::Refused(format!("unknown scheme {scheme:?}; allowed are sqlite:<path> and postgres://…"))
 }

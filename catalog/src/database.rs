@@ -38,11 +38,23 @@ pub(crate) enum Access {
 /// A kind of database, opened.
 #[async_trait]
 pub(crate) trait Database: fmt::Debug + Send + Sync {
+    /// True if each transaction may get another session, so that a statement needs a transaction around it.
+    fn has_lent_sessions(&self) -> bool;
+
     /// A connection from the pool.
+    ///
+    /// # Errors
+    /// `Refused` for writing in a catalog that was opened to be read.
     async fn connection(&self, access: Access) -> Result<Box<dyn Connection>>;
 
     /// A new connection outside the pool, for reading the database back after a failure on another connection.
     async fn fresh_connection(&self) -> Result<Box<dyn Connection>>;
+
+    /// After a read: `Ok` if everything that was read belongs together.
+    ///
+    /// # Errors
+    /// Of kind `Unavailable` if somebody may have written meanwhile without this one seeing it: reading again helps.
+    fn check_read(&self) -> Result<()>;
 
     /// The findings of [`MetadataStore::diagnose`](crate::MetadataStore::diagnose).
     async fn diagnose(&self) -> Vec<Finding>;

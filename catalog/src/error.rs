@@ -77,8 +77,11 @@ pub enum CatalogError {
     /// The catalog cannot be used as configured: URL, version, permission, schema.
     #[error("catalog refused: {0}")]
     Refused(String),
-    /// The disk failed during a commit: this process may read data that is not on the disk. Every later call returns
-    /// this error. The process must end; the next start takes over from the state on the disk.
+    /// There is no catalog in this place, and reading makes none.
+    #[error("no catalog at {0}; creating a topic or starting a writer makes one")]
+    Absent(String),
+    /// The disk failed while a commit was written: what this process sees of the database may not be on the disk.
+    /// Every later call gives this too. The process must end; the next start takes over from what the disk holds.
     #[error("the catalog's disk failed in a commit, this process must end: {0}")]
     Poisoned(String),
     /// Stored rows contradict each other; nothing was changed.
@@ -90,11 +93,18 @@ pub enum CatalogError {
 }
 
 impl CatalogError {
-    /// The caller's reaction.
+    /// The refusal to write in a catalog that was opened to be read.
+    pub(crate) fn opened_to_read() -> Self {
+        Self::Refused("it was opened for reading alone".to_owned())
+    }
+
+    /// What the caller must do.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Database(error) if is_transient(error) => ErrorKind::Unavailable,
-            Self::Refused(_) | Self::Poisoned(_) | Self::Inconsistent(_) | Self::Database(_) => ErrorKind::Fatal,
+            Self::Refused(_) | Self::Absent(_) | Self::Poisoned(_) | Self::Inconsistent(_) | Self::Database(_) => {
+                ErrorKind::Fatal
+            }
             Self::TopicNotFound(_)
             | Self::TopicAlreadyExists(_)
             | Self::TopicExistsAs { .. }
@@ -111,7 +121,30 @@ impl CatalogError {
 
 impl From<sqlx::Error> for CatalogError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(Arc::new(error))
+        match postgres_advice(&error) {
+            Some(advice) => Self::Refused(format!("{error}; {advice}")),
+            None => Self::Database(Arc::new(error)),
+        }
+    }
+}
+
+/// Advice for an error of PostgreSQL that stays until somebody changes a right or a setting.
+fn postgres_advice(error: &sqlx::Error) -> Option<&'static str> {
+    let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    match error.code() {
+        "42501" => Some(
+            "reading needs USAGE on the catalog's schema and SELECT on all of its tables, a writer the right to change \
+             them, and making or upgrading them the right to CREATE in the schema",
+        ),
+        // Statements that are prepared are found by another session, or not found.
+        "26000" | "42P05" => Some(
+            "a connection pooler in front of the server gives away sessions between transactions: connect to PostgreSQL \
+             itself",
+        ),
+        _ if error.message().contains("statement pooling mode") => {
+            Some("PgBouncer needs pool_mode = transaction or session; or connect to PostgreSQL itself")
+        }
+        _ => None,
     }
 }
 

@@ -13,17 +13,18 @@ mod migrations;
 mod model;
 mod postgres;
 mod replace;
+mod schema;
 mod sql;
 mod sqlite;
 mod store;
 mod topics;
 
 pub use commit::{CommitOutcome, CommitRequest, Refusal};
-pub use connect::connect;
+pub use connect::{connect, connect_to_read, diagnose_without_catalog};
 pub use error::{CatalogError, Result};
 pub use model::{
     AcquireOutcome, Agent, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, Expiration, ExpiredBefore,
-    FileId, Folded, Gap, ImportedSegment, IncarnationStart, LAYOUT_NOW, LakeSnapshot, NewObject, NewSegment,
+    FileId, Folded, Gap, GapKind, ImportedSegment, IncarnationStart, LAYOUT_NOW, LakeSnapshot, NewObject, NewSegment,
     ObjectInfo, Ownership, OwnershipView, Partition, PartitionOwner, PartitionState, RecordedGap, ReplacementIntent,
     Replay, ResumePoint, RetiredObject, Scope, SegmentInfo, SegmentKind, SnapshotId, Suspect, TableId, Tables, Topic,
     TopicConfig, TopicSnapshot, Upload, UploadIntent, UploadState,

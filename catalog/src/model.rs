@@ -14,7 +14,7 @@ mod topic;
 mod upload;
 
 pub use self::consumer::{CommittedOffset, ConsumerOffset, Replay};
-pub use self::history::{CommitRecord, Expiration, Gap, IncarnationStart, RecordedGap, ResumePoint};
+pub use self::history::{CommitRecord, Expiration, Gap, GapKind, IncarnationStart, RecordedGap, ResumePoint};
 pub use self::object::{
     FileId, Folded, LAYOUT_NOW, LakeSnapshot, NewObject, ObjectInfo, RetiredObject, SnapshotId, TableId, Tables,
 };

@@ -1,7 +1,7 @@
 //! The catalog in SQLite: one file, or memory.
 //!
-//! Owns: one connection for writing, many for reading. Does not own: statements (`sql`), opening a database
-//! (`opening`), transactions (`session`).
+//! Owns: one connection for writing, many for reading. Does not own: statements (`sql`), how a database is opened
+//! (`opening`, `reading`), transactions (`session`).
 //!
 //! SQLite has one writer at a time anyway; one connection for all writing makes writers wait in the pool's queue
 //! instead of SQLite's busy loop. Every writing transaction is `BEGIN IMMEDIATE`: it waits for its turn *before* it
@@ -10,6 +10,7 @@
 mod damage;
 mod diagnose;
 mod opening;
+mod reading;
 mod session;
 
 use std::fmt;
@@ -17,10 +18,11 @@ use std::path::Path;
 use std::str::FromStr;
 
 use async_trait::async_trait;
-use common::diagnosis::Finding;
+use common::diagnosis::{Area, Finding, filesystem};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
+use self::reading::Stamp;
 use crate::database::{self, Access, Database, Door, Session};
 use crate::error::{CatalogError, Result};
 use crate::sql::SqlMetadataStore;
@@ -31,8 +33,11 @@ pub type SqliteMetadataStore = SqlMetadataStore<SqliteDatabase>;
 /// An SQLite database with the catalog's schema.
 pub struct SqliteDatabase {
     readers: SqlitePool,
-    writer: SqlitePool,
-    /// For fresh connections; `None` in memory, where a second connection would open another database.
+    /// `None` in one that was opened to be read.
+    writer: Option<SqlitePool>,
+    /// The state of a file that is read as if nobody wrote it, when it was opened.
+    stamp: Option<Stamp>,
+    /// For fresh connections; `None` in memory, where a second connection would see another database.
     file: Option<SqliteConnectOptions>,
 }
 
@@ -42,16 +47,51 @@ impl SqliteMetadataStore {
     /// # Errors
     /// `Refused` names the unfit part: the URL, the path, the version of SQLite, the schema.
     pub async fn connect(url: &str) -> Result<Self> {
-        let invalid =
-            |error| CatalogError::Refused(format!("{url:?} is not sqlite:<path> or sqlite::memory: ({error})"));
-        let options = SqliteConnectOptions::from_str(url).map_err(invalid)?;
-        if url.contains(":memory:") || url.contains("mode=memory") {
+        let options = options_of(url)?;
+        if is_in_memory(url) {
             return Self::new_in_memory().await;
         }
         if url.contains("mode=ro") || url.contains("immutable=") {
             return Err(CatalogError::Refused(format!("{url:?} is read-only; the catalog must be writable")));
         }
         Self::open(options).await
+    }
+
+    /// The findings about the place of a file that does not exist yet.
+    pub(crate) fn diagnose_without_catalog(url: &str) -> Result<Vec<Finding>> {
+        Ok(vec![filesystem::finding(Area::Catalog, "the catalog", options_of(url)?.get_filename())])
+    }
+
+    /// Opens `sqlite:<path>` for reading alone: also where this user may write neither the file nor its directory. Makes
+    /// and changes no file, unless this user may write both.
+    ///
+    /// # Errors
+    /// As [`SqliteMetadataStore::connect`]; `Absent` if there is no such file; `Refused` if its schema is an older one, or
+    /// if a write-ahead log cannot be read with the rights of this user.
+    pub async fn connect_to_read(url: &str) -> Result<Self> {
+        let options = options_of(url)?;
+        if is_in_memory(url) {
+            return Self::new_in_memory().await;
+        }
+        Self::open_to_read(options).await
+    }
+
+    /// As [`SqliteMetadataStore::connect_to_read`], for the path of a file.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn new_to_read(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_to_read(SqliteConnectOptions::new().filename(path)).await
+    }
+
+    async fn open_to_read(options: SqliteConnectOptions) -> Result<Self> {
+        let opened = reading::file(options).await?;
+        Ok(Self::of(SqliteDatabase {
+            readers: opened.readers,
+            writer: None,
+            stamp: opened.stamp,
+            file: Some(opened.options),
+        }))
     }
 
     /// Opens the file, creating it, its directory and the schema where missing.
@@ -68,12 +108,12 @@ impl SqliteMetadataStore {
     /// `Refused` if SQLite is too old.
     pub async fn new_in_memory() -> Result<Self> {
         let pool = opening::in_memory().await?;
-        Ok(Self::of(SqliteDatabase { readers: pool.clone(), writer: pool, file: None }))
+        Ok(Self::of(SqliteDatabase { readers: pool.clone(), writer: Some(pool), stamp: None, file: None }))
     }
 
     async fn open(options: SqliteConnectOptions) -> Result<Self> {
         let (options, writer, readers) = opening::file(options).await?;
-        Ok(Self::of(SqliteDatabase { readers, writer, file: Some(options) }))
+        Ok(Self::of(SqliteDatabase { readers, writer: Some(writer), stamp: None, file: Some(options) }))
     }
 
     /// Statements wait for locks only: no silence needs a limit.
@@ -82,12 +122,36 @@ impl SqliteMetadataStore {
     }
 }
 
+fn options_of(url: &str) -> Result<SqliteConnectOptions> {
+    SqliteConnectOptions::from_str(url)
+        .map_err(|error| CatalogError::Refused(format!("{url:?} is not sqlite:<path> or sqlite::memory: ({error})")))
+}
+
+/// True for a URL of a database in memory.
+fn is_in_memory(url: &str) -> bool {
+    url.contains(":memory:") || url.contains("mode=memory")
+}
+
+impl SqliteDatabase {
+    fn writer(&self) -> Result<&SqlitePool> {
+        self.writer.as_ref().ok_or_else(CatalogError::opened_to_read)
+    }
+}
+
 #[async_trait]
 impl Database for SqliteDatabase {
+    fn has_lent_sessions(&self) -> bool {
+        false
+    }
+
+    fn check_read(&self) -> Result<()> {
+        self.stamp.as_ref().map_or(Ok(()), Stamp::check)
+    }
+
     async fn connection(&self, access: Access) -> Result<Box<dyn database::Connection>> {
         let pool = match access {
             Access::Read => &self.readers,
-            Access::Write => &self.writer,
+            Access::Write => self.writer()?,
         };
         Ok(Box::new(pool.acquire().await?))
     }
@@ -95,7 +159,7 @@ impl Database for SqliteDatabase {
     async fn fresh_connection(&self) -> Result<Box<dyn database::Connection>> {
         Ok(match &self.file {
             Some(options) => Box::new(SqliteConnection::connect_with(options).await?),
-            None => Box::new(self.writer.acquire().await?),
+            None => Box::new(self.writer()?.acquire().await?),
         })
     }
 
@@ -109,7 +173,9 @@ impl Database for SqliteDatabase {
 
     async fn close(&self) {
         self.readers.close().await;
-        self.writer.close().await;
+        if let Some(writer) = &self.writer {
+            writer.close().await;
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! One suite for every catalog: the promises of the contract, checked against SQLite in a file and in memory, a real
-//! PostgreSQL, and the model of the catalog that simulations use.
+//! One suite for every catalog: what the contract says, shown against SQLite in a file and in memory, against a
+//! real PostgreSQL with and without PgBouncer, and against the model of the catalog that simulations run on.
 //!
 //! Owns: the list of cases and their backends. Does not own: the cases (`conformance/`).
 
@@ -19,8 +19,12 @@ mod conformance {
     mod migrations;
     mod operations;
     pub(crate) mod ownership;
+    mod pooler;
     mod postgres_faults;
+    mod postgres_tls;
     pub(crate) mod races;
+    mod reading;
+    mod reading_files;
     pub(crate) mod replacement_intents;
     pub(crate) mod replacing;
     pub(crate) mod retention;
@@ -58,6 +62,9 @@ macro_rules! on_every_backend {
         }
         mod postgres {
             cases! { postgres: $($cases)* }
+        }
+        mod postgres_behind_a_pooler {
+            cases! { postgres_behind_a_pooler: $($cases)* }
         }
         mod model {
             cases! { model: $($cases)* }

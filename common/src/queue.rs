@@ -38,7 +38,7 @@ pub trait Queue: fmt::Debug + Send + Sync {
 
     /// Stores `messages` in order and returns when each is *confirmed*, one ack per message, in order. Waits while
     /// the queue is full. On an error any prefix may have been stored: repeat with message ids to store each once
-    /// within the queue's duplicate window.
+    /// within the queue's duplicate window. An error that [`QueueError::is_before_sending`] stored none.
     async fn publish(&self, to: &TopicPartition, messages: Vec<OutgoingMessage>)
     -> Result<Vec<PublishAck>, QueueError>;
 
@@ -139,6 +139,8 @@ pub struct Bounds {
     /// Start of the queue's history by the clock that also stamps messages, microseconds UTC: no message of this
     /// history is older. `None` if the queue has no such time; a mirror has none, because its messages are older.
     pub created_us: Option<i64>,
+    /// Most messages that the queue keeps of each subject: it is meant to forget the older ones. `None` if it keeps all.
+    pub kept_per_subject: Option<u64>,
 }
 
 /// A partition's limits, beyond which the queue discards the oldest messages, and the amounts held.
@@ -199,6 +201,12 @@ pub enum QueueError {
         /// The cause of the doubt.
         reason: String,
     },
+    /// The topic, or a message, cannot be published: nothing was sent.
+    #[error("queue refused: {reason}")]
+    Unsendable {
+        /// The reason, and the change to make.
+        reason: String,
+    },
     /// The queue refuses permanently: configuration, permission, an unsupported stream.
     #[error("queue refused: {reason}")]
     Refused {
@@ -213,8 +221,22 @@ impl QueueError {
         match self {
             Self::Unavailable { .. } | Self::SubscriptionLost { .. } => ErrorKind::Unavailable,
             Self::MessageTooLarge { .. } => ErrorKind::Poison,
-            Self::TopicUnknown { .. } | Self::PartitionUnknown { .. } | Self::Refused { .. } => ErrorKind::Fatal,
+            Self::TopicUnknown { .. }
+            | Self::PartitionUnknown { .. }
+            | Self::Unsendable { .. }
+            | Self::Refused { .. } => ErrorKind::Fatal,
         }
+    }
+
+    /// True for an error of [`Queue::publish`] that comes before the first message of the call is sent.
+    pub fn is_before_sending(&self) -> bool {
+        matches!(
+            self,
+            Self::MessageTooLarge { .. }
+                | Self::TopicUnknown { .. }
+                | Self::PartitionUnknown { .. }
+                | Self::Unsendable { .. }
+        )
     }
 
     /// An error for a queue that is unreachable now.

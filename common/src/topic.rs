@@ -50,7 +50,7 @@ pub struct TopicOptions {
 }
 
 /// An existing stream that serves one partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BoundStream {
     /// The stream's name.
@@ -58,6 +58,9 @@ pub struct BoundStream {
     /// The subjects to read; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subjects: Vec<String>,
+    /// Offset (sequence) at which reading begins; messages below are skipped on purpose. Absent means at the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_offset: Option<u64>,
 }
 
 /// Limits of managed streams; a missing one is unlimited (or the server's default).

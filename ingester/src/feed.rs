@@ -94,12 +94,18 @@ impl Feed<'_> {
     async fn send(&self, batch: Vec<common::OutgoingMessage>, tally: &mut Tally) -> Result<(), FeedError> {
         let sizes: Vec<u64> = batch.iter().map(|message| message.payload.len() as u64).collect();
         let outcomes = self.producer.send_batch_to(self.topic, self.options.partition, batch).await;
-        let outcomes =
-            outcomes.map_err(|error| FeedError::NotSent { confirmed: tally.messages, count: sizes.len(), error })?;
+        let outcomes = outcomes.map_err(|error| {
+            tally.not_sent += sizes.len() as u64;
+            FeedError::NotSent { confirmed: tally.messages, count: sizes.len(), error }
+        })?;
         let mut first_failure = None;
         for (outcome, bytes) in outcomes.into_iter().zip(&sizes) {
             match outcome {
                 Ok(sent) => tally.add_confirmed(&sent, *bytes),
+                Err(failure) if failure.is_not_stored => {
+                    tally.not_sent += 1;
+                    first_failure.get_or_insert(failure);
+                }
                 Err(failure) => {
                     tally.failed += 1;
                     first_failure.get_or_insert(failure);
@@ -107,9 +113,11 @@ impl Feed<'_> {
             }
         }
         (self.progress)(sizes.iter().sum());
-        match first_failure {
-            Some(failure) => Err(FeedError::Unconfirmed { confirmed: tally.messages, failed: tally.failed, failure }),
-            None => Ok(()),
-        }
+        let Some(failure) = first_failure else { return Ok(()) };
+        let Tally { messages: confirmed, failed, not_sent, .. } = *tally;
+        Err(match failed {
+            0 => FeedError::Refused { confirmed, not_sent, failure },
+            _ => FeedError::Unconfirmed { confirmed, failed, not_sent, failure },
+        })
     }
 }

@@ -22,8 +22,8 @@ pub struct SendResult {
     pub duplicate: bool,
 }
 
-/// The reason why a message of a batch is not confirmed. It may or may not be stored: a caller that repeats it must
-/// have given it an id.
+/// The reason why a message of a batch is not confirmed. Unless [`SendFailure::is_not_stored`], it may or may not be
+/// stored: a caller that repeats it must have given it an id.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("partition {partition}: {error}")]
 pub struct SendFailure {
@@ -31,6 +31,8 @@ pub struct SendFailure {
     pub partition: u32,
     /// The error of that partition, shared by all of its messages in the batch.
     pub error: Arc<ProducerError>,
+    /// The messages were refused before the first of them was sent: none is stored.
+    pub is_not_stored: bool,
 }
 
 /// The outcome of one message, independent of the others.

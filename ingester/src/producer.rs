@@ -95,8 +95,8 @@ impl Producer {
         for (partition, routed, acks) in join_all(sends).await {
             match acks {
                 Ok(acks) => place(topic, partition, &routed, &acks, &mut outcomes),
-                Err(error) => {
-                    let failure = SendFailure { partition, error: Arc::new(error) };
+                Err((error, is_not_stored)) => {
+                    let failure = SendFailure { partition, error: Arc::new(error), is_not_stored };
                     routed.iter().for_each(|message| outcomes[message.index] = Some(Err(failure.clone())));
                 }
             }
@@ -104,7 +104,12 @@ impl Producer {
         Ok(outcomes.into_iter().map(|outcome| outcome.expect("every message is in one group")).collect())
     }
 
-    async fn publish(&self, partition: &TopicPartition, messages: Vec<OutgoingMessage>) -> Result<Vec<PublishAck>> {
+    /// An error comes with true if none of the messages is stored for certain.
+    async fn publish(
+        &self,
+        partition: &TopicPartition,
+        messages: Vec<OutgoingMessage>,
+    ) -> Result<Vec<PublishAck>, (ProducerError, bool)> {
         let mut backoff = Backoff::default();
         let mut reopened = false;
         loop {
@@ -115,13 +120,18 @@ impl Producer {
                 // A known topic that was recreated or closed meanwhile: look it up once more.
                 Err(QueueError::TopicUnknown { .. }) if !reopened => {
                     reopened = true;
-                    self.topics.refresh(&partition.topic).await?;
+                    let is_first = backoff.attempts() == 0;
+                    self.topics.refresh(&partition.topic).await.map_err(|error| (error, is_first))?;
                 }
                 Err(error) if error.kind() == ErrorKind::Unavailable && backoff.attempts() + 1 < ATTEMPTS_MAX => {
                     tracing::warn!(%partition, %error, attempt = backoff.attempts() + 1, "publish not confirmed");
                     backoff.wait().await;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    // An earlier attempt may have stored some.
+                    let is_not_stored = error.is_before_sending() && backoff.attempts() == 0;
+                    return Err((error.into(), is_not_stored));
+                }
             }
         }
     }

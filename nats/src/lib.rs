@@ -201,7 +201,8 @@ impl Queue for NatsQueue {
         let history = format!("stream {} created {}", stream.stream, info.created);
         let is_copy = info.config.mirror.is_some() || info.config.sources.as_ref().is_some_and(|of| !of.is_empty());
         let created_us = (!is_copy).then(|| (info.created.unix_timestamp_nanos() / 1_000) as i64);
-        Ok(Bounds { first_offset, next_offset, history, limits, created_us })
+        let kept_per_subject = topic_streams::kept_per_subject(&info.config);
+        Ok(Bounds { first_offset, next_offset, history, limits, created_us, kept_per_subject })
     }
 
     async fn read(

@@ -53,7 +53,8 @@ pub(super) async fn publish(
     to: &PartitionStream,
     messages: Vec<OutgoingMessage>,
 ) -> Result<Vec<PublishAck>, QueueError> {
-    let subject = to.publish_subject.as_ref().map_err(QueueError::refused)?;
+    let subject = to.publish_subject.as_ref();
+    let subject = subject.map_err(|reason| QueueError::Unsendable { reason: reason.clone() })?;
     let bytes_max = connection.message_bytes_max().min(to.message_bytes_max);
     let encoded = messages.into_iter().map(|message| encode(message, bytes_max)).collect::<Result<Vec<_>, _>>()?;
     let mut acks = vec![None; encoded.len()];

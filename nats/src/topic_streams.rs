@@ -174,6 +174,12 @@ pub(super) async fn open_one(
         return Err(QueueError::TopicUnknown { topic: topic.name.clone(), reason });
     };
     let retention = retention_of(&info.config, ack).map_err(QueueError::refused)?;
+    let begins_late = topic.options.streams.get(partition_id as usize).is_some_and(|bound| bound.from_offset.is_some());
+    if retention.deletes() && begins_late {
+        return Err(QueueError::refused(format!(
+            "stream {stream} keeps a message until it is acked, so that none can be skipped: read it from its first one"
+        )));
+    }
     if filters.iter().any(|filter| has_wildcard(filter)) {
         tracing::warn!(%stream, ?filters, "a wildcard filter costs the server about ten times as much per message");
     }
@@ -266,6 +272,11 @@ pub(super) fn discard_limits(info: &Info) -> Option<DiscardLimits> {
         first_timestamp_us: i64::try_from(info.state.first_timestamp.unix_timestamp_nanos() / 1_000).unwrap_or(0),
         age_max,
     })
+}
+
+/// Messages that the stream keeps of each subject, when newer ones take the place of older ones.
+pub(super) fn kept_per_subject(config: &Config) -> Option<u64> {
+    u64::try_from(config.max_messages_per_subject).ok().filter(|kept| *kept > 0 && !config.discard_new_per_subject)
 }
 
 fn has_wildcard(subject: &str) -> bool {

@@ -82,6 +82,16 @@ pub async fn catalog(settings: &Settings) -> Result<Arc<dyn MetadataStore>> {
     opened.map_err(|error| ServiceError::Catalog { url: redacted_url(&url), error })
 }
 
+/// Opens the configured catalog for reading alone: makes and changes nothing, and needs no right but to read.
+///
+/// # Errors
+/// As [`catalog()`]; also if there is no catalog, or one with an older schema.
+pub async fn catalog_to_read(settings: &Settings) -> Result<Arc<dyn MetadataStore>> {
+    let url = settings.catalog_url();
+    let opened = catalog::connect_to_read(&url).await;
+    opened.map_err(|error| ServiceError::Catalog { url: redacted_url(&url), error })
+}
+
 /// Opens the configured store without contacting it.
 ///
 /// # Errors

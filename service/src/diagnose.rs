@@ -4,11 +4,13 @@
 //! others.
 //! Does not own: the findings of each about itself, the verdict over all (`common::diagnosis`).
 
+use catalog::CatalogError;
 use common::config::{Settings, redacted_url};
 use common::diagnosis::{Area, Finding};
 use common::topic::TopicDefinition;
 
 use crate::connect;
+use crate::error::ServiceError;
 
 /// The findings about every part that the settings name.
 pub async fn diagnose(settings: &Settings) -> Vec<Finding> {
@@ -22,8 +24,18 @@ pub async fn diagnose(settings: &Settings) -> Vec<Finding> {
 /// The catalog's findings about itself, and the topics in it.
 async fn catalog(settings: &Settings) -> (Vec<Finding>, Vec<TopicDefinition>) {
     let fail = |error: &dyn std::fmt::Display| Finding::fail(Area::Catalog, "connection", error.to_string(), "");
-    let catalog = match connect::catalog(settings).await {
+    let catalog = match connect::catalog_to_read(settings).await {
         Ok(catalog) => catalog,
+        Err(ServiceError::Catalog { error: CatalogError::Absent(place), url }) => {
+            let found = format!("{url}: no catalog at {place}");
+            let advice = "`siltstone topic create`, `siltstone up` and `writer` make one; is CATALOG_URL right?";
+            let mut findings = vec![Finding::warn(Area::Catalog, "connection", found, advice)];
+            match catalog::diagnose_without_catalog(&settings.catalog_url()).await {
+                Ok(more) => findings.extend(more),
+                Err(error) => findings.push(fail(&error)),
+            }
+            return (findings, Vec::new());
+        }
         Err(error) => return (vec![fail(&format!("{error:#}"))], Vec::new()),
     };
     let mut findings = vec![Finding::ok(Area::Catalog, "connection", redacted_url(&settings.catalog_url()))];

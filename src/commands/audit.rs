@@ -12,7 +12,7 @@ use serde_json::json;
 use writer::audit::{Audit, AuditReport};
 
 use crate::commands::segments::object_bytes;
-use crate::opened::{self, with_catalog};
+use crate::opened::{self, reading_catalog};
 use crate::output::{self, Align, Reported, Table};
 use crate::progress;
 use crate::units::{bytes_text, count_text};
@@ -46,7 +46,7 @@ pub(crate) struct Args {
 
 /// Prints a table of checks for each topic and the verdict, or with `json` the reports.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let audited = with_catalog(settings, async |catalog| audit(&args, settings, catalog.as_ref()).await);
+    let audited = reading_catalog(settings, async |catalog| audit(&args, settings, catalog.as_ref()).await);
     let reports = audited.await?;
     let problems: u64 = reports.iter().map(AuditReport::problem_count).sum();
     let answer = json!({ "clean": problems == 0, "problems": problems, "topics": reports });

@@ -12,7 +12,7 @@ use common::config::{Settings, StorageType};
 use lake::Storage;
 use lake::duckdb::{DuckDbLocation, S3Access, views_sql};
 
-use crate::opened::with_catalog;
+use crate::opened::reading_catalog;
 use crate::output::{self, UsageError};
 
 /// Print SQL that makes a view of every topic in DuckDB.
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 /// Prints the statements, or with `json` an object with the member `sql`.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let location = location(&service::connect::storage(settings)?)?;
-    let taken = with_catalog(settings, async |catalog| snapshots(&args.topics, catalog.as_ref()).await).await?;
+    let taken = reading_catalog(settings, async |catalog| snapshots(&args.topics, catalog.as_ref()).await).await?;
     let sql = views_sql(&taken, &location);
     output::show(json, &serde_json::json!({ "sql": sql }), || sql.clone())
 }

@@ -2,23 +2,28 @@
 //!
 //! Owns: showing them. Does not own: recording them (the writer).
 
-use catalog::{MetadataStore, RecordedGap};
+use catalog::{GapKind, MetadataStore, RecordedGap};
 use common::config::Settings;
 use common::{TopicName, TopicPartition};
 use serde::Serialize;
 
-use crate::opened::{self, with_catalog};
+use crate::opened::{self, reading_catalog};
 use crate::output::{self, Align, Table};
 use crate::units::{count_text, time_text};
 
-/// List offsets that the queue had lost before they were written.
+/// List offsets that were not written, because the queue had lost them.
 ///
-/// Each is a range of messages that limits, a purge or an operator removed from the stream before the writer came. They
-/// are recorded, never silent; what they held is gone from the queue.
+/// Each is a range of messages that limits, a purge or an operator removed from the stream before the writer came (lost),
+/// that the stream is meant to forget because it keeps so many messages of each subject (compacted), or that lie before
+/// the place at which a topic was told to begin (skipped). They are recorded, never silent; what they held is gone from
+/// the queue. Compacted ones are summed up in one line for each partition, unless --all is given.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only of this topic
     topic: Option<TopicName>,
+    /// List each compacted range by itself
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -26,26 +31,53 @@ struct Listed {
     #[serde(flatten)]
     partition: TopicPartition,
     incarnation: u32,
+    kind: GapKind,
+    /// First and last offset that are missing; in a sum, others between them are not.
     base_offset: u64,
     end_offset: u64,
+    /// Offsets that are missing.
     count: u64,
+    /// Recorded ranges: more than one in a sum.
+    gaps: u64,
     reason: String,
     recorded_at: i64,
 }
 
 /// Prints a table with totals, or with `json` a list.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let listed = with_catalog(settings, async |catalog| list(catalog.as_ref(), args.topic.as_ref()).await);
-    let gaps = listed.await?;
+    let listed = reading_catalog(settings, async |catalog| list(catalog.as_ref(), args.topic.as_ref()).await);
+    let listed = listed.await?;
+    let gaps = if args.all { listed } else { summed(listed) };
     if json {
         return output::print_json(&gaps);
     }
     if !gaps.is_empty() {
         output::print(&table(&gaps).to_string())?;
     }
-    let offsets: u64 = gaps.iter().map(|gap| gap.count).sum();
-    output::note(&format!("{} gaps, {} offsets", count_text(gaps.len() as u64), count_text(offsets)));
+    let of = |number: fn(&Listed) -> u64| count_text(gaps.iter().map(number).sum());
+    output::note(&format!("{} gaps, {} offsets", of(|gap| gap.gaps), of(|gap| gap.count)));
     Ok(())
+}
+
+/// The same with the compacted ranges of each partition and incarnation as one.
+fn summed(listed: Vec<Listed>) -> Vec<Listed> {
+    let mut sums: Vec<Listed> = Vec::new();
+    for gap in listed {
+        let is_same = |sum: &&mut Listed| {
+            (sum.kind, gap.kind) == (GapKind::Compacted, GapKind::Compacted)
+                && (&sum.partition, sum.incarnation) == (&gap.partition, gap.incarnation)
+        };
+        match sums.iter_mut().rev().find(is_same) {
+            Some(sum) => {
+                sum.end_offset = gap.end_offset;
+                sum.count += gap.count;
+                sum.gaps += gap.gaps;
+                sum.recorded_at = gap.recorded_at;
+            }
+            None => sums.push(gap),
+        }
+    }
+    sums
 }
 
 async fn list(catalog: &dyn MetadataStore, named: Option<&TopicName>) -> anyhow::Result<Vec<Listed>> {
@@ -64,9 +96,11 @@ fn shown(partition: &TopicPartition, recorded: RecordedGap) -> Listed {
     Listed {
         partition: partition.clone(),
         incarnation: incarnation.0,
+        kind: gap.kind(),
         base_offset: gap.range.base(),
         end_offset: gap.range.end(),
         count: gap.range.count(),
+        gaps: 1,
         reason: gap.reason,
         recorded_at: created_at,
     }
@@ -79,6 +113,8 @@ fn table(gaps: &[Listed]) -> Table {
         ("INCARNATION", Align::Right),
         ("OFFSETS", Align::Right),
         ("COUNT", Align::Right),
+        ("GAPS", Align::Right),
+        ("KIND", Align::Left),
         ("RECORDED", Align::Left),
         ("REASON", Align::Left),
     ]);
@@ -89,9 +125,49 @@ fn table(gaps: &[Listed]) -> Table {
             gap.incarnation.to_string(),
             format!("{}-{}", gap.base_offset, gap.end_offset),
             count_text(gap.count),
+            count_text(gap.gaps),
+            gap.kind.word().to_owned(),
             time_text(gap.recorded_at),
             gap.reason.clone(),
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use catalog::Gap;
+    use common::{Incarnation, OffsetRange};
+
+    use super::*;
+
+    #[test]
+    fn what_a_stream_forgets_is_one_line_of_a_partition() {
+        let id = |number| TopicPartition::new(TopicName::new("t").expect("valid"), number);
+        let range = |base, end| OffsetRange::new(base, end).expect("in order");
+        let gap = |number, incarnation, gap| {
+            shown(&id(number), RecordedGap { incarnation: Incarnation(incarnation), gap, created_at: 1 })
+        };
+        let compacted = |base, end| Gap::compacted(range(base, end), 1);
+        let sums = summed(vec![
+            gap(0, 0, Gap::skipped(range(1, 4))),
+            gap(0, 0, compacted(5, 5)),
+            gap(0, 0, Gap { range: range(7, 7), reason: "purged".to_owned() }),
+            gap(0, 0, compacted(8, 9)),
+            gap(0, 1, compacted(2, 3)),
+            gap(1, 0, compacted(2, 2)),
+        ]);
+        let seen: Vec<_> =
+            sums.iter().map(|sum| (sum.kind, sum.base_offset, sum.end_offset, sum.count, sum.gaps)).collect();
+        assert_eq!(
+            seen,
+            [
+                (GapKind::Skipped, 1, 4, 4, 1),
+                (GapKind::Compacted, 5, 9, 3, 2),
+                (GapKind::Lost, 7, 7, 1, 1),
+                (GapKind::Compacted, 2, 3, 2, 1),
+                (GapKind::Compacted, 2, 2, 1, 1),
+            ]
+        );
+    }
 }

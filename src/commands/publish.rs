@@ -18,7 +18,7 @@ use serde_json::json;
 use service::connect;
 use tokio::io::{AsyncBufRead, BufReader};
 
-use crate::opened::{self, with_catalog};
+use crate::opened::{self, reading_catalog};
 use crate::output::{self, Align, Table, UsageError};
 use crate::progress;
 use crate::units::count_text;
@@ -83,7 +83,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     let (mut reader, input_name, bar) = open(&args.file).await?;
     let queue = connect::queue(settings).await?;
     let mut tally = Tally::default();
-    let fed = with_catalog(settings, async |catalog| {
+    let fed = reading_catalog(settings, async |catalog| {
         let format = match args.format {
             Some(format) => format.into(),
             None => format_for(catalog.as_ref(), &args.topic, args.key_field.is_some()).await?,
@@ -107,10 +107,11 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     output::show(json, &json!({ "topic": args.topic, "published": tally }), || report(&args.topic, &tally))
 }
 
-/// Adds hints at arguments. When some messages are uncertain, shows the partitions of the confirmed ones on standard
-/// error. Shared with `up --stdin`.
+/// Adds the arguments that help, and shows on standard error where the confirmed messages are when others are not.
+/// Shared with `up --stdin`.
 pub(super) fn explained(error: FeedError, topic: &TopicName, tally: &Tally) -> anyhow::Error {
-    if matches!(error, FeedError::Unconfirmed { .. }) && tally.messages > 0 {
+    let is_partial = matches!(error, FeedError::Unconfirmed { .. } | FeedError::Refused { .. });
+    if is_partial && tally.messages > 0 {
         output::note(report(topic, tally).trim_end());
     }
     let FeedError::Stopped { confirmed, problem: InputError::Line { input, line, problem } } = error else {

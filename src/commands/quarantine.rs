@@ -13,7 +13,7 @@ use common::TopicName;
 use common::config::Settings;
 use writer::quarantine::Filter;
 
-use crate::opened::{self, with_catalog};
+use crate::opened::{self, reading_catalog, with_catalog};
 
 /// Arguments of `quarantine`.
 #[derive(Debug, clap::Args)]
@@ -63,10 +63,15 @@ impl Selection {
 
 /// Runs the chosen subcommand.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    with_catalog(settings, async |catalog| match args.command {
-        Command::List(args) => list::run(args, settings, catalog.as_ref(), json).await,
-        Command::Show(args) => show::run(args, settings, catalog.as_ref(), json).await,
-        Command::Replay(args) => replay::run(args, settings, catalog.as_ref(), json).await,
-    })
-    .await
+    match args.command {
+        Command::List(args) => {
+            reading_catalog(settings, async |catalog| list::run(args, settings, catalog.as_ref(), json).await).await
+        }
+        Command::Show(args) => {
+            reading_catalog(settings, async |catalog| show::run(args, settings, catalog.as_ref(), json).await).await
+        }
+        Command::Replay(args) => {
+            with_catalog(settings, async |catalog| replay::run(args, settings, catalog.as_ref(), json).await).await
+        }
+    }
 }

@@ -15,7 +15,7 @@ use lake::query::{
     write_json_lines,
 };
 
-use crate::opened::{self, with_catalog};
+use crate::opened::{self, reading_catalog};
 use crate::output::{self, UsageError};
 use crate::units::count_text;
 
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     let options =
         QueryOptions { memory_bytes_max: settings.memory_budget_bytes, verify: args.verify, ..QueryOptions::default() };
     let answered =
-        with_catalog(settings, async |catalog| answer(&sql, Arc::clone(catalog), settings, options, json).await);
+        reading_catalog(settings, async |catalog| answer(&sql, Arc::clone(catalog), settings, options, json).await);
     answered.await.map_err(explained)
 }
 

@@ -10,7 +10,7 @@ use common::config::Settings;
 use common::{Incarnation, TopicName};
 use serde::Serialize;
 
-use crate::opened::with_catalog;
+use crate::opened::reading_catalog;
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, time_text};
 
@@ -105,7 +105,7 @@ pub(crate) fn object_bytes<'s>(segments: impl IntoIterator<Item = &'s SegmentInf
 
 /// Prints a table with totals, or with `json` the segments as the catalog holds them.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let listed = with_catalog(settings, async |catalog| list(&args, catalog.as_ref()).await);
+    let listed = reading_catalog(settings, async |catalog| list(&args, catalog.as_ref()).await);
     let segments = listed.await?;
     if json {
         return output::print_json(&segments.iter().map(ListedSegment::from).collect::<Vec<_>>());

@@ -53,7 +53,7 @@ async fn a_partition_that_refuses_is_counted_and_the_places_of_the_others_are_sh
     // Without keys the partitions take turns, and the server accepts at most one MiB.
     let lines = [line(10), line(2 << 20)].concat().repeat(2);
     let failed = siltstone.run_with_input(&["publish", "t"], lines.as_bytes()).await;
-    let failed = failed.fails(1, &["2 messages are published; of 2 more that is not certain: partition 1:", "limit"]);
+    let failed = failed.fails(1, &["2 messages are published, 2 were not sent: partition 1:", "limit"]);
     assert!(failed.err.contains("published 2 messages to t\nPARTITION  MESSAGES"), "{failed:#?}");
     let described = siltstone.run(&["topic", "describe", "t", "--json"]).await.ok().json();
     let lag = |partition: usize| described["partitions"][partition]["lag"].as_u64();
@@ -63,12 +63,17 @@ async fn a_partition_that_refuses_is_counted_and_the_places_of_the_others_are_sh
 #[tokio::test]
 async fn publishing_to_nothing_says_what_is_missing() {
     let (_server, siltstone) = on_nats().await;
-    siltstone.run(&["publish", "absent"]).await.ok().says(&["published 0 messages"]);
-    siltstone.run_with_input(&["publish", "absent"], b"{}\n").await.fails(1, &["topic absent does not exist"]);
+    siltstone.run(&["publish", "absent"]).await.fails(1, &["no catalog at"]);
     siltstone.run(&["topic", "create", "t"]).await.ok();
+    siltstone.run(&["publish", "absent"]).await.ok().says(&["published 0 messages"]);
+    let absent = siltstone.run_with_input(&["publish", "absent"], b"{}\n").await;
+    absent.fails(1, &["the next 1 were not sent", "topic absent does not exist"]);
     siltstone.run(&["publish", "t", "absent.ndjson"]).await.fails(1, &["absent.ndjson", "No such file"]);
     let beyond = siltstone.run_with_input(&["publish", "t", "--partition", "1"], b"{}\n").await;
-    beyond.fails(1, &["partition 1 does not exist", "partitions 0 to 0"]);
+    beyond.fails(1, &["the next 1 were not sent", "partition 1 does not exist", "partitions 0 to 0"]);
+    let large = format!("{{\"v\":\"{}\"}}\n", "x".repeat(1_200_000));
+    let large = siltstone.run_with_input(&["publish", "t"], large.as_bytes()).await;
+    large.fails(1, &["0 messages are published, 1 were not sent: partition 0: a message of 1200", "limit"]);
 }
 
 #[tokio::test]

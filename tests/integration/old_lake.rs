@@ -34,6 +34,9 @@ async fn a_lake_of_version_0_1_0_in_postgres_goes_on() {
 }
 
 async fn goes_on(siltstone: &Siltstone) {
+    let count = ["query", "SELECT count(*) FROM orders"];
+    siltstone.run(&count).await.fails(1, &["has version 4, this program needs", "siltstone migrate"]);
+    siltstone.run(&["migrate"]).await.ok().says(&["has the schema of this version"]);
     holds_what_it_held(siltstone).await;
     has_the_columns_of_now(siltstone, 735).await;
     leaves_out_what_filters_exclude(siltstone).await;

@@ -5,6 +5,7 @@
 
 mod balance;
 mod catalog_faults;
+mod compaction;
 mod disk_faults;
 mod drain;
 mod failover;

@@ -7,7 +7,7 @@ use crate::binary::Siltstone;
 #[tokio::test]
 async fn a_topic_is_created_listed_described_and_deleted() {
     let siltstone = Siltstone::new();
-    siltstone.run(&["topic", "list"]).await.ok().says(&["no topics yet"]);
+    siltstone.run(&["topic", "list"]).await.fails(1, &["no catalog at"]);
     let create = [
         "topic",
         "create",
@@ -26,6 +26,7 @@ async fn a_topic_is_created_listed_described_and_deleted() {
     let described = siltstone.run(&["topic", "describe", "orders"]).await.ok();
     described.says(&["amount:decimal(12,2)", "WATERMARK", "active", "not reachable: QUEUE_TYPE=memory"]);
     siltstone.run(&["topic", "delete", "orders", "--yes"]).await.ok().says(&["deleted topic orders"]);
+    siltstone.run(&["topic", "list"]).await.ok().says(&["no topics yet"]);
     siltstone.run(&["topic", "describe", "orders"]).await.fails(1, &["topic not found: orders"]);
     siltstone.run(&["topic", "delete", "orders", "--yes"]).await.fails(1, &["topic not found: orders"]);
 }
@@ -33,7 +34,6 @@ async fn a_topic_is_created_listed_described_and_deleted() {
 #[tokio::test]
 async fn the_same_in_json() {
     let siltstone = Siltstone::new();
-    assert_eq!(siltstone.run(&["topic", "list", "--json"]).await.ok().json(), json!([]));
     let schema = r#"[{"name":"id","type":"int64"},{"name":"tags","type":{"list":"string"}}]"#;
     std::fs::write(siltstone.path().join("schema.json"), schema).expect("written");
     let create = ["--json", "topic", "create", "events", "--schema", "schema.json"];
@@ -46,6 +46,7 @@ async fn the_same_in_json() {
     assert_eq!(described["partitions"][0]["lag"], json!(null));
     let deleted = siltstone.run(&["topic", "delete", "events", "--yes", "--json"]).await.ok().json();
     assert_eq!(deleted, json!({"deleted": "events"}));
+    assert_eq!(siltstone.run(&["topic", "list", "--json"]).await.ok().json(), json!([]));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 pub(crate) mod discard;
 mod error;
 pub(crate) mod metrics;
+pub(crate) mod notices;
 mod pages;
 pub(crate) mod running;
 pub(crate) mod status;

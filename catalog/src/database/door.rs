@@ -40,15 +40,23 @@ impl Door {
 
     /// The rows of one statement that reads.
     pub(crate) async fn fetch(&self, sql: &Sql, values: &[Value<'_>]) -> Result<Vec<Row>> {
+        if self.database.has_lent_sessions() {
+            return self.read(|session| Box::pin(async move { Ok(session.fetch(sql, values).await?) })).await;
+        }
         self.bounded(async {
             let mut connection = self.connection(Access::Read).await?;
-            Ok(connection.session().fetch(sql, values).await?)
+            let rows = connection.session().fetch(sql, values).await;
+            self.database.check_read()?;
+            Ok(rows?)
         })
         .await
     }
 
     /// Runs one statement that writes, and commits by itself; returns the number of changed rows.
     pub(crate) async fn execute(&self, sql: &Sql, values: &[Value<'_>]) -> Result<u64> {
+        if self.database.has_lent_sessions() {
+            return self.write(|session| Box::pin(async move { Ok(session.execute(sql, values).await?) })).await;
+        }
         self.bounded(async {
             let mut connection = self.connection(Access::Write).await?;
             connection.session().execute(sql, values).await.map_err(|error| self.commit_failed(error))
@@ -67,6 +75,7 @@ impl Door {
             let mut transaction = connection.begin(Access::Read).await?;
             let outcome = work(transaction.session()).await;
             roll_back(transaction).await;
+            self.database.check_read()?;
             outcome
         })
         .await

@@ -17,7 +17,58 @@ pub struct Gap {
     pub reason: String,
 }
 
-/// A recorded gap.
+/// The cause of a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapKind {
+    /// Limits, a purge or somebody's hand took messages that nobody had read.
+    Lost,
+    /// The queue keeps a number of messages of each subject, and is meant to forget the older ones.
+    Compacted,
+    /// An operator chose to begin behind these offsets.
+    Skipped,
+}
+
+impl GapKind {
+    /// Its name in output.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Compacted => "compacted",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// The beginnings of the reasons by which the kinds are told apart: a reason is all that is stored of a cause.
+const COMPACTED: &str = "compacted: ";
+const SKIPPED: &str = "skipped: ";
+
+impl Gap {
+    /// Offsets that a queue forgot which keeps `kept_per_subject` messages of each subject.
+    pub fn compacted(range: OffsetRange, kept_per_subject: u64) -> Self {
+        let reason = format!("{COMPACTED}the stream keeps the newest {kept_per_subject} of each subject");
+        Self { range, reason }
+    }
+
+    /// Offsets that an operator chose not to read.
+    pub fn skipped(range: OffsetRange) -> Self {
+        Self { range, reason: format!("{SKIPPED}the topic was created to begin behind them") }
+    }
+
+    /// The cause.
+    pub fn kind(&self) -> GapKind {
+        if self.reason.starts_with(COMPACTED) {
+            GapKind::Compacted
+        } else if self.reason.starts_with(SKIPPED) {
+            GapKind::Skipped
+        } else {
+            GapKind::Lost
+        }
+    }
+}
+
+/// A gap as it was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedGap {
     /// The incarnation in which its offsets count.
@@ -118,4 +169,19 @@ pub struct ResumePoint {
     pub anchor: Option<Anchor>,
     /// The reason, for people.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_of_a_gap_is_in_its_reason() {
+        let range = OffsetRange::new(3, 5).expect("in order");
+        assert_eq!(Gap::compacted(range, 1).kind(), GapKind::Compacted);
+        assert_eq!(Gap::skipped(range).kind(), GapKind::Skipped);
+        let lost = Gap { range, reason: "deleted in the queue before the writer came".to_owned() };
+        assert_eq!(lost.kind(), GapKind::Lost);
+        assert_eq!(Gap::compacted(range, 1).reason, "compacted: the stream keeps the newest 1 of each subject");
+    }
 }

@@ -7,12 +7,15 @@ use common::diagnosis::{self, Area, Finding};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, PgPool, Row};
 
+use super::session::Sessions;
+
 /// The server's settings.
 #[derive(Clone, Debug)]
 struct Server {
     version: String,
     is_replica: bool,
     is_read_only: bool,
+    may_write: bool,
     synchronous_commit: String,
     fsync: String,
     full_page_writes: String,
@@ -25,6 +28,7 @@ impl FromRow<'_, PgRow> for Server {
             version: row.try_get("version")?,
             is_replica: row.try_get("is_replica")?,
             is_read_only: row.try_get("is_read_only")?,
+            may_write: row.try_get("may_write")?,
             synchronous_commit: row.try_get("synchronous_commit")?,
             fsync: row.try_get("fsync")?,
             full_page_writes: row.try_get("full_page_writes")?,
@@ -35,6 +39,9 @@ impl FromRow<'_, PgRow> for Server {
 
 const SERVER: &str = "SELECT current_setting('server_version') AS version, pg_is_in_recovery() AS is_replica,
         current_setting('transaction_read_only') = 'on' AS is_read_only,
+        COALESCE(has_table_privilege(to_regclass('partitions'), 'INSERT') AND
+                 has_table_privilege(to_regclass('partitions'), 'UPDATE'),
+                 has_schema_privilege(current_schema(), 'CREATE'), false) AS may_write,
         current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync,
         current_setting('full_page_writes') AS full_page_writes,
         current_setting('synchronous_standby_names') AS synchronous_standby_names";
@@ -43,13 +50,17 @@ const SERVER: &str = "SELECT current_setting('server_version') AS version, pg_is
 const STANDBYS: &str = "SELECT count(*), count(*) FILTER (WHERE sync_state IN ('sync', 'quorum')),
         count(*) FILTER (WHERE sync_state IS NULL) FROM pg_stat_replication";
 
-pub(super) async fn diagnose(pool: &PgPool) -> Vec<Finding> {
-    let server: Server = match sqlx::query_as(SERVER).fetch_one(pool).await {
+pub(super) async fn diagnose(pool: &PgPool, sessions: Sessions) -> Vec<Finding> {
+    let server: Server = match ask(pool, SERVER).await {
         Ok(server) => server,
         Err(error) => return vec![broken("server", &error)],
     };
     let mut findings = settings(&server);
-    findings.push(match sqlx::query_as(STANDBYS).fetch_one(pool).await {
+    if sessions == Sessions::Lent {
+        let found = "a connection pooler lends one to each transaction";
+        findings.push(Finding::ok(Area::Catalog, "sessions", found));
+    }
+    findings.push(match ask(pool, STANDBYS).await {
         Ok(counts) => standbys(&server, counts),
         Err(error) => broken("standbys", &error),
     });
@@ -57,12 +68,30 @@ pub(super) async fn diagnose(pool: &PgPool) -> Vec<Finding> {
     findings
 }
 
+/// The one row that the statement gives, in a transaction of its own: a session may be lent for no longer.
+async fn ask<T: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
+    pool: &PgPool,
+    question: &'static str,
+) -> Result<T, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let answer = sqlx::query_as(question).persistent(false).fetch_one(&mut *transaction).await?;
+    transaction.rollback().await?;
+    Ok(answer)
+}
+
 fn settings(server: &Server) -> Vec<Finding> {
     let version = format!("PostgreSQL {}", server.version);
     let mut findings = vec![Finding::ok(Area::Catalog, "version", version)];
-    if server.is_replica || server.is_read_only {
-        let found = if server.is_replica { "a replica" } else { "read-only" };
-        findings.push(Finding::fail(Area::Catalog, "role", found, "point CATALOG_URL at the primary"));
+    if server.is_replica || server.is_read_only || !server.may_write {
+        let (found, advice) = match server {
+            Server { is_replica: true, .. } => ("a replica", "point CATALOG_URL at the primary"),
+            Server { is_read_only: true, .. } => {
+                ("read-only", "let its role write, or point CATALOG_URL at the primary")
+            }
+            _ => ("this login may only read", "give it the right to change the catalog's tables"),
+        };
+        let advice = format!("commands that read work; for a writer, {advice}");
+        findings.push(Finding::reduced(Area::Catalog, "role", found, advice));
     } else {
         findings.push(Finding::ok(Area::Catalog, "role", "primary, writable"));
     }
@@ -118,7 +147,7 @@ fn standbys(server: &Server, counts: (i64, i64, i64)) -> Finding {
 async fn clock(pool: &PgPool) -> Result<Finding, sqlx::Error> {
     let before_ms = SystemClock.now_ms();
     let query = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
-    let now_ms: i64 = sqlx::query_scalar(query).fetch_one(pool).await?;
+    let (now_ms,): (i64,) = ask(pool, query).await?;
     Ok(diagnosis::clock("catalog", now_ms, before_ms, SystemClock.now_ms(), 1))
 }
 
@@ -140,6 +169,7 @@ mod tests {
             version: "17.1".to_owned(),
             is_replica: false,
             is_read_only: false,
+            may_write: true,
             synchronous_commit: on(),
             fsync: on(),
             full_page_writes: on(),
@@ -160,8 +190,15 @@ mod tests {
             let reduced: Vec<_> = findings.iter().filter(|finding| finding.reduces).collect();
             assert!(reduced.len() == 1 && reduced[0].check == name, "{findings:#?}");
         }
-        let replica = settings(&Server { is_replica: true, ..server() });
-        assert!(replica.iter().any(|finding| finding.verdict == Verdict::Fail && finding.found == "a replica"));
+        for (found, server) in [
+            ("a replica", Server { is_replica: true, ..server() }),
+            ("read-only", Server { is_read_only: true, ..server() }),
+            ("this login may only read", Server { may_write: false, ..server() }),
+        ] {
+            let findings = settings(&server);
+            let role = findings.iter().find(|finding| finding.check == "role").expect("there");
+            assert!(role.reduces && role.found == found && role.advice.contains("for a writer"), "{role:?}");
+        }
     }
 
     #[test]

@@ -35,14 +35,25 @@ thread_local! {
 struct Hearing {
     outer: Dispatch,
     warnings: Vec<String>,
+    /// Warnings of the server are kept from the others.
+    is_alone: bool,
 }
 
 /// Runs `work`, and returns the server's warnings that arrived meanwhile.
 pub(super) async fn hear<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
+    listen(work, false).await
+}
+
+/// The same for warnings that concern nobody else: they are not logged.
+pub(super) async fn hear_alone<T>(work: impl Future<Output = T>) -> (T, Vec<String>) {
+    listen(work, true).await
+}
+
+async fn listen<T>(work: impl Future<Output = T>, is_alone: bool) -> (T, Vec<String>) {
     let mut work = pin!(work);
     let mut warnings = Vec::new();
     let output = poll_fn(|context| {
-        let hearing = Hearing { outer: others(), warnings: Vec::new() };
+        let hearing = Hearing { outer: others(), warnings: Vec::new(), is_alone };
         let before = HEARING.replace(Some(hearing));
         let polled = dispatcher::with_default(&LISTENER, || work.as_mut().poll(context));
         let heard = HEARING.replace(before).map(|hearing| hearing.warnings);
@@ -91,11 +102,14 @@ impl Subscriber for Listener {
         if Self::is_warning(event.metadata()) {
             let mut text = Text::default();
             event.record(&mut text);
-            HEARING.with_borrow_mut(|hearing| {
-                if let Some(hearing) = hearing {
-                    hearing.warnings.push(text.0);
-                }
+            let is_ours = HEARING.with_borrow_mut(|hearing| {
+                let Some(hearing) = hearing else { return false };
+                hearing.warnings.push(text.0);
+                hearing.is_alone
             });
+            if is_ours {
+                return;
+            }
         }
         let outer = Self::outer();
         if outer.enabled(event.metadata()) {
@@ -163,5 +177,37 @@ mod tests {
         assert_eq!(output, ["inside"]);
         tracing::warn!(target: "sqlx::postgres::notice", "to nobody");
         assert!(hear(async {}).await.1.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_question_of_ours_is_logged_by_nobody_and_all_else_is() {
+        /// Counts events, and keeps nothing of them.
+        struct Count(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+        impl Subscriber for Count {
+            fn enabled(&self, _: &Metadata<'_>) -> bool {
+                true
+            }
+            fn event(&self, _: &Event<'_>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            fn new_span(&self, _: &Attributes<'_>) -> Id {
+                Id::from_u64(1)
+            }
+            fn record(&self, _: &Id, _: &Record<'_>) {}
+            fn record_follows_from(&self, _: &Id, _: &Id) {}
+            fn enter(&self, _: &Id) {}
+            fn exit(&self, _: &Id) {}
+        }
+        let seen = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let _others = dispatcher::set_default(&Dispatch::new(Count(seen.clone())));
+        let ((), warnings) = hear_alone(async {
+            tracing::warn!(target: "sqlx::postgres::notice", "the question");
+            tracing::warn!("of somebody else");
+        })
+        .await;
+        assert_eq!(warnings, ["the question"]);
+        assert_eq!(seen.load(std::sync::atomic::Ordering::Relaxed), 1, "that of somebody else");
+        hear(async { tracing::warn!(target: "sqlx::postgres::notice", "of a commit") }).await;
+        assert_eq!(seen.load(std::sync::atomic::Ordering::Relaxed), 2);
     }
 }

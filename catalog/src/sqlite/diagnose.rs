@@ -32,10 +32,11 @@ async fn version(database: &SqliteDatabase) -> Result<String, sqlx::Error> {
     sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&database.readers).await
 }
 
-/// Read from the writing connection: these settings belong to a connection, not to the file.
+/// Asked of the connection that writes, where there is one: these belong to a connection, not to the file.
 async fn settings(database: &SqliteDatabase) -> Result<Finding, sqlx::Error> {
     const SYNCHRONOUS_FULL: i64 = 2;
-    let mut connection = database.writer.acquire().await?;
+    let Some(writer) = &database.writer else { return journal(database).await };
+    let mut connection = writer.acquire().await?;
     let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await?;
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await?;
     let found = format!("journal_mode {journal}, synchronous {synchronous}");
@@ -45,6 +46,16 @@ async fn settings(database: &SqliteDatabase) -> Result<Finding, sqlx::Error> {
     let advice = "a commit may be lost in a power cut; WAL with synchronous=FULL is set at every start, so the disk or \
                   the URL refuses it";
     Ok(Finding::reduced(Area::Catalog, "settings", found, advice))
+}
+
+/// The part of the settings that is in the file.
+async fn journal(database: &SqliteDatabase) -> Result<Finding, sqlx::Error> {
+    let journal: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&database.readers).await?;
+    let found = match database.stamp {
+        Some(_) => "no writer is at work, and this user may not write".to_owned(),
+        None => format!("journal_mode {journal}; a writer sets synchronous=full when it starts"),
+    };
+    Ok(Finding::ok(Area::Catalog, "settings", found))
 }
 
 async fn integrity(database: &SqliteDatabase) -> Result<Finding, sqlx::Error> {

@@ -11,13 +11,13 @@ use sqlx::{Connection, SqliteConnection, SqlitePool};
 use crate::error::{CatalogError, Result, is_sqlite_busy};
 use crate::migrations;
 
-/// Older versions can corrupt a WAL database if two connections commit and checkpoint at the same moment.
+/// Older ones can corrupt a WAL database when two connections commit and checkpoint at the same moment.
 const VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
-/// Limit to the wait for another process to finish its transaction.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Limit to the wait of a transaction for the writing connection, or of a read for one of the others.
+/// How long a statement waits for another process to finish its transaction.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a transaction waits for the writing connection, or a read for one of the others.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(60);
-const READERS_MAX: u32 = 10;
+pub(super) const READERS_MAX: u32 = 10;
 
 /// A new database in memory, with the schema; it ends with its one connection.
 pub(super) async fn in_memory() -> Result<SqlitePool> {
@@ -53,15 +53,15 @@ pub(super) async fn file(options: SqliteConnectOptions) -> Result<(SqliteConnect
     Ok((options, writer, readers))
 }
 
-fn pool_options() -> SqlitePoolOptions {
+pub(super) fn pool_options() -> SqlitePoolOptions {
     SqlitePoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).test_before_acquire(false)
 }
 
 /// A pool that replaces a connection which is stuck in a transaction.
 ///
-/// If the disk is full or fails, SQLite rolls the transaction back by itself. sqlx still counts it as open, cannot roll
-/// it back, and never begins another on that connection.
-fn checked(options: SqlitePoolOptions) -> SqlitePoolOptions {
+/// When the disk is full or fails, SQLite takes the transaction back by itself. sqlx then counts one that is no more,
+/// cannot roll it back, and lets no other begin on that connection, for ever.
+pub(super) fn checked(options: SqlitePoolOptions) -> SqlitePoolOptions {
     options.before_acquire(|connection, _| {
         Box::pin(async move {
             if connection.is_in_transaction() {
@@ -96,7 +96,7 @@ async fn open_writer(options: &SqliteConnectOptions) -> Result<SqlitePool, sqlx:
     }
 }
 
-async fn check_version(connection: &mut SqliteConnection) -> Result<()> {
+pub(super) async fn check_version(connection: &mut SqliteConnection) -> Result<()> {
     let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
     if parse_version(&version).is_none_or(|version| version < VERSION_MIN) {
         let (major, minor, patch) = VERSION_MIN;
@@ -127,8 +127,8 @@ fn create_parent_directory(path: &Path) -> Result<()> {
         .map_err(|error| CatalogError::Refused(format!("cannot create directory {}: {error}", parent.display())))
 }
 
-/// A file that cannot be opened or written stays unusable until an operator mends it.
-fn refused_if_unusable(path: &Path, error: impl Into<std::sync::Arc<sqlx::Error>>) -> CatalogError {
+/// A file that cannot be opened or written stays so until somebody does something about it.
+pub(super) fn refused_if_unusable(path: &Path, error: impl Into<std::sync::Arc<sqlx::Error>>) -> CatalogError {
     let error = error.into();
     if is_sqlite_busy(&error) || !matches!(*error, sqlx::Error::Database(_)) {
         return CatalogError::Database(error);

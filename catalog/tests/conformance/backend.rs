@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use catalog::{MetadataStore, PostgresMetadataStore, SqliteMetadataStore, connect};
 use simulation::catalog::{CatalogState, Faults, Guards, ModelCatalog, Rates, Session, VirtualClock};
+use support::pgbouncer::PgBouncer;
 use tempfile::TempDir;
 
 /// A fresh catalog; its file is deleted with it.
@@ -18,6 +19,7 @@ pub(crate) struct Backend {
     /// The model, for reading its tables.
     model: Option<ModelCatalog>,
     _directory: Option<TempDir>,
+    _pooler: Option<PgBouncer>,
 }
 
 impl Backend {
@@ -30,24 +32,39 @@ impl Backend {
             url: format!("sqlite:{}", path.display()),
             model: None,
             _directory: Some(directory),
+            _pooler: None,
         }
     }
 
     pub(crate) async fn sqlite_memory() -> Self {
-        Self { store: setup_test_store().await, url: "sqlite::memory:".to_owned(), model: None, _directory: None }
+        Self {
+            store: setup_test_store().await,
+            url: "sqlite::memory:".to_owned(),
+            model: None,
+            _directory: None,
+            _pooler: None,
+        }
     }
 
     pub(crate) async fn postgres() -> Self {
         let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
         let store = PostgresMetadataStore::connect(&url).await.expect("opens");
-        Self { store: Arc::new(store), url, model: None, _directory: None }
+        Self { store: Arc::new(store), url, model: None, _directory: None, _pooler: None }
+    }
+
+    /// PostgreSQL, whose pooler lends a session to each transaction.
+    pub(crate) async fn postgres_behind_a_pooler() -> Self {
+        let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
+        let pooler = PgBouncer::before(&url, &["pool_mode = transaction"]).await.expect("a pooler");
+        let store = PostgresMetadataStore::connect(pooler.url()).await.expect("opens");
+        Self { store: Arc::new(store), url, model: None, _directory: None, _pooler: Some(pooler) }
     }
 
     /// The model that simulations use.
     pub(crate) async fn model() -> Self {
         let model = ModelCatalog::new(VirtualClock::shared(), Guards::default());
         let store = Arc::new(model.clone());
-        Self { store, url: "model".to_owned(), model: Some(model), _directory: None }
+        Self { store, url: "model".to_owned(), model: Some(model), _directory: None, _pooler: None }
     }
 
     /// The model, through a session whose calls take time.
@@ -55,7 +72,7 @@ impl Backend {
         let model = ModelCatalog::new(VirtualClock::shared(), Guards::default());
         let faults = Faults::new(1, Rates { network_ms: (0, 1), commit_ms: (0, 1), ..Rates::default() });
         let store = Arc::new(Session::new(&model, &faults, 1));
-        Self { store, url: "model".to_owned(), model: Some(model), _directory: None }
+        Self { store, url: "model".to_owned(), model: Some(model), _directory: None, _pooler: None }
     }
 
     pub(crate) fn store(&self) -> &dyn MetadataStore {
@@ -64,7 +81,7 @@ impl Backend {
 
     /// A backend at `url` that is not opened; its `store` is an unrelated catalog in memory.
     pub(crate) async fn at(url: String) -> Self {
-        Self { store: setup_test_store().await, url, model: None, _directory: None }
+        Self { store: setup_test_store().await, url, model: None, _directory: None, _pooler: None }
     }
 
     pub(crate) fn url(&self) -> &str {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use catalog::{CommitOutcome, CommitRequest, CommitStore, Ownership, PostgresMetadataStore};
 use common::ErrorKind;
+use support::pgbouncer::PgBouncer;
 use support::proxy::{Direction, Proxy};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -160,10 +161,21 @@ async fn cut_everywhere(mut lane: Lane, share: usize) -> Tally {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_cut_off_after_any_byte_is_settled_and_recorded_once() {
+    cut_off_after_any_byte(&support::postgres::fresh_database().await.expect("a PostgreSQL server")).await;
+}
+
+/// The pooler outlives the cut, and has the transaction in its hands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_cut_off_before_a_pooler_after_any_byte_is_settled_and_recorded_once() {
     let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
+    let pooler = PgBouncer::before(&url, &["pool_mode = transaction"]).await.expect("a pooler");
+    cut_off_after_any_byte(pooler.url()).await;
+}
+
+async fn cut_off_after_any_byte(url: &str) {
     let mut lanes = JoinSet::new();
     for share in 0..LANES {
-        lanes.spawn(cut_everywhere(Lane::start(&url, &format!("orders-{share}")).await, share));
+        lanes.spawn(cut_everywhere(Lane::start(url, &format!("orders-{share}")).await, share));
     }
     let mut total = Tally::default();
     for tally in lanes.join_all().await {

@@ -228,7 +228,14 @@ impl Queue for InMemoryQueue {
 
     async fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, QueueError> {
         let (first_offset, next_offset) = self.partition(partition)?.bounds();
-        Ok(Bounds { first_offset, next_offset, history: self.shared.history.clone(), limits: None, created_us: None })
+        Ok(Bounds {
+            first_offset,
+            next_offset,
+            history: self.shared.history.clone(),
+            limits: None,
+            created_us: None,
+            kept_per_subject: None,
+        })
     }
 
     async fn read(

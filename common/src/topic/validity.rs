@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn bound_streams_are_one_per_partition() {
         let mut topic = TopicDefinition::new(TopicName::new("t").expect("valid"), 2);
-        topic.options.streams = vec![BoundStream { stream: "S".to_owned(), subjects: vec![] }];
+        topic.options.streams = vec![BoundStream { stream: "S".to_owned(), ..BoundStream::default() }];
         assert!(topic.validate().expect_err("too few").to_string().contains("2 partitions"));
     }
 }

@@ -23,13 +23,27 @@ pub enum FeedError {
         #[source]
         error: ProducerError,
     },
+    /// Messages of the last batch were refused before they were sent, and are certainly not stored; all others are
+    /// confirmed.
+    #[error("{confirmed} messages are published, {not_sent} were not sent")]
+    Refused {
+        /// Messages that the queue confirmed, those of the last batch included.
+        confirmed: u64,
+        /// Messages that were not sent.
+        not_sent: u64,
+        /// The failure of the first of them.
+        #[source]
+        failure: SendFailure,
+    },
     /// Some messages of the last batch were not confirmed; each of these may be stored or not.
-    #[error("{confirmed} messages are published; of {failed} more that is not certain")]
+    #[error("{confirmed} messages are published; {}of {failed} more that is not certain", not_sent_text(*not_sent))]
     Unconfirmed {
         /// Messages that the queue confirmed, those of the last batch included.
         confirmed: u64,
         /// Messages that it did not confirm.
         failed: u64,
+        /// Messages that were not sent.
+        not_sent: u64,
         /// The failure of the first of them.
         #[source]
         failure: SendFailure,
@@ -43,6 +57,10 @@ pub enum FeedError {
         #[source]
         problem: InputError,
     },
+}
+
+fn not_sent_text(not_sent: u64) -> String {
+    if not_sent == 0 { String::new() } else { format!("{not_sent} were not sent, and ") }
 }
 
 /// Errors of cutting a stream into messages.

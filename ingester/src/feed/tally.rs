@@ -17,6 +17,8 @@ pub struct Tally {
     pub bytes: u64,
     /// Messages that were sent and not confirmed: each may be stored or not.
     pub failed: u64,
+    /// Messages that were refused before they were sent: none is stored.
+    pub not_sent: u64,
     /// The confirmed ones, by number of their partition.
     pub partitions: BTreeMap<u32, PartitionTally>,
 }

@@ -143,7 +143,7 @@ async fn bound(harness: &NatsHarness, subjects: &[&str]) -> TopicPartition {
     }
     let mut definition = topic("shop orders", 1);
     let subjects = subjects.iter().map(ToString::to_string).collect();
-    definition.options.streams = vec![BoundStream { stream: "SHOP".to_owned(), subjects }];
+    definition.options.streams = vec![BoundStream { stream: "SHOP".to_owned(), subjects, from_offset: None }];
     harness.queue.create_topic(&definition).await.expect("opens");
     partition(&definition, 0)
 }
@@ -177,7 +177,7 @@ async fn one_filter_is_read_in_batches_and_a_topic_that_is_bound_is_never_delete
     let read = step(harness.queue.read(&partition, 2, 200)).await.expect("reads");
     assert_eq!(numbers(&read), (0..199).filter(|number| number % 3 == 1).collect::<Vec<_>>());
     let mut definition = topic("shop orders", 1);
-    definition.options.streams = vec![BoundStream { stream: "SHOP".to_owned(), subjects: vec![] }];
+    definition.options.streams = vec![BoundStream { stream: "SHOP".to_owned(), ..BoundStream::default() }];
     harness.queue.delete_topic(&definition).await.expect("closes");
     assert!(harness.jetstream().await.get_stream("SHOP").await.is_ok());
 }

@@ -22,7 +22,7 @@ use crate::harness::*;
 /// A topic of one partition, bound to a stream.
 fn bound(name: &str, stream: &str, subjects: &[&str]) -> TopicDefinition {
     let subjects = subjects.iter().map(ToString::to_string).collect();
-    let streams = vec![BoundStream { stream: stream.to_owned(), subjects }];
+    let streams = vec![BoundStream { stream: stream.to_owned(), subjects, from_offset: None }];
     TopicDefinition { options: TopicOptions { streams, ..TopicOptions::default() }, ..topic(name, 1) }
 }
 

@@ -14,6 +14,7 @@ use common::topic::{BoundStream, ColumnSpec, Format, StreamLimits, TopicOptions}
 use common::{Queue, TopicDefinition, TopicName};
 use service::connect;
 
+use super::beginning::{self, Beginning, parse_beginning};
 use crate::columns::{format_parser, parse_column};
 use crate::opened::with_catalog;
 use crate::output::{self, UsageError};
@@ -47,6 +48,10 @@ pub(crate) struct Args {
     /// more partitions
     #[arg(long = "stream", value_name = "STREAM[:SUBJECT,…]", value_parser = parse_stream)]
     streams: Vec<BoundStream>,
+    /// Where to begin in the streams of --stream: `begin` (the default), `end` (only new messages), an OFFSET, or at the
+    /// first message since a TIME such as 2026-01-31T00:00:00Z. What lies before is recorded as skipped
+    #[arg(long, value_name = "begin|end|OFFSET|TIME", requires = "streams", value_parser = parse_beginning)]
+    from: Option<Beginning>,
     /// Copies of each stream in a NATS cluster
     #[arg(long, value_name = "1..5", value_parser = clap::value_parser!(u8).range(1..=5))]
     replicas: Option<u8>,
@@ -63,8 +68,12 @@ pub(crate) struct Args {
 
 /// Creates the topic.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let config = config_of(args)?;
+    let beginning = args.from;
+    let mut config = config_of(args)?;
     let queue = connect::queue(settings).await?;
+    if let Some(beginning) = beginning {
+        config.config = beginning::settle(beginning, &config.definition(), queue.as_ref()).await?;
+    }
     let created = with_catalog(settings, async |catalog| create_topic(queue.as_ref(), catalog.as_ref(), config).await);
     let topic = created.await?;
     output::show(json, &topic, || format!("created topic {}: {}\n", topic.name, summary(&topic)))
@@ -169,7 +178,7 @@ fn parse_stream(text: &str) -> Result<BoundStream, String> {
         return Err(format!("{text:?} names no stream; expected is STREAM or STREAM:subject,subject"));
     }
     let subjects = subjects.split(',').filter(|subject| !subject.is_empty()).map(str::to_owned).collect();
-    Ok(BoundStream { stream: stream.to_owned(), subjects })
+    Ok(BoundStream { stream: stream.to_owned(), subjects, from_offset: None })
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 
 use crate::commands::segments::object_bytes;
-use crate::opened::with_catalog;
+use crate::opened::reading_catalog;
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, duration_text, time_text};
 
@@ -73,7 +73,7 @@ impl SegmentTotals {
 
 /// Describes the topic. An unreachable queue is reported, and is no failure.
 pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let described = with_catalog(settings, async |catalog| describe(catalog.as_ref(), &args.name, settings).await);
+    let described = reading_catalog(settings, async |catalog| describe(catalog.as_ref(), &args.name, settings).await);
     let description = described.await?;
     output::show(json, &description, || text_of(&description))
 }
@@ -84,14 +84,19 @@ async fn describe(catalog: &dyn MetadataStore, name: &TopicName, settings: &Sett
         Ok(bounds) => (bounds, None),
         Err(error) => (Vec::new(), Some(format!("{error:#}"))),
     };
+    let streams = &snapshot.topic.config.streams;
     let partitions = snapshot.partitions.into_iter().map(|partition| {
         let bounds = bounds.get(partition.partition_id as usize).copied();
+        // Chosen for the first history of the stream alone.
+        let bound = streams.get(partition.partition_id as usize).filter(|_| partition.incarnation.0 == 0);
+        let start = bound.and_then(|bound| bound.from_offset).unwrap_or(0);
         let segments = snapshot.segments.iter().filter(|segment| segment.partition_id == partition.partition_id);
         PartitionDescription {
             first_offset: bounds.map(|(first, _)| first),
             next_offset: bounds.map(|(_, next)| next),
             // An empty stream that starts above the watermark has nothing left to commit but the gap.
-            lag: bounds.map(|(first, next)| next.saturating_sub(partition.high_watermark.max(first.min(next)))),
+            lag: bounds
+                .map(|(first, next)| next.saturating_sub(partition.high_watermark.max(first.max(start).min(next)))),
             segments: SegmentTotals::of(segments),
             partition,
         }
@@ -130,7 +135,9 @@ fn text_of(description: &Description) -> String {
     line("partitioner", topic.config.partitioner.as_str().to_owned());
     for (index, bound) in topic.config.streams.iter().enumerate() {
         let label = if index == 0 { "streams" } else { "" };
-        line(label, format!("{} {}", bound.stream, bound.subjects.join(",")).trim_end().to_owned());
+        let from = bound.from_offset.map_or_else(String::new, |offset| format!(" from offset {}", count_text(offset)));
+        let subjects = bound.subjects.join(",");
+        line(label, format!("{} {subjects}", bound.stream).trim_end().to_owned() + &from);
     }
     line("schema", format!("version {}", topic.schema_version));
     line("created", time_text(topic.created_at));

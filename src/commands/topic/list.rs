@@ -5,13 +5,13 @@
 use catalog::Topic;
 use common::config::Settings;
 
-use crate::opened::with_catalog;
+use crate::opened::reading_catalog;
 use crate::output::{self, Align, Table};
 use crate::units::{count_text, duration_text, time_text};
 
 /// Lists all topics, by name.
 pub(super) async fn run(settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let topics = with_catalog(settings, async |catalog| Ok(catalog.list_topics().await?)).await?;
+    let topics = reading_catalog(settings, async |catalog| Ok(catalog.list_topics().await?)).await?;
     output::show(json, &topics, || text(&topics))
 }
 

@@ -63,6 +63,15 @@ async fn resume(args: &Args, settings: &Settings, catalog: &dyn MetadataStore, j
             Some(number) => format!("partition {}/{number} is active; there is nothing to resume\n", args.name),
             None => format!("no partition of {} is halted; there is nothing to resume\n", args.name),
         };
+        if args.from.is_some() {
+            return Err(UsageError::new(format!(
+                "--from: {}; it says where a halted partition goes on. A topic that reads an existing stream from \
+                 another place than its first message is made by `siltstone topic create NAME --stream STREAM --from \
+                 begin|end|OFFSET|TIME`",
+                text.trim_end()
+            ))
+            .into());
+        }
         return output::show(json, &json!({ "resumed": [] }), || text);
     }
     let queue = opened::queue_of(settings, &snapshot, "nothing tells where it could go on").await?;

@@ -63,6 +63,48 @@ async fn text_logs_have_no_colours_outside_a_terminal_and_a_good_end_has_no_warn
 }
 
 #[tokio::test]
+async fn quarantine_is_told_once_a_minute_with_the_reason_and_counted_by_topic() {
+    let (nats, siltstone) = super::on_nats().await;
+    let siltstone = siltstone.with("MAX_SEGMENT_RECORDS", "10");
+    create_orders(&siltstone).await;
+    let mut service = Service::start(Kind::Writer, &siltstone).await;
+    for _ in 0..3 {
+        publish(&nats, 0..15).await;
+        siltstone.run_with_input(&["publish", "orders"], b"{\"n\":\"two\"}\n".repeat(5).as_slice()).await.ok();
+    }
+    let by_topic = r#"siltstone_quarantined_records_total{topic="orders"}"#;
+    service.fetched(60).await;
+    service.signal("TERM");
+    assert_eq!(service.ended().await, 0, "{}", service.log_text());
+    let told = |line: &serde_json::Value| line["message"] == "records went to quarantine";
+    let lines: Vec<_> = service.lines().into_iter().filter(told).collect();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    let (level, reason) = (&lines[0]["level"], lines[0]["reason"].as_str().unwrap_or_default());
+    assert!(level == "WARN" && lines[0]["partition"] == "orders/0" && reason.contains("column \"n\""), "{}", lines[0]);
+    let mut again = Service::start(Kind::Writer, &siltstone).await;
+    siltstone.run_with_input(&["publish", "orders"], b"{\"n\":\"two\"}\n".repeat(10).as_slice()).await.ok();
+    again.metric(by_topic, |records| records == 10.0).await;
+    assert_eq!(again.metrics().await["siltstone_records_quarantined_total"], 10.0);
+    again.signal("TERM");
+    assert_eq!(again.ended().await, 0, "{}", again.log_text());
+}
+
+#[tokio::test]
+async fn errors_are_json_where_the_answer_is() {
+    let siltstone = Siltstone::new();
+    siltstone.run(&["topic", "create", "t"]).await.ok();
+    for (code, arguments, part) in [
+        (1, &["--json", "topic", "describe", "absent"][..], "topic not found: absent"),
+        (2, &["--json", "query", ""], "the statement is empty"),
+    ] {
+        let answer = siltstone.run(arguments).await.fails(code, &[]);
+        let error: serde_json::Value = serde_json::from_str(answer.err.trim_end()).expect("one line of JSON");
+        assert_eq!((&error["level"], &error["message"]), (&"ERROR".into(), &"failed".into()));
+        assert!(error["error"].as_str().is_some_and(|text| text.contains(part)), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn failures_are_json_lines_as_well() {
     let siltstone = Siltstone::new().with("LOG_FORMAT", "json").with("TOPICS", "absent");
     for kind in [Kind::Writer, Kind::Up] {

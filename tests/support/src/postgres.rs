@@ -5,7 +5,7 @@
 //! schemas.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -119,6 +119,18 @@ impl PostgresServer {
             }
         }
         Ok(())
+    }
+
+    /// Lets new connections be encrypted with this certificate and key, which are copied.
+    pub async fn use_certificate(&self, certificate: &Path, key: &Path) -> Result<()> {
+        for (file, name) in [(certificate, "server.crt"), (key, "server.key")] {
+            let copy = self.data().join(name);
+            std::fs::copy(file, &copy)?;
+            let owner = std::fs::metadata(self.data())?;
+            std::os::unix::fs::chown(&copy, Some(owner.uid()), Some(owner.gid()))?;
+            std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o600))?;
+        }
+        self.configure(&[("ssl", "on")]).await
     }
 
     /// Waits until a query returns this text.
@@ -248,7 +260,7 @@ impl Drop for PostgresServer {
 
 /// PostgreSQL refuses to run as root: then the command runs as user `postgres`, whose user and group ids are
 /// returned.
-async fn as_unprivileged(command: &mut Command) -> Result<Option<(u32, u32)>> {
+pub(crate) async fn as_unprivileged(command: &mut Command) -> Result<Option<(u32, u32)>> {
     if std::fs::metadata("/proc/self").context("look at /proc/self")?.uid() != 0 {
         return Ok(None);
     }

@@ -52,6 +52,15 @@ pub fn postgres(program: &str) -> Result<PathBuf> {
     }
 }
 
+/// The connection pooler for PostgreSQL. The error names the command that installs it.
+pub fn pgbouncer() -> Result<PathBuf> {
+    let system = Path::new("/usr/sbin/pgbouncer");
+    match on_path("pgbouncer").or_else(|| system.is_file().then(|| system.to_owned())) {
+        Some(path) => Ok(path),
+        None => bail!("no pgbouncer here: run scripts/test, or scripts/setup-tools once"),
+    }
+}
+
 /// The tracer that makes system calls fail. The error names the command that installs it.
 pub fn strace() -> Result<PathBuf> {
     match on_path("strace") {

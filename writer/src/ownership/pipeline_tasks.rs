@@ -55,6 +55,7 @@ impl PipelineTasks {
             context: Arc::clone(&self.context),
             board: self.board.clone(),
             totals: Arc::clone(&self.totals),
+            start: topic.start_of(&ownership),
             held: ownership,
             tables: topic.tables.subscribe(),
             dense: topic.dense,

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::{Agent, Scope, Topic};
-use common::TopicName;
+use catalog::{Agent, Ownership, Scope, Topic};
+use common::{Incarnation, TopicName};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,8 @@ pub(crate) struct OpenTopic {
     pub(crate) tables: watch::Sender<Arc<TopicTable>>,
     /// True if every offset of its streams belongs to its partitions.
     pub(crate) dense: bool,
+    /// Offset at which the reading of each partition begins in its first history, by number.
+    starts: Vec<u64>,
     /// Ends its pipelines.
     pub(crate) gone: CancellationToken,
     /// Distinguishes the topic from a later one of the same name.
@@ -79,6 +81,7 @@ impl Topics {
                 self.board.clear(&(topic.name.clone(), None));
                 let open = OpenTopic {
                     tables: watch::channel(TopicTable::new(topic)).0,
+                    starts: topic.config.streams.iter().map(|stream| stream.from_offset.unwrap_or(0)).collect(),
                     dense: topic.config.streams.iter().all(|stream| stream.subjects.is_empty()),
                     gone: self.stop.child_token(),
                     created_at: topic.created_at,
@@ -111,6 +114,15 @@ impl Topics {
 }
 
 impl OpenTopic {
+    /// The offset below which nothing is read of an owned partition. It was chosen in the first history of the queue, and
+    /// says nothing of another one.
+    pub(crate) fn start_of(&self, held: &Ownership) -> u64 {
+        if held.incarnation != Incarnation::default() {
+            return 0;
+        }
+        self.starts.get(held.partition.partition_id as usize).copied().unwrap_or(0)
+    }
+
     fn update(&self, topic: &Topic) {
         self.tables.send_if_modified(|table| {
             let changed = table.schema_version() != topic.schema_version;

@@ -6,6 +6,9 @@
 
 use std::mem;
 
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use catalog::{Gap, Ownership, SegmentKind};
 use common::memory::MemoryPermit;
 use common::{Anchor, Message, OffsetRange, failpoint};
@@ -16,6 +19,7 @@ use crate::config::{CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX};
 use crate::pipeline::decode::PartitionDecoder;
 use crate::pipeline::roll::RollReason;
 use lake::footer::{Footer, FooterSegment};
+use lake::schema::{OFFSET, REASON};
 use lake::segment::{EncodedSegment, SegmentEncoder};
 
 /// Messages on their way to becoming a segment.
@@ -27,6 +31,7 @@ pub(crate) struct OpenBatch {
     message_count: u64,
     anchor: Anchor,
     gaps: Vec<Gap>,
+    first_refusal: Option<Refusal>,
     pending: Vec<Message>,
     pending_bytes: usize,
     encoders: Encoders,
@@ -40,6 +45,22 @@ struct Encoders {
     quarantine: Option<SegmentEncoder>,
 }
 
+/// A record that could not be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) offset: i64,
+    pub(crate) reason: String,
+}
+
+impl Refusal {
+    /// The first one of these rows of a quarantine.
+    fn first_of(rows: &RecordBatch) -> Option<Self> {
+        let offset = rows.column_by_name(OFFSET)?.as_primitive_opt::<Int64Type>()?;
+        let reason = rows.column_by_name(REASON)?.as_string_opt::<i32>()?;
+        (rows.num_rows() > 0).then(|| Self { offset: offset.value(0), reason: reason.value(0).to_owned() })
+    }
+}
+
 /// A closed batch, encoded, not yet stored.
 #[derive(Debug)]
 pub(crate) struct SealedBatch {
@@ -48,6 +69,8 @@ pub(crate) struct SealedBatch {
     pub(crate) message_count: u64,
     pub(crate) anchor: Anchor,
     pub(crate) gaps: Vec<Gap>,
+    /// The first record that went to quarantine.
+    pub(crate) first_refusal: Option<Refusal>,
     pub(crate) segments: Vec<(SegmentKind, EncodedSegment)>,
     pub(crate) schema_version: u32,
     pub(crate) reason: RollReason,
@@ -77,6 +100,7 @@ impl OpenBatch {
             message_count: messages.len() as u64,
             anchor: Anchor::of(last),
             gaps,
+            first_refusal: None,
             pending_bytes: messages.iter().map(Message::memory_bytes).sum(),
             pending: messages,
             encoders: Encoders::default(),
@@ -129,7 +153,8 @@ impl OpenBatch {
         let messages = mem::take(&mut self.pending);
         self.pending_bytes = 0;
         for chunk in messages.chunks(CHUNK_MESSAGES_MAX) {
-            self.encoders.write(encoding, chunk)?;
+            let refusal = self.encoders.write(encoding, chunk)?;
+            self.first_refusal = self.first_refusal.take().or(refusal);
         }
         drop(messages);
         self.memory.resize(self.encoders.memory_bytes());
@@ -162,6 +187,7 @@ impl OpenBatch {
             message_count: batch.message_count,
             anchor: batch.anchor,
             gaps: batch.gaps,
+            first_refusal: batch.first_refusal,
             segments,
             schema_version,
             reason,
@@ -185,7 +211,8 @@ impl OpenBatch {
 }
 
 impl Encoders {
-    fn write(&mut self, encoding: &mut Encoding, messages: &[Message]) -> Result<(), ParquetError> {
+    /// Gives the first record of `messages` that went to quarantine.
+    fn write(&mut self, encoding: &mut Encoding, messages: &[Message]) -> Result<Option<Refusal>, ParquetError> {
         let decoded = match &encoding.condemned {
             Some(reason) => encoding.decoder.quarantine_whole(messages, reason),
             None => {
@@ -194,6 +221,7 @@ impl Encoders {
                 encoding.decoder.decode(messages)
             }
         };
+        let refusal = decoded.quarantine.as_ref().and_then(Refusal::first_of);
         for (slot, rows) in [(&mut self.data, decoded.rows), (&mut self.quarantine, decoded.quarantine)] {
             let Some(rows) = rows else { continue };
             let encoder = match slot {
@@ -202,7 +230,7 @@ impl Encoders {
             };
             encoder.write(&rows)?;
         }
-        Ok(())
+        Ok(refusal)
     }
 
     fn memory_bytes(&self) -> usize {

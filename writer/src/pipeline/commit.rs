@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use catalog::{CatalogError, CommitOutcome, CommitRequest, MetadataStore, SegmentKind};
+use catalog::{CatalogError, CommitOutcome, CommitRequest, Gap, GapKind, MetadataStore, SegmentKind};
 use common::backoff::Backoff;
 use common::{CommitReceipt, ErrorKind, failpoint};
 use futures::StreamExt;
@@ -20,10 +20,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::PARTITION_UPLOADS_MAX;
 use crate::pipeline::assemble::Assembled;
+use crate::pipeline::batch::Refusal;
 use crate::pipeline::context::Stop;
 use crate::pipeline::group::Groups;
 use crate::pipeline::upload::{UploadedBatch, Uploader};
 use crate::service::metrics;
+use crate::service::notices::Notice;
 use crate::service::status::Progress;
 use crate::service::summary::Totals;
 
@@ -216,9 +218,38 @@ impl Committer {
             key = uploaded.segments().first().map_or("", |segment| segment.object.key.as_str()),
             "segment committed"
         );
-        for gap in &batch.gaps {
+        self.report_gaps(&batch.gaps);
+        if let Some(refusal) = &batch.first_refusal {
+            self.report_quarantine(quarantined, refusal);
+        }
+    }
+
+    fn report_gaps(&self, gaps: &[Gap]) {
+        let partition = &self.uploader.held.partition;
+        let of_kind = |kind| gaps.iter().filter(move |gap| gap.kind() == kind);
+        for gap in of_kind(GapKind::Lost) {
             ::metrics::counter!(metrics::GAP_OFFSETS).increment(gap.range.count());
             tracing::warn!(%partition, base_offset = gap.range.base(), end_offset = gap.range.end(), reason = gap.reason, "gap recorded");
+        }
+        for gap in of_kind(GapKind::Skipped) {
+            ::metrics::counter!(metrics::SKIPPED_OFFSETS).increment(gap.range.count());
+            tracing::info!(%partition, base_offset = gap.range.base(), end_offset = gap.range.end(), reason = gap.reason, "offsets skipped");
+        }
+        let compacted: u64 = of_kind(GapKind::Compacted).map(|gap| gap.range.count()).sum();
+        let Some(gap) = of_kind(GapKind::Compacted).next_back() else { return };
+        ::metrics::counter!(metrics::COMPACTED_OFFSETS).increment(compacted);
+        if let Some(offsets) = self.totals.notices.due(&partition.topic, Notice::Compaction, compacted) {
+            tracing::info!(topic = %partition.topic, offsets, reason = gap.reason, "offsets that the queue is meant to forget");
+        }
+    }
+
+    fn report_quarantine(&self, quarantined: u64, first: &Refusal) {
+        let partition = &self.uploader.held.partition;
+        let topic = partition.topic.to_string();
+        ::metrics::counter!(metrics::TOPIC_QUARANTINED, "topic" => topic).increment(quarantined);
+        if let Some(records) = self.totals.notices.due(&partition.topic, Notice::Quarantine, quarantined) {
+            let Refusal { offset, reason } = first;
+            tracing::warn!(%partition, records, offset, reason, "records went to quarantine");
         }
     }
 }

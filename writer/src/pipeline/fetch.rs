@@ -33,6 +33,8 @@ pub(crate) struct Fetcher {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) held: Ownership,
     pub(crate) position: Position,
+    /// Nothing below is read: an operator chose to begin here.
+    pub(crate) start: u64,
     /// Memory for messages; the limit is shared with the other partitions.
     pub(crate) memory: MemoryBudget,
     pub(crate) progress: Arc<Progress>,
@@ -109,15 +111,16 @@ impl Fetcher {
 
     async fn attach(&self) -> Result<Attach, QueueError> {
         let Position { next_offset, last_read, .. } = self.position;
-        attach(self.queue.as_ref(), &self.held.partition, next_offset, last_read).await
+        attach(self.queue.as_ref(), &self.held.partition, next_offset, last_read, self.start).await
     }
 
     /// Attaches at the position.
     async fn open(&mut self) -> Opened {
         let (offset, gap) = match self.attach().await {
-            Ok(Attach::From { offset, gap, queue_end }) => {
-                // Only the first attach counts: it finds the queue's end at the takeover.
+            Ok(Attach::From { offset, gap, queue_end, kept_per_subject }) => {
+                // Only the first time counts: the queue's end when the partition was taken over.
                 self.queue_end.get_or_init(|| queue_end);
+                self.position.kept_per_subject = kept_per_subject;
                 (offset, gap)
             }
             Ok(Attach::Regressed(reason)) => return Opened::Regressed(reason),

@@ -5,6 +5,7 @@
 //!
 //! fetch → assemble (decode, batch, roll, segment) → commit (upload, commit) → ack, back in fetch.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use catalog::Ownership;
@@ -40,6 +41,8 @@ pub(crate) struct Pipeline {
     pub(crate) tables: watch::Receiver<Arc<TopicTable>>,
     /// True if a missing offset is a loss.
     pub(crate) dense: bool,
+    /// Nothing below is read.
+    pub(crate) start: u64,
     pub(crate) stop: CancellationToken,
 }
 
@@ -52,11 +55,12 @@ impl Pipeline {
     pub(crate) fn prepare(self) -> (CommandSender, impl Future<Output = Result<(), Stop>> + Send + 'static) {
         let (sender, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
         let progress = self.board.insert(self.held.partition.clone(), self.held.high_watermark);
+        progress.start.store(self.start, Ordering::Relaxed);
         (sender, self.run(commands, progress))
     }
 
     async fn run(self, commands: mpsc::Receiver<Command>, progress: Arc<Progress>) -> Result<(), Stop> {
-        let Self { context, board, totals, held, tables, dense, stop } = self;
+        let Self { context, board, totals, held, tables, dense, start, stop } = self;
         let Context { queue, catalog, storage, config, groups, limits } = context.as_ref();
         let partition = held.partition.clone();
         let (fetched, fetched_input) = mpsc::channel(FETCHED_WAITING_MAX);
@@ -66,6 +70,7 @@ impl Pipeline {
         let fetcher = Fetcher {
             queue: Arc::clone(queue),
             position: Position::of(&held, dense),
+            start,
             held: held.clone(),
             memory: limits.memory.clone(),
             progress: Arc::clone(&progress),

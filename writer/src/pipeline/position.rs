@@ -18,14 +18,16 @@ pub(crate) struct Position {
     pub(crate) last_read: Option<Anchor>,
     /// Offsets missing before the next message, found when attaching.
     pub(crate) gap: Option<Gap>,
-    /// Every offset of the queue belongs to this partition, so that a missing one is a loss and not due to a filter.
+    /// Messages that the queue keeps of each subject, if it forgets the older ones.
+    pub(crate) kept_per_subject: Option<u64>,
+    /// Every offset of the queue belongs to this partition, so that a missing one is a loss and no filter's work.
     dense: bool,
 }
 
 impl Position {
     /// The position at which a partition's owner starts.
     pub(crate) fn of(held: &Ownership, dense: bool) -> Self {
-        Self { next_offset: held.high_watermark, last_read: held.anchor, gap: None, dense }
+        Self { next_offset: held.high_watermark, last_read: held.anchor, gap: None, kept_per_subject: None, dense }
     }
 
     /// Advances over `delivery` and finds the offsets that are missing before and in it.
@@ -38,7 +40,10 @@ impl Position {
             assert!(message.offset >= self.next_offset, "the queue delivers in order, each message once");
             let missing = OffsetRange::until(expected, message.offset);
             if let Some(range) = missing.filter(|_| self.dense && !mutation::is_off("fetch.gaps")) {
-                gaps.push(Gap { range, reason: "deleted in the queue before the writer came".to_owned() });
+                gaps.push(match self.kept_per_subject {
+                    Some(kept_per_subject) => Gap::compacted(range, kept_per_subject),
+                    None => Gap { range, reason: "deleted in the queue before the writer came".to_owned() },
+                });
             }
             expected = message.offset + 1;
             self.next_offset = expected;
@@ -55,6 +60,7 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
+    use catalog::GapKind;
     use common::Message;
     use common::memory::MemoryBudget;
 
@@ -76,7 +82,8 @@ mod tests {
     fn gaps(position: u64, dense: bool, before: Option<(u64, u64)>, offsets: &[u64]) -> Vec<(u64, u64)> {
         let before = before.and_then(|(base, end)| OffsetRange::new(base, end));
         let before = before.map(|range| Gap { range, reason: String::new() });
-        let mut position = Position { next_offset: position, last_read: None, gap: before, dense };
+        let mut position =
+            Position { next_offset: position, last_read: None, gap: before, kept_per_subject: None, dense };
         let fetched = position.advance(delivery(offsets));
         assert_eq!(position.next_offset, offsets.last().expect("some") + 1);
         assert_eq!(position.last_read.map(|anchor| anchor.offset), offsets.last().copied());
@@ -91,6 +98,15 @@ mod tests {
         assert_eq!(gaps(5, true, Some((5, 7)), &[9]), [(5, 7), (8, 8)]);
         assert_eq!(gaps(0, true, None, &[1, 2]), [], "JetStream counts from 1");
         assert_eq!(gaps(0, true, None, &[0, 1]), []);
+    }
+
+    #[test]
+    fn holes_of_a_stream_that_forgets_are_compaction() {
+        let mut position =
+            Position { next_offset: 5, last_read: None, gap: None, kept_per_subject: Some(3), dense: true };
+        let fetched = position.advance(delivery(&[6, 9]));
+        let kinds: Vec<_> = fetched.gaps.iter().map(|gap| (gap.kind(), gap.range.count())).collect();
+        assert_eq!(kinds, [(GapKind::Compacted, 1), (GapKind::Compacted, 2)]);
     }
 
     #[test]

@@ -110,7 +110,14 @@ mod tests {
     use super::*;
 
     fn bounds(first_offset: u64, next_offset: u64, limits: DiscardLimits) -> Bounds {
-        Bounds { first_offset, next_offset, history: String::new(), limits: Some(limits), created_us: None }
+        Bounds {
+            first_offset,
+            next_offset,
+            history: String::new(),
+            limits: Some(limits),
+            created_us: None,
+            kept_per_subject: None,
+        }
     }
 
     fn thousand_messages() -> DiscardLimits {

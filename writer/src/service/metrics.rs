@@ -18,6 +18,7 @@ pub(crate) const MESSAGES: &str = "siltstone_messages_fetched_total";
 pub(crate) const MESSAGE_BYTES: &str = "siltstone_message_bytes_fetched_total";
 pub(crate) const RECORDS: &str = "siltstone_records_committed_total";
 pub(crate) const QUARANTINED: &str = "siltstone_records_quarantined_total";
+pub(crate) const TOPIC_QUARANTINED: &str = "siltstone_quarantined_records_total";
 pub(crate) const SEGMENTS: &str = "siltstone_segments_committed_total";
 pub(crate) const SEGMENT_BYTES: &str = "siltstone_segment_bytes_committed_total";
 pub(crate) const UPLOAD_SECONDS: &str = "siltstone_upload_seconds";
@@ -26,6 +27,8 @@ pub(crate) const UPLOAD_RETRIES: &str = "siltstone_upload_retries_total";
 pub(crate) const COMMIT_RETRIES: &str = "siltstone_commit_retries_total";
 pub(crate) const ATTACHES: &str = "siltstone_attaches_total";
 pub(crate) const GAP_OFFSETS: &str = "siltstone_gap_offsets_total";
+pub(crate) const COMPACTED_OFFSETS: &str = "siltstone_compacted_offsets_total";
+pub(crate) const SKIPPED_OFFSETS: &str = "siltstone_skipped_offsets_total";
 pub(crate) const OBJECTS_DELETED: &str = "siltstone_janitor_objects_deleted_total";
 pub(crate) const COMMITS_FOLDED: &str = "siltstone_janitor_commits_folded_total";
 pub(crate) const SNAPSHOTS_DROPPED: &str = "siltstone_janitor_snapshots_dropped_total";
@@ -46,6 +49,7 @@ pub(crate) fn describe() {
     describe_counter!(MESSAGE_BYTES, "bytes of messages fetched, as counted against memory");
     describe_counter!(RECORDS, "rows committed to topics' tables");
     describe_counter!(QUARANTINED, "records committed to quarantine");
+    describe_counter!(TOPIC_QUARANTINED, "records committed to quarantine, by topic");
     describe_counter!(SEGMENTS, "batches committed, by the reason that closed them");
     describe_counter!(SEGMENT_BYTES, "bytes of segments committed");
     describe_histogram!(UPLOAD_SECONDS, "from sealed to durably stored, retries included");
@@ -53,7 +57,12 @@ pub(crate) fn describe() {
     describe_counter!(UPLOAD_RETRIES, "uploads tried again");
     describe_counter!(COMMIT_RETRIES, "commits tried again");
     describe_counter!(ATTACHES, "times a partition was attached to the queue, the first time included");
-    describe_counter!(GAP_OFFSETS, "offsets that the queue no longer held");
+    describe_counter!(GAP_OFFSETS, "offsets that the queue no longer held and was not meant to forget");
+    describe_counter!(
+        COMPACTED_OFFSETS,
+        "offsets that a stream with a limit for each subject forgot, as it is meant to"
+    );
+    describe_counter!(SKIPPED_OFFSETS, "offsets before the place at which a topic was told to begin");
     describe_counter!(OBJECTS_DELETED, "objects deleted that were never listed, or no longer");
     describe_counter!(COMMITS_FOLDED, "commits folded into a run with their neighbours");
     describe_counter!(SNAPSHOTS_DROPPED, "lake snapshots that were thinned out");
@@ -70,7 +79,9 @@ pub(crate) fn describe() {
     for name in [MESSAGES, MESSAGE_BYTES, RECORDS, QUARANTINED, SEGMENT_BYTES] {
         counter!(name).increment(0);
     }
-    for name in [UPLOAD_RETRIES, COMMIT_RETRIES, ATTACHES, GAP_OFFSETS, QUEUE_OFFSETS_LOST] {
+    for name in
+        [UPLOAD_RETRIES, COMMIT_RETRIES, ATTACHES, GAP_OFFSETS, QUEUE_OFFSETS_LOST, COMPACTED_OFFSETS, SKIPPED_OFFSETS]
+    {
         counter!(name).increment(0);
     }
     for name in [OBJECTS_DELETED, COMMITS_FOLDED, SNAPSHOTS_DROPPED] {

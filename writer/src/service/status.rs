@@ -57,6 +57,8 @@ pub(crate) struct Progress {
     pub(crate) high_watermark: AtomicU64,
     pub(crate) queue_first_offset: AtomicU64,
     pub(crate) queue_next_offset: AtomicU64,
+    /// Nothing below is read: an operator chose to begin here.
+    pub(crate) start: AtomicU64,
     pub(crate) batch_bytes: AtomicUsize,
     /// True while an upload or commit keeps failing.
     pub(crate) failing: AtomicBool,

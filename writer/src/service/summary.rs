@@ -1,10 +1,11 @@
 //! The sums of a writer's commits since its start, for the last log line, the demo and the bench.
 //!
-//! Owns: the sums. Does not own: metrics, which count the same for a monitoring system.
+//! Owns: the sums, and the notices of the same run. Does not own: when a notice is due (`notices`), metrics, which count the same for a monitoring system.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::pipeline::roll::RollReason;
+use crate::service::notices::Notices;
 
 /// Figures of one run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,7 @@ pub(crate) struct Totals {
     quarantined: AtomicU64,
     bytes: AtomicU64,
     rolls: [AtomicU64; RollReason::ALL.len()],
+    pub(crate) notices: Notices,
 }
 
 impl Totals {

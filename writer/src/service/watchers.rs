@@ -87,7 +87,9 @@ impl Look {
     ) -> Result<Self, QueueError> {
         let bounds = queue.bounds(partition).await?;
         let now_us = clock.now_us();
-        let high_watermark = progress.high_watermark.load(Ordering::Relaxed);
+        // What an operator chose to skip is neither lag nor lost by being discarded.
+        let start = progress.start.load(Ordering::Relaxed);
+        let high_watermark = progress.high_watermark.load(Ordering::Relaxed).max(start);
         let uncommitted = Uncommitted { high_watermark, fetched_us: progress.oldest_timestamp_us() };
         let oldest_us = oldest_us(queue, partition, uncommitted, &bounds, now_us).await;
         let margin = margin(&bounds, high_watermark, oldest_us, now_us);
@@ -111,7 +113,8 @@ impl Memory {
 
     fn judge(&mut self, partition: &TopicPartition, progress: &Progress, look: Look) {
         let Look { bounds, high_watermark, margin } = look;
-        progress.queue_first_offset.store(bounds.first_offset, Ordering::Relaxed);
+        let start = progress.start.load(Ordering::Relaxed).min(bounds.next_offset);
+        progress.queue_first_offset.store(bounds.first_offset.max(start), Ordering::Relaxed);
         progress.queue_next_offset.store(bounds.next_offset, Ordering::Relaxed);
         if let Some(lost) = self.ends.entry(partition.clone()).or_default().look(bounds.next_offset) {
             ::metrics::counter!(metrics::QUEUE_OFFSETS_LOST).increment(lost);
@@ -218,7 +221,14 @@ mod tests {
             if partition.partition_id != 20 {
                 std::future::pending::<()>().await;
             }
-            Ok(Bounds { first_offset: 1, next_offset: 7, history: String::new(), limits: None, created_us: None })
+            Ok(Bounds {
+                first_offset: 1,
+                next_offset: 7,
+                history: String::new(),
+                limits: None,
+                created_us: None,
+                kept_per_subject: None,
+            })
         }
 
         async fn read(&self, _: &TopicPartition, _: u64, _: u64) -> Result<Vec<Message>, QueueError> {

@@ -56,7 +56,7 @@ impl<'q> StreamView<'q> {
         partition: &TopicPartition,
     ) -> Result<Opened<'q>> {
         let position = records.partition.high_watermark;
-        if let Attach::Regressed(reason) = attach(queue, partition, position, records.partition.anchor).await? {
+        if let Attach::Regressed(reason) = attach(queue, partition, position, records.partition.anchor, 0).await? {
             let incarnation = records.partition.incarnation;
             let problem = Problem::new(Check::Stream, partition, incarnation, reason, REGRESSED);
             return Ok(Opened::OtherHistory(Box::new(problem.at(position))));
