@@ -15,9 +15,9 @@ use crate::exit::Exit;
 fn after_help() -> String {
     let codes: Vec<String> = Exit::ALL.iter().map(|exit| format!("  {exit}")).collect();
     format!(
-        "Settings of queue, storage and catalog come from the environment; `siltstone config` lists them all.\n\
+        "`siltstone COMMAND --help` explains a command and gives an example.\n\
+         Settings of queue, storage and catalog come from the environment; `siltstone config` lists them all.\n\
          Answers go to standard output, logs, progress and errors to standard error.\n\
-         `siltstone COMMAND --help` says more than -h.\n\
          Exit codes:\n{}\n\nStart with: siltstone demo",
         codes.join("\n")
     )
@@ -28,38 +28,30 @@ fn after_help() -> String {
 #[command(name = "siltstone", version, after_help = after_help(), max_term_width = 110)]
 pub(crate) struct Cli {
     /// Answer in JSON instead of text for people; docs/json.md has the form of each answer, and of errors
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     pub(crate) json: bool,
     /// What to do
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// The commands. One without a line here has its help at its arguments: a line would take the place of the longer text.
+/// The commands. The arguments of each have its help.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show everything in one process: publish orders, settle them into Parquet, query them
     Demo(demo::Args),
-    /// Run the writer service until SIGTERM or SIGINT
     Up(up::Args),
-    /// Create, list, describe, resume or delete topics
     Topic(topic::Args),
-    /// Publish messages from a file or standard input
     Publish(publish::Args),
     Query(query::Args),
     Segments(segments::Args),
-    /// List, show or replay records that could not be decoded
     Quarantine(quarantine::Args),
     Gaps(gaps::Args),
     Audit(audit::Args),
     Doctor(doctor::Args),
     DuckdbSql(duckdb_sql::Args),
     Migrate(migrate::Args),
-    /// Show the effective settings
     Config(config::Args),
-    /// Measure the pipeline against the queue's own reading speed
     Bench(bench::Args),
-    /// Write a completion script for a shell to standard output
     Completions(completions::Args),
 }
 
@@ -117,5 +109,34 @@ mod tests {
     #[test]
     fn arguments_are_declared_without_contradiction() {
         Cli::command().debug_assert();
+    }
+
+    /// The words of a command line of a shell, up to the first redirection.
+    fn words(line: &str) -> Vec<String> {
+        let parts = line.split('\'').enumerate();
+        let words = parts.flat_map(|(index, part)| match index % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        });
+        words.take_while(|word| !["<", ">", "&&"].contains(&word.as_str())).collect()
+    }
+
+    /// Asserts that `command`, whose name follows `before`, has an example that is a valid call of it.
+    fn check_examples(command: &clap::Command, before: &[&str]) {
+        let path: Vec<&str> = before.iter().copied().chain([command.get_name()]).collect();
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let example = help.lines().find_map(|line| line.strip_prefix("Example: ")).unwrap_or_else(|| {
+            panic!("{path:?} has no example");
+        });
+        let words = words(example);
+        assert_eq!(words[..path.len()], path, "{example}");
+        assert!(Cli::try_parse_from(&words).is_ok(), "{example}");
+        assert!(command.get_about().is_some(), "{path:?} has no help");
+        command.get_subcommands().for_each(|below| check_examples(below, &path));
+    }
+
+    #[test]
+    fn every_command_has_help_and_an_example_that_is_a_call_of_it() {
+        Cli::command().get_subcommands().for_each(|command| check_examples(command, &["siltstone"]));
     }
 }

@@ -11,11 +11,12 @@ mod opened;
 mod output;
 mod progress;
 mod settle;
+mod suggest;
 mod units;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use common::config::{LogFormat, Settings};
 use service::logs;
 
@@ -27,8 +28,7 @@ use crate::output::UsageError;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Ends the process itself for --help, --version (0) and arguments that are wrong (2).
-    let cli = Cli::parse();
+    let cli = suggest::parse();
     // Errors are in the form of the answer that was asked for.
     let mut failure_format = if cli.json { LogFormat::Json } else { LogFormat::Text };
     let Err(error) = run(cli, &mut failure_format) else { return Exit::Done.into() };

@@ -14,6 +14,7 @@ mod conformance {
     pub(crate) mod folding;
     pub(crate) mod intents;
     pub(crate) mod janitor;
+    mod lanes;
     mod lost_replacements;
     mod lost_replies;
     mod migrations;

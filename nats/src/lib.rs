@@ -1,8 +1,8 @@
 //! A queue on NATS JetStream: a partition is a stream, an offset is its sequence.
 //!
 //! Owns: the topics opened in this process. Does not own: the connection (`connection`, `api`, `login`,
-//! `server_version`), streams (`topic_streams`, `retention`), consumers (`consumer`, `subscription` and its rules),
-//! publishing (`publish`), reading (`read`).
+//! `server_version`), streams (`topic_streams`, `subjects`, `retention`), consumers (`consumer`, `subscription` and its
+//! rules), publishing (`publish`), reading (`read`).
 //! This crate keeps no position: the catalog has each partition's high watermark.
 
 mod ack_subject;
@@ -26,6 +26,7 @@ mod runs;
 mod server_version;
 mod silence;
 mod status;
+pub mod subjects;
 mod subscription;
 mod topic_streams;
 

@@ -1,7 +1,7 @@
 //! The streams of a topic: one per partition.
 //!
-//! Owns: their names, subjects and settings; creating, checking and deleting them.
-//! Does not own: reading or writing their messages. A stream is changed only by `create_topic` and `delete_topic`,
+//! Owns: their names and settings; creating, checking and deleting them.
+//! Does not own: their subjects (`subjects`), reading or writing their messages. A stream is changed only by `create_topic` and `delete_topic`,
 //! and only if it is managed.
 
 mod managed;
@@ -17,6 +17,7 @@ use crate::api::{self, Answer, EMPTY, server_error};
 use crate::config::AckMode;
 use crate::connection::Connection;
 use crate::retention::{Retention, retention_of};
+use crate::subjects::own_subject;
 use common::ids::TopicPartition;
 use common::queue::{DiscardLimits, QueueError};
 use common::topic::TopicDefinition;
@@ -243,7 +244,7 @@ fn publish_subject(
         return Err(format!("stream {stream} is a mirror of {}: publish there", origin.name));
     }
     if is_managed(topic) {
-        return Ok(format!("{}.{partition_id}", topic.name));
+        return Ok(own_subject(topic, partition_id));
     }
     let candidates = if filters.is_empty() { &config.subjects } else { filters };
     let plain = candidates.iter().find(|subject| !has_wildcard(subject));

@@ -26,6 +26,8 @@ mod nats_histories;
 mod nats_kinds;
 #[path = "queue_conformance/nats_login.rs"]
 mod nats_login;
+#[path = "queue_conformance/nats_subjects.rs"]
+mod nats_subjects;
 
 /// Makes a test of each case for each queue.
 macro_rules! for_every_queue {

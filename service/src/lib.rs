@@ -2,7 +2,7 @@
 //!
 //! A service opens a [`Shell`], starts its own parts inside [`Shell::start`], shows them with [`Pages`], waits for
 //! [`Shell::signal`] and stops inside [`Shell::drain`]. [`connect`] turns settings into a queue, a catalog and a
-//! store; [`diagnose`] examines the promise that these three can keep.
+//! store; [`diagnose`] examines the promise that these three can keep; [`producing`] has the place for new messages.
 //!
 //! Owns: the parts that every service of Siltstone needs, independent of its work.
 //! Does not own: the work of a service (`writer`, `ingester`), the settings (`common::config`).
@@ -16,6 +16,7 @@ mod error;
 pub mod logs;
 mod metrics;
 mod pages;
+pub mod producing;
 mod readiness;
 mod shell;
 mod signals;

@@ -30,11 +30,12 @@ const CONSEQUENCE: &str = "it cannot be compared";
 ///
 /// Exit code 0 when all of it holds, 1 when not.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone audit orders --deep")]
 pub(crate) struct Args {
     /// Only this topic
     topic: Option<TopicName>,
     /// Only this partition
-    #[arg(long, requires = "topic")]
+    #[arg(long, value_name = "N", requires = "topic")]
     partition: Option<u32>,
     /// Decode every object and compare every message that the stream still holds
     #[arg(long)]

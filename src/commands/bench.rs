@@ -29,8 +29,13 @@ use crate::columns::format_parser;
 use crate::opened;
 use crate::output;
 
-/// Arguments of `bench`.
+/// Measure the pipeline against the queue's own reading speed.
+///
+/// First a consumer that throws messages away reads them all, then the pipeline commits the same messages: the ratio of
+/// the two speeds is the figure that travels between machines. A live phase then measures the time from publish to
+/// commit. Only a release build gives figures worth having.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone bench --queue nats --runs 7")]
 pub(crate) struct Args {
     /// The queue; by default as QUEUE_TYPE says
     #[arg(long, value_parser = ["memory", "nats"])]

@@ -6,8 +6,11 @@ use clap_complete::Shell;
 
 use crate::output;
 
-/// Arguments of `completions`.
+/// Write a completion script for a shell to standard output.
+///
+/// Bash loads it with the line: source <(siltstone completions bash)
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone completions zsh > ~/.zfunc/_siltstone")]
 pub(crate) struct Args {
     /// The shell
     #[arg(value_enum)]

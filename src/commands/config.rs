@@ -7,8 +7,11 @@ use serde_json::json;
 
 use crate::output::{self, Align, Table};
 
-/// Arguments of `config`.
+/// Show the effective settings.
+///
+/// Settings come from environment variables. Passwords and other secrets are hidden.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone config --explain")]
 pub(crate) struct Args {
     /// Also say what each setting does and which values it takes
     #[arg(long)]

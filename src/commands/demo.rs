@@ -31,8 +31,12 @@ use crate::settle::until_committed;
 
 const BATCH_MESSAGES: usize = 1000;
 
-/// Arguments of `demo`.
+/// Show everything in one process: publish orders, settle them into Parquet, query them.
+///
+/// Needs no server: queue and catalog of a run are its own, in a directory of its own. At the end the table and the
+/// quarantine must hold exactly what was published.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone demo --records 1000000")]
 pub(crate) struct Args {
     /// How many orders to publish
     #[arg(long, value_name = "N", default_value = "100000", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]

@@ -8,14 +8,16 @@ use serde_json::json;
 
 use crate::output::{self, Align, Reported, Table};
 
-/// Check queue, catalog, store and permissions, and say what this deployment can promise.
+/// Check the deployment, and say what it can promise.
 ///
 /// The promise is strong when everything that the queue confirmed becomes rows exactly once, through crashes and power
-/// cuts; it is reduced, with the reasons and what to change, where a part keeps less than it confirms. Canary objects are
-/// put and deleted in the store, a consumer that delivers nothing is made and deleted in the queue; nothing else changes.
+/// cuts; it is reduced, with the reasons and what to change, where a part keeps less than it confirms. Canary objects
+/// are put and deleted in the store, a consumer that delivers nothing is made and deleted in the queue; nothing else
+/// changes.
 ///
 /// Exit code 0 when everything works, strong or reduced; 1 when something does not.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone doctor")]
 pub(crate) struct Args {}
 
 /// Prints every finding and the promise.

@@ -17,9 +17,9 @@ use crate::output::{self, UsageError};
 
 /// Print SQL that makes a view of every topic in DuckDB.
 ///
-/// A view reads exactly the segments that are committed now; print it again to see later ones. For example:
-/// siltstone duckdb-sql > views.sql && duckdb -init views.sql
+/// A view reads exactly the segments that are committed now; print it again to see later ones.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone duckdb-sql > views.sql && duckdb -init views.sql")]
 pub(crate) struct Args {
     /// Only these topics
     topics: Vec<TopicName>,

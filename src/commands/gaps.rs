@@ -18,8 +18,9 @@ use crate::units::{count_text, time_text};
 /// the place at which a topic was told to begin (skipped). They are recorded, never silent; what they held is gone from
 /// the queue. Compacted ones are summed up in one line for each partition, unless --all is given.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone gaps orders")]
 pub(crate) struct Args {
-    /// Only of this topic
+    /// Only this topic
     topic: Option<TopicName>,
     /// List each compacted range by itself
     #[arg(long)]

@@ -23,8 +23,12 @@ use crate::output::{self, Align, Table, UsageError};
 use crate::progress;
 use crate::units::count_text;
 
-/// Arguments of `publish`.
+/// Publish messages from a file or standard input.
+///
+/// Any NATS client can publish as well: `siltstone topic describe TOPIC` shows the subjects. Messages with a key go to
+/// the partition that the topic's partitioner gives; those without take turns.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone publish orders orders.ndjson --key-field customer")]
 pub(crate) struct Args {
     /// Name of the topic
     topic: TopicName,
@@ -40,7 +44,7 @@ pub(crate) struct Args {
     /// Publish to this partition, whatever the key
     #[arg(long, value_name = "N")]
     partition: Option<u32>,
-    /// Most messages on their way at once
+    /// Send at most this many messages at once, before the first is confirmed
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
     /// Publish lines without checking that they are JSON objects, or UTF-8 if they are text

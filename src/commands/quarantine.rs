@@ -7,16 +7,21 @@ mod list;
 mod replay;
 mod show;
 
-use catalog::{SegmentInfo, TopicSnapshot};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use catalog::{MetadataStore, Replay, SegmentInfo, TopicSnapshot};
 use clap::Subcommand;
-use common::TopicName;
 use common::config::Settings;
-use writer::quarantine::Filter;
+use common::{TopicName, TopicPartition};
+use writer::quarantine::replay::origin_of;
+use writer::quarantine::{Filter, Origin, QuarantineReader, QuarantinedRecord};
 
 use crate::opened::{self, reading_catalog, with_catalog};
 
-/// Arguments of `quarantine`.
+/// List, show or replay records that could not be decoded
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone quarantine list orders")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -24,11 +29,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Count the records by segment and reason
     List(list::Args),
-    /// Show records whole, with the reason
     Show(show::Args),
-    /// Publish records again, after the topic's columns were mended
     Replay(replay::Args),
 }
 
@@ -37,13 +39,13 @@ enum Command {
 struct Selection {
     /// Name of the topic
     topic: TopicName,
-    /// Only of this partition
+    /// Only this partition
     #[arg(long, value_name = "N")]
     partition: Option<u32>,
-    /// Only of the message at this offset
-    #[arg(long)]
+    /// Only the message at this offset
+    #[arg(long, value_name = "OFFSET")]
     offset: Option<u64>,
-    /// Only with a reason that holds this text
+    /// Only reasons that hold this text
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
 }
@@ -51,6 +53,31 @@ struct Selection {
 impl Selection {
     fn filter(&self) -> Filter {
         Filter { partition_id: self.partition, offset: self.offset, reason: self.reason.clone() }
+    }
+
+    /// Reads these records, each with its segment and its replay, by partition and offset. Stops when `each` breaks.
+    async fn for_each(
+        &self,
+        settings: &Settings,
+        catalog: &dyn MetadataStore,
+        mut each: impl FnMut(&SegmentInfo, &QuarantinedRecord, Option<&Replay>) -> anyhow::Result<ControlFlow<()>>,
+    ) -> anyhow::Result<()> {
+        let snapshot = catalog.snapshot(&self.topic).await?;
+        let storage = opened::storage(settings)?;
+        let filter = self.filter();
+        for segment in self.segments(&snapshot)? {
+            let partition = TopicPartition::new(segment.topic.clone(), segment.partition_id);
+            let replays = catalog.list_replays(&partition).await?;
+            let replays: HashMap<Origin, Replay> =
+                replays.into_iter().map(|replay| (origin_of(&replay), replay)).collect();
+            for record in QuarantineReader::open(&storage, &segment).await? {
+                let record = record?;
+                if filter.wants(&record) && each(&segment, &record, replays.get(&record.origin))?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The segments that can hold such records, by partition and offset.

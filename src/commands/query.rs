@@ -21,9 +21,10 @@ use crate::units::count_text;
 
 /// Query committed records with SQL.
 ///
-/// Each topic is a table of its name; quote names that are not plain lower case. Records that could not be decoded
-/// are in quarantine."TOPIC"; the catalog itself is in siltstone.topics, siltstone.partitions, siltstone.segments.
+/// Each topic is a table of its name; quote names that are not plain lower case. Records that could not be decoded are
+/// in quarantine."TOPIC"; the catalog itself is in siltstone.topics, siltstone.partitions, siltstone.segments.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone query 'SELECT count(*) FROM orders'")]
 pub(crate) struct Args {
     /// One SELECT, SHOW or EXPLAIN statement; `-` reads it from standard input
     sql: String,

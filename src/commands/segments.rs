@@ -15,14 +15,17 @@ use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, time_text};
 
 /// List committed segments.
+///
+/// A segment is the range of offsets of one partition whose rows one object holds.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone segments orders --kind quarantine")]
 pub(crate) struct Args {
-    /// Only of this topic
+    /// Only this topic
     topic: Option<TopicName>,
-    /// Only of this partition
-    #[arg(long)]
+    /// Only this partition
+    #[arg(long, value_name = "N")]
     partition: Option<u32>,
-    /// Only of this kind
+    /// Only this kind
     #[arg(long, value_enum)]
     kind: Option<Kind>,
 }

@@ -7,6 +7,7 @@ mod create;
 mod delete;
 mod describe;
 mod list;
+mod place;
 mod resume;
 mod update;
 
@@ -15,8 +16,9 @@ use common::config::Settings;
 
 pub(crate) use create::create_topic;
 
-/// Arguments of `topic`.
+/// Create, list, describe, update, resume or delete topics
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone topic create orders --column id:int64! --column 'amount:decimal(12,2)'")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -24,17 +26,13 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create a topic, with the streams it needs in the queue
     Create(Box<create::Args>),
     /// List all topics
+    #[command(after_help = "Example: siltstone topic list")]
     List,
-    /// Show a topic's options, its partitions and how far each is committed
     Describe(describe::Args),
-    /// Add columns, or let columns take more
     Update(update::Args),
-    /// Let halted partitions go on: explains what happened, finds the safest start
     Resume(resume::Args),
-    /// Delete a topic with its messages and segments
     Delete(delete::Args),
 }
 

@@ -24,8 +24,16 @@ use crate::units::{bytes_text, count_text};
 /// Most lines on their way into the queue at once.
 const BATCH_MESSAGES: usize = 1000;
 
-/// Arguments of `up`.
+/// Run the writer service until SIGTERM or SIGINT.
+///
+/// It works on the partitions of all topics, or of those in TOPICS; writers on one catalog share them. Its first log
+/// lines say where each topic takes messages from. A signal lets it commit what was fetched; a second one ends it at
+/// once, which loses nothing.
+///
+/// With --stdin it also publishes standard input, and ends when the input has ended and all of it is committed. This is
+/// the only way into a queue in memory.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone up --stdin orders < orders.ndjson")]
 pub(crate) struct Args {
     /// Publish the lines of standard input, each a JSON object, or UTF-8 for a text topic, to TOPIC while writing; ends
     /// when the input has ended and everything is committed

@@ -2,6 +2,7 @@
 
 use crate::binary::Siltstone;
 
+/// Every command, with its group.
 const COMMANDS: &[&[&str]] = &[
     &["demo"],
     &["up"],
@@ -9,25 +10,73 @@ const COMMANDS: &[&[&str]] = &[
     &["topic", "create"],
     &["topic", "list"],
     &["topic", "describe"],
+    &["topic", "update"],
+    &["topic", "resume"],
     &["topic", "delete"],
     &["publish"],
     &["query"],
     &["segments"],
+    &["quarantine"],
+    &["quarantine", "list"],
+    &["quarantine", "show"],
+    &["quarantine", "replay"],
+    &["gaps"],
+    &["audit"],
+    &["doctor"],
     &["duckdb-sql"],
     &["config"],
     &["bench"],
     &["completions"],
 ];
 
+/// The names below `Commands:` of a help text.
+fn listed(help: &str) -> Vec<&str> {
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    commands.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").collect()
+}
+
 #[tokio::test]
-async fn every_command_has_help_and_the_top_names_them_all() {
+async fn every_command_has_help_with_an_example_and_its_group_lists_it() {
     let siltstone = Siltstone::new();
     let top = siltstone.run(&["--help"]).await.ok();
     top.says(&["Exit codes", "siltstone demo"]);
+    let alone = |length: usize| COMMANDS.iter().filter(move |path| path.len() == length);
+    assert_eq!(listed(&top.out), alone(1).map(|path| path[0]).collect::<Vec<_>>());
     for command in COMMANDS {
-        top.says(&[command[0]]);
-        siltstone.run(&[command, &["--help"][..]].concat()).await.ok().says(&["Usage: siltstone", "--json"]);
+        let help = siltstone.run(&[command, &["--help"][..]].concat()).await.ok();
+        help.says(&["Usage: siltstone", "--json", "Example: siltstone"]);
+        let below = alone(2).filter(|path| path.len() > command.len() && path.starts_with(command));
+        assert_eq!(listed(&help.out), below.map(|path| path[1]).collect::<Vec<_>>(), "{command:?}");
     }
+}
+
+#[tokio::test]
+async fn the_long_help_is_shown_and_the_short_one_points_to_it() {
+    let siltstone = Siltstone::new();
+    for (command, words) in [("audit", "ranges chain"), ("doctor", "Canary objects"), ("gaps", "never silent")] {
+        siltstone.run(&[command, "--help"]).await.ok().says(&[words]);
+        let short = siltstone.run(&[command, "-h"]).await.ok();
+        short.says(&["see more with '--help'", "Example: siltstone"]);
+        assert!(!short.out.contains(words), "{}", short.out);
+    }
+    siltstone.run(&["quarantine", "replay", "--help"]).await.ok().says(&["Siltstone-Replay-Of"]);
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_exist_brings_a_suggestion() {
+    let siltstone = Siltstone::new();
+    for (given, suggested) in [
+        (&["tpic"][..], "'topic'"),
+        (&["create", "orders"], "'topic create'"),
+        (&["replay", "orders"], "'quarantine replay'"),
+        (&["topic", "replay"], "'quarantine replay'"),
+        (&["topic", "crate"], "'create'"),
+        (&["sql", "SELECT 1"], "'query'"),
+        (&["run"], "'up'"),
+    ] {
+        siltstone.run(given).await.fails(2, &["unrecognized subcommand", "tip:", suggested]);
+    }
+    siltstone.run(&["topic", "create", "t", "--partition", "2"]).await.fails(2, &["'--partitions'"]);
 }
 
 #[tokio::test]
@@ -45,7 +94,11 @@ async fn wrong_arguments_are_usage_errors() {
 async fn completions_are_written_for_every_shell() {
     let siltstone = Siltstone::new().with("FLUSH_INTERVAL_SECS", "not even read");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        siltstone.run(&["completions", shell]).await.ok().says(&["siltstone", "duckdb-sql"]);
+        let script = siltstone.run(&["completions", shell]).await.ok();
+        for command in COMMANDS {
+            script.says(command);
+        }
+        script.says(&["key-field", "duplicate-window", "dry-run"]);
     }
 }
 

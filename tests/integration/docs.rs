@@ -1,4 +1,4 @@
-//! The documents' statements about tests: every test that they name exists.
+//! The documents' statements: every test that they name exists, and every snippet is part of an example that is built.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -48,4 +48,28 @@ fn every_test_named_in_the_docs_exists() {
     }
     assert!(named > 20, "the documents name {named} tests");
     assert!(missing.is_empty(), "named, but not there:\n{}", missing.join("\n"));
+}
+
+/// The Rust snippets of a document.
+fn snippets(document: &str) -> Vec<&str> {
+    let blocks = document.split("```rust\n").skip(1);
+    blocks.map(|block| block.split("```").next().expect("a block has an end")).collect()
+}
+
+#[test]
+fn the_readmes_snippet_is_part_of_the_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).expect(path);
+    let (readme, example) = (read("README.md"), read("writer/examples/embedded.rs"));
+    let example: String =
+        example.lines().map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line))).collect();
+    let snippets = snippets(&readme);
+    assert_eq!(snippets.len(), 1, "each snippet has an example");
+    assert!(example.contains(snippets[0]), "not in writer/examples/embedded.rs:\n{}", snippets[0]);
+}
+
+#[test]
+fn the_architecture_page_stays_short() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).expect("a page");
+    assert!(text.lines().count() <= 250, "{} lines", text.lines().count());
 }

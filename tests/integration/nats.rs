@@ -1,7 +1,7 @@
 //! Topics and publishing on a real NATS server.
 
 use serde_json::json;
-use support::nats::NatsServer;
+use support::nats::{NatsOptions, NatsServer};
 
 use crate::binary::Siltstone;
 
@@ -85,4 +85,65 @@ async fn an_unreachable_server_is_a_failure_that_names_it_and_describe_still_ans
     siltstone.run(&["topic", "create", "u"]).await.fails(1, &["127.0.0.1:1"]);
     siltstone.run(&["topic", "list"]).await.ok().says(&["t"]);
     siltstone.run(&["topic", "describe", "t"]).await.ok().says(&["not reachable", "127.0.0.1:1"]);
+}
+
+/// The partition whose stream stored the message, once the server knows the subject.
+async fn stored_in(jetstream: &async_nats::jetstream::Context, subject: &str) -> Option<u32> {
+    let sent = jetstream.publish(subject.to_owned(), "{}".into()).await.expect("sent");
+    let stream = sent.await.ok()?.stream;
+    Some(stream.strip_prefix("orders-").expect("a stream of the topic").parse().expect("a partition"))
+}
+
+#[tokio::test]
+async fn what_topic_create_and_describe_say_about_subjects_is_true() {
+    let (mut server, siltstone) = on_nats().await;
+    let create = ["topic", "create", "orders", "--partitions", "3", "--partitioner", "nats"];
+    let created = siltstone.run(&create).await.ok();
+    created.says(&["publish to   orders.N or orders.N.> for partition N, 0 to 2; orders alone is partition 0 only"]);
+    created.says(&["spread keys  orders.by-key.KEY, with this line"]);
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("a page");
+    assert!(readme.contains(&created.out), "the README shows something else than {}", created.out);
+    let described = siltstone.run(&["topic", "describe", "orders"]).await.ok();
+    let line = created.out.lines().map(str::trim).find(|line| line.starts_with("mappings: ")).expect("printed");
+    described.says(&["publish to   orders.N", "spread keys  orders.by-key.KEY", line]);
+
+    let client = async_nats::connect(server.url()).await.expect("connects");
+    let jetstream = async_nats::jetstream::new(client);
+    let described = siltstone.run(&["topic", "describe", "orders", "--json"]).await.ok().json();
+    for partition in described["partitions"].as_array().expect("a list") {
+        for subject in partition["subjects"].as_array().expect("a list") {
+            let subject = subject.as_str().expect("text").replace('>', "x");
+            let stored = stored_in(&jetstream, &subject).await.map(u64::from);
+            assert_eq!(stored, partition["partition_id"].as_u64(), "{subject}");
+        }
+    }
+
+    assert_eq!(stored_in(&jetstream, "orders.by-key.a").await, None, "nothing listens there without the mapping");
+    server.reload(&NatsOptions { lines: vec![line.to_owned()], ..NatsOptions::default() }).expect("a new file");
+    while stored_in(&jetstream, "orders.by-key.a").await.is_none() {
+        tokio::time::sleep(crate::binary::POLL).await;
+    }
+    // The same key by `siltstone publish` and by the mapping: one partition.
+    for key in ["a", "b", "c", "d"] {
+        let message = format!("{{\"k\":\"{key}\"}}\n");
+        let publish = ["publish", "orders", "--key-field", "k", "--json"];
+        let published = siltstone.run_with_input(&publish, message.as_bytes()).await.ok().json();
+        let by_siltstone = published["published"]["partitions"].as_object().expect("an object").keys().next().cloned();
+        let by_mapping = stored_in(&jetstream, &format!("orders.by-key.{key}")).await;
+        assert_eq!(by_siltstone, by_mapping.map(|partition| partition.to_string()), "{key}");
+    }
+}
+
+#[tokio::test]
+async fn the_writers_first_lines_say_where_its_topics_take_messages_from() {
+    let (server, siltstone) = on_nats().await;
+    siltstone.run(&["topic", "create", "orders"]).await.ok();
+    siltstone.run(&["topic", "create", "events", "--partitions", "2"]).await.ok();
+    let up = siltstone.with("NATS_URL", &server.url());
+    let started = up.run_with_input(&["up", "--stdin", "orders"], b"{}\n").await.ok();
+    for words in ["orders (or orders.0, orders.0.>)", "events.N or events.N.> for partition N, 0 to 1"] {
+        assert!(started.err.contains(words), "{words}: {}", started.err);
+    }
+    let only = up.with("TOPICS", "orders").run_with_input(&["up", "--stdin", "orders"], b"").await.ok();
+    assert!(!only.err.contains("events.N"), "the other topic is not this writer's: {}", only.err);
 }

@@ -147,6 +147,32 @@ fn crates_use_what_they_may() {
     none(&faults);
 }
 
+/// The words in backticks.
+fn quoted(text: &str) -> BTreeSet<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_map_of_the_architecture_page_is_the_table_of_edges() {
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the page");
+    let rows = page.lines().skip_while(|line| !line.starts_with("| folder |")).skip(2);
+    let mut faults = Vec::new();
+    let mut mapped = BTreeSet::new();
+    for row in rows.take_while(|line| line.starts_with('|')) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let folder = if cells[1] == "`src`" { "." } else { cells[1].trim_matches('`') };
+        mapped.insert(folder);
+        let Some((_, crates, _)) = EDGES.iter().find(|(known, ..)| *known == folder) else { continue };
+        // `main.rs` is the place where a crate is used.
+        let used: BTreeSet<&str> = quoted(cells[3]).into_iter().filter(|name| *name != "main.rs").collect();
+        if used != crates.iter().copied().collect() {
+            faults.push(format!("{folder}: the page says {used:?}, EDGES {crates:?}"));
+        }
+    }
+    assert_eq!(mapped, EDGES.iter().map(|(folder, ..)| *folder).collect(), "each crate has a row");
+    none(&faults);
+}
+
 #[test]
 fn every_failpoint_is_registered_and_every_registered_one_is_reached() {
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -21,7 +21,9 @@ async fn a_topic_is_created_listed_described_and_deleted() {
         "--retention",
         "7d",
     ];
-    siltstone.run(&create).await.ok().says(&["created topic orders", "3 partitions", "id:int64!"]);
+    let created = siltstone.run(&create).await.ok();
+    created.says(&["created topic orders", "3 partitions", "id:int64!", "siltstone up --stdin orders"]);
+    assert!(!created.out.contains("mappings"), "a queue in memory has no subjects: {}", created.out);
     siltstone.run(&["topic", "list"]).await.ok().says(&["orders", "json", "7d"]);
     let described = siltstone.run(&["topic", "describe", "orders"]).await.ok();
     described.says(&["amount:decimal(12,2)", "WATERMARK", "active", "not reachable: QUEUE_TYPE=memory"]);

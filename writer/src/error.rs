@@ -2,6 +2,8 @@
 //!
 //! Owns: the writer's error type. Does not own: the reason for the end of a pipeline (`pipeline::context`).
 
+use std::collections::BTreeMap;
+
 use catalog::CreateTopicError;
 use common::{ErrorKind, QueueError, TopicPartition};
 
@@ -38,6 +40,12 @@ pub enum WriterError {
         partition: TopicPartition,
         /// The reason, and the way to continue.
         reason: String,
+    },
+    /// A flush could not commit everything that was fetched before it. The queue still holds the rest.
+    #[error("not everything could be committed: {}", joined(reasons))]
+    NotCommitted {
+        /// The reason by `topic` or `topic/partition`.
+        reasons: BTreeMap<String, String>,
     },
     /// This process can do no more safe work; the next start takes over from the stored state.
     #[error("this process cannot go on: {reason}")]
@@ -80,6 +88,7 @@ impl WriterError {
             Self::Catalog(error) => error.kind(),
             Self::Lake(error) => error.kind(),
             Self::Queue(error) => error.kind(),
+            Self::NotCommitted { .. } => ErrorKind::Unavailable,
             Self::Fenced { .. } => ErrorKind::Conflict,
             Self::TopicNotFound(_)
             | Self::Halted { .. }
@@ -89,4 +98,9 @@ impl WriterError {
             | Self::ShutdownDeadline { .. } => ErrorKind::Fatal,
         }
     }
+}
+
+fn joined(reasons: &BTreeMap<String, String>) -> String {
+    let lines: Vec<String> = reasons.iter().map(|(place, reason)| format!("{place}: {reason}")).collect();
+    lines.join("; ")
 }

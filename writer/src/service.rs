@@ -1,13 +1,14 @@
 //! The standalone service: settings in, a running writer with its HTTP pages, until a signal.
 //!
-//! `running` is the handle of a writer, and `status` has the state of its partitions. `discard` and `watchers` warn of
-//! discards and relieve memory. `metrics`, `summary` and `pages` show the state.
+//! `running` is the handle of a writer, `flush` its wait for commits, and `status` has the state of its partitions.
+//! `discard` and `watchers` warn of discards and relieve memory. `metrics`, `summary` and `pages` show the state.
 //!
 //! Owns: the order of starting and stopping the parts of a writer's process, and its log lines at both ends.
 //! Does not own: the writer (`writer`), the process around it (the crate `service`).
 
 pub(crate) mod discard;
 mod error;
+pub(crate) mod flush;
 pub(crate) mod metrics;
 pub(crate) mod notices;
 mod pages;
@@ -23,7 +24,7 @@ use catalog::MetadataStore;
 use common::config::{Settings, redacted_url};
 use common::{Queue, TopicName};
 use lake::Storage;
-use service::{Listener, Shell, connect};
+use service::{Listener, Shell, connect, producing};
 
 use crate::config::WriterConfig;
 use crate::error::WriterError;
@@ -38,6 +39,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The writer keeps its own deadline, at which it aborts its tasks. The shell's deadline is later by this margin, and
 /// ends parts that hang even then.
 const DRAIN_MARGIN: Duration = Duration::from_secs(10);
+
+/// Topics whose place for messages is logged at the start.
+const TOPICS_LOGGED_MAX: usize = 20;
 
 /// A running service.
 #[derive(Debug)]
@@ -94,6 +98,7 @@ impl Service {
             version = env!("CARGO_PKG_VERSION"),
             "writer started"
         );
+        log_places(&settings, catalog.as_ref()).await;
         let drain_max = Duration::from_secs(settings.shutdown_timeout_secs) + DRAIN_MARGIN;
         Ok(Self { queue, catalog, storage, writer, shell, drain_max })
     }
@@ -153,6 +158,25 @@ async fn start_parts(settings: &Settings) -> Result<Parts, ServeError> {
         other => other.into(),
     })?;
     Ok(Parts { queue, catalog, storage, writer, listener })
+}
+
+/// Logs where the topics of this writer take messages from.
+async fn log_places(settings: &Settings, catalog: &dyn MetadataStore) {
+    let mut topics = match catalog.list_topics().await {
+        Ok(topics) => topics,
+        Err(error) => return tracing::warn!(%error, "topics not listed"),
+    };
+    topics.retain(|topic| settings.topics.is_empty() || settings.topics.iter().any(|name| topic.name.as_str() == name));
+    if topics.is_empty() {
+        tracing::info!("no topics yet; create one with `siltstone topic create NAME`");
+    }
+    for topic in topics.iter().take(TOPICS_LOGGED_MAX) {
+        let publish_to = producing::place(settings, &topic.definition());
+        tracing::info!(topic = %topic.name, partitions = topic.partition_count, publish_to, "topic takes messages");
+    }
+    if topics.len() > TOPICS_LOGGED_MAX {
+        tracing::info!(topics = topics.len(), "more topics take messages; `siltstone topic describe NAME` shows where");
+    }
 }
 
 /// The configured store, proven usable by a canary object.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arrow_array::cast::AsArray;
@@ -21,6 +22,9 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
 use writer::{RunningWriter, Storage, Writer, WriterConfig};
+
+#[path = "../examples/embedded.rs"]
+mod example;
 
 const PARTITIONS: u32 = 3;
 const POLL: Duration = Duration::from_millis(5);
@@ -230,4 +234,62 @@ async fn shutdown_commits_what_was_fetched() {
     assert_eq!(env.writer.summary().messages, 0, "nothing is committed yet");
     assert_eq!(env.writer.shutdown().await.expect("drains").messages, 1_000);
     check_numbers(&env, 1_000).await;
+}
+
+#[test]
+fn the_example_runs() {
+    example::main().expect("its own checks hold");
+}
+
+/// Counts events: the subscriber of the embedding program.
+#[derive(Debug, Default)]
+struct Subscriber {
+    events: Arc<AtomicUsize>,
+}
+
+impl tracing::Subscriber for Subscriber {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        if event.metadata().target().starts_with("writer") {
+            self.events.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+/// The signals that this process handles, as the kernel shows them: bit n - 1 is signal n.
+fn handled_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a line of it");
+    u64::from_str_radix(mask.trim(), 16).expect("a mask")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embedded_writer_leaves_logs_and_signals_to_its_program() {
+    const INTERRUPT_AND_TERMINATE: u64 = (1 << 1) | (1 << 14);
+    let mut env = setup_test_env().await;
+    let targets = publish(&env.writer, &env.topic, numbered(10)).await;
+    env.writer.wait_committed(&targets).await.expect("committed");
+    assert_eq!(handled_signals() & INTERRUPT_AND_TERMINATE, 0, "SIGINT and SIGTERM end the program");
+    let subscriber = Subscriber::default();
+    let events = Arc::clone(&subscriber.events);
+    tracing::subscriber::set_global_default(subscriber).expect("no library has set one");
+    let targets = publish(&env.writer, &env.topic, numbered(10)).await;
+    env.writer.wait_committed(&targets).await.expect("committed");
+    env.writer.shutdown().await.expect("drains");
+    assert!(events.load(Ordering::Relaxed) > 0, "its lines reach the program's subscriber");
 }

@@ -1,7 +1,7 @@
 //! Objects that are not listed, for the janitor to delete.
 //!
-//! Owns: the statement that selects due objects; it checks the list of objects again, independent of the intent. Does
-//! not own: deleting, dooming an object (`ownership`, `intents`, `objects`, `topics`), folding history (`fold`).
+//! Owns: the statement that selects due objects; it checks the list of objects again, independent of the intent.
+//! Does not own: deleting, dooming an object (`ownership`, `intents`, `objects`, `topics`), folding history (`fold`).
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use common::TopicPartition;
 
 use self::history::{History, Step};
 use super::backend::Backend;
-use super::fixture::LONG_LEASE;
+use super::fixture::{LONG_LEASE, until_all_is_past};
 
 /// Calls of one history.
 const STEPS: usize = 200;
@@ -67,8 +67,7 @@ async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
         }
         Step::DoomAbandoned => shown(store.doom_abandoned_replacements(LONG_LEASE).await),
         Step::Fold => {
-            // Both clocks are then at least a millisecond past the last commit.
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            until_all_is_past(store).await;
             shown(store.fold_history(Duration::ZERO).await)
         }
         Step::SweepShared(topic) => {

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::lost_replies::server_address;
+use super::lanes::server_address;
 use super::operations::{Answer, OPERATIONS, Operation, World};
 
 /// Limit to the silence of the server.

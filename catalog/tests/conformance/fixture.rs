@@ -47,6 +47,17 @@ pub(crate) async fn beat(store: &dyn MetadataStore, owner: OwnerId) {
     store.heartbeat(&Agent { owner, name: "host-1".to_owned(), scope: Scope::All }).await.expect("registered");
 }
 
+/// Returns when the database's clock is past every time that it has given so far.
+pub(crate) async fn until_all_is_past(store: &dyn MetadataStore) {
+    let observer = agent(store).await;
+    let is_now = |agents: Vec<Agent>| agents.iter().any(|agent| agent.owner == observer);
+    // With a lease of zero an agent is alive in the millisecond of its heartbeat alone.
+    while is_now(store.list_agents(Duration::ZERO).await.expect("read")) {
+        tokio::task::yield_now().await;
+    }
+    store.remove_agent(observer).await.expect("removed");
+}
+
 pub(crate) async fn acquire(store: &dyn MetadataStore, owner: OwnerId, of: &TopicPartition) -> AcquireOutcome {
     acquire_expired(store, owner, LONG_LEASE, of).await
 }

@@ -1,22 +1,26 @@
 //! Cases: the network between a replacing process and PostgreSQL fails in the middle of the exchange.
 //!
 //! Owns: the places of the cuts, and the expected answers of the catalog. Does not own: the same for commits
-//! (`lost_replies`), and the cut (`support::proxy`).
+//! (`lost_replies`), the lanes (`lanes`), and the cut (`support::proxy`).
 
 use catalog::{CommitStore, FileId, ReplaceOutcome, Replacement, SegmentStore};
-use common::ErrorKind;
 use support::proxy::Direction;
-use tokio::task::JoinSet;
 
 use super::fixture::*;
-use super::lost_replies::{DIRECTIONS, Lane, Tally};
+use super::lanes::{DIRECTIONS, Fate, LANES, Lane, SPARE, Tally, on_every_lane};
 use super::replacing::{done, replacement};
 
-/// Partitions that are cut off at once.
-const LANES: usize = 4;
 /// Distance in bytes between the cuts of a lane: an exchange has some thousands.
 const STRIDE: usize = 7;
-const SPARE: u64 = 16;
+
+fn fate(outcome: &ReplaceOutcome) -> Fate<'_> {
+    match outcome {
+        ReplaceOutcome::Done(_) => Fate::Done,
+        ReplaceOutcome::NotDone(error) => Fate::NotDone(error),
+        ReplaceOutcome::Unknown(_) => Fate::Unknown,
+        ReplaceOutcome::Refused(_) => Fate::Refused,
+    }
+}
 
 /// The last object and the one before, to be replaced by one; the intent is recorded around the proxy.
 async fn next_replacement(lane: &mut Lane) -> Replacement {
@@ -60,19 +64,10 @@ async fn cut(lane: &mut Lane, direction: Direction, bytes: u64, tally: &mut Tall
     let was_cut = was_cut.await.is_ok();
     let settled = lane.store.resolve_replacement(&next).await.expect("looked up");
     let place = format!("{direction:?} {bytes}: {outcome:?}, settled as {settled:?}");
-    match (&outcome, &settled) {
-        (ReplaceOutcome::Done(one), ReplaceOutcome::Done(other)) => {
-            assert_eq!(one, other, "{place}");
-            tally.done += 1;
-        }
-        (ReplaceOutcome::NotDone(error), ReplaceOutcome::NotDone(_)) => {
-            assert_eq!(error.kind(), ErrorKind::Unavailable, "{place}");
-            tally.not_done += 1;
-        }
-        (ReplaceOutcome::Unknown(_), ReplaceOutcome::Done(_)) => tally.unknown_done += 1,
-        (ReplaceOutcome::Unknown(_), ReplaceOutcome::NotDone(_)) => tally.unknown_not_done += 1,
-        _ => panic!("{place}"),
+    if let (ReplaceOutcome::Done(one), ReplaceOutcome::Done(other)) = (&outcome, &settled) {
+        assert_eq!(one, other, "{place}");
     }
+    tally.count(&fate(&outcome), &fate(&settled), &place);
     assert!(was_cut || matches!(outcome, ReplaceOutcome::Done(_)), "nothing was cut: {place}");
     // Sending the identical request again is correct in every case.
     let file_id = done(lane.store.replace(&next).await);
@@ -105,15 +100,7 @@ async fn cut_everywhere(mut lane: Lane, share: usize) -> Tally {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replacement_cut_off_after_any_byte_is_settled_and_done_once() {
     let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
-    let mut lanes = JoinSet::new();
-    for share in 0..LANES {
-        lanes.spawn(cut_everywhere(Lane::start(&url, &format!("orders-{share}")).await, share));
-    }
-    let mut total = Tally::default();
-    for tally in lanes.join_all().await {
-        total.add(&tally);
-    }
-    println!("{total:?}");
+    let total = on_every_lane(&url, cut_everywhere).await;
     // Cuts before COMMIT, in it, after it, and beyond the answer all occur.
     assert!(total.not_done > 0 && total.unknown_done > 0 && total.done > 0, "{total:?}");
 }

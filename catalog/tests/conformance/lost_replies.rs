@@ -1,86 +1,28 @@
 //! Cases: the network between writer and PostgreSQL fails in the middle of an exchange, after every byte of it.
 //!
-//! Owns: the places of the cuts, and the expected answers of the catalog. Does not own: the cut (`support::proxy`), and
-//! the writer's reaction to the answer.
+//! Owns: the places of the cuts, and the expected answers of the catalog. Does not own: the lanes (`lanes`), the cut
+//! (`support::proxy`), and the writer's reaction to the answer.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use catalog::{CommitOutcome, CommitRequest, CommitStore, Ownership, PostgresMetadataStore};
+use catalog::{CommitOutcome, CommitRequest, CommitStore};
 use common::ErrorKind;
 use support::pgbouncer::PgBouncer;
-use support::proxy::{Direction, Proxy};
-use tokio::task::JoinSet;
-use tokio::time::sleep;
+use support::proxy::Direction;
 
 use super::fixture::*;
+use super::lanes::{DIRECTIONS, Fate, LANES, Lane, SPARE, Tally, on_every_lane};
 
-pub(super) const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
-/// Partitions that are cut off at once, each behind a proxy of its own.
-const LANES: usize = 4;
-/// Exchanges differ by a few digits; the last cuts lie slightly beyond the measured one.
-const SPARE: u64 = 16;
-
-/// One partition, and its owner's connection to the database.
-pub(super) struct Lane {
-    pub(super) proxy: Proxy,
-    /// Through the proxy.
-    pub(super) store: PostgresMetadataStore,
-    /// Around the proxy.
-    pub(super) direct: PostgresMetadataStore,
-    pub(super) held: Ownership,
-    next: u64,
-}
-
-/// Numbers of cut commits, by outcome.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) done: u64,
-    pub(super) not_done: u64,
-    pub(super) unknown_done: u64,
-    pub(super) unknown_not_done: u64,
+fn fate(outcome: &CommitOutcome) -> Fate<'_> {
+    match outcome {
+        CommitOutcome::Done(_) => Fate::Done,
+        CommitOutcome::NotDone(error) => Fate::NotDone(error),
+        CommitOutcome::Unknown(_) => Fate::Unknown,
+        CommitOutcome::Refused(_) => Fate::Refused,
+    }
 }
 
 impl Lane {
-    pub(super) async fn start(url: &str, topic: &str) -> Self {
-        let server = server_address(url);
-        let proxy = Proxy::start(server).await.expect("a proxy");
-        let direct = PostgresMetadataStore::connect(url).await.expect("opens");
-        let through = url.replace(&server.to_string(), &proxy.address().to_string());
-        let store = PostgresMetadataStore::connect(&through).await.expect("opens");
-        let held = owned(&direct, topic).await;
-        Self { proxy, store, direct, held, next: 0 }
-    }
-
-    /// A request for the next offset, with its intent recorded around the proxy.
-    async fn next_request(&mut self) -> CommitRequest {
-        let request = request(&self.held, self.next, self.next);
-        intend(&self.direct, &request).await;
-        self.next += 1;
-        request
-    }
-
-    /// A commit without a cut. The connection that it returns to the pool knows every statement.
-    pub(super) async fn commit_calmly(&mut self) {
-        let request = self.next_request().await;
-        assert_done(&commit(&self.store, &request).await, self.next);
-        self.settle_pool().await;
-    }
-
-    /// Waits until the connection is back in the pool.
-    pub(super) async fn settle_pool(&self) {
-        // The pool tests a returned connection; until the test ends it opens a new connection for another caller.
-        let mut before = [0, 0];
-        while before != self.passed() {
-            before = self.passed();
-            sleep(Duration::from_millis(2)).await;
-        }
-    }
-
-    pub(super) fn passed(&self) -> [u64; 2] {
-        DIRECTIONS.map(|direction| self.proxy.passed(direction))
-    }
-
     /// Bytes of one commit on a connection that knows every statement, by direction.
     async fn measure_commit(&mut self) -> [u64; 2] {
         loop {
@@ -113,29 +55,11 @@ impl Lane {
         let was_cut = cut.await.is_ok();
         let settled = self.store.resolve(&request).await.expect("looked up");
         let place = format!("{direction:?} {bytes}: {outcome:?}, settled as {settled:?}");
-        match (&outcome, &settled) {
-            (CommitOutcome::Done(_), CommitOutcome::Done(_)) => tally.done += 1,
-            (CommitOutcome::NotDone(error), CommitOutcome::NotDone(_)) => {
-                assert_eq!(error.kind(), ErrorKind::Unavailable, "{place}");
-                tally.not_done += 1;
-            }
-            (CommitOutcome::Unknown(_), CommitOutcome::Done(_)) => tally.unknown_done += 1,
-            (CommitOutcome::Unknown(_), CommitOutcome::NotDone(_)) => tally.unknown_not_done += 1,
-            _ => panic!("{place}"),
-        }
+        tally.count(&fate(&outcome), &fate(&settled), &place);
         assert!(was_cut || matches!(outcome, CommitOutcome::Done(_)), "nothing was cut: {place}");
         // Sending the identical request again is correct in every case.
         assert_done(&commit(&self.store, &request).await, self.next);
         is_one
-    }
-}
-
-impl Tally {
-    pub(super) fn add(&mut self, other: &Self) {
-        self.done += other.done;
-        self.not_done += other.not_done;
-        self.unknown_done += other.unknown_done;
-        self.unknown_not_done += other.unknown_not_done;
     }
 }
 
@@ -161,7 +85,8 @@ async fn cut_everywhere(mut lane: Lane, share: usize) -> Tally {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_cut_off_after_any_byte_is_settled_and_recorded_once() {
-    cut_off_after_any_byte(&support::postgres::fresh_database().await.expect("a PostgreSQL server")).await;
+    let url = support::postgres::fresh_database().await.expect("a PostgreSQL server");
+    cut_off_after_any_byte(&url).await;
 }
 
 /// The pooler outlives the cut, and has the transaction in its hands.
@@ -173,15 +98,7 @@ async fn a_commit_cut_off_before_a_pooler_after_any_byte_is_settled_and_recorded
 }
 
 async fn cut_off_after_any_byte(url: &str) {
-    let mut lanes = JoinSet::new();
-    for share in 0..LANES {
-        lanes.spawn(cut_everywhere(Lane::start(url, &format!("orders-{share}")).await, share));
-    }
-    let mut total = Tally::default();
-    for tally in lanes.join_all().await {
-        total.add(&tally);
-    }
-    println!("{total:?}");
+    let total = on_every_lane(url, cut_everywhere).await;
     // Cuts before COMMIT, in it, after it, and beyond the answer all occur.
     assert!(total.not_done > 0 && total.unknown_not_done > 0 && total.unknown_done > 0 && total.done > 0, "{total:?}");
 }
@@ -296,9 +213,4 @@ async fn a_commit_whose_answer_never_comes_is_given_up_and_settled() {
     println!("{unknown} unknown, {not_done} not done");
     assert!(unknown > 0 && not_done > 0);
     assert_chain(&lane.direct, &lane.held.partition).await;
-}
-
-pub(super) fn server_address(url: &str) -> SocketAddr {
-    let authority = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).expect("an authority");
-    authority.rsplit('@').next().expect("a host").parse().expect("an address and a port")
 }

@@ -1,12 +1,14 @@
 //! Managed streams: those that Siltstone creates, one for each partition.
 //!
-//! Owns: their settings, and comparing an existing one with them. Does not own: creating it.
+//! Owns: their settings, and comparing an existing one with them. Does not own: creating it, its subjects
+//! (`crate::subjects`).
 
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 
 use super::stream_of;
+use crate::subjects::subjects;
 use common::queue::QueueError;
 use common::topic::TopicDefinition;
 
@@ -15,11 +17,6 @@ const DUPLICATE_WINDOW_DEFAULT: Duration = Duration::from_secs(120);
 /// The stream of one partition of a topic without bound streams.
 pub(super) fn config(topic: &TopicDefinition, partition_id: u32) -> Config {
     let limits = topic.options.stream_limits.clone().unwrap_or_default();
-    let subject = format!("{}.{partition_id}", topic.name);
-    let mut subjects = vec![format!("{subject}.>"), subject];
-    if partition_id == 0 {
-        subjects.push(topic.name.to_string());
-    }
     let max_age = Duration::from_secs(limits.age_max_secs.unwrap_or(0));
     // The server refuses a window longer than the messages' life.
     let window_max = if max_age.is_zero() { Duration::MAX } else { max_age };
@@ -28,7 +25,7 @@ pub(super) fn config(topic: &TopicDefinition, partition_id: u32) -> Config {
     Config {
         name: stream_of(topic, partition_id).0,
         description: Some(format!("Siltstone topic {} partition {partition_id}", topic.name)),
-        subjects,
+        subjects: subjects(topic, partition_id),
         retention: RetentionPolicy::Limits,
         storage: StorageType::File,
         discard: DiscardPolicy::New,

@@ -10,6 +10,7 @@ use common::{CommitReceipt, Epoch, TopicDefinition, TopicName, TopicPartition};
 use nats::{AckMode, NatsConfig, NatsQueue};
 use simulation::queue::ModelQueue;
 use support::nats::NatsServer;
+use support::proxy::Proxy;
 
 /// Longest duration of any single step; a stalled queue fails here.
 pub(crate) const STEP_DEADLINE: Duration = Duration::from_secs(60);
@@ -80,7 +81,10 @@ pub(crate) struct NatsHarness {
 
 impl NatsHarness {
     pub(crate) async fn start() -> Self {
-        let server = NatsServer::start().await.expect("a NATS server");
+        Self::on(NatsServer::start().await.expect("a NATS server")).await
+    }
+
+    pub(crate) async fn on(server: NatsServer) -> Self {
         let queue = connect(&server, AckMode::All).await;
         Self { server, queue }
     }
@@ -93,6 +97,37 @@ impl NatsHarness {
 
 pub(crate) async fn connect(server: &NatsServer, ack: AckMode) -> NatsQueue {
     NatsQueue::connect(NatsConfig { url: server.url(), ack, ..NatsConfig::default() }).await.expect("connects")
+}
+
+/// A server with a topic of one partition, and a queue that reaches it through a proxy.
+pub(crate) struct Proxied {
+    /// The server, with a queue around the proxy.
+    pub(crate) harness: NatsHarness,
+    pub(crate) partition: TopicPartition,
+    pub(crate) proxy: Proxy,
+    /// Through the proxy.
+    pub(crate) queue: NatsQueue,
+}
+
+impl Proxied {
+    pub(crate) async fn start() -> Self {
+        let harness = NatsHarness::start().await;
+        let partition = one_partition(&harness).await;
+        let proxy = Proxy::start(harness.server.address()).await.expect("listens");
+        let config = NatsConfig { url: format!("nats://{}", proxy.address()), ..NatsConfig::default() };
+        let queue = NatsQueue::connect(config).await.expect("connects");
+        queue.open_topic(&topic("orders", 1), &[]).await.expect("opens");
+        Self { harness, partition, proxy, queue }
+    }
+
+    /// The same with a subscription through the proxy that has delivered the first `count` numbers.
+    pub(crate) async fn reading(count: u64) -> (Self, Box<dyn Subscription>) {
+        let proxied = Self::start().await;
+        publish(&proxied.harness.queue, &proxied.partition, 0..count).await;
+        let mut subscription = subscribe(&proxied.queue, &proxied.partition, 0).await;
+        take(&mut *subscription, usize::try_from(count).expect("few")).await;
+        (proxied, subscription)
+    }
 }
 
 impl Harness for NatsHarness {

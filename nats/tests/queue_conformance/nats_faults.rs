@@ -5,9 +5,8 @@ use std::time::Duration;
 use common::memory::MemoryBudget;
 use common::queue::{Queue, Subscription};
 use common::{QueueError, TopicPartition};
-use nats::{AckMode, NatsConfig, NatsQueue};
-
-use support::proxy::{Mode, Proxy};
+use nats::AckMode;
+use support::proxy::Mode;
 use tokio::io::AsyncWriteExt;
 
 use crate::harness::*;
@@ -154,23 +153,12 @@ async fn a_reader_that_pauses_finds_everything_in_its_place() {
     println!("{:.0} messages a second in this build", 60_000.0 / start.elapsed().as_secs_f64());
 }
 
-/// A queue that connects through a proxy.
-async fn behind_proxy(harness: &NatsHarness) -> (Proxy, NatsQueue) {
-    let proxy = Proxy::start(harness.server.address()).await.expect("listens");
-    let config = NatsConfig { url: format!("nats://{}", proxy.address()), ..NatsConfig::default() };
-    let queue = NatsQueue::connect(config).await.expect("connects");
-    queue.open_topic(&topic("orders", 1), &[]).await.expect("opens");
-    (proxy, queue)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_cut_again_and_again_lose_and_double_nothing() {
-    let harness = NatsHarness::start().await;
-    let partition = one_partition(&harness).await;
+    let Proxied { harness, partition, proxy, queue } = Proxied::start().await;
     for start in (0..20_000).step_by(5_000) {
         publish(&harness.queue, &partition, start..start + 5_000).await;
     }
-    let (proxy, queue) = behind_proxy(&harness).await;
     let mut seen = Vec::new();
     let mut position = 0;
     while seen.len() < 20_000 {
@@ -202,12 +190,7 @@ async fn connections_cut_again_and_again_lose_and_double_nothing() {
 
 #[tokio::test]
 async fn a_connection_that_falls_silent_is_noticed_by_missing_heartbeats() {
-    let harness = NatsHarness::start().await;
-    let partition = one_partition(&harness).await;
-    let (proxy, queue) = behind_proxy(&harness).await;
-    publish(&harness.queue, &partition, 0..10).await;
-    let mut subscription = subscribe(&queue, &partition, 0).await;
-    take(&mut *subscription, 10).await;
+    let (Proxied { harness, partition, proxy, queue }, mut subscription) = Proxied::reading(10).await;
     proxy.set(Mode::Stall);
     publish(&harness.queue, &partition, 10..20).await;
     let error = step(subscription.next(100, MIB)).await.expect_err("nothing is heard");
@@ -219,9 +202,7 @@ async fn a_connection_that_falls_silent_is_noticed_by_missing_heartbeats() {
 
 #[tokio::test]
 async fn a_publish_whose_acks_are_lost_is_repeated_by_id_and_stored_once() {
-    let harness = NatsHarness::start().await;
-    let partition = one_partition(&harness).await;
-    let (proxy, queue) = behind_proxy(&harness).await;
+    let Proxied { harness, partition, proxy, queue } = Proxied::start().await;
     let messages: Vec<_> = (0..50_u64)
         .map(|number| common::OutgoingMessage::new(number.to_string()).with_message_id(number.to_string()))
         .collect();

@@ -9,26 +9,13 @@ use common::queue::Queue;
 use common::topic::StreamLimits;
 use common::{QueueError, TopicPartition};
 use nats::{NatsConfig, NatsQueue};
-use support::proxy::{Mode, Proxy};
+use support::proxy::Mode;
 
 use crate::harness::*;
 
-async fn behind_proxy(harness: &NatsHarness) -> (Proxy, NatsQueue) {
-    let proxy = Proxy::start(harness.server.address()).await.expect("listens");
-    let config = NatsConfig { url: format!("nats://{}", proxy.address()), ..NatsConfig::default() };
-    let queue = NatsQueue::connect(config).await.expect("connects");
-    queue.open_topic(&topic("orders", 1), &[]).await.expect("opens");
-    (proxy, queue)
-}
-
 #[tokio::test]
 async fn an_ack_that_is_lost_costs_nothing_and_is_covered_by_the_next() {
-    let harness = NatsHarness::start().await;
-    let partition = one_partition(&harness).await;
-    let (proxy, queue) = behind_proxy(&harness).await;
-    publish(&harness.queue, &partition, 0..100).await;
-    let mut subscription = subscribe(&queue, &partition, 0).await;
-    take(&mut *subscription, 100).await;
+    let (Proxied { harness, partition, proxy, queue }, mut subscription) = Proxied::reading(100).await;
     proxy.set(Mode::Stall);
     step(subscription.ack(&receipt(&partition, 61))).await.expect("handed to the network");
     proxy.cut();
@@ -110,12 +97,7 @@ async fn a_client_that_drops_messages_is_noticed_and_nothing_is_skipped() {
 
 #[tokio::test]
 async fn a_tail_that_is_lost_on_the_way_is_betrayed_by_the_next_heartbeat() {
-    let harness = NatsHarness::start().await;
-    let partition = one_partition(&harness).await;
-    let (proxy, queue) = behind_proxy(&harness).await;
-    publish(&harness.queue, &partition, 0..10).await;
-    let mut subscription = subscribe(&queue, &partition, 0).await;
-    take(&mut *subscription, 10).await;
+    let (Proxied { harness, partition, proxy, queue }, mut subscription) = Proxied::reading(10).await;
     // A pull that waits at the server.
     let waiting =
         tokio::spawn(async move { step(subscription.next(100, MIB)).await.map(|delivery| delivery.messages) });

@@ -75,7 +75,7 @@ async fn wait_committed(running: &RunningWriter, ends: &[u64]) -> anyhow::Result
             return Ok(());
         }
         if behind(|partition| partition.position) == 0 {
-            running.flush().await;
+            running.flush().await?;
         }
         let sum = |at: fn(&PartitionStatus) -> u64| status.iter().map(at).sum::<u64>();
         let seen = (sum(|partition| partition.position), sum(|partition| partition.high_watermark));

@@ -1,23 +1,23 @@
 //! `quarantine list`: numbers of records, by segment and reason.
 //!
-//! Owns: counting and showing. Does not own: reading records (`writer::quarantine`).
+//! Owns: counting and showing. Does not own: reading records (`Selection`).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
-use catalog::MetadataStore;
+use catalog::{MetadataStore, Replay, SegmentInfo};
 use common::TopicPartition;
 use common::config::Settings;
 use serde::Serialize;
-use writer::quarantine::replay::origin_of;
-use writer::quarantine::{Origin, QuarantineReader};
+use writer::quarantine::QuarantinedRecord;
 
 use super::Selection;
-use crate::opened;
 use crate::output::{self, Align, Table};
 use crate::units::count_text;
 
-/// Arguments of `quarantine list`.
+/// Count the records by segment and reason
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone quarantine list orders --reason int64")]
 pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,
@@ -45,36 +45,27 @@ pub(super) async fn run(
     catalog: &dyn MetadataStore,
     json: bool,
 ) -> anyhow::Result<()> {
-    let snapshot = catalog.snapshot(&args.selection.topic).await?;
-    let storage = opened::storage(settings)?;
-    let filter = args.selection.filter();
-    let mut groups = Vec::new();
-    for segment in args.selection.segments(&snapshot)? {
-        let partition = TopicPartition::new(segment.topic.clone(), segment.partition_id);
-        let replays = catalog.list_replays(&partition).await?;
-        let replayed: HashSet<Origin> = replays.iter().map(origin_of).collect();
-        let mut by_reason: BTreeMap<String, Group> = BTreeMap::new();
-        for record in QuarantineReader::open(&storage, &segment).await? {
-            let record = record?;
-            if !filter.wants(&record) {
-                continue;
-            }
-            let group = by_reason.entry(record.reason.clone()).or_insert_with(|| Group {
-                partition: partition.clone(),
-                incarnation: segment.incarnation.0,
-                base_offset: segment.range.base(),
-                end_offset: segment.range.end(),
-                key: segment.object.key.clone(),
-                reason: record.reason.clone(),
-                records: 0,
-                replayed: 0,
-                first_offset: record.origin.offset,
-            });
-            group.records += 1;
-            group.replayed += u64::from(replayed.contains(&record.origin));
-        }
-        groups.extend(by_reason.into_values());
-    }
+    let mut groups: BTreeMap<(u32, u32, u64, String), Group> = BTreeMap::new();
+    let count = |segment: &SegmentInfo, record: &QuarantinedRecord, replay: Option<&Replay>| {
+        let (incarnation, base_offset) = (segment.incarnation.0, segment.range.base());
+        let key = (segment.partition_id, incarnation, base_offset, record.reason.clone());
+        let group = groups.entry(key).or_insert_with(|| Group {
+            partition: record.origin.partition.clone(),
+            incarnation,
+            base_offset,
+            end_offset: segment.range.end(),
+            key: segment.object.key.clone(),
+            reason: record.reason.clone(),
+            records: 0,
+            replayed: 0,
+            first_offset: record.origin.offset,
+        });
+        group.records += 1;
+        group.replayed += u64::from(replay.is_some());
+        Ok(ControlFlow::Continue(()))
+    };
+    args.selection.for_each(settings, catalog, count).await?;
+    let groups: Vec<Group> = groups.into_values().collect();
     if json {
         return output::print_json(&groups);
     }

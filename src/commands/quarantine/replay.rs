@@ -16,13 +16,14 @@ use crate::opened;
 use crate::output::{self, Reported, UsageError};
 use crate::units::count_text;
 
-/// Publish quarantined records again, after the topic's columns were mended.
+/// Publish records again, after the topic's columns were changed to fit them.
 ///
-/// Each becomes a new message with the record's bytes, its message's key and headers, and the header Siltstone-Replay-Of:
-/// incarnation/partition/offset/row. The record in quarantine stays and is marked once the queue confirmed the new one.
-/// What was replayed before is skipped; a repetition after a crash stores nothing twice within the stream's duplicate
-/// window.
+/// Each becomes a new message with the record's bytes, its message's key and headers, and the header
+/// Siltstone-Replay-Of: incarnation/partition/offset/row. The record in quarantine stays and is marked once the queue
+/// confirmed the new one. What was replayed before is skipped; a repetition after a crash stores nothing twice within
+/// the stream's duplicate window.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone quarantine replay orders --dry-run")]
 pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,

@@ -1,32 +1,30 @@
 //! `quarantine show`: records whole.
 //!
-//! Owns: showing arbitrary bytes, as text or else in base64. Does not own: reading records (`writer::quarantine`).
+//! Owns: showing arbitrary bytes, as text or else in base64. Does not own: reading records (`Selection`).
 
-use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use catalog::{MetadataStore, Replay};
-use common::TopicPartition;
+use catalog::{MetadataStore, Replay, SegmentInfo};
 use common::config::Settings;
 use serde_json::{Value, json};
-use writer::quarantine::replay::origin_of;
-use writer::quarantine::{Origin, QuarantineReader, QuarantinedRecord};
+use writer::quarantine::QuarantinedRecord;
 
 use super::Selection;
-use crate::opened;
 use crate::output;
 use crate::units::{count_text, time_text};
 
 /// Bytes of a payload that are shown to people; JSON has them all.
 const SHOWN_BYTES_MAX: usize = 2_000;
 
-/// Arguments of `quarantine show`.
+/// Show records whole, with the reason
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone quarantine show orders --limit 5")]
 pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,
-    /// Most records
+    /// Show at most this many records
     #[arg(long, value_name = "N", default_value = "20")]
     limit: u64,
 }
@@ -38,28 +36,17 @@ pub(super) async fn run(
     catalog: &dyn MetadataStore,
     json: bool,
 ) -> anyhow::Result<()> {
-    let snapshot = catalog.snapshot(&args.selection.topic).await?;
-    let storage = opened::storage(settings)?;
-    let filter = args.selection.filter();
     let mut shown = 0;
-    'segments: for segment in args.selection.segments(&snapshot)? {
-        let partition = TopicPartition::new(segment.topic.clone(), segment.partition_id);
-        let replays = catalog.list_replays(&partition).await?;
-        let replays: HashMap<Origin, Replay> = replays.into_iter().map(|replay| (origin_of(&replay), replay)).collect();
-        for record in QuarantineReader::open(&storage, &segment).await? {
-            let record = record?;
-            if !filter.wants(&record) {
-                continue;
-            }
-            if shown == args.limit {
-                output::note(&format!("the first {} records; --limit shows more", count_text(shown)));
-                break 'segments;
-            }
-            let replay = replays.get(&record.origin);
-            output::print(&if json { format!("{}\n", object(&record, replay)) } else { text(&record, replay) })?;
-            shown += 1;
+    let show = |_: &SegmentInfo, record: &QuarantinedRecord, replay: Option<&Replay>| {
+        if shown == args.limit {
+            output::note(&format!("the first {} records; --limit shows more", count_text(shown)));
+            return Ok(ControlFlow::Break(()));
         }
-    }
+        output::print(&if json { format!("{}\n", object(record, replay)) } else { text(record, replay) })?;
+        shown += 1;
+        Ok(ControlFlow::Continue(()))
+    };
+    args.selection.for_each(settings, catalog, show).await?;
     if shown == 0 {
         output::note("no such records in quarantine");
     }

@@ -15,13 +15,20 @@ use common::{Queue, TopicDefinition, TopicName};
 use service::connect;
 
 use super::beginning::{self, Beginning, parse_beginning};
+use super::place;
 use crate::columns::{format_parser, parse_column};
 use crate::opened::with_catalog;
 use crate::output::{self, UsageError};
 use crate::units::{parse_duration, parse_size};
 
-/// Arguments of `topic create`.
+/// Create a topic, with the streams it needs in the queue.
+///
+/// Columns make a json topic; without them each payload is kept as it is. The answer says where to publish. Running
+/// writers take the new partitions over within a third of LEASE_SECS.
+///
+/// Repeating the command after a failure in between is harmless.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone topic create orders --column id:int64! --column 'amount:decimal(12,2)'")]
 pub(crate) struct Args {
     /// Name of the topic
     name: TopicName,
@@ -38,7 +45,7 @@ pub(crate) struct Args {
     /// The columns as a JSON array, or all options as a JSON object: the JSON itself, or the path of a file
     #[arg(long, value_name = "FILE|JSON", conflicts_with = "columns")]
     schema: Option<String>,
-    /// How long segments are kept, such as 7d; for ever by default
+    /// How long segments are kept, such as 7d; without limit by default
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     retention: Option<Duration>,
     /// How keys are spread: siphash, or nats as in the server's {{partition(n,…)}} mapping
@@ -76,7 +83,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     }
     let created = with_catalog(settings, async |catalog| create_topic(queue.as_ref(), catalog.as_ref(), config).await);
     let topic = created.await?;
-    output::show(json, &topic, || format!("created topic {}: {}\n", topic.name, summary(&topic)))
+    output::show(json, &topic, || text(&topic, settings))
 }
 
 /// Creates the topic in queue and catalog. Repeating it after a failure in between is harmless.
@@ -93,6 +100,12 @@ pub(crate) async fn create_topic(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+fn text(topic: &Topic, settings: &Settings) -> String {
+    let head = format!("created topic {}: {}\n", topic.name, summary(topic));
+    let lines = place::lines(settings, &topic.definition());
+    lines.into_iter().fold(head, |text, (label, line)| format!("{text}  {label:<12} {line}\n"))
 }
 
 fn summary(topic: &Topic) -> String {

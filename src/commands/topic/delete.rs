@@ -13,8 +13,12 @@ use serde_json::json;
 use crate::opened::with_catalog;
 use crate::output::{self, UsageError};
 
-/// Arguments of `topic delete`.
+/// Delete a topic with its messages and segments.
+///
+/// Streams that Siltstone created are deleted; streams that the topic is bound to stay. The janitor of a running writer
+/// deletes the objects after JANITOR_HOLD_SECS.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone topic delete orders")]
 pub(crate) struct Args {
     /// Name of the topic
     name: TopicName,

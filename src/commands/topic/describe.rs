@@ -9,7 +9,9 @@ use common::config::Settings;
 use common::{TopicName, TopicPartition};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
+use service::producing::{self, Mapping};
 
+use super::place;
 use crate::commands::segments::object_bytes;
 use crate::opened::reading_catalog;
 use crate::output::{self, Align, Table};
@@ -18,8 +20,12 @@ use crate::units::{bytes_text, count_text, duration_text, time_text};
 /// Partitions whose bounds are read at once; each read is a round trip.
 const BOUNDS_CONCURRENCY: usize = 32;
 
-/// Arguments of `topic describe`.
+/// Show a topic's options, where to publish, and how far each partition is committed.
+///
+/// LAG is the number of offsets that are published and not committed. FIRST, NEXT and LAG come from the queue, and are
+/// ? where it cannot be reached.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone topic describe orders")]
 pub(crate) struct Args {
     /// Name of the topic
     name: TopicName,
@@ -31,6 +37,9 @@ struct Description {
     topic: Topic,
     partitions: Vec<PartitionDescription>,
     segments: SegmentTotals,
+    /// Spreads keys over several partitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mapping: Option<Mapping>,
     /// Reason why the queue's part is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_unreachable: Option<String>,
@@ -47,6 +56,8 @@ struct PartitionDescription {
     /// Offsets that are published and not committed.
     lag: Option<u64>,
     segments: SegmentTotals,
+    /// Subjects for new messages; none where every subject of a bound stream is read, or the queue has no subjects.
+    subjects: Vec<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -75,11 +86,12 @@ impl SegmentTotals {
 pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let described = reading_catalog(settings, async |catalog| describe(catalog.as_ref(), &args.name, settings).await);
     let description = described.await?;
-    output::show(json, &description, || text_of(&description))
+    output::show(json, &description, || text_of(&description, settings))
 }
 
 async fn describe(catalog: &dyn MetadataStore, name: &TopicName, settings: &Settings) -> anyhow::Result<Description> {
     let snapshot = catalog.snapshot(name).await?;
+    let definition = snapshot.topic.definition();
     let (bounds, queue_unreachable) = match queue_bounds(&snapshot, settings).await {
         Ok(bounds) => (bounds, None),
         Err(error) => (Vec::new(), Some(format!("{error:#}"))),
@@ -98,12 +110,14 @@ async fn describe(catalog: &dyn MetadataStore, name: &TopicName, settings: &Sett
             lag: bounds
                 .map(|(first, next)| next.saturating_sub(partition.high_watermark.max(first.max(start).min(next)))),
             segments: SegmentTotals::of(segments),
+            subjects: producing::subjects(settings, &definition, partition.partition_id),
             partition,
         }
     });
     Ok(Description {
         partitions: partitions.collect(),
         segments: SegmentTotals::of(snapshot.segments.iter()),
+        mapping: producing::mapping(settings, &definition),
         topic: snapshot.topic,
         queue_unreachable,
     })
@@ -121,7 +135,7 @@ async fn queue_bounds(snapshot: &TopicSnapshot, settings: &Settings) -> anyhow::
     Ok(stream::iter(questions).buffered(BOUNDS_CONCURRENCY).try_collect().await?)
 }
 
-fn text_of(description: &Description) -> String {
+fn text_of(description: &Description, settings: &Settings) -> String {
     let topic = &description.topic;
     let mut text = format!("topic {}\n", topic.name);
     let mut line = |name: &str, value: String| {
@@ -131,7 +145,7 @@ fn text_of(description: &Description) -> String {
     for (index, column) in topic.config.columns.iter().enumerate() {
         line(if index == 0 { "columns" } else { "" }, column.to_string());
     }
-    line("retention", topic.retention_ms.map_or_else(|| "for ever".to_owned(), duration_text));
+    line("retention", topic.retention_ms.map_or_else(|| "unlimited".to_owned(), duration_text));
     line("partitioner", topic.config.partitioner.as_str().to_owned());
     for (index, bound) in topic.config.streams.iter().enumerate() {
         let label = if index == 0 { "streams" } else { "" };
@@ -139,6 +153,7 @@ fn text_of(description: &Description) -> String {
         let subjects = bound.subjects.join(",");
         line(label, format!("{} {subjects}", bound.stream).trim_end().to_owned() + &from);
     }
+    place::lines(settings, &topic.definition()).into_iter().for_each(|(label, value)| line(label, value));
     line("schema", format!("version {}", topic.schema_version));
     line("created", time_text(topic.created_at));
     let totals = &description.segments;

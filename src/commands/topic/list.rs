@@ -33,7 +33,7 @@ fn text(topics: &[Topic]) -> String {
             count_text(u64::from(topic.partition_count)),
             topic.config.format.to_string(),
             topic.config.columns.len().to_string(),
-            topic.retention_ms.map_or_else(|| "for ever".to_owned(), duration_text),
+            topic.retention_ms.map_or_else(|| "unlimited".to_owned(), duration_text),
             time_text(topic.created_at),
         ]);
     }

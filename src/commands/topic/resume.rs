@@ -18,8 +18,13 @@ use self::explanation::explanation;
 use crate::opened::{self, with_catalog};
 use crate::output::{self, UsageError};
 
-/// Arguments of `topic resume`.
+/// Let halted partitions go on, after an explanation and from the safest start.
+///
+/// A partition halts when its stream is no longer the one that was committed from: it was deleted and made again, or
+/// restored from an older copy. What is committed stays. The partition goes on in a new incarnation, in which offsets
+/// count anew.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone topic resume orders --dry-run")]
 pub(crate) struct Args {
     /// Name of the topic
     name: TopicName,

@@ -13,8 +13,12 @@ use crate::columns::parse_column;
 use crate::opened::with_catalog;
 use crate::output::{self, UsageError};
 
-/// Arguments of `topic update`.
+/// Add columns, or let columns take more.
+///
+/// Every older segment stays readable. Running writers follow within a third of LEASE_SECS, without a restart. Other
+/// changes of a column need a column of another name.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone topic update orders --column note:string")]
 pub(crate) struct Args {
     /// Name of the topic
     name: TopicName,

@@ -12,15 +12,14 @@ use common::memory::MemoryBudget;
 use common::{Queue, TopicPartition};
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Result, WriterError};
 use crate::ownership::pipeline_tasks::CommandSenders;
-use crate::pipeline::assemble::Command;
 use crate::pipeline::context::Context;
-use crate::pipeline::partition::CommandSender;
+use crate::service::flush::{flush, flush_all};
 use crate::service::metrics;
 use crate::service::status::{PartitionStatus, StatusBoard};
 use crate::service::summary::{Summary, Totals};
@@ -30,7 +29,27 @@ const OTHERS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The handle of a running writer. Dropping it aborts the writer, which is safe but skips the drain: call
 /// [`RunningWriter::shutdown`].
+///
+/// The compiler warns of a handle that is not kept:
+///
+/// ```compile_fail
+/// # #![deny(unused_must_use)]
+/// # async fn example(writer: writer::Writer) -> writer::Result<()> {
+/// writer.start().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```
+/// # #![deny(unused_must_use)]
+/// # async fn example(writer: writer::Writer) -> writer::Result<()> {
+/// let running = writer.start().await?;
+/// # drop(running);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
+#[must_use = "dropping the handle stops the writer; keep it, and call `shutdown` at the end"]
 pub struct RunningWriter {
     pub(crate) context: Arc<Context>,
     pub(crate) board: StatusBoard,
@@ -86,10 +105,16 @@ impl RunningWriter {
         self.totals.summary()
     }
 
-    /// Closes every open batch and returns after everything fetched before is committed.
-    pub async fn flush(&self) {
-        let senders: Vec<_> = self.commands.lock().expect("no holder panics").values().cloned().collect();
-        futures::future::join_all(senders.into_iter().map(flush)).await;
+    /// Closes every open batch and returns after everything fetched before is committed. Messages that are published and
+    /// not fetched yet are not part of it: [`RunningWriter::wait_committed`] waits for given ones.
+    ///
+    /// # Errors
+    /// [`WriterError::NotCommitted`] with the reason of each partition: uploads or commits failed as often as
+    /// `upload_retries` says, another writer took the partition over, it is halted, its topic cannot be opened. Nothing
+    /// is lost: the writer goes on trying, and the queue still holds what is not committed.
+    pub async fn flush(&self) -> Result<()> {
+        let commands = self.commands.lock().expect("no holder panics").clone();
+        flush_all(self.context.catalog.as_ref(), &self.board, commands.into_iter().collect()).await
     }
 
     /// Returns after each partition's watermark has reached its target, for example the offset after the last one that
@@ -113,6 +138,7 @@ impl RunningWriter {
                 Some((position, _)) if position >= target => {
                     let sender = self.commands.lock().expect("no holder panics").get(partition).cloned();
                     if let Some(sender) = sender {
+                        // The watermark decides, not the answer: it is looked at again below.
                         flush(sender).await;
                     }
                 }
@@ -172,15 +198,6 @@ impl RunningWriter {
     pub fn observer(&self) -> Observer {
         let (context, clock) = (Arc::clone(&self.context), Arc::clone(&self.clock));
         Observer { context, board: self.board.clone(), shown: metrics::Shown::default(), clock }
-    }
-}
-
-/// Closes the open batch of one pipeline and returns after everything fetched before is committed.
-async fn flush(commands: CommandSender) {
-    let (answer, answered) = oneshot::channel();
-    // A pipeline that has ended has no open batch.
-    if commands.send(Command::Flush(answer)).await.is_ok() {
-        answered.await.ok();
     }
 }
 

@@ -153,6 +153,11 @@ impl StatusBoard {
         Some((progress.position.load(Ordering::Relaxed), high_watermark))
     }
 
+    /// True if uploads or commits of a running partition keep failing.
+    pub(crate) fn is_failing(&self, partition: &TopicPartition) -> bool {
+        lock(&self.partitions).get(partition).is_some_and(|progress| progress.failing.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn all(&self) -> Vec<(TopicPartition, Arc<Progress>)> {
         lock(&self.partitions).iter().map(|(partition, progress)| (partition.clone(), Arc::clone(progress))).collect()
     }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod flow;
+mod flush;
 mod janitor;
 mod payloads;
 mod topics;
