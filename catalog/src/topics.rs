@@ -46,8 +46,8 @@ pub enum CreateTopicError {
 /// after a failure in between is harmless.
 ///
 /// # Errors
-/// [`CatalogError::TopicAlreadyExists`] inside [`CreateTopicError::Catalog`] if the catalog has the topic; otherwise
-/// the variant names the one that failed.
+/// [`CatalogError::TopicAlreadyExists`] or [`CatalogError::TopicExistsAs`] inside [`CreateTopicError::Catalog`] if the catalog
+/// has the topic or its name in another case; otherwise the variant names the one that failed.
 pub async fn create_topic(
     queue: &dyn Queue,
     catalog: &dyn TopicStore,
@@ -57,12 +57,20 @@ pub async fn create_topic(
     if catalog.get_topic(&topic).await.map_err(CreateTopicError::Catalog)?.is_some() {
         return Err(CreateTopicError::Catalog(CatalogError::TopicAlreadyExists(topic.to_string())));
     }
+    // The catalog would refuse it as well, but only after the queue had made it.
+    let listed = catalog.list_topics().await.map_err(CreateTopicError::Catalog)?;
+    if let Some(held) = listed.iter().find(|held| held.name.as_str().eq_ignore_ascii_case(topic.as_str())) {
+        let (name, existing) = (topic.to_string(), held.name.to_string());
+        return Err(CreateTopicError::Catalog(CatalogError::TopicExistsAs { name, existing }));
+    }
     if let Err(error) = queue.create_topic(&config.definition()).await {
         return Err(CreateTopicError::Queue { topic, error });
     }
     match catalog.create_topic(config).await {
         Ok(created) => Ok(created),
-        Err(error @ CatalogError::TopicAlreadyExists(_)) => Err(CreateTopicError::Catalog(error)),
+        Err(error @ (CatalogError::TopicAlreadyExists(_) | CatalogError::TopicExistsAs { .. })) => {
+            Err(CreateTopicError::Catalog(error))
+        }
         Err(error) => Err(CreateTopicError::NotListed { topic, error }),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// Header names and values in the order given; a name may repeat.
+/// Header names and values in the order given; a name may repeat. A value holds no line feed.
 pub type Headers = Vec<(String, String)>;
 
 /// Bytes that a message costs in addition to its payload: its own struct and the queue's bookkeeping.

@@ -1,18 +1,20 @@
 //! SQL text for DuckDB: views over exactly the listed objects.
 //!
-//! Owns: quoting, URLs and types in DuckDB's notation; the secret that gives DuckDB access to the store.
-//! Does not own: running DuckDB, and credentials: none is ever printed.
+//! Owns: the views, their names, the objects that each reads, and quoting.
+//! Does not own: the columns of a view (`view`), access to the store (`access`), running DuckDB.
 //!
 //! A view is a snapshot: it lists the objects that were live when it was printed. Print it again to see newer segments;
 //! after retention has removed objects, an old view fails instead of showing less.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write;
+mod access;
+mod view;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
-use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use common::TopicName;
 
-use crate::schema::{name_in_layout, quarantine_schema, table_schema};
+use crate::schema::{quarantine_schema, table_schema};
 use catalog::{SegmentKind, TopicSnapshot};
 
 /// Location of the objects for DuckDB.
@@ -55,17 +57,67 @@ pub struct S3Access {
     pub virtual_hosted: bool,
 }
 
-/// Statements that make, for every topic, a view of its name and a view `quarantine_<topic>`, after a secret that
-/// gives access to the store where one is needed. Running them again replaces all of it.
-pub fn views_sql(snapshots: &[TopicSnapshot], location: &DuckDbLocation) -> String {
-    let mut sql = access_sql(location);
+/// Two topics whose views DuckDB would take for one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "DuckDB does not tell topic {first:?} from topic {second:?}, which differ only in case: one view would replace the other; \
+     name the topics to make views of, and one of these two alone"
+)]
+pub struct SameName {
+    first: TopicName,
+    second: TopicName,
+}
+
+/// Statements that make a view of each topic of `snapshots`, after a secret that gives access to the store where one is needed.
+/// Running them again replaces all of it.
+///
+/// The view of a topic has its name. The view of its quarantine is `quarantine."<topic>"`, as in SQL with DataFusion, and
+/// `quarantine_<topic>` as well, unless one of `topics` has that name; these are all topics of the catalog.
+///
+/// # Errors
+/// [`SameName`] for two of `snapshots` whose names differ only in the case of ASCII letters, which DuckDB does not look at.
+pub fn views_sql(
+    snapshots: &[TopicSnapshot],
+    topics: &[TopicName],
+    location: &DuckDbLocation,
+) -> Result<String, SameName> {
+    let names = snapshots.iter().map(|snapshot| &snapshot.topic.name);
+    all_differ(names.clone())?;
+    let taken: HashSet<String> = names.chain(topics).map(|name| folded(name.as_str())).collect();
+    let mut sql = access::sql(location);
+    sql.push_str("CREATE SCHEMA IF NOT EXISTS quarantine;\n");
     for snapshot in snapshots {
         let name = snapshot.topic.name.as_str();
-        push_view(&mut sql, name, &table_schema(&snapshot.topic.config), &keys(snapshot, SegmentKind::Data), location);
-        let quarantined = keys(snapshot, SegmentKind::Quarantine);
-        push_view(&mut sql, &format!("quarantine_{name}"), &quarantine_schema(), &quarantined, location);
+        let rows = view::select(&table_schema(&snapshot.topic.config), &keys(snapshot, SegmentKind::Data), location);
+        push_view(&mut sql, &identifier(name), &rows);
+        let quarantined = view::select(&quarantine_schema(), &keys(snapshot, SegmentKind::Quarantine), location);
+        let quarantine = format!("quarantine.{}", identifier(name));
+        push_view(&mut sql, &quarantine, &quarantined);
+        let short = format!("quarantine_{name}");
+        if !taken.contains(&folded(&short)) {
+            push_view(&mut sql, &identifier(&short), &format!("SELECT * FROM {quarantine}"));
+        }
     }
-    sql
+    Ok(sql)
+}
+
+fn push_view(sql: &mut String, name: &str, selection: &str) {
+    sql.push_str(&format!("CREATE OR REPLACE VIEW {name} AS {selection};\n"));
+}
+
+fn all_differ<'n>(names: impl Iterator<Item = &'n TopicName>) -> Result<(), SameName> {
+    let mut seen: HashMap<String, &TopicName> = HashMap::new();
+    for name in names {
+        if let Some(first) = seen.insert(folded(name.as_str()), name) {
+            return Err(SameName { first: first.clone(), second: name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// A name as DuckDB compares names.
+fn folded(name: &str) -> String {
+    name.to_ascii_lowercase()
 }
 
 /// Keys of objects, by the incarnation that their rows lack; `None` if they have the column.
@@ -83,142 +135,6 @@ fn keys(snapshot: &TopicSnapshot, kind: SegmentKind) -> Keys<'_> {
         }
     }
     keys
-}
-
-fn push_view(sql: &mut String, name: &str, schema: &Schema, keys: &Keys<'_>, location: &DuckDbLocation) {
-    let name = identifier(name);
-    let selected: Vec<_> = keys.iter().map(|(unsaid, keys)| select(*unsaid, keys, schema, location)).collect();
-    let made = match selected.is_empty() {
-        true => writeln!(sql, "CREATE OR REPLACE VIEW {name} AS SELECT {} WHERE false;", empty_columns(schema)),
-        false => writeln!(sql, "CREATE OR REPLACE VIEW {name} AS {};", selected.join("\n UNION ALL BY NAME ")),
-    };
-    made.expect("writing to a string does not fail");
-}
-
-fn select(unsaid: Option<u32>, keys: &[&str], schema: &Schema, location: &DuckDbLocation) -> String {
-    let urls: Vec<_> = keys.iter().map(|key| format!("  {}", literal(&url(key, location)))).collect();
-    format!(
-        "SELECT {} FROM read_parquet([\n{}\n], union_by_name = true, hive_partitioning = false)",
-        unsaid.map_or("*".to_owned(), |incarnation| columns_of_layout_1(schema, incarnation)),
-        urls.join(",\n")
-    )
-}
-
-/// The columns of layout 1, renamed and ordered as in the current layout.
-fn columns_of_layout_1(schema: &Schema, incarnation: u32) -> String {
-    let system = schema.fields().iter().map(|field| field.name().as_str()).take_while(|name| name.starts_with('_'));
-    let (mut selected, mut stored) = (Vec::new(), Vec::new());
-    for name in system {
-        let stored_name = name_in_layout(name, 1);
-        stored.extend(stored_name.map(identifier));
-        let value = stored_name.map_or(format!("CAST({incarnation} AS INTEGER)"), identifier);
-        selected.push(format!("{value} AS {}", identifier(name)));
-    }
-    format!("{}, * EXCLUDE ({})", selected.join(", "), stored.join(", "))
-}
-
-fn url(key: &str, location: &DuckDbLocation) -> String {
-    let url = match location {
-        DuckDbLocation::Local { root } => root.join(key).display().to_string(),
-        DuckDbLocation::S3 { bucket, .. } => format!("s3://{bucket}/{key}"),
-        DuckDbLocation::Azure { container, .. } => format!("az://{container}/{key}"),
-        DuckDbLocation::Gcs { bucket } => format!("gs://{bucket}/{key}"),
-    };
-    without_patterns(&url)
-}
-
-/// DuckDB reads a file name as a pattern, so a wildcard character is put in brackets.
-fn without_patterns(url: &str) -> String {
-    let mut plain = String::with_capacity(url.len());
-    for character in url.chars() {
-        match character {
-            '*' | '?' | '[' => plain.extend(['[', character, ']']),
-            other => plain.push(other),
-        }
-    }
-    plain
-}
-
-fn access_sql(location: &DuckDbLocation) -> String {
-    match location {
-        DuckDbLocation::Local { .. } => String::new(),
-        DuckDbLocation::S3 { bucket, access } => s3_secret(bucket, access),
-        DuckDbLocation::Gcs { bucket } => format!(
-            "-- Credentials: DuckDB reads Google Cloud Storage with HMAC keys. It takes them from AWS_ACCESS_KEY_ID and\n\
-             -- AWS_SECRET_ACCESS_KEY in its environment.\n\
-             CREATE OR REPLACE SECRET siltstone (TYPE gcs{ENVIRONMENT_KEYS}, SCOPE {});\n",
-            literal(&format!("gs://{bucket}"))
-        ),
-        DuckDbLocation::Azure { container, account } => format!(
-            "-- Credentials: found by the Azure chain (environment, managed identity, az login).\n\
-             CREATE OR REPLACE SECRET siltstone (TYPE azure, PROVIDER credential_chain{}, SCOPE {});\n",
-            account.as_ref().map_or(String::new(), |account| format!(", ACCOUNT_NAME {}", literal(account))),
-            literal(&format!("az://{container}"))
-        ),
-    }
-}
-
-/// DuckDB's httpfs extension reads these variables when it is loaded, and shows them as settings.
-const ENVIRONMENT_KEYS: &str = ", KEY_ID coalesce(current_setting('s3_access_key_id'), ''), \
-     SECRET coalesce(current_setting('s3_secret_access_key'), '')";
-
-fn s3_secret(bucket: &str, access: &S3Access) -> String {
-    let mut options = format!(
-        "TYPE s3{ENVIRONMENT_KEYS}, SESSION_TOKEN coalesce(current_setting('s3_session_token'), ''), \
-         REGION {}",
-        match &access.region {
-            Some(region) => literal(region),
-            None => "coalesce(current_setting('s3_region'), 'us-east-1')".to_owned(),
-        }
-    );
-    if let Some(endpoint) = &access.endpoint {
-        let (host, encrypted) = match endpoint.split_once("://") {
-            Some((scheme, host)) => (host, scheme != "http"),
-            None => (endpoint.as_str(), true),
-        };
-        let host = host.trim_end_matches('/');
-        let style = if access.virtual_hosted { "vhost" } else { "path" };
-        let written = write!(options, ", ENDPOINT {}, URL_STYLE '{style}', USE_SSL {encrypted}", literal(host));
-        written.expect("writing to a string does not fail");
-    }
-    format!(
-        "-- Credentials: taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN in the environment\n\
-         -- that DuckDB was started in. For profiles and roles use PROVIDER credential_chain (extension aws) instead.\n\
-         CREATE OR REPLACE SECRET siltstone ({options}, SCOPE {});\n",
-        literal(&format!("s3://{bucket}"))
-    )
-}
-
-fn empty_columns(schema: &Schema) -> String {
-    let column =
-        |name: &str, data_type: &DataType| format!("CAST(NULL AS {}) AS {}", type_name(data_type), identifier(name));
-    schema.fields().iter().map(|field| column(field.name(), field.data_type())).collect::<Vec<_>>().join(", ")
-}
-
-/// DuckDB's name of the type that it reads the column as.
-fn type_name(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Boolean => "BOOLEAN".to_owned(),
-        DataType::Int32 => "INTEGER".to_owned(),
-        DataType::Int64 => "BIGINT".to_owned(),
-        DataType::Float64 => "DOUBLE".to_owned(),
-        DataType::Binary => "BLOB".to_owned(),
-        DataType::Date32 => "DATE".to_owned(),
-        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => "TIMESTAMP WITH TIME ZONE".to_owned(),
-        DataType::Decimal128(precision, scale) => format!("DECIMAL({precision}, {scale})"),
-        DataType::List(element) => format!("{}[]", type_name(element.data_type())),
-        DataType::Struct(members) => {
-            let member = |field: &Field| format!("{} {}", identifier(field.name()), type_name(field.data_type()));
-            format!("STRUCT({})", members.iter().map(|field| member(field)).collect::<Vec<_>>().join(", "))
-        }
-        DataType::Map(entries, _) => match entries.data_type() {
-            DataType::Struct(pair) if pair.len() == 2 => {
-                format!("MAP({}, {})", type_name(pair[0].data_type()), type_name(pair[1].data_type()))
-            }
-            _ => "VARCHAR".to_owned(),
-        },
-        _ => "VARCHAR".to_owned(),
-    }
 }
 
 fn identifier(name: &str) -> String {

@@ -1,7 +1,12 @@
 //! Object keys: one shape, unique, never reused.
 //!
-//! Owns: `<prefix>/<topic>/partition=<p>/date=<yyyy-mm-dd>/<base>-<end>-<epoch>-<uuid>[.quarantine].parquet`.
+//! Owns: `<prefix>/<topic>[.quarantine]/<yyyy-mm-dd>/<partition>/<base>-<end>-<epoch>-<uuid>.parquet`.
 //! Does not own: the existence of an object under a key.
+//!
+//! No part has the form `name=value`: readers of directories take that for a column, in place of a declared one of its name.
+//! Rows and quarantine never share a directory, so that a pattern over a topic's directory is its table alone. An encoded
+//! topic holds no dot: no topic's directory is another one's quarantine. Objects of version 0.1.0 keep keys of another
+//! shape; nothing takes a key apart.
 
 use catalog::SegmentKind;
 use chrono::DateTime;
@@ -42,15 +47,13 @@ impl SegmentName<'_> {
     fn key_with(&self, prefix: &Path, uuid: Uuid) -> NewKey {
         let topic = self.partition.topic.encoded();
         let date = DateTime::from_timestamp_micros(self.first_timestamp_us).unwrap_or_default().format("%Y-%m-%d");
-        let suffix = match self.kind {
-            SegmentKind::Data => "parquet",
-            SegmentKind::Quarantine => "quarantine.parquet",
+        let table = match self.kind {
+            SegmentKind::Data => topic,
+            SegmentKind::Quarantine => format!("{topic}.quarantine"),
         };
-        let (base, end, epoch) = (self.range.base(), self.range.end(), self.epoch);
-        let path = format!(
-            "{topic}/partition={}/date={date}/{base:020}-{end:020}-{epoch}-{uuid}.{suffix}",
-            self.partition.partition_id
-        );
+        let (partition, base, end, epoch) =
+            (self.partition.partition_id, self.range.base(), self.range.end(), self.epoch);
+        let path = format!("{table}/{date}/{partition}/{base:020}-{end:020}-{epoch}-{uuid}.parquet");
         // `Path::from` would encode the percent signs of the topic once more; every part is plain already.
         let path = if prefix.as_ref().is_empty() { path } else { format!("{prefix}/{path}") };
         let key = Path::parse(&path).expect("encoded parts make a valid path");
@@ -65,23 +68,24 @@ mod tests {
 
     use super::*;
 
-    fn key(topic: &str, prefix: &str) -> String {
+    fn key(topic: &str, kind: SegmentKind, prefix: &str) -> String {
         let partition = TopicPartition::new(TopicName::new(topic).expect("valid"), 3);
         let name = SegmentName {
             partition: &partition,
             range: OffsetRange::new(1000, 1999).expect("in order"),
             epoch: Epoch(7),
-            kind: SegmentKind::Data,
+            kind,
             first_timestamp_us: 1_700_000_000_000_000,
         };
         name.key_with(&Path::parse(prefix).expect("valid"), Uuid::nil()).key.to_string()
     }
 
     #[test]
-    fn a_key_tells_topic_partition_date_and_range() {
-        let expected = "lake/orders/partition=3/date=2023-11-14/00000000000000001000-00000000000000001999-7-\
-            00000000-0000-0000-0000-000000000000.parquet";
-        assert_eq!(key("orders", "lake"), expected);
+    fn a_key_tells_topic_kind_date_partition_and_range() {
+        let file =
+            "2023-11-14/3/00000000000000001000-00000000000000001999-7-00000000-0000-0000-0000-000000000000.parquet";
+        assert_eq!(key("orders", SegmentKind::Data, "lake"), format!("lake/orders/{file}"));
+        assert_eq!(key("orders", SegmentKind::Quarantine, "lake"), format!("lake/orders.quarantine/{file}"));
     }
 
     #[test]
@@ -93,17 +97,22 @@ mod tests {
             let name = SegmentName { partition, range, epoch, kind, first_timestamp_us };
             let key = name.new_key(&Path::default()).key.to_string();
             assert_eq!(key.split('/').count(), 4, "{key}");
-            assert!(key.ends_with(".quarantine.parquet"), "{key}");
+            assert!(key.starts_with("t.quarantine/") && key.ends_with(".parquet"), "{key}");
         }
     }
 
     #[test]
-    fn no_topic_name_leaves_the_prefix() {
-        for topic in ["..", "../x", "a/b", "%2e%2e", "日志"] {
-            let key = key(topic, "lake");
-            assert!(key.starts_with("lake/"), "{key}");
-            assert_eq!(key.split('/').count(), 5, "{key}");
-            assert!(!key.split('/').any(|part| part == ".." || part == "."), "{key}");
+    fn no_topic_name_leaves_the_prefix_or_makes_a_column_of_a_directory() {
+        for topic in ["..", "../x", "a/b", "%2e%2e", "日志", "date=2020-01-01", "x.quarantine"] {
+            let keys = [SegmentKind::Data, SegmentKind::Quarantine].map(|kind| key(topic, kind, "lake"));
+            assert_ne!(keys[0].split('/').nth(1), keys[1].split('/').nth(1));
+            for key in keys {
+                assert!(key.starts_with("lake/"), "{key}");
+                assert_eq!(key.split('/').count(), 5, "{key}");
+                assert!(!key.split('/').any(|part| part == ".." || part == "."), "{key}");
+                assert!(!key.contains('='), "{key}");
+                assert!(!key.starts_with("lake/x.quarantine/"), "{key}");
+            }
         }
     }
 }

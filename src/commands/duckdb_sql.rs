@@ -17,7 +17,8 @@ use crate::output::{self, UsageError};
 
 /// Print SQL that makes a view of every topic in DuckDB.
 ///
-/// A view reads exactly the segments that are committed now; print it again to see later ones.
+/// A view has the topic's columns as they are now and reads exactly the segments that are committed now; print it again to
+/// see later ones. Records that could not be decoded are in quarantine."TOPIC", as in `query`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: siltstone duckdb-sql > views.sql && duckdb -init views.sql")]
 pub(crate) struct Args {
@@ -28,21 +29,24 @@ pub(crate) struct Args {
 /// Prints the statements, or with `json` an object with the member `sql`.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let location = location(&service::connect::storage(settings)?)?;
-    let taken = reading_catalog(settings, async |catalog| snapshots(&args.topics, catalog.as_ref()).await).await?;
-    let sql = views_sql(&taken, &location);
+    let (topics, taken) =
+        reading_catalog(settings, async |catalog| snapshots(&args.topics, catalog.as_ref()).await).await?;
+    let sql = views_sql(&taken, &topics, &location).map_err(|same| UsageError::new(same.to_string()))?;
     output::show(json, &serde_json::json!({ "sql": sql }), || sql.clone())
 }
 
-async fn snapshots(topics: &[TopicName], catalog: &dyn MetadataStore) -> anyhow::Result<Vec<TopicSnapshot>> {
-    let topics = match topics {
-        [] => catalog.list_topics().await?.into_iter().map(|topic| topic.name).collect(),
-        named => named.to_vec(),
-    };
-    let mut snapshots = Vec::with_capacity(topics.len());
-    for topic in &topics {
+/// The names of all topics, and snapshots of those that are `wanted`: all where none is named.
+async fn snapshots(
+    wanted: &[TopicName],
+    catalog: &dyn MetadataStore,
+) -> anyhow::Result<(Vec<TopicName>, Vec<TopicSnapshot>)> {
+    let topics: Vec<TopicName> = catalog.list_topics().await?.into_iter().map(|topic| topic.name).collect();
+    let wanted = if wanted.is_empty() { &topics } else { wanted };
+    let mut snapshots = Vec::with_capacity(wanted.len());
+    for topic in wanted {
         snapshots.push(catalog.snapshot(topic).await?);
     }
-    Ok(snapshots)
+    Ok((topics, snapshots))
 }
 
 fn location(storage: &Storage) -> anyhow::Result<DuckDbLocation> {

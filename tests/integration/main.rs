@@ -15,6 +15,7 @@ mod exactly_once;
 mod nats;
 mod old_lake;
 mod operations;
+mod readers;
 mod reading;
 mod service;
 mod settings;

@@ -36,6 +36,18 @@ async fn published_lines_show_up_as_lag() {
 }
 
 #[tokio::test]
+async fn a_topic_named_as_another_in_another_case_is_refused_before_the_queue_makes_it() {
+    let (server, siltstone) = on_nats().await;
+    siltstone.run(&["topic", "create", "Orders"]).await.ok();
+    let refused = siltstone.run(&["topic", "create", "orders"]).await;
+    let refused = refused.fails(1, &["topic orders cannot be created: topic Orders has the same name in another case"]);
+    assert!(!refused.err.contains("repeat"), "{refused:#?}");
+    let context = async_nats::jetstream::new(async_nats::connect(server.url()).await.expect("connected"));
+    context.get_stream("Orders-0").await.expect("the first topic's stream");
+    context.get_stream("orders-0").await.expect_err("the second has none");
+}
+
+#[tokio::test]
 async fn a_bad_line_stops_publishing_and_is_named() {
     let (_server, siltstone) = on_nats().await;
     siltstone.run(&["topic", "create", "t"]).await.ok();

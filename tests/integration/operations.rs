@@ -26,7 +26,7 @@ use crate::binary::{Answer, DEADLINE, Siltstone};
 const POLL: Duration = Duration::from_millis(100);
 
 /// Settings of a lake on this server: local store, with SQLite in the same directory.
-fn lake_on(nats: &NatsServer) -> Siltstone {
+pub(crate) fn lake_on(nats: &NatsServer) -> Siltstone {
     Siltstone::new()
         .with("QUEUE_TYPE", "nats")
         .with("NATS_URL", &nats.url())
@@ -108,7 +108,7 @@ impl Json for Answer {
 }
 
 /// Runs a writer until every published message is committed.
-async fn settle(lake: &Siltstone) {
+pub(crate) async fn settle(lake: &Siltstone) {
     let writer = Writer::start(lake);
     writer.until(lake, |partition| partition["lag"] == 0).await;
     writer.stop().await;
@@ -122,7 +122,7 @@ fn copy_of(lake: &Siltstone, nats: &NatsServer) -> Siltstone {
 }
 
 /// Changes the catalog by hand.
-async fn sql(lake: &Siltstone, statement: &'static str) {
+pub(crate) async fn sql(lake: &Siltstone, statement: &'static str) {
     let file = lake.path().join("data/catalog.db");
     let options = SqliteConnectOptions::new().filename(file).foreign_keys(false);
     let mut connection = SqliteConnection::connect_with(&options).await.expect("opened");

@@ -138,12 +138,17 @@ impl InMemoryQueue {
         Ok(Arc::clone(topic))
     }
 
-    fn check_sizes(&self, messages: &[OutgoingMessage]) -> Result<(), QueueError> {
+    fn check_messages(&self, messages: &[OutgoingMessage]) -> Result<(), QueueError> {
         let bytes_max = MESSAGE_BYTES_MAX.min(self.shared.capacity.capacity_bytes());
         for message in messages {
             let bytes = memory_bytes(message) - MESSAGE_OVERHEAD_BYTES;
             if bytes > MESSAGE_BYTES_MAX || bytes + MESSAGE_OVERHEAD_BYTES > self.shared.capacity.capacity_bytes() {
                 return Err(QueueError::MessageTooLarge { bytes, bytes_max });
+            }
+            if let Some((name, _)) = message.headers.iter().find(|(_, value)| value.contains('\n')) {
+                return Err(QueueError::refused(format!(
+                    "the value of header {name:?} holds a line break; allowed is a single line"
+                )));
             }
         }
         Ok(())
@@ -201,7 +206,7 @@ impl Queue for InMemoryQueue {
         messages: Vec<OutgoingMessage>,
     ) -> Result<Vec<PublishAck>, QueueError> {
         let partition = self.partition(to)?;
-        self.check_sizes(&messages)?;
+        self.check_messages(&messages)?;
         let mut acks = Vec::with_capacity(messages.len());
         let mut messages = messages.into_iter().peekable();
         let chunk_bytes_max = CHUNK_BYTES.min(self.shared.capacity.capacity_bytes());

@@ -1,12 +1,15 @@
 //! Objects of layout 1, written by version 0.1.0, read as those of the current layout.
 //!
 //! Owns: the live objects of a table, their incarnations, and the reading of layout 1: `_partition` becomes
-//! `_partition_id`, and `_incarnation` comes from the segment. Does not own: scanning (`provider`).
+//! `_partition_id`, `_incarnation` comes from the segment, and headers may be doubled (`doubled_headers`). Does not own:
+//! scanning (`provider`).
+
+mod doubled_headers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -17,7 +20,8 @@ use datafusion::physical_expr_adapter::{
     DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
 };
 
-use crate::schema::{INCARNATION, PARTITION, PARTITION_IN_LAYOUT_1};
+use self::doubled_headers::with_unique_keys;
+use crate::schema::{HEADERS, INCARNATION, PARTITION, PARTITION_IN_LAYOUT_1};
 use catalog::{FileId, ObjectInfo, SegmentKind, TopicSnapshot};
 
 /// A live object of a table.
@@ -95,8 +99,9 @@ impl PhysicalExprAdapterFactory for LayoutOne {
         let metadata = FieldMetadata::from(table.field_with_name(INCARNATION)?);
         let value = ScalarValue::Int32(Some(self.incarnation));
         let incarnation = Arc::new(Literal::new_with_metadata(value, Some(metadata)));
+        let headers = file.fields().iter().find(|field| field.name() == HEADERS).cloned();
         let others = DefaultPhysicalExprAdapterFactory.create(table, renamed)?;
-        Ok(Arc::new(LayoutOneAdapter { incarnation, others }))
+        Ok(Arc::new(LayoutOneAdapter { incarnation, headers, others }))
     }
 }
 
@@ -104,6 +109,8 @@ impl PhysicalExprAdapterFactory for LayoutOne {
 #[derive(Debug)]
 struct LayoutOneAdapter {
     incarnation: Arc<Literal>,
+    /// The field of the file's headers.
+    headers: Option<FieldRef>,
     /// Adapts all other columns: widened types, added columns.
     others: Arc<dyn PhysicalExprAdapter>,
 }
@@ -118,9 +125,12 @@ impl PhysicalExprAdapter for LayoutOneAdapter {
         });
         let over_file = self.others.rewrite(with_incarnation.data()?)?;
         let named = over_file.transform(|node| {
-            Ok(match node.downcast_ref::<Column>() {
-                Some(column) if column.name() == PARTITION => {
+            Ok(match (node.downcast_ref::<Column>(), &self.headers) {
+                (Some(column), _) if column.name() == PARTITION => {
                     Transformed::yes(Arc::new(Column::new(PARTITION_IN_LAYOUT_1, column.index())) as _)
+                }
+                (Some(column), Some(field)) if column.name() == HEADERS => {
+                    Transformed::yes(with_unique_keys(node, Arc::clone(field)))
                 }
                 _ => Transformed::no(node),
             })

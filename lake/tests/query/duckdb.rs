@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::{ArrayRef, MapArray, RecordBatch, StringArray, StructArray};
+use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+
 use catalog::{FileId, ObjectInfo, SegmentInfo, SegmentKind, SegmentStore, TopicSnapshot, TopicStore};
-use lake::duckdb::{DuckDbLocation, S3Access, views_sql};
+use lake::duckdb::{self, DuckDbLocation, S3Access};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use support::duckdb::{query, query_with};
@@ -21,6 +25,10 @@ async fn snapshots(lake: &Lake, topics: &[&str]) -> Vec<TopicSnapshot> {
         snapshots.push(lake.catalog.snapshot(&name(topic)).await.expect("snapshot"));
     }
     snapshots
+}
+
+fn views_sql(snapshots: &[TopicSnapshot], location: &DuckDbLocation) -> String {
+    duckdb::views_sql(snapshots, &[], location).expect("names that differ")
 }
 
 #[tokio::test]
@@ -88,6 +96,64 @@ async fn a_column_added_later_is_null_in_older_rows_of_the_view() {
     let sql = views_sql(&snapshots(&lake, &["orders"]).await, &location);
     let rows = query(&format!("{sql}SELECT id, note FROM orders ORDER BY id")).await.expect("DuckDB");
     assert_eq!(rows, [["0", "NULL"], ["1", "NULL"], ["2", "s2"]]);
+}
+
+#[tokio::test]
+async fn topics_whose_names_differ_only_in_case_are_named_and_no_view_is_printed() {
+    let lake = Lake::in_memory().await;
+    lake.create("Orders", 1, "{}").await;
+    let upper = snapshots(&lake, &["Orders"]).await.remove(0);
+    let mut lower = upper.clone();
+    lower.topic.name = name("orders");
+    let location = DuckDbLocation::Local { root: "/lake".into() };
+    let error = duckdb::views_sql(&[upper.clone(), lower], &[], &location).expect_err("one name").to_string();
+    assert!(error.contains("\"Orders\"") && error.contains("\"orders\"") && error.contains("case"), "{error}");
+    let names = [name("Orders"), name("orders")];
+    assert!(duckdb::views_sql(&[upper], &names, &location).is_ok(), "one of them alone has a view");
+}
+
+/// Rows as version 0.1.0 laid them out, each with the header `T` twice.
+fn rows_of_layout_1(rows: &RecordBatch) -> RecordBatch {
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for (field, column) in rows.schema().fields().iter().zip(rows.columns()) {
+        let column = match (field.name().as_str(), field.data_type()) {
+            ("_incarnation", _) => continue,
+            ("_headers", DataType::Map(entries, _)) => doubled_headers(entries, rows.num_rows()),
+            _ => Arc::clone(column),
+        };
+        let stored_name = if field.name() == "_partition_id" { "_partition" } else { field.name() };
+        fields.push(Field::clone(field).with_name(stored_name));
+        columns.push(column);
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).expect("columns of the schema")
+}
+
+fn doubled_headers(entries: &Arc<Field>, count: usize) -> ArrayRef {
+    let DataType::Struct(fields) = entries.data_type() else { panic!("entries of a map are structs") };
+    let texts = |three: [&str; 3]| Arc::new(StringArray::from(three.repeat(count))) as ArrayRef;
+    let pairs = StructArray::new(fields.clone(), vec![texts(["T", "U", "T"]), texts(["b", "x", "c"])], None);
+    let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(3, count));
+    Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, None, false))
+}
+
+#[tokio::test]
+async fn a_doubled_header_of_version_0_1_0_is_one_key_in_the_view_also_beside_objects_of_now() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let local = LocalFileSystem::new_with_prefix(folder.path()).expect("a store");
+    let lake = Lake::over(Arc::new(local), "file:///", "", "").await;
+    lake.create("orders", 1, r#"{"format":"json","columns":[{"name":"id","type":"int64"}]}"#).await;
+    lake.settle("orders", 0, 0..=0).await;
+    lake.settle("orders", 0, 1..=1).await;
+    let mut snapshot = snapshots(&lake, &["orders"]).await.remove(0);
+    let rows = crate::lake::rows(&snapshot.topic.config, 0, 0..=0, SegmentKind::Data);
+    let old = &mut snapshot.segments[0];
+    lake.put_rows(&old.object.key, &rows_of_layout_1(&rows)).await;
+    old.object = Arc::new(ObjectInfo { layout: 1, ..ObjectInfo::clone(&old.object) });
+    let sql = views_sql(&[snapshot], &DuckDbLocation::Local { root: folder.path().to_owned() });
+    let rows = query(&format!("{sql}SELECT id, _headers, _incarnation FROM orders ORDER BY id")).await.expect("DuckDB");
+    assert_eq!(rows, [["0", "{'T': 'b\\nc', 'U': 'x'}", "0"], ["1", "{'name': 'h1'}", "0"]]);
+    let values = query(&format!("{sql}SELECT _headers['T'] FROM orders ORDER BY id")).await.expect("DuckDB");
+    assert_eq!(values, [["b\nc"], ["NULL"]]);
 }
 
 #[tokio::test]

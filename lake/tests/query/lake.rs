@@ -129,7 +129,7 @@ impl Lake {
     pub(crate) fn key(&self, topic: &str, partition: u32, offsets: &RangeInclusive<u64>, kind: SegmentKind) -> String {
         let kind = if kind == SegmentKind::Data { "" } else { "quarantine-" };
         let file = format!("{kind}{:020}-{:020}.parquet", offsets.start(), offsets.end());
-        let path = format!("{}/partition={partition}/date=2026-01-01/{file}", name(topic).encoded());
+        let path = format!("{}/2026-01-01/{partition}/{file}", name(topic).encoded());
         if self.prefix.is_empty() { path } else { format!("{}/{path}", self.prefix) }
     }
 

@@ -107,10 +107,10 @@ mod tests {
 
     #[test]
     fn a_worn_key_keeps_range_and_kind_alone() {
-        let worn = "t/partition=0/date=2023-11-14/5-9-0-00000000-0000-0000-0000-000000000000.quarantine.parquet";
+        let worn = "t.quarantine/2023-11-14/0/5-9-0-00000000-0000-0000-0000-000000000000.parquet";
         for key in [
-            "t/partition=0/date=2023-11-14/5-9-7-018c0000-0000-7000-8000-000000000001.quarantine.parquet",
-            "t/partition=0/date=2023-11-14/5-9-8-018c0000-0000-7000-8000-000000000002.quarantine.parquet",
+            "t.quarantine/2023-11-14/0/5-9-7-018c0000-0000-7000-8000-000000000001.parquet",
+            "t.quarantine/2023-11-14/0/5-9-8-018c0000-0000-7000-8000-000000000002.parquet",
             worn,
         ] {
             assert_eq!(worn_key(key), worn);

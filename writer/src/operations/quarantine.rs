@@ -169,7 +169,11 @@ fn records(batch: &RecordBatch, segment: &SegmentInfo) -> Vec<QuarantinedRecord>
         }
         let entries = headers.value(index);
         let (names, values) = (entries.column(0).as_string::<i32>(), entries.column(1).as_string::<i32>());
-        (0..entries.len()).map(|entry| (names.value(entry).to_owned(), values.value(entry).to_owned())).collect()
+        let pairs = (0..entries.len()).flat_map(|entry| {
+            lake::headers::values(values.value(entry))
+                .map(move |value| (names.value(entry).to_owned(), value.to_owned()))
+        });
+        pairs.collect()
     };
     let record = |index: usize| QuarantinedRecord {
         origin: Origin {

@@ -6,6 +6,7 @@
 //! A new format needs its words in `common::topic::Format`, its columns in `lake::schema`, a `Decoder` in a file of
 //! the folder `decode`, and a line in `TopicTable::decoder`.
 
+mod calendar;
 mod columns;
 mod json;
 mod quarantine;

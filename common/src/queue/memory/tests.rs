@@ -79,3 +79,15 @@ async fn deleting_a_topic_frees_its_bytes_and_ends_its_readers() {
     let published = queue.publish(&partition(), vec![OutgoingMessage::new("b")]).await;
     assert!(matches!(published, Err(QueueError::TopicUnknown { .. })));
 }
+
+#[tokio::test]
+async fn a_header_of_two_lines_is_refused_and_nothing_is_stored() {
+    let queue = InMemoryQueue::default();
+    opened(&queue, 0).await;
+    let headers = vec![("a".to_owned(), "one\ntwo".to_owned())];
+    let two_lines = OutgoingMessage { headers, ..OutgoingMessage::new("x") };
+    let refused =
+        queue.publish(&partition(), vec![OutgoingMessage::new("good"), two_lines]).await.expect_err("refused");
+    assert!(refused.to_string().contains("header \"a\" holds a line break"), "{refused}");
+    assert_eq!(queue.read(&partition(), 0, 9).await.expect("reads"), []);
+}

@@ -9,6 +9,7 @@
 //! is only the start of an object (pretty-printed JSON): then the payload is one text, provided that it parses or its
 //! second line does not look like another record. A text holds one or many objects.
 
+mod passed_on;
 mod row;
 mod value;
 

@@ -2,13 +2,15 @@
 //!
 //! Owns: filling `_partition_id` to `_incarnation`. Does not own: their names and types (`lake::schema`).
 
+use std::fmt::Write;
 use std::sync::Arc;
 
-use arrow_array::builder::{BinaryBuilder, StringBuilder};
+use arrow_array::builder::{ArrayBuilder, BinaryBuilder, StringBuilder};
 use arrow_array::{ArrayRef, Int32Array, Int64Array, MapArray, StructArray, TimestampMicrosecondArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field};
 use common::Message;
+use lake::headers::SEPARATOR;
 use lake::schema::header_fields;
 
 use super::Source;
@@ -77,7 +79,7 @@ impl SystemColumns {
     }
 }
 
-/// A map of text to text per row; null without headers.
+/// A map of text to text per row, with unique keys; null without headers.
 struct HeaderColumn {
     names: StringBuilder,
     values: StringBuilder,
@@ -97,13 +99,22 @@ impl Default for HeaderColumn {
 }
 
 impl HeaderColumn {
+    /// Adds the headers of a row: each name once, in the order of the names.
     fn push(&mut self, headers: &[(String, String)]) {
-        for (name, value) in headers {
-            self.names.append_value(name);
-            self.values.append_value(value);
+        let mut by_name: Vec<_> = headers.iter().collect();
+        by_name.sort_by(|(one, _), (two, _)| one.cmp(two));
+        for of_one_name in by_name.chunk_by(|(one, _), (two, _)| one == two) {
+            self.names.append_value(&of_one_name[0].0);
+            for (number, (_, value)) in of_one_name.iter().enumerate() {
+                if number > 0 {
+                    self.values.write_str(SEPARATOR).expect("memory takes text");
+                }
+                self.values.write_str(value).expect("memory takes text");
+            }
+            // It ends the value that was written in pieces.
+            self.values.append_value("");
         }
-        let entries = self.ends.last().copied().unwrap_or_default() + headers.len() as i32;
-        self.ends.push(entries);
+        self.ends.push(self.names.len() as i32);
         self.nulls.append(!headers.is_empty());
     }
 

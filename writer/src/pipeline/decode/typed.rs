@@ -3,14 +3,15 @@
 //! Owns: the types that an integer, a double, a decimal, a text and a time may become; null, lists and structs;
 //! completing a row. Every format of records calls these functions, so that all formats are equally strict.
 //! Does not own: reading values out of bytes and the error texts for a wrong type (each format), the notations of times
-//! and decimals (`values`), the buffers (`columns`).
+//! and decimals (`values`), the bounds of times (`calendar`), the buffers (`columns`).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::topic::{ColumnSpec, ColumnType};
 
+use super::calendar::number_us;
 use super::columns::{Column, Values};
-use super::values::{date_days, decimal, scaled_timestamp_us, timestamp_us};
+use super::values::{date_days, decimal, timestamp_us};
 
 /// Integers up to this size are exact in a double.
 const EXACT_INTEGER_MAX: u64 = 1 << 53;
@@ -55,12 +56,15 @@ impl Column {
     #[inline]
     pub(super) fn push_integer(&mut self, column_type: &ColumnType, value: i64) -> Pushed {
         match (&mut self.values, column_type) {
-            (Values::Int64(values), ColumnType::Int64 | ColumnType::TimestampUs) => values.push(value),
+            (Values::Int64(values), ColumnType::Int64) => values.push(value),
+            (Values::Int64(values), ColumnType::TimestampUs) => {
+                values.push(number_us(value, 1).map_err(Refusal::Reason)?);
+            }
             (Values::Int64(values), ColumnType::TimestampMs) => {
-                values.push(scaled_timestamp_us(value, 1000).map_err(Refusal::Reason)?);
+                values.push(number_us(value, 1_000).map_err(Refusal::Reason)?);
             }
             (Values::Int64(values), ColumnType::TimestampS) => {
-                values.push(scaled_timestamp_us(value, 1_000_000).map_err(Refusal::Reason)?);
+                values.push(number_us(value, 1_000_000).map_err(Refusal::Reason)?);
             }
             (Values::Int32(values), ColumnType::Int32) => {
                 values.push(i32::try_from(value).map_err(|_| Refusal::Value)?);

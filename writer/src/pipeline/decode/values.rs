@@ -1,8 +1,11 @@
 //! Texts that denote values: times, dates, decimals. Strict: a value that would be altered is refused.
 //!
-//! Owns: the accepted texts and their values. Does not own: the texts that each column takes (`typed`).
+//! Owns: the accepted texts and their values. Does not own: the texts that each column takes (`typed`), the bounds of times
+//! (`calendar`).
 
 use chrono::{DateTime, NaiveDate};
+
+use super::calendar;
 
 /// Microseconds since the Unix epoch of an RFC 3339 text.
 pub(super) fn timestamp_us(text: &str) -> Result<i64, String> {
@@ -15,20 +18,14 @@ pub(super) fn timestamp_us(text: &str) -> Result<i64, String> {
     if nanos >= 1_000_000_000 {
         return Err(format!("{text:?} is a leap second, which has no number"));
     }
-    Ok(time.timestamp_micros())
-}
-
-/// Microseconds of `value` units of `unit_us` microseconds.
-pub(super) fn scaled_timestamp_us(value: i64, unit_us: i64) -> Result<i64, String> {
-    value.checked_mul(unit_us).ok_or_else(|| format!("{value} is beyond the times that microseconds can tell"))
+    calendar::text_us(text, time.timestamp_micros())
 }
 
 /// Days since the Unix epoch of a text `yyyy-mm-dd`.
 pub(super) fn date_days(text: &str) -> Result<i32, String> {
     let parsed = (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten();
     let date = parsed.ok_or_else(|| format!("{text:?} is not a date such as 2026-01-31"))?;
-    let days = date.signed_duration_since(NaiveDate::default()).num_days();
-    i32::try_from(days).map_err(|_| format!("{text:?} is out of range"))
+    calendar::text_days(text, date.signed_duration_since(NaiveDate::default()).num_days())
 }
 
 /// The unscaled integer of a decimal literal (optional sign, digits, point, exponent) for `scale` digits behind
@@ -110,7 +107,11 @@ mod tests {
         for text in ["1970-01-01", "1970-01-01T00:00:00", "1970-01-01T00:00:00.0000001Z", "2016-12-31T23:59:60Z", ""] {
             assert!(timestamp_us(text).is_err(), "{text}");
         }
-        assert!(scaled_timestamp_us(i64::MAX, 1000).is_err());
+        assert_eq!(timestamp_us("9999-12-31T23:59:59.999999Z"), Ok(253_402_300_799_999_999));
+        assert_eq!(timestamp_us("0001-01-01T00:00:00Z"), Ok(-62_135_596_800_000_000));
+        for text in ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+00:01", "0000-12-31T00:00:00Z"] {
+            assert!(timestamp_us(text).expect_err(text).contains("outside the years 0001 to 9999"), "{text}");
+        }
     }
 
     #[test]
@@ -119,6 +120,10 @@ mod tests {
         assert_eq!(date_days("1969-12-31"), Ok(-1));
         for text in ["1970-1-2", "1970-02-30", "1970-01-02T00:00:00Z", "today", "1970-01-0２"] {
             assert!(date_days(text).is_err(), "{text}");
+        }
+        assert_eq!((date_days("0001-01-01"), date_days("9999-12-31")), (Ok(-719_162), Ok(2_932_896)));
+        for text in ["0000-12-31", "-001-01-01"] {
+            assert!(date_days(text).expect_err(text).contains("outside the years 0001 to 9999"), "{text}");
         }
     }
 }

@@ -10,6 +10,7 @@ use common::topic::ColumnSpec;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::passed_on;
 use super::value::ColumnSeed;
 use crate::pipeline::decode::columns::{Column, Values};
 use crate::pipeline::decode::sink::Row;
@@ -68,7 +69,11 @@ fn keep_extra(extra: &mut Column, before: usize, name: &str, value: &RawValue) {
 /// Completes the text of `extra`, if the object had an undeclared member.
 fn end_extra(extra: &mut Column, before: usize) -> Result<(), String> {
     match &mut extra.values {
-        Values::Bytes { ends, bytes } if bytes.len() > ends[before] as usize => bytes.push(b'}'),
+        Values::Bytes { ends, bytes } if bytes.len() > ends[before] as usize => {
+            bytes.push(b'}');
+            let checked = passed_on::check(&bytes[ends[before] as usize..]);
+            checked.map_err(|reason| format!("undeclared members: {reason}"))?;
+        }
         _ => return Ok(()),
     }
     extra.end_bytes().map_err(|refusal| refusal.to_string())

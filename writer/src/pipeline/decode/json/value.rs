@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, Expected, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
+use super::passed_on;
 use super::row::add_member;
 use crate::pipeline::decode::columns::Column;
 use crate::pipeline::decode::typed::Refusal;
@@ -49,7 +50,10 @@ impl ColumnSeed<'_> {
                 };
                 self.column.push_decimal(self.column_type, &text)
             }
-            _ => self.column.push_bytes(raw.as_bytes()),
+            _ => {
+                passed_on::check(raw.as_bytes()).map_err(E::custom)?;
+                self.column.push_bytes(raw.as_bytes())
+            }
         };
         added.map_err(|refusal| refused(refusal, Unexpected::Other("text"), &self))
     }
