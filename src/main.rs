@@ -14,6 +14,7 @@ mod settle;
 mod suggest;
 mod units;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -28,14 +29,28 @@ use crate::output::UsageError;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = suggest::parse();
+    logs::report_panics(LogFormat::Text);
+    let cli = suggest::parse().unwrap_or_else(|error| wrong_arguments(&error));
     // Errors are in the form of the answer that was asked for.
     let mut failure_format = if cli.json { LogFormat::Json } else { LogFormat::Text };
-    let Err(error) = run(cli, &mut failure_format) else { return Exit::Done.into() };
+    // A panic is reported by the hook.
+    let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| run(cli, &mut failure_format))) else {
+        return Exit::Failed.into();
+    };
+    let Err(error) = outcome else { return Exit::Done.into() };
     if !Exit::is_said(&error) {
         logs::report_failure(failure_format, &format!("{error:#}"));
     }
     Exit::of(&error).into()
+}
+
+/// Shows help (0), or the mistake in the arguments (2) without control characters, and ends the process.
+fn wrong_arguments(error: &clap::Error) -> ! {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    output::note(error.render().to_string().trim_end());
+    std::process::exit(error.exit_code())
 }
 
 /// `failure_format` becomes that of the logs once they are set up for a service, unless JSON was asked for.
@@ -43,14 +58,12 @@ fn run(cli: Cli, failure_format: &mut LogFormat) -> anyhow::Result<()> {
     if let Command::Completions(args) = &cli.command {
         return commands::completions::run(args, Cli::command());
     }
-    let mut settings = Settings::from_env().map_err(|error| UsageError::new(error.to_string()))?;
-    if !cli.command.is_service() && settings.log_level == Settings::default().log_level {
-        // Commands log warnings only, unless LOG_LEVEL is set.
-        "warn".clone_into(&mut settings.log_level);
-    }
-    logs::init(&settings).map_err(|error| UsageError::new(error.to_string()))?;
+    let settings = Settings::from_env().map_err(|error| UsageError::new(error.to_string()))?;
+    let set = if cli.command.is_service() { logs::init(&settings) } else { logs::init_quietly(&settings) };
+    set.map_err(|error| UsageError::new(error.to_string()))?;
     if cli.command.is_service() && !cli.json {
         *failure_format = settings.log_format;
+        logs::report_panics(settings.log_format);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(Box::pin(cli.command.run(settings, cli.json)));

@@ -23,8 +23,16 @@ pub(crate) async fn reading_catalog<T>(
     closing(connect::catalog_to_read(settings).await?, work).await
 }
 
-/// Runs `work` with the configured catalog, which is made or upgraded if need be.
+/// Runs `work` with the configured catalog, which must exist, and is upgraded if need be.
 pub(crate) async fn with_catalog<T>(
+    settings: &Settings,
+    work: impl AsyncFnOnce(&Arc<dyn MetadataStore>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    closing(connect::existing_catalog(settings).await?, work).await
+}
+
+/// Runs `work` with the configured catalog, which is made or upgraded if need be.
+pub(crate) async fn with_new_catalog<T>(
     settings: &Settings,
     work: impl AsyncFnOnce(&Arc<dyn MetadataStore>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
@@ -61,7 +69,7 @@ pub(crate) async fn queue_of(
 
 /// The configured store, when its objects can be read from another process.
 pub(crate) fn storage(settings: &Settings) -> anyhow::Result<Storage> {
-    let storage = connect::storage(settings)?;
+    let storage = connect::existing_storage(settings)?;
     ensure!(
         storage.kind != StorageType::Memory,
         UsageError::new(

@@ -1,11 +1,14 @@
 //! Answers: on standard output, as text for people or as JSON for programs.
 //!
-//! Owns: the two streams' rules (answers out, notes to standard error), broken pipes, aligned tables.
+//! Owns: the two streams' rules (answers out, notes to standard error), broken pipes, aligned tables; that no name or
+//! value from outside commands the terminal.
 //! Does not own: the content of an answer (each command), numbers with units (`units`).
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
+use common::secret::scrubbed;
+use common::text::{escaped, escaped_json, escaped_lines};
 use serde::Serialize;
 
 /// The caller's mistake: wrong arguments or settings. Ends the process with exit code 2.
@@ -39,12 +42,22 @@ impl fmt::Display for Reported {
 
 impl std::error::Error for Reported {}
 
-/// Writes an answer. A reader that closes early (as `head` does) is no error.
+/// Writes an answer for people. A reader that closes early (as `head` does) is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    print_bytes(text.as_bytes())
+    print_bytes(escaped_lines(text).as_bytes())
 }
 
-/// The same for bytes.
+/// Writes text of which another program reads every character. Where a person reads it, it is written for people.
+pub(crate) fn print_exactly(text: &str) -> anyhow::Result<()> {
+    if io::stdout().is_terminal() { print(text) } else { print_bytes(text.as_bytes()) }
+}
+
+/// Writes JSON: one value, or lines of them.
+pub(crate) fn print_json_text(json: &str) -> anyhow::Result<()> {
+    print_bytes(escaped_json(json).as_bytes())
+}
+
+/// The same for bytes that are written as they are.
 pub(crate) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -55,7 +68,7 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
 
 /// Writes an answer as indented JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print(&format!("{}\n", serde_json::to_string_pretty(value)?))
+    print_json_text(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
 /// Writes an answer: `value` as JSON when `json` was asked for, else the text that `text` makes.
@@ -65,7 +78,7 @@ pub(crate) fn show(json: bool, value: &impl Serialize, text: impl FnOnce() -> St
 
 /// Writes a line for people to standard error; nothing depends on its arrival.
 pub(crate) fn note(text: &str) {
-    writeln!(io::stderr().lock(), "{text}").ok();
+    writeln!(io::stderr().lock(), "{}", escaped_lines(&scrubbed(text))).ok();
 }
 
 /// Alignment of a column's cells.
@@ -99,7 +112,7 @@ impl Table {
 
     /// Adds a row, one cell per column.
     pub(crate) fn row<C: Into<String>>(&mut self, cells: impl IntoIterator<Item = C>) {
-        let cells: Vec<String> = cells.into_iter().map(Into::into).collect();
+        let cells: Vec<String> = cells.into_iter().map(|cell| escaped(&cell.into()).into_owned()).collect();
         assert_eq!(cells.len(), self.columns.len(), "a row has one cell per column");
         self.lines.push(Line::Cells(cells));
     }
@@ -149,5 +162,13 @@ mod tests {
         table.row(["é", "100"]);
         table.row(["longer", "7"]);
         assert_eq!(table.to_string(), "NAME      N\né       100\nlonger    7\n");
+    }
+
+    #[test]
+    fn a_cell_begins_no_line_and_commands_no_terminal() {
+        let mut table = Table::new(&[("NAME", Align::Left), ("N", Align::Right)]);
+        table.row(["a\x1b[2J\nb\r\x07\u{202e}", "7"]);
+        let text = table.to_string();
+        assert_eq!(text, "NAME                            N\na\\u{1b}[2J\\nb\\r\\u{7}\\u{202e}  7\n");
     }
 }

@@ -32,10 +32,12 @@ const OTHER_WORDS: &[(&str, &str)] = &[
     ("env", "config"),
 ];
 
-/// Parses the arguments of the process. Ends the process itself for --help and --version (0), and for wrong arguments
-/// (2).
-pub(crate) fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| with_suggestions(error).exit())
+/// Parses the arguments of the process.
+///
+/// # Errors
+/// Help and version that were asked for, and wrong arguments.
+pub(crate) fn parse() -> Result<Cli, clap::Error> {
+    Cli::try_parse().map_err(with_suggestions)
 }
 
 fn with_suggestions(mut error: clap::Error) -> clap::Error {

@@ -2,13 +2,24 @@
 //!
 //! Owns: the database for each scheme. Does not own: opening it (`sqlite`, `postgres`).
 
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use common::diagnosis::Finding;
+use common::secret::SecretUrl;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::error::{CatalogError, Result};
 use crate::store::MetadataStore;
 use crate::{PostgresMetadataStore, SqliteMetadataStore};
+
+/// The file that a URL of SQLite names; `None` for memory and for other databases.
+pub fn file_of(url: &str) -> Option<PathBuf> {
+    let is_in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    let options = SqliteConnectOptions::from_str(url).ok().filter(|_| url.starts_with("sqlite:") && !is_in_memory)?;
+    Some(options.get_filename().to_owned())
+}
 
 /// Opens the catalog that `url` names: `sqlite:<path>`, `sqlite::memory:`, `postgres://…`. Creates the schema or
 /// migrates it.
@@ -52,6 +63,6 @@ pub async fn diagnose_without_catalog(url: &str) -> Result<Vec<Finding>> {
 }
 
 fn unknown_scheme(url: &str) -> CatalogError {
-    let scheme = url.split(':').next().unwrap_or_default();
-    CatalogError::Refused(format!("unknown scheme {scheme:?}; allowed are sqlite:<path> and postgres://…"))
+    let shown = SecretUrl::from(url);
+    CatalogError::Refused(format!("{shown}: unknown scheme; allowed are sqlite:<path> and postgres://…"))
 }

@@ -20,7 +20,7 @@ mod store;
 mod topics;
 
 pub use commit::{CommitOutcome, CommitRequest, Refusal};
-pub use connect::{connect, connect_to_read, diagnose_without_catalog};
+pub use connect::{connect, connect_to_read, diagnose_without_catalog, file_of};
 pub use error::{CatalogError, Result};
 pub use model::{
     AcquireOutcome, Agent, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, Expiration, ExpiredBefore,

@@ -22,7 +22,6 @@ use sqlx::{Connection, PgConnection, PgPool};
 use self::session::{Link, Sessions};
 use crate::database::{self, Access, Database, Door, Session, silent};
 use crate::error::{CatalogError, Result};
-use crate::migrations;
 use crate::sql::SqlMetadataStore;
 use crate::store::MetadataStore;
 

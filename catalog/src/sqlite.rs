@@ -19,6 +19,7 @@ use std::str::FromStr;
 
 use async_trait::async_trait;
 use common::diagnosis::{Area, Finding, filesystem};
+use common::secret::SecretUrl;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
@@ -52,7 +53,8 @@ impl SqliteMetadataStore {
             return Self::new_in_memory().await;
         }
         if url.contains("mode=ro") || url.contains("immutable=") {
-            return Err(CatalogError::Refused(format!("{url:?} is read-only; the catalog must be writable")));
+            let shown = SecretUrl::from(url);
+            return Err(CatalogError::Refused(format!("{shown} is read-only; the catalog must be writable")));
         }
         Self::open(options).await
     }
@@ -123,8 +125,9 @@ impl SqliteMetadataStore {
 }
 
 fn options_of(url: &str) -> Result<SqliteConnectOptions> {
+    let shown = SecretUrl::from(url);
     SqliteConnectOptions::from_str(url)
-        .map_err(|error| CatalogError::Refused(format!("{url:?} is not sqlite:<path> or sqlite::memory: ({error})")))
+        .map_err(|error| CatalogError::Refused(format!("{shown} is not sqlite:<path> or sqlite::memory: ({error})")))
 }
 
 /// True for a URL of a database in memory.

@@ -1,24 +1,36 @@
-//! Settings from the environment.
+//! Settings of a process, as plain data.
 //!
-//! Owns: every setting's name, default and description, in one table ([`SETTINGS`]); reading them once; refusing
-//! unreadable values and misspelt names.
-//! Does not own: allowed values and combinations (`validation`); credentials of object stores, which the stores'
-//! clients read from their own variables (`AWS_…`, `AZURE_…`, `GOOGLE_…`).
+//! Owns: every setting's field and default; the error of a refused setting.
+//! Does not own: the manual (`documentation`), reading (`reading`), allowed values (`values`, `urls`, `log_level`) and
+//! combinations (`validation`), the variables that clients of object stores read themselves (`store_variables`), how
+//! settings are shown (`effective`).
 
+mod catalog_place;
 mod documentation;
+mod effective;
+mod log_level;
+mod misspelling;
+mod reading;
 mod storage_type;
+mod store_variables;
+mod urls;
 mod validation;
+mod values;
 
-use std::ffi::OsString;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use url::Url;
 
-pub use documentation::{SETTINGS, SettingDoc};
+pub use catalog_place::CatalogPlace;
+pub use documentation::{Kind, SETTINGS, SettingDoc};
+pub use effective::{EffectiveSetting, Origin};
 pub use storage_type::StorageType;
+pub use store_variables::{StoreVariable, is_true};
+
+use crate::secret::{Secret, SecretUrl};
 
 /// The queue that messages come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,21 +70,22 @@ pub struct Settings {
     pub queue_type: QueueType,
     pub queue_memory_bytes: usize,
     pub queue_ack: QueueAck,
-    pub nats_url: String,
+    pub nats_url: SecretUrl,
     pub nats_credentials: Option<PathBuf>,
     pub nats_user: Option<String>,
-    pub nats_password: Option<String>,
-    pub nats_token: Option<String>,
-    pub nats_nkey: Option<String>,
+    pub nats_password: Option<Secret>,
+    pub nats_token: Option<Secret>,
+    pub nats_nkey: Option<Secret>,
     pub nats_nkey_file: Option<PathBuf>,
     pub nats_ca: Option<PathBuf>,
-    pub nats_monitor_url: Option<String>,
+    pub nats_js_domain: Option<String>,
+    pub nats_monitor_url: Option<SecretUrl>,
     pub nats_client_cert: Option<PathBuf>,
     pub nats_client_key: Option<PathBuf>,
     pub storage_type: StorageType,
     pub storage_path: PathBuf,
-    pub storage_url: Option<String>,
-    pub catalog_url: Option<String>,
+    pub storage_url: Option<SecretUrl>,
+    pub catalog_url: Option<SecretUrl>,
     pub topics: Vec<String>,
     pub flush_interval_secs: u64,
     pub max_segment_size_bytes: usize,
@@ -86,6 +99,9 @@ pub struct Settings {
     pub http_addr: SocketAddr,
     pub log_format: LogFormat,
     pub log_level: String,
+    /// Names of the settings that the environment sets.
+    #[serde(skip)]
+    pub named: BTreeSet<String>,
 }
 
 impl Default for Settings {
@@ -94,7 +110,7 @@ impl Default for Settings {
             queue_type: QueueType::Memory,
             queue_memory_bytes: 256 * MIB,
             queue_ack: QueueAck::All,
-            nats_url: "nats://127.0.0.1:4222".to_owned(),
+            nats_url: "nats://127.0.0.1:4222".into(),
             nats_credentials: None,
             nats_user: None,
             nats_password: None,
@@ -102,6 +118,7 @@ impl Default for Settings {
             nats_nkey: None,
             nats_nkey_file: None,
             nats_ca: None,
+            nats_js_domain: None,
             nats_monitor_url: None,
             nats_client_cert: None,
             nats_client_key: None,
@@ -121,6 +138,7 @@ impl Default for Settings {
             http_addr: SocketAddr::from(([127, 0, 0, 1], 8080)),
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
+            named: BTreeSet::new(),
         }
     }
 }
@@ -134,52 +152,18 @@ pub struct InvalidSetting(String);
 
 impl InvalidSetting {
     /// Takes a text that names the variable, its value and the allowed values.
-    pub fn new(text: String) -> Self {
-        Self(text)
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
     }
 }
 
 impl Settings {
-    /// Reads the process's environment.
-    ///
-    /// # Errors
-    /// [`InvalidSetting`] for the first value that is invalid, contradictory or misspelt.
-    pub fn from_env() -> Result<Self, InvalidSetting> {
-        Self::from_vars(std::env::vars_os())
-    }
-
-    /// Reads `vars` in place of the environment. Empty values count as unset.
-    ///
-    /// # Errors
-    /// As [`Settings::from_env`].
-    pub fn from_vars(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, InvalidSetting> {
-        let mut known = Vec::new();
-        for (name, value) in vars {
-            let Some(name) = name.to_str() else { continue };
-            if let Some(doc) = SETTINGS.iter().find(|doc| doc.name == name) {
-                let value = value.into_string().map_err(|_| invalid(doc, "(not UTF-8)"))?;
-                if !value.trim().is_empty() {
-                    known.push((name.to_owned(), value.trim().to_owned()));
-                }
-            } else if let Some(doc) = SETTINGS.iter().find(|doc| is_misspelling(name, doc.name)) {
-                return Err(InvalidSetting(format!("{name} is not a setting; did you mean {}?", doc.name)));
-            }
+    /// The catalog: as set, or `catalog.db` in the directory of the local data.
+    pub fn catalog_place(&self) -> CatalogPlace {
+        match &self.catalog_url {
+            Some(url) => CatalogPlace::Url(url.clone()),
+            None => CatalogPlace::File(self.storage_path.join("catalog.db")),
         }
-        let lists = known.iter_mut().filter(|(name, _)| name == "TOPICS");
-        lists.for_each(|(_, value)| *value = value.split(',').map(str::trim).collect::<Vec<_>>().join(","));
-        for (name, value) in &known {
-            // One variable at a time, so that the error names the invalid one.
-            let doc = SETTINGS.iter().find(|doc| doc.name == name).expect("only known names were kept");
-            envy::from_iter::<_, Self>([(name.clone(), value.clone())]).map_err(|_| invalid(doc, value))?;
-        }
-        let settings: Self = envy::from_iter(known).map_err(|error| InvalidSetting(error.to_string()))?;
-        settings.validate()?;
-        Ok(settings)
-    }
-
-    /// The catalog's URL: as set, or `catalog.db` in the directory of the local data.
-    pub fn catalog_url(&self) -> String {
-        self.catalog_url.clone().unwrap_or_else(|| format!("sqlite:{}", self.storage_path.join("catalog.db").display()))
     }
 
     /// Longest time a batch waits before it becomes a segment.
@@ -187,58 +171,14 @@ impl Settings {
         Duration::from_secs(self.flush_interval_secs)
     }
 
-    /// Every setting with its value as text, secrets hidden, in the order of [`SETTINGS`].
-    pub fn effective(&self) -> Vec<(&'static SettingDoc, String)> {
-        let values = serde_json::to_value(self).expect("settings are plain data");
-        let value_of = |doc: &SettingDoc| match &values[doc.name.to_lowercase()] {
-            serde_json::Value::Null if doc.name == "CATALOG_URL" => self.catalog_url(),
-            serde_json::Value::Null => String::new(),
-            serde_json::Value::String(_) if doc.secret => "********".to_owned(),
-            serde_json::Value::String(text) if doc.name.ends_with("_URL") => redacted_url(text),
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Array(items) => {
-                items.iter().filter_map(|item| item.as_str()).collect::<Vec<_>>().join(",")
-            }
-            other => other.to_string(),
-        };
-        SETTINGS.iter().map(|doc| (doc, value_of(doc))).collect()
+    /// True if the environment sets the variable `name`.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.named.contains(name)
     }
-}
-
-/// The URL with its password, if any, replaced; in a comma-separated list, each URL is redacted.
-pub fn redacted_url(url: &str) -> String {
-    let redact = |part: &str| match Url::parse(part) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            let replaced = parsed.set_password(Some("********")).is_ok();
-            if replaced { parsed.to_string() } else { "(hidden)".to_owned() }
-        }
-        _ => part.to_owned(),
-    };
-    url.split(',').map(redact).collect::<Vec<_>>().join(",")
 }
 
 fn doc(name: &str) -> &'static SettingDoc {
     SETTINGS.iter().find(|doc| doc.name == name).expect("every setting is documented")
-}
-
-fn invalid(doc: &SettingDoc, value: &str) -> InvalidSetting {
-    let value = if doc.secret { "********" } else { value };
-    InvalidSetting(format!("{}={value}: allowed is {}", doc.name, doc.allowed))
-}
-
-/// True if `name` differs from the setting `known` by one letter changed, added or dropped, or two swapped.
-fn is_misspelling(name: &str, known: &str) -> bool {
-    let (a, b) = (name.as_bytes(), known.as_bytes());
-    if a.len().abs_diff(b.len()) > 1 {
-        return false;
-    }
-    let start = a.iter().zip(b).take_while(|(x, y)| x == y).count();
-    let end = a[start..].iter().rev().zip(b[start..].iter().rev()).take_while(|(x, y)| x == y).count();
-    let (left, right) = (&a[start..a.len() - end], &b[start..b.len() - end]);
-    match (left, right) {
-        ([x1, x2], [y1, y2]) => x1 == y2 && x2 == y1,
-        _ => left.len() <= 1 && right.len() <= 1,
-    }
 }
 
 #[cfg(test)]

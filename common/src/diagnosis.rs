@@ -7,6 +7,8 @@ pub mod filesystem;
 
 use serde::Serialize;
 
+use crate::secret::scrubbed;
+
 /// Largest unreported difference of two clocks. Safety never depends on it; dates in keys, retention and all times
 /// that people compare do.
 pub const CLOCK_SKEW_MS_MAX: i64 = 5_000;
@@ -100,6 +102,7 @@ impl Finding {
     }
 
     fn new(area: Area, check: String, verdict: Verdict, found: String, advice: String) -> Self {
+        let found = scrubbed(&found).into_owned();
         Self { area, check, verdict, reduces: false, found, advice }
     }
 }

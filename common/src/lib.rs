@@ -20,6 +20,8 @@ pub mod partitioner;
 pub mod queue;
 pub mod range;
 pub mod receipt;
+pub mod secret;
+pub mod text;
 pub mod topic;
 
 pub use anchor::Anchor;

@@ -66,7 +66,7 @@ pub struct QueryStore {
 
 impl fmt::Debug for QueryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "QueryStore({})", common::config::redacted_url(self.url.as_str()))
+        write!(f, "QueryStore({})", common::secret::masked_url(self.url.as_str()))
     }
 }
 
@@ -233,8 +233,6 @@ fn check_exists(tables: &QueryCatalog, table: &ResolvedTableReference) -> Result
 /// Scheme and authority of `url`, by which DataFusion finds stores.
 fn store_url(url: &Url) -> Result<ObjectStoreUrl, QueryError> {
     let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
-    ObjectStoreUrl::parse(format!("{}://{authority}", url.scheme())).map_err(|error| QueryError::Store {
-        url: common::config::redacted_url(url.as_str()),
-        reason: error.to_string(),
-    })
+    ObjectStoreUrl::parse(format!("{}://{authority}", url.scheme()))
+        .map_err(|error| QueryError::Store { url: common::secret::masked_url(url.as_str()), reason: error.to_string() })
 }

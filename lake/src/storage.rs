@@ -1,32 +1,30 @@
 //! The object store: opening it, probing it, and putting an object so that it survives a power cut.
 //!
-//! Owns: opening each kind of store, durability of a local put, the canary that proves the store usable.
-//! Does not own: object keys (`keys`), retries and the meaning of an ambiguous answer (`put`).
+//! Owns: the choice of the kind of store, the directory of a local one, durability of a local put, the canary that proves
+//! the store usable.
+//! Does not own: stores on other machines (`remote`), object keys (`keys`), retries and the meaning of an ambiguous answer
+//! (`put`).
 
+mod aws_profile;
+mod contained;
 mod diagnose;
 mod local;
 mod probe;
+mod remote;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use common::config::{Settings, StorageType, redacted_url};
+use common::config::{Settings, StorageType};
 use common::diagnosis::Finding;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use common::secret::{masked_url, scrubbed};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, PutMode, PutOptions, PutPayload, RetryConfig};
+use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
 use url::Url;
 
 use crate::error::{LakeError, Result};
-
-// A whole request including its body: 64 MiB in ten minutes is 110 KB/s, slower than any store worth waiting for.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An object store with the place in it where segments go.
 #[derive(Clone, Debug)]
@@ -46,26 +44,32 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// Opens the store that the settings name, without contacting it; [`Storage::probe`] does.
+    /// Opens the store that the settings name, making a directory that is absent, without contacting it; [`Storage::probe`]
+    /// does.
     ///
     /// # Errors
     /// [`LakeError::Storage`] when the URL or the credentials' form are not usable.
     pub fn open(settings: &Settings) -> Result<Self> {
-        let Some(text) = &settings.storage_url else {
-            return match settings.storage_type {
-                StorageType::Memory => Ok(Self::memory()),
-                _ => Self::local(settings.storage_path.clone()),
-            };
-        };
-        let url = Url::parse(text).map_err(|error| unusable(text, &error))?;
-        match StorageType::of(url.as_str()) {
-            Some(StorageType::Local) => {
-                Self::local(url.to_file_path().map_err(|()| unusable(text, &"not a path of this machine"))?)
-            }
-            Some(StorageType::Memory) => Ok(Self::memory()),
-            Some(kind) => Self::remote(kind, &url),
-            None => Err(unusable(text, &format!("scheme {} names no kind of store", url.scheme()))),
+        match place(settings)? {
+            Place::Directory(root) => Self::local(root),
+            Place::Memory => Ok(Self::memory()),
+            Place::Remote(kind, url) => remote::open(kind, &url),
         }
+    }
+
+    /// The same for a store that must exist, so that a mistyped path makes no directory.
+    ///
+    /// # Errors
+    /// As [`Storage::open`], and when the directory does not exist.
+    pub fn open_existing(settings: &Settings) -> Result<Self> {
+        if let Place::Directory(root) = place(settings)?
+            && !root.is_dir()
+        {
+            let reason = "no such directory; is STORAGE_PATH or STORAGE_URL right? `siltstone topic create` or \
+                          `siltstone up` makes it";
+            return Err(unusable(&root.display().to_string(), &reason));
+        }
+        Self::open(settings)
     }
 
     /// A directory, created when absent.
@@ -102,39 +106,6 @@ impl Storage {
     pub fn from_store(store: Arc<dyn ObjectStore>) -> Self {
         let url = Url::parse("memory:///").expect("a constant URL");
         Self { store, bucket: String::new(), prefix: Path::default(), url, local_root: None, kind: StorageType::Memory }
-    }
-
-    fn remote(kind: StorageType, url: &Url) -> Result<Self> {
-        let refuse = |error: &dyn std::fmt::Display| unusable(url.as_str(), error);
-        let bucket = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| refuse(&"the bucket is missing"))?;
-        let prefix = Path::from_url_path(url.path()).map_err(|error| refuse(&error))?;
-        let client = ClientOptions::new().with_timeout(REQUEST_TIMEOUT).with_connect_timeout(CONNECT_TIMEOUT);
-        // The pipeline retries by its own policy; the client only smooths over single hiccups.
-        let retry = RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() };
-        let store: Arc<dyn ObjectStore> = match kind {
-            StorageType::S3 => {
-                let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
-                Arc::new(
-                    builder
-                        .with_client_options(s3_options(client))
-                        .with_retry(retry)
-                        .build()
-                        .map_err(|e| refuse(&e))?,
-                )
-            }
-            StorageType::Gcs => {
-                let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
-                Arc::new(builder.with_client_options(client).with_retry(retry).build().map_err(|e| refuse(&e))?)
-            }
-            StorageType::Azure => {
-                let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
-                Arc::new(builder.with_client_options(client).with_retry(retry).build().map_err(|e| refuse(&e))?)
-            }
-            StorageType::Local | StorageType::Memory => return Err(refuse(&"this store is on no other machine")),
-        };
-        let mut root = url.clone();
-        root.set_path("");
-        Ok(Self { store, bucket: bucket.to_owned(), prefix, url: root, local_root: None, kind })
     }
 
     /// Puts a new object and returns when it is durable: on a local disk, file and directories are synced.
@@ -184,7 +155,7 @@ impl Storage {
 
     /// The store's URL for people, without secrets.
     pub fn display_url(&self) -> String {
-        let root = redacted_url(self.url.as_str());
+        let root = masked_url(self.url.as_str());
         match self.prefix.as_ref() {
             "" => root,
             prefix => format!("{}/{prefix}", root.trim_end_matches('/')),
@@ -203,12 +174,32 @@ pub enum PutError {
     NotDurable(object_store::Error),
 }
 
-/// Allows plain HTTP exactly when `AWS_ALLOW_HTTP` does; options set as a whole would otherwise drop it.
-fn s3_options(client: ClientOptions) -> ClientOptions {
-    let allow = std::env::var("AWS_ALLOW_HTTP").is_ok_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
-    client.with_allow_http(allow)
+/// The place of a store.
+enum Place {
+    Directory(PathBuf),
+    Memory,
+    Remote(StorageType, Url),
+}
+
+fn place(settings: &Settings) -> Result<Place> {
+    let Some(text) = settings.storage_url.as_ref().map(|url| url.expose()) else {
+        return Ok(match settings.storage_type {
+            StorageType::Memory => Place::Memory,
+            _ => Place::Directory(settings.storage_path.clone()),
+        });
+    };
+    let url = Url::parse(text).map_err(|error| unusable(text, &error))?;
+    match StorageType::of(url.as_str()) {
+        Some(StorageType::Local) => {
+            let path = url.to_file_path().map_err(|()| unusable(text, &"not a path of this machine"))?;
+            Ok(Place::Directory(path))
+        }
+        Some(StorageType::Memory) => Ok(Place::Memory),
+        Some(kind) => Ok(Place::Remote(kind, url)),
+        None => Err(unusable(text, &format!("scheme {} names no kind of store", url.scheme()))),
+    }
 }
 
 fn unusable(url: &str, reason: &dyn std::fmt::Display) -> LakeError {
-    LakeError::Storage { url: redacted_url(url), reason: reason.to_string() }
+    LakeError::Storage { url: masked_url(url), reason: scrubbed(&reason.to_string()).into_owned() }
 }

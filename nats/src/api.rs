@@ -54,9 +54,9 @@ pub(super) async fn request<T: DeserializeOwned>(
     match answer {
         Ok(Response::Ok(answer)) => Ok(Answer::Done(answer)),
         Ok(Response::Err { error }) => Ok(Answer::Refused(error)),
-        Err(error) if error.kind() == RequestErrorKind::NoResponders => Err(QueueError::unavailable(format!(
-            "no answer to {subject}: JetStream is not enabled for this account, or not ready"
-        ))),
+        Err(error) if error.kind() == RequestErrorKind::NoResponders => {
+            Err(QueueError::unavailable(format!("no answer to {subject}: {}", no_jetstream(connection.domain()))))
+        }
         Err(error) => {
             connection.probe().await;
             let why = connection.because();
@@ -66,13 +66,22 @@ pub(super) async fn request<T: DeserializeOwned>(
     }
 }
 
+/// The reason for which nobody answers requests to the JetStream API.
+fn no_jetstream(domain: Option<&str>) -> String {
+    match domain {
+        None => "JetStream is not enabled for this account, or not ready; if a leaf node leads to it, its domain is \
+                 named with NATS_JS_DOMAIN"
+            .to_owned(),
+        Some(domain) => format!("no JetStream answers in the domain NATS_JS_DOMAIN={domain}"),
+    }
+}
+
 /// The error for an unexpected refusal.
 pub(super) fn server_error(what: &str, error: &ServerError) -> QueueError {
-    let temporary = error.code() == 503
-        && !matches!(
-            error.error_code(),
-            ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
-        );
-    let reason = format!("{what}: {error}");
+    let is_disabled =
+        matches!(error.error_code(), ErrorCode::JETSTREAM_NOT_ENABLED | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT);
+    let temporary = error.code() == 503 && !is_disabled;
+    let hint = if is_disabled { "; if a leaf node leads to it, its domain is named with NATS_JS_DOMAIN" } else { "" };
+    let reason = format!("{what}: {error}{hint}");
     if temporary { QueueError::Unavailable { reason } } else { QueueError::Refused { reason } }
 }

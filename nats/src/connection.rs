@@ -13,10 +13,11 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
-use crate::config::{NatsConfig, without_passwords};
+use crate::config::NatsConfig;
 use crate::login;
 use crate::server_version::{Judgement, judge};
 use common::queue::QueueError;
+use common::secret::scrubbed;
 
 /// Longest duration of a request.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,7 +59,10 @@ impl Connection {
             std::future::ready(())
         });
         let client = connect(config, options).await?;
-        let mut jetstream = jetstream::new(client.clone());
+        let mut jetstream = match &config.domain {
+            Some(domain) => jetstream::with_domain(client.clone(), domain),
+            None => jetstream::new(client.clone()),
+        };
         jetstream.set_timeout(REQUEST_TIMEOUT);
         let publish_permits = Semaphore::new(PUBLISHES_IN_FLIGHT_MAX);
         let (reader_count, warned_of) = (AtomicUsize::new(0), Mutex::default());
@@ -146,6 +150,19 @@ impl Connection {
         is_denied.then(|| QueueError::refused(format!("this NATS login lacks a permission: {words}")))
     }
 
+    /// The subject of a request to the JetStream API, in the configured domain.
+    pub(super) fn api_subject(&self, request: &str) -> String {
+        match self.domain() {
+            Some(domain) => format!("$JS.{domain}.API.{request}"),
+            None => format!("$JS.API.{request}"),
+        }
+    }
+
+    /// The configured JetStream domain.
+    pub(super) fn domain(&self) -> Option<&str> {
+        self.config.domain.as_deref()
+    }
+
     /// A receiver for losses from now on.
     pub(super) fn losses(&self) -> watch::Receiver<u64> {
         let mut losses = self.losses.clone();
@@ -208,7 +225,7 @@ fn reconnect_delay(attempts: usize) -> Duration {
 
 /// One attempt to connect.
 async fn connect(config: &NatsConfig, options: ConnectOptions) -> Result<Client, QueueError> {
-    let urls: Vec<&str> = config.url.split(',').map(str::trim).filter(|url| !url.is_empty()).collect();
+    let urls: Vec<&str> = config.url.expose().split(',').map(str::trim).filter(|url| !url.is_empty()).collect();
     if urls.is_empty() {
         return Err(QueueError::refused("the NATS URL is empty; allowed is nats://host:port, or several with commas"));
     }
@@ -221,13 +238,11 @@ async fn connect(config: &NatsConfig, options: ConnectOptions) -> Result<Client,
         options = options.subscription_capacity(capacity);
     }
     // Boxed: the future is large, and part of every request, since an unanswered request probes.
-    Box::pin(options.connect(urls.as_slice()))
-        .await
-        .map_err(|error| connect_error(&error, &without_passwords(&config.url)))
+    Box::pin(options.connect(urls.as_slice())).await.map_err(|error| connect_error(&error, &config.url.to_string()))
 }
 
 fn connect_error(error: &async_nats::ConnectError, shown: &str) -> QueueError {
-    let reason = format!("cannot connect to NATS at {shown}: {error}");
+    let reason = format!("cannot connect to NATS at {shown}: {}", scrubbed(&error.to_string()));
     match error.kind() {
         ConnectErrorKind::ServerParse
         | ConnectErrorKind::Authentication

@@ -48,7 +48,7 @@ pub(super) async fn diagnose(connection: &Connection, config: &NatsConfig, topic
             findings.push(permission(connection, topic).await);
         }
     }
-    let authority = monitor::page(config.monitor_url.as_deref(), &config.url);
+    let authority = monitor::page(config.monitor_url.as_ref(), config.url.expose());
     let sync = match &authority {
         Ok(authority) => monitor::sync_of(authority, &server.server_id).await,
         Err(error) => Err(error.clone()),

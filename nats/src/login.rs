@@ -57,15 +57,15 @@ pub(super) async fn options(config: &NatsConfig) -> Result<ConnectOptions, Queue
 
 fn login(config: &NatsConfig) -> Result<Login, QueueError> {
     let user = match (&config.user, &config.password) {
-        (Some(user), Some(password)) => Some(Login::User(user.clone(), password.clone())),
+        (Some(user), Some(password)) => Some(Login::User(user.clone(), password.expose().to_owned())),
         (None, None) => None,
         _ => return Err(QueueError::refused("NATS user and password are needed together")),
     };
     let ways = [
-        login_in_url(&config.url),
+        login_in_url(config.url.expose()),
         user,
-        config.token.clone().map(Login::Token),
-        config.nkey.clone().map(Login::Nkey),
+        config.token.as_ref().map(|token| Login::Token(token.expose().to_owned())),
+        config.nkey.as_ref().map(|nkey| Login::Nkey(nkey.expose().to_owned())),
         config.nkey_file.clone().map(Login::NkeyFile),
         config.credentials_file.clone().map(Login::Credentials),
     ];
@@ -177,9 +177,9 @@ mod tests {
 
     #[test]
     fn two_logins_are_refused_and_one_is_taken() {
-        let config = NatsConfig { url: "nats://a:b@host".to_owned(), ..NatsConfig::default() };
+        let config = NatsConfig { url: "nats://a:b@host".into(), ..NatsConfig::default() };
         assert!(matches!(login(&config), Ok(Login::User(..))));
-        let both = NatsConfig { token: Some("t".to_owned()), ..config };
+        let both = NatsConfig { token: Some("t".into()), ..config };
         assert!(login(&both).err().expect("two").to_string().contains("keep one"));
         let half = NatsConfig { user: Some("u".to_owned()), ..NatsConfig::default() };
         assert!(login(&half).err().expect("no password").to_string().contains("together"));

@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::Url;
 
+use common::secret::SecretUrl;
+
 const PORT_DEFAULT: u16 = 8222;
 const DEADLINE: Duration = Duration::from_secs(3);
 /// The page has some kilobytes; a longer answer is not from a NATS server.
@@ -45,9 +47,9 @@ struct JetStreamConfig {
 }
 
 /// The page's address: `told` if set, else that of the server at the first of `nats_urls`.
-pub(super) fn page(told: Option<&str>, nats_urls: &str) -> Result<String, String> {
+pub(super) fn page(told: Option<&SecretUrl>, nats_urls: &str) -> Result<String, String> {
     if let Some(told) = told {
-        let url = Url::parse(told).map_err(|error| format!("NATS_MONITOR_URL={told}: {error}"))?;
+        let url = Url::parse(told.expose()).map_err(|error| format!("NATS_MONITOR_URL={told}: {error}"))?;
         if url.scheme() != "http" {
             return Err(format!("NATS_MONITOR_URL={told}: only http:// can be read"));
         }
@@ -98,9 +100,9 @@ mod tests {
     fn the_page_is_on_the_usual_port_of_the_first_server() {
         assert_eq!(page(None, "nats://me:s3cret@one:4333,two"), Ok("one:8222".to_owned()));
         assert_eq!(page(None, "one"), Ok("one:8222".to_owned()));
-        assert_eq!(page(Some("http://one:9000/"), "two"), Ok("one:9000".to_owned()));
-        assert!(page(Some("https://one"), "two").expect_err("TLS").contains("http://"));
-        assert!(page(Some("one"), "two").expect_err("no URL").contains("NATS_MONITOR_URL"));
+        assert_eq!(page(Some(&"http://one:9000/".into()), "two"), Ok("one:9000".to_owned()));
+        assert!(page(Some(&"https://one".into()), "two").expect_err("TLS").contains("http://"));
+        assert!(page(Some(&"one".into()), "two").expect_err("no URL").contains("NATS_MONITOR_URL"));
     }
 
     #[test]

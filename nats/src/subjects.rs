@@ -109,6 +109,7 @@ mod tests {
             .map(|(stream, subjects)| BoundStream {
                 stream: (*stream).to_owned(),
                 subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
+                from_offset: None,
             })
             .collect();
         topic

@@ -1,12 +1,14 @@
 //! Composition: from settings to a queue, a catalog and a store.
 //!
-//! Owns: the choice of an implementation by the settings, the list of shared queues, and the refusal of the others.
+//! Owns: the choice of an implementation by the settings, the list of shared queues, and the refusal of the others; which
+//! places are made, and which must exist.
 //! Does not own: the implementations.
 
 use std::sync::Arc;
 
-use catalog::MetadataStore;
-use common::config::{QueueAck, QueueType, Settings, redacted_url};
+use catalog::{CatalogError, MetadataStore, SqliteMetadataStore};
+use common::config::{CatalogPlace, QueueAck, QueueType, Settings};
+use common::diagnosis::{Area, Finding, filesystem};
 use common::queue::memory::InMemoryQueue;
 use common::{ErrorKind, Queue};
 use lake::Storage;
@@ -25,6 +27,10 @@ pub async fn queue(settings: &Settings) -> Result<Arc<dyn Queue>> {
             let connected = NatsQueue::connect(nats_config(settings)).await;
             let queue = connected.map_err(|error| {
                 let advice = match error.kind() {
+                    _ if error.to_string().contains("UnknownIssuer") => {
+                        "the server's certificate comes from an authority that is not known here; NATS_CA names a PEM file \
+                         with it"
+                    }
                     ErrorKind::Unavailable => "is NATS_URL right, and does the server run?",
                     _ => "are NATS_URL and the login (NATS_USER, NATS_TOKEN, NATS_NKEY or NATS_CREDENTIALS) right?",
                 };
@@ -68,36 +74,87 @@ pub fn is_shared(settings: &Settings) -> bool {
 pub fn queue_place(settings: &Settings) -> String {
     match settings.queue_type {
         QueueType::Memory => "memory".to_owned(),
-        QueueType::Nats => redacted_url(&settings.nats_url),
+        QueueType::Nats => settings.nats_url.to_string(),
     }
 }
 
-/// Opens the configured catalog, creating or migrating its schema.
+/// Opens the configured catalog, making a file that is absent, and creating or migrating its schema.
 ///
 /// # Errors
 /// [`ServiceError::Catalog`] if it cannot be opened; the text names it, without its password.
 pub async fn catalog(settings: &Settings) -> Result<Arc<dyn MetadataStore>> {
-    let url = settings.catalog_url();
-    let opened = catalog::connect(&url).await;
-    opened.map_err(|error| ServiceError::Catalog { url: redacted_url(&url), error })
+    let place = settings.catalog_place();
+    let opened = match &place {
+        // A path is no URL: none of its characters has another meaning.
+        CatalogPlace::File(path) => {
+            SqliteMetadataStore::new(path).await.map(|store| Arc::new(store) as Arc<dyn MetadataStore>)
+        }
+        CatalogPlace::Url(url) => catalog::connect(url.expose()).await,
+    };
+    opened.map_err(|error| ServiceError::Catalog { place, error })
 }
 
 /// Opens the configured catalog for reading alone: makes and changes nothing, and needs no right but to read.
 ///
 /// # Errors
-/// As [`catalog()`]; also if there is no catalog, or one with an older schema.
+/// [`ServiceError::NoCatalog`] if there is none, and as [`catalog()`]; also if its schema is an older one.
 pub async fn catalog_to_read(settings: &Settings) -> Result<Arc<dyn MetadataStore>> {
-    let url = settings.catalog_url();
-    let opened = catalog::connect_to_read(&url).await;
-    opened.map_err(|error| ServiceError::Catalog { url: redacted_url(&url), error })
+    let place = settings.catalog_place();
+    let opened = match &place {
+        CatalogPlace::File(path) => {
+            SqliteMetadataStore::new_to_read(path).await.map(|store| Arc::new(store) as Arc<dyn MetadataStore>)
+        }
+        CatalogPlace::Url(url) => catalog::connect_to_read(url.expose()).await,
+    };
+    opened.map_err(|error| match error {
+        CatalogError::Absent(_) => ServiceError::NoCatalog { place },
+        error => ServiceError::Catalog { place, error },
+    })
 }
 
-/// Opens the configured store without contacting it.
+/// The findings about the place of a catalog that does not exist yet.
+///
+/// # Errors
+/// As [`catalog_to_read`].
+pub async fn diagnose_without_catalog(settings: &Settings) -> Result<Vec<Finding>> {
+    let place = settings.catalog_place();
+    let found = match &place {
+        CatalogPlace::File(path) => return Ok(vec![filesystem::finding(Area::Catalog, "the catalog", path)]),
+        CatalogPlace::Url(url) => catalog::diagnose_without_catalog(url.expose()).await,
+    };
+    found.map_err(|error| ServiceError::Catalog { place, error })
+}
+
+/// Opens the configured catalog for writing, which must exist: a path that is mistyped makes no file.
+///
+/// # Errors
+/// [`ServiceError::NoCatalog`] if it is a file that does not exist, and as [`catalog()`].
+pub async fn existing_catalog(settings: &Settings) -> Result<Arc<dyn MetadataStore>> {
+    let place = settings.catalog_place();
+    let file = match &place {
+        CatalogPlace::File(path) => Some(path.clone()),
+        CatalogPlace::Url(url) => catalog::file_of(url.expose()),
+    };
+    if file.is_some_and(|file| !file.exists()) {
+        return Err(ServiceError::NoCatalog { place });
+    }
+    catalog(settings).await
+}
+
+/// Opens the configured store without contacting it, making a directory that is absent.
 ///
 /// # Errors
 /// [`ServiceError::Storage`] if its URL is invalid.
 pub fn storage(settings: &Settings) -> Result<Storage> {
     Ok(Storage::open(settings)?)
+}
+
+/// The same for a store that must exist: a path that is mistyped makes no directory.
+///
+/// # Errors
+/// [`ServiceError::Storage`] also if it is a directory that does not exist.
+pub fn existing_storage(settings: &Settings) -> Result<Storage> {
+    Ok(Storage::open_existing(settings)?)
 }
 
 fn nats_config(settings: &Settings) -> NatsConfig {
@@ -110,6 +167,7 @@ fn nats_config(settings: &Settings) -> NatsConfig {
         nkey: settings.nats_nkey.clone(),
         nkey_file: settings.nats_nkey_file.clone(),
         ca_file: settings.nats_ca.clone(),
+        domain: settings.nats_js_domain.clone(),
         monitor_url: settings.nats_monitor_url.clone(),
         client_certificate_file: settings.nats_client_cert.clone(),
         client_key_file: settings.nats_client_key.clone(),
@@ -135,7 +193,7 @@ mod tests {
              it cannot be compared; set QUEUE_TYPE=nats where the topic's messages are on NATS"
         );
         assert_eq!((is_shared(&memory), queue_place(&memory)), (false, "memory".to_owned()));
-        let nats_url = "nats://user:word@127.0.0.1:1".to_owned();
+        let nats_url = "nats://user:word@127.0.0.1:1".into();
         let nats = Settings { queue_type: QueueType::Nats, nats_url, ..Settings::default() };
         assert_eq!((is_shared(&nats), queue_place(&nats)), (true, "nats://user:********@127.0.0.1:1".to_owned()));
         let error = shared_queue(&nats, "it cannot be compared").await.expect_err("no server").to_string();

@@ -4,8 +4,7 @@
 //! others.
 //! Does not own: the findings of each about itself, the verdict over all (`common::diagnosis`).
 
-use catalog::CatalogError;
-use common::config::{Settings, redacted_url};
+use common::config::Settings;
 use common::diagnosis::{Area, Finding};
 use common::topic::TopicDefinition;
 
@@ -26,11 +25,11 @@ async fn catalog(settings: &Settings) -> (Vec<Finding>, Vec<TopicDefinition>) {
     let fail = |error: &dyn std::fmt::Display| Finding::fail(Area::Catalog, "connection", error.to_string(), "");
     let catalog = match connect::catalog_to_read(settings).await {
         Ok(catalog) => catalog,
-        Err(ServiceError::Catalog { error: CatalogError::Absent(place), url }) => {
-            let found = format!("{url}: no catalog at {place}");
+        Err(ServiceError::NoCatalog { place }) => {
             let advice = "`siltstone topic create`, `siltstone up` and `writer` make one; is CATALOG_URL right?";
-            let mut findings = vec![Finding::warn(Area::Catalog, "connection", found, advice)];
-            match catalog::diagnose_without_catalog(&settings.catalog_url()).await {
+            let mut findings =
+                vec![Finding::warn(Area::Catalog, "connection", format!("no catalog at {place}"), advice)];
+            match connect::diagnose_without_catalog(settings).await {
                 Ok(more) => findings.extend(more),
                 Err(error) => findings.push(fail(&error)),
             }
@@ -38,7 +37,7 @@ async fn catalog(settings: &Settings) -> (Vec<Finding>, Vec<TopicDefinition>) {
         }
         Err(error) => return (vec![fail(&format!("{error:#}"))], Vec::new()),
     };
-    let mut findings = vec![Finding::ok(Area::Catalog, "connection", redacted_url(&settings.catalog_url()))];
+    let mut findings = vec![Finding::ok(Area::Catalog, "connection", settings.catalog_place().to_string())];
     findings.extend(catalog.diagnose().await);
     let topics = match catalog.list_topics().await {
         Ok(topics) => topics.iter().map(catalog::Topic::definition).collect(),
@@ -52,7 +51,7 @@ async fn catalog(settings: &Settings) -> (Vec<Finding>, Vec<TopicDefinition>) {
 }
 
 async fn store(settings: &Settings) -> Vec<Finding> {
-    match connect::storage(settings) {
+    match connect::existing_storage(settings) {
         Ok(storage) => storage.diagnose().await,
         Err(error) => vec![Finding::fail(Area::Store, "connection", format!("{error:#}"), "")],
     }
@@ -63,7 +62,7 @@ async fn queue(settings: &Settings, topics: &[TopicDefinition]) -> Vec<Finding> 
         Ok(queue) => queue,
         Err(error) => return vec![Finding::fail(Area::Queue, "connection", format!("{error:#}"), "")],
     };
-    let advice = "JetStream must be enabled for this account: nats-server -js";
+    let advice = "JetStream must be enabled for this account: nats-server -js; behind a leaf node, NATS_JS_DOMAIN names its domain";
     let answers = match queue.check().await {
         Ok(()) => Finding::ok(Area::Queue, "connection", "answers"),
         Err(error) => Finding::fail(Area::Queue, "connection", error.to_string(), advice),

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 
 use catalog::CatalogError;
 use common::QueueError;
-use common::config::InvalidSetting;
+use common::config::{CatalogPlace, InvalidSetting};
+use common::secret::scrubbed;
 use lake::LakeError;
 
 /// Short for results of this crate.
@@ -69,15 +70,48 @@ pub enum ServiceError {
         /// The impossible work without the queue, as a clause.
         consequence: String,
     },
+    /// The catalog is a file that does not exist.
+    #[error(
+        "no catalog at {place}; is {} right? `siltstone topic create` or `siltstone up` makes one",
+        setting_of(.place)
+    )]
+    NoCatalog {
+        /// The catalog that was expected.
+        place: CatalogPlace,
+    },
     /// The catalog cannot be opened.
-    #[error("cannot open the catalog {url}: {error}; is CATALOG_URL right, and does the database run?")]
+    #[error("cannot open the catalog {place}: {}; {}", shown(.error), advice_for(.place, .error))]
     Catalog {
-        /// The catalog without its password.
-        url: String,
+        /// The catalog, shown without its password.
+        place: CatalogPlace,
         /// The error of the catalog.
         error: CatalogError,
     },
     /// The store cannot be used as configured.
     #[error(transparent)]
     Storage(#[from] LakeError),
+}
+
+/// The setting that names the place.
+fn setting_of(place: &CatalogPlace) -> &'static str {
+    match place {
+        CatalogPlace::File(_) => "STORAGE_PATH",
+        CatalogPlace::Url(_) => "CATALOG_URL",
+    }
+}
+
+/// The error without what the database's client quotes of secrets.
+fn shown(error: &CatalogError) -> String {
+    scrubbed(&error.to_string()).into_owned()
+}
+
+fn advice_for(place: &CatalogPlace, error: &CatalogError) -> &'static str {
+    match place {
+        CatalogPlace::Url(_) if error.to_string().contains("UnknownIssuer") => {
+            "the server's certificate comes from an authority that is not known here; sslrootcert=<path> in CATALOG_URL names a \
+             PEM file with it"
+        }
+        CatalogPlace::File(_) => "is STORAGE_PATH right? CATALOG_URL names another place",
+        CatalogPlace::Url(_) => "is CATALOG_URL right, and does the database run?",
+    }
 }

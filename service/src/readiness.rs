@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use common::secret::scrubbed;
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Map, Value};
 
@@ -68,7 +69,7 @@ impl fmt::Debug for Readiness {
 async fn answer(ask: impl Future<Output = Result<(), String>>) -> String {
     match tokio::time::timeout(CHECK_TIMEOUT, ask).await {
         Ok(Ok(())) => OK.to_owned(),
-        Ok(Err(reason)) => reason,
+        Ok(Err(reason)) => scrubbed(&reason).into_owned(),
         Err(_) => format!("no answer within {} s", CHECK_TIMEOUT.as_secs()),
     }
 }

@@ -25,7 +25,7 @@ use writer::{Writer, WriterConfig};
 use self::orders::Orders;
 use self::report::Report;
 use super::topic::create_topic;
-use crate::opened::with_catalog;
+use crate::opened::with_new_catalog;
 use crate::progress;
 use crate::settle::until_committed;
 
@@ -57,7 +57,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     let run_dir = new_run_dir(&args.dir)?;
     let demo = demo_settings(settings, run_dir);
     let queue = connect::queue(&demo).await?;
-    let settled = with_catalog(&demo, async |catalog| {
+    let settled = with_new_catalog(&demo, async |catalog| {
         let seconds = Box::pin(settle_orders(&args, &demo, queue, catalog)).await?;
         Report::collect(args.records, seconds, &demo, catalog).await
     });

@@ -28,11 +28,11 @@ pub(crate) struct Args {
 
 /// Prints the statements, or with `json` an object with the member `sql`.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let location = location(&service::connect::storage(settings)?)?;
     let (topics, taken) =
         reading_catalog(settings, async |catalog| snapshots(&args.topics, catalog.as_ref()).await).await?;
+    let location = location(&service::connect::existing_storage(settings)?)?;
     let sql = views_sql(&taken, &topics, &location).map_err(|same| UsageError::new(same.to_string()))?;
-    output::show(json, &serde_json::json!({ "sql": sql }), || sql.clone())
+    if json { output::print_json(&serde_json::json!({ "sql": sql })) } else { output::print_exactly(&sql) }
 }
 
 /// The names of all topics, and snapshots of those that are `wanted`: all where none is named.

@@ -2,7 +2,7 @@
 //!
 //! Owns: the command. Does not own: the migration (`catalog`).
 
-use common::config::{Settings, redacted_url};
+use common::config::Settings;
 use serde_json::json;
 
 use crate::opened::with_catalog;
@@ -14,11 +14,12 @@ use crate::output;
 /// an upgrade of siltstone they say that the schema is an older one. Programs of an older version refuse a catalog that
 /// was upgraded. Nothing is changed when the schema is already the one of this version.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: siltstone migrate")]
 pub(crate) struct Args {}
 
 /// Upgrades, and says so.
 pub(crate) async fn run(_args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     with_catalog(settings, async |catalog| Ok(catalog.check().await?)).await?;
-    let url = redacted_url(&settings.catalog_url());
-    output::show(json, &json!({ "catalog": url }), || format!("{url} has the schema of this version\n"))
+    let place = settings.catalog_place().to_string();
+    output::show(json, &json!({ "catalog": place }), || format!("{place} has the schema of this version\n"))
 }

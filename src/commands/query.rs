@@ -103,7 +103,7 @@ async fn print_lines(mut batches: lake::query::BatchStream) -> anyhow::Result<us
         rows += batch.num_rows();
         let mut lines = Vec::new();
         write_json_lines(&mut lines, &[batch])?;
-        output::print_bytes(&lines)?;
+        output::print_json_text(std::str::from_utf8(&lines)?)?;
     }
     Ok(rows)
 }

@@ -24,6 +24,7 @@ const COMMANDS: &[&[&str]] = &[
     &["audit"],
     &["doctor"],
     &["duckdb-sql"],
+    &["migrate"],
     &["config"],
     &["bench"],
     &["completions"],

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const DOCUMENTS: [&str; 3] = ["README.md", "docs/reliability.md", "ARCHITECTURE.md"];
+const DOCUMENTS: [&str; 4] = ["README.md", "docs/reliability.md", "docs/data.md", "ARCHITECTURE.md"];
 const SOURCES: [&str; 9] = ["catalog", "common", "ingester", "lake", "nats", "service", "src", "tests", "writer"];
 
 /// Names of tests are sentences: words in backticks with at least three underscores.

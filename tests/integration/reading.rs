@@ -1,7 +1,5 @@
 //! Commands that read, run by those who may do nothing else.
 
-use std::path::Path;
-
 use serde_json::Value;
 use support::read_only::ReadOnlyView;
 
@@ -83,7 +81,7 @@ async fn a_mistyped_place_stays_without_a_catalog() {
     for (arguments, _) in READING {
         reader.run(arguments).await.fails(1, &["no catalog at", "dta/catalog.db"]);
     }
-    assert!(!Path::new(&place).exists());
+    assert!(!place.join("catalog.db").exists());
     // The doctor looks at a place before there is anything in it.
     let report: Value = serde_json::from_str(&reader.run(&["doctor", "--json"]).await.out).expect("JSON");
     let found = catalog_finding(&report, "connection");

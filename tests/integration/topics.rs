@@ -8,6 +8,9 @@ use crate::binary::Siltstone;
 async fn a_topic_is_created_listed_described_and_deleted() {
     let siltstone = Siltstone::new();
     siltstone.run(&["topic", "list"]).await.fails(1, &["no catalog at"]);
+    siltstone.run(&["topic", "create", "first"]).await.ok();
+    siltstone.run(&["topic", "delete", "first", "--yes"]).await.ok();
+    siltstone.run(&["topic", "list"]).await.ok().says(&["no topics yet"]);
     let create = [
         "topic",
         "create",
@@ -36,6 +39,9 @@ async fn a_topic_is_created_listed_described_and_deleted() {
 #[tokio::test]
 async fn the_same_in_json() {
     let siltstone = Siltstone::new();
+    siltstone.run(&["topic", "create", "first"]).await.ok();
+    siltstone.run(&["topic", "delete", "first", "--yes"]).await.ok();
+    assert_eq!(siltstone.run(&["topic", "list", "--json"]).await.ok().json(), json!([]));
     let schema = r#"[{"name":"id","type":"int64"},{"name":"tags","type":{"list":"string"}}]"#;
     std::fs::write(siltstone.path().join("schema.json"), schema).expect("written");
     let create = ["--json", "topic", "create", "events", "--schema", "schema.json"];

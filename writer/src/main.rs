@@ -3,10 +3,11 @@
 //! Owns: the process: reading the settings, the exit code, the allocator, the runtime. Does not own: the service
 //! (`writer::service`).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use common::config::{LogFormat, Settings};
-use service::logs::report_failure;
+use service::logs::{report_failure, report_panics};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -16,6 +17,7 @@ const EXIT_FAILURE: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    report_panics(LogFormat::Text);
     let settings = match Settings::from_env() {
         Ok(settings) => settings,
         Err(error) => {
@@ -24,7 +26,10 @@ fn main() -> ExitCode {
         }
     };
     let format = settings.log_format;
-    match run(settings) {
+    report_panics(format);
+    // A panic is reported by the hook.
+    let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| run(settings))) else { return ExitCode::from(EXIT_FAILURE) };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report_failure(format, &format!("{error:#}"));

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::MetadataStore;
-use common::config::{Settings, redacted_url};
+use common::config::Settings;
 use common::{Queue, TopicName};
 use lake::Storage;
 use service::{Listener, Shell, connect, producing};
@@ -92,7 +92,7 @@ impl Service {
         tracing::info!(
             queue = %connect::queue_place(&settings),
             storage = storage.display_url(),
-            catalog = redacted_url(&settings.catalog_url()),
+            catalog = %settings.catalog_place(),
             http = %http_addr,
             memory_budget_bytes = settings.memory_budget_bytes,
             version = env!("CARGO_PKG_VERSION"),

@@ -214,7 +214,7 @@ fn is_options_refused(error: &CatalogError) -> bool {
 /// A login or database that the server refuses stays so until somebody does something about it.
 fn refused_if_unusable(error: sqlx::Error) -> CatalogError {
     let text = error.to_string();
-    if text.contains("UnknownIssuer") {
+    if text.contains("UnknownIssuer") || text.contains("BadSignature") {
         return CatalogError::Refused(format!(
             "cannot connect to PostgreSQL: {text}: its certificate is of an authority that is not known here; name the \
              authority's PEM file in CATALOG_URL: ?sslmode=verify-full&sslrootcert=/path/ca.pem"

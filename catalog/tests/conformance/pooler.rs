@@ -3,7 +3,7 @@
 //! Owns: how the catalog is opened through it, and that sessions of others are left as they were. Does not own: the
 //! operations (the suite runs through a pooler too), cuts of the network (`lost_replies`).
 
-use catalog::{MetadataStore, connect, connect_to_read};
+use catalog::{connect, connect_to_read};
 use support::pgbouncer::PgBouncer;
 use support::postgres::{execute, fresh_database};
 

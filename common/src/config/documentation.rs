@@ -1,14 +1,40 @@
 //! The manual of every setting.
 //!
-//! Owns: name, default, allowed values and description of each. Does not own: refusing values (`validation`).
+//! Owns: name, kind, default, allowed values and description of each. Does not own: refusing values (`values`, `urls`,
+//! `log_level`) and combinations (`validation`).
 
-use super::storage_type::{STORAGE_TYPES, STORAGE_URLS};
+use super::storage_type::{STORAGE_TYPE_NAMES, STORAGE_TYPES, STORAGE_URLS};
+
+/// The kind of a setting's value, which decides how it is read and checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A whole number from the first to the second.
+    Number(u64, u64),
+    /// A path of this machine, taken exactly as it is written.
+    Path,
+    /// A URL, or several.
+    Url,
+    /// One line of text.
+    Text,
+    /// A token of a NATS subject.
+    SubjectToken,
+    /// Names of topics.
+    Topics,
+    /// An address with a port.
+    Address,
+    /// Levels and filters of log lines.
+    LogLevel,
+}
 
 /// The documentation of one setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SettingDoc {
     /// Name of the variable.
     pub name: &'static str,
+    /// The kind of its value.
+    pub kind: Kind,
     /// Its default, as text; empty when it is unset.
     pub default: &'static str,
     /// The allowed values.
@@ -19,94 +45,153 @@ pub struct SettingDoc {
     pub secret: bool,
 }
 
-const fn setting(name: &'static str, default: &'static str, allowed: &'static str, about: &'static str) -> SettingDoc {
-    SettingDoc { name, default, allowed, about, secret: false }
+const fn setting(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    allowed: &'static str,
+    about: &'static str,
+) -> SettingDoc {
+    SettingDoc { name, kind, default, allowed, about, secret: false }
 }
 
 const fn secret(name: &'static str, allowed: &'static str, about: &'static str) -> SettingDoc {
-    SettingDoc { name, default: "", allowed, about, secret: true }
+    SettingDoc { name, kind: Kind::Text, default: "", allowed, about, secret: true }
 }
 
 /// All settings, in display order.
 pub const SETTINGS: &[SettingDoc] = &[
-    setting("QUEUE_TYPE", "memory", "memory or nats", "where messages come from"),
+    setting("QUEUE_TYPE", Kind::Choice(&["memory", "nats"]), "memory", "memory or nats", "where messages come from"),
     setting(
         "QUEUE_MEMORY_BYTES",
+        Kind::Number(1 << 20, 1 << 40),
         "268435456",
         "1048576 to 2^40",
         "size of the memory queue; publishing waits when it is full",
     ),
     setting(
         "QUEUE_ACK",
+        Kind::Choice(&["all", "none"]),
         "all",
         "all or none",
         "ack each commit to the queue, so that its tools show the committed lag",
     ),
-    setting("NATS_URL", "nats://127.0.0.1:4222", "nats://host:port, several separated by commas", "the NATS servers"),
-    setting("NATS_CREDENTIALS", "", "path of a .creds file", "log in with credentials"),
-    setting("NATS_USER", "", "text", "log in with user and password"),
+    setting(
+        "NATS_URL",
+        Kind::Url,
+        "nats://127.0.0.1:4222",
+        "nats://host:port, several separated by commas",
+        "the NATS servers",
+    ),
+    setting("NATS_CREDENTIALS", Kind::Path, "", "path of a .creds file", "log in with credentials"),
+    setting("NATS_USER", Kind::Text, "", "text", "log in with user and password"),
     secret("NATS_PASSWORD", "text", "the password of NATS_USER"),
     secret("NATS_TOKEN", "text", "log in with a token"),
     secret("NATS_NKEY", "the seed of an nkey, SU…", "log in with an nkey"),
-    setting("NATS_NKEY_FILE", "", "path of a file with the seed of an nkey", "log in with an nkey"),
-    setting("NATS_CA", "", "path of a PEM file", "trust this certificate authority for TLS"),
+    setting("NATS_NKEY_FILE", Kind::Path, "", "path of a file with the seed of an nkey", "log in with an nkey"),
+    setting("NATS_CA", Kind::Path, "", "path of a PEM file", "trust this certificate authority for TLS"),
+    setting(
+        "NATS_JS_DOMAIN",
+        Kind::SubjectToken,
+        "",
+        "name without dots",
+        "the JetStream domain, where JetStream is reached through a leaf node",
+    ),
     setting(
         "NATS_MONITOR_URL",
+        Kind::Url,
         "",
         "http://host:port",
         "the NATS server's monitoring page, which only `siltstone doctor` reads; port 8222 of its host when unset",
     ),
-    setting("NATS_CLIENT_CERT", "", "path of a PEM file", "the certificate that this client shows for TLS"),
-    setting("NATS_CLIENT_KEY", "", "path of a PEM file", "the key of NATS_CLIENT_CERT"),
-    setting("STORAGE_TYPE", "local", STORAGE_TYPES, "where segments are stored"),
-    setting("STORAGE_PATH", "./data", "path of a directory", "root of local storage, and of the default catalog"),
-    setting("STORAGE_URL", "", STORAGE_URLS, "bucket and prefix; names the storage type as well"),
+    setting("NATS_CLIENT_CERT", Kind::Path, "", "path of a PEM file", "the certificate that this client shows for TLS"),
+    setting("NATS_CLIENT_KEY", Kind::Path, "", "path of a PEM file", "the key of NATS_CLIENT_CERT"),
+    setting("STORAGE_TYPE", Kind::Choice(&STORAGE_TYPE_NAMES), "local", STORAGE_TYPES, "where segments are stored"),
+    setting(
+        "STORAGE_PATH",
+        Kind::Path,
+        "./data",
+        "path of a directory",
+        "root of local storage, and of the default catalog",
+    ),
+    setting("STORAGE_URL", Kind::Url, "", STORAGE_URLS, "bucket and prefix; names the storage type as well"),
     setting(
         "CATALOG_URL",
+        Kind::Url,
         "sqlite:./data/catalog.db",
         "sqlite:<path> or postgres://user:password@host/database",
         "the SQL catalog",
     ),
-    setting("TOPICS", "", "names separated by commas", "write only these topics; all when unset"),
-    setting("FLUSH_INTERVAL_SECS", "5", "1 to 86400", "longest time a message waits before its segment is closed"),
+    setting("TOPICS", Kind::Topics, "", "names separated by commas", "write only these topics; all when unset"),
+    setting(
+        "FLUSH_INTERVAL_SECS",
+        Kind::Number(1, 86_400),
+        "5",
+        "1 to 86400",
+        "longest time a message waits before its segment is closed",
+    ),
     setting(
         "MAX_SEGMENT_SIZE_BYTES",
+        Kind::Number(1024, 1 << 32),
         "67108864",
         "1024 to 4294967296",
         "a segment is closed when it has about this size",
     ),
-    setting("MAX_SEGMENT_RECORDS", "10000000", "1 to 1000000000", "a segment is closed when it has this many rows"),
+    setting(
+        "MAX_SEGMENT_RECORDS",
+        Kind::Number(1, 1_000_000_000),
+        "10000000",
+        "1 to 1000000000",
+        "a segment is closed when it has this many rows",
+    ),
     setting(
         "MEMORY_BUDGET_BYTES",
+        Kind::Number(1 << 24, 1 << 40),
         "536870912",
         "16777216 to 2^40",
         "bytes of messages and open segments held at once, in all partitions together",
     ),
     setting(
         "UPLOAD_RETRIES",
+        Kind::Number(1, 100),
         "3",
         "1 to 100",
         "attempts of an upload or commit before it is logged as an error and readiness turns false; it goes on until it succeeds",
     ),
     setting(
         "LEASE_SECS",
+        Kind::Number(2, 3600),
         "10",
         "2 to 3600",
         "a writer that gave no sign for this long loses its partitions to another",
     ),
     setting(
         "JANITOR_HOLD_SECS",
+        Kind::Number(60, 31_536_000),
         "86400",
         "60 to 31536000",
         "how long an object that is not listed, or no longer, is left before it is deleted; deleted again after 7 times as long",
     ),
-    setting("SHUTDOWN_TIMEOUT_SECS", "30", "1 to 3600", "how long a shutdown may take to write what was fetched"),
-    setting("HTTP_ADDR", "127.0.0.1:8080", "address:port", "serves /healthz, /readyz and /metrics"),
-    setting("LOG_FORMAT", "text", "text or json", "form of log lines on standard error"),
+    setting(
+        "SHUTDOWN_TIMEOUT_SECS",
+        Kind::Number(1, 3600),
+        "30",
+        "1 to 3600",
+        "how long a shutdown may take to write what was fetched",
+    ),
+    setting("HTTP_ADDR", Kind::Address, "127.0.0.1:8080", "address:port", "serves /healthz, /readyz and /metrics"),
+    setting(
+        "LOG_FORMAT",
+        Kind::Choice(&["text", "json"]),
+        "text",
+        "text or json",
+        "form of log lines on standard error",
+    ),
     setting(
         "LOG_LEVEL",
+        Kind::LogLevel,
         "info",
         "error, warn, info, debug, trace, or filters such as info,writer=debug",
-        "which log lines are written",
+        "which log lines are written; by default, commands other than `up` write warnings and errors only",
     ),
 ];

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// The allowed values of `STORAGE_TYPE`, as its documentation lists them.
 pub(super) const STORAGE_TYPES: &str = "local, s3, azure, gcs or memory";
 
+/// The same as a list.
+pub(super) const STORAGE_TYPE_NAMES: [&str; 5] = ["local", "s3", "azure", "gcs", "memory"];
+
 /// The allowed URLs of `STORAGE_URL`, as its documentation lists them.
 pub(super) const STORAGE_URLS: &str =
     "s3://bucket/prefix, az://container/prefix, gs://bucket/prefix, file:///path or memory:///";
@@ -94,6 +97,7 @@ mod tests {
             assert_eq!(serde_json::to_value(kind).expect("a name"), kind.as_str());
             assert!(kind.required_url().is_none_or(|url| StorageType::of(url) == Some(kind)), "{kind:?}");
             assert!(STORAGE_TYPES.contains(kind.as_str()), "{kind:?}");
+            assert!(STORAGE_TYPE_NAMES.contains(&kind.as_str()), "{kind:?}");
             let named = STORAGE_URLS.split(", ").flat_map(|urls| urls.split(" or ")).map(StorageType::of);
             assert!(named.into_iter().any(|named| named == Some(kind)), "{kind:?}");
         }

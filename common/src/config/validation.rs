@@ -1,72 +1,57 @@
-//! Validation of settings: refuses values out of range and contradictory combinations.
+//! Validation of settings together: URLs, and contradictory combinations.
 //!
-//! Owns: the ranges and the combinations. Does not own: reading settings (`config`), the kinds of store
-//! (`storage_type`).
+//! Owns: the combinations, and what one setting implies for another. Does not own: single values (`values`), the forms
+//! of URLs (`urls`).
 
-use super::{InvalidSetting, MIB, Settings, StorageType, doc, invalid, redacted_url};
+use super::{InvalidSetting, Settings, StorageType, urls};
 
 impl Settings {
-    pub(super) fn validate(&self) -> Result<(), InvalidSetting> {
-        self.check_range("FLUSH_INTERVAL_SECS", self.flush_interval_secs as usize, 1..=86_400)?;
-        self.check_range("MAX_SEGMENT_SIZE_BYTES", self.max_segment_size_bytes, 1024..=4 * 1024 * MIB)?;
-        self.check_range("MAX_SEGMENT_RECORDS", self.max_segment_records, 1..=1_000_000_000)?;
-        self.check_range("MEMORY_BUDGET_BYTES", self.memory_budget_bytes, 16 * MIB..=1 << 40)?;
-        self.check_range("QUEUE_MEMORY_BYTES", self.queue_memory_bytes, MIB..=1 << 40)?;
-        self.check_range("UPLOAD_RETRIES", self.upload_retries as usize, 1..=100)?;
-        self.check_range("LEASE_SECS", self.lease_secs as usize, 2..=3600)?;
-        self.check_range("JANITOR_HOLD_SECS", self.janitor_hold_secs as usize, 60..=31_536_000)?;
-        self.check_range("SHUTDOWN_TIMEOUT_SECS", self.shutdown_timeout_secs as usize, 1..=3600)?;
-        self.check_storage()?;
+    /// The same with what they imply, if they are consistent.
+    pub(super) fn validated(mut self) -> Result<Self, InvalidSetting> {
+        urls::check_nats(&self.nats_url)?;
+        self.nats_monitor_url.as_ref().map_or(Ok(()), urls::check_monitor)?;
+        self.catalog_url.as_ref().map_or(Ok(()), urls::check_catalog)?;
+        self.storage_type = self.checked_storage_type()?;
         self.check_nats_login()?;
-        if let Some(url) = self.nats_monitor_url.as_ref().filter(|url| !url.starts_with("http://")) {
-            return Err(invalid(doc("NATS_MONITOR_URL"), &redacted_url(url)));
-        }
-        match self.catalog_url().split(':').next() {
-            Some("sqlite" | "postgres" | "postgresql") => Ok(()),
-            _ => Err(invalid(doc("CATALOG_URL"), &redacted_url(&self.catalog_url()))),
-        }
+        Ok(self)
     }
 
-    fn check_range(
-        &self,
-        name: &'static str,
-        value: usize,
-        allowed: std::ops::RangeInclusive<usize>,
-    ) -> Result<(), InvalidSetting> {
-        if allowed.contains(&value) {
-            return Ok(());
-        }
-        Err(InvalidSetting(format!("{name}={value} is not in {}..={}", allowed.start(), allowed.end())))
-    }
-
-    fn check_storage(&self) -> Result<(), InvalidSetting> {
+    /// The kind of store: the URL's, with which an explicit type must agree.
+    fn checked_storage_type(&self) -> Result<StorageType, InvalidSetting> {
         let kind = self.storage_type.as_str();
         let Some(url) = &self.storage_url else {
-            return self.storage_type.required_url().map_or(Ok(()), |example| {
-                Err(InvalidSetting(format!("STORAGE_TYPE={kind} needs STORAGE_URL, for example {example}")))
+            return self.storage_type.required_url().map_or(Ok(self.storage_type), |example| {
+                Err(InvalidSetting::new(format!("STORAGE_TYPE={kind} needs STORAGE_URL, for example {example}")))
             });
         };
-        let Some(named) = StorageType::of(url) else {
-            return Err(invalid(doc("STORAGE_URL"), &redacted_url(url)));
-        };
-        // The URL overrides the default type; an explicit type must agree with it.
-        if named != self.storage_type && self.storage_type != StorageType::Local {
-            let url = redacted_url(url);
-            return Err(InvalidSetting(format!("STORAGE_TYPE={kind} contradicts STORAGE_URL={url}; set one of them")));
+        let named = urls::check_storage(url)?;
+        if named != self.storage_type && (self.is_named("STORAGE_TYPE") || self.storage_type != StorageType::Local) {
+            return Err(InvalidSetting::new(format!(
+                "STORAGE_TYPE={kind} contradicts STORAGE_URL={url}; set one of them"
+            )));
         }
-        Ok(())
+        // With a catalog of its own place, the path would have no effect; the two must not name different directories.
+        let is_path_idle = self.is_named("STORAGE_PATH") && self.catalog_url.is_some();
+        let same_path =
+            || url.expose().strip_prefix("file://").is_some_and(|path| self.storage_path.as_os_str() == path);
+        if named == StorageType::Local && is_path_idle && !same_path() {
+            return Err(InvalidSetting::new(format!(
+                "STORAGE_PATH={} contradicts STORAGE_URL={url}; set one of them",
+                self.storage_path.display()
+            )));
+        }
+        Ok(named)
     }
 
     fn check_nats_login(&self) -> Result<(), InvalidSetting> {
+        let together = |first: &str, second: &str| {
+            InvalidSetting::new(format!("{first} and {second} belong together; one of them is missing"))
+        };
         if self.nats_user.is_some() != self.nats_password.is_some() {
-            return Err(InvalidSetting(
-                "NATS_USER and NATS_PASSWORD belong together; one of them is missing".to_owned(),
-            ));
+            return Err(together("NATS_USER", "NATS_PASSWORD"));
         }
         if self.nats_client_cert.is_some() != self.nats_client_key.is_some() {
-            return Err(InvalidSetting(
-                "NATS_CLIENT_CERT and NATS_CLIENT_KEY belong together; one of them is missing".to_owned(),
-            ));
+            return Err(together("NATS_CLIENT_CERT", "NATS_CLIENT_KEY"));
         }
         let ways = [
             ("NATS_CREDENTIALS", self.nats_credentials.is_some()),
@@ -74,12 +59,12 @@ impl Settings {
             ("NATS_TOKEN", self.nats_token.is_some()),
             ("NATS_NKEY", self.nats_nkey.is_some()),
             ("NATS_NKEY_FILE", self.nats_nkey_file.is_some()),
-            ("the login in NATS_URL", self.nats_url.split(',').any(|url| url.contains('@'))),
+            ("the login in NATS_URL", self.nats_url.expose().contains('@')),
         ];
         let given: Vec<&str> = ways.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
         if given.len() > 1 {
             let given = given.join(" and ");
-            return Err(InvalidSetting(format!("{given} are different ways to log in; set one of them")));
+            return Err(InvalidSetting::new(format!("{given} are different ways to log in; set one of them")));
         }
         Ok(())
     }

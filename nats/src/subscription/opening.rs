@@ -55,7 +55,7 @@ pub(super) async fn open(
         consumer::Wanted { epoch: request.epoch, from_offset, committed: request.committed.min(from_offset), acks };
     let made = consumer::make(connection, stream, &wanted).await?;
     let consumer = made.name;
-    let pull_subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", stream.stream);
+    let pull_subject = connection.api_subject(&format!("CONSUMER.MSG.NEXT.{}.{consumer}", stream.stream));
     let requests = PullRequests::new(connection.client.clone(), pull_subject, inbox);
     let intake = Intake::new(made.start, from_offset, acks, connection.message_bytes_max());
     Ok(Opened { consumer, reader, losses, frames, requests, intake, first })

@@ -96,7 +96,7 @@ impl NatsHarness {
 }
 
 pub(crate) async fn connect(server: &NatsServer, ack: AckMode) -> NatsQueue {
-    NatsQueue::connect(NatsConfig { url: server.url(), ack, ..NatsConfig::default() }).await.expect("connects")
+    NatsQueue::connect(NatsConfig { url: server.url().into(), ack, ..NatsConfig::default() }).await.expect("connects")
 }
 
 /// A server with a topic of one partition, and a queue that reaches it through a proxy.
@@ -114,7 +114,7 @@ impl Proxied {
         let harness = NatsHarness::start().await;
         let partition = one_partition(&harness).await;
         let proxy = Proxy::start(harness.server.address()).await.expect("listens");
-        let config = NatsConfig { url: format!("nats://{}", proxy.address()), ..NatsConfig::default() };
+        let config = NatsConfig { url: format!("nats://{}", proxy.address()).into(), ..NatsConfig::default() };
         let queue = NatsQueue::connect(config).await.expect("connects");
         queue.open_topic(&topic("orders", 1), &[]).await.expect("opens");
         Self { harness, partition, proxy, queue }

@@ -81,7 +81,8 @@ async fn leader(jetstream: &jetstream::Context) -> Option<String> {
 async fn a_leader_that_steps_down_and_a_node_that_dies_lose_and_double_nothing() {
     let mut servers = NatsServer::start_cluster(3).await.expect("a cluster");
     let url = servers.iter().map(NatsServer::url).collect::<Vec<_>>().join(",");
-    let queue = NatsQueue::connect(NatsConfig { url: url.clone(), ..NatsConfig::default() }).await.expect("connects");
+    let queue =
+        NatsQueue::connect(NatsConfig { url: url.clone().into(), ..NatsConfig::default() }).await.expect("connects");
     let mut definition = topic("orders", 1);
     definition.options.stream_limits = Some(StreamLimits { replicas: Some(3), ..StreamLimits::default() });
     until("the topic is made", async || queue.create_topic(&definition).await.is_ok()).await;

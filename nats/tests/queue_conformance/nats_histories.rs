@@ -68,7 +68,7 @@ async fn a_client_that_drops_messages_is_noticed_and_nothing_is_skipped() {
     let harness = NatsHarness::start().await;
     let partition = one_partition(&harness).await;
     publish(&harness.queue, &partition, 0..2_000).await;
-    let config = NatsConfig { url: harness.server.url(), reader_capacity: Some(8), ..NatsConfig::default() };
+    let config = NatsConfig { url: harness.server.url().into(), reader_capacity: Some(8), ..NatsConfig::default() };
     let queue = NatsQueue::connect(config).await.expect("connects");
     queue.open_topic(&topic("orders", 1), &[]).await.expect("opens");
     let (mut seen, mut losses, mut position) = (Vec::new(), 0, 0);

@@ -16,7 +16,7 @@ async fn start(options: NatsOptions) -> NatsServer {
 }
 
 fn config(server: &NatsServer) -> NatsConfig {
-    NatsConfig { url: server.url(), ..NatsConfig::default() }
+    NatsConfig { url: server.url().into(), ..NatsConfig::default() }
 }
 
 async fn queue(config: NatsConfig) -> NatsQueue {
@@ -52,13 +52,10 @@ fn users(users: &str) -> NatsOptions {
 #[tokio::test]
 async fn user_and_password_log_in_also_from_the_url_and_wrong_ones_are_refused() {
     let server = start(users("{ user: me, password: \"s@cret\" }")).await;
-    let login = |password: &str| NatsConfig {
-        user: Some("me".to_owned()),
-        password: Some(password.to_owned()),
-        ..config(&server)
-    };
+    let login =
+        |password: &str| NatsConfig { user: Some("me".to_owned()), password: Some(password.into()), ..config(&server) };
     works(&queue(login("s@cret")).await).await;
-    let url = server.url().replace("nats://", "nats://me:s%40cret@");
+    let url = server.url().replace("nats://", "nats://me:s%40cret@").into();
     works(&queue(NatsConfig { url, ..NatsConfig::default() }).await).await;
     refused(login("wr0ng"), "wr0ng", "authorization violation").await;
     refused(config(&server), "s@cret", "authorization violation").await;
@@ -70,7 +67,7 @@ async fn a_token_logs_in_and_a_wrong_one_is_refused() {
     // The server must be ready before it requires the token.
     let mut server = start(NatsOptions::default()).await;
     server.reload(&NatsOptions { lines, ..NatsOptions::default() }).expect("reloads");
-    let login = |token: &str| NatsConfig { token: Some(token.to_owned()), ..config(&server) };
+    let login = |token: &str| NatsConfig { token: Some(token.into()), ..config(&server) };
     until("the server asks for the token", async || NatsQueue::connect(config(&server)).await.is_err()).await;
     works(&queue(login("t0ken")).await).await;
     refused(login("wr0ng"), "wr0ng", "authorization violation").await;
@@ -81,14 +78,15 @@ async fn an_nkey_logs_in_from_text_or_file_and_another_is_refused() {
     let (mine, other) = (nkeys::KeyPair::new_user(), nkeys::KeyPair::new_user());
     let server = start(users(&format!("{{ nkey: {} }}", mine.public_key()))).await;
     let seed = mine.seed().expect("a seed");
-    works(&queue(NatsConfig { nkey: Some(seed.clone()), ..config(&server) }).await).await;
+    works(&queue(NatsConfig { nkey: Some(seed.clone().into()), ..config(&server) }).await).await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("mine.nk");
     std::fs::write(&file, format!("{seed}\n")).expect("written");
     works(&queue(NatsConfig { nkey_file: Some(file.clone()), ..config(&server) }).await).await;
     let wrong = other.seed().expect("a seed");
-    refused(NatsConfig { nkey: Some(wrong.clone()), ..config(&server) }, &wrong, "authorization violation").await;
-    refused(NatsConfig { nkey: Some("SUnonsense".to_owned()), ..config(&server) }, "SUnonsense", "no seed").await;
+    refused(NatsConfig { nkey: Some(wrong.clone().into()), ..config(&server) }, &wrong, "authorization violation")
+        .await;
+    refused(NatsConfig { nkey: Some("SUnonsense".into()), ..config(&server) }, "SUnonsense", "no seed").await;
     std::fs::write(&file, "SUnonsense").expect("written");
     refused(NatsConfig { nkey_file: Some(file), ..config(&server) }, "SUnonsense", "mine.nk").await;
     let absent = PathBuf::from("/absent.nk");
@@ -251,13 +249,14 @@ async fn a_server_certificate_that_expires_mid_run_stops_reading_with_the_reason
 async fn restricted(publish: &str) -> (NatsServer, TopicPartition, NatsConfig) {
     let permissions = format!("permissions: {{ publish: [{publish}], subscribe: \">\" }}");
     let server = start(users(&format!("{{ user: me, password: pass, {permissions} }}"))).await;
-    let admin = NatsConfig { url: server.url().replace("nats://", "nats://admin:adminpass@"), ..NatsConfig::default() };
+    let url = server.url().replace("nats://", "nats://admin:adminpass@").into();
+    let admin = NatsConfig { url, ..NatsConfig::default() };
     let definition = topic("orders", 1);
     let admin = queue(admin).await;
     admin.create_topic(&definition).await.expect("creates");
     let partition = partition(&definition, 0);
     crate::harness::publish(&admin, &partition, 0..10).await;
-    let (user, password) = (Some("me".to_owned()), Some("pass".to_owned()));
+    let (user, password) = (Some("me".to_owned()), Some("pass".into()));
     let config = NatsConfig { user, password, ..config(&server) };
     (server, partition, config)
 }
@@ -296,7 +295,7 @@ async fn a_full_account_and_a_server_without_jetstream_are_told_in_the_servers_w
     let server = start(NatsOptions { lines, client, ..NatsOptions::default() }).await;
     let login = |user: &str, password: &str| NatsConfig {
         user: Some(user.to_owned()),
-        password: Some(password.to_owned()),
+        password: Some(password.into()),
         ..config(&server)
     };
     let full = queue(login("admin", "adminpass")).await;

@@ -76,7 +76,8 @@ async fn the_subjects_of_a_bound_stream_are_those_that_are_read_of_it() {
     };
     jetstream.create_stream(config).await.expect("makes");
     let mut topic: TopicDefinition = topic("orders", 1);
-    topic.options.streams = vec![BoundStream { stream: "EVENTS".to_owned(), subjects: vec!["shop.orders".to_owned()] }];
+    topic.options.streams =
+        vec![BoundStream { stream: "EVENTS".to_owned(), subjects: vec!["shop.orders".to_owned()], from_offset: None }];
     harness.queue.open_topic(&topic, &[]).await.expect("opens");
     let [subject]: [String; 1] = subjects::subjects(&topic, 0).try_into().expect("one");
     assert_eq!(publish_to(&jetstream, subject).await, "EVENTS");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use catalog::{MetadataStore, TopicConfig};
 use common::clock::{Clock, SystemClock};
-use common::config::{Settings, StorageType, redacted_url};
+use common::config::{Settings, StorageType};
 use common::{Queue, TopicName, TopicPartition};
 use service::connect;
 
@@ -17,7 +17,7 @@ use super::figures::Setup;
 use super::load;
 use super::measure::Hardware;
 use crate::commands::topic::create_topic;
-use crate::opened::with_catalog;
+use crate::opened::with_new_catalog;
 
 /// Room of a memory queue beyond the messages.
 const QUEUE_SLACK_BYTES: usize = 64 * 1024 * 1024;
@@ -102,7 +102,7 @@ impl Bench {
     pub(super) async fn fresh_catalog(&self) -> anyhow::Result<Arc<dyn MetadataStore>> {
         let mut settings = self.settings.clone();
         if self.own_catalog {
-            settings.catalog_url = Some(format!("sqlite:{}", self.run_dir.join("catalog.db").display()));
+            (settings.catalog_url, settings.storage_path) = (None, self.run_dir.clone());
         }
         let catalog = connect::catalog(&settings).await?;
         catalog.create_topic(self.topic.clone()).await?;
@@ -157,7 +157,7 @@ impl Bench {
         let settings = &self.settings;
         let local = settings.storage_type == StorageType::Local && settings.storage_url.is_none();
         let storage = match &settings.storage_url {
-            Some(url) => redacted_url(url),
+            Some(url) => url.to_string(),
             None => settings.storage_type.as_str().to_owned(),
         };
         Setup {
@@ -173,7 +173,7 @@ impl Bench {
                 if local { "fsync of file and directory" } else { "durable when the store says so" }
             ),
             catalog: match (self.own_catalog, &settings.catalog_url) {
-                (false, Some(url)) => redacted_url(url),
+                (false, Some(url)) => url.to_string(),
                 _ => "sqlite, synchronous=full".to_owned(),
             },
             format: self.topic.config.format.to_string(),
@@ -195,7 +195,7 @@ async fn given_topic(
     queue: &dyn Queue,
     settings: &Settings,
 ) -> anyhow::Result<TopicConfig> {
-    let topic = with_catalog(settings, async |catalog| match catalog.get_topic(name).await? {
+    let topic = with_new_catalog(settings, async |catalog| match catalog.get_topic(name).await? {
         Some(topic) => Ok(topic),
         None => create_topic(queue, catalog.as_ref(), config).await,
     });

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use catalog::{CatalogError, CreateTopicError, MetadataStore, Topic, TopicConfig};
-use common::config::Settings;
+use common::config::{Settings, StorageType};
 use common::partitioner::Partitioner;
 use common::topic::{BoundStream, ColumnSpec, Format, StreamLimits, TopicOptions};
 use common::{Queue, TopicDefinition, TopicName};
@@ -17,7 +17,7 @@ use service::connect;
 use super::beginning::{self, Beginning, parse_beginning};
 use super::place;
 use crate::columns::{format_parser, parse_column};
-use crate::opened::with_catalog;
+use crate::opened::with_new_catalog;
 use crate::output::{self, UsageError};
 use crate::units::{parse_duration, parse_size};
 
@@ -81,9 +81,20 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     if let Some(beginning) = beginning {
         config.config = beginning::settle(beginning, &config.definition(), queue.as_ref()).await?;
     }
-    let created = with_catalog(settings, async |catalog| create_topic(queue.as_ref(), catalog.as_ref(), config).await);
+    let created =
+        with_new_catalog(settings, async |catalog| create_topic(queue.as_ref(), catalog.as_ref(), config).await);
     let topic = created.await?;
+    make_directory(settings);
     output::show(json, &topic, || text(&topic, settings))
+}
+
+/// Makes the directory of a local store, so that a reader can tell an empty one from a mistyped path.
+fn make_directory(settings: &Settings) {
+    if settings.storage_type == StorageType::Local
+        && let Err(error) = connect::storage(settings)
+    {
+        tracing::warn!(%error, "the writer could not store segments here");
+    }
 }
 
 /// Creates the topic in queue and catalog. Repeating it after a failure in between is harmless.

@@ -6,6 +6,8 @@ use std::fmt::Write;
 
 use catalog::{MetadataStore, Partition, PartitionState, SegmentInfo, SegmentKind, Topic, TopicSnapshot};
 use common::config::Settings;
+use common::secret::scrubbed;
+use common::text::escaped;
 use common::{TopicName, TopicPartition};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
@@ -94,7 +96,7 @@ async fn describe(catalog: &dyn MetadataStore, name: &TopicName, settings: &Sett
     let definition = snapshot.topic.definition();
     let (bounds, queue_unreachable) = match queue_bounds(&snapshot, settings).await {
         Ok(bounds) => (bounds, None),
-        Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+        Err(error) => (Vec::new(), Some(scrubbed(&format!("{error:#}")).into_owned())),
     };
     let streams = &snapshot.topic.config.streams;
     let partitions = snapshot.partitions.into_iter().map(|partition| {
@@ -139,7 +141,7 @@ fn text_of(description: &Description, settings: &Settings) -> String {
     let topic = &description.topic;
     let mut text = format!("topic {}\n", topic.name);
     let mut line = |name: &str, value: String| {
-        writeln!(text, "  {name:<12} {value}").expect("writing to a string does not fail");
+        writeln!(text, "  {name:<12} {}", escaped(&value)).expect("writing to a string does not fail");
     };
     line("format", topic.config.format.to_string());
     for (index, column) in topic.config.columns.iter().enumerate() {

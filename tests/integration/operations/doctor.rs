@@ -77,7 +77,9 @@ async fn each_weakness_is_named_with_what_to_change() {
 
 #[tokio::test]
 async fn what_does_not_answer_hides_nothing_of_the_rest() {
-    let lake = Siltstone::new().with("QUEUE_TYPE", "nats").with("NATS_URL", "nats://127.0.0.1:1");
+    let lake = Siltstone::new();
+    lake.run(&["topic", "create", "orders"]).await.ok();
+    let lake = lake.with("QUEUE_TYPE", "nats").with("NATS_URL", "nats://127.0.0.1:1");
     let report = lake.run(&["doctor", "--json"]).await.reported();
     assert_eq!(report["promise"], "unknown", "{report:#}");
     assert_eq!(finding(&report, "queue", "connection")["verdict"], "fail");

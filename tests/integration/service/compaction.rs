@@ -130,7 +130,7 @@ async fn a_beginning_that_is_not_possible_is_refused_with_what_is() {
     context.create_stream(jobs).await.expect("made");
     let refused = siltstone.run(&["topic", "create", "t", "--stream", "JOBS", "--from", "end"]).await;
     refused.fails(1, &["JOBS keeps a message until it is acked", "from its first one"]);
-    siltstone.run(&["topic", "list"]).await.fails(1, &["no catalog at"]);
+    siltstone.run(&["topic", "list"]).await.ok().says(&["no topics yet"]);
     siltstone.run(&[&create[..], &["end"]].concat()).await.ok();
     let resumed = siltstone.run(&["topic", "resume", "t", "--from", "end"]).await;
     resumed.fails(2, &["no partition of t is halted", "topic create NAME --stream STREAM --from"]);

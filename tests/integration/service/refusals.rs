@@ -78,7 +78,7 @@ async fn a_directory_that_cannot_be_written_is_refused() {
 #[tokio::test]
 async fn a_queue_that_cannot_be_reached_is_refused() {
     let away = Siltstone::new().with("QUEUE_TYPE", "nats").with("NATS_URL", "nats://me:hidden@127.0.0.1:1");
-    refused(away, &["nats://127.0.0.1:1", "NATS_URL"]).await;
+    refused(away, &["nats://me:********@127.0.0.1:1", "NATS_URL"]).await;
     let nats = NatsServer::start().await.expect("a NATS server");
     let proxy = Proxy::start(nats.address()).await.expect("a proxy");
     proxy.set(Mode::Stall);

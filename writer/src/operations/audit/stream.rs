@@ -4,10 +4,10 @@
 //! A committed message that the queue no longer holds is normal and only counted; a message held but not committed is a
 //! loss.
 
-use catalog::CommitRecord;
 use catalog::audit::{Check, PartitionRecords, Problem};
+use catalog::{CommitRecord, GapKind};
 use common::queue::Bounds;
-use common::{Anchor, Message, Queue, TopicPartition};
+use common::{Anchor, Incarnation, Message, OffsetRange, Queue, TopicPartition};
 
 use crate::error::Result;
 use crate::pipeline::attach::{Attach, attach};
@@ -30,6 +30,8 @@ pub(super) struct StreamView<'q> {
     queue: &'q dyn Queue,
     partition: TopicPartition,
     bounds: Bounds,
+    /// Offsets that an operator chose to skip, by incarnation.
+    skipped: Vec<(Incarnation, OffsetRange)>,
 }
 
 /// The outcome of opening a view.
@@ -62,7 +64,9 @@ impl<'q> StreamView<'q> {
             return Ok(Opened::OtherHistory(Box::new(problem.at(position))));
         }
         let bounds = queue.bounds(partition).await?;
-        Ok(Opened::Comparable(Self { queue, partition: partition.clone(), bounds }))
+        let skipped = records.gaps.iter().filter(|recorded| recorded.gap.kind() == GapKind::Skipped);
+        let skipped = skipped.map(|recorded| (recorded.incarnation, recorded.gap.range)).collect();
+        Ok(Opened::Comparable(Self { queue, partition: partition.clone(), bounds, skipped }))
     }
 
     /// True if the queue may still hold a message in the range of a commit or run.
@@ -70,10 +74,19 @@ impl<'q> StreamView<'q> {
         commit.range.end() >= self.bounds.first_offset && commit.range.base() < self.bounds.next_offset
     }
 
+    /// The offset behind what an operator chose to skip at the beginning of `commit`; the queue may still hold it.
+    fn skipped_end(&self, commit: &CommitRecord) -> u64 {
+        let of_commit = self
+            .skipped
+            .iter()
+            .filter(|(incarnation, range)| *incarnation == commit.incarnation && commit.range.contains(range.base()));
+        of_commit.map(|(_, range)| range.next()).max().unwrap_or(0)
+    }
+
     /// Compares the committed `messages` of `commit`, in order, with those held.
     pub(super) async fn compare(&self, commit: &CommitRecord, messages: &[(u64, i64)]) -> Result<Compared> {
         let mut compared = Compared::default();
-        let from = commit.range.base().max(self.bounds.first_offset);
+        let from = commit.range.base().max(self.bounds.first_offset).max(self.skipped_end(commit));
         let held = messages.partition_point(|(offset, _)| *offset < from);
         compared.discarded += held as u64;
         let mut position = from;
