@@ -1,13 +1,19 @@
 //! Topics: the partitions, the format of the messages, the columns, the streams.
 //!
 //! Owns: the options stored as JSON in the catalog.
-//! Does not own: the names of the formats (`format`), the types of columns (`columns`), the valid options
-//! (`validity`), their changes (`evolution`), the Arrow schema of a topic (crate `lake`), decoding (crate `writer`).
+//! Does not own: the names of the formats (`format`), the types of columns (`columns`), their ids (`numbering`), the
+//! notations that JSON may have (`reading`), the valid options (`validity`), their changes (`evolution`), the Arrow schema
+//! of a topic (crate `lake`), decoding (crate `writer`).
 
 mod columns;
 mod evolution;
 mod format;
+mod member;
+mod numbering;
+mod reading;
+mod time_format;
 mod validity;
+mod widening;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,9 +21,13 @@ use crate::ids::TopicName;
 use crate::partitioner::Partitioner;
 
 pub use self::columns::{ColumnSpec, ColumnType};
-pub use self::evolution::EvolutionRefused;
+pub use self::evolution::{ColumnChange, EvolutionRefused};
 pub use self::format::{Format, UnknownFormat};
-pub use self::validity::{InvalidTopic, PARTITION_COUNT_MAX};
+pub use self::member::Member;
+pub use self::numbering::DECLARED_ID_FIRST;
+pub use self::reading::{Base64, Reading};
+pub use self::time_format::TimeFormat;
+pub use self::validity::{InvalidTopic, PARTITION_COUNT_MAX, RESERVED_PREFIX, SYSTEM_COLUMNS};
 
 /// A topic's definition, as queue and writer need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +49,12 @@ pub struct TopicOptions {
     /// The declared columns, for a format that has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<ColumnSpec>,
+    /// The id of the next column that is declared, once columns keep their ids ([`Self::numbered_columns`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_column_id: Option<i32>,
+    /// The notations that the values of JSON may have beside the strict ones.
+    #[serde(skip_serializing_if = "Reading::is_default")]
+    pub reading: Reading,
     /// The function that spreads keys over partitions.
     pub partitioner: Partitioner,
     /// Existing streams to read instead of managed ones: one per partition.

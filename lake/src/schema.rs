@@ -3,14 +3,14 @@
 //! Owns: names, order, types and field ids of stored columns. System columns come first and start with `_`.
 //! Does not own: decoding into them (writer) or reading them (query features).
 //!
-//! Field ids: system columns have fixed ids below 100; declared columns count from 100 in order of declaration,
-//! members and elements after their parent, so that adding columns at the end keeps every id.
+//! Field ids: system columns have fixed ids below 100; declared columns have those that the topic's options give them
+//! (`TopicOptions::numbered_columns`). Readers find a column by its id: names may change.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
-use common::topic::{ColumnSpec, ColumnType, Format, TopicOptions};
+use common::topic::{ColumnSpec, ColumnType, DECLARED_ID_FIRST, Format, TopicOptions};
 
 /// Number of the partition.
 pub const PARTITION: &str = "_partition_id";
@@ -40,17 +40,15 @@ pub const REASON: &str = "reason";
 pub const PAYLOAD: &str = "payload";
 
 const FIELD_ID_KEY: &str = "PARQUET:field_id";
-const DECLARED_FIELD_ID_FIRST: i32 = 100;
 
 /// The schema of the topic's table.
 pub fn table_schema(options: &TopicOptions) -> SchemaRef {
     let mut fields = system_fields();
     match options.format {
-        Format::Raw => fields.push(with_id(Field::new(VALUE, DataType::Binary, false), DECLARED_FIELD_ID_FIRST)),
-        Format::Text => fields.push(with_id(Field::new(VALUE, DataType::Utf8, false), DECLARED_FIELD_ID_FIRST)),
+        Format::Raw => fields.push(with_id(Field::new(VALUE, DataType::Binary, false), DECLARED_ID_FIRST)),
+        Format::Text => fields.push(with_id(Field::new(VALUE, DataType::Utf8, false), DECLARED_ID_FIRST)),
         Format::Json => {
-            let mut next_id = DECLARED_FIELD_ID_FIRST;
-            fields.extend(options.columns.iter().map(|column| declared_field(column, &mut next_id)));
+            fields.extend(options.numbered_columns().iter().map(declared_field));
             fields.push(with_id(Field::new(EXTRA, DataType::Utf8, true), 10));
         }
     }
@@ -100,6 +98,11 @@ pub fn name_in_layout(name: &str, layout: u32) -> Option<&str> {
     }
 }
 
+/// Whether the column is one that every table has, whatever its topic declares: its name is taken.
+pub fn is_system(field: &Field) -> bool {
+    field_id(field).is_some_and(|id| id < DECLARED_ID_FIRST)
+}
+
 /// The id by which readers find the column in objects.
 pub fn field_id(field: &Field) -> Option<i32> {
     field.metadata().get(FIELD_ID_KEY)?.parse().ok()
@@ -109,17 +112,13 @@ fn with_id(field: Field, id: i32) -> Field {
     field.with_metadata(HashMap::from([(FIELD_ID_KEY.to_owned(), id.to_string())]))
 }
 
-fn declared_field(column: &ColumnSpec, next_id: &mut i32) -> Field {
-    let id = take_id(next_id);
-    with_id(Field::new(&column.name, arrow_type(&column.column_type, next_id), column.nullable), id)
+fn declared_field(column: &ColumnSpec) -> Field {
+    let id = column.id.expect("columns are numbered");
+    with_id(Field::new(&column.name, arrow_type(&column.column_type, id), column.nullable), id)
 }
 
-fn take_id(next_id: &mut i32) -> i32 {
-    *next_id += 1;
-    *next_id - 1
-}
-
-fn arrow_type(column_type: &ColumnType, next_id: &mut i32) -> DataType {
+/// The type of the column, or element, that has this id.
+fn arrow_type(column_type: &ColumnType, id: i32) -> DataType {
     match column_type {
         ColumnType::Bool => DataType::Boolean,
         ColumnType::Int32 => DataType::Int32,
@@ -135,18 +134,28 @@ fn arrow_type(column_type: &ColumnType, next_id: &mut i32) -> DataType {
             DataType::Decimal128(*precision, i8::try_from(*scale).expect("checked to be at most 38"))
         }
         ColumnType::List(element) => {
-            let id = take_id(next_id);
-            DataType::List(Arc::new(with_id(Field::new("element", arrow_type(element, next_id), true), id)))
+            // The element's id follows its list's.
+            let id = id + 1;
+            DataType::List(Arc::new(with_id(Field::new("element", arrow_type(element, id), true), id)))
         }
-        ColumnType::Struct(members) => {
-            DataType::Struct(members.iter().map(|member| declared_field(member, next_id)).collect())
-        }
+        ColumnType::Struct(members) => DataType::Struct(members.iter().map(declared_field).collect()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use common::topic::SYSTEM_COLUMNS;
+
     use super::*;
+
+    #[test]
+    fn no_column_can_be_declared_with_the_name_of_a_system_column() {
+        let schema = table_schema(&serde_json::from_str(r#"{"format":"json"}"#).expect("valid"));
+        let mut names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        names.push(PARTITION_IN_LAYOUT_1);
+        assert_eq!(names, SYSTEM_COLUMNS);
+        assert!(schema.fields().iter().all(|field| is_system(field)));
+    }
 
     #[test]
     fn ids_are_unique_and_adding_a_column_keeps_them() {

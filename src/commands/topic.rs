@@ -8,7 +8,9 @@ mod delete;
 mod describe;
 mod list;
 mod place;
+mod reading;
 mod resume;
+mod schema;
 mod update;
 
 use clap::Subcommand;
@@ -31,7 +33,7 @@ enum Command {
     #[command(after_help = "Example: siltstone topic list")]
     List,
     Describe(describe::Args),
-    Update(update::Args),
+    Update(Box<update::Args>),
     Resume(resume::Args),
     Delete(delete::Args),
 }
@@ -42,7 +44,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         Command::Create(args) => create::run(*args, settings, json).await,
         Command::List => list::run(settings, json).await,
         Command::Describe(args) => describe::run(args, settings, json).await,
-        Command::Update(args) => update::run(args, settings, json).await,
+        Command::Update(args) => update::run(*args, settings, json).await,
         Command::Resume(args) => resume::run(args, settings, json).await,
         Command::Delete(args) => delete::run(args, settings, json).await,
     }

@@ -21,4 +21,5 @@ pub(crate) mod isolate;
 pub(crate) mod partition;
 pub(crate) mod position;
 pub mod roll;
+pub(crate) mod tables;
 pub(crate) mod upload;

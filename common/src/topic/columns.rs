@@ -8,11 +8,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::member::Member;
+
 /// A declared column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnSpec {
-    /// Its name: the JSON member and the column. Not starting with `_`.
+    /// Its name in tables.
     pub name: String,
     /// Its type.
     #[serde(rename = "type")]
@@ -20,6 +22,34 @@ pub struct ColumnSpec {
     /// True (the default) if the value may be absent or null. If false, such a record goes to quarantine.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub nullable: bool,
+    /// The member of the JSON object that it reads.
+    #[serde(default, skip_serializing_if = "Member::is_own")]
+    pub from: Member,
+    /// The id by which readers find it in objects, where that is not the one of its position ([`super::DECLARED_ID_FIRST`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<i32>,
+}
+
+impl ColumnSpec {
+    /// A column that takes null, and reads the member of its name.
+    pub fn new(name: &str, column_type: ColumnType) -> Self {
+        Self { name: name.to_owned(), column_type, nullable: true, from: Member::Own, id: None }
+    }
+
+    /// The same column, which refuses null.
+    #[must_use]
+    pub fn required(self) -> Self {
+        Self { nullable: false, ..self }
+    }
+
+    /// The name of the member that it reads; `None` if it reads none.
+    pub fn member(&self) -> Option<&str> {
+        match &self.from {
+            Member::Own => Some(&self.name),
+            Member::Named(name) => Some(name),
+            Member::None => None,
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -41,7 +71,8 @@ pub enum ColumnType {
     Int32,
     /// An integer of 64 bits, without fraction or exponent.
     Int64,
-    /// A number, rounded to the nearest double as JSON readers do; whole numbers between 2^53 and 2^64 are refused.
+    /// A number. One with a point or an exponent becomes the nearest double, as in all JSON readers; an integer that
+    /// no double is equal to is refused.
     Float64,
     /// A string.
     String,
@@ -98,10 +129,16 @@ impl fmt::Display for ColumnType {
     }
 }
 
-/// The notation of the command line: `name:type`, with `!` for a column that accepts no null.
+/// The notation of the command line: `name:type`, with `!` for a column that accepts no null, and `=member` behind it for
+/// another member than that of the column's name.
 impl fmt::Display for ColumnSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let required = if self.nullable { "" } else { "!" };
-        write!(f, "{}:{}{required}", self.name, self.column_type)
+        write!(f, "{}:{}{required}", self.name, self.column_type)?;
+        match &self.from {
+            Member::Own => Ok(()),
+            Member::Named(member) => write!(f, "={member}"),
+            Member::None => f.write_str("="),
+        }
     }
 }

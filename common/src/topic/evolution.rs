@@ -1,11 +1,25 @@
 //! Evolution: the changes of a topic's columns that keep every older segment readable.
 //!
-//! Owns: these rules. A column may be added or widened; nothing is removed, renamed or narrowed.
-//! Does not own: storing the change (crate `catalog`), the validity of the changed options as a whole (`validity`).
+//! Owns: these rules. A column may be added, widened, renamed or dropped; nothing is narrowed, and no id is used again.
+//! Does not own: the types that are wider (`widening`), storing the change (crate `catalog`), the validity of the changed
+//! options as a whole (`validity`).
 
 use super::TopicOptions;
-use super::columns::{ColumnSpec, ColumnType};
+use super::columns::ColumnSpec;
 use super::format::Format;
+use super::member::Member;
+use super::widening::wider;
+
+/// A change of the columns of a topic: drops first, then renames, then what is declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ColumnChange {
+    /// Names of columns that tables have no longer.
+    pub drop: Vec<String>,
+    /// Names of columns, each with its new one.
+    pub rename: Vec<(String, String)>,
+    /// Columns that are new, or replace the column of their name.
+    pub declare: Vec<ColumnSpec>,
+}
 
 /// The reason for refusing a change of columns.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,108 +29,110 @@ pub struct EvolutionRefused {
 }
 
 impl TopicOptions {
-    /// These options with `columns` added: each replaces the column of its name, or follows the existing columns.
-    /// Segments written under the older options stay readable under the new ones.
+    /// These options after `change`. Segments written under the older options stay readable under the new ones.
+    ///
+    /// A column that is renamed reads the same member as before. A member that a declared column reads is read by no
+    /// other column from now on: the one that read it before keeps the values of older rows and is null in new ones.
     ///
     /// # Errors
-    /// [`EvolutionRefused`] names the first column that rules it out: a new column that refuses null, a type that
-    /// stored rows do not have, or an existing column that would now refuse null. A format with fixed columns is
-    /// refused too.
-    pub fn evolve(&self, columns: &[ColumnSpec]) -> Result<Self, EvolutionRefused> {
+    /// [`EvolutionRefused`] names the first column that rules it out: one that does not exist, a new one that refuses
+    /// null, a type that stored rows do not have, or an existing one that would now refuse null. A format with fixed
+    /// columns is refused too.
+    pub fn evolve(&self, change: &ColumnChange) -> Result<Self, EvolutionRefused> {
+        self.changed(change).map_err(|reason| EvolutionRefused { reason })
+    }
+
+    fn changed(&self, change: &ColumnChange) -> Result<Self, String> {
         let mut options = self.clone();
         if options.format.fixed_rows().is_some() {
             let declaring = Format::ALL.into_iter().filter(|format| format.fixed_rows().is_none());
             let declaring: Vec<&str> = declaring.map(Format::as_str).collect();
-            return Err(refused(format!("only a {} topic has columns", declaring.join(" or "))));
+            return Err(format!("only a {} topic has columns", declaring.join(" or ")));
         }
-        for wanted in columns {
-            match options.columns.iter_mut().find(|held| held.name == wanted.name) {
-                Some(held) => {
-                    check_wider(held, wanted).map_err(refused)?;
-                    *held = wanted.clone();
-                }
-                None if wanted.nullable => options.columns.push(wanted.clone()),
-                None => {
-                    let reason = "a new column must take null, as older rows have none of it";
-                    return Err(refused(format!("column {wanted}: {reason}")));
-                }
+        options.keep_ids();
+        for name in &change.drop {
+            let at = options.position(name)?;
+            options.columns.remove(at);
+        }
+        for (name, new_name) in &change.rename {
+            let at = options.position(name)?;
+            options.columns[at] = options.columns[at].renamed(new_name);
+        }
+        for wanted in &change.declare {
+            options.declare(wanted)?;
+        }
+        check_members(&options.columns, &change.declare)?;
+        options.keep_ids();
+        let mut by_position = options.clone().without_ids();
+        by_position.keep_ids();
+        // Ids that positions tell are left out: options stay as somebody would declare them.
+        Ok(if by_position == options { options.without_ids() } else { options })
+    }
+
+    fn position(&self, name: &str) -> Result<usize, String> {
+        self.columns.iter().position(|column| column.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
+            format!("there is no column {name:?}; the columns are {}", names.join(", "))
+        })
+    }
+
+    /// Adds `wanted`, or lets it replace the column of its name, and gives it the member that it reads.
+    fn declare(&mut self, wanted: &ColumnSpec) -> Result<(), String> {
+        let at = match self.columns.iter().position(|held| held.name == wanted.name) {
+            Some(at) => {
+                self.columns[at] = wider(&self.columns[at], wanted)?;
+                at
             }
+            None if wanted.nullable => {
+                self.columns.push(wanted.settled());
+                self.columns.len() - 1
+            }
+            None => {
+                return Err(format!("column {wanted}: a new column must take null, as older rows have none of it"));
+            }
+        };
+        let Some(member) = self.columns[at].member().map(str::to_owned) else { return Ok(()) };
+        let others = self.columns.iter_mut().enumerate().filter(|(index, _)| *index != at);
+        for (_, other) in others.filter(|(_, other)| other.member() == Some(&member)) {
+            other.from = Member::None;
+            other.nullable = true;
         }
-        Ok(options)
+        Ok(())
     }
 }
 
-fn refused(reason: String) -> EvolutionRefused {
-    EvolutionRefused { reason }
-}
-
-/// Checks that `wanted` accepts every value that `held` accepts, in the same type or one that readers widen to.
-fn check_wider(held: &ColumnSpec, wanted: &ColumnSpec) -> Result<(), String> {
-    let is_wider = held.column_type == wanted.column_type
-        || (held.column_type == ColumnType::Int32 && wanted.column_type == ColumnType::Int64);
-    if !is_wider {
-        return Err(format!(
-            "column {held} cannot become {wanted}: rows are stored as {}; add a column of another name instead",
-            held.column_type
-        ));
-    }
-    if held.nullable && !wanted.nullable {
-        return Err(format!("column {held} cannot refuse null from now on: rows without it are stored"));
+/// Checks that of the columns that were declared, each reads its member in the end.
+fn check_members(columns: &[ColumnSpec], declared: &[ColumnSpec]) -> Result<(), String> {
+    for wanted in declared.iter().filter(|wanted| wanted.from != Member::None) {
+        let column = columns.iter().find(|column| column.name == wanted.name);
+        if column.is_some_and(|column| column.from == Member::None) {
+            return Err(format!(
+                "column {:?} reads no member: another column reads it; say which one this column reads, as in {wanted}=member",
+                wanted.name
+            ));
+        }
     }
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn column(name: &str, column_type: ColumnType, nullable: bool) -> ColumnSpec {
-        ColumnSpec { name: name.to_owned(), column_type, nullable }
+impl ColumnSpec {
+    /// The column under another name; it reads the same member.
+    fn renamed(&self, name: &str) -> Self {
+        let from = match &self.from {
+            Member::Own => Member::Named(self.name.clone()),
+            other => other.clone(),
+        };
+        Self { name: name.to_owned(), from, ..self.clone() }.settled()
     }
 
-    fn held() -> TopicOptions {
-        let columns = vec![column("id", ColumnType::Int32, false), column("name", ColumnType::String, true)];
-        TopicOptions { format: Format::Json, columns, ..TopicOptions::default() }
-    }
-
-    fn changed(columns: &[ColumnSpec]) -> Result<Vec<String>, String> {
-        let changed = held().evolve(columns).map_err(|refused| refused.to_string())?;
-        assert_eq!(TopicOptions { columns: held().columns, ..changed.clone() }, held(), "nothing else is changed");
-        Ok(changed.columns.iter().map(ToString::to_string).collect())
-    }
-
-    #[test]
-    fn columns_are_added_behind_the_others_and_widened_in_place() {
-        let added = [column("note", ColumnType::String, true), column("id", ColumnType::Int64, false)];
-        assert_eq!(changed(&added).expect("both"), ["id:int64!", "name:string", "note:string"]);
-        assert_eq!(changed(&[column("id", ColumnType::Int32, true)]).expect("takes null"), ["id:int32", "name:string"]);
-        assert_eq!(changed(&[]).expect("nothing"), ["id:int32!", "name:string"]);
-        assert_eq!(changed(&held().columns).expect("the same"), ["id:int32!", "name:string"]);
-    }
-
-    #[test]
-    fn a_change_that_stored_rows_contradict_is_refused() {
-        let refusals = [
-            (column("note", ColumnType::String, false), "must take null"),
-            (column("name", ColumnType::Int64, true), "stored as string"),
-            (column("name", ColumnType::String, false), "refuse null"),
-            (column("id", ColumnType::Float64, false), "stored as int32"),
-            (column("Id", ColumnType::Int64, false), "must take null"),
-        ];
-        for (column, part) in refusals {
-            let refused = changed(std::slice::from_ref(&column)).expect_err(part);
-            assert!(refused.contains(part), "{refused}");
-        }
-        let narrower = [column("big", ColumnType::Int64, true), column("big", ColumnType::Int32, true)];
-        assert!(changed(&narrower).expect_err("twice").contains("stored as int64"));
-    }
-
-    #[test]
-    fn a_format_with_fixed_columns_takes_none() {
-        for format in Format::ALL.into_iter().filter(|format| format.fixed_rows().is_some()) {
-            let options = TopicOptions { format, ..TopicOptions::default() };
-            let refused = options.evolve(&[column("a", ColumnType::Json, true)]).expect_err("fixed");
-            assert_eq!(refused.to_string(), "only a json topic has columns");
-        }
+    /// The same column, where a member of its own name is not named.
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        let is_own = matches!(&self.from, Member::Named(name) if *name == self.name);
+        let from = if is_own { Member::Own } else { self.from.clone() };
+        Self { from, ..self.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,33 @@
-//! Validity of topics: partitions, bound streams, and columns with their names, nesting and digits.
+//! Validity of topics: partitions, bound streams, and columns with their names, members, nesting and digits.
 //!
 //! Owns: these rules, and the texts of refusals.
 //! Does not own: the allowed changes of columns (`evolution`).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::TopicDefinition;
 use super::columns::{ColumnSpec, ColumnType};
+use super::numbering::{DECLARED_ID_FIRST, written_ids};
+use super::reading::Reading;
+use super::{TopicDefinition, TopicOptions};
 use crate::ids::TopicName;
 
 /// Most partitions of a topic.
 pub const PARTITION_COUNT_MAX: u32 = 100_000;
+/// The columns that every table has beside the declared ones, now or in objects of older versions.
+pub const SYSTEM_COLUMNS: [&str; 10] = [
+    "_partition_id",
+    "_offset",
+    "_row",
+    "_timestamp",
+    "_key",
+    "_headers",
+    "_subject",
+    "_incarnation",
+    "_extra",
+    "_partition",
+];
+/// Names that begin so are kept for system columns of later versions.
+pub const RESERVED_PREFIX: &str = "_siltstone_";
 const COLUMNS_MAX: usize = 2_000;
 const NESTING_MAX: usize = 16;
 
@@ -46,13 +63,34 @@ impl TopicDefinition {
             if !options.columns.is_empty() {
                 return Err(format!("format {} takes no columns: {rows}", options.format));
             }
+            if options.reading != Reading::default() {
+                let arguments = options.reading.arguments().join(" ");
+                return Err(format!("format {} takes no options of reading ({arguments}): {rows}", options.format));
+            }
             return Ok(());
         }
-        if let Some(column) = options.columns.iter().find(|column| column.name.starts_with('_')) {
-            return Err(format!("column {:?}: names starting with _ are Siltstone's own", column.name));
-        }
-        check_columns(&options.columns, 0)
+        options.columns.iter().try_for_each(check_name)?;
+        check_columns(&options.columns, 0)?;
+        check_ids(options)?;
+        options.reading.times().map(drop)
     }
+}
+
+/// Checks that the table has no other column of this name.
+fn check_name(column: &ColumnSpec) -> Result<(), String> {
+    let name = column.name.to_lowercase();
+    if !SYSTEM_COLUMNS.contains(&name.as_str()) && !name.starts_with(RESERVED_PREFIX) {
+        return Ok(());
+    }
+    Err(format!(
+        "column {:?}: Siltstone's own columns are {}, and names that begin with {RESERVED_PREFIX} are kept for later ones; \
+         another name can read this member, such as source{}:{}={}",
+        column.name,
+        SYSTEM_COLUMNS.join(", "),
+        column.name,
+        column.column_type,
+        column.member().unwrap_or_default(),
+    ))
 }
 
 fn check_columns(columns: &[ColumnSpec], depth: usize) -> Result<(), String> {
@@ -64,6 +102,7 @@ fn check_columns(columns: &[ColumnSpec], depth: usize) -> Result<(), String> {
     }
     // DataFusion and DuckDB fold unquoted names: two names that differ only in case could not both be queried.
     let mut seen = HashSet::new();
+    let mut readers: HashMap<&str, &str> = HashMap::new();
     for column in columns {
         if column.name.is_empty() || column.name.chars().any(char::is_control) {
             return Err(format!("column name {:?} is not printable text", column.name));
@@ -71,7 +110,33 @@ fn check_columns(columns: &[ColumnSpec], depth: usize) -> Result<(), String> {
         if !seen.insert(column.name.to_lowercase()) {
             return Err(format!("column {:?} is declared twice (names are compared without case)", column.name));
         }
+        match column.member() {
+            Some(member) => {
+                if let Some(other) = readers.insert(member, &column.name) {
+                    return Err(format!("columns {other:?} and {:?} read one member, {member:?}", column.name));
+                }
+            }
+            None if !column.nullable => {
+                return Err(format!("column {column} reads no member, so it must take null: leave its mark ! out"));
+            }
+            None => {}
+        }
         check_type(&column.name, &column.column_type, depth)?;
+    }
+    Ok(())
+}
+
+/// Checks that all columns have an id of their own, or none has one.
+fn check_ids(options: &TopicOptions) -> Result<(), String> {
+    let (mut ids, absent) = written_ids(&options.columns);
+    let next = options.next_column_id.unwrap_or(DECLARED_ID_FIRST);
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    let are_whole = ids.is_empty() || absent == 0;
+    let are_known = ids.iter().all(|id| (DECLARED_ID_FIRST..next).contains(id));
+    if ids.len() < count || !are_whole || !are_known {
+        return Err(format!("the ids of columns are given by Siltstone, each once and below {next}; leave them out"));
     }
     Ok(())
 }
@@ -98,7 +163,7 @@ fn check_type(name: &str, column_type: &ColumnType, depth: usize) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topic::{BoundStream, TopicOptions};
+    use crate::topic::BoundStream;
 
     fn json_topic(columns: &str) -> Result<TopicDefinition, String> {
         let text = format!(r#"{{"format":"json","columns":{columns}}}"#);
@@ -120,7 +185,12 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let wrong = [
-            (r#"[{"name":"_x","type":"string"}]"#, "_x"),
+            (r#"[{"name":"_offset","type":"string"}]"#, "_partition_id, _offset, _row"),
+            (r#"[{"name":"_Extra","type":"string"}]"#, "source_Extra:string=_Extra"),
+            (r#"[{"name":"_siltstone_x","type":"string"}]"#, "kept for later"),
+            (r#"[{"name":"a","type":"string"},{"name":"b","type":"string","from":"a"}]"#, "read one member"),
+            (r#"[{"name":"a","type":"string","from":null,"nullable":false}]"#, "must take null"),
+            (r#"[{"name":"a","type":"string","id":100}]"#, "given by Siltstone"),
             (r#"[{"name":"a","type":"string"},{"name":"A","type":"int64"}]"#, "declared twice"),
             (r#"[{"name":"a","type":"varchar"}]"#, "varchar"),
             (r#"[{"name":"a","type":{"decimal":{"precision":39,"scale":0}}}]"#, "decimal(39,0)"),
@@ -131,6 +201,24 @@ mod tests {
             let message = json_topic(columns).expect_err(columns);
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn columns_may_have_any_name_that_is_not_taken_and_read_any_member() {
+        let columns = r#"[{"name":"_id","type":"string"},{"name":"_offset2","type":"int64","from":"_offset"},
+            {"name":"o","type":{"struct":[{"name":"_offset","type":"int64","from":"off"}]},"from":null}]"#;
+        let topic = json_topic(columns).expect("valid");
+        let shown: Vec<String> = topic.options.columns.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["_id:string", "_offset2:int64=_offset", "o:struct(_offset:int64=off)="]);
+        let text = serde_json::to_string(&topic.options).expect("serializes");
+        assert_eq!(serde_json::from_str::<TopicOptions>(&text).expect("reads back"), topic.options);
+    }
+
+    #[test]
+    fn a_format_without_columns_has_no_options_of_reading() {
+        let mut topic = TopicDefinition::new(TopicName::new("t").expect("valid"), 1);
+        topic.options.reading.quoted_numbers = true;
+        assert!(topic.validate().expect_err("raw").to_string().contains("--quoted-numbers"));
     }
 
     #[test]

@@ -3,47 +3,55 @@
 //! Owns: the types as DuckDB names them, and how the columns of older objects become those of now.
 //! Does not own: the names of views and which objects they read (`duckdb`), addresses of objects (`access`).
 //!
-//! A view begins with a row-less selection that has each column in its order and type. Objects are united with it by name: a
-//! column that none of them has is null, and one that was widened has its type of now.
+//! DuckDB reads the columns by field id: one that an object calls otherwise has the name of now, one that it lacks is null, and
+//! one that was widened has its type of now.
 
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 
 use super::{Keys, access, identifier, literal};
 use crate::duckdb::DuckDbLocation;
 use crate::headers::SEPARATOR;
-use crate::schema::{HEADERS, INCARNATION, PARTITION, PARTITION_IN_LAYOUT_1};
+use crate::schema::{HEADERS, INCARNATION, field_id};
 
 /// A selection of the columns of `schema` from the objects under `keys`.
 pub(super) fn select(schema: &Schema, keys: &Keys<'_>, location: &DuckDbLocation) -> String {
-    let each = |column: fn(&Field) -> String| {
-        schema.fields().iter().map(|field| column(field)).collect::<Vec<_>>().join(",\n  ")
-    };
-    let typed = each(|field| cast(&identifier(field.name()), field));
-    let mut united = vec![format!("SELECT\n  {}\n WHERE false", each(|field| cast("NULL", field)))];
-    united.extend(keys.iter().map(|(unsaid, keys)| objects(*unsaid, keys, location)));
-    format!("SELECT\n  {typed}\n FROM (\n {}\n)", united.join("\n UNION ALL BY NAME "))
+    if keys.is_empty() {
+        return format!("SELECT\n  {}\n WHERE false", each(schema, |field| cast("NULL", field)));
+    }
+    let selected: Vec<_> = keys.iter().map(|(unsaid, keys)| objects(schema, *unsaid, keys, location)).collect();
+    selected.join("\n UNION ALL ")
+}
+
+fn each(schema: &Schema, column: impl Fn(&Field) -> String) -> String {
+    schema.fields().iter().map(|field| column(field)).collect::<Vec<_>>().join(",\n  ")
 }
 
 fn cast(value: &str, field: &Field) -> String {
     format!("CAST({value} AS {}) AS {}", type_name(field.data_type()), identifier(field.name()))
 }
 
-fn objects(unsaid: Option<u32>, keys: &[&str], location: &DuckDbLocation) -> String {
+fn objects(schema: &Schema, unsaid: Option<u32>, keys: &[&str], location: &DuckDbLocation) -> String {
     let urls: Vec<_> = keys.iter().map(|key| format!("  {}", literal(&access::url(key, location)))).collect();
     format!(
-        "SELECT {} FROM read_parquet([\n{}\n], union_by_name = true, hive_partitioning = false)",
-        unsaid.map_or("*".to_owned(), columns_of_layout_1),
-        urls.join(",\n")
+        "SELECT *{} FROM read_parquet([\n{}\n], schema = MAP {{\n  {}\n}}, hive_partitioning = false)",
+        unsaid.map_or(String::new(), of_layout_1),
+        urls.join(",\n"),
+        each(schema, by_id)
     )
 }
 
-/// The columns of objects of layout 1, as those of now: another name, an incarnation that their rows do not say, and headers
-/// whose names may be doubled.
-fn columns_of_layout_1(incarnation: u32) -> String {
-    let (stored, headers) = (identifier(PARTITION_IN_LAYOUT_1), identifier(HEADERS));
+/// A column of the table by field id, as DuckDB reads it from objects that may call it otherwise, or lack it.
+fn by_id(field: &Field) -> String {
+    let id = field_id(field).expect("every column of a table has an id");
+    let (name, data_type) = (literal(field.name()), literal(&type_name(field.data_type())));
+    format!("{id}: {{name: {name}, type: {data_type}, default_value: NULL}}")
+}
+
+/// Replaces columns of layout 1: its objects lack an incarnation, and names of headers may be doubled in them.
+fn of_layout_1(incarnation: u32) -> String {
+    let headers = identifier(HEADERS);
     format!(
-        "{stored} AS {}, CAST({incarnation} AS INTEGER) AS {}, {} AS {headers}, * EXCLUDE ({stored}, {headers})",
-        identifier(PARTITION),
+        " REPLACE (CAST({incarnation} AS INTEGER) AS {}, {} AS {headers})",
         identifier(INCARNATION),
         unique_keys(&headers)
     )

@@ -1,8 +1,9 @@
-//! Objects of layout 1, written by version 0.1.0, read as those of the current layout.
+//! Objects whose columns have other names than those of the table, or are not those of the table.
 //!
-//! Owns: the live objects of a table, their incarnations, and the reading of layout 1: `_partition` becomes
-//! `_partition_id`, `_incarnation` comes from the segment, and headers may be doubled (`doubled_headers`). Does not own:
-//! scanning (`provider`).
+//! Owns: the live objects of a table, their incarnations, and the reading of an object: a column of the table is that of its
+//! field id, whatever its name in the object. This covers columns that were renamed, or dropped and declared again, and
+//! layout 1 of version 0.1.0: `_partition` becomes `_partition_id`, `_incarnation` comes from the segment, and headers may
+//! be doubled (`doubled_headers`). Does not own: the ids (`schema`), scanning (`provider`).
 
 mod doubled_headers;
 
@@ -21,7 +22,7 @@ use datafusion::physical_expr_adapter::{
 };
 
 use self::doubled_headers::with_unique_keys;
-use crate::schema::{HEADERS, INCARNATION, PARTITION, PARTITION_IN_LAYOUT_1};
+use crate::schema::{HEADERS, INCARNATION, field_id};
 use catalog::{FileId, ObjectInfo, SegmentKind, TopicSnapshot};
 
 /// A live object of a table.
@@ -78,61 +79,79 @@ pub(super) fn laid_out_alike(objects: Vec<&LakeObject>) -> Result<BTreeMap<Optio
     Ok(groups)
 }
 
-/// Reads objects of layout 1, all of one incarnation, as those of the current layout.
-pub(super) fn adapter(incarnation: i32) -> Arc<dyn PhysicalExprAdapterFactory> {
-    Arc::new(LayoutOne { incarnation })
+/// Reads objects by the ids of their columns; `unsaid` is the incarnation that their rows lack, in objects of layout 1.
+pub(super) fn adapter(unsaid: Option<i32>) -> Arc<dyn PhysicalExprAdapterFactory> {
+    Arc::new(ById { unsaid })
 }
 
-/// Makes adapters for objects of layout 1 and of one incarnation.
+/// Makes adapters for objects of any names.
 #[derive(Debug)]
-struct LayoutOne {
-    incarnation: i32,
+struct ById {
+    unsaid: Option<i32>,
 }
 
-impl PhysicalExprAdapterFactory for LayoutOne {
+impl PhysicalExprAdapterFactory for ById {
     fn create(&self, table: SchemaRef, file: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let renamed = file.fields().iter().map(|field| match field.name().as_str() {
-            PARTITION_IN_LAYOUT_1 => Arc::new(field.as_ref().clone().with_name(PARTITION)),
-            _ => Arc::clone(field),
-        });
-        let renamed = Arc::new(Schema::new(renamed.collect::<Vec<_>>()));
-        let metadata = FieldMetadata::from(table.field_with_name(INCARNATION)?);
-        let value = ScalarValue::Int32(Some(self.incarnation));
-        let incarnation = Arc::new(Literal::new_with_metadata(value, Some(metadata)));
-        let headers = file.fields().iter().find(|field| field.name() == HEADERS).cloned();
-        let others = DefaultPhysicalExprAdapterFactory.create(table, renamed)?;
-        Ok(Arc::new(LayoutOneAdapter { incarnation, headers, others }))
+        let names: HashMap<i32, &str> =
+            table.fields().iter().filter_map(|field| Some((field_id(field)?, field.name().as_str()))).collect();
+        let fields: Vec<FieldRef> = file.fields().iter().map(|field| as_in_table(field, &names)).collect();
+        let is_same = fields.iter().zip(file.fields()).all(|(named, field)| named.name() == field.name());
+        let incarnation = self.unsaid.map(|number| said(number, &table)).transpose()?;
+        let headers = file.fields().iter().find(|field| self.unsaid.is_some() && field.name() == HEADERS).cloned();
+        let others = DefaultPhysicalExprAdapterFactory.create(table, Arc::new(Schema::new(fields)))?;
+        if is_same && incarnation.is_none() {
+            return Ok(others);
+        }
+        Ok(Arc::new(ByIdAdapter { incarnation, headers, file, others }))
     }
+}
+
+/// The column of an object under its name in the table. One that the table does not have is found under no name: a new column
+/// may be called as it was.
+fn as_in_table(field: &FieldRef, names: &HashMap<i32, &str>) -> FieldRef {
+    let Some(id) = field_id(field) else { return Arc::clone(field) };
+    match names.get(&id) {
+        Some(name) if name == field.name() => Arc::clone(field),
+        Some(name) => Arc::new(field.as_ref().clone().with_name(*name)),
+        None => Arc::new(field.as_ref().clone().with_name(format!("\0{id}"))),
+    }
+}
+
+/// The value of `_incarnation` in objects that do not say it.
+fn said(incarnation: i32, table: &Schema) -> Result<Arc<Literal>> {
+    let metadata = FieldMetadata::from(table.field_with_name(INCARNATION)?);
+    let value = ScalarValue::Int32(Some(incarnation));
+    Ok(Arc::new(Literal::new_with_metadata(value, Some(metadata))))
 }
 
 /// Rewrites expressions over the table into those over one file.
 #[derive(Debug)]
-struct LayoutOneAdapter {
-    incarnation: Arc<Literal>,
-    /// The field of the file's headers.
+struct ByIdAdapter {
+    incarnation: Option<Arc<Literal>>,
+    /// The field of the headers in a file of layout 1.
     headers: Option<FieldRef>,
-    /// Adapts all other columns: widened types, added columns.
+    /// The columns as the file names them.
+    file: SchemaRef,
+    /// Adapts widened types and added columns. Its files have the table's names.
     others: Arc<dyn PhysicalExprAdapter>,
 }
 
-impl PhysicalExprAdapter for LayoutOneAdapter {
+impl PhysicalExprAdapter for ByIdAdapter {
     fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
         let with_incarnation = expr.transform(|node| {
-            Ok(match node.downcast_ref::<Column>() {
-                Some(column) if column.name() == INCARNATION => Transformed::yes(Arc::clone(&self.incarnation) as _),
+            Ok(match (node.downcast_ref::<Column>(), &self.incarnation) {
+                (Some(column), Some(value)) if column.name() == INCARNATION => Transformed::yes(Arc::clone(value) as _),
                 _ => Transformed::no(node),
             })
         });
         let over_file = self.others.rewrite(with_incarnation.data()?)?;
         let named = over_file.transform(|node| {
-            Ok(match (node.downcast_ref::<Column>(), &self.headers) {
-                (Some(column), _) if column.name() == PARTITION => {
-                    Transformed::yes(Arc::new(Column::new(PARTITION_IN_LAYOUT_1, column.index())) as _)
-                }
-                (Some(column), Some(field)) if column.name() == HEADERS => {
-                    Transformed::yes(with_unique_keys(node, Arc::clone(field)))
-                }
-                _ => Transformed::no(node),
+            let Some(column) = node.downcast_ref::<Column>() else { return Ok(Transformed::no(node)) };
+            let (index, name) = (column.index(), self.file.field(column.index()).name());
+            Ok(match (&self.headers, name == column.name()) {
+                (Some(field), true) if name == HEADERS => Transformed::yes(with_unique_keys(node, Arc::clone(field))),
+                (_, true) => Transformed::no(node),
+                (_, false) => Transformed::yes(Arc::new(Column::new(name, index)) as _),
             })
         });
         named.data()

@@ -30,7 +30,7 @@ use super::pruning::prune;
 use super::reader::NamedReaderFactory;
 use super::recorded::Recorded;
 use super::statistics::statistics_of;
-use crate::schema::{quarantine_schema, table_schema};
+use crate::schema::{is_system, quarantine_schema, table_schema};
 use catalog::{MetadataStore, ObjectInfo, SegmentKind, TopicSnapshot};
 use common::TopicName;
 
@@ -105,7 +105,7 @@ impl LakeTable {
         let config = FileScanConfigBuilder::new(self.sources.store_url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics_of(&infos, &self.schema))
-            .with_expr_adapter(unsaid.map(adapter))
+            .with_expr_adapter(Some(adapter(unsaid)))
             .with_projection_indices(wanted.projection.cloned())?
             .with_limit(wanted.limit)
             .build();
@@ -139,7 +139,7 @@ struct Wanted<'a> {
 
 /// The schema a reader needs: a declared column may be missing from older segments, so each may be null.
 fn readable(schema: &Schema) -> SchemaRef {
-    let field = |field: &FieldRef| match field.name().starts_with('_') {
+    let field = |field: &FieldRef| match is_system(field) {
         true => Arc::clone(field),
         false => nullable(field),
     };

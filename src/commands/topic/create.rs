@@ -3,7 +3,6 @@
 //! Owns: options made of arguments, and the answer when the topic exists.
 //! Does not own: the rules for options (`common::topic`), the order of the two creations (`catalog::create_topic`).
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -16,6 +15,8 @@ use service::connect;
 
 use super::beginning::{self, Beginning, parse_beginning};
 use super::place;
+use super::reading::ReadingArgs;
+use super::schema::read_options;
 use crate::columns::{format_parser, parse_column};
 use crate::opened::with_new_catalog;
 use crate::output::{self, UsageError};
@@ -39,8 +40,8 @@ pub(crate) struct Args {
     #[arg(long, value_parser = format_parser())]
     format: Option<Format>,
     /// A column of a json topic, such as id:int64! amount:decimal(12,2) tags:list(string); repeat it. The
-    /// mark ! means that a record without it goes to quarantine
-    #[arg(long = "column", value_name = "NAME:TYPE", value_parser = parse_column)]
+    /// mark ! means that a record without it goes to quarantine; id:string=_id reads the member _id
+    #[arg(long = "column", value_name = "NAME:TYPE[=MEMBER]", value_parser = parse_column)]
     columns: Vec<ColumnSpec>,
     /// The columns as a JSON array, or all options as a JSON object: the JSON itself, or the path of a file
     #[arg(long, value_name = "FILE|JSON", conflicts_with = "columns")]
@@ -71,6 +72,8 @@ pub(crate) struct Args {
     /// How long streams remember message ids
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     duplicate_window: Option<Duration>,
+    #[command(flatten)]
+    reading: ReadingArgs,
 }
 
 /// Creates the topic.
@@ -128,9 +131,13 @@ fn summary(topic: &Topic) -> String {
 
 fn config_of(args: Args) -> Result<TopicConfig, UsageError> {
     let mut options = match &args.schema {
-        Some(schema) => read_schema(schema)?,
-        None => TopicOptions { columns: args.columns, ..TopicOptions::default() },
+        Some(schema) => read_options(schema)?,
+        None => {
+            let columns = args.columns.iter().map(ColumnSpec::settled).collect();
+            TopicOptions { columns, ..TopicOptions::default() }
+        }
     };
+    args.reading.apply(&mut options.reading);
     options.format = match args.format {
         Some(format) => format,
         None if !options.columns.is_empty() => Format::Json,
@@ -173,27 +180,6 @@ fn merged(set: StreamLimits, from_schema: StreamLimits) -> StreamLimits {
 /// Rounded up: a limit is never shorter than asked for.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
-}
-
-fn read_schema(schema: &str) -> Result<TopicOptions, UsageError> {
-    let is_json = schema.trim_start().starts_with(['[', '{']);
-    let (text, origin) = if is_json {
-        (schema.to_owned(), "--schema".to_owned())
-    } else {
-        let text = std::fs::read_to_string(Path::new(schema))
-            .map_err(|error| UsageError::new(format!("--schema {schema}: {error}")))?;
-        (text, format!("--schema {schema}"))
-    };
-    let parsed = if text.trim_start().starts_with('[') {
-        serde_json::from_str(&text).map(|columns| TopicOptions {
-            format: Format::Json,
-            columns,
-            ..TopicOptions::default()
-        })
-    } else {
-        serde_json::from_str(&text)
-    };
-    parsed.map_err(|error| UsageError::new(format!("{origin}: {error}; expected is an array of columns or an object")))
 }
 
 fn parse_stream(text: &str) -> Result<BoundStream, String> {

@@ -147,6 +147,9 @@ fn text_of(description: &Description, settings: &Settings) -> String {
     for (index, column) in topic.config.columns.iter().enumerate() {
         line(if index == 0 { "columns" } else { "" }, column.to_string());
     }
+    for (index, argument) in topic.config.reading.arguments().into_iter().enumerate() {
+        line(if index == 0 { "notations" } else { "" }, argument);
+    }
     line("retention", topic.retention_ms.map_or_else(|| "unlimited".to_owned(), duration_text));
     line("partitioner", topic.config.partitioner.as_str().to_owned());
     for (index, bound) in topic.config.streams.iter().enumerate() {

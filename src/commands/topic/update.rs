@@ -1,15 +1,18 @@
-//! `topic update`: adds columns, or widens them.
+//! `topic update`: columns that are added, take more, get another name or go, and the notations of values.
 //!
-//! Owns: the argument, and the answer. Does not own: the rules that keep every older segment readable
+//! Owns: the arguments, and the answer. Does not own: the rules that keep every older segment readable
 //! (`TopicOptions::evolve`), the running writers, which follow the catalog, and quarantined records (`quarantine
 //! replay`).
 
 use anyhow::bail;
+use catalog::Topic;
 use common::TopicName;
 use common::config::Settings;
-use common::topic::ColumnSpec;
+use common::topic::{ColumnChange, ColumnSpec, Member, TopicOptions};
 
-use crate::columns::parse_column;
+use super::reading::ReadingArgs;
+use super::schema::read_columns;
+use crate::columns::{parse_column, parse_renaming};
 use crate::opened::with_catalog;
 use crate::output::{self, UsageError};
 
@@ -22,25 +25,88 @@ use crate::output::{self, UsageError};
 pub(crate) struct Args {
     /// Name of the topic
     name: TopicName,
-    /// A column to add, or to let take more: without its mark !, or int64 for int32; repeat it
-    #[arg(long = "column", value_name = "NAME:TYPE", value_parser = parse_column, required = true)]
+    /// A column to add, or to let take more: without its mark !, int64 for int32, more members in a struct; with
+    /// =MEMBER it reads another member than that of its name; repeat it
+    #[arg(long = "column", value_name = "NAME:TYPE[=MEMBER]", value_parser = parse_column)]
     columns: Vec<ColumnSpec>,
+    /// The columns to add, or to let take more, as a JSON array: the JSON itself, or the path of a file. Columns that are
+    /// not in it stay as they are
+    #[arg(long, value_name = "FILE|JSON", conflicts_with = "columns")]
+    schema: Option<String>,
+    /// A column that tables have no longer; its member is kept in _extra from now on; repeat it
+    #[arg(long = "drop-column", value_name = "NAME")]
+    drop: Vec<String>,
+    /// Another name for a column, which goes on reading the same member; repeat it
+    #[arg(long = "rename-column", value_name = "NAME=NEW", value_parser = parse_renaming)]
+    rename: Vec<(String, String)>,
+    #[command(flatten)]
+    reading: ReadingArgs,
 }
 
 /// Changes the columns. Writers follow within a third of their lease, without a restart.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let updated = with_catalog(settings, async |catalog| {
+    let declare = match &args.schema {
+        Some(schema) => read_columns(schema)?,
+        None => args.columns.clone(),
+    };
+    let change = ColumnChange { drop: args.drop.clone(), rename: args.rename.clone(), declare };
+    if change == ColumnChange::default() && args.reading == ReadingArgs::default() {
+        return Err(UsageError::new(format!(
+            "topic update {}: there is nothing to change; give --column, --schema, --drop-column, --rename-column or a \
+             notation of values (`siltstone topic update --help`)",
+            args.name
+        ))
+        .into());
+    }
+    let (before, topic) = with_catalog(settings, async |catalog| {
         let Some(topic) = catalog.get_topic(&args.name).await? else { bail!("topic not found: {}", args.name) };
-        let options = topic.config.evolve(&args.columns).map_err(|refused| UsageError::new(refused.to_string()))?;
-        Ok(catalog.update_topic_config(&args.name, topic.schema_version, topic.retention_ms, options).await?)
-    });
-    let topic = updated.await?;
+        let options = changed(&topic.config, &change, &args.reading)?;
+        let check = catalog::TopicConfig {
+            name: topic.name.clone(),
+            partition_count: topic.partition_count,
+            retention_ms: topic.retention_ms,
+            config: options.clone(),
+        };
+        check.definition().validate().map_err(|error| UsageError::new(error.to_string()))?;
+        let updated =
+            catalog.update_topic_config(&args.name, topic.schema_version, topic.retention_ms, options).await?;
+        Ok((topic, updated))
+    })
+    .await?;
     if json {
         return output::print_json(&topic);
     }
-    let columns: Vec<String> = topic.config.columns.iter().map(ToString::to_string).collect();
-    let (name, version) = (&topic.name, topic.schema_version);
-    output::print(&format!("topic {name} has schema version {version}: {}\n", columns.join(", ")))?;
+    output::print(&answer(&before, &topic))?;
     output::note("running writers follow; `siltstone quarantine replay` publishes what did not fit before");
     Ok(())
+}
+
+fn changed(options: &TopicOptions, change: &ColumnChange, reading: &ReadingArgs) -> Result<TopicOptions, UsageError> {
+    let mut changed = match *change == ColumnChange::default() {
+        true => options.clone(),
+        false => options.evolve(change).map_err(|refused| UsageError::new(refused.to_string()))?,
+    };
+    reading.apply(&mut changed.reading);
+    Ok(changed)
+}
+
+/// The columns as they are now, and those that read nothing any more.
+fn answer(before: &Topic, topic: &Topic) -> String {
+    let columns: Vec<String> = topic.config.columns.iter().map(ToString::to_string).collect();
+    let mut text =
+        format!("topic {} has schema version {}: {}\n", topic.name, topic.schema_version, columns.join(", "));
+    let reading = topic.config.reading.arguments();
+    if !reading.is_empty() {
+        text.push_str(&format!("notations of values: {}\n", reading.join(" ")));
+    }
+    let read_before = |name: &str| {
+        let mut columns = before.config.columns.iter();
+        columns.any(|column| column.name == name && column.from == Member::None)
+    };
+    for column in topic.config.columns.iter().filter(|column| column.from == Member::None && !read_before(&column.name))
+    {
+        let name = &column.name;
+        text.push_str(&format!("column {name} reads no member any more: it shows older rows, and null in new ones\n"));
+    }
+    text
 }

@@ -65,7 +65,7 @@ pub fn range(partition_id: u32, incarnation: u32, offsets: OffsetRange) -> Range
 pub fn options(format: Format) -> TopicOptions {
     let columns = match format {
         Format::Raw | Format::Text => vec![],
-        Format::Json => vec![ColumnSpec { name: ID.to_owned(), column_type: ColumnType::Int64, nullable: false }],
+        Format::Json => vec![ColumnSpec::new(ID, ColumnType::Int64).required()],
     };
     TopicOptions { format, columns, ..TopicOptions::default() }
 }

@@ -57,7 +57,7 @@ impl PipelineTasks {
             totals: Arc::clone(&self.totals),
             start: topic.start_of(&ownership),
             held: ownership,
-            tables: topic.tables.subscribe(),
+            tables: Arc::clone(&topic.tables),
             dense: topic.dense,
             stop,
         };

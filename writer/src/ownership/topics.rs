@@ -8,25 +8,22 @@ use std::sync::Arc;
 
 use catalog::{Agent, Ownership, Scope, Topic};
 use common::{Incarnation, TopicName};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::pipeline::context::Context;
-use crate::pipeline::decode::TopicTable;
+use crate::pipeline::tables::TopicTables;
 use crate::service::status::StatusBoard;
 
 /// A topic that the queue can serve.
 pub(crate) struct OpenTopic {
-    pub(crate) tables: watch::Sender<Arc<TopicTable>>,
+    pub(crate) tables: Arc<TopicTables>,
     /// True if every offset of its streams belongs to its partitions.
     pub(crate) dense: bool,
     /// Offset at which the reading of each partition begins in its first history, by number.
     starts: Vec<u64>,
     /// Ends its pipelines.
     pub(crate) gone: CancellationToken,
-    /// Distinguishes the topic from a later one of the same name.
-    created_at: i64,
 }
 
 /// The topics of this writer.
@@ -56,7 +53,7 @@ impl Topics {
     /// Opens new topics, passes changed schemas to pipelines, and ends the pipelines of deleted topics.
     pub(crate) async fn follow(&mut self, topics: &[Topic]) {
         self.open.retain(|name, open| {
-            let remains = topics.iter().any(|topic| topic.name == *name && topic.created_at == open.created_at);
+            let remains = topics.iter().any(|topic| topic.name == *name && topic.created_at == open.tables.created_at);
             if !remains {
                 tracing::info!(topic = %name, "topic deleted, its partitions are given up");
                 open.gone.cancel();
@@ -69,7 +66,7 @@ impl Topics {
                 continue;
             }
             match self.open.get(&topic.name) {
-                Some(open) => open.update(topic),
+                Some(open) => open.tables.update(topic),
                 None => self.open(topic).await,
             }
         }
@@ -80,11 +77,10 @@ impl Topics {
             Ok(()) => {
                 self.board.clear(&(topic.name.clone(), None));
                 let open = OpenTopic {
-                    tables: watch::channel(TopicTable::new(topic)).0,
+                    tables: TopicTables::new(topic),
                     starts: topic.config.streams.iter().map(|stream| stream.from_offset.unwrap_or(0)).collect(),
                     dense: topic.config.streams.iter().all(|stream| stream.subjects.is_empty()),
                     gone: self.stop.child_token(),
-                    created_at: topic.created_at,
                 };
                 self.open.insert(topic.name.clone(), open);
             }
@@ -121,15 +117,5 @@ impl OpenTopic {
             return 0;
         }
         self.starts.get(held.partition.partition_id as usize).copied().unwrap_or(0)
-    }
-
-    fn update(&self, topic: &Topic) {
-        self.tables.send_if_modified(|table| {
-            let changed = table.schema_version() != topic.schema_version;
-            if changed {
-                *table = TopicTable::new(topic);
-            }
-            changed
-        });
     }
 }

@@ -1,17 +1,18 @@
 //! Assemble: the loop that fills batches and closes them.
 //!
 //! Owns: one partition's open batch, and the times of encoding it, rolling it and handing it on.
-//! Does not own: fetching, uploading, the decision to roll (`roll`).
+//! Does not own: fetching, uploading, the decision to roll (`roll`), encoding and closing (`encode`).
+
+mod encode;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use catalog::{Gap, MetadataStore, Ownership};
+use common::ErrorKind;
 use common::backoff::Backoff;
 use common::message::Message;
 use common::queue::Delivery;
-use common::{ErrorKind, failpoint};
-use parquet::errors::ParquetError;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,9 +21,10 @@ use crate::config::CHUNK_MESSAGES_MAX;
 use crate::pipeline::batch::{Encoding, OpenBatch, SealedBatch};
 use crate::pipeline::context::Stop;
 use crate::pipeline::cpu::Cpu;
-use crate::pipeline::decode::{PartitionDecoder, Source, TopicTable};
+use crate::pipeline::decode::TopicTable;
 use crate::pipeline::isolate::{Care, Caution};
 use crate::pipeline::roll::{RollPolicy, RollReason};
+use crate::pipeline::tables::TopicTables;
 use crate::service::status::Progress;
 
 /// Messages with the gaps before or among them.
@@ -75,7 +77,9 @@ pub(crate) struct Assembler {
     /// Limits single-message decoding.
     pub(crate) suspects: Arc<Semaphore>,
     pub(crate) progress: Arc<Progress>,
-    pub(crate) tables: watch::Receiver<Arc<TopicTable>>,
+    pub(crate) tables: Arc<TopicTables>,
+    /// The versions of `tables`.
+    pub(crate) versions: watch::Receiver<Arc<TopicTable>>,
     pub(crate) input: mpsc::Receiver<Fetched>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) output: mpsc::Sender<Assembled>,
@@ -99,12 +103,7 @@ impl Assembler {
                 // Messages last: their stream may be endless, while the other events are rare and need one pass each.
                 biased;
                 Some(command) = self.commands.recv() => self.obey(command).await?,
-                Ok(()) = self.tables.changed() => {
-                    self.roll(RollReason::Schema).await?;
-                    let table = Arc::clone(&self.tables.borrow_and_update());
-                    let source = Source::of(&self.held);
-                    self.encoding().decoder = PartitionDecoder::new(table, source);
-                }
+                Ok(()) = self.versions.changed() => self.close_version().await?,
                 () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
                 fetched = self.input.recv() => match fetched {
                     Some(fetched) => self.add(fetched).await?,
@@ -227,45 +226,6 @@ impl Assembler {
                 self.hand_on(Assembled::Flush(answer)).await
             }
         }
-    }
-
-    async fn encode(&mut self) -> Result<(), Stop> {
-        let Some(batch) = self.batch.take() else { return Ok(()) };
-        self.batch = Some(self.on_cpu(|encoding| batch.encode(encoding)).await?);
-        Ok(())
-    }
-
-    async fn roll(&mut self, reason: RollReason) -> Result<(), Stop> {
-        match self.seal(reason).await? {
-            Some(sealed) => self.hand_on(Assembled::Batch(sealed)).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Seals the open batch, if there is one.
-    async fn seal(&mut self, reason: RollReason) -> Result<Option<SealedBatch>, Stop> {
-        let Some(batch) = self.batch.take() else { return Ok(None) };
-        self.next_offset = batch.next_offset;
-        let held = self.held.clone();
-        let sealed = self.on_cpu(move |encoding| batch.seal(encoding, &held, reason)).await?;
-        self.show_memory();
-        failpoint::hit("batch.sealed").await;
-        Ok(Some(sealed))
-    }
-
-    /// Runs `work` off the async threads. A failure ends the loop.
-    async fn on_cpu<T: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(&mut Encoding) -> Result<T, ParquetError> + Send + 'static,
-    ) -> Result<T, Stop> {
-        let mut encoding = self.encoding.take().expect("the last work gave it back");
-        let (done, encoding) = self.cpu.run(move || Ok((work(&mut encoding)?, encoding))).await?;
-        self.encoding = Some(encoding);
-        Ok(done)
-    }
-
-    fn encoding(&mut self) -> &mut Encoding {
-        self.encoding.as_mut().expect("the last work gave it back")
     }
 
     async fn hand_on(&mut self, assembled: Assembled) -> Result<(), Stop> {

@@ -16,8 +16,9 @@ use parquet::errors::ParquetError;
 use tokio::time::Instant;
 
 use crate::config::{CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX};
-use crate::pipeline::decode::PartitionDecoder;
+use crate::pipeline::decode::{Decoded, PartitionDecoder};
 use crate::pipeline::roll::RollReason;
+use crate::pipeline::tables::Doubt;
 use lake::footer::{Footer, FooterSegment};
 use lake::schema::{OFFSET, REASON};
 use lake::segment::{EncodedSegment, SegmentEncoder};
@@ -35,7 +36,17 @@ pub(crate) struct OpenBatch {
     pending: Vec<Message>,
     pending_bytes: usize,
     encoders: Encoders,
+    /// The last message in `encoders`.
+    encoded: Option<Anchor>,
     memory: MemoryPermit,
+}
+
+/// A batch after its messages were to be encoded.
+pub(crate) enum Encoded {
+    /// All are.
+    Whole(OpenBatch),
+    /// The first of those that wait have records whose refusal is doubted.
+    Doubtful(OpenBatch),
 }
 
 /// The segments of an open batch; each begins with its first row.
@@ -104,6 +115,7 @@ impl OpenBatch {
             pending_bytes: messages.iter().map(Message::memory_bytes).sum(),
             pending: messages,
             encoders: Encoders::default(),
+            encoded: None,
             memory,
         }
     }
@@ -148,27 +160,64 @@ impl OpenBatch {
         self.memory.bytes()
     }
 
-    /// Decodes and encodes all waiting messages. Runs on a blocking thread.
-    pub(crate) fn encode(mut self, encoding: &mut Encoding) -> Result<Self, ParquetError> {
-        let messages = mem::take(&mut self.pending);
-        self.pending_bytes = 0;
+    /// Decodes and encodes all waiting messages, up to the first chunk with a refusal that is doubted. Runs on a blocking
+    /// thread.
+    pub(crate) fn encode(mut self, encoding: &mut Encoding, doubt: Doubt) -> Result<Encoded, ParquetError> {
+        let mut messages = mem::take(&mut self.pending);
+        let mut done = 0;
         for chunk in messages.chunks(CHUNK_MESSAGES_MAX) {
-            let refusal = self.encoders.write(encoding, chunk)?;
+            let decoded = encoding.decode(chunk);
+            if encoding.condemned.is_none() && doubt.is_of(&decoded, chunk) {
+                messages.drain(..done);
+                self.pending_bytes = messages.iter().map(Message::memory_bytes).sum();
+                self.pending = messages;
+                return Ok(Encoded::Doubtful(self));
+            }
+            let refusal = decoded.quarantine.as_ref().and_then(Refusal::first_of);
             self.first_refusal = self.first_refusal.take().or(refusal);
+            self.encoders.write(encoding.page_bytes, decoded)?;
+            self.encoded = chunk.last().map(Anchor::of);
+            done += chunk.len();
         }
         drop(messages);
+        self.pending_bytes = 0;
         self.memory.resize(self.encoders.memory_bytes());
-        Ok(self)
+        Ok(Encoded::Whole(self))
     }
 
-    /// Encodes the rest and completes the segments. Runs on a blocking thread.
+    /// The batch in two: what is encoded, and what waits.
+    pub(crate) fn part(mut self) -> (Option<Self>, Option<Self>) {
+        let Some(anchor) = self.encoded else { return (None, Some(self)) };
+        let Some(first) = self.pending.first() else { return (Some(self), None) };
+        let (base_offset, message_count) = (anchor.offset + 1, self.pending.len() as u64);
+        let later_gaps = self.gaps.partition_point(|gap| gap.range.base() < base_offset);
+        let waiting = Self {
+            base_offset,
+            next_offset: self.next_offset,
+            first_timestamp_us: first.timestamp_us,
+            opened_at: self.opened_at,
+            message_count,
+            anchor: self.anchor,
+            gaps: self.gaps.split_off(later_gaps),
+            memory: self.memory.split(self.pending_bytes),
+            pending_bytes: mem::take(&mut self.pending_bytes),
+            pending: mem::take(&mut self.pending),
+            encoders: Encoders::default(),
+            encoded: None,
+        };
+        let message_count = self.message_count - message_count;
+        (Some(Self { next_offset: base_offset, message_count, anchor, ..self }), Some(waiting))
+    }
+
+    /// Completes the segments of a batch of which all messages are encoded. Runs on a blocking thread.
     pub(crate) fn seal(
         self,
-        encoding: &mut Encoding,
+        encoding: &Encoding,
         held: &Ownership,
         reason: RollReason,
     ) -> Result<SealedBatch, ParquetError> {
-        let mut batch = self.encode(encoding)?;
+        let mut batch = self;
+        assert!(batch.pending.is_empty(), "every message becomes a record before its batch is sealed");
         let schema_version = encoding.decoder.table().schema_version();
         let mut segments = Vec::new();
         let encoders = [
@@ -210,23 +259,24 @@ impl OpenBatch {
     }
 }
 
+impl Encoding {
+    fn decode(&mut self, messages: &[Message]) -> Decoded {
+        if let Some(reason) = &self.condemned {
+            return self.decoder.quarantine_whole(messages, reason);
+        }
+        let holds = |text: &str| messages.iter().any(|message| contains(&message.payload, text.as_bytes()));
+        failpoint::hit_at("batch.decode", holds);
+        self.decoder.decode(messages)
+    }
+}
+
 impl Encoders {
-    /// Gives the first record of `messages` that went to quarantine.
-    fn write(&mut self, encoding: &mut Encoding, messages: &[Message]) -> Result<Option<Refusal>, ParquetError> {
-        let decoded = match &encoding.condemned {
-            Some(reason) => encoding.decoder.quarantine_whole(messages, reason),
-            None => {
-                let holds = |text: &str| messages.iter().any(|message| contains(&message.payload, text.as_bytes()));
-                failpoint::hit_at("batch.decode", holds);
-                encoding.decoder.decode(messages)
-            }
-        };
-        let refusal = decoded.quarantine.as_ref().and_then(Refusal::first_of);
+    fn write(&mut self, page_bytes: usize, decoded: Decoded) -> Result<(), ParquetError> {
         for (slot, rows) in [(&mut self.data, decoded.rows), (&mut self.quarantine, decoded.quarantine)] {
             let Some(rows) = rows else { continue };
             let encoder = match slot {
                 Some(encoder) => encoder,
-                None => slot.insert(SegmentEncoder::new(&rows.schema(), encoding.page_bytes)?),
+                None => slot.insert(SegmentEncoder::new(&rows.schema(), page_bytes)?),
             };
             encoder.write(&rows)?;
         }

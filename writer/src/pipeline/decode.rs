@@ -8,13 +8,16 @@
 
 mod calendar;
 mod columns;
+mod foreign;
 mod json;
 mod quarantine;
 mod raw;
+mod rules;
 mod sink;
 mod system;
 mod text;
 mod typed;
+mod unpack;
 mod values;
 
 use std::sync::Arc;

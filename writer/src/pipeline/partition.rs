@@ -16,11 +16,12 @@ use crate::pipeline::assemble::{Assembler, Command};
 use crate::pipeline::batch::Encoding;
 use crate::pipeline::commit::Committer;
 use crate::pipeline::context::{Context, Stop};
-use crate::pipeline::decode::{PartitionDecoder, Source, TopicTable};
+use crate::pipeline::decode::{PartitionDecoder, Source};
 use crate::pipeline::fetch::Fetcher;
 use crate::pipeline::isolate::Caution;
 use crate::pipeline::position::Position;
 use crate::pipeline::roll::RollPolicy;
+use crate::pipeline::tables::TopicTables;
 use crate::pipeline::upload::Uploader;
 use crate::service::status::{Progress, StatusBoard};
 use crate::service::summary::Totals;
@@ -38,7 +39,7 @@ pub(crate) struct Pipeline {
     pub(crate) board: StatusBoard,
     pub(crate) totals: Arc<Totals>,
     pub(crate) held: Ownership,
-    pub(crate) tables: watch::Receiver<Arc<TopicTable>>,
+    pub(crate) tables: Arc<TopicTables>,
     /// True if a missing offset is a loss.
     pub(crate) dense: bool,
     /// Nothing below is read.
@@ -79,7 +80,8 @@ impl Pipeline {
             receipts: acks,
             stop: stop.clone(),
         };
-        let decoder = PartitionDecoder::new(Arc::clone(&tables.borrow()), Source::of(&held));
+        let versions = tables.subscribe();
+        let decoder = PartitionDecoder::new(Arc::clone(&versions.borrow()), Source::of(&held));
         let page_bytes = config.block_size_target;
         let assembler = Assembler {
             held: held.clone(),
@@ -88,6 +90,7 @@ impl Pipeline {
             suspects: Arc::clone(&limits.suspects),
             progress: Arc::clone(&progress),
             tables,
+            versions,
             input: fetched_input,
             commands,
             output: assembled,

@@ -5,5 +5,6 @@ mod flow;
 mod flush;
 mod janitor;
 mod payloads;
+mod schema;
 mod topics;
 mod world;

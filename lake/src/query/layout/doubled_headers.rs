@@ -106,7 +106,7 @@ mod tests {
         let partitions = Arc::new(Int32Array::from(vec![0; 3]));
         let batch = RecordBatch::try_new(Arc::clone(&file), vec![partitions, Arc::new(maps)]).expect("columns");
         let column = Arc::new(Column::new(HEADERS, table.index_of(HEADERS).expect("there")));
-        let adapted = adapter(0).create(table, file).expect("an adapter").rewrite(column).expect("rewritten");
+        let adapted = adapter(Some(0)).create(table, file).expect("an adapter").rewrite(column).expect("rewritten");
         let read = adapted.evaluate(&batch).expect("evaluated").into_array(3).expect("an array");
         let read = read.as_map();
         let pairs = |row: usize| {

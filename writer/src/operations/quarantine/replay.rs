@@ -21,10 +21,8 @@ use super::{Filter, Origin, QuarantineReader, QuarantinedRecord};
 use crate::error::Result;
 use crate::pipeline::decode::{Source, TopicTable};
 use crate::pipeline::isolate::CONDEMNED;
+pub use crate::pipeline::tables::REPLAY_OF;
 use lake::Storage;
-
-/// The header of a replayed record: `<incarnation>/<partition>/<offset>/<row>` of the quarantined one.
-pub const REPLAY_OF: &str = "Siltstone-Replay-Of";
 
 /// Most records published and marked together.
 const BATCH_RECORDS: usize = 100;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::config::WriterConfig;
+use crate::pipeline::decode::{PartitionDecoder, Source};
 
 fn message(offset: u64) -> Message {
     Message {
@@ -30,7 +31,7 @@ fn fetched() -> Fetched {
 async fn a_flush_covers_what_was_fetched_before_it() {
     let catalog = Arc::new(SqliteMetadataStore::new_in_memory().await.expect("a catalog"));
     let name = TopicName::new("t").expect("valid");
-    let table = TopicTable::new(&catalog::Topic {
+    let tables = TopicTables::new(&catalog::Topic {
         name: name.clone(),
         partition_count: 1,
         retention_ms: None,
@@ -39,6 +40,8 @@ async fn a_flush_covers_what_was_fetched_before_it() {
         created_at: 0,
         updated_at: 0,
     });
+    let versions = tables.subscribe();
+    let table = Arc::clone(&versions.borrow());
     let (fetches, input) = mpsc::channel(1);
     let (orders, commands) = mpsc::channel(1);
     let (output, mut assembled) = mpsc::channel(4);
@@ -61,12 +64,13 @@ async fn a_flush_covers_what_was_fetched_before_it() {
         gave_up: false,
         held,
         progress: Arc::default(),
-        tables: watch::channel(Arc::clone(&table)).1,
+        tables,
+        versions,
         input,
         commands,
         output,
         encoding: Some(Encoding {
-            decoder: PartitionDecoder::new(Arc::clone(&table), Source::default()),
+            decoder: PartitionDecoder::new(table, Source::default()),
             page_bytes: 1024,
             condemned: None,
         }),

@@ -11,6 +11,7 @@ use common::topic::ColumnType;
 
 use super::Decoder;
 use super::sink::{Row, RowSink};
+use super::unpack::each_message;
 
 /// Position of the column `value` behind the system columns.
 const VALUE: usize = 0;
@@ -21,13 +22,11 @@ pub(super) struct TextDecoder;
 impl Decoder for TextDecoder {
     fn decode(&mut self, messages: &[Message], sink: &mut RowSink) {
         sink.reserve_bytes(VALUE, messages.iter().map(|message| message.payload.len()).sum());
-        for message in messages {
-            sink.message(message, |records| {
-                for line in lines(records.payload()) {
-                    records.row(line, |row| write(line, row));
-                }
-            });
-        }
+        each_message(messages, sink, |records| {
+            for line in lines(records.payload()) {
+                records.row(line, |row| write(line, row));
+            }
+        });
     }
 }
 

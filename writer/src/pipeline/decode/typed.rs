@@ -11,9 +11,9 @@ use common::topic::{ColumnSpec, ColumnType};
 
 use super::calendar::number_us;
 use super::columns::{Column, Values};
-use super::values::{date_days, decimal, timestamp_us};
+use super::values::{date_days, decimal, quoted, timestamp_us};
 
-/// Integers up to this size are exact in a double.
+/// Integers up to this size are exact in a double; of larger ones, some are.
 const EXACT_INTEGER_MAX: u64 = 1 << 53;
 
 /// The reason for refusing a value. The column may then hold a part of the value, so its row must be removed.
@@ -30,14 +30,14 @@ pub(super) enum Refusal {
     Reason(String),
 }
 
-type Pushed = Result<(), Refusal>;
+pub(super) type Pushed = Result<(), Refusal>;
 
 impl Column {
     /// Adds a null, if the column takes one.
     #[inline]
     pub(super) fn push_null(&mut self) -> Pushed {
         if !self.nullable {
-            return Err(Refusal::Reason("null, but the column takes none".to_owned()));
+            return Err(Refusal::Reason("null, but the column takes none (its mark is !)".to_owned()));
         }
         self.append_null();
         Ok(())
@@ -69,8 +69,7 @@ impl Column {
             (Values::Int32(values), ColumnType::Int32) => {
                 values.push(i32::try_from(value).map_err(|_| Refusal::Value)?);
             }
-            (Values::Float64(values), _) if value.unsigned_abs() <= EXACT_INTEGER_MAX => values.push(value as f64),
-            (Values::Float64(_), _) => return Err(Refusal::Value),
+            (Values::Float64(values), _) => values.push(exact_double(value)?),
             _ => return Err(Refusal::Kind),
         }
         self.mark_valid();
@@ -80,8 +79,11 @@ impl Column {
     /// Adds an integer that may exceed the range of every type.
     #[inline]
     pub(super) fn push_unsigned(&mut self, column_type: &ColumnType, value: u64) -> Pushed {
-        let value = i64::try_from(value).map_err(|_| Refusal::Value)?;
-        self.push_integer(column_type, value)
+        match (i64::try_from(value), &self.values) {
+            (Ok(value), _) => self.push_integer(column_type, value),
+            (Err(_), Values::Float64(_)) => self.push_float(exact_large_double(i128::from(value))?),
+            (Err(_), _) => Err(Refusal::Value),
+        }
     }
 
     /// Adds a double. No other type takes one, because each would round it.
@@ -111,8 +113,7 @@ impl Column {
         match (&mut self.values, column_type) {
             (Values::Bytes { ends, bytes }, ColumnType::String) => append(ends, bytes, text.as_bytes())?,
             (Values::Bytes { ends, bytes }, ColumnType::Binary) => {
-                let decoded = STANDARD.decode_vec(text, bytes);
-                decoded.map_err(|error| Refusal::Reason(format!("not base64: {error}")))?;
+                STANDARD.decode_vec(text, bytes).map_err(|error| not_base64(text, &error))?;
                 append(ends, bytes, &[])?;
             }
             (Values::Int32(values), ColumnType::Date) => values.push(date_days(text).map_err(Refusal::Reason)?),
@@ -178,6 +179,26 @@ impl Column {
         self.mark_valid();
         Ok(())
     }
+}
+
+/// The double that is equal to an integer.
+#[inline]
+fn exact_double(value: i64) -> Result<f64, Refusal> {
+    match value.unsigned_abs() <= EXACT_INTEGER_MAX {
+        true => Ok(value as f64),
+        false => exact_large_double(i128::from(value)),
+    }
+}
+
+fn exact_large_double(value: i128) -> Result<f64, Refusal> {
+    let double = value as f64;
+    if double as i128 == value { Ok(double) } else { Err(Refusal::Value) }
+}
+
+#[cold]
+fn not_base64(text: &str, error: &base64::DecodeError) -> Refusal {
+    let other = "topic update --base64 any takes the URL-safe alphabet and absent padding too";
+    Refusal::Reason(format!("{} is not base64 of the standard alphabet with padding: {error}; {other}", quoted(text)))
 }
 
 /// Adds a null to each of `columns` that still has `before` values, because the record lacks it.

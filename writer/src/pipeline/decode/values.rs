@@ -1,22 +1,37 @@
-//! Texts that denote values: times, dates, decimals. Strict: a value that would be altered is refused.
+//! Texts that denote values: times, dates, numbers. Strict: a value that would be altered is refused.
 //!
 //! Owns: the accepted texts and their values. Does not own: the texts that each column takes (`typed`), the bounds of times
 //! (`calendar`).
 
 use chrono::{DateTime, NaiveDate};
+use serde_json::value::RawValue;
+
+/// Characters of a value that a reason shows.
+const QUOTED_CHARACTERS_MAX: usize = 60;
+
+/// The text in quotes for a reason: escaped, and cut where it is long.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTED_CHARACTERS_MAX) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}… ({} bytes)", &text[..end], text.len()),
+    }
+}
 
 use super::calendar;
 
 /// Microseconds since the Unix epoch of an RFC 3339 text.
 pub(super) fn timestamp_us(text: &str) -> Result<i64, String> {
-    let time = DateTime::parse_from_rfc3339(text)
-        .map_err(|error| format!("{text:?} is not a time in RFC 3339, such as 2026-01-31T12:00:00Z: {error}"))?;
+    let time = DateTime::parse_from_rfc3339(text).map_err(|error| {
+        let other = "topic update --time-format names another notation";
+        format!("{} is not a time in RFC 3339, such as 2026-01-31T12:00:00Z: {error}; {other}", quoted(text))
+    })?;
     let nanos = time.timestamp_subsec_nanos();
     if nanos % 1000 != 0 {
-        return Err(format!("{text:?} has more than the six digits of a second that are stored"));
+        let cut = "topic update --truncate-times cuts them off";
+        return Err(format!("{} has more than the six digits of a second that are stored; {cut}", quoted(text)));
     }
     if nanos >= 1_000_000_000 {
-        return Err(format!("{text:?} is a leap second, which has no number"));
+        return Err(format!("{} is a leap second, which has no number", quoted(text)));
     }
     calendar::text_us(text, time.timestamp_micros())
 }
@@ -24,8 +39,45 @@ pub(super) fn timestamp_us(text: &str) -> Result<i64, String> {
 /// Days since the Unix epoch of a text `yyyy-mm-dd`.
 pub(super) fn date_days(text: &str) -> Result<i32, String> {
     let parsed = (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten();
-    let date = parsed.ok_or_else(|| format!("{text:?} is not a date such as 2026-01-31"))?;
+    let date = parsed.ok_or_else(|| format!("{} is not a date such as 2026-01-31", quoted(text)))?;
     calendar::text_days(text, date.signed_duration_since(NaiveDate::default()).num_days())
+}
+
+/// Whether `text` is a number as JSON writes it.
+pub(super) fn is_number(text: &str) -> bool {
+    let ends = |byte: Option<&u8>, also: u8| byte.is_some_and(|byte| byte.is_ascii_digit() || *byte == also);
+    let bytes = text.as_bytes();
+    ends(bytes.first(), b'-') && ends(bytes.last(), b'0') && serde_json::from_str::<&RawValue>(text).is_ok()
+}
+
+/// The double that a number stands for, as JSON writes it: the nearest one, if it has a point or an exponent.
+///
+/// # Errors
+/// When no double is equal to an integer, or the number is larger than all of them.
+pub(super) fn double(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().map_err(|error| format!("{}: {error}", quoted(text)))?;
+    if value.is_infinite() {
+        return Err(format!("{} is larger than the largest double", quoted(text)));
+    }
+    let is_integer = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    if is_integer && format!("{value:.0}") != text {
+        return Err(format!(
+            "{} is an integer that no double is equal to; decimal(p,0) keeps every digit",
+            quoted(text)
+        ));
+    }
+    Ok(value)
+}
+
+/// The number that big-endian bytes in two's complement stand for, if it has at most `precision` digits.
+pub(super) fn decimal_of_bytes(bytes: &[u8], precision: u8) -> Option<i128> {
+    let sign = if bytes.first()? & 0x80 == 0 { 0 } else { 0xff };
+    let (more, last) = bytes.split_at(bytes.len().saturating_sub(size_of::<i128>()));
+    let mut extended = [sign; size_of::<i128>()];
+    extended[size_of::<i128>() - last.len()..].copy_from_slice(last);
+    let value = i128::from_be_bytes(extended);
+    let is_whole = more.iter().all(|byte| *byte == sign) && (value < 0) == (sign != 0);
+    (is_whole && value.unsigned_abs() < 10_u128.pow(u32::from(precision))).then_some(value)
 }
 
 /// The unscaled integer of a decimal literal (optional sign, digits, point, exponent) for `scale` digits behind
@@ -35,7 +87,7 @@ pub(super) fn date_days(text: &str) -> Result<i32, String> {
 /// If it is no number, has more digits behind the point than `scale` (trailing zeros do not count), or has more than
 /// `precision` digits.
 pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, String> {
-    let refuse = |why: &str| Err(format!("{text:?} {why} decimal({precision},{scale})"));
+    let refuse = |why: &str| Err(format!("{} {why} decimal({precision},{scale})", quoted(text)));
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         None => (text, 0_i32),
         Some((mantissa, exponent)) => match exponent.parse() {
@@ -97,6 +149,46 @@ mod tests {
         }
         assert_eq!(decimal(&"9".repeat(38), 38, 0), Ok(10_i128.pow(38) - 1));
         assert!(decimal(&"9".repeat(39), 38, 0).is_err());
+    }
+
+    #[test]
+    fn integers_are_doubles_where_they_stay_the_same_number() {
+        for text in ["0", "-0", "9007199254740992", "-9007199254740994", "18446744073709551616", "36893488147419103232"]
+        {
+            assert_eq!(double(text), Ok(text.parse().expect("a number")), "{text}");
+        }
+        for text in ["9007199254740993", "18446744073709551617", "36893488147419103233", &"9".repeat(400)] {
+            assert!(double(text).is_err(), "{text}");
+        }
+        for (text, value) in
+            [("0.1", 0.1), ("1e20", 1e20), ("1e-400", 0.0), ("36893488147419103233.0", 3.689348814741910e19)]
+        {
+            assert_eq!(double(text), Ok(value), "{text}");
+        }
+        assert!(double("1e999").is_err());
+    }
+
+    #[test]
+    fn bytes_are_numbers_in_twos_complement() {
+        let largest = 10_i128.pow(38) - 1;
+        for value in [0, 1, -1, 127, 128, -128, -129, largest, -largest] {
+            let bytes = value.to_be_bytes();
+            assert_eq!(decimal_of_bytes(&bytes, 38), Some(value));
+            assert_eq!(
+                decimal_of_bytes(&[&[if value < 0 { 0xff } else { 0 }; 9][..], &bytes].concat(), 38),
+                Some(value)
+            );
+        }
+        for bytes in [&[][..], &[0x7f; 17], &[0xff, 0x7f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]] {
+            assert_eq!(decimal_of_bytes(bytes, 38), None);
+        }
+        assert_eq!((decimal_of_bytes(&[99], 2), decimal_of_bytes(&[100], 2)), (Some(99), None));
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_escaped_in_reasons() {
+        assert_eq!(quoted("a\n\"ä"), r#""a\n\"ä""#);
+        assert_eq!(quoted(&"ä".repeat(100)), format!("{:?}… (200 bytes)", "ä".repeat(60)));
     }
 
     #[test]

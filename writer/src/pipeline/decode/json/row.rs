@@ -11,22 +11,33 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::passed_on;
-use super::value::ColumnSeed;
+use super::value::{ColumnSeed, How};
 use crate::pipeline::decode::columns::{Column, Values};
+use crate::pipeline::decode::rules::Rules;
 use crate::pipeline::decode::sink::Row;
 
 /// The columns declared for the members of an object. The column `_extra` follows them.
 pub(super) struct Members {
     specs: Vec<ColumnSpec>,
+    /// The member that each column reads; empty for one that reads none, which no member leads to.
+    names: Vec<String>,
     index: HashMap<String, usize>,
+    how: How,
     /// The column of each member of the last object, in its order, which the next object most likely shares.
     order: Vec<usize>,
 }
 
 impl Members {
-    pub(super) fn new(specs: &[ColumnSpec]) -> Self {
-        let index = specs.iter().enumerate().map(|(index, spec)| (spec.name.clone(), index)).collect();
-        Self { specs: specs.to_vec(), index, order: Vec::new() }
+    /// The columns of a topic, of which values are read by `rules` too.
+    pub(super) fn new(specs: &[ColumnSpec], rules: Option<Rules>) -> Self {
+        let read = specs.iter().enumerate().filter_map(|(index, spec)| Some((spec.member()?.to_owned(), index)));
+        Self {
+            specs: specs.to_vec(),
+            names: specs.iter().map(|spec| spec.member().unwrap_or_default().to_owned()).collect(),
+            index: read.collect(),
+            how: How { rules, is_exact: false },
+            order: Vec::new(),
+        }
     }
 
     /// Writes `record`, which must be one JSON object and nothing else, into `row`.
@@ -40,10 +51,21 @@ impl Members {
         end_extra(&mut row.columns[self.specs.len()], row.before)
     }
 
+    /// As [`Self::read`], which refuses some records that have to be read by the text of their numbers.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(super) fn read_exactly(&mut self, record: &[u8], row: &mut Row<'_>) -> Result<(), String> {
+        self.how.is_exact = true;
+        let read = self.read(record, row);
+        self.how.is_exact = false;
+        read
+    }
+
     /// The column named `name`. The first guess is the column of member number `position` of the last object.
     fn find(&mut self, position: usize, name: &str) -> Option<usize> {
         if let Some(&guess) = self.order.get(position)
-            && self.specs[guess].name == name
+            && self.names[guess] == name
         {
             return Some(guess);
         }
@@ -108,7 +130,9 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_, '_> {
                     keep_extra(&mut row.columns[extra], row.before, &name, map.next_value::<&RawValue>()?);
                 }
                 Member::Column(index) => {
-                    add_member(&mut row.columns[index], &members.specs[index], row.before, &mut map)?;
+                    let column = &mut row.columns[index];
+                    let place = Place { column, spec: &members.specs[index], before: row.before };
+                    add_member(place, &members.how, &mut map)?;
                     position += 1;
                 }
             }
@@ -117,17 +141,21 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_, '_> {
     }
 }
 
-/// Adds the value of the member that `spec` declares; its column has `before` earlier values.
-pub(super) fn add_member<'de, A: MapAccess<'de>>(
-    column: &mut Column,
-    spec: &ColumnSpec,
-    before: usize,
-    map: &mut A,
-) -> Result<(), A::Error> {
+/// Where the value of a member goes.
+pub(super) struct Place<'c> {
+    pub(super) column: &'c mut Column,
+    pub(super) spec: &'c ColumnSpec,
+    /// Values that the column has before this one.
+    pub(super) before: usize,
+}
+
+/// Adds the value of a member to the column that reads it.
+pub(super) fn add_member<'de, A: MapAccess<'de>>(place: Place<'_>, how: &How, map: &mut A) -> Result<(), A::Error> {
+    let Place { column, spec, before } = place;
     if column.len() > before {
-        return Err(de::Error::custom(format_args!("member {:?} occurs twice", spec.name)));
+        return Err(de::Error::custom(format_args!("member {:?} occurs twice", spec.member().unwrap_or_default())));
     }
-    let added = map.next_value_seed(ColumnSeed { column, column_type: &spec.column_type });
+    let added = map.next_value_seed(ColumnSeed { column, column_type: &spec.column_type, how });
     added.map_err(|error| in_column(spec, &error))
 }
 

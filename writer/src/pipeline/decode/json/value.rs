@@ -12,14 +12,29 @@ use serde::de::{self, DeserializeSeed, Deserializer, Expected, MapAccess, SeqAcc
 use serde_json::value::RawValue;
 
 use super::passed_on;
-use super::row::add_member;
-use crate::pipeline::decode::columns::Column;
+use super::row::{Place, add_member};
+use crate::pipeline::decode::columns::{Column, Values};
+use crate::pipeline::decode::rules::Rules;
 use crate::pipeline::decode::typed::Refusal;
+use crate::pipeline::decode::values::{double, is_number, quoted};
+
+/// Doubles below this size, which were not rounded by more than their reader says: 2^63.
+const CERTAIN_DOUBLE_END: f64 = 9_223_372_036_854_775_808.0;
+
+/// How the values of a topic are read.
+pub(super) struct How {
+    /// The notations beside the strict ones; `None` if there are none.
+    pub(super) rules: Option<Rules>,
+    /// Whether doubles are read from their text. Integers of more than 64 bits would come rounded, without a word; a row
+    /// that may have one is refused at first, and read again.
+    pub(super) is_exact: bool,
+}
 
 /// Adds one value to `column`.
 pub(super) struct ColumnSeed<'c> {
     pub(super) column: &'c mut Column,
     pub(super) column_type: &'c ColumnType,
+    pub(super) how: &'c How,
 }
 
 impl<'de> DeserializeSeed<'de> for ColumnSeed<'_> {
@@ -32,6 +47,7 @@ impl<'de> DeserializeSeed<'de> for ColumnSeed<'_> {
                 let raw = <&RawValue>::deserialize(deserializer)?;
                 self.add_raw(raw.get())
             }
+            ColumnType::Float64 if self.how.is_exact => self.add_double(<&RawValue>::deserialize(deserializer)?.get()),
             _ => deserializer.deserialize_any(self),
         }
     }
@@ -42,22 +58,78 @@ impl ColumnSeed<'_> {
         if raw == "null" {
             return self.visit_unit();
         }
-        let added = match self.column_type {
-            ColumnType::Decimal { .. } => {
-                let text = match raw.as_bytes()[0] {
-                    b'"' => serde_json::from_str::<Cow<'_, str>>(raw).map_err(E::custom)?,
-                    _ => Cow::Borrowed(raw),
+        let added = match (self.column_type, raw.as_bytes()[0]) {
+            (ColumnType::Decimal { .. }, b'"') => {
+                let text = serde_json::from_str::<Cow<'_, str>>(raw).map_err(E::custom)?;
+                let added = match &self.how.rules {
+                    Some(rules) => rules.push_decimal_text(self.column, self.column_type, &text),
+                    None => self.column.push_decimal(self.column_type, &text),
                 };
-                self.column.push_decimal(self.column_type, &text)
+                return added.map_err(|refusal| self.refused(refusal, Unexpected::Str(&text)));
             }
+            (ColumnType::Decimal { .. }, _) => self.column.push_decimal(self.column_type, raw),
             _ => {
                 passed_on::check(raw.as_bytes()).map_err(E::custom)?;
                 self.column.push_bytes(raw.as_bytes())
             }
         };
-        added.map_err(|refusal| refused(refusal, Unexpected::Other("text"), &self))
+        added.map_err(|refusal| self.refused(refusal, Unexpected::Other("text")))
+    }
+
+    /// Adds a double by the text of its number.
+    fn add_double<E: de::Error>(self, raw: &str) -> Result<(), E> {
+        match raw.as_bytes()[0] {
+            b'"' => return self.visit_str(&serde_json::from_str::<Cow<'_, str>>(raw).map_err(E::custom)?),
+            b'n' => return self.visit_unit(),
+            b't' | b'f' => return self.visit_bool(raw == "true"),
+            b'[' => return Err(self.refused(Refusal::Kind, AN_ARRAY)),
+            b'{' => return Err(self.refused(Refusal::Kind, AN_OBJECT)),
+            _ => {}
+        }
+        let added = double(raw).map_err(Refusal::Reason).and_then(|value| self.column.push_float(value));
+        added.map_err(|refusal| self.refused(refusal, Unexpected::Other(raw)))
+    }
+
+    /// The error for a value that the column does not take.
+    #[cold]
+    fn refused<E: de::Error>(&self, refusal: Refusal, value: Unexpected<'_>) -> E {
+        match (refusal, value) {
+            (Refusal::Reason(reason), Unexpected::Str(text)) => {
+                E::custom(format_args!("{reason}{}", self.option_for(text)))
+            }
+            (Refusal::Reason(reason), _) => E::custom(reason),
+            (_, Unexpected::Str(text)) => {
+                let expected: &dyn Expected = self;
+                E::custom(format_args!("the string {} is not {expected}{}", quoted(text), self.option_for(text)))
+            }
+            (_, value) => {
+                let expected: &dyn Expected = self;
+                E::custom(format_args!("{value} is not {expected}"))
+            }
+        }
+    }
+
+    /// The option that would take `text`, if there is one.
+    fn option_for(&self, text: &str) -> &'static str {
+        match self.column_type {
+            ColumnType::String | ColumnType::Json => "",
+            _ if text.is_empty() => EMPTY_AS_NULL,
+            ColumnType::Int32 | ColumnType::Int64 | ColumnType::Float64 if is_number(text) => QUOTED_NUMBERS,
+            ColumnType::Decimal { .. } if !is_number(text) && !self.has_base64_decimals() => DECIMALS_IN_BASE64,
+            _ => "",
+        }
+    }
+
+    fn has_base64_decimals(&self) -> bool {
+        self.how.rules.as_ref().is_some_and(Rules::has_base64_decimals)
     }
 }
+
+const AN_ARRAY: Unexpected<'static> = Unexpected::Other("an array");
+const AN_OBJECT: Unexpected<'static> = Unexpected::Other("an object");
+const DECIMALS_IN_BASE64: &str = "; topic update --decimals base64 takes unscaled numbers in base64";
+const EMPTY_AS_NULL: &str = "; topic update --empty-as-null takes it for null";
+const QUOTED_NUMBERS: &str = "; topic update --quoted-numbers takes numbers in quotes";
 
 impl<'de> Visitor<'de> for ColumnSeed<'_> {
     type Value = ();
@@ -67,7 +139,7 @@ impl<'de> Visitor<'de> for ColumnSeed<'_> {
             ColumnType::Bool => "true or false",
             ColumnType::Int32 => "an integer of 32 bits",
             ColumnType::Int64 => "an integer of 64 bits",
-            ColumnType::Float64 => "a number that a double holds; whole ones up to 2^53",
+            ColumnType::Float64 => "a number that a double holds (integers: exactly)",
             ColumnType::String => "a string",
             ColumnType::Binary => "a string in base64",
             ColumnType::Date => "a string yyyy-mm-dd",
@@ -83,67 +155,69 @@ impl<'de> Visitor<'de> for ColumnSeed<'_> {
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        self.column.push_null().map_err(|refusal| refused(refusal, Unexpected::Unit, &self))
+        self.column.push_null().map_err(|refusal| self.refused(refusal, Unexpected::Unit))
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
-        self.column.push_bool(value).map_err(|refusal| refused(refusal, Unexpected::Bool(value), &self))
+        self.column.push_bool(value).map_err(|refusal| self.refused(refusal, Unexpected::Bool(value)))
     }
 
     fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
         let added = self.column.push_integer(self.column_type, value);
-        added.map_err(|refusal| refused(refusal, Unexpected::Signed(value), &self))
+        added.map_err(|refusal| self.refused(refusal, Unexpected::Signed(value)))
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
         let added = self.column.push_unsigned(self.column_type, value);
-        added.map_err(|refusal| refused(refusal, Unexpected::Unsigned(value), &self))
+        added.map_err(|refusal| self.refused(refusal, Unexpected::Unsigned(value)))
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
-        self.column.push_float(value).map_err(|refusal| refused(refusal, Unexpected::Float(value), &self))
+        if value.abs() >= CERTAIN_DOUBLE_END && matches!(self.column.values, Values::Float64(_)) {
+            return Err(E::custom("to be read again, by its text"));
+        }
+        self.column.push_float(value).map_err(|refusal| self.refused(refusal, Unexpected::Float(value)))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
-        let added = self.column.push_text(self.column_type, text);
-        added.map_err(|refusal| refused(refusal, Unexpected::Str(text), &self))
+        let added = match &self.how.rules {
+            None => self.column.push_text(self.column_type, text),
+            Some(rules) => rules.push_text(self.column, self.column_type, text),
+        };
+        added.map_err(|refusal| self.refused(refusal, Unexpected::Str(text)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Some((element, element_type)) = self.column.elements(self.column_type) else {
-            return Err(de::Error::invalid_type(Unexpected::Seq, &self));
+            return Err(self.refused(Refusal::Kind, AN_ARRAY));
         };
-        while seq.next_element_seed(ColumnSeed { column: element, column_type: element_type })?.is_some() {}
-        self.column.end_list().map_err(|refusal| refused(refusal, Unexpected::Seq, &self))
+        let how = self.how;
+        while seq.next_element_seed(ColumnSeed { column: element, column_type: element_type, how })?.is_some() {}
+        self.column.end_list().map_err(|refusal| self.refused(refusal, Unexpected::Seq))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Some((members, specs)) = self.column.members(self.column_type) else {
-            return Err(de::Error::invalid_type(Unexpected::Map, &self));
+            return Err(self.refused(Refusal::Kind, AN_OBJECT));
         };
         // Each member has one value per earlier struct, so the shortest column gives the number of earlier structs.
         let before = members.iter().map(Column::len).min().unwrap_or_default();
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            let position = specs.iter().position(|spec| spec.name == name);
+            let position = specs.iter().position(|spec| spec.member() == Some(name.as_ref()));
             let position = position.ok_or_else(|| unknown_member(&name, specs))?;
-            add_member(&mut members[position], &specs[position], before, &mut map)?;
+            let place = Place { column: &mut members[position], spec: &specs[position], before };
+            add_member(place, self.how, &mut map)?;
         }
-        self.column.end_struct(specs, before).map_err(|refusal| refused(refusal, Unexpected::Map, &self))
-    }
-}
-
-/// Serde's error for a value that the column does not take.
-#[cold]
-fn refused<E: de::Error>(refusal: Refusal, unexpected: Unexpected<'_>, expected: &dyn Expected) -> E {
-    match refusal {
-        Refusal::Kind => E::invalid_type(unexpected, expected),
-        Refusal::Value => E::invalid_value(unexpected, expected),
-        Refusal::Reason(reason) => E::custom(reason),
+        self.column.end_struct(specs, before).map_err(|refusal| self.refused(refusal, Unexpected::Map))
     }
 }
 
 #[cold]
 fn unknown_member<E: de::Error>(name: &str, specs: &[ColumnSpec]) -> E {
-    let known: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
-    E::custom(format_args!("unknown member {name:?}; declared are {}", known.join(", ")))
+    let known: Vec<&str> = specs.iter().filter_map(ColumnSpec::member).collect();
+    E::custom(format_args!(
+        "unknown member {}; declared are {}; topic update --column adds members to a struct",
+        quoted(name),
+        known.join(", ")
+    ))
 }

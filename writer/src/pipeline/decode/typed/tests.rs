@@ -37,11 +37,15 @@ fn an_integer_is_taken_where_it_stays_the_same_number() {
     let as_double = integer(&DataType::Float64, ColumnType::Float64, -(1 << 53));
     assert_eq!(as_double.as_primitive::<Float64Type>().value(0), -9_007_199_254_740_992.0);
 
+    let large = pushed(&DataType::Float64, |column| column.push_unsigned(&ColumnType::Float64, 3 << 62));
+    assert_eq!(large.as_primitive::<Float64Type>().value(0), 13_835_058_055_282_163_712.0);
+
     let refused = |data_type: DataType, column_type: ColumnType, value: i64| {
         refusal(&data_type, |column| column.push_integer(&column_type, value))
     };
     assert_eq!(refused(DataType::Int32, ColumnType::Int32, i64::from(i32::MAX) + 1), Refusal::Value);
     assert_eq!(refused(DataType::Float64, ColumnType::Float64, (1 << 53) + 1), Refusal::Value);
+    assert_eq!(refused(DataType::Float64, ColumnType::Float64, i64::MAX), Refusal::Value);
     assert_eq!(refused(DataType::Utf8, ColumnType::String, 1), Refusal::Kind);
     assert_eq!(refused(DataType::Date32, ColumnType::Date, 1), Refusal::Kind);
     assert_eq!(refused(timestamp_type(), ColumnType::Timestamp, 1), Refusal::Kind);
@@ -107,14 +111,14 @@ fn a_text_is_kept_or_stands_for_bytes_a_date_or_a_time() {
         assert_eq!(refusal(&data_type, |column| column.push_text(&column_type, "1")), Refusal::Kind);
     }
     let no_base64 = refusal(&DataType::Binary, |column| column.push_text(&ColumnType::Binary, "*"));
-    assert!(no_base64.to_string().contains("not base64"), "{no_base64}");
+    assert!(no_base64.to_string().contains("not base64 of the standard alphabet"), "{no_base64}");
 }
 
 #[test]
 fn null_is_taken_where_the_column_takes_one() {
     assert!(pushed(&DataType::Int64, Column::push_null).is_null(0));
     let refused = Column::new(&DataType::Int64, false, 0).push_null().expect_err("refused");
-    assert_eq!(refused.to_string(), "null, but the column takes none");
+    assert_eq!(refused.to_string(), "null, but the column takes none (its mark is !)");
 }
 
 #[test]
@@ -130,7 +134,7 @@ fn a_list_and_a_struct_take_their_parts_and_no_others() {
     assert_eq!(taken.as_list::<i32>().value(0).len(), 2);
     assert!(column(&DataType::Int32).elements(&ColumnType::Int32).is_none());
 
-    let member = |name: &str, nullable| ColumnSpec { name: name.to_owned(), column_type: ColumnType::Bool, nullable };
+    let member = |name: &str, nullable| ColumnSpec { nullable, ..ColumnSpec::new(name, ColumnType::Bool) };
     let specs = vec![member("x", false), member("y", true)];
     let struct_type = ColumnType::Struct(specs.clone());
     let fields: Fields = specs.iter().map(|spec| Field::new(&spec.name, DataType::Boolean, spec.nullable)).collect();
