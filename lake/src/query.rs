@@ -3,20 +3,33 @@
 //! Owns: the query session: its tables, one catalog snapshot per topic and query, memory limits.
 //! Does not own: the lists (the catalog's stores), writing, and messages that are not committed yet.
 //!
-//! Tables: each topic under its own name (quote it where it is not plain lower case), its quarantined records as
+//! Tables: each topic under its own name (quote it where it is not a plain word), its quarantined records as
 //! `quarantine."<topic>"`, and the catalog itself as `siltstone.topics`, `siltstone.partitions` and
-//! `siltstone.segments`. Nothing is listed in the object store: an object that the catalog does not list is not read.
+//! `siltstone.segments`. Unquoted names are found without regard to case. Nothing is listed in the object store: an object that the catalog does not list is not read.
 
+mod checked;
 mod contained;
+mod exact_average;
 mod exact_store;
+mod exact_sum;
 mod format;
+mod frugal;
+mod json;
+mod labels;
 mod layout;
+mod names;
 mod object;
+mod operators;
+mod precedence;
 mod provider;
 mod pruning;
+mod pushdown;
 mod reader;
 mod recorded;
 mod schemas;
+mod session;
+mod settled;
+mod settled_scan;
 mod statistics;
 mod system;
 
@@ -29,18 +42,20 @@ use datafusion::common::ResolvedTableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast;
 use object_store::ObjectStore;
+use tempfile::TempDir;
 use url::Url;
 
 use catalog::CatalogError;
 use catalog::MetadataStore;
 
-use contained::ContainScans;
 pub use contained::is_panic_contained;
 pub use datafusion::execution::SendableRecordBatchStream as BatchStream;
 pub use format::{format_table, write_json_lines};
@@ -73,8 +88,8 @@ impl fmt::Debug for QueryStore {
 /// Limits and checks of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct QueryOptions {
-    /// Memory of all running queries together, in bytes; beyond it operators spill to temporary files, or the
-    /// query fails.
+    /// Memory of all running queries together, in bytes; beyond it operators spill to temporary files, in the system's
+    /// folder for them, or the query fails.
     pub memory_bytes_max: usize,
     /// Partitions that plans are made for: about the number of cores to use. 0 means all.
     pub parallelism: usize,
@@ -100,6 +115,22 @@ pub enum QueryError {
         /// Every topic.
         topics: Vec<String>,
     },
+    /// The query names a column that does not exist.
+    #[error("no column {column}; {}", known_columns(columns))]
+    UnknownColumn {
+        /// The column as it was typed.
+        column: String,
+        /// The columns in its place, quoted.
+        columns: Vec<String>,
+    },
+    /// An unquoted name fits several that differ in case alone.
+    #[error("{name} may be {}; quote the one that is meant", candidates.join(" or "))]
+    AmbiguousName {
+        /// The name as it was typed.
+        name: String,
+        /// What it may be, quoted.
+        candidates: Vec<String>,
+    },
     /// The store's URL cannot name a store.
     #[error("store URL {url} is not usable: {reason}")]
     Store {
@@ -120,8 +151,15 @@ fn known_topics(topics: &[String]) -> String {
     if topics.is_empty() {
         return "there are no topics yet".to_owned();
     }
-    let quoted: Vec<_> = topics.iter().map(|topic| format!("\"{}\"", topic.replace('"', "\"\""))).collect();
-    format!("topics are {} (quote names that are not plain lower case)", quoted.join(", "))
+    let quoted: Vec<_> = topics.iter().map(|topic| names::quoted(topic)).collect();
+    format!("topics are {} (quote names that are not plain words)", quoted.join(", "))
+}
+
+fn known_columns(columns: &[String]) -> String {
+    match columns {
+        [] => "there are no columns here (text is written in 'single quotes')".to_owned(),
+        some => format!("columns are {} (text is written in 'single quotes')", some.join(", ")),
+    }
 }
 
 /// Plans SQL over the topics of one catalog. Each query reads the state committed when it is planned.
@@ -133,6 +171,8 @@ pub struct QuerySession {
     /// Functions, rules and settings; every query gets a copy with its own tables.
     template: SessionState,
     verify: bool,
+    /// Holds the temporary files of queries, and takes them with it.
+    _folder: Option<TempDir>,
 }
 
 impl fmt::Debug for QuerySession {
@@ -160,38 +200,31 @@ impl QuerySession {
         options: QueryOptions,
     ) -> Result<Self, QueryError> {
         let store_url = store_url(&store.url)?;
-        let pool = Arc::new(FairSpillPool::new(options.memory_bytes_max));
-        let runtime = Arc::new(RuntimeEnvBuilder::new().with_memory_pool(pool).build()?);
+        let folder = session::folder();
+        let runtime = Arc::new(session::runtime(options, folder.as_ref())?);
         runtime.register_object_store(store_url.as_ref(), Arc::clone(&store.store));
-        let mut config = SessionConfig::new()
-            .with_default_catalog_and_schema(CATALOG, TOPICS_SCHEMA)
-            .with_create_default_catalog_and_schema(false)
-            .with_information_schema(true);
-        if options.parallelism > 0 {
-            config = config.with_target_partitions(options.parallelism);
-        }
-        let template = SessionStateBuilder::new()
-            .with_config(config)
-            .with_runtime_env(Arc::clone(&runtime))
-            .with_default_features()
-            .with_physical_optimizer_rule(Arc::new(ContainScans))
-            .build();
-        Ok(Self { catalog, store_url, store: store.store, runtime, template, verify: options.verify })
+        let template = session::template(options, Arc::clone(&runtime))?;
+        let verify = options.verify;
+        Ok(Self { catalog, store_url, store: store.store, runtime, template, verify, _folder: folder })
     }
 
     /// Plans one statement over a fresh snapshot of every topic it names. Only reading is allowed.
     ///
     /// # Errors
-    /// [`QueryError::UnknownTable`] lists the topics that exist; otherwise the catalog's or DataFusion's error.
+    /// [`QueryError::UnknownTable`] lists the topics that exist, [`QueryError::UnknownColumn`] the columns in reach; otherwise
+    /// the catalog's or DataFusion's error.
     pub async fn sql(&self, sql: &str) -> Result<DataFrame, QueryError> {
         let tables = Arc::new(self.query_catalog().await?);
         let state = self.state_with(Arc::clone(&tables))?;
         let dialect = state.config().options().sql_parser.dialect;
-        let statement = state.sql_to_statement(sql, &dialect)?;
+        let mut statement = state.sql_to_statement(sql, &dialect)?;
+        json::binding::tighten(&mut statement);
+        precedence::bind(&mut statement);
+        names::find_tables(&mut statement, &tables)?;
         for reference in state.resolve_table_references(&statement)? {
             check_exists(&tables, &reference.resolve(CATALOG, TOPICS_SCHEMA))?;
         }
-        let plan = state.statement_to_plan(statement).await?;
+        let plan = planned(&state, statement, &tables).await?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan)?;
         Ok(SessionContext::new_with_state(state).execute_logical_plan(plan).await?)
@@ -211,6 +244,24 @@ impl QuerySession {
         let catalogs = MemoryCatalogProviderList::new();
         catalogs.register_catalog(CATALOG.to_owned(), tables as Arc<dyn CatalogProvider>);
         Ok(SessionStateBuilder::new_from_existing(self.template.clone()).with_catalog_list(Arc::new(catalogs)).build())
+    }
+}
+
+/// The plan of a statement whose tables exist. Planning is what knows the scopes of names, so it says which ones are to be
+/// mended: each failure mends one, until there is none.
+async fn planned(
+    state: &SessionState,
+    mut statement: Statement,
+    tables: &QueryCatalog,
+) -> Result<LogicalPlan, QueryError> {
+    let is_query = matches!(&statement, Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)));
+    loop {
+        match state.statement_to_plan(statement.clone()).await {
+            Ok(plan) if is_query => return Ok(labels::labelled(plan)?),
+            Ok(plan) => return Ok(plan),
+            Err(error) if labels::is_repetition(&error) && labels::set_apart(&mut statement) => {}
+            Err(error) => names::columns::find_column(&mut statement, error, tables)?,
+        }
     }
 }
 

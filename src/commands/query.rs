@@ -6,7 +6,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use catalog::MetadataStore;
 use common::config::Settings;
 use futures::StreamExt;
@@ -14,6 +14,7 @@ use lake::query::{
     QueryError, QueryOptions, QuerySession, QueryStore, format_table, is_panic_contained, unreadable_segment,
     write_json_lines,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::opened::{self, reading_catalog};
 use crate::output::{self, UsageError};
@@ -21,8 +22,10 @@ use crate::units::count_text;
 
 /// Query committed records with SQL.
 ///
-/// Each topic is a table of its name; quote names that are not plain lower case. Records that could not be decoded are
-/// in quarantine."TOPIC"; the catalog itself is in siltstone.topics, siltstone.partitions, siltstone.segments.
+/// Each topic is a table of its name. Names are found without regard to case unless they are "quoted"; quote those that
+/// are not plain words. Records that could not be decoded are in quarantine."TOPIC"; the catalog itself is in
+/// siltstone.topics, siltstone.partitions, siltstone.segments. What does not fit in MEMORY_BUDGET_BYTES is sorted and
+/// grouped in temporary files.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: siltstone query 'SELECT count(*) FROM orders'")]
 pub(crate) struct Args {
@@ -40,9 +43,16 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     silence_contained_panics();
     let options =
         QueryOptions { memory_bytes_max: settings.memory_budget_bytes, verify: args.verify, ..QueryOptions::default() };
+    let (mut interrupt, mut stop) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let answered =
         reading_catalog(settings, async |catalog| answer(&sql, Arc::clone(catalog), settings, options, json).await);
-    answered.await.map_err(explained)
+    // A query that is dropped takes its temporary files with it; one that is killed leaves them.
+    tokio::select! {
+        biased;
+        answered = answered => answered.map_err(explained),
+        _ = interrupt.recv() => bail!("interrupted"),
+        _ = stop.recv() => bail!("stopped by SIGTERM"),
+    }
 }
 
 /// A panic that becomes the query's error is reported by that error.
@@ -77,7 +87,11 @@ async fn answer(
     let session = QuerySession::open_with(catalog, store, options)?;
     let started = Instant::now();
     let frame = match session.sql(sql).await {
-        Err(error @ QueryError::UnknownTable { .. }) => return Err(UsageError::new(error.to_string()).into()),
+        Err(
+            error @ (QueryError::UnknownTable { .. }
+            | QueryError::UnknownColumn { .. }
+            | QueryError::AmbiguousName { .. }),
+        ) => return Err(UsageError::new(error.to_string()).into()),
         planned => planned?,
     };
     let rows = if json {

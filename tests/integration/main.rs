@@ -18,6 +18,7 @@ mod nats;
 mod old_lake;
 mod operations;
 mod places;
+mod queries;
 mod readers;
 mod reading;
 mod secrets;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
-use datafusion::arrow::json::LineDelimitedWriter;
+use datafusion::arrow::json::writer::{LineDelimited, WriterBuilder};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::error::Result;
 
@@ -23,12 +23,13 @@ pub fn format_table(batches: &[RecordBatch]) -> Result<String> {
     Ok(pretty_format_batches(&batches)?.to_string())
 }
 
-/// The rows as one JSON object per line. Null members are left out; binary values are hexadecimal.
+/// The rows as one JSON object per line, each with all columns: nulls are written. Binary values are hexadecimal, and
+/// decimals numbers with all their digits.
 ///
 /// # Errors
 /// Of `output`, or when a value has no JSON form.
 pub fn write_json_lines(output: impl Write, batches: &[RecordBatch]) -> Result<()> {
-    let mut writer = LineDelimitedWriter::new(output);
+    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(output);
     writer.write_batches(&batches.iter().collect::<Vec<_>>())?;
     Ok(writer.finish()?)
 }

@@ -18,6 +18,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricBuilder;
 use datafusion::physical_plan::union::UnionExec;
@@ -29,6 +30,7 @@ use super::object::ListedChecksum;
 use super::pruning::prune;
 use super::reader::NamedReaderFactory;
 use super::recorded::Recorded;
+use super::settled_scan::{SettledReads, marked};
 use super::statistics::statistics_of;
 use crate::schema::{is_system, quarantine_schema, table_schema};
 use catalog::{MetadataStore, ObjectInfo, SegmentKind, TopicSnapshot};
@@ -68,6 +70,7 @@ impl LakeTable {
             SegmentKind::Data => readable(&table_schema(&snapshot.topic.config)),
             SegmentKind::Quarantine => quarantine_schema(),
         };
+        let schema = marked(&schema);
         let objects = LakeObject::all(snapshot, kind);
         Self { topic: snapshot.topic.name.clone(), kind, schema, objects, sources }
     }
@@ -105,7 +108,7 @@ impl LakeTable {
         let config = FileScanConfigBuilder::new(self.sources.store_url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics_of(&infos, &self.schema))
-            .with_expr_adapter(Some(adapter(unsaid)))
+            .with_expr_adapter(Some(reads(unsaid)))
             .with_projection_indices(wanted.projection.cloned())?
             .with_limit(wanted.limit)
             .build();
@@ -124,6 +127,11 @@ impl LakeTable {
         };
         objects.iter().map(file).collect()
     }
+}
+
+/// How objects are read whose rows do not say this incarnation.
+fn reads(unsaid: Option<i32>) -> Arc<dyn PhysicalExprAdapterFactory> {
+    Arc::new(SettledReads(adapter(unsaid)))
 }
 
 /// The request to a scan.

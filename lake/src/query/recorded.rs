@@ -14,6 +14,7 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::Expr;
 
 use super::layout::LakeObject;
+use super::settled::settled_f64;
 use crate::schema::{INCARNATION, OFFSET, PARTITION, TIMESTAMP, field_id};
 use catalog::{ColumnStatistics, FileId, MetadataStore, SegmentKind};
 use common::TopicName;
@@ -103,7 +104,10 @@ fn parse(text: &str, data_type: &DataType) -> Option<ScalarValue> {
         })),
         DataType::Int32 => ScalarValue::Int32(Some(text.parse().ok()?)),
         DataType::Int64 => ScalarValue::Int64(Some(text.parse().ok()?)),
-        DataType::Float64 => ScalarValue::Float64(Some(text.parse().ok().filter(|value: &f64| !value.is_nan())?)),
+        DataType::Float64 => {
+            let value: f64 = text.parse().ok()?;
+            ScalarValue::Float64((!value.is_nan()).then(|| settled_f64(value)).map(Some)?)
+        }
         DataType::Date32 => {
             let days = text.parse::<NaiveDate>().ok()?.signed_duration_since(NaiveDate::default()).num_days();
             ScalarValue::Date32(Some(i32::try_from(days).ok()?))
@@ -150,7 +154,7 @@ mod tests {
             ("1", DataType::Boolean, ScalarValue::from(true)),
             ("-7", DataType::Int32, ScalarValue::from(-7_i32)),
             ("9000000000", DataType::Int64, ScalarValue::from(9_000_000_000_i64)),
-            ("-0.0", DataType::Float64, ScalarValue::from(-0.0)),
+            ("-0.0", DataType::Float64, ScalarValue::from(0.0)),
             ("inf", DataType::Float64, ScalarValue::from(f64::INFINITY)),
             ("1e300", DataType::Float64, ScalarValue::from(1e300)),
             ("2026-11-20", DataType::Date32, ScalarValue::Date32(Some(20_777))),

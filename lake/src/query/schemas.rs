@@ -16,6 +16,7 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use super::provider::{LakeTable, Sources};
 use super::reader::NamedReaderFactory;
 use super::{QUARANTINE_SCHEMA, SYSTEM_SCHEMA, TOPICS_SCHEMA, system};
+use crate::schema::table_schema;
 use catalog::CatalogError;
 use catalog::MetadataStore;
 use catalog::{SegmentKind, Topic, TopicSnapshot};
@@ -32,6 +33,8 @@ struct Shared {
     topics: Vec<Topic>,
     /// A lock, because planning asks through shared references; never held across an await.
     snapshots: Mutex<HashMap<String, Arc<TopicSnapshot>>>,
+    /// Tables of topics and of their quarantines, which are asked for again each time that the query is planned.
+    tables: Mutex<HashMap<(String, &'static str), Arc<LakeTable>>>,
 }
 
 impl QueryCatalog {
@@ -43,12 +46,20 @@ impl QueryCatalog {
     ) -> Self {
         let snapshots = Mutex::default();
         let sources = Sources { catalog, store_url, readers };
-        Self { shared: Arc::new(Shared { sources, topics, snapshots }) }
+        let tables = Mutex::default();
+        Self { shared: Arc::new(Shared { sources, topics, snapshots, tables }) }
     }
 
     /// Names of all topics.
     pub(super) fn topic_names(&self) -> Vec<String> {
         self.shared.topic_names()
+    }
+
+    /// Names of the columns of a topic; none when there is no such topic.
+    pub(super) fn columns_of(&self, topic: &str) -> Vec<String> {
+        let topic = self.shared.topics.iter().find(|known| known.name.as_str() == topic);
+        let schema = topic.map(|topic| table_schema(&topic.config));
+        schema.iter().flat_map(|schema| schema.fields()).map(|field| field.name().clone()).collect()
     }
 }
 
@@ -121,7 +132,11 @@ impl SchemaProvider for TopicTables {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let Some(snapshot) = self.shared.snapshot(name).await? else { return Ok(None) };
-        Ok(Some(Arc::new(LakeTable::new(&snapshot, self.kind, self.shared.sources.clone()))))
+        // Only map operations happen under the lock: a poisoned one is still whole.
+        let mut tables = self.shared.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = tables.entry((name.to_owned(), self.kind.as_str()));
+        let made = || Arc::new(LakeTable::new(&snapshot, self.kind, self.shared.sources.clone()));
+        Ok(Some(Arc::clone(table.or_insert_with(made)) as _))
     }
 
     fn table_exist(&self, name: &str) -> bool {

@@ -2,9 +2,16 @@
 
 mod damage;
 mod duckdb;
+mod json;
 mod lake;
+mod memory;
+mod names;
+mod precedence;
 mod pruning;
+mod pushdown;
 mod reading;
+mod records;
 mod spying_store;
 mod statistics;
 mod tables;
+mod values;

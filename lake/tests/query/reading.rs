@@ -69,7 +69,8 @@ async fn a_column_added_later_is_null_in_older_segments() {
     lake.catalog.update_topic_config(&name("orders"), 1, None, more).await.expect("updated");
     lake.settle("orders", 0, 2..=3).await;
     let rows = lake.json("SELECT id, note, tags FROM orders ORDER BY _offset").await;
-    let expected = [json!({"id": 0}), json!({"id": 1}), json!({"id": 2, "note": "s2"}), json!({"id": 3, "note": "s3"})];
+    let row = |id: i64, note: Option<&str>| json!({"id": id, "note": note, "tags": null});
+    let expected = [row(0, None), row(1, None), row(2, Some("s2")), row(3, Some("s3"))];
     assert_eq!(rows, expected);
     assert_eq!(lake.number("SELECT count(*) AS n FROM orders WHERE note IS NULL").await, 2);
     assert_eq!(lake.number("SELECT count(note) AS n FROM orders").await, 2);

@@ -29,7 +29,9 @@ async fn an_unknown_table_is_an_error_that_lists_the_topics() {
     assert_eq!(lake.error("SELECT * FROM nothing").await, "no table \"nothing\"; there are no topics yet");
     lake.create("Upper", 1, "{}").await;
     lake.create("orders", 1, "{}").await;
-    for sql in ["SELECT * FROM Upper", "SELECT * FROM orders, quarantine.upper", "SELECT * FROM siltstone.upper"] {
+    for sql in
+        ["SELECT * FROM \"upper\"", "SELECT * FROM orders, quarantine.\"upper\"", "SELECT * FROM siltstone.upper"]
+    {
         let error = lake.error(sql).await;
         assert!(error.contains(r#"topics are "Upper", "orders""#), "{error}");
     }
@@ -48,6 +50,12 @@ async fn a_query_cannot_write_or_read_files() {
         "CREATE EXTERNAL TABLE passwords STORED AS CSV LOCATION '/etc/passwd'",
         "SET datafusion.execution.batch_size = 1",
         "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM \"/etc/passwd\"",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "EXPLAIN COPY (SELECT 1) TO '/tmp/siltstone-must-not-exist.parquet'",
+        "PREPARE p AS SELECT 1",
+        "SELECT 1;; DROP TABLE orders",
+        "RESET datafusion.execution.batch_size",
         "SELECT",
         "",
         "SELECT 1; SELECT 2",

@@ -7,6 +7,7 @@
 //! A missing server is an error that names the remedy; no test is skipped.
 
 pub mod duckdb;
+pub mod duckdb_session;
 pub mod fault_store;
 pub mod folder;
 pub mod http;

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -40,6 +40,11 @@ impl Process {
         let mut process = Self { child, name: name.to_owned(), pid_file: None };
         process.pid_file = process.write_pid_file()?;
         Ok(process)
+    }
+
+    /// The ends of its standard input and output, where both are pipes and were not taken yet.
+    pub(crate) fn take_pipes(&mut self) -> Option<(ChildStdin, ChildStdout)> {
+        Some((self.child.stdin.take()?, self.child.stdout.take()?))
     }
 
     /// The process id.

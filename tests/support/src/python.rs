@@ -3,7 +3,7 @@
 //! Owns: running them with the tools' Python. Does not own: the programs.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -48,6 +48,15 @@ pub async fn run_with_input(script: impl Into<Script>, arguments: &[&str], input
 /// Starts a program that runs in parallel to the test and is killed when dropped; its output goes to the file `log`.
 pub fn spawn(script: impl Into<Script>, arguments: &[&str], log: &Path) -> Result<Process> {
     Process::spawn("python", command(&script.into(), arguments)?, log)
+}
+
+/// Starts a program that reads lines and answers each; its errors go to this process's. It is killed when dropped.
+pub fn talk(script: impl Into<Script>, arguments: &[&str]) -> Result<(Process, ChildStdin, ChildStdout)> {
+    let mut command = command(&script.into(), arguments)?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut process = Process::spawn_as_is("python", command)?;
+    let (input, output) = process.take_pipes().expect("both are pipes");
+    Ok((process, input, output))
 }
 
 fn command(script: &Script, arguments: &[&str]) -> Result<Command> {

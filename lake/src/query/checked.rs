@@ -1,0 +1,110 @@
+//! Rewrites what a query computes, so that no number is wrong in silence.
+//!
+//! Owns: which expressions are replaced: sums, differences, products and negations of integers and decimals by functions
+//! that fail where the result does not fit its type, and every new float by its settled value.
+//! Does not own: those functions (`checked::arithmetic`), settling (`settled`), aggregates (`exact_sum`).
+//!
+//! It runs after the types of operands were made alike, and before constants are folded.
+
+mod arithmetic;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ExprSchema};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{Cast, TryCast};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::optimizer::AnalyzerRule;
+
+use super::settled::{has_floats, settled_scalar};
+
+/// Functions that give a part of their argument as it is.
+const PASSING: [&str; 3] = ["get_field", "array_element", arithmetic::SETTLED];
+
+/// The rule; it belongs behind the coercion of types.
+#[derive(Debug)]
+pub(super) struct CheckNumbers;
+
+impl AnalyzerRule for CheckNumbers {
+    fn name(&self) -> &'static str {
+        "check_numbers"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        Ok(plan.transform_up_with_subqueries(checked_node)?.data)
+    }
+}
+
+fn checked_node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let mut schema = merge_schema(&plan.inputs());
+    if let LogicalPlan::TableScan(scan) = &plan {
+        schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
+    }
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let checked = expr.transform_up(|expr| checked(expr, &schema))?;
+        Ok(checked.update_data(|expr| name.restore(expr)))
+    })?
+    .map_data(LogicalPlan::recompute_schema)
+}
+
+/// The expression with its own operation checked or settled; its operands already are.
+fn checked(expr: Expr, schema: &dyn ExprSchema) -> Result<Transformed<Expr>> {
+    match expr {
+        Expr::Literal(value, metadata) if has_floats(&value.data_type()) => {
+            Ok(Transformed::yes(Expr::Literal(settled_scalar(&value)?, metadata)))
+        }
+        Expr::BinaryExpr(binary) => checked_binary(binary, schema),
+        Expr::Negative(operand) => {
+            let data_type = operand.get_type(schema)?;
+            Ok(match data_type {
+                exact if is_exact(&exact) => Transformed::yes(arithmetic::negative(*operand)),
+                float if has_floats(&float) => Transformed::yes(arithmetic::settled(Expr::Negative(operand))),
+                _ => Transformed::no(Expr::Negative(operand)),
+            })
+        }
+        Expr::Cast(Cast { expr: ref operand, ref field }) | Expr::TryCast(TryCast { expr: ref operand, ref field }) => {
+            let makes_floats = has_floats(field.data_type()) && !gives_settled_floats(&operand.get_type(schema)?);
+            Ok(settled_if(makes_floats, expr))
+        }
+        Expr::ScalarFunction(function) if !PASSING.contains(&function.func.name()) => {
+            let expr = Expr::ScalarFunction(function);
+            let makes_floats = has_floats(&expr.get_type(schema)?);
+            Ok(settled_if(makes_floats, expr))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+fn checked_binary(binary: BinaryExpr, schema: &dyn ExprSchema) -> Result<Transformed<Expr>> {
+    let can_overflow = matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply);
+    if !can_overflow && !matches!(binary.op, Operator::Divide | Operator::Modulo) {
+        return Ok(Transformed::no(Expr::BinaryExpr(binary)));
+    }
+    let expr = Expr::BinaryExpr(binary);
+    let data_type = expr.get_type(schema)?;
+    match expr {
+        Expr::BinaryExpr(binary) if can_overflow && is_exact(&data_type) => {
+            Ok(Transformed::yes(arithmetic::binary(*binary.left, binary.op, *binary.right)))
+        }
+        expr => Ok(settled_if(has_floats(&data_type), expr)),
+    }
+}
+
+fn settled_if(is_wanted: bool, expr: Expr) -> Transformed<Expr> {
+    if is_wanted { Transformed::yes(arithmetic::settled(expr)) } else { Transformed::no(expr) }
+}
+
+fn is_exact(data_type: &DataType) -> bool {
+    data_type.is_integer() || data_type.is_decimal()
+}
+
+/// True when a cast of the type to a float has neither a negative zero nor another NaN. The wider float of a settled
+/// one is settled too; the narrower of a tiny negative number is not.
+fn gives_settled_floats(source: &DataType) -> bool {
+    is_exact(source) || matches!(source, DataType::Float16 | DataType::Float32 | DataType::Boolean | DataType::Null)
+}

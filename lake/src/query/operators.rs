@@ -1,0 +1,77 @@
+//! What SQL means where DataFusion leaves it open.
+//!
+//! Owns: `->` and `->>` on JSON text, and members of objects found without regard to case: the member that is spelled so,
+//! else the only one that differs in case alone.
+//! Does not own: looking into JSON (`json`), names of columns and tables (`names`).
+
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
+use datafusion::error::Result;
+use datafusion::functions::core::expr_fn::get_field;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess};
+use datafusion::sql::sqlparser::ast::BinaryOperator;
+
+use super::json;
+use super::names::is_alike;
+
+#[derive(Debug)]
+pub(super) struct Operators;
+
+impl ExprPlanner for Operators {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, _: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let gives_text = match expr.op {
+            BinaryOperator::Arrow => false,
+            BinaryOperator::LongArrow => true,
+            _ => return Ok(PlannerResult::Original(expr)),
+        };
+        let function = ScalarFunction::new_udf(json::operator(gives_text), vec![expr.left, expr.right]);
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(function)))
+    }
+
+    fn plan_compound_identifier(
+        &self,
+        field: &Field,
+        qualifier: Option<&TableReference>,
+        members: &[String],
+    ) -> Result<PlannerResult<Vec<Expr>>> {
+        let mut expr = Expr::Column(Column::from((qualifier, field)));
+        let mut data_type = Some(field.data_type());
+        for member in members {
+            let found = data_type.and_then(|data_type| find_member(data_type, member));
+            expr = get_field(expr, found.map_or(member, Field::name).as_str());
+            data_type = found.map(Field::data_type);
+        }
+        Ok(PlannerResult::Planned(expr))
+    }
+
+    fn plan_field_access(
+        &self,
+        access: RawFieldAccessExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        if let GetFieldAccess::NamedStructField { name } = &access.field_access
+            && let Some(Some(typed)) = name.try_as_str()
+            && let Some(member) = find_member(&access.expr.get_type(schema)?, typed)
+            && member.name() != typed
+        {
+            let name = ScalarValue::from(member.name().as_str());
+            return Ok(PlannerResult::Planned(get_field(access.expr, name)));
+        }
+        Ok(PlannerResult::Original(access))
+    }
+}
+
+/// The member that is meant; `None` where several differ in case alone, or the type has no members.
+fn find_member<'t>(data_type: &'t DataType, typed: &str) -> Option<&'t Field> {
+    let DataType::Struct(members) = data_type else { return None };
+    if let Some(exact) = members.iter().find(|member| member.name() == typed) {
+        return Some(exact);
+    }
+    let mut alike = members.iter().filter(|member| is_alike(member.name(), typed));
+    match (alike.next(), alike.next()) {
+        (Some(only), None) => Some(only),
+        _ => None,
+    }
+}

@@ -1,0 +1,74 @@
+//! Keeps filters from being pushed where DataFusion loses track of them.
+//!
+//! Owns: the plan nodes through which no filter passes. Does not own: pushing filters (DataFusion), and how a filter
+//! reaches the scan below it (`provider`).
+//!
+//! Why it is needed, for DataFusion 54.1. Two nodes let a wrong filter through:
+//! one with several columns of a name, as below `a LEFT JOIN b WHERE a.k = 1` when both tables have `k`: filters are
+//! handed on by name, and the first column of the name is taken, be it of the other table;
+//! and a join in which null matches null (INTERSECT, IS NOT DISTINCT FROM): the bounds of one side's keys are a filter for
+//! the other side, and leave out its nulls.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::common::NullEquality;
+use datafusion::common::config::ConfigOptions;
+use datafusion::error::Result;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::{ExecutionPlan, with_new_children_if_necessary};
+
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+
+/// DataFusion's rules, of which those that push filters are limited.
+pub(super) fn rules() -> Vec<Rule> {
+    PhysicalOptimizer::new().rules.into_iter().map(limited).collect()
+}
+
+fn limited(rule: Rule) -> Rule {
+    match rule.name().starts_with("FilterPushdown") {
+        true => Arc::new(LimitedPushdown { rule }),
+        false => rule,
+    }
+}
+
+/// Applies a rule to the largest parts of a plan through all of which filters may pass.
+#[derive(Debug)]
+struct LimitedPushdown {
+    rule: Rule,
+}
+
+impl PhysicalOptimizerRule for LimitedPushdown {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        if may_pass_all(&plan) {
+            return self.rule.optimize(plan, config);
+        }
+        let children = plan.children().into_iter().map(|child| self.optimize(Arc::clone(child), config));
+        let children = children.collect::<Result<Vec<_>>>()?;
+        with_new_children_if_necessary(plan, children)
+    }
+
+    fn name(&self) -> &str {
+        self.rule.name()
+    }
+
+    fn schema_check(&self) -> bool {
+        self.rule.schema_check()
+    }
+}
+
+/// True when filters may pass this node and all nodes below it.
+fn may_pass_all(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    may_pass(plan) && plan.children().into_iter().all(may_pass_all)
+}
+
+fn may_pass(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let schema = plan.schema();
+    let mut names = HashSet::new();
+    let is_unambiguous = schema.fields().iter().all(|field| names.insert(field.name().as_str()));
+    let matches_nulls =
+        plan.downcast_ref::<HashJoinExec>().is_some_and(|join| join.null_equality() == NullEquality::NullEqualsNull);
+    is_unambiguous && !matches_nulls
+}

@@ -1,0 +1,81 @@
+//! What every query of a session shares: functions, rules, and bounds.
+//!
+//! Owns: the settings of DataFusion, the memory and the temporary files that queries may take together.
+//! Does not own: tables, which each query has of its own (`schemas`).
+
+use std::sync::Arc;
+
+use datafusion::error::Result;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
+use datafusion::logical_expr::AggregateUDF;
+use datafusion::prelude::SessionConfig;
+use tempfile::TempDir;
+
+use super::checked::CheckNumbers;
+use super::contained::ContainScans;
+use super::exact_average::ExactAverage;
+use super::exact_sum::ExactSum;
+use super::frugal::{self, FrugalPlanner};
+use super::operators::Operators;
+use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, pushdown};
+
+/// Bytes of temporary files of all running queries: more than that is a mistake in a query sooner than a need.
+pub(super) const SPILL_BYTES_MAX: u64 = 100 << 30;
+
+/// The folder of a session's temporary files, which goes with the session; `None` where none can be made, which matters
+/// only to a query that needs one.
+pub(super) fn folder() -> Option<TempDir> {
+    tempfile::Builder::new().prefix("siltstone-query-").tempdir().ok()
+}
+
+/// Memory up to the budget, and temporary files in the folder.
+pub(super) fn runtime(options: QueryOptions, folder: Option<&TempDir>) -> Result<RuntimeEnv> {
+    // A task that outlives its query holds DataFusion's own folder longer than the process has time to wait.
+    let mode = match folder {
+        Some(folder) => DiskManagerMode::Directories(vec![folder.path().to_owned()]),
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    let files = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(SPILL_BYTES_MAX);
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes_max)))
+        .with_disk_manager_builder(files)
+        .build()
+}
+
+/// The state that each query gets a copy of.
+pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, TOPICS_SCHEMA)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true);
+    // Names are found without regard to case by `names`, which needs them as they were typed, and where.
+    config.options_mut().sql_parser.enable_ident_normalization = false;
+    config.options_mut().sql_parser.collect_spans = true;
+    // A member of a struct that DataFusion 54 moves below a join may not be found there: the statement fails to plan.
+    config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
+    let cores = match options.parallelism {
+        0 => config.target_partitions(),
+        some => some,
+    };
+    let config = frugal::generous(config, options.memory_bytes_max, cores);
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        // Before those of DataFusion, so that they are asked first.
+        .with_expr_planners(vec![Arc::new(Operators)])
+        .with_default_features()
+        .with_analyzer_rule(Arc::new(CheckNumbers))
+        .with_physical_optimizer_rules(pushdown::rules())
+        .with_physical_optimizer_rule(Arc::new(ContainScans))
+        .with_query_planner(Arc::new(FrugalPlanner { budget: options.memory_bytes_max }))
+        .build();
+    for function in json::functions() {
+        state.register_udf(function)?;
+    }
+    state.register_udaf(Arc::new(AggregateUDF::new_from_impl(ExactSum::new())))?;
+    state.register_udaf(Arc::new(AggregateUDF::new_from_impl(ExactAverage::new())))?;
+    Ok(state)
+}
