@@ -9,6 +9,8 @@
 //!
 //! Each step is an `attempt_…`, which holds the failpoints, and a plain loop around it.
 
+mod patience;
+
 use std::error::Error;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use crate::keys::NewKey;
 use crate::object::{Found, Keep, ListedObject};
 use crate::segment::EncodedSegment;
 use crate::storage::{PutError, Storage};
+use patience::{patience, within};
 
 /// Records the intents of one owner.
 #[async_trait]
@@ -130,7 +133,7 @@ impl SegmentPut<'_> {
     /// Puts the object until it is certainly there, or until its key must not be used.
     async fn store(&self, key: &Path, tries: &mut Tries<'_>) -> Key {
         loop {
-            match self.attempt_put(key).await {
+            match self.attempt_put(key, tries.backoff.attempts()).await {
                 Put::Stored => return Key::Holds,
                 Put::NotDurable(error) => return tries.spoiled_by_sync(key, &error).await,
                 Put::Unclear { step, error } => tries.wait(step, key, &error).await,
@@ -151,7 +154,9 @@ impl SegmentPut<'_> {
         let (size_bytes, checksum) = (self.encoded.size_bytes, self.encoded.checksum);
         let wanted = ListedObject { key: key.clone(), size_bytes, checksum };
         loop {
-            match wanted.find(self.storage.store.as_ref(), Keep::Nothing).await {
+            let patience = patience(self.storage, size_bytes, tries.backoff.attempts());
+            let found = within(patience, wanted.find(self.storage.store.as_ref(), Keep::Nothing)).await;
+            match found.unwrap_or_else(Found::Unreadable) {
                 Found::Same(_) => return ReadBack::Same,
                 Found::Absent(_) => return ReadBack::Absent,
                 Found::OtherSize { .. } | Found::OtherChecksum { .. } => return ReadBack::Other,
@@ -184,18 +189,19 @@ impl SegmentPut<'_> {
         }
     }
 
-    /// Puts once, and checks the size of the confirmed object.
-    async fn attempt_put(&self, key: &Path) -> Put {
+    /// Puts once, after `failed` attempts, and checks the size of the confirmed object.
+    async fn attempt_put(&self, key: &Path, failed: u32) -> Put {
         failpoint::hit("put.before").await;
-        let put = self.storage.put_new(key, self.encoded.payload.clone()).await;
-        match put {
+        let patience = patience(self.storage, self.encoded.size_bytes, failed);
+        let put = within(patience, self.storage.put_new(key, self.encoded.payload.clone())).await;
+        match put.unwrap_or_else(|silent| Err(PutError::Ambiguous(silent))) {
             // The failpoint loses only a success: every other reply is a failure already.
             Ok(()) if failpoint::fails("put.reply").await => return Put::Unclear { step: "put", error: lost_reply() },
             Ok(()) => {}
             Err(PutError::NotDurable(error)) => return Put::NotDurable(error),
             Err(PutError::Ambiguous(error)) => return Put::Unclear { step: "put", error },
         }
-        match self.check_size(key).await {
+        match self.check_size(key, failed).await {
             Ok(()) => {
                 failpoint::hit("put.done").await;
                 Put::Stored
@@ -206,8 +212,8 @@ impl SegmentPut<'_> {
 
     /// A success alone proves little: a proxy or a disk on the way may have dropped the object or cut it. The request
     /// costs little compared with the put.
-    async fn check_size(&self, key: &Path) -> object_store::Result<()> {
-        let found = self.storage.store.head(key).await?;
+    async fn check_size(&self, key: &Path, failed: u32) -> object_store::Result<()> {
+        let found = within(patience(self.storage, 0, failed), self.storage.store.head(key)).await??;
         if found.size == self.encoded.size_bytes {
             return Ok(());
         }

@@ -12,6 +12,7 @@ mod contained;
 mod exact_average;
 mod exact_store;
 mod exact_sum;
+mod extremes;
 mod format;
 mod frugal;
 mod json;

@@ -1,6 +1,7 @@
 //! Statistics of a segment's columns, as text that other engines read.
 //!
-//! Owns: the choice of bounds that are true and that every reader can parse, and their text (DuckLake's).
+//! Owns: the choice of bounds that are true and that every reader can parse, their text (DuckLake's), and comparing
+//! recorded ones with a file.
 //! Does not own: the statistics that Parquet computes, and storing them (`catalog`).
 //!
 //! A bound may be loose, never wrong: a reader skips a file whose bounds exclude a value. A bound that a reader cannot
@@ -26,6 +27,32 @@ pub(crate) fn of_file(metadata: &ParquetMetaData, nans: &Nans) -> Vec<ColumnStat
     let leaves = metadata.file_metadata().schema_descr().columns().iter().enumerate().take(LEAVES_MAX);
     let chunks = |leaf: usize| metadata.row_groups().iter().map(move |group| group.column(leaf));
     leaves.filter_map(|(leaf, column)| of_leaf(column, chunks(leaf), nans.has(leaf))).collect()
+}
+
+/// Compares the statistics that the catalog records of a file with its own. An absent bound is right: it excludes nothing.
+///
+/// # Errors
+/// Names the first difference.
+pub fn check_recorded(recorded: &[ColumnStatistics], metadata: &ParquetMetaData) -> Result<(), String> {
+    // Bounds next to NaN are never recorded, so that they are never compared.
+    let own = of_file(metadata, &Nans::default());
+    for column in recorded {
+        let id = column.field_id;
+        let Some(own) = own.iter().find(|own| own.field_id == id) else {
+            return Err(format!("the catalog records statistics of a column {id}, which it has not"));
+        };
+        let counts = (column.value_count, column.null_count);
+        if counts != (own.value_count, own.null_count) {
+            let (values, nulls) = (own.value_count, own.null_count);
+            return Err(format!("column {id} has {values} values and {nulls} nulls, the catalog records {counts:?}"));
+        }
+        for (end, recorded, own) in [("lower", &column.min, &own.min), ("upper", &column.max, &own.max)] {
+            if recorded.is_some() && recorded != own {
+                return Err(format!("the {end} bound of column {id} is {own:?}, the catalog records {recorded:?}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn of_leaf<'m>(

@@ -11,6 +11,7 @@
 //! services and the binaries.
 
 pub mod connect;
+mod connections;
 pub mod diagnose;
 mod error;
 pub mod logs;

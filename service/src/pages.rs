@@ -1,6 +1,7 @@
 //! The HTTP pages of a service: `/healthz`, `/readyz`, `/metrics`, and those that the service adds.
 //!
-//! Owns: the three pages, and serving. Does not own: the verdict of readiness (`readiness`), the recorder (`metrics`).
+//! Owns: the three pages. Does not own: connections (`connections`), the verdict of readiness (`readiness`), the recorder
+//! (`metrics`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 
+use crate::connections::{self, Limits};
 use crate::readiness::{Fact, Readiness};
 
 /// The pages of a service. Without checks it is ready as soon as it listens.
@@ -76,9 +78,7 @@ impl Pages {
             .route("/metrics", get(scrape))
             .with_state(Arc::new(Shown { pages: self, metrics }))
             .merge(more);
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "the HTTP server ended");
-        }
+        connections::serve(listener, router, Limits::default()).await;
     }
 }
 

@@ -115,7 +115,7 @@ impl Tally {
 }
 
 /// Runs `cut_everywhere` on every lane of the database at `url`, with the lane's number, and returns the sum.
-pub(super) async fn on_every_lane<F>(url: &str, cut_everywhere: fn(Lane, usize) -> F) -> Tally
+pub(super) async fn on_every_lane<F>(url: &str, cut_everywhere: impl Fn(Lane, usize) -> F) -> Tally
 where
     F: Future<Output = Tally> + Send + 'static,
 {

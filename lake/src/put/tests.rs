@@ -104,6 +104,35 @@ async fn a_put_whose_reply_was_lost_is_read_back_and_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_never_answers_is_given_up_and_asked_again() {
+    let never = Duration::from_secs(86_400);
+    let (done, nothing) = (Fault::slow(never), Fault { delay: never, ..Fault::before(Answer::TimedOut) });
+    let started = tokio::time::Instant::now();
+    let (_, steps, puts) = put_over(&[(Operation::Put, done)]).await;
+    assert_eq!((steps, puts), (vec!["new k0".into(), "intent k0".into(), "put again after 1".into()], 1));
+    assert!((30..40).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+
+    let started = tokio::time::Instant::now();
+    let faults = [(Operation::Put, nothing), (Operation::Get, nothing), (Operation::Head, nothing)];
+    let (stored, steps, puts) = put_over(&faults).await;
+    let failed = ["put again after 1", "read back again after 2", "check again after 3"];
+    assert_eq!(steps, [["new k0", "intent k0"].as_slice(), &failed].concat());
+    assert_eq!((puts, stored.retries), (2, 3));
+    // 30 s, twice as long after one failure, four times after two, and the pauses in between.
+    assert!((210..220).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+}
+
+#[test]
+fn patience_grows_with_size_and_failures_and_a_directory_is_waited_for() {
+    let (far, folder) = (Storage::memory(), tempfile::tempdir().expect("a folder"));
+    let seconds = |size, failed| patience(&far, size, failed).expect("a time").as_secs();
+    assert_eq!((seconds(0, 0), seconds(64 << 20, 0)), (30, 542));
+    assert_eq!((seconds(0, 1), seconds(0, 2), seconds(0, u32::MAX)), (60, 120, 120));
+    let near = Storage::local(folder.path().to_owned()).expect("a directory");
+    assert_eq!(patience(&near, 0, 0), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_put_that_did_nothing_is_repeated_under_its_key() {
     let faults =
         [(Operation::Put, Fault::before(Answer::Exists)), (Operation::Get, Fault::before(Answer::Unavailable))];

@@ -10,6 +10,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
+use datafusion::functions_aggregate::min_max::{Max, Min};
 use datafusion::logical_expr::AggregateUDF;
 use datafusion::prelude::SessionConfig;
 use tempfile::TempDir;
@@ -18,6 +19,7 @@ use super::checked::CheckNumbers;
 use super::contained::ContainScans;
 use super::exact_average::ExactAverage;
 use super::exact_sum::ExactSum;
+use super::extremes::Extreme;
 use super::frugal::{self, FrugalPlanner};
 use super::operators::Operators;
 use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, pushdown};
@@ -77,5 +79,7 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
     }
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(ExactSum::new())))?;
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(ExactAverage::new())))?;
+    state.register_udaf(Arc::new(AggregateUDF::new_from_impl(Extreme(Min::new()))))?;
+    state.register_udaf(Arc::new(AggregateUDF::new_from_impl(Extreme(Max::new()))))?;
     Ok(state)
 }

@@ -7,20 +7,22 @@
 mod messages;
 mod object;
 mod piece;
+mod recorded;
 mod rows;
 mod stream;
 mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use catalog::audit::{ChainCounts, Check, PartitionRecords, Problem, check_partition};
-use catalog::{CommitRecord, FileId, MetadataStore, PartitionState, SegmentInfo};
+use catalog::audit::{ChainCounts, Check, ObjectRecords, PartitionRecords, Problem, check_objects, check_partition};
+use catalog::{CommitRecord, MetadataStore, PartitionState, SegmentInfo, TopicSnapshot};
 use common::memory::MemoryBudget;
 use common::{Queue, TopicName, TopicPartition};
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use self::messages::{CommittedMessage, Decoded, messages_of};
+use self::recorded::TopicObjects;
 use self::stream::{Opened, StreamView};
 use crate::error::Result;
 use lake::Storage;
@@ -116,23 +118,32 @@ impl Audit<'_> {
             problems: Vec::new(),
             notes: Vec::new(),
         };
-        let mut seen = BTreeSet::new();
+        report.add(self.object_problems(&snapshot).await?);
+        let mut objects = TopicObjects::load(self.catalog, &snapshot.topic).await?;
         for partition_id in 0..snapshot.topic.partition_count {
             if self.partition_id.is_some_and(|only| only != partition_id) {
                 continue;
             }
             let Some(records) = PartitionRecords::load(self.catalog, &snapshot, partition_id).await? else { continue };
             report.partitions += 1;
-            self.audit_partition(&records, &mut report, &mut seen, progress).await?;
+            self.audit_partition(&records, &mut report, &mut objects, progress).await?;
         }
         Ok(report)
+    }
+
+    /// Problems of the catalog's rows of objects, of the partitions that are audited.
+    async fn object_problems(&self, snapshot: &TopicSnapshot) -> Result<Vec<Problem>> {
+        let records = ObjectRecords::load(self.catalog, snapshot, BTreeMap::new()).await?;
+        let mut problems = check_objects(&records);
+        problems.retain(|problem| self.partition_id.is_none_or(|only| only == problem.partition_id));
+        Ok(problems)
     }
 
     async fn audit_partition(
         &self,
         records: &PartitionRecords,
         report: &mut AuditReport,
-        seen: &mut BTreeSet<FileId>,
+        objects: &mut TopicObjects,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<()> {
         let (counts, problems) = check_partition(records);
@@ -146,7 +157,8 @@ impl Audit<'_> {
         let view = self.view(records, &partition, report).await?;
         let budget = MemoryBudget::new(self.memory_bytes_max);
         let (view, budget) = (&view, &budget);
-        let work = self.work(records, view.as_ref(), seen);
+        let mut work = self.work(records, view.as_ref(), &mut objects.seen);
+        objects.add_statistics(&mut work);
         let mut done = futures::stream::iter(work.into_iter().map(|work| async move {
             let done = self.do_work(&partition_of(records), &work, view.as_ref(), budget).await;
             progress(work.counted_bytes());

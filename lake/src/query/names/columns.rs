@@ -11,8 +11,8 @@ use datafusion::common::{Column, SchemaError, Span, TableReference};
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Select, SelectItem,
-    TableFactor, VisitorMut,
+    AccessExpr, ExcludeSelectItem, Expr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Select,
+    SelectItem, TableFactor, VisitorMut,
 };
 
 use super::{is_alike, quoted, set, table_name, visit};
@@ -173,6 +173,19 @@ impl VisitorMut for Writer<'_> {
         match expr {
             Expr::Identifier(ident) => self.write(&mut [ident]),
             Expr::CompoundIdentifier(idents) => self.write(&mut idents.iter_mut().collect::<Vec<_>>()),
+            // `t.column['member']`: the table's name is the root, the column's the first access.
+            Expr::CompoundFieldAccess { root, access_chain } => {
+                let mut idents = Vec::new();
+                if let Expr::Identifier(ident) = root.as_mut() {
+                    idents.push(ident);
+                    idents.extend(access_chain.iter_mut().map_while(|access| match access {
+                        AccessExpr::Dot(Expr::Identifier(ident)) => Some(ident),
+                        _ => None,
+                    }));
+                }
+                idents.truncate(self.typed.len());
+                self.write(&mut idents);
+            }
             _ => {}
         }
         ControlFlow::Continue(())

@@ -9,11 +9,12 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_schema::DataType;
 use bytes::Bytes;
-use catalog::{ObjectInfo, SegmentInfo};
+use catalog::{ColumnStatistics, ObjectInfo, SegmentInfo};
 use common::{Epoch, Incarnation};
 use lake::footer::{Footer, FooterSegment};
 use lake::read::{Columns, SegmentFile};
 use lake::schema::{INCARNATION, OFFSET, PARTITION, PARTITION_IN_LAYOUT_1, ROW, TIMESTAMP, timestamp_type};
+use lake::statistics::check_recorded;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use parquet::errors::ParquetError;
 
@@ -31,6 +32,8 @@ pub(super) struct Wanted {
     pub(super) is_alone: bool,
     /// The epoch in which the object was written, if it is known.
     pub(super) epoch: Option<Epoch>,
+    /// The statistics of its columns that the catalog records.
+    pub(super) statistics: Vec<ColumnStatistics>,
 }
 
 /// The origin of a row.
@@ -59,6 +62,7 @@ impl Wanted {
     fn decode_blocking(&self, bytes: Bytes) -> Result<Vec<Vec<Row>>, String> {
         let file = SegmentFile::parse(bytes).map_err(undecodable)?;
         self.footer().check(file.metadata())?;
+        check_recorded(&self.statistics, file.metadata())?;
         let count = file.metadata().file_metadata().num_rows();
         let counted = self.object().record_count;
         if u64::try_from(count).ok() != Some(counted) {

@@ -1,8 +1,9 @@
 //! Audits of small lakes, intact and damaged.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use catalog::{JanitorStore, SegmentKind, SegmentStore};
+use catalog::{ColumnStatistics, JanitorStore, SegmentKind, SegmentStore};
 use common::Epoch;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
@@ -19,15 +20,19 @@ async fn lake() -> Lake {
     lake
 }
 
-async fn audited(lake: &Lake, queue: Option<&dyn Queue>, is_deep: bool) -> AuditReport {
-    let audit = Audit {
+fn audit_of<'a>(lake: &'a Lake, queue: Option<&'a dyn Queue>, is_deep: bool) -> Audit<'a> {
+    Audit {
         catalog: lake.catalog.as_ref(),
         storage: &lake.storage,
         queue,
         partition_id: None,
         is_deep,
         memory_bytes_max: 1 << 20,
-    };
+    }
+}
+
+async fn audited(lake: &Lake, queue: Option<&dyn Queue>, is_deep: bool) -> AuditReport {
+    let audit = audit_of(lake, queue, is_deep);
     let heard = AtomicU64::new(0);
     let progress = |bytes| {
         heard.fetch_add(bytes, Ordering::Relaxed);
@@ -112,7 +117,7 @@ async fn rows_of_a_replaced_object_that_are_not_the_listed_ones_are_found() {
     let key = Path::parse(&first.object.key).expect("a key");
     let bytes = lake.storage.store.get(&key).await.expect("there").bytes().await.expect("read");
     let decoded = async |segments: Vec<SegmentInfo>, is_alone| {
-        rows::Wanted { segments, is_alone, epoch: None }.decode(bytes.clone()).await
+        rows::Wanted { segments, is_alone, epoch: None, statistics: Vec::new() }.decode(bytes.clone()).await
     };
     let rows = decoded(vec![first.clone(), second.clone()], false).await.expect("as listed");
     assert_eq!(
@@ -160,7 +165,7 @@ async fn an_object_that_was_altered_is_found() {
 
 /// The only segment of its object.
 fn alone(segment: SegmentInfo) -> rows::Wanted {
-    rows::Wanted { segments: vec![segment], is_alone: true, epoch: Some(Epoch(1)) }
+    rows::Wanted { segments: vec![segment], is_alone: true, epoch: Some(Epoch(1)), statistics: Vec::new() }
 }
 
 #[tokio::test]
@@ -172,6 +177,41 @@ async fn an_object_of_another_segment_is_told_by_its_footer() {
     let swapped = SegmentInfo { range: second.range, ..first };
     let found = alone(swapped).decode(bytes).await.expect_err("another");
     assert!(found.contains("its footer says base_offset 0, the catalog says 10"), "{found}");
+}
+
+#[tokio::test]
+async fn statistics_that_are_not_those_of_the_object_are_found() {
+    let lake = lake().await;
+    // All columns of a replacement have statistics, and one column of other objects.
+    lake.compact(SegmentKind::Data).await;
+    let snapshot = lake.catalog.snapshot(&lake.partition.topic).await.expect("read");
+    let records = PartitionRecords::load(lake.catalog.as_ref(), &snapshot, 0).await.expect("read").expect("there");
+    let audit = audit_of(&lake, None, true);
+    let mut work = audit.work(&records, None, &mut BTreeSet::new());
+    let recorded = TopicObjects::load(lake.catalog.as_ref(), &snapshot.topic).await.expect("read");
+    recorded.add_statistics(&mut work);
+    let damages: [fn(&mut ColumnStatistics); 5] = [
+        |column| column.null_count += 1,
+        |column| column.value_count += 1,
+        |column| column.min = Some("~".to_owned()),
+        |column| column.max = Some("~".to_owned()),
+        |column| column.field_id = 99,
+    ];
+    for wanted in work.iter().flat_map(|work| &work.objects) {
+        let least = if wanted.object().level > 0 { 8 } else { 1 };
+        assert!(wanted.statistics.len() >= least, "{:?}", wanted.statistics);
+        let key = Path::parse(&wanted.object().key).expect("a key");
+        let bytes = lake.storage.store.get(&key).await.expect("there").bytes().await.expect("read");
+        wanted.clone().decode(bytes.clone()).await.expect("as recorded");
+        for column in 0..wanted.statistics.len() {
+            for damage in damages {
+                let mut damaged = wanted.clone();
+                damage(&mut damaged.statistics[column]);
+                let found = damaged.decode(bytes.clone()).await.expect_err("damaged");
+                assert!(found.contains("column"), "{found}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -216,14 +256,7 @@ async fn samples_are_spread_and_bounded() {
     let lake = lake().await;
     let snapshot = lake.catalog.snapshot(&lake.partition.topic).await.expect("read");
     let records = PartitionRecords::load(lake.catalog.as_ref(), &snapshot, 0).await.expect("read").expect("there");
-    let audit = Audit {
-        catalog: lake.catalog.as_ref(),
-        storage: &lake.storage,
-        queue: None,
-        partition_id: None,
-        is_deep: false,
-        memory_bytes_max: 1,
-    };
+    let audit = audit_of(&lake, None, false);
     let work = audit.work(&records, None, &mut BTreeSet::new());
     let decoded: Vec<u64> =
         work.iter().filter(|work| work.is_decoded).flat_map(|work| &work.runs).map(|run| run.commit_no).collect();

@@ -146,7 +146,7 @@ pub(super) fn wanted(segments: &[&SegmentInfo], listed: &[SegmentInfo], runs: &[
         let is_alone = in_object == 1 && object.min_partition_id == object.max_partition_id;
         let of_one = runs.iter().find(|run| run.commits() == 1 && run.range == segments[0].range);
         let epoch = of_one.filter(|_| object.level == 0).map(|run| run.epoch);
-        Wanted { segments, is_alone, epoch }
+        Wanted { segments, is_alone, epoch, statistics: Vec::new() }
     };
     by_object.into_values().map(wanted).collect()
 }
