@@ -84,9 +84,9 @@ impl Lake {
         assert_eq!(messages.len() as u64, count, "the queue holds what is to be committed");
         let memory = MemoryBudget::new(1 << 20).acquire(1).await;
         let decoder = PartitionDecoder::new(Arc::clone(&self.table), Source::of(&self.held));
-        let mut encoding = Encoding { decoder, page_bytes: 1 << 16, condemned: None };
+        let encoding = Encoding { decoder, page_bytes: 1 << 16, condemned: None };
         let batch = OpenBatch::open(base_offset, messages, vec![], memory);
-        let mut batch = batch.seal(&mut encoding, &self.held, RollReason::Age).expect("sealed");
+        let mut batch = batch.seal(&encoding, &self.held, RollReason::Age).expect("sealed");
         let mut segments = Vec::new();
         for (kind, encoded) in std::mem::take(&mut batch.segments) {
             let (range, epoch) = (batch.range, self.held.epoch);

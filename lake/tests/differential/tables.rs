@@ -43,7 +43,7 @@ impl Table {
         let mut columns: Vec<Column> = NAMES[..count].iter().map(|name| column(rng, name)).collect();
         // A key to join by, that the other table has as well.
         let key_type = if rng.bool() { ColumnType::Int32 } else { ColumnType::Int64 };
-        let spec = ColumnSpec { name: "k".to_owned(), column_type: key_type.clone(), nullable: true };
+        let spec = ColumnSpec::new("k", key_type.clone());
         columns.insert(0, Column { first_type: Some(spec.column_type.clone()), spec, pool: Pool::Tame });
         columns.iter_mut().for_each(|column| widen(rng, column));
         add_later(rng, &mut columns);
@@ -114,7 +114,7 @@ impl Column {
 fn column(rng: &mut Rng, name: &str) -> Column {
     let column_type = random_type(rng, 2);
     let pool = if rng.bool() { Pool::Tame } else { Pool::Wild };
-    let spec = ColumnSpec { name: name.to_owned(), column_type: column_type.clone(), nullable: rng.u8(0..4) > 0 };
+    let spec = ColumnSpec { nullable: rng.u8(0..4) > 0, ..ColumnSpec::new(name, column_type.clone()) };
     Column { spec, first_type: Some(column_type), pool }
 }
 
@@ -160,9 +160,8 @@ fn random_decimal(rng: &mut Rng) -> ColumnType {
 fn random_members(rng: &mut Rng, depth: u32) -> Vec<ColumnSpec> {
     let names = ["m", "Nn", "o o"];
     let member = |rng: &mut Rng, name: &str| ColumnSpec {
-        name: name.to_owned(),
-        column_type: random_type(rng, depth),
         nullable: rng.bool(),
+        ..ColumnSpec::new(name, random_type(rng, depth))
     };
     (0..rng.usize(1..=3)).map(|place| member(rng, names[place])).collect()
 }

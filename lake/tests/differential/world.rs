@@ -103,14 +103,15 @@ impl World {
 
     /// DuckDB gets tables of its own, so that its answers do not depend on any statistics of the objects.
     async fn copy_to(&self, duckdb: &mut DuckDbSession, tables: &[Table]) {
-        let mut snapshots = Vec::new();
+        let (mut snapshots, mut names) = (Vec::new(), Vec::new());
         for table in tables {
             let name = TopicName::new(table.name).expect("valid");
             snapshots.push(self.catalog.snapshot(&name).await.expect("a snapshot"));
+            names.push(name);
         }
         let location = DuckDbLocation::Local { root: self.folder.path().to_owned() };
         let mut sql = String::from("DROP SCHEMA IF EXISTS views CASCADE; CREATE SCHEMA views; USE views;");
-        sql.push_str(&views_sql(&snapshots, &location));
+        sql.push_str(&views_sql(&snapshots, &names, &location).expect("names that differ"));
         sql.push_str("USE main;");
         for table in tables {
             let schema = schema::table_schema(&table.options(false));

@@ -199,6 +199,7 @@ impl OpenBatch {
             message_count,
             anchor: self.anchor,
             gaps: self.gaps.split_off(later_gaps),
+            first_refusal: None,
             memory: self.memory.split(self.pending_bytes),
             pending_bytes: mem::take(&mut self.pending_bytes),
             pending: mem::take(&mut self.pending),
@@ -280,7 +281,7 @@ impl Encoders {
             };
             encoder.write(&rows)?;
         }
-        Ok(refusal)
+        Ok(())
     }
 
     fn memory_bytes(&self) -> usize {

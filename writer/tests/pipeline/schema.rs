@@ -92,7 +92,7 @@ async fn a_batch_in_two_versions_is_two_segments_that_follow_each_other() {
     }
     read_by(&world, &topic, "text", ColumnType::String).await;
     let end = world.publish(&partition, (0..10).map(|n| format!(r#"{{"n":"{n}"}}"#))).await;
-    writer.flush().await;
+    writer.flush().await.expect("committed");
     writer.wait_committed(&[(partition.clone(), end)]).await.expect("committed");
     assert_eq!(world.rows(&topic, SegmentKind::Quarantine).await, []);
     assert_eq!(world.rows(&topic, SegmentKind::Data).await.len() as u64, chunk + 10);
