@@ -7,6 +7,7 @@ mod cli;
 mod columns;
 mod commands;
 mod exit;
+mod input;
 mod opened;
 mod output;
 mod progress;
@@ -28,8 +29,23 @@ use crate::output::UsageError;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Stack of each thread that plans or evaluates a statement: both recurse as deep as its expressions. Only what is used
+/// takes memory.
+const STACK_BYTES: usize = 256 << 20;
+
 fn main() -> ExitCode {
     logs::report_panics(LogFormat::Text);
+    let process = std::thread::Builder::new().name("main".to_owned()).stack_size(STACK_BYTES).spawn(process);
+    match process {
+        Ok(process) => process.join().unwrap_or_else(|_| Exit::Failed.into()),
+        Err(error) => {
+            logs::report_failure(LogFormat::Text, &format!("cannot start a thread: {error}"));
+            Exit::Failed.into()
+        }
+    }
+}
+
+fn process() -> ExitCode {
     let cli = suggest::parse().unwrap_or_else(|error| wrong_arguments(&error));
     // Errors are in the form of the answer that was asked for.
     let mut failure_format = if cli.json { LogFormat::Json } else { LogFormat::Text };
@@ -65,7 +81,7 @@ fn run(cli: Cli, failure_format: &mut LogFormat) -> anyhow::Result<()> {
         *failure_format = settings.log_format;
         logs::report_panics(settings.log_format);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build()?;
     let outcome = runtime.block_on(Box::pin(cli.command.run(settings, cli.json)));
     // Commands join the tasks that they start. Only a read of standard input, which nothing can interrupt, may be left;
     // it must not keep the process.

@@ -56,6 +56,12 @@ pub(crate) trait Database: fmt::Debug + Send + Sync {
     /// Of kind `Unavailable` if somebody may have written meanwhile without this one seeing it: reading again helps.
     fn check_read(&self) -> Result<()>;
 
+    /// Before a transaction that writes and after its commit: `Ok` if the next process will find what this one writes.
+    ///
+    /// # Errors
+    /// The reason why not: this process must write nothing more.
+    fn check_write(&self) -> Result<(), String>;
+
     /// The findings of [`MetadataStore::diagnose`](crate::MetadataStore::diagnose).
     async fn diagnose(&self) -> Vec<Finding>;
 

@@ -80,9 +80,10 @@ pub enum CatalogError {
     /// There is no catalog in this place, and reading makes none.
     #[error("no catalog at {0}; creating a topic or starting a writer makes one")]
     Absent(String),
-    /// The disk failed while a commit was written: what this process sees of the database may not be on the disk.
-    /// Every later call gives this too. The process must end; the next start takes over from what the disk holds.
-    #[error("the catalog's disk failed in a commit, this process must end: {0}")]
+    /// The disk failed while a commit was written, or the database's file was deleted or replaced: what this process sees
+    /// of the database may not be what the next one finds. Every later call gives this too. The process must end; the next
+    /// start takes over from what the disk holds.
+    #[error("{0}; this process must end")]
     Poisoned(String),
     /// Stored rows contradict each other; nothing was changed.
     #[error("catalog is inconsistent: {0}")]

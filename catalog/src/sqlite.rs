@@ -10,6 +10,7 @@
 mod damage;
 mod diagnose;
 mod opening;
+mod place;
 mod reading;
 mod session;
 
@@ -23,6 +24,7 @@ use common::secret::SecretUrl;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
+use self::place::Place;
 use self::reading::Stamp;
 use crate::database::{self, Access, Database, Door, Session};
 use crate::error::{CatalogError, Result};
@@ -38,6 +40,8 @@ pub struct SqliteDatabase {
     writer: Option<SqlitePool>,
     /// The state of a file that is read as if nobody wrote it, when it was opened.
     stamp: Option<Stamp>,
+    /// The files of one that was opened to be written.
+    place: Option<Place>,
     /// For fresh connections; `None` in memory, where a second connection would see another database.
     file: Option<SqliteConnectOptions>,
 }
@@ -92,6 +96,7 @@ impl SqliteMetadataStore {
             readers: opened.readers,
             writer: None,
             stamp: opened.stamp,
+            place: None,
             file: Some(opened.options),
         }))
     }
@@ -110,12 +115,13 @@ impl SqliteMetadataStore {
     /// `Refused` if SQLite is too old.
     pub async fn new_in_memory() -> Result<Self> {
         let pool = opening::in_memory().await?;
-        Ok(Self::of(SqliteDatabase { readers: pool.clone(), writer: Some(pool), stamp: None, file: None }))
+        Ok(Self::of(SqliteDatabase { readers: pool.clone(), writer: Some(pool), stamp: None, place: None, file: None }))
     }
 
     async fn open(options: SqliteConnectOptions) -> Result<Self> {
         let (options, writer, readers) = opening::file(options).await?;
-        Ok(Self::of(SqliteDatabase { readers, writer: Some(writer), stamp: None, file: Some(options) }))
+        let place = Some(Place::of(options.get_filename()));
+        Ok(Self::of(SqliteDatabase { readers, writer: Some(writer), stamp: None, place, file: Some(options) }))
     }
 
     /// Statements wait for locks only: no silence needs a limit.
@@ -149,6 +155,10 @@ impl Database for SqliteDatabase {
 
     fn check_read(&self) -> Result<()> {
         self.stamp.as_ref().map_or(Ok(()), Stamp::check)
+    }
+
+    fn check_write(&self) -> Result<(), String> {
+        self.place.as_ref().map_or(Ok(()), Place::check)
     }
 
     async fn connection(&self, access: Access) -> Result<Box<dyn database::Connection>> {

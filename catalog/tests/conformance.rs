@@ -33,6 +33,7 @@ mod conformance {
     mod size;
     mod sqlite_faults;
     mod sqlite_kills;
+    mod sqlite_places;
     pub(crate) mod storms;
     pub(crate) mod topics;
 }

@@ -14,6 +14,7 @@ mod remote;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::config::{Settings, StorageType};
 use common::diagnosis::Finding;
@@ -25,6 +26,9 @@ use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
 use url::Url;
 
 use crate::error::{LakeError, Result};
+
+/// Limit to the probe at the start: a silent store is reported while somebody still waits for the start.
+const PROBE_MAX: Duration = Duration::from_secs(30);
 
 /// An object store with the place in it where segments go.
 #[derive(Clone, Debug)]
@@ -134,7 +138,11 @@ impl Storage {
     /// # Errors
     /// [`LakeError::Storage`] names the failed step and the settings or rights to check.
     pub async fn probe(&self) -> Result<()> {
-        probe::probe(self).await
+        let silent = || LakeError::Storage {
+            url: self.display_url(),
+            reason: format!("no answer within {PROBE_MAX:?}; is the store up and reachable from here?"),
+        };
+        tokio::time::timeout(PROBE_MAX, probe::probe(self)).await.unwrap_or_else(|_| Err(silent()))
     }
 
     /// True when the store refuses a create-only put of an existing key. Some stores ignore the condition.

@@ -126,8 +126,8 @@ fn check_name(name: &str) -> Result<HeaderName, QueueError> {
 
 fn check_value(name: &str, value: &str) -> Result<HeaderValue, QueueError> {
     let refuse = |reason| Err(QueueError::refused(format!("the value of header {name:?} {reason}")));
-    if value.chars().any(char::is_control) {
-        return refuse("holds a control character; allowed is printable text");
+    if value.contains(['\r', '\n', '\0']) {
+        return refuse("holds a line break or a NUL, which no header can carry");
     }
     if value.trim() != value {
         return refuse("starts or ends with a space, which the wire would drop; trim it");
@@ -184,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_and_headers_come_back(key: Vec<u8>, values in prop::collection::vec("[!-~é]{0,9}", 0..4)) {
+        fn keys_and_headers_come_back(key: Vec<u8>, values in prop::collection::vec("([!-~é]([\u{1}-\u{8}\t\u{b}\u{c}\u{e}-~é]{0,7}[!-~é])?)?", 0..4)) {
             let headers: Headers = values.into_iter().map(|value| ("x-trace".to_owned(), value)).collect();
             let message = OutgoingMessage { headers, ..OutgoingMessage::new("").with_key(key) };
             let map = encode(&message).expect("valid").0.expect("some");

@@ -44,6 +44,8 @@ fn init_with(settings: &Settings, directives: &str) -> Result<(), InvalidSetting
         .map_err(|error| InvalidSetting::new(format!("LOG_LEVEL={}: {error}", settings.log_level)))?;
     let colours = io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Scrubbing).with_ansi(colours);
+    // A line that cannot be written is lost; the subscriber would panic in trying to say so.
+    let builder = builder.log_internal_errors(false);
     let set = match settings.log_format {
         LogFormat::Text => builder.fmt_fields(debug_fn(write_field).delimited(" ")).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -2,11 +2,10 @@
 //!
 //! Owns: reading the statement and showing the rows. Does not own: planning and reading (lake::query).
 
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use catalog::MetadataStore;
 use common::config::Settings;
 use futures::StreamExt;
@@ -16,6 +15,7 @@ use lake::query::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::input::read_text;
 use crate::opened::{self, reading_catalog};
 use crate::output::{self, UsageError};
 use crate::units::count_text;
@@ -124,9 +124,7 @@ async fn print_lines(mut batches: lake::query::BatchStream) -> anyhow::Result<us
 
 fn statement(sql: &str) -> anyhow::Result<String> {
     let sql = if sql == "-" {
-        let mut text = String::new();
-        std::io::stdin().lock().read_to_string(&mut text).context("cannot read the statement from standard input")?;
-        text
+        read_text(std::io::stdin().lock(), "the statement on standard input")?
     } else {
         sql.to_owned()
     };

@@ -59,7 +59,10 @@ impl Door {
         }
         self.bounded(async {
             let mut connection = self.connection(Access::Write).await?;
-            connection.session().execute(sql, values).await.map_err(|error| self.commit_failed(error))
+            let changed = connection.session().execute(sql, values).await;
+            let changed = changed.map_err(|error| self.commit_failed(error))?;
+            self.placed()?;
+            Ok(changed)
         })
         .await
     }
@@ -93,6 +96,7 @@ impl Door {
             match work(transaction.session()).await {
                 Ok(value) => {
                     transaction.commit().await.map_err(|error| self.commit_failed(error))?;
+                    self.placed()?;
                     Ok(value)
                 }
                 Err(error) => {
@@ -150,6 +154,9 @@ impl Door {
     /// A connection from the pool; the caller bounds the wait for it.
     pub(crate) async fn connection(&self, access: Access) -> Result<Box<dyn Connection>> {
         let connection = self.database.connection(access).await?;
+        if access == Access::Write {
+            self.placed()?;
+        }
         // Another operation may have failed during the wait.
         self.usable()?;
         Ok(connection)
@@ -166,7 +173,16 @@ impl Door {
         if !is_sqlite_disk_failure(&error) {
             return error.into();
         }
-        CatalogError::Poisoned(self.poison.get_or_init(|| error.to_string()).clone())
+        self.poisoned(format!("the catalog's disk failed in a commit: {error}"))
+    }
+
+    /// Poisons the process if the database's files are no longer those that it opened.
+    fn placed(&self) -> Result<()> {
+        self.database.check_write().map_err(|reason| self.poisoned(reason))
+    }
+
+    fn poisoned(&self, reason: String) -> CatalogError {
+        CatalogError::Poisoned(self.poison.get_or_init(|| reason).clone())
     }
 
     fn usable(&self) -> Result<()> {

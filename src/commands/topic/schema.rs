@@ -2,10 +2,11 @@
 //!
 //! Owns: reading it. Does not own: which columns and options are valid (`common::topic`).
 
-use std::path::Path;
+use std::fs::File;
 
 use common::topic::{ColumnSpec, Format, TopicOptions};
 
+use crate::input::read_text;
 use crate::output::UsageError;
 
 /// The options that `schema` holds: an array of columns, or an object of all options.
@@ -41,9 +42,9 @@ fn text_of(schema: &str) -> Result<(String, String), UsageError> {
     if schema.trim_start().starts_with(['[', '{']) {
         return Ok((schema.to_owned(), "--schema".to_owned()));
     }
-    let read = std::fs::read_to_string(Path::new(schema));
-    let text = read.map_err(|error| UsageError::new(format!("--schema {schema}: {error}")))?;
-    Ok((text, format!("--schema {schema}")))
+    let name = format!("--schema {schema}");
+    let file = File::open(schema).map_err(|error| UsageError::new(format!("{name}: {error}")))?;
+    Ok((read_text(file, &name)?, name))
 }
 
 fn is_array(text: &str) -> bool {
