@@ -95,7 +95,7 @@ mod tests {
             ("audit", "Exit code 0 when all of it holds"),
             ("doctor", "Canary objects"),
             ("duckdb-sql", "duckdb -init"),
-            ("migrate", "Commands that only read never do"),
+            ("migrate", "A writer does so too"),
         ] {
             let mut cli = Cli::command();
             let command = cli.find_subcommand_mut(command).expect("a command");

@@ -169,6 +169,6 @@ mod tests {
         let mut table = Table::new(&[("NAME", Align::Left), ("N", Align::Right)]);
         table.row(["a\x1b[2J\nb\r\x07\u{202e}", "7"]);
         let text = table.to_string();
-        assert_eq!(text, "NAME                            N\na\\u{1b}[2J\\nb\\r\\u{7}\\u{202e}  7\n");
+        assert_eq!(text, "NAME                          N\na\\u{1b}[2J\\nb\\r\\u{7}\\u{202e}  7\n");
     }
 }

@@ -40,8 +40,9 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
     Cli::try_parse().map_err(with_suggestions)
 }
 
+/// Commands of the same name or beginning, in any group, take the place of clap's, which only looks at spelling.
 fn with_suggestions(mut error: clap::Error) -> clap::Error {
-    if error.kind() != ErrorKind::InvalidSubcommand || error.get(ContextKind::SuggestedSubcommand).is_some() {
+    if error.kind() != ErrorKind::InvalidSubcommand {
         return error;
     }
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };

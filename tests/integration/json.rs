@@ -8,7 +8,7 @@ use crate::binary::Siltstone;
 async fn settle(lake: &Siltstone, lines: &[&str]) -> (u64, u64) {
     let input = lines.join("\n");
     let fed = lake.run_with_input(&["up", "--stdin", "t", "--no-check", "--json"], input.as_bytes()).await.ok();
-    let report: Value = fed.out.lines().last().and_then(|line| serde_json::from_str(line).ok()).expect("JSON");
+    let report = fed.json();
     let count = |name: &str| report["committed"][name].as_u64().unwrap_or_else(|| panic!("{name} is not in {report}"));
     (count("records"), count("quarantined"))
 }

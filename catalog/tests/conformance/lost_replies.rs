@@ -13,6 +13,9 @@ use support::proxy::Direction;
 use super::fixture::*;
 use super::lanes::{DIRECTIONS, Fate, LANES, Lane, SPARE, Tally, on_every_lane};
 
+/// Bytes at the end of an exchange, with COMMIT and its answer.
+const END: u64 = 64;
+
 fn fate(outcome: &CommitOutcome) -> Fate<'_> {
     match outcome {
         CommitOutcome::Done(_) => Fate::Done,
@@ -64,11 +67,12 @@ impl Lane {
 }
 
 /// Cuts a commit after every byte in this lane's `share`.
-async fn cut_everywhere(mut lane: Lane, share: usize, stride: usize) -> Tally {
+async fn cut_everywhere(mut lane: Lane, share: usize, stride: u64) -> Tally {
     let exchange = lane.measure_commit().await;
     let mut tally = Tally::default();
     for (direction, length) in DIRECTIONS.into_iter().zip(exchange) {
-        for bytes in (0..=length + SPARE).skip(share * stride).step_by(LANES * stride) {
+        let is_cut = |bytes: &u64| bytes.is_multiple_of(stride) || bytes + END >= length;
+        for bytes in (0..=length + SPARE).filter(is_cut).skip(share).step_by(LANES) {
             // Repeated if the connection was cut before the commit took it, so that another was opened.
             for _ in 0..3 {
                 lane.commit_calmly().await;
@@ -98,8 +102,8 @@ async fn a_commit_cut_off_before_a_pooler_anywhere_is_settled_and_recorded_once(
     cut_off(pooler.url(), 61).await;
 }
 
-/// Cuts commits off after every byte whose number is a multiple of `stride`.
-async fn cut_off(url: &str, stride: usize) {
+/// Cuts commits off after every byte whose number is a multiple of `stride`, and after each of the last ones.
+async fn cut_off(url: &str, stride: u64) {
     let total = on_every_lane(url, |lane, share| cut_everywhere(lane, share, stride)).await;
     // Cuts before COMMIT, in it, after it, and beyond the answer all occur.
     assert!(total.not_done > 0 && total.unknown_not_done > 0 && total.unknown_done > 0 && total.done > 0, "{total:?}");

@@ -20,7 +20,8 @@ async fn poisons(harm: impl FnOnce(&Path)) {
     intend(&store, &next).await;
     harm(&file);
     match commit(&store, &next).await {
-        CommitOutcome::NotDone(CatalogError::Poisoned(reason)) | CommitOutcome::Unknown(CatalogError::Poisoned(reason)) => {
+        CommitOutcome::NotDone(CatalogError::Poisoned(reason))
+        | CommitOutcome::Unknown(CatalogError::Poisoned(reason)) => {
             assert!(reason.contains("was deleted or replaced while it was in use"), "{reason}");
         }
         other => panic!("{other:?}"),

@@ -12,12 +12,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::limit::LocalLimitExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, Statistics, execute_stream,
@@ -98,8 +101,19 @@ impl Again {
         let config = frugal(self.state.config().clone(), self.budget, batch_rows);
         let state = SessionStateBuilder::new_from_existing(self.state.clone()).with_config(config).build();
         let plan = DefaultPhysicalPlanner::default().create_physical_plan(&self.logical, &state).await?;
-        execute_stream(plan, state.task_ctx())
+        execute_stream(without_top_rows(plan)?, state.task_ctx())
     }
+}
+
+/// The plan with whole sorts in place of those that keep only their first rows, which they hold in memory.
+fn without_top_rows(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let whole = plan.transform_up(|node| {
+        let sort = node.downcast_ref::<SortExec>().and_then(|sort| Some((sort, sort.fetch()?)));
+        let Some((sort, first)) = sort else { return Ok(Transformed::no(node)) };
+        let whole = Arc::new(SortExec::with_fetch(sort, None)) as Arc<dyn ExecutionPlan>;
+        Ok(Transformed::yes(Arc::new(LocalLimitExec::new(whole, first)) as _))
+    });
+    whole.data()
 }
 
 /// The root of a query's plan.

@@ -6,8 +6,8 @@
 //! Why it is needed, for DataFusion 54.1. Two nodes let a wrong filter through:
 //! one with several columns of a name, as below `a LEFT JOIN b WHERE a.k = 1` when both tables have `k`: filters are
 //! handed on by name, and the first column of the name is taken, be it of the other table;
-//! and a join in which null matches null (INTERSECT, IS NOT DISTINCT FROM): the bounds of one side's keys are a filter for
-//! the other side, and leave out its nulls.
+//! and a join that needs the nulls of a side (INTERSECT, IS NOT DISTINCT FROM, NOT IN): the bounds of one side's keys are a
+//! filter for the other side, and leave out its nulls.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -68,7 +68,9 @@ fn may_pass(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let schema = plan.schema();
     let mut names = HashSet::new();
     let is_unambiguous = schema.fields().iter().all(|field| names.insert(field.name().as_str()));
-    let matches_nulls =
-        plan.downcast_ref::<HashJoinExec>().is_some_and(|join| join.null_equality() == NullEquality::NullEqualsNull);
-    is_unambiguous && !matches_nulls
+    let needs_nulls = plan.downcast_ref::<HashJoinExec>().is_some_and(|join| {
+        // `NOT IN` gives no row at all once the other side has a null.
+        join.null_equality() == NullEquality::NullEqualsNull || join.null_aware
+    });
+    is_unambiguous && !needs_nulls
 }

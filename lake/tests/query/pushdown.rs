@@ -29,6 +29,8 @@ async fn null_meets_null_where_sql_says_so() {
     assert_eq!(lake.number(join).await, 4 * 4 + 6);
     let equal = "SELECT count(*) AS n FROM a AS x JOIN a AS y ON x.later = y.later";
     assert_eq!(lake.number(equal).await, 6);
+    let not_in = "SELECT count(*) AS n FROM a AS x WHERE x.id NOT IN (SELECT y.later FROM a AS y)";
+    assert_eq!(lake.number(not_in).await, 0, "one null on the other side is enough");
 }
 
 #[tokio::test]

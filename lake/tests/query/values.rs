@@ -52,7 +52,10 @@ async fn absence_reaches_members_of_members_and_of_elements() {
         let elements = format!("SELECT {member} AS n FROM (SELECT unnest(l) AS e FROM t) AS x ORDER BY 1");
         assert_eq!(lake.column(&elements).await, [json!(1), json!(3), Value::Null, Value::Null], "{member}");
     }
-    assert_eq!(lake.column("SELECT l[1].y FROM t ORDER BY n").await, [Value::Null, Value::Null, json!(3), Value::Null]);
+    assert_eq!(
+        lake.column("SELECT l[1]['y'] FROM t ORDER BY n").await,
+        [Value::Null, Value::Null, json!(3), Value::Null]
+    );
     let unnested = lake.json("SELECT unnest(before) FROM t ORDER BY n").await;
     let absent = json!({"before.id": null, "before.note": null});
     assert_eq!(unnested[0], absent, "{unnested:?}");
@@ -237,5 +240,5 @@ async fn arithmetic_that_fits_is_as_ever() {
     assert_eq!(values, ["-0.1", "-0.1", "-7", "17.5", "2", "3", "3", "null"]);
     let sum = "SELECT CAST(id AS DECIMAL(38, 0)) + id FROM t WHERE _offset = 0";
     assert_eq!(lake.text(sum).await, "18000000000000000000");
-    assert_eq!(lake.value("SELECT TIMESTAMP '2026-01-02T00:00:00Z' - INTERVAL '1 day'").await, "2026-01-01T00:00:00Z");
+    assert_eq!(lake.value("SELECT TIMESTAMP '2026-01-02T00:00:00' - INTERVAL '1 day'").await, "2026-01-01T00:00:00");
 }

@@ -125,7 +125,8 @@ async fn missing_streams_are_refused_with_how_to_make_them() {
 
 #[tokio::test]
 async fn a_wrong_url_is_named_without_its_password() {
-    for (url, part) in [("nats://me:s3cret@127.0.0.1:1", "nats://127.0.0.1:1"), ("", "empty"), ("nats://[", "nats://[")]
+    for (url, part) in
+        [("nats://me:s3cret@127.0.0.1:1", "nats://me:********@127.0.0.1:1"), ("", "empty"), ("nats://[", "nats://[")]
     {
         let config = NatsConfig { url: url.into(), ..NatsConfig::default() };
         let error = step(NatsQueue::connect(config)).await.expect_err("nothing there").to_string();

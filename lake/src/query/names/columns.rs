@@ -5,6 +5,7 @@
 //! Does not own: the scopes of names: planning itself says what is unknown and what is in reach, so it is done again
 //! after each name that was found.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use datafusion::common::{Column, SchemaError, Span, TableReference};
@@ -15,7 +16,7 @@ use datafusion::sql::sqlparser::ast::{
     SelectItem, TableFactor, VisitorMut,
 };
 
-use super::{is_alike, quoted, set, table_name, visit};
+use super::{is_alike, quoted, set, table_name, tables_of, visit};
 use crate::query::QueryError;
 use crate::query::schemas::QueryCatalog;
 
@@ -47,7 +48,10 @@ pub(in crate::query) fn find_column(
             return Err(QueryError::AmbiguousName { name: typed.join("."), candidates });
         }
     };
-    let mut writer = Writer { typed: &typed, replacement, span: unknown.spans().first(), written: 0 };
+    let relations = in_reach.iter().filter_map(|column| column.relation.as_ref());
+    let reached: HashSet<String> = relations.map(|relation| relation.table().to_lowercase()).collect();
+    let span = unknown.spans().first();
+    let mut writer = Writer { typed: &typed, replacement, span, reached, scopes: Vec::new(), written: 0 };
     let _ = visit(statement, &mut writer);
     if writer.written == 0 && writer.span.take().is_some() {
         let _ = visit(statement, &mut writer);
@@ -136,8 +140,12 @@ struct Writer<'w> {
     typed: &'w [String],
     /// In place of as many identifiers.
     replacement: &'w [String],
-    /// The place that is meant; all where it is not known.
+    /// The place that is meant; where it is not known, all in the scopes from which the tables are reached.
     span: Option<Span>,
+    /// The tables that planning searched, in lower case.
+    reached: HashSet<String>,
+    /// For each SELECT around the place, true if it reads one of these tables.
+    scopes: Vec<bool>,
     written: usize,
 }
 
@@ -160,7 +168,9 @@ impl Writer<'_> {
     }
 
     fn is_meant(&self, ident: &Ident) -> bool {
-        let (Some(meant), Some(place)) = (self.span, Span::try_from_sqlparser_span(ident.span)) else { return true };
+        let (Some(meant), Some(place)) = (self.span, Span::try_from_sqlparser_span(ident.span)) else {
+            return self.scopes.last().copied().unwrap_or(true);
+        };
         let at = |span: &Span| (span.start.line, span.start.column);
         at(&meant) <= at(&place) && at(&place) <= (meant.end.line, meant.end.column)
     }
@@ -191,7 +201,15 @@ impl VisitorMut for Writer<'_> {
         ControlFlow::Continue(())
     }
 
+    fn post_visit_select(&mut self, _: &mut Select) -> ControlFlow<()> {
+        self.scopes.pop();
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let mut tables = select.from.iter().flat_map(tables_of);
+        let reads = self.reached.is_empty() || tables.any(|table| self.reached.contains(&table.to_lowercase()));
+        self.scopes.push(reads);
         for join in select.from.iter_mut().flat_map(|table| &mut table.joins) {
             if let Some(JoinConstraint::Using(columns)) = constraint(&mut join.join_operator) {
                 columns.iter_mut().for_each(|column| self.write_name(column));

@@ -30,7 +30,7 @@ async fn a_mirror_is_read_with_the_sequences_of_its_origin_and_cannot_be_publish
     let bounds = step(harness.queue.bounds(&partition)).await.expect("bounds");
     assert_eq!((bounds.first_offset, bounds.next_offset), (21, 52));
     let refused = step(harness.queue.publish(&partition, vec![OutgoingMessage::new("x")])).await.expect_err("a mirror");
-    assert!(matches!(&refused, QueueError::Refused { reason } if reason.contains("mirror of L")), "{refused}");
+    assert!(matches!(&refused, QueueError::Unsendable { reason } if reason.contains("mirror of L")), "{refused}");
 }
 
 #[tokio::test]
@@ -95,5 +95,5 @@ async fn a_stream_with_sources_has_sequences_of_its_own_and_a_sealed_one_is_read
     let mut subscription = subscribe(&harness.queue, &partition, 0).await;
     assert_eq!(numbers(&take(&mut *subscription, 20).await), (0..20).collect::<Vec<_>>());
     let refused = step(harness.queue.publish(&partition, vec![OutgoingMessage::new("x")])).await.expect_err("sealed");
-    assert!(matches!(&refused, QueueError::Refused { reason } if reason.contains("sealed")), "{refused}");
+    assert!(matches!(&refused, QueueError::Unsendable { reason } if reason.contains("sealed")), "{refused}");
 }
