@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use catalog::{CatalogError, CommitOutcome, CommitStore, SqliteMetadataStore, TopicStore};
+use catalog::{CatalogError, CommitOutcome, SqliteMetadataStore, TopicStore};
 
 use super::fixture::*;
 

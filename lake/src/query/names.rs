@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableFactor,
-    TableWithJoins, VisitMut, VisitorMut, WindowType,
+    AccessExpr, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    Subscript, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut, WindowType,
 };
 
 use super::schemas::QueryCatalog;
@@ -187,12 +187,28 @@ impl VisitorMut for Tables<'_> {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
-        if let Expr::Function(function) = expr
-            && let Some(WindowType::NamedWindow(name)) = &mut function.over
-        {
-            fold(name);
+        match expr {
+            Expr::Function(function) => {
+                if let Some(WindowType::NamedWindow(name)) = &mut function.over {
+                    fold(name);
+                }
+            }
+            Expr::CompoundFieldAccess { root, access_chain } => as_subscripts(root, access_chain),
+            _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Writes `.member` as `['member']`, which is all that DataFusion plans, except in a name as `table.column`.
+fn as_subscripts(root: &Expr, chain: &mut [AccessExpr]) {
+    let is_dot = |access: &&AccessExpr| matches!(access, AccessExpr::Dot(_));
+    let in_name = if matches!(root, Expr::Identifier(_)) { chain.iter().take_while(is_dot).count() } else { 0 };
+    for access in &mut chain[in_name..] {
+        if let AccessExpr::Dot(Expr::Identifier(member)) = access {
+            let index = Expr::Value(Value::SingleQuotedString(member.value.clone()).with_empty_span());
+            *access = AccessExpr::Subscript(Subscript::Index { index });
+        }
     }
 }
 

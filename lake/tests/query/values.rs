@@ -52,14 +52,11 @@ async fn absence_reaches_members_of_members_and_of_elements() {
         let elements = format!("SELECT {member} AS n FROM (SELECT unnest(l) AS e FROM t) AS x ORDER BY 1");
         assert_eq!(lake.column(&elements).await, [json!(1), json!(3), Value::Null, Value::Null], "{member}");
     }
-    assert_eq!(
-        lake.column("SELECT l[1]['y'] FROM t ORDER BY n").await,
-        [Value::Null, Value::Null, json!(3), Value::Null]
-    );
-    let unnested = lake.json("SELECT unnest(before) FROM t ORDER BY n").await;
-    let absent = json!({"before.id": null, "before.note": null});
+    assert_eq!(lake.column("SELECT l[1].y FROM t ORDER BY n").await, [Value::Null, Value::Null, json!(3), Value::Null]);
+    let unnested = lake.json("SELECT n, unnest(before) FROM t ORDER BY n").await;
+    let absent = json!({"n": 1, "t.before.id": null, "t.before.note": null});
     assert_eq!(unnested[0], absent, "{unnested:?}");
-    assert_eq!(unnested[1], json!({"before.id": 20, "before.note": null}));
+    assert_eq!(unnested[1], json!({"n": 2, "t.before.id": 20, "t.before.note": null}));
 }
 
 async fn floats() -> Lake {
@@ -241,4 +238,21 @@ async fn arithmetic_that_fits_is_as_ever() {
     let sum = "SELECT CAST(id AS DECIMAL(38, 0)) + id FROM t WHERE _offset = 0";
     assert_eq!(lake.text(sum).await, "18000000000000000000");
     assert_eq!(lake.value("SELECT TIMESTAMP '2026-01-02T00:00:00' - INTERVAL '1 day'").await, "2026-01-01T00:00:00");
+}
+
+#[tokio::test]
+async fn extremes_know_not_a_number_infinities_and_frames_of_nulls() {
+    let lake = floats().await;
+    let nan = "CAST('NaN' AS DOUBLE)";
+    let infinity = "CAST('Infinity' AS DOUBLE)";
+    for rows in [format!("(1, {nan}), (1, 4.5), (2, {infinity})"), format!("(2, {infinity}), (1, 4.5), (1, {nan})")] {
+        let found = format!(
+            "SELECT count(*) FROM (SELECT k, max(f) AS most, min(f) AS least FROM (VALUES {rows}) AS v(k, f) GROUP BY k)
+             WHERE (k = 1 AND most = {nan} AND least = 4.5) OR (k = 2 AND most = {infinity} AND least = {infinity})"
+        );
+        assert_eq!(lake.value(&found).await, 2, "{rows}");
+    }
+    let frames = "SELECT count(m) FROM (SELECT max(b) OVER (ORDER BY i ROWS BETWEEN CURRENT ROW AND CURRENT ROW) AS m
+                  FROM (VALUES (1, true), (2, NULL), (3, false)) AS v(i, b))";
+    assert_eq!(lake.value(frames).await, 2);
 }

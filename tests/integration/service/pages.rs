@@ -85,7 +85,8 @@ async fn readiness_names_what_is_away_and_lag_shows_until_it_is_back() {
     postgres.kill().await.expect("killed");
     publish(&nats, 0..500).await;
     service.metric(&labelled("siltstone_partition_lag_messages"), |lag| lag >= 500.0).await;
-    assert!(service.metrics().await[&labelled("siltstone_partition_freshness_seconds")] > 0.0);
+    // The lag counts messages in the queue, the age those that were fetched: it may come a little later.
+    service.metric(&labelled("siltstone_partition_freshness_seconds"), |age| age > 0.0).await;
     let without_catalog = service.readiness(503).await;
     assert!(without_catalog["catalog"] != "ok" && without_catalog["queue"] == "ok", "{without_catalog}");
     postgres.start_again().await.expect("started again");

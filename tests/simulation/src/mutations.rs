@@ -28,7 +28,7 @@ pub struct Mutation {
 }
 
 /// Seeds within which a mutation must be found out.
-pub const SEEDS_MAX: u64 = 200;
+pub const SEEDS_MAX: u64 = 400;
 
 const TAKEOVERS: &[(Kind, u64)] = &[(Pause, 8), (CatalogNoise, 8), (QueueSlow, 4), (StoreLate, 4)];
 /// Owners that pause while a server takes the catalog over that knows other takeovers.

@@ -46,12 +46,14 @@ impl World {
     /// Heals and checks that everything settles. With `fails_over` a server without the last commits then takes over:
     /// the messages that it lacks must be read again although no new one comes.
     pub(super) async fn end(&mut self, fails_over: bool) {
-        let standby = fails_over.then(|| self.standby());
+        let (standby, began) = (fails_over.then(|| self.standby()), Instant::now());
         self.heal();
         if !self.settle("after healing").await {
             return;
         }
-        if let Some(standby) = standby {
+        // A standby that lags beyond the janitor's hold lists objects that were replaced and deleted since.
+        let is_recent = !self.plan.has_compactor || began.elapsed() < self.plan.config.janitor_hold;
+        if let Some(standby) = standby.filter(|_| is_recent) {
             standby.take_over();
             if !self.settle("after a failover").await {
                 return;
