@@ -17,9 +17,10 @@ use common::queue::memory::InMemoryQueue;
 use common::{OutgoingMessage, OwnerId, Queue, TopicName, TopicPartition};
 use uuid::Uuid;
 
-use crate::pipeline::batch::{Encoding, OpenBatch};
+use crate::pipeline::batch::{Encoded, Encoding, OpenBatch};
 use crate::pipeline::decode::{PartitionDecoder, Source, TopicTable};
 use crate::pipeline::roll::RollReason;
+use crate::pipeline::tables::Doubt;
 use lake::Storage;
 use lake::footer::{Footer, FooterSegment};
 use lake::keys::SegmentName;
@@ -84,8 +85,10 @@ impl Lake {
         assert_eq!(messages.len() as u64, count, "the queue holds what is to be committed");
         let memory = MemoryBudget::new(1 << 20).acquire(1).await;
         let decoder = PartitionDecoder::new(Arc::clone(&self.table), Source::of(&self.held));
-        let encoding = Encoding { decoder, page_bytes: 1 << 16, condemned: None };
+        let mut encoding = Encoding { decoder, page_bytes: 1 << 16, condemned: None };
         let batch = OpenBatch::open(base_offset, messages, vec![], memory);
+        let encoded = batch.encode(&mut encoding, Doubt::None).expect("encoded");
+        let Encoded::Whole(batch) = encoded else { panic!("no refusal is doubted") };
         let mut batch = batch.seal(&encoding, &self.held, RollReason::Age).expect("sealed");
         let mut segments = Vec::new();
         for (kind, encoded) in std::mem::take(&mut batch.segments) {

@@ -60,10 +60,12 @@ fn an_integer_time_is_scaled_exactly_or_refused() {
     {
         let time = pushed(&timestamp_type(), |column| column.push_integer(&column_type, -3));
         assert_eq!(time.as_primitive::<TimestampMicrosecondType>().value(0), -3 * unit_us);
-        let largest = |column: &mut Column| column.push_integer(&column_type, i64::MAX);
-        match unit_us {
-            1 => assert_eq!(pushed(&timestamp_type(), largest).len(), 1),
-            _ => assert!(matches!(refusal(&timestamp_type(), largest), Refusal::Reason(_)), "{column_type}"),
+        // The last moment of the year 9999 is the largest.
+        let last = 253_402_300_799_999_999 / unit_us;
+        assert_eq!(pushed(&timestamp_type(), |column| column.push_integer(&column_type, last)).len(), 1);
+        for beyond in [last + 1, i64::MAX] {
+            let refused = refusal(&timestamp_type(), |column| column.push_integer(&column_type, beyond));
+            assert!(matches!(refused, Refusal::Reason(_)), "{column_type}: {beyond}");
         }
     }
 }
