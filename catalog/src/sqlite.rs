@@ -15,7 +15,7 @@ mod reading;
 mod session;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use async_trait::async_trait;
@@ -134,6 +134,12 @@ fn options_of(url: &str) -> Result<SqliteConnectOptions> {
     let shown = SecretUrl::from(url);
     SqliteConnectOptions::from_str(url)
         .map_err(|error| CatalogError::Refused(format!("{shown} is not sqlite:<path> or sqlite::memory: ({error})")))
+}
+
+/// The file that a URL names; `None` for memory and for a URL that is invalid.
+pub(crate) fn file_of(url: &str) -> Option<PathBuf> {
+    let options = options_of(url).ok().filter(|_| !is_in_memory(url))?;
+    Some(options.get_filename().to_owned())
 }
 
 /// True for a URL of a database in memory.

@@ -137,7 +137,8 @@ fn keys(snapshot: &TopicSnapshot, kind: SegmentKind) -> Keys<'_> {
     keys
 }
 
-fn identifier(name: &str) -> String {
+/// The name as SQL of DuckDB and of DataFusion writes it, whatever its characters are.
+pub(crate) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -152,7 +152,7 @@ fn known_topics(topics: &[String]) -> String {
     if topics.is_empty() {
         return "there are no topics yet".to_owned();
     }
-    let quoted: Vec<_> = topics.iter().map(|topic| names::quoted(topic)).collect();
+    let quoted: Vec<_> = topics.iter().map(|topic| crate::duckdb::identifier(topic)).collect();
     format!("topics are {} (quote names that are not plain words)", quoted.join(", "))
 }
 

@@ -9,6 +9,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::reading::with_suffix;
+
 /// Device and number of a file; `None` if there is none.
 type Identity = Option<(u64, u64)>;
 
@@ -21,9 +23,8 @@ pub(super) struct Place {
 impl Place {
     /// The place of the database at `path`, which is open.
     pub(super) fn of(path: &Path) -> Self {
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        Self { files: [path.to_owned(), PathBuf::from(log)].map(|file| (file.clone(), identity(&file))) }
+        let files = [path.to_owned(), with_suffix(path, "-wal")];
+        Self { files: files.map(|file| (file.clone(), identity(&file))) }
     }
 
     /// `Ok` if the path still names the open files.

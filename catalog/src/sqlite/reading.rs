@@ -152,7 +152,8 @@ fn log_unusable(path: &Path, error: Option<sqlx::Error>) -> CatalogError {
     ))
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+/// The path of a file that SQLite keeps next to its database.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

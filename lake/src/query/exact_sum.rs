@@ -225,6 +225,11 @@ struct GroupSums {
     sums: Vec<Option<i128>>,
 }
 
+/// True if the aggregate's filter, where there is one, takes the row.
+fn is_wanted(filter: Option<&BooleanArray>, row: usize) -> bool {
+    filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
+}
+
 impl GroupSums {
     fn array(&self, sums: Vec<Option<i128>>) -> Result<ArrayRef> {
         Ok(Arc::new(Decimal128Array::from(sums).with_precision_and_scale(DIGITS, self.scale)?))
@@ -242,8 +247,7 @@ impl GroupsAccumulator for GroupSums {
         self.sums.resize(group_count, None);
         let values = batch[0].as_primitive::<Decimal128Type>();
         for (row, (value, group)) in values.iter().zip(groups).enumerate() {
-            let is_wanted = filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-            if let (true, Some(value)) = (is_wanted, value) {
+            if let (true, Some(value)) = (is_wanted(filter, row), value) {
                 self.sums[*group] = Some(plus(self.sums[*group].unwrap_or_default(), value)?);
             }
         }
@@ -271,8 +275,7 @@ impl GroupsAccumulator for GroupSums {
 
     fn convert_to_state(&self, batch: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
         let values = batch[0].as_primitive::<Decimal128Type>().iter().enumerate();
-        let is_wanted = |row| filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row));
-        let sums = values.map(|(row, value)| value.filter(|_| is_wanted(row))).collect();
+        let sums = values.map(|(row, value)| value.filter(|_| is_wanted(filter, row))).collect();
         Ok(vec![self.array(sums)?])
     }
 

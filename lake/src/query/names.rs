@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::schemas::QueryCatalog;
 use super::{CATALOG, INFORMATION_SCHEMA, QUARANTINE_SCHEMA, QueryError, SYSTEM_SCHEMA, TOPICS_SCHEMA, system};
+use crate::duckdb::identifier;
 
 const SCHEMAS: [&str; 4] = [TOPICS_SCHEMA, QUARANTINE_SCHEMA, SYSTEM_SCHEMA, INFORMATION_SCHEMA];
 /// Those of DataFusion.
@@ -68,14 +69,9 @@ fn find<'n>(
         [only] => Ok(Some(only)),
         several => Err(QueryError::AmbiguousName {
             name: typed.to_owned(),
-            candidates: several.iter().map(|name| quoted(name)).collect(),
+            candidates: several.iter().map(|name| identifier(name)).collect(),
         }),
     }
-}
-
-/// The name as it is written in SQL whatever its characters are.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 struct Tables<'c> {

@@ -16,7 +16,8 @@ use datafusion::sql::sqlparser::ast::{
     SelectItem, TableFactor, VisitorMut,
 };
 
-use super::{is_alike, quoted, set, table_name, tables_of, visit};
+use super::{is_alike, set, table_name, tables_of, visit};
+use crate::duckdb::identifier;
 use crate::query::QueryError;
 use crate::query::schemas::QueryCatalog;
 
@@ -253,11 +254,11 @@ fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
 }
 
 fn dotted(names: &[String]) -> String {
-    names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(".")
+    names.iter().map(|name| identifier(name)).collect::<Vec<_>>().join(".")
 }
 
 fn unknown_error(typed: &[String], in_reach: &[Column]) -> QueryError {
-    let mut columns: Vec<String> = in_reach.iter().map(|column| quoted(&column.name)).collect();
+    let mut columns: Vec<String> = in_reach.iter().map(|column| identifier(&column.name)).collect();
     columns.dedup();
     let more = columns.len().saturating_sub(LISTED_MAX);
     columns.truncate(LISTED_MAX);

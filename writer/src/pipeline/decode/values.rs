@@ -6,6 +6,8 @@
 use chrono::{DateTime, NaiveDate};
 use serde_json::value::RawValue;
 
+use super::calendar;
+
 /// Characters of a value that a reason shows.
 const QUOTED_CHARACTERS_MAX: usize = 60;
 
@@ -16,8 +18,6 @@ pub(super) fn quoted(text: &str) -> String {
         Some((end, _)) => format!("{:?}… ({} bytes)", &text[..end], text.len()),
     }
 }
-
-use super::calendar;
 
 /// Microseconds since the Unix epoch of an RFC 3339 text.
 pub(super) fn timestamp_us(text: &str) -> Result<i64, String> {
