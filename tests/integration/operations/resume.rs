@@ -2,22 +2,15 @@
 
 use async_nats::jetstream;
 use serde_json::json;
-use support::nats::NatsServer;
+use support::nats::{NatsServer, recreate_stream};
 
 use super::{Json, Writer, numbers, orders, publish, settle};
 use crate::binary::Siltstone;
 
-async fn stream_config(nats: &NatsServer, name: &str) -> jetstream::stream::Config {
-    let context = jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
-    context.get_stream(name).await.expect("there").cached_info().config.clone()
-}
-
 /// Deletes the stream and recreates it, empty.
 async fn made_again(nats: &NatsServer, name: &str) {
-    let config = stream_config(nats, name).await;
     let context = jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
-    context.delete_stream(name).await.expect("deleted");
-    context.create_stream(config).await.expect("made");
+    recreate_stream(&context, name).await.expect("created again");
 }
 
 /// A writer that halted partition 0.

@@ -7,7 +7,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, Stream};
 use catalog::{Gap, MetadataStore};
 use common::{TopicName, TopicPartition};
 use serde_json::Value;
-use support::nats::{NatsOptions, NatsServer};
+use support::nats::{NatsOptions, NatsServer, recreate_stream};
 use support::power_disk::PowerDisk;
 use tokio::time::{Instant, sleep};
 
@@ -119,12 +119,10 @@ async fn made_again(count: u64) -> String {
     publish(&nats, 0..100).await;
     committed(&siltstone, 101).await;
     let before = counted(&siltstone).await;
-    let config = stream(&nats).await.cached_info().config.clone();
     let jetstream = async_nats::jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
     // While no writer runs, because it might read in between.
     writer.process.kill().await.expect("killed");
-    jetstream.delete_stream("orders-0").await.expect("deleted");
-    jetstream.create_stream(config).await.expect("made");
+    recreate_stream(&jetstream, "orders-0").await.expect("created again");
     publish(&nats, 1_000..1_000 + count).await;
     let mut writer = Service::start(Kind::Writer, &siltstone).await;
     let reason = halted(&mut writer, &siltstone).await;
@@ -153,10 +151,8 @@ async fn a_stream_deleted_and_made_again_under_a_running_writer_halts_it() {
     let mut writer = Service::start(Kind::Writer, &siltstone).await;
     publish(&nats, 0..100).await;
     committed(&siltstone, 101).await;
-    let config = stream(&nats).await.cached_info().config.clone();
     let jetstream = async_nats::jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
-    jetstream.delete_stream("orders-0").await.expect("deleted");
-    jetstream.create_stream(config).await.expect("made");
+    recreate_stream(&jetstream, "orders-0").await.expect("created again");
     publish(&nats, 1_000..1_200).await;
     halted(&mut writer, &siltstone).await;
     assert_eq!(counted(&siltstone).await, (100, 100, 99));

@@ -5,6 +5,7 @@
 //! Does not own: streams; keys and certificates (`keys`); the login of a client (`client`).
 
 mod client;
+mod streams;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 pub use self::client::NatsClient;
+pub use self::streams::recreate_stream;
 use crate::folder::copy_folder;
 use crate::process::{POLL_INTERVAL, Process, log_tail};
 use crate::{port, tools};

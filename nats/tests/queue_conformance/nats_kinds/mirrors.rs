@@ -1,11 +1,17 @@
 //! Mirrors, sources, sealed streams.
 
+use support::nats::recreate_stream;
+
 use super::*;
 
 async fn mirror(harness: &NatsHarness) -> TopicPartition {
     let source = Source { name: "L".to_owned(), ..Source::default() };
     let copy = Config { mirror: Some(source), subjects: vec![], ..config("M", RetentionPolicy::Limits) };
     harness.jetstream().await.create_stream(copy).await.expect("makes");
+    opened(harness).await
+}
+
+async fn opened(harness: &NatsHarness) -> TopicPartition {
     let definition = bound("copied", "M", &[]);
     harness.queue.open_topic(&definition, &[]).await.expect("opens");
     partition(&definition, 0)
@@ -44,8 +50,8 @@ async fn a_mirror_that_is_made_anew_is_waited_for_and_never_taken_for_a_shorter_
     let partition = mirror(&harness).await;
     let ends = async || harness.queue.bounds(&partition).await.ok().map(|bounds| bounds.next_offset);
     until("it is copied", async || ends().await == Some(201)).await;
-    jetstream.delete_stream("M").await.expect("deletes");
-    mirror(&harness).await;
+    recreate_stream(&jetstream, "M").await.expect("made anew");
+    opened(&harness).await;
     // From its first moment on, it answers with the origin's end, or with an error for the missing end.
     until("it is copied again", async || {
         let bounds = harness.queue.bounds(&partition).await;
