@@ -5,6 +5,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -29,8 +30,11 @@ pub(crate) const READ_BYTES: usize = 1 << 20;
 const LINGER: Duration = Duration::from_millis(20);
 
 /// Longest wait for a commit, and for room in a queue of the same process: as long as options allow, since a writer that
-/// is behind, or cannot reach its store, loses nothing. A user who is tired of it can stop.
+/// is behind, or cannot reach its store, loses nothing. The user can stop the command.
 const PATIENCE: Duration = Duration::from_secs(86_400);
+
+/// Time without a commit after which the user learns of it.
+const SILENCE: Duration = Duration::from_secs(5);
 
 const RESUME_ID_BYTES_MAX: usize = 100;
 
@@ -48,6 +52,32 @@ pub(crate) fn producer(queue: &Arc<dyn Queue>, catalog: &Arc<dyn MetadataStore>)
 /// The door to wait for commits, which reads from `storage` why records are in quarantine.
 pub(crate) fn commits(queue: &Arc<dyn Queue>, catalog: &Arc<dyn MetadataStore>, storage: Storage) -> Commits {
     Commits::new(Arc::clone(catalog)).with_queue(Arc::clone(queue)).with_storage(storage)
+}
+
+/// Runs a feed whose messages wait for commits. Says so on standard error when `confirmed` stands still although messages
+/// are waiting: perhaps no writer runs.
+pub(crate) async fn saying_if_nothing_is_committed<T>(
+    feed: impl Future<Output = T>,
+    producer: &Producer,
+    confirmed: &AtomicU64,
+) -> T {
+    tokio::pin!(feed);
+    let mut before = 0;
+    loop {
+        tokio::select! {
+            biased;
+            fed = &mut feed => return fed,
+            () = tokio::time::sleep(SILENCE) => {}
+        }
+        let (waiting, now) = (producer.unconfirmed_messages(), confirmed.load(Ordering::Relaxed));
+        if waiting > 0 && now == before {
+            let (waiting, seconds) = (count_text(waiting), SILENCE.as_secs());
+            output::note(&format!(
+                "{waiting} messages wait for their commit, and none came for {seconds} s: does a writer run on this catalog?"
+            ));
+        }
+        before = now;
+    }
 }
 
 /// Standard input with a buffer that is worth a system call.

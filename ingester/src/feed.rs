@@ -57,7 +57,7 @@ pub struct FeedOptions {
 
 /// A topic that is fed.
 pub struct Feed<'a> {
-    /// Sends the messages. Its options decide the size of batches, and the wait for company of a slow stream's lines.
+    /// Sends the messages. Its options decide the size of batches, and how long a line waits for others.
     pub producer: &'a Producer,
     /// The topic.
     pub topic: &'a TopicName,

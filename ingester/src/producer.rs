@@ -201,6 +201,11 @@ impl Producer {
         flushed
     }
 
+    /// Messages without a result now.
+    pub fn unconfirmed_messages(&self) -> u64 {
+        self.lanes.ledger.unsettled_messages()
+    }
+
     async fn send_message(
         &self,
         topic: &TopicName,
@@ -259,7 +264,7 @@ impl Producer {
         if let Some(room) = self.buffer.try_acquire(bytes) {
             return room;
         }
-        // What waits for more messages would keep the room until its time is over.
+        // Batches that wait for more messages would keep the room until their time is over.
         self.lanes.hurry();
         self.buffer.acquire(bytes).await
     }
@@ -267,7 +272,7 @@ impl Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        let messages = self.lanes.ledger.unsettled_messages();
+        let messages = self.unconfirmed_messages();
         if messages > 0 {
             tracing::error!(messages, "a producer was dropped without close; these messages may be lost");
         }

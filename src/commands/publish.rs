@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use common::TopicName;
@@ -113,9 +114,17 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
             builder = builder.commits(Arc::new(commits));
         }
         let producer = builder.build().await?;
-        let progress = |bytes| bar.inc(bytes);
+        let confirmed = AtomicU64::new(0);
+        let progress = |bytes| {
+            bar.inc(bytes);
+            confirmed.fetch_add(1, Ordering::Relaxed);
+        };
         let feed = Feed { producer: &producer, topic: &args.topic, options: &options, progress: &progress };
-        let fed = feed.run(reader.as_mut(), &mut tally).await;
+        let run = feed.run(reader.as_mut(), &mut tally);
+        let fed = match args.acks {
+            Acks::Queued => run.await,
+            Acks::Committed => feeding::saying_if_nothing_is_committed(run, &producer, &confirmed).await,
+        };
         bar.finish_and_clear();
         // The feed has reported what failed.
         producer.close().await.ok();

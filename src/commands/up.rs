@@ -111,7 +111,7 @@ async fn feed_stdin(args: Args, topic: &TopicName, service: &mut Service) -> any
         }),
         signal = service.shell.signal() => Err(anyhow::anyhow!("stopped by {signal} before standard input ended")),
     };
-    // The feed has reported what failed. What a signal left in the buffer is published, and committed with the rest.
+    // The feed has reported what failed. Lines that a signal left in the buffer are published, and committed with the rest.
     tokio::select! {
         closed = producer.close() => drop(closed),
         signal = service.shell.signal() => bail!("stopped by {signal} before everything read was published"),

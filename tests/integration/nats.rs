@@ -1,9 +1,11 @@
 //! Topics and publishing on a real NATS server.
 
+use std::io::{BufRead, BufReader};
+
 use serde_json::json;
 use support::nats::{NatsOptions, NatsServer};
 
-use crate::binary::Siltstone;
+use crate::binary::{Siltstone, exit_code};
 
 async fn on_nats() -> (NatsServer, Siltstone) {
     let server = NatsServer::start().await.expect("a NATS server");
@@ -95,6 +97,27 @@ async fn a_command_that_is_repeated_under_its_resume_id_stores_nothing_twice() {
     let described = siltstone.run(&["topic", "describe", "t", "--json"]).await.ok().json();
     let lags = described["partitions"].as_array().expect("a list").iter().map(|p| p["lag"].as_u64().expect("known"));
     assert_eq!(lags.sum::<u64>(), 50);
+}
+
+#[tokio::test]
+async fn a_publisher_that_waits_for_commits_says_when_none_comes_and_ends_when_a_writer_has_come() {
+    let (_server, siltstone) = on_nats().await;
+    siltstone.run(&["topic", "create", "t", "--column", "n:int64"]).await.ok();
+    std::fs::write(siltstone.path().join("t.ndjson"), "{\"n\":1}\n{\"n\":\"x\"}\n{\"n\":3}\n").expect("written");
+    let mut publish = siltstone.command(&["publish", "t", "t.ndjson", "--acks", "committed", "--json"]);
+    let mut publish = publish.spawn().expect("starts");
+    let (mut errors, mut noted) = (BufReader::new(publish.stderr.take().expect("piped")), String::new());
+    let noted = tokio::task::spawn_blocking(move || errors.read_line(&mut noted).map(|_| noted)).await.expect("joined");
+    let expected = "3 messages wait for their commit, and none came for 5 s: does a writer run on this catalog?\n";
+    assert_eq!(noted.expect("text"), expected);
+    let mut writer = siltstone.command(&["up"]).spawn().expect("starts");
+    assert_eq!(exit_code(&mut publish).await, Some(0));
+    let said = std::io::read_to_string(publish.stdout.take().expect("piped")).expect("text");
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&said["published"]["messages"], &said["published"]["quarantined"]), (&json!(3), &json!(1)));
+    siltstone.run(&["query", "SELECT count(*) AS n FROM t"]).await.ok().says(&["2"]);
+    writer.kill().expect("it runs");
+    writer.wait().expect("killed");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::batch::Settling;
 use crate::error::FlushError;
 use crate::outcome::SendFailure;
 
-/// What a producer owes its callers.
+/// The outcomes that a producer has still to give.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     /// Messages in batches that are not settled.

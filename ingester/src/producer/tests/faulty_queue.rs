@@ -35,7 +35,7 @@ pub(crate) struct Faults {
     pub(crate) in_progress_max: u32,
 }
 
-/// What a request is to meet.
+/// The fate of a request.
 enum Meeting {
     Storing,
     Refusal,
