@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use catalog::{MetadataStore, Partition};
+use common::queue::PublishAck;
 use common::{Incarnation, Queue, TopicName, TopicPartition};
 use lake::Storage;
 use tokio::sync::watch;
@@ -56,6 +57,11 @@ impl Before {
         &self.partition
     }
 
+    /// Everything below was committed: no new record gets such an offset in this history.
+    pub fn high_watermark(&self) -> u64 {
+        self.high_watermark
+    }
+
     /// The incarnation in which the offset will count.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
@@ -65,7 +71,7 @@ impl Before {
 /// Waits for commits on behalf of many records at once. Share it in an [`Arc`]: all methods take `&self`.
 ///
 /// Call [`Commits::before`] before a record is published, publish it as
-/// [`awaited`](common::OutgoingMessage::awaited), then [`Commits::wait`] for the offset that the queue confirmed. One look
+/// [`awaited`](common::OutgoingMessage::awaited), then [`Commits::wait`] with the queue's ack. One look
 /// at the catalog serves all who wait for a partition, and one query the partitions of a topic. Looks are made only while
 /// somebody waits: 5 to 100 ms apart, and at once after a hint.
 ///
@@ -143,16 +149,16 @@ impl Commits {
         })
     }
 
-    /// Waits until the record at `offset` is committed, at most for `limit`. Cancel-safe: a dropped wait changes nothing.
+    /// Waits until the record that the queue confirmed with `ack` is committed, at most for `limit`. Cancel-safe: a dropped wait changes nothing.
     ///
     /// # Errors
     /// None of them means that the record is committed. [`WaitError::NotInTime`] names the obstacle; an unavailable
     /// catalog or queue is waited out until then.
-    pub async fn wait(&self, before: &Before, offset: u64, limit: Duration) -> Result<Fate, WaitError> {
-        if self.queue.is_none() && offset < before.high_watermark {
-            let partition = before.partition.clone();
-            let reason =
-                "its offset was committed before it was published, and no queue is given to compare".to_owned();
+    pub async fn wait(&self, before: &Before, ack: PublishAck, limit: Duration) -> Result<Fate, WaitError> {
+        let offset = ack.offset;
+        if offset < before.high_watermark && (self.queue.is_none() || !ack.duplicate) {
+            let (partition, high_watermark) = (before.partition.clone(), before.high_watermark);
+            let reason = format!("everything below offset {high_watermark} was committed before it was published");
             return Err(WaitError::OtherHistory { partition, offset, reason });
         }
         let visitor = self.places.visit(&before.partition, offset, || Pace::new(self.hints.clone()));

@@ -138,18 +138,17 @@ impl Sender {
             Err(error) => return self.trace.note("producer", format!("{to} is not looked up: {error}")),
         };
         let Some(acks) = self.publish(to, &messages, attempts).await else { return };
-        let waits = acks.into_iter().zip(messages).map(|(ack, message)| self.wait(&before, ack.offset, message));
+        let waits = acks.into_iter().zip(messages).map(|(ack, message)| self.wait(&before, ack, message));
         futures::future::join_all(waits).await;
     }
 
-    async fn wait(&self, before: &Before, offset: u64, message: OutgoingMessage) {
+    async fn wait(&self, before: &Before, ack: PublishAck, message: OutgoingMessage) {
         let failovers = self.oracle.failovers();
-        let partition = before.partition().clone();
-        match self.commits.wait(before, offset, WAIT_MAX).await {
+        let (before, partition, offset) = (before.clone(), before.partition().clone(), ack.offset);
+        match self.commits.wait(&before, ack, WAIT_MAX).await {
             Ok(fate) => {
                 self.trace.note("producer", format!("{partition} offset {offset}: {fate:?}"));
-                let incarnation = before.incarnation();
-                self.oracle.confirmed(Confirmation { partition, incarnation, offset, message, fate, failovers });
+                self.oracle.confirmed(Confirmation { before, offset, message, fate, failovers });
             }
             Err(error) => self.trace.note("producer", format!("{partition} offset {offset}: {error}")),
         }
