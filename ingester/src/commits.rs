@@ -13,12 +13,12 @@ mod rows;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use catalog::{MetadataStore, Partition};
 use common::queue::PublishAck;
-use common::{Incarnation, Queue, TopicName, TopicPartition};
+use common::{Incarnation, Queue, QueueError, TopicName, TopicPartition};
 use lake::Storage;
 use tokio::sync::watch;
 
@@ -71,9 +71,9 @@ impl Before {
 /// Waits for commits on behalf of many records at once. Share it in an [`Arc`]: all methods take `&self`.
 ///
 /// Call [`Commits::before`] before a record is published, publish it as
-/// [`awaited`](common::OutgoingMessage::awaited), then [`Commits::wait`] with the queue's ack. One look
-/// at the catalog serves all who wait for a partition, and one query the partitions of a topic. Looks are made only while
-/// somebody waits: 5 to 100 ms apart, and at once after a hint.
+/// [`awaited`](common::OutgoingMessage::awaited), then [`Commits::wait`] with the queue's ack. One look at the catalog
+/// serves all who wait for a partition, and one query the partitions of a topic. Looks are made only while somebody waits:
+/// 5 to 100 ms apart, and at once after a hint.
 ///
 /// The catalog alone decides, never a hint. [`Fate::Committed`] means that the record's offset was below the watermark
 /// and in no gap, in the incarnation in which it was published, and that the queue, asked after that, still had the
@@ -134,12 +134,9 @@ impl Commits {
     /// # Errors
     /// `TopicGone`, `Catalog` and `Queue`; publish nothing then.
     pub async fn before(&self, partition: &TopicPartition) -> Result<Before, WaitError> {
-        let gone = || WaitError::TopicGone { partition: partition.clone() };
-        let history = match &self.queue {
-            Some(queue) => Some(queue.bounds(partition).await?.history),
-            None => None,
-        };
-        let row = self.row(partition).await?.ok_or_else(gone)?;
+        let (history, row) = futures::future::join(self.history(partition), self.row(partition)).await;
+        let history = history?;
+        let row = row?.ok_or_else(|| WaitError::TopicGone { partition: partition.clone() })?;
         Ok(Before {
             partition: partition.clone(),
             created_at: row.created_at,
@@ -149,7 +146,8 @@ impl Commits {
         })
     }
 
-    /// Waits until the record that the queue confirmed with `ack` is committed, at most for `limit`. Cancel-safe: a dropped wait changes nothing.
+    /// Waits until the record that the queue confirmed with `ack` is committed, at most for `limit`. Cancel-safe: a dropped
+    /// wait changes nothing.
     ///
     /// # Errors
     /// None of them means that the record is committed. [`WaitError::NotInTime`] names the obstacle; an unavailable
@@ -188,11 +186,25 @@ impl Commits {
         self.look(place).await;
     }
 
+    /// The queue's description of its history.
+    async fn history(&self, partition: &TopicPartition) -> Result<Option<String>, QueueError> {
+        match &self.queue {
+            Some(queue) => Ok(Some(queue.bounds(partition).await?.history)),
+            None => Ok(None),
+        }
+    }
+
     async fn row(&self, partition: &TopicPartition) -> catalog::Result<Option<Partition>> {
-        let rows = {
-            let mut rows = self.rows.lock().expect("no holder of this lock panics");
-            Arc::clone(rows.entry(partition.topic.clone()).or_default())
-        };
-        rows.row(self.catalog.as_ref(), partition).await
+        let rows = Arc::clone(self.rows().entry(partition.topic.clone()).or_default());
+        let row = rows.row(self.catalog.as_ref(), partition).await?;
+        if row.is_none() {
+            // Names of topics that do not exist must not gather.
+            self.rows().remove(&partition.topic);
+        }
+        Ok(row)
+    }
+
+    fn rows(&self) -> MutexGuard<'_, HashMap<TopicName, Arc<Rows>>> {
+        self.rows.lock().expect("no holder of this lock panics")
     }
 }
