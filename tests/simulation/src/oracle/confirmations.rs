@@ -86,8 +86,8 @@ impl Inner {
     }
 
     /// True if nobody can tell that the stream lost a tail, and that another record has the offset. Either the tail held
-    /// the record; or the record came after the loss, and the stream grew and discarded the message at the watermark
-    /// before it was compared. An offset that was below the watermark before the publish shows it in any case.
+    /// the record; or the record came after the loss, and the stream grew and discarded the last message of a commit, with
+    /// which it was to be compared. An offset that was below the watermark before the publish shows it in any case.
     fn is_unnoticeable(&self, confirmation: &Confirmation, wanted: &[Row], watermark: u64) -> bool {
         let Confirmation { before, offset, .. } = confirmation;
         let histories = self.histories.of(before.partition());
@@ -99,8 +99,12 @@ impl Inner {
         match histories.get(last + 1) {
             Some(next) => !next.is_recreated,
             None => {
-                let anchor = histories[last].messages.get(&watermark.saturating_sub(1));
-                !histories[last].is_recreated && anchor.is_some_and(|anchor| anchor.is_removed)
+                // Any commit from this offset up to now may have been the last one at the moment of the look.
+                let commits = self.committed.iter().filter(|((of, _), _)| of == before.partition());
+                let mut ends = commits.flat_map(|(_, watermarks)| watermarks.range(offset + 1..=watermark));
+                let is_gone =
+                    |end: &u64| histories[last].messages.get(&(end - 1)).is_some_and(|anchor| anchor.is_removed);
+                !histories[last].is_recreated && ends.any(is_gone)
             }
         }
     }

@@ -74,18 +74,6 @@ impl Producers {
         self.faults.set_rates(calm_rates());
     }
 
-    /// Hints to those who wait, in every second run; in the others, looks alone find the commits.
-    pub(super) fn hints(&self) -> impl Fn() + Send + Sync + 'static {
-        // Weak: the wait holds the catalog, and a cycle would never be freed.
-        let commits = Arc::downgrade(&self.sender.commits);
-        let are_given = self.chance.below(2) == 0;
-        move || {
-            if let Some(commits) = commits.upgrade().filter(|_| are_given) {
-                commits.hint();
-            }
-        }
-    }
-
     /// True while a publish or a wait is under way.
     pub(super) fn are_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed) > 0
