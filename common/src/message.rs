@@ -28,6 +28,8 @@ pub struct Message {
     pub subject: Arc<str>,
     /// The content, untouched.
     pub payload: Bytes,
+    /// A producer waits for its commit: the writer closes its batch early.
+    pub is_awaited: bool,
 }
 
 impl Message {
@@ -49,6 +51,10 @@ pub struct OutgoingMessage {
     pub headers: Headers,
     /// The content.
     pub payload: Bytes,
+    /// The producer waits for the commit: the writer closes the batch early. The answer of
+    /// [`Queue::publish`](crate::Queue::publish) does not change: it comes with the queue's confirmation. A message that
+    /// is not stored, because its id was known, changes nothing for the stored one.
+    pub is_awaited: bool,
 }
 
 impl OutgoingMessage {
@@ -68,6 +74,13 @@ impl OutgoingMessage {
     #[must_use]
     pub fn with_message_id(mut self, id: impl Into<String>) -> Self {
         self.message_id = Some(id.into());
+        self
+    }
+
+    /// The same message, for whose commit the producer waits.
+    #[must_use]
+    pub fn awaited(mut self) -> Self {
+        self.is_awaited = true;
         self
     }
 }

@@ -1,6 +1,7 @@
 //! Producing messages: the choice of a partition, message ids, retries.
 //!
-//! Owns: [`Producer`] with the outcome of each message, and [`feed`], which turns a byte stream into messages.
+//! Owns: [`Producer`] with the outcome of each message, [`Commits`], which waits for the commit of messages, and [`feed`],
+//! which turns a byte stream into messages.
 //! Does not own: storing (the queue), the list of topics (the catalog), the commit of a message (the writer; this
 //! crate does not depend on it).
 //!
@@ -18,12 +19,14 @@
 //! # }
 //! ```
 
+mod commits;
 mod error;
 pub mod feed;
 mod outcome;
 mod producer;
 mod topics;
 
+pub use commits::{Before, Commits, Fate, WaitError};
 pub use error::{ProducerError, Result};
 pub use outcome::{SendFailure, SendOutcome, SendResult};
 pub use producer::Producer;

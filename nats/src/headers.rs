@@ -1,4 +1,4 @@
-//! A message's key, id and headers on the wire.
+//! A message's key, id, headers and mark of a waiting producer on the wire.
 //!
 //! Owns: the names of Siltstone's own headers, the allowed headers, and that headers are read exactly as sent.
 //! Does not own: subjects and payloads.
@@ -13,6 +13,9 @@ use common::queue::QueueError;
 
 const KEY: &str = "Siltstone-Key";
 const KEY_BASE64: &str = "Siltstone-Key-Base64";
+/// A producer waits for the commit, if the value is [`IS_AWAITED`].
+const AWAITED: &str = "Siltstone-Awaited";
+const IS_AWAITED: &str = "1";
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 
 /// Headers that a direct get adds to the published ones.
@@ -26,9 +29,19 @@ const DIRECT_GET: [&str; 7] = [
     "Nats-UpTo-Sequence",
 ];
 
+/// The fields of a message that travel as headers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Decoded {
+    pub(super) key: Option<Bytes>,
+    /// The producer's headers.
+    pub(super) headers: Headers,
+    pub(super) is_awaited: bool,
+}
+
 /// The headers to send with `message`, and their size on the wire in bytes (0 without any).
 pub(super) fn encode(message: &OutgoingMessage) -> Result<(Option<HeaderMap>, usize), QueueError> {
-    if message.headers.is_empty() && message.key.is_none() && message.message_id.is_none() {
+    let OutgoingMessage { message_id, key, headers, is_awaited, .. } = message;
+    if headers.is_empty() && key.is_none() && message_id.is_none() && !is_awaited {
         return Ok((None, 0));
     }
     let mut map = HeaderMap::new();
@@ -39,19 +52,23 @@ pub(super) fn encode(message: &OutgoingMessage) -> Result<(Option<HeaderMap>, us
         map.append(name, value);
         Ok(())
     };
-    if let Some(id) = &message.message_id {
+    if let Some(id) = message_id {
         append(MESSAGE_ID, id)?;
     }
-    if let Some(key) = &message.key {
+    if *is_awaited {
+        append(AWAITED, IS_AWAITED)?;
+    }
+    if let Some(key) = key {
         match plain_key(key) {
             Some(key) => append(KEY, key)?,
             None => append(KEY_BASE64, &STANDARD.encode(key))?,
         }
     }
-    for (name, value) in &message.headers {
+    for (name, value) in headers {
         if is_reserved(name) {
             return Err(QueueError::refused(format!(
-                "header name {name:?} is reserved; names starting with Nats- or Siltstone-Key are not allowed"
+                "header name {name:?} is reserved; not allowed are names starting with Nats-, {KEY}, {KEY_BASE64} and \
+                 {AWAITED}"
             )));
         }
         append(name, value)?;
@@ -59,9 +76,9 @@ pub(super) fn encode(message: &OutgoingMessage) -> Result<(Option<HeaderMap>, us
     Ok((Some(map), bytes))
 }
 
-/// The key and the producer's headers of a received message. The order of names is lost on the wire: they are sorted
-/// by name, values of one name in the order sent.
-pub(super) fn decode(map: &HeaderMap) -> (Option<Bytes>, Headers) {
+/// The fields of a received message. The order of headers' names is lost on the wire: they are sorted by name, values of
+/// one name in the order sent.
+pub(super) fn decode(map: &HeaderMap) -> Decoded {
     let pairs = map.iter().flat_map(|(name, values)| values.iter().map(move |value| (name.as_ref(), value.as_str())));
     sort_out(pairs)
 }
@@ -69,7 +86,7 @@ pub(super) fn decode(map: &HeaderMap) -> (Option<Bytes>, Headers) {
 /// The same from the bytes as stored, whatever their content: a line that is no header is left out, and invalid UTF-8
 /// is replaced. Lines are split and continued as by the client; else a message's anchor would depend on the way of
 /// reading.
-pub(super) fn decode_stored(bytes: &[u8]) -> (Option<Bytes>, Headers) {
+pub(super) fn decode_stored(bytes: &[u8]) -> Decoded {
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.lines().skip(1).peekable();
     let mut pairs = Vec::new();
@@ -84,13 +101,16 @@ pub(super) fn decode_stored(bytes: &[u8]) -> (Option<Bytes>, Headers) {
     sort_out(pairs.iter().map(|(name, value)| (*name, value.trim_end())))
 }
 
-fn sort_out<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> (Option<Bytes>, Headers) {
+fn sort_out<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Decoded {
     // Sorted before the key is chosen: the client returns the names in a different order each time.
     let mut pairs: Vec<_> = pairs.filter(|(name, _)| !DIRECT_GET.contains(name)).collect();
     pairs.sort_by_key(|(name, _)| *name);
-    let mut key = None;
-    let mut headers = Headers::new();
+    let Decoded { mut key, mut headers, mut is_awaited } = Decoded::default();
     for (name, value) in pairs {
+        if (name, value) == (AWAITED, IS_AWAITED) {
+            is_awaited = true;
+            continue;
+        }
         let decoded = match name {
             KEY => Some(Bytes::copy_from_slice(value.as_bytes())),
             KEY_BASE64 => STANDARD.decode(value).ok().map(Bytes::from),
@@ -101,12 +121,12 @@ fn sort_out<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> (Option<Byte
             _ => headers.push((name.to_owned(), value.to_owned())),
         }
     }
-    (key, headers)
+    Decoded { key, headers, is_awaited }
 }
 
 fn is_reserved(name: &str) -> bool {
     let starts_with = |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    starts_with("Nats-") || name.eq_ignore_ascii_case(KEY) || name.eq_ignore_ascii_case(KEY_BASE64)
+    starts_with("Nats-") || [KEY, KEY_BASE64, AWAITED].iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// The key as text, if it survives the wire as text: printable ASCII without spaces at the ends.
@@ -143,8 +163,9 @@ mod tests {
 
     #[test]
     fn what_the_wire_would_change_is_refused_by_name() {
-        let wrong = [("a b", "x"), ("", "x"), ("a:", "x"), ("a", "x\r\ny"), ("a", " x"), ("nats-rollup", "all")];
-        for (name, value) in wrong {
+        let reserved = [("nats-rollup", "all"), ("siltstone-awaited", "1")];
+        let wrong = [("a b", "x"), ("", "x"), ("a:", "x"), ("a", "x\r\ny"), ("a", " x")];
+        for (name, value) in wrong.into_iter().chain(reserved) {
             let message = OutgoingMessage {
                 headers: vec![(name.to_owned(), value.to_owned())],
                 ..OutgoingMessage::new("payload")
@@ -158,7 +179,16 @@ mod tests {
     fn a_key_that_is_not_base64_stays_a_header() {
         let mut map = HeaderMap::new();
         map.append(KEY_BASE64, "not base64!");
-        assert_eq!(decode(&map), (None, vec![(KEY_BASE64.to_owned(), "not base64!".to_owned())]));
+        let headers = vec![(KEY_BASE64.to_owned(), "not base64!".to_owned())];
+        assert_eq!(decode(&map), Decoded { headers, ..Decoded::default() });
+    }
+
+    #[test]
+    fn a_mark_of_another_kind_stays_a_header() {
+        let mut map = HeaderMap::new();
+        map.append(AWAITED, "perhaps");
+        let headers = vec![(AWAITED.to_owned(), "perhaps".to_owned())];
+        assert_eq!(decode(&map), Decoded { headers, ..Decoded::default() });
     }
 
     #[test]
@@ -184,16 +214,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn keys_and_headers_come_back(key: Vec<u8>, values in prop::collection::vec("([!-~é]([\u{1}-\u{8}\t\u{b}\u{c}\u{e}-~é]{0,7}[!-~é])?)?", 0..4)) {
+        fn fields_come_back(key: Vec<u8>, is_awaited: bool, values in prop::collection::vec("([!-~é]([\u{1}-\u{8}\t\u{b}\u{c}\u{e}-~é]{0,7}[!-~é])?)?", 0..4)) {
             let headers: Headers = values.into_iter().map(|value| ("x-trace".to_owned(), value)).collect();
-            let message = OutgoingMessage { headers, ..OutgoingMessage::new("").with_key(key) };
+            let message = OutgoingMessage { headers, is_awaited, ..OutgoingMessage::new("").with_key(key) };
             let map = encode(&message).expect("valid").0.expect("some");
             let stored: String = map.iter().flat_map(|(name, values)| values.iter().map(move |value| {
                 let name: &str = name.as_ref();
                 format!("{name}: {}\r\n", value.as_str())
             })).collect();
             prop_assert_eq!(decode(&map), decode_stored(format!("NATS/1.0\r\n{stored}\r\n").as_bytes()));
-            prop_assert_eq!(decode(&map), (message.key, message.headers));
+            let OutgoingMessage { key, headers, .. } = message;
+            prop_assert_eq!(decode(&map), Decoded { key, headers, is_awaited });
         }
 
         #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::ack_subject::{self, AckPattern, DeliveryInfo};
 use crate::contiguity::Contiguity;
-use crate::headers;
+use crate::headers::{self, Decoded};
 use crate::retention::Acks;
 use crate::runs::{Run, Runs};
 use crate::status::{self, Status};
@@ -90,7 +90,8 @@ impl Intake {
         if *self.subject != *frame.subject {
             self.subject = Arc::from(frame.subject.as_str());
         }
-        let (key, headers) = frame.headers.as_ref().map_or((None, Vec::new()), headers::decode);
+        let Decoded { key, headers, is_awaited } =
+            frame.headers.as_ref().map_or_else(Decoded::default, headers::decode);
         let message = Message {
             offset: info.stream_sequence,
             timestamp_us: info.timestamp_ns.div_euclid(1_000),
@@ -98,6 +99,7 @@ impl Intake {
             headers,
             subject: Arc::clone(&self.subject),
             payload: frame.payload,
+            is_awaited,
         };
         self.ready_bytes += message.memory_bytes();
         self.ready.push(message);

@@ -21,7 +21,7 @@ use serde_json::json;
 
 use crate::api::{self, Answer, server_error};
 use crate::connection::{Connection, REQUEST_TIMEOUT};
-use crate::headers;
+use crate::headers::{self, Decoded};
 use crate::topic_streams::PartitionStream;
 use common::message::Message;
 use common::queue::QueueError;
@@ -121,7 +121,8 @@ struct Stored {
 impl Stored {
     fn decode(self) -> Result<Message, String> {
         let time = DateTime::parse_from_rfc3339(&self.time).map_err(|error| error.to_string())?;
-        let (key, headers) = headers::decode_stored(&STANDARD.decode(self.hdrs).map_err(|error| error.to_string())?);
+        let stored = STANDARD.decode(self.hdrs).map_err(|error| error.to_string())?;
+        let Decoded { key, headers, is_awaited } = headers::decode_stored(&stored);
         Ok(Message {
             offset: self.seq,
             timestamp_us: time.timestamp_micros(),
@@ -129,6 +130,7 @@ impl Stored {
             headers,
             subject: Arc::from(self.subject),
             payload: STANDARD.decode(self.data).map_err(|error| error.to_string())?.into(),
+            is_awaited,
         })
     }
 }
@@ -178,8 +180,8 @@ fn message_of(map: &HeaderMap, payload: bytes::Bytes) -> Option<Message> {
     let offset = number(map, "Nats-Sequence")?;
     let time = DateTime::parse_from_rfc3339(map.get_last("Nats-Time-Stamp")?.as_str()).ok()?;
     let subject = Arc::from(map.get_last("Nats-Subject")?.as_str());
-    let (key, headers) = headers::decode(map);
-    Some(Message { offset, timestamp_us: time.timestamp_micros(), key, headers, subject, payload })
+    let Decoded { key, headers, is_awaited } = headers::decode(map);
+    Some(Message { offset, timestamp_us: time.timestamp_micros(), key, headers, subject, payload, is_awaited })
 }
 
 fn number(map: &HeaderMap, name: &str) -> Option<u64> {

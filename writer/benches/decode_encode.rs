@@ -58,6 +58,7 @@ fn messages() -> Vec<Message> {
         headers: Vec::new(),
         subject: Arc::clone(&subject),
         payload: Bytes::from(payload(i, &mut random)),
+        is_awaited: false,
     };
     (0..MESSAGES).map(message).collect()
 }

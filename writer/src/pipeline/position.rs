@@ -74,6 +74,7 @@ mod tests {
             headers: vec![],
             subject: Arc::from("t.0"),
             payload: Bytes::new(),
+            is_awaited: false,
         };
         let memory = MemoryBudget::new(100).try_acquire(10).expect("free");
         Delivery { messages: offsets.iter().map(message).collect(), memory }

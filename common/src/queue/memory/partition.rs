@@ -197,6 +197,7 @@ impl State {
             headers: message.headers,
             subject: Arc::clone(subject),
             payload: message.payload,
+            is_awaited: message.is_awaited,
         };
         let bytes = message.memory_bytes();
         self.messages.push_back(message);

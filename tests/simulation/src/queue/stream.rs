@@ -61,6 +61,7 @@ impl Stream {
             headers: message.headers,
             subject: Arc::clone(&self.subject),
             payload: message.payload,
+            is_awaited: message.is_awaited,
         };
         self.messages.insert(stored.offset, stored.clone());
         (PublishAck { offset: stored.offset, duplicate: false }, Some(stored))

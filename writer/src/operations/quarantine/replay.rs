@@ -210,6 +210,7 @@ pub fn refusal(table: &TopicTable, record: &QuarantinedRecord) -> Option<String>
         headers: record.headers.clone(),
         subject: record.subject.as_str().into(),
         payload: record.payload.clone(),
+        is_awaited: false,
     };
     let source = Source { partition_id: record.origin.partition.partition_id, incarnation: record.origin.incarnation };
     let quarantined = table.decode(source, &[message]).quarantine?;
@@ -227,7 +228,8 @@ fn outgoing(record: &QuarantinedRecord, earlier: Option<&Replay>) -> OutgoingMes
     }
     let mut headers: Headers = record.headers.iter().filter(|(name, _)| is_kept(name)).cloned().collect();
     headers.push((REPLAY_OF.to_owned(), origin.to_string()));
-    OutgoingMessage { message_id: Some(message_id), key: record.key.clone(), headers, payload: record.payload.clone() }
+    let (key, payload) = (record.key.clone(), record.payload.clone());
+    OutgoingMessage { message_id: Some(message_id), key, headers, payload, is_awaited: false }
 }
 
 /// False for headers that had a meaning only for the queue: the id of the first message would make the queue drop this

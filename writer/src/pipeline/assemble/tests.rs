@@ -18,6 +18,7 @@ fn message(offset: u64) -> Message {
         headers: vec![],
         subject: Arc::from("t.0"),
         payload: "payload".into(),
+        is_awaited: false,
     }
 }
 

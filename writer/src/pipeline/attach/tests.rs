@@ -10,7 +10,15 @@ use super::*;
 
 fn message(offset: u64, payload: &'static str) -> Message {
     let payload = Bytes::from_static(payload.as_bytes());
-    Message { offset, timestamp_us: 7, key: None, headers: vec![], subject: Arc::from("t.0"), payload }
+    Message {
+        offset,
+        timestamp_us: 7,
+        key: None,
+        headers: vec![],
+        subject: Arc::from("t.0"),
+        payload,
+        is_awaited: false,
+    }
 }
 
 fn bounds(first_offset: u64, next_offset: u64) -> Bounds {

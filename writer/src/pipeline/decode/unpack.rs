@@ -89,6 +89,7 @@ mod tests {
             headers: vec![("other".to_owned(), "gzip".to_owned()), (header.0.to_owned(), header.1.to_owned())],
             subject: "t.0".into(),
             payload: payload.into(),
+            is_awaited: false,
         }
     }
 

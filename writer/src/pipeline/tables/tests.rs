@@ -27,6 +27,7 @@ fn message(payload: &'static str, headers: &[&str]) -> Message {
         headers: headers.iter().map(|name| ((*name).to_owned(), "0/0/0/0".to_owned())).collect(),
         subject: "t.0".into(),
         payload: payload.into(),
+        is_awaited: false,
     }
 }
 

@@ -29,6 +29,7 @@ fn messages(payloads: &[&[u8]]) -> Vec<Message> {
         headers: Vec::new(),
         subject: Arc::from("t.0"),
         payload: Bytes::copy_from_slice(payload),
+        is_awaited: false,
     };
     payloads.iter().enumerate().map(message).collect()
 }

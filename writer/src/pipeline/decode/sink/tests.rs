@@ -30,6 +30,7 @@ fn message(offset: u64, payload: &'static str) -> Message {
         headers: Vec::new(),
         subject: Arc::from("t.0"),
         payload: Bytes::from(payload),
+        is_awaited: false,
     }
 }
 

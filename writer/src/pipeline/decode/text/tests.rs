@@ -24,6 +24,7 @@ fn run(payloads: &[&[u8]]) -> Vec<Record> {
         headers: Vec::new(),
         subject: Arc::from("t.0"),
         payload: Bytes::copy_from_slice(payload),
+        is_awaited: false,
     };
     let messages: Vec<Message> = payloads.iter().enumerate().map(message).collect();
     let options = serde_json::from_str(r#"{"format":"text"}"#).expect("valid");
