@@ -17,6 +17,7 @@ use tokio::io::AsyncBufRead;
 use crate::producer::Producer;
 
 pub use self::check::LineProblem;
+pub(crate) use self::check::{check_object, key_of};
 pub use self::cut::{Cutter, MESSAGE_BYTES_MAX};
 pub use self::error::{FeedError, InputError};
 pub use self::tally::{PartitionTally, Tally};

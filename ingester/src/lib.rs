@@ -1,7 +1,7 @@
 //! Producing messages: the choice of a partition, message ids, retries.
 //!
-//! Owns: [`Producer`] with the outcome of each message, [`Commits`], which waits for the commit of messages, and [`feed`],
-//! which turns a byte stream into messages.
+//! Owns: [`Producer`] with the outcome of each message, [`Commits`], which waits for the commit of messages, [`feed`],
+//! which turns a byte stream into messages, and [`http`], which takes them from any program; [`service`] is its process.
 //! Does not own: storing (the queue), the list of topics (the catalog), the commit of a message (the writer; this
 //! crate does not depend on it).
 //!
@@ -19,13 +19,17 @@
 //! # }
 //! ```
 
+mod acks;
 mod commits;
 mod error;
 pub mod feed;
+pub mod http;
 mod outcome;
 mod producer;
+pub mod service;
 mod topics;
 
+pub use acks::{Acks, UnknownAcks};
 pub use commits::{Before, Commits, Fate, WaitError};
 pub use error::{ProducerError, Result};
 pub use outcome::{SendFailure, SendOutcome, SendResult};

@@ -100,7 +100,7 @@ impl ApiError {
     }
 
     /// The error of a library under this code; what the library quotes of secrets is taken out.
-    fn passed_on(code: Code, error: &dyn std::error::Error) -> Self {
+    pub(super) fn passed_on(code: Code, error: &dyn std::error::Error) -> Self {
         let mut text = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {

@@ -50,7 +50,10 @@ async fn connected(intake: &Intake) -> TcpStream {
 
 /// Sends a request on a connection that stays open.
 async fn ask(client: &mut TcpStream, line: &str) {
-    client.write_all(format!("{line} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").as_bytes()).await.expect("sent");
+    client
+        .write_all(format!("{line} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").as_bytes())
+        .await
+        .expect("sent");
 }
 
 /// Reads one answer without its end.
@@ -77,7 +80,8 @@ async fn a_drain_answers_what_began_and_takes_nothing_more() {
     let gate = Gate::new();
     let intake = intake(&gate, IntakeLimits::default()).await;
     let addr = intake.addr();
-    let (mut busy, mut idle, mut silent) = (connected(&intake).await, connected(&intake).await, connected(&intake).await);
+    let (mut busy, mut idle, mut silent) =
+        (connected(&intake).await, connected(&intake).await, connected(&intake).await);
     ask(&mut idle, "GET /fast").await;
     answered(&mut idle, "fast").await;
     ask(&mut busy, "POST /slow").await;
