@@ -25,11 +25,11 @@ pub use connect::{connect, connect_to_read, diagnose_without_catalog, file_of};
 pub use error::{CatalogError, Result};
 pub use listing::{ListedGap, ListedSegment};
 pub use model::{
-    AcquireOutcome, Agent, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, Expiration, ExpiredBefore,
-    FileId, Folded, Gap, GapKind, ImportedSegment, IncarnationStart, LAYOUT_NOW, LakeSnapshot, NewObject, NewSegment,
-    ObjectInfo, Ownership, OwnershipView, Partition, PartitionOwner, PartitionState, RecordedGap, ReplacementIntent,
-    Replay, ResumePoint, RetiredObject, Scope, SegmentInfo, SegmentKind, SnapshotId, Suspect, TableId, Tables, Topic,
-    TopicConfig, TopicSnapshot, Upload, UploadIntent, UploadState,
+    AcquireOutcome, Agent, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, Exceptions, Expiration,
+    ExpiredBefore, FileId, Folded, Gap, GapKind, ImportedSegment, IncarnationStart, LAYOUT_NOW, LakeSnapshot,
+    NewObject, NewSegment, ObjectInfo, Ownership, OwnershipView, Partition, PartitionOwner, PartitionState,
+    RecordedGap, ReplacementIntent, Replay, ResumePoint, RetiredObject, Scope, SegmentInfo, SegmentKind, SnapshotId,
+    Suspect, TableId, Tables, Topic, TopicConfig, TopicSnapshot, Upload, UploadIntent, UploadState,
 };
 pub use postgres::{PostgresDatabase, PostgresMetadataStore};
 pub use replace::{REPLACEMENT_INPUTS_MAX, ReplaceOutcome, ReplaceRefusal, Replacement};

@@ -19,7 +19,9 @@ pub use self::object::{
     FileId, Folded, LAYOUT_NOW, LakeSnapshot, NewObject, ObjectInfo, RetiredObject, SnapshotId, TableId, Tables,
 };
 pub use self::ownership::{AcquireOutcome, Agent, Ownership, OwnershipView, PartitionOwner, Scope, Suspect};
-pub use self::segment::{ExpiredBefore, ImportedSegment, NewSegment, SegmentInfo, SegmentKind, TopicSnapshot};
+pub use self::segment::{
+    Exceptions, ExpiredBefore, ImportedSegment, NewSegment, SegmentInfo, SegmentKind, TopicSnapshot,
+};
 pub use self::statistics::ColumnStatistics;
 pub use self::topic::{Partition, PartitionState, Topic, TopicConfig};
 pub use self::upload::{ReplacementIntent, Upload, UploadIntent, UploadState};

@@ -11,6 +11,7 @@ mod commit_judge;
 mod commit_rows;
 mod consumers;
 mod ending;
+mod exceptions;
 mod expire;
 mod fold;
 mod fold_plan;

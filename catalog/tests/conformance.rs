@@ -98,6 +98,8 @@ on_every_backend! {
     segments::segments_before_an_offset_leave_the_list_and_offsets_stay_committed,
     segments::a_snapshot_holds_topic_partitions_and_segments_in_order,
     segments::offsets_above_the_largest_are_refused,
+    segments::the_exceptions_of_a_range_are_its_gaps_and_quarantine,
+    segments::exceptions_are_of_one_incarnation_and_know_what_retention_took,
     consumers::test_consumer_offset_commit,
     consumers::offsets_of_a_group_are_listed_by_topic_and_partition,
     consumers::a_deleted_group_takes_its_offsets_along,

@@ -5,6 +5,7 @@
 //! conformance suite, which every implementation passes, exercises the contract.
 
 pub mod config;
+pub mod history;
 pub mod memory;
 
 use std::fmt;

@@ -1,23 +1,30 @@
 //! Commits: waits until the catalog lists a record, or has it in quarantine.
 //!
-//! Owns: the looks at the catalog on behalf of all who wait, and the fate of a record.
-//! Does not own: publishing (`producer`), the commit itself (the writer), errors (`error`).
+//! Owns: the door, and the wait for an answer. Those who wait also do the looking, one on behalf of all, so that no task
+//! is needed and nothing is asked while nobody waits.
+//! Does not own: publishing (`producer`), the commit itself (the writer), the look (`look`) and its time (`pace`).
 
 mod error;
+mod look;
+mod pace;
+mod places;
+mod rows;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use catalog::{MetadataStore, Partition};
-use common::{ErrorKind, Incarnation, Queue, TopicPartition};
+use common::{Incarnation, Queue, TopicName, TopicPartition};
 use lake::Storage;
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::sync::watch;
 
 pub use self::error::WaitError;
-
-/// Time between two looks at the catalog.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+use self::pace::Pace;
+use self::places::{Place, Places};
+use self::rows::Rows;
 
 /// The end of a record that is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,33 +45,57 @@ pub struct Before {
     /// Tells a topic from an earlier one of its name.
     created_at: i64,
     incarnation: Incarnation,
+    high_watermark: u64,
+    /// The queue's description of its history.
+    history: Option<String>,
+}
+
+impl Before {
+    /// The partition.
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// The incarnation in which the offset will count.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
 }
 
 /// Waits for commits on behalf of many records at once. Share it in an [`Arc`]: all methods take `&self`.
 ///
 /// Call [`Commits::before`] before a record is published, publish it as
-/// [`awaited`](common::OutgoingMessage::awaited), then [`Commits::wait`] for the offset that the queue confirmed.
+/// [`awaited`](common::OutgoingMessage::awaited), then [`Commits::wait`] for the offset that the queue confirmed. One look
+/// at the catalog serves all who wait for a partition, and one query the partitions of a topic. Looks are made only while
+/// somebody waits: 5 to 100 ms apart, and at once after a hint.
 ///
-/// The catalog alone decides. [`Fate::Committed`] means that the record's offset was below the watermark and in no gap,
-/// in the incarnation in which it was published, and that the queue, asked after that, still had the history that was
-/// committed. One case cannot be told: a queue that lost a confirmed record and gave its offset to another one before the
-/// writer read it, as a server without a sync may after a power cut.
+/// The catalog alone decides, never a hint. [`Fate::Committed`] means that the record's offset was below the watermark
+/// and in no gap, in the incarnation in which it was published, and that the queue, asked after that, still had the
+/// history that was committed. One case cannot be told: a queue that lost a confirmed record and gave its offset to
+/// another one before the writer read it, as a server that does not sync may do after a power cut.
 #[derive(Debug)]
 pub struct Commits {
     catalog: Arc<dyn MetadataStore>,
     queue: Option<Arc<dyn Queue>>,
     storage: Option<Storage>,
-    hinted: Notify,
+    hint: watch::Sender<u64>,
+    hints: Vec<watch::Receiver<u64>>,
+    places: Places,
+    // A std mutex: held to find or add, never across an await.
+    rows: Mutex<HashMap<TopicName, Arc<Rows>>>,
 }
 
 impl Commits {
     /// Waits for commits in `catalog`.
     pub fn new(catalog: Arc<dyn MetadataStore>) -> Self {
-        Self { catalog, queue: None, storage: None, hinted: Notify::new() }
+        let (hint, hints) = watch::channel(0);
+        let (places, rows) = (Places::default(), Mutex::default());
+        Self { catalog, queue: None, storage: None, hint, hints: vec![hints], places, rows }
     }
 
     /// Compares the committed history with that of `queue`, the queue that records are published to. Without it, a queue
-    /// that was made again goes unnoticed until the writer notices.
+    /// that was made again goes unnoticed until the writer notices, and a record whose id was known gives
+    /// [`WaitError::OtherHistory`].
     #[must_use]
     pub fn with_queue(mut self, queue: Arc<dyn Queue>) -> Self {
         self.queue = Some(queue);
@@ -79,51 +110,83 @@ impl Commits {
         self
     }
 
+    /// Takes each change of `hints` as a hint, such as those of `RunningWriter::commits` in the same process.
+    #[must_use]
+    pub fn with_hints(mut self, hints: watch::Receiver<u64>) -> Self {
+        self.hints.push(hints);
+        self
+    }
+
+    /// Lets those who wait look at the catalog at once: something was committed, perhaps.
+    pub fn hint(&self) {
+        self.hint.send_modify(|hints| *hints += 1);
+    }
+
     /// The history in which the offset of a record will count that is published after this call. It serves any number of
     /// records that are published together.
     ///
     /// # Errors
-    /// `TopicGone` and `Catalog`; nothing is published then.
+    /// `TopicGone`, `Catalog` and `Queue`; publish nothing then.
     pub async fn before(&self, partition: &TopicPartition) -> Result<Before, WaitError> {
-        let found = self.look(partition).await?;
-        Ok(Before { partition: partition.clone(), created_at: found.created_at, incarnation: found.incarnation })
+        let gone = || WaitError::TopicGone { partition: partition.clone() };
+        let history = match &self.queue {
+            Some(queue) => Some(queue.bounds(partition).await?.history),
+            None => None,
+        };
+        let row = self.row(partition).await?.ok_or_else(gone)?;
+        Ok(Before {
+            partition: partition.clone(),
+            created_at: row.created_at,
+            incarnation: row.incarnation,
+            high_watermark: row.high_watermark,
+            history,
+        })
     }
 
     /// Waits until the record at `offset` is committed, at most for `limit`. Cancel-safe: a dropped wait changes nothing.
     ///
     /// # Errors
-    /// None of them means that the record is committed. [`WaitError::NotInTime`] names the obstacle.
+    /// None of them means that the record is committed. [`WaitError::NotInTime`] names the obstacle; an unavailable
+    /// catalog or queue is waited out until then.
     pub async fn wait(&self, before: &Before, offset: u64, limit: Duration) -> Result<Fate, WaitError> {
-        let partition = &before.partition;
-        let deadline = Instant::now() + limit;
+        if self.queue.is_none() && offset < before.high_watermark {
+            let partition = before.partition.clone();
+            let reason =
+                "its offset was committed before it was published, and no queue is given to compare".to_owned();
+            return Err(WaitError::OtherHistory { partition, offset, reason });
+        }
+        let visitor = self.places.visit(&before.partition, offset, || Pace::new(self.hints.clone()));
+        let deadline = tokio::time::sleep(limit);
+        tokio::pin!(deadline);
         loop {
-            let reason = match self.look(partition).await {
-                Ok(found) if found.created_at != before.created_at => {
-                    return Err(WaitError::TopicGone { partition: partition.clone() });
-                }
-                Ok(found) if found.incarnation != before.incarnation => {
-                    let reason = "the partition was resumed in a new incarnation".to_owned();
-                    return Err(WaitError::OtherHistory { partition: partition.clone(), offset, reason });
-                }
-                Ok(found) if offset < found.high_watermark => return Ok(Fate::Committed),
-                Ok(found) => format!("everything below offset {} is committed", found.high_watermark),
-                Err(error) if error.kind() == ErrorKind::Unavailable => error.to_string(),
-                Err(error) => return Err(error),
-            };
-            if Instant::now() >= deadline {
-                return Err(WaitError::NotInTime { partition: partition.clone(), offset, limit, reason });
+            let changed = visitor.changed();
+            tokio::pin!(changed);
+            // Waiting begins before the view is read, so that no change falls between the two.
+            changed.as_mut().enable();
+            if let Some(answer) = visitor.answer(before) {
+                return answer;
             }
-            tokio::time::timeout(LOOK_INTERVAL, self.hinted.notified()).await.ok();
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = &mut deadline => return Err(visitor.not_in_time(limit)),
+                () = self.lead(&visitor.place) => {}
+            }
         }
     }
 
-    /// Lets those who wait look at the catalog at once: something was committed, perhaps.
-    pub fn hint(&self) {
-        self.hinted.notify_waiters();
+    /// Waits for the turn to look, then for the time, and looks once on behalf of all.
+    async fn lead(&self, place: &Place) {
+        let mut pace = place.turn.lock().await;
+        pace.next(&place.arrived).await;
+        self.look(place).await;
     }
 
-    async fn look(&self, partition: &TopicPartition) -> Result<Partition, WaitError> {
-        let found = self.catalog.get_partition(partition).await?;
-        found.ok_or_else(|| WaitError::TopicGone { partition: partition.clone() })
+    async fn row(&self, partition: &TopicPartition) -> catalog::Result<Option<Partition>> {
+        let rows = {
+            let mut rows = self.rows.lock().expect("no holder of this lock panics");
+            Arc::clone(rows.entry(partition.topic.clone()).or_default())
+        };
+        rows.row(self.catalog.as_ref(), partition).await
     }
 }

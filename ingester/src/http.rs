@@ -34,6 +34,7 @@ use catalog::MetadataStore;
 use common::Queue;
 use common::memory::MemoryBudget;
 use lake::Storage;
+use tokio::sync::watch;
 
 use self::error::{ApiError, Code};
 use crate::commits::Commits;
@@ -57,6 +58,20 @@ impl Default for ApiOptions {
     }
 }
 
+/// The parts that the HTTP service works on.
+#[derive(Clone, Debug)]
+pub struct ApiParts {
+    /// Records go here.
+    pub queue: Arc<dyn Queue>,
+    /// Has the topics, and says what is committed.
+    pub catalog: Arc<dyn MetadataStore>,
+    /// Has the reasons of records in quarantine.
+    pub storage: Storage,
+    /// Changes with each commit of a writer in this process, such as `RunningWriter::commits`, so that requests that wait for
+    /// one are answered sooner.
+    pub hints: Option<watch::Receiver<u64>>,
+}
+
 /// The HTTP service over one queue and one catalog.
 #[derive(Debug)]
 pub struct Api {
@@ -70,13 +85,17 @@ pub struct Api {
 }
 
 impl Api {
-    /// Records go to `queue`; their commits, and the reasons of those in quarantine, are looked up in `catalog` and
-    /// `storage`.
-    pub fn new(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>, storage: Storage, options: ApiOptions) -> Self {
+    /// The service within these limits.
+    pub fn new(parts: ApiParts, options: ApiOptions) -> Self {
+        let ApiParts { queue, catalog, storage, hints } = parts;
+        let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage);
         Self {
             producer: Producer::new(Arc::clone(&queue), Arc::clone(&catalog)),
             topics: Topics::new(Arc::clone(&queue), Arc::clone(&catalog)),
-            commits: Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage),
+            commits: match hints {
+                Some(hints) => commits.with_hints(hints),
+                None => commits,
+            },
             budget: MemoryBudget::new(options.in_flight_bytes),
             catalog,
             queue,

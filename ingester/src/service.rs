@@ -9,10 +9,9 @@ use std::time::Duration;
 use catalog::MetadataStore;
 use common::Queue;
 use common::config::Settings;
-use lake::Storage;
 use service::{Intake, IntakeLimits, Listener, Pages, Result, ServiceError, Shell, connect};
 
-use crate::http::{Api, ApiOptions};
+use crate::http::{Api, ApiOptions, ApiParts};
 
 /// Longest time for closing the catalog, which waits for its connections: a silent database must not delay the exit.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,19 +28,13 @@ pub struct HttpService {
 
 impl HttpService {
     /// Serves requests on `listener`, with the limits of `settings`.
-    pub fn start(
-        settings: &Settings,
-        listener: Listener,
-        queue: Arc<dyn Queue>,
-        catalog: Arc<dyn MetadataStore>,
-        storage: Storage,
-    ) -> Self {
+    pub fn start(settings: &Settings, listener: Listener, parts: ApiParts) -> Self {
         let options = ApiOptions {
             body_bytes_max: settings.ingest_body_bytes,
             timeout: Duration::from_secs(settings.ingest_timeout_secs),
             ..ApiOptions::default()
         };
-        let router = Api::new(queue, catalog, storage, options).router();
+        let router = Api::new(parts, options).router();
         let intake = Intake::serve(listener, router, IntakeLimits::default());
         tracing::info!(
             ingest = %intake.addr(),
@@ -106,7 +99,8 @@ async fn start(settings: &Settings) -> Result<Started> {
     let listener = Listener::bind(settings).await?;
     let ingest = Listener::bind_ingest(settings).await?;
     let pages = pages(Arc::clone(&queue), Arc::clone(&catalog));
-    let http = HttpService::start(settings, ingest, queue, Arc::clone(&catalog), storage);
+    let parts = ApiParts { queue, catalog: Arc::clone(&catalog), storage, hints: None };
+    let http = HttpService::start(settings, ingest, parts);
     Ok(Started { http, catalog, pages, listener })
 }
 

@@ -1,7 +1,7 @@
 //! Objects: the shape of a listed Parquet object, its place in storage, putting it and reading it back.
 //!
 //! Owns: the table schema, keys, the footer, encoding a segment, statistics of its columns, storage, the protocol of a put,
-//! reading listed objects, the values of headers, SQL text and SQL over them.
+//! reading listed objects and quarantined records, the values of headers, SQL text and SQL over them.
 //! Does not own: the list of objects (`catalog`), the end of a segment and the moment of its put (`writer`).
 
 pub mod duckdb;
@@ -11,6 +11,7 @@ pub mod headers;
 pub mod keys;
 pub mod object;
 pub mod put;
+pub mod quarantine;
 #[cfg(feature = "query")]
 pub mod query;
 pub mod read;

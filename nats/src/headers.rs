@@ -214,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fields_come_back(key: Vec<u8>, is_awaited: bool, values in prop::collection::vec("([!-~é]([\u{1}-\u{8}\t\u{b}\u{c}\u{e}-~é]{0,7}[!-~é])?)?", 0..4)) {
+        fn keys_and_headers_come_back(key: Vec<u8>, is_awaited: bool, values in prop::collection::vec("([!-~é]([\u{1}-\u{8}\t\u{b}\u{c}\u{e}-~é]{0,7}[!-~é])?)?", 0..4)) {
             let headers: Headers = values.into_iter().map(|value| ("x-trace".to_owned(), value)).collect();
             let message = OutgoingMessage { headers, is_awaited, ..OutgoingMessage::new("").with_key(key) };
             let map = encode(&message).expect("valid").0.expect("some");

@@ -10,6 +10,7 @@ use common::config::Settings;
 use common::{TopicName, TopicPartition};
 use ingester::Producer;
 use ingester::feed::{Feed, FeedOptions, Tally};
+use ingester::http::ApiParts;
 use ingester::service::HttpService;
 use serde_json::json;
 use service::Listener;
@@ -70,8 +71,13 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let listener = Listener::bind_ingest(&settings).await?;
     let service = Box::pin(Service::start(settings.clone())).await?;
-    let (queue, catalog, storage) = (Arc::clone(&service.queue), Arc::clone(&service.catalog), service.storage.clone());
-    let http = HttpService::start(&settings, listener, queue, catalog, storage);
+    let parts = ApiParts {
+        queue: Arc::clone(&service.queue),
+        catalog: Arc::clone(&service.catalog),
+        storage: service.storage.clone(),
+        hints: Some(service.writer.commits()),
+    };
+    let http = HttpService::start(&settings, listener, parts);
     Ok(Box::pin(service.wait_then(http.drain())).await?)
 }
 

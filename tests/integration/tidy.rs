@@ -23,7 +23,7 @@ const EDGES: [(&str, &[&str], &[&str]); 10] = [
     ("catalog", &["common"], &["sqlx"]),
     ("lake", &["catalog", "common"], &["arrow-array", "arrow-schema", "datafusion", "object_store", "parquet"]),
     ("service", &["catalog", "common", "lake", "nats"], &["axum", "metrics-exporter-prometheus", "tracing-subscriber"]),
-    ("ingester", &["catalog", "common"], &[]),
+    ("ingester", &["catalog", "common", "lake", "service"], &["anyhow", "axum"]),
     (
         "writer",
         &["catalog", "common", "lake", "service"],
@@ -37,7 +37,7 @@ const EDGES: [(&str, &[&str], &[&str]); 10] = [
     ("tests/support", &[], &["anyhow", "async-nats", "nkeys", "object_store"]),
     (
         "tests/simulation",
-        &["catalog", "common", "lake", "nats", "writer"],
+        &["catalog", "common", "ingester", "lake", "nats", "writer"],
         &["arrow-array", "clap", "object_store", "parquet", "sqlx"],
     ),
 ];

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{Incarnation, OffsetRange, TopicName, TopicPartition};
 use serde::{Deserialize, Serialize};
 
-use super::{NewObject, ObjectInfo, Partition, SnapshotId, Tables, Topic};
+use super::{Gap, NewObject, ObjectInfo, Partition, SnapshotId, Tables, Topic};
 use crate::error::CatalogError;
 
 /// The kind of rows in a segment.
@@ -126,4 +126,21 @@ pub struct TopicSnapshot {
     pub objects: Vec<Arc<ObjectInfo>>,
     /// The newest lake snapshot.
     pub snapshot_id: SnapshotId,
+}
+
+/// The exceptions among some offsets of a partition: a message below the watermark is in the topic's table, unless its
+/// offset is one of these. All of the current incarnation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exceptions {
+    /// The partition.
+    pub partition: Partition,
+    /// The first offset of the incarnation: smaller ones belong to an earlier one.
+    pub start_offset: u64,
+    /// Gaps that hold at least one of the offsets, by offset.
+    pub gaps: Vec<Gap>,
+    /// Live quarantine segments whose range holds at least one of the offsets, by offset: its message may be in them,
+    /// whole or in part.
+    pub quarantine: Vec<SegmentInfo>,
+    /// Exclusive: retention took the segments of smaller offsets off the list, so that none of them is in `quarantine`.
+    pub expired_before: u64,
 }

@@ -7,17 +7,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use common::{TopicName, TopicPartition};
+use common::{OffsetRange, TopicName, TopicPartition};
 
 use super::listing::{self, Placed};
 use super::objects::{self, TopicLock, tables_of};
 use super::partition_row::lock_incarnation;
-use super::{SqlMetadataStore, expire, history, input, rows, snapshots, statistics};
+use super::{SqlMetadataStore, exceptions, expire, history, input, rows, snapshots, statistics};
 use crate::database::{Row, Session, Sql, sql, values};
 use crate::error::{CatalogError, Result, is_unique_violation};
 use crate::model::{
-    ColumnStatistics, CommitRecord, Expiration, ExpiredBefore, FileId, ImportedSegment, IncarnationStart, LakeSnapshot,
-    ObjectInfo, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
+    ColumnStatistics, CommitRecord, Exceptions, Expiration, ExpiredBefore, FileId, ImportedSegment, IncarnationStart,
+    LakeSnapshot, ObjectInfo, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
 };
 use crate::store::SegmentStore;
 
@@ -78,6 +78,10 @@ impl<D> SegmentStore for SqlMetadataStore<D> {
     ) -> Result<Vec<(FileId, ColumnStatistics)>> {
         let topic = topic.as_str();
         self.door.read(|session| Box::pin(statistics::of_objects(session, topic, kind, field_ids))).await
+    }
+
+    async fn exceptions(&self, partition: &TopicPartition, range: OffsetRange) -> Result<Option<Exceptions>> {
+        self.door.read(|session| Box::pin(exceptions::exceptions(session, partition, range))).await
     }
 
     async fn list_gaps(&self, partition: &TopicPartition) -> Result<Vec<RecordedGap>> {
@@ -162,7 +166,7 @@ async fn list_retired(session: &mut dyn Session, topic: &TopicName) -> Result<Ve
 }
 
 /// Segments from rows of their columns and those of their objects.
-fn joined(rows: Vec<Row>) -> Result<Vec<SegmentInfo>> {
+pub(super) fn joined(rows: Vec<Row>) -> Result<Vec<SegmentInfo>> {
     let mut objects: HashMap<FileId, Arc<ObjectInfo>> = HashMap::new();
     let with_object = |mut row: Row| {
         segment(&mut row, |file_id, kind, row| match objects.get(&file_id) {

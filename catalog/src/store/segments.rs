@@ -3,12 +3,12 @@
 //! Owns: the contract of these operations. Does not own: SQL, listing segments in operation (`commits`).
 
 use async_trait::async_trait;
-use common::{TopicName, TopicPartition};
+use common::{OffsetRange, TopicName, TopicPartition};
 
 use crate::error::Result;
 use crate::model::{
-    ColumnStatistics, CommitRecord, Expiration, ExpiredBefore, FileId, ImportedSegment, IncarnationStart, LakeSnapshot,
-    RecordedGap, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
+    ColumnStatistics, CommitRecord, Exceptions, Expiration, ExpiredBefore, FileId, ImportedSegment, IncarnationStart,
+    LakeSnapshot, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
 };
 
 /// Segments, objects, and the history of partitions.
@@ -65,6 +65,13 @@ pub trait SegmentStore: Send + Sync {
         kind: SegmentKind,
         field_ids: &[i32],
     ) -> Result<Vec<(FileId, ColumnStatistics)>>;
+
+    /// The partition, and what its current incarnation has recorded of the offsets in `range` besides data: as of one
+    /// transaction, found by index. `None` if there is no such partition.
+    ///
+    /// # Errors
+    /// `InvalidOffset` if an offset cannot be stored.
+    async fn exceptions(&self, partition: &TopicPartition, range: OffsetRange) -> Result<Option<Exceptions>>;
 
     /// Recorded gaps of a partition, by incarnation and base offset.
     async fn list_gaps(&self, partition: &TopicPartition) -> Result<Vec<RecordedGap>>;

@@ -19,7 +19,7 @@ use common::TopicPartition;
 
 use self::history::{History, Step};
 use super::backend::Backend;
-use super::fixture::{LONG_LEASE, until_all_is_past};
+use super::fixture::{LONG_LEASE, range, until_all_is_past};
 
 /// Calls of one history.
 const STEPS: usize = 200;
@@ -124,6 +124,13 @@ async fn tables(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
     vec![
         format!("{partition:?} {offsets:?} {owners:?}"),
         timeless(store.get_segments(of).await, forget_times),
+        shown(store.exceptions(of, range(4, 1_000)).await.map(|found| {
+            found.map(|mut found| {
+                found.partition = timeless_partition(found.partition);
+                found.quarantine.iter_mut().for_each(forget_times);
+                found
+            })
+        })),
         timeless(store.list_gaps(of).await, |gap| gap.created_at = 0),
         timeless(store.list_commits(of).await, |commit| commit.committed_at = 0),
         timeless(store.list_incarnations(of).await, |start| start.created_at = 0),

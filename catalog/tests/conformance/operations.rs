@@ -133,6 +133,7 @@ operations! { |world|
     get_segments(&partition("orders", 2));
     find_segment_for_offset(&partition("orders", 2), 5);
     snapshot(&name("orders"));
+    exceptions(&partition("orders", 2), range(5, 7));
     list_gaps(&world.held.partition);
     list_commits(&world.held.partition);
     list_incarnations(&world.held.partition);

@@ -1,7 +1,7 @@
 //! Cases: segments outside the commit, and snapshots.
 
-use catalog::{CatalogError, ImportedSegment, LAYOUT_NOW, MetadataStore, SegmentKind};
-use common::Incarnation;
+use catalog::{CatalogError, ImportedSegment, LAYOUT_NOW, MetadataStore, ResumePoint, SegmentKind};
+use common::{Incarnation, OffsetRange};
 
 use super::fixture::*;
 
@@ -143,4 +143,71 @@ pub(crate) async fn offsets_above_the_largest_are_refused(store: &dyn MetadataSt
         );
     }
     commit_range(store, &held, 0, i64::MAX as u64 - 1).await;
+}
+
+pub(crate) async fn the_exceptions_of_a_range_are_its_gaps_and_quarantine(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    let orders = &held.partition;
+    // Data, quarantine alone, data with a gap at its end, data and quarantine, a gap alone.
+    commit_range(store, &held, 0, 9).await;
+    let mut refused = request(&held, 10, 19);
+    refused.segments = vec![new_segment(&held, SegmentKind::Quarantine, 10, 19)];
+    let mut holed = request(&held, 20, 29);
+    holed.gaps = gap_request(&held, 25, 29).gaps;
+    let mut mixed = request(&held, 30, 39);
+    mixed.segments.push(new_segment(&held, SegmentKind::Quarantine, 30, 39));
+    for request in [&refused, &holed, &mixed] {
+        intend(store, request).await;
+        assert_done(&commit(store, request).await, request.range.next());
+    }
+    assert_done(&commit(store, &gap_request(&held, 40, 49)).await, 50);
+
+    for (base, end, gaps, quarantine) in [
+        (0, 9, vec![], vec![]),
+        (9, 10, vec![], vec![(10, 19)]),
+        (12, 12, vec![], vec![(10, 19)]),
+        (20, 24, vec![], vec![]),
+        (24, 25, vec![(25, 29)], vec![]),
+        (29, 30, vec![(25, 29)], vec![(30, 39)]),
+        (39, 60, vec![(40, 49)], vec![(30, 39)]),
+        (49, 49, vec![(40, 49)], vec![]),
+        (50, 60, vec![], vec![]),
+        (0, 60, vec![(25, 29), (40, 49)], vec![(10, 19), (30, 39)]),
+    ] {
+        let found = store.exceptions(orders, range(base, end)).await.expect("read").expect("exists");
+        let bounds = |range: OffsetRange| (range.base(), range.end());
+        let seen: Vec<_> = found.gaps.iter().map(|gap| bounds(gap.range)).collect();
+        assert_eq!(seen, gaps, "gaps of {base} to {end}");
+        let seen: Vec<_> = found.quarantine.iter().map(|segment| bounds(segment.range)).collect();
+        assert_eq!(seen, quarantine, "quarantine of {base} to {end}");
+        assert_eq!(found.partition, get_partition(store, orders).await);
+        assert_eq!((found.start_offset, found.expired_before), (0, 0));
+    }
+    let segments = store.get_segments(orders).await.expect("read");
+    let found = store.exceptions(orders, range(30, 30)).await.expect("read").expect("exists");
+    assert_eq!(found.gaps, []);
+    assert_eq!(found.quarantine, [segments.last().expect("some").clone()], "the segment as it is listed");
+}
+
+pub(crate) async fn exceptions_are_of_one_incarnation_and_know_what_retention_took(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    let orders = &held.partition;
+    let mut refused = request(&held, 0, 9);
+    refused.segments = vec![new_segment(&held, SegmentKind::Quarantine, 0, 9)];
+    intend(store, &refused).await;
+    assert_done(&commit(store, &refused).await, 10);
+    assert_done(&commit(store, &gap_request(&held, 10, 19)).await, 20);
+    assert_eq!(store.delete_segments_before(orders, 10).await.expect("expired"), 1);
+    let found = store.exceptions(orders, range(0, 19)).await.expect("read").expect("exists");
+    assert_eq!((found.gaps.len(), found.quarantine.len(), found.expired_before), (1, 0, 10));
+
+    store.halt(&held, "for the test").await.expect("halted");
+    let at = ResumePoint { high_watermark: 5, anchor: None, reason: "for the test".to_owned() };
+    store.resume(orders, held.incarnation, &at).await.expect("resumed");
+    let found = store.exceptions(orders, range(0, 19)).await.expect("read").expect("exists");
+    assert_eq!((found.gaps.len(), found.quarantine.len(), found.expired_before), (0, 0, 0));
+    assert_eq!((found.partition.incarnation, found.start_offset), (Incarnation(1), 5));
+
+    assert_eq!(store.exceptions(&partition("orders", 1), range(0, 19)).await.expect("read"), None);
+    assert_eq!(store.exceptions(&partition("absent", 0), range(0, 19)).await.expect("read"), None);
 }

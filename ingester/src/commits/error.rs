@@ -2,10 +2,11 @@
 //!
 //! Owns: their texts, and the reaction to each. Does not own: the decision between them (`commits`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::CatalogError;
-use common::{ErrorKind, TopicPartition};
+use common::{ErrorKind, QueueError, TopicPartition};
 
 /// The reason why a wait ended without a [`Fate`](super::Fate). None of them says that the record is committed, and
 /// only [`WaitError::Lost`] says that it never will be.
@@ -75,6 +76,15 @@ pub enum WaitError {
     /// The catalog failed in a way that waiting does not mend.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The queue did not describe itself before the record was published.
+    #[error(transparent)]
+    Queue(Arc<QueueError>),
+}
+
+impl From<QueueError> for WaitError {
+    fn from(error: QueueError) -> Self {
+        Self::Queue(Arc::new(error))
+    }
 }
 
 impl WaitError {
@@ -85,6 +95,7 @@ impl WaitError {
             Self::OtherHistory { .. } | Self::TopicGone { .. } => ErrorKind::Conflict,
             Self::Halted { .. } | Self::Lost { .. } => ErrorKind::Fatal,
             Self::Catalog(error) => error.kind(),
+            Self::Queue(error) => error.kind(),
         }
     }
 }

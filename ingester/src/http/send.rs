@@ -254,6 +254,6 @@ fn code_of_wait(error: &WaitError) -> RecordCode {
         | WaitError::Halted { .. }
         | WaitError::OtherHistory { .. }
         | WaitError::Lost { .. } => RecordCode::Lost,
-        WaitError::NotInTime { .. } | WaitError::Catalog(_) => RecordCode::NotCommitted,
+        WaitError::NotInTime { .. } | WaitError::Catalog(_) | WaitError::Queue(_) => RecordCode::NotCommitted,
     }
 }

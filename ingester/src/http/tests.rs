@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use service::{Intake, IntakeLimits, Listener};
 use support::http::{self, Response};
 
-use super::{Api, ApiOptions};
+use super::{Api, ApiOptions, ApiParts};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const NDJSON: (&str, &str) = ("Content-Type", "application/x-ndjson");
@@ -41,7 +41,13 @@ impl Setup {
             config: TopicOptions { format: Format::Raw, ..TopicOptions::default() },
         };
         catalog::create_topic(queue.as_ref(), catalog.as_ref(), config).await.expect("new topic");
-        let api = Api::new(Arc::clone(&queue) as Arc<dyn Queue>, Arc::clone(&catalog), Storage::memory(), options);
+        let parts = ApiParts {
+            queue: Arc::clone(&queue) as Arc<dyn Queue>,
+            catalog: Arc::clone(&catalog),
+            storage: Storage::memory(),
+            hints: None,
+        };
+        let api = Api::new(parts, options);
         let settings = Settings { ingest_addr: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
         let listener = Listener::bind_ingest(&settings).await.expect("any port");
         let intake = Intake::serve(listener, api.router(), IntakeLimits::default());

@@ -96,6 +96,8 @@ pub(crate) async fn content_comes_back_untouched(harness: &dyn Harness) {
             ..OutgoingMessage::new("headers")
         },
         OutgoingMessage::new("NATS/1.0 409 Consumer Deleted\r\n\r\n"),
+        OutgoingMessage::new("awaited").awaited(),
+        OutgoingMessage::new("awaited").with_key("user-1").with_message_id("one").awaited(),
     ];
     step(queue.publish(&partition, sent.clone())).await.expect("stored");
     let mut subscription = subscribe(queue, &partition, 0).await;
@@ -104,6 +106,7 @@ pub(crate) async fn content_comes_back_untouched(harness: &dyn Harness) {
     assert_eq!(taken, read, "both ways show the same");
     for (sent, taken) in sent.iter().zip(&taken) {
         assert_eq!((&sent.payload, &sent.key, &sent.headers), (&taken.payload, &taken.key, &taken.headers));
+        assert_eq!(sent.is_awaited, taken.is_awaited, "{sent:?}");
     }
 }
 

@@ -126,6 +126,8 @@ pub const MUTATIONS: &[Mutation] = &[
         &[(StoreNoise, 6), (Pause, 6), (StoreLate, 4), (TailLoss, 2)],
     ),
     mutation("puts without an intent", |g| g.intent_check = false, &["upload.intent"], LATE),
+    mutation("a wait that takes the watermark as inclusive", none, &["commits.below"], NOISE),
+    mutation("a wait without the compare of histories", none, &["commits.history"], HISTORY),
     compaction("replacement of objects that are not live", |g| g.replace_live_check = false, NOISE),
     compaction("replacement without its intent", |g| g.replace_intent = false, NOISE),
     compaction("replacement without the compare of rows", |g| g.replace_row_count = false, NOISE),

@@ -4,14 +4,15 @@
 //! missing, 3 ranges chain, 4 one owner per epoch, 5 no watermark goes back, 6 right content, 7 listed objects exist,
 //! 8 keys are used once, 9 anchors, 10 acks after commits, 11 doomed intents stay doomed, 12 fenced writers, 13
 //! progress, 14 loud halts, 15 the lists of objects and segments agree, 16 snapshots rise and name the live objects, 17
-//! a replacement keeps every row, 18 runs of commits and live segments agree. Does not own: the end of a run (`world`),
-//! the tables (`catalog`).
+//! a replacement keeps every row, 18 runs of commits and live segments agree, 19 what a producer was told is committed.
+//! Does not own: the end of a run (`world`), the tables (`catalog`).
 //!
 //! Ranges that chain (3), hold exactly the messages of one history (6) and are compared row by row with the published
 //! messages cover invariants 1 and 2.
 
 mod changes;
 mod commits;
+mod confirmations;
 mod histories;
 mod lists;
 mod replacements;
@@ -30,6 +31,7 @@ use crate::queue::{AckObserver, StreamObserver};
 use crate::rows::PlacedRows;
 use crate::store::StoreServer;
 use crate::trace::Trace;
+pub use confirmations::Confirmation;
 pub use histories::{Histories, History, Known};
 
 /// A promise that was broken.
@@ -70,6 +72,8 @@ pub struct Figures {
     pub folded: u64,
     /// Losses of a tail that no reader can notice: see `commits::follow_unnoticed`.
     pub unnoticed: u64,
+    /// Records whose commit a producer waited for and was told of.
+    pub confirmed: u64,
 }
 
 /// The oracle. Cloning gives another handle.
@@ -97,6 +101,9 @@ struct Inner {
     /// Objects that were doomed when the clock was put forward: the janitor may delete them although a lagging server
     /// lists them again.
     swept_early: BTreeSet<String>,
+    /// Confirmed commits; those before a failover are forgotten.
+    confirmations: Vec<Confirmation>,
+    failovers: u64,
     figures: Figures,
     violation: Option<Violation>,
 }
@@ -132,6 +139,8 @@ impl Oracle {
             ever_intended: BTreeSet::new(),
             rows: PlacedRows::new(),
             swept_early: BTreeSet::new(),
+            confirmations: Vec::new(),
+            failovers: 0,
             figures: Figures::default(),
             violation: None,
         };
@@ -200,7 +209,10 @@ impl Oracle {
 
     /// A server with the tables of this view takes over: commits that the view lacks were never made.
     pub fn goes_back(&self, view: View) {
-        self.lock().view = view;
+        let mut inner = self.lock();
+        inner.view = view;
+        inner.confirmations.clear();
+        inner.failovers += 1;
     }
 
     /// The clock was put forward while these objects were doomed.

@@ -33,6 +33,8 @@ pub struct Total {
     pub expired: u64,
     /// Rows of commits that were folded away.
     pub folded: u64,
+    /// Records whose commit was confirmed to a producer.
+    pub confirmed: u64,
     /// Runs in which a promise was broken.
     pub violations: u64,
 }
@@ -53,6 +55,7 @@ impl Total {
         self.replacements += outcome.figures.replacements;
         self.expired += outcome.figures.expired;
         self.folded += outcome.figures.folded;
+        self.confirmed += outcome.figures.confirmed;
         self.violations += u64::from(outcome.violation.is_some());
     }
 }
@@ -62,7 +65,7 @@ impl fmt::Display for Total {
         write!(
             f,
             "{} seeds, {:.1} virtual hours, {} messages, {} commits, {} faults, {} crashes, {} takeovers, {} unknown \
-             outcomes, {} halts, {} gaps, {} replacements, {} expired, {} folded, {} violations",
+             outcomes, {} halts, {} gaps, {} replacements, {} expired, {} folded, {} confirmed, {} violations",
             self.seeds,
             self.virtual_ms as f64 / 3_600_000.0,
             self.messages,
@@ -76,6 +79,7 @@ impl fmt::Display for Total {
             self.replacements,
             self.expired,
             self.folded,
+            self.confirmed,
             self.violations
         )
     }

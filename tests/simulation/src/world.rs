@@ -107,7 +107,6 @@ impl World {
         catalog.create_topic(config).await.expect("a new catalog takes a valid topic");
         let watching = oracle.clone();
         catalog.observe(Box::new(move |state, event| watching.catalog_changed(state, event)));
-        let producers = Producers::new(queue.clone(), trace.clone(), plan.format, &chance);
         let around = Surroundings {
             trace,
             chance: chance.fork(),
@@ -119,6 +118,7 @@ impl World {
             oracle,
             forgeries,
         };
+        let producers = Producers::new(&around, plan.format, &chance);
         let slots = (0..plan.slots).map(|_| None).collect();
         Self {
             plan,

@@ -12,12 +12,12 @@ mod search;
 
 use catalog::{CommitRecord, MetadataStore, Partition, PartitionState, ResumePoint, SegmentInfo};
 use common::queue::Bounds;
+use common::queue::history::anchor_at;
 use common::{Anchor, Incarnation, Queue, TopicPartition};
 use serde::Serialize;
 
 use self::search::Proven;
 use crate::error::{Result, WriterError};
-use crate::pipeline::attach::anchor_at;
 use lake::Storage;
 
 /// The requested start of the new incarnation.

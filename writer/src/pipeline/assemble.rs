@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use catalog::{Gap, MetadataStore, Ownership};
-use common::ErrorKind;
 use common::backoff::Backoff;
 use common::message::Message;
 use common::queue::Delivery;
+use common::{CommitReceipt, ErrorKind};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use crate::pipeline::context::Stop;
 use crate::pipeline::cpu::Cpu;
 use crate::pipeline::decode::TopicTable;
 use crate::pipeline::isolate::{Care, Caution};
-use crate::pipeline::roll::{RollPolicy, RollReason};
+use crate::pipeline::roll::{RollPolicy, RollReason, when_awaited};
 use crate::pipeline::tables::TopicTables;
 use crate::service::status::Progress;
 
@@ -83,6 +83,8 @@ pub(crate) struct Assembler {
     pub(crate) input: mpsc::Receiver<Fetched>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) output: mpsc::Sender<Assembled>,
+    /// The commits of earlier batches.
+    pub(crate) receipts: watch::Receiver<Option<CommitReceipt>>,
     /// Absent only during work on a blocking thread, which holds it.
     pub(crate) encoding: Option<Encoding>,
     pub(crate) caution: Caution,
@@ -98,12 +100,18 @@ impl Assembler {
     /// Runs until `fetch` ends, then rolls the open batch.
     pub(crate) async fn run(mut self) -> Result<(), Stop> {
         while !self.gave_up {
+            if let Some(reason) = self.awaited() {
+                self.roll(reason).await?;
+            }
             let deadline = self.deadline();
+            let holds_awaited = self.batch.as_ref().is_some_and(|batch| batch.holds_awaited);
             tokio::select! {
                 // Messages last: their stream may be endless, while the other events are rare and need one pass each.
                 biased;
                 Some(command) = self.commands.recv() => self.obey(command).await?,
                 Ok(()) = self.versions.changed() => self.close_version().await?,
+                // The batch may be due now.
+                Ok(()) = self.receipts.changed(), if holds_awaited => {}
                 () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
                 fetched = self.input.recv() => match fetched {
                     Some(fetched) => self.add(fetched).await?,
@@ -117,6 +125,14 @@ impl Assembler {
     /// The time at which the open batch reaches the greatest age.
     fn deadline(&self) -> Option<Instant> {
         self.batch.as_ref().map(|batch| batch.opened_at + self.policy.age_max())
+    }
+
+    /// The reason to close the open batch at once, if a producer waits for it and nothing before it is on its way.
+    fn awaited(&self) -> Option<RollReason> {
+        let batch = self.batch.as_ref()?;
+        let receipt = self.receipts.borrow();
+        let high_watermark = receipt.as_ref().map_or(self.held.high_watermark, CommitReceipt::high_watermark);
+        when_awaited(batch.holds_awaited, batch.base_offset, high_watermark)
     }
 
     /// Adds fetched messages with the care that the deaths of earlier owners require.

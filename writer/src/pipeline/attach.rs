@@ -1,12 +1,13 @@
 //! Attach: decides if the queue's history is still the committed one, and finds the offset to read from.
 //!
-//! Owns: the comparison of the anchor with the queue's messages, and the gap before the first message.
-//! The decision is a plain function; a few lines around it query the queue.
-//! Does not own: the subscription (`fetch`).
+//! Owns: the gap before the first message, and the explanation of a halt. The decision is a plain function; a few lines
+//! around it query the queue.
+//! Does not own: the comparison of the anchor with the queue's messages (`common::queue::history`), the subscription
+//! (`fetch`).
 
 use catalog::Gap;
-use chrono::{DateTime, SecondsFormat};
 use common::queue::Bounds;
+use common::queue::history::{anchor_at, difference_of};
 use common::{Anchor, OffsetRange, Queue, QueueError, TopicPartition, mutation};
 
 /// The outcome of attaching.
@@ -62,20 +63,6 @@ fn begin_at(partition: &TopicPartition, bounds: &Bounds, position: u64, start: u
     }
 }
 
-/// The anchor of the queue's message at `offset`, if it holds one.
-pub(crate) async fn anchor_at(
-    queue: &dyn Queue,
-    partition: &TopicPartition,
-    bounds: &Bounds,
-    offset: u64,
-) -> Result<Option<Anchor>, QueueError> {
-    if !(bounds.first_offset..bounds.next_offset).contains(&offset) {
-        return Ok(None);
-    }
-    let held = queue.read(partition, offset, offset + 1).await?;
-    Ok(held.first().map(Anchor::of))
-}
-
 fn decide(
     partition: &TopicPartition,
     bounds: &Bounds,
@@ -83,33 +70,9 @@ fn decide(
     anchor: Option<Anchor>,
     held: Option<Anchor>,
 ) -> Attach {
-    if let Some(anchor) = anchor.filter(|_| !mutation::is_off("attach.anchor")) {
-        let offset = anchor.offset;
-        if bounds.next_offset <= offset {
-            let what = match bounds.next_offset.checked_sub(1) {
-                Some(last) if last > 0 => {
-                    format!("the queue now ends at offset {last}, but offset {offset} was read before")
-                }
-                _ => format!("the queue is now empty and counts from the start, but offset {offset} was read before"),
-            };
-            return Attach::Regressed(regressed(partition, bounds, &what));
-        }
-        if let Some(found) = held.filter(|found| *found != anchor) {
-            let what = format!(
-                "the message at offset {offset} is not the one that was read before (stored at {} then, at {} now)",
-                time(anchor.timestamp_us),
-                time(found.timestamp_us)
-            );
-            return Attach::Regressed(regressed(partition, bounds, &what));
-        }
-        if held.is_none() && bounds.created_us.is_some_and(|created_us| created_us > anchor.timestamp_us) {
-            let what = format!(
-                "the stream was made after the message at offset {offset} was stored (at {}), and no longer holds what came \
-                 in its place",
-                time(anchor.timestamp_us)
-            );
-            return Attach::Regressed(regressed(partition, bounds, &what));
-        }
+    let anchor = anchor.filter(|_| !mutation::is_off("attach.anchor"));
+    if let Some(what) = anchor.and_then(|anchor| difference_of(bounds, anchor, held)) {
+        return Attach::Regressed(regressed(partition, bounds, &what));
     }
     if position > bounds.next_offset {
         // Also without an anchor, as after a resume: new messages below the position would be skipped.
@@ -138,11 +101,6 @@ fn regressed(partition: &TopicPartition, bounds: &Bounds, what: &str) -> String 
          this one as a new history beside the old rows: siltstone topic resume {topic} --partition {}",
         partition.partition_id
     )
-}
-
-fn time(timestamp_us: i64) -> String {
-    let time = DateTime::from_timestamp_micros(timestamp_us);
-    time.map_or_else(|| format!("{timestamp_us} us"), |time| time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
 /// What lies between the position and the first message held. Offset 0 alone is never missing: JetStream counts

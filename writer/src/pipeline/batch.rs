@@ -4,11 +4,10 @@
 //! fill a chunk; a chunk is decoded and encoded as one, off the async threads.
 //! Does not own: the decision to roll (`roll`), decoding (`decode`), Parquet (`segment`), the loop (`assemble`).
 
+mod refusal;
+
 use std::mem;
 
-use arrow_array::RecordBatch;
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
 use catalog::{Gap, Ownership, SegmentKind};
 use common::memory::MemoryPermit;
 use common::{Anchor, Message, OffsetRange, failpoint};
@@ -20,8 +19,9 @@ use crate::pipeline::decode::{Decoded, PartitionDecoder};
 use crate::pipeline::roll::RollReason;
 use crate::pipeline::tables::Doubt;
 use lake::footer::{Footer, FooterSegment};
-use lake::schema::{OFFSET, REASON};
 use lake::segment::{EncodedSegment, SegmentEncoder};
+
+pub(crate) use self::refusal::Refusal;
 
 /// Messages on their way to becoming a segment.
 pub(crate) struct OpenBatch {
@@ -29,6 +29,8 @@ pub(crate) struct OpenBatch {
     pub(crate) next_offset: u64,
     pub(crate) first_timestamp_us: i64,
     pub(crate) opened_at: Instant,
+    /// A producer waits for the commit of one of the messages.
+    pub(crate) holds_awaited: bool,
     message_count: u64,
     anchor: Anchor,
     gaps: Vec<Gap>,
@@ -54,22 +56,6 @@ pub(crate) enum Encoded {
 struct Encoders {
     data: Option<SegmentEncoder>,
     quarantine: Option<SegmentEncoder>,
-}
-
-/// A record that could not be decoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) offset: i64,
-    pub(crate) reason: String,
-}
-
-impl Refusal {
-    /// The first one of these rows of a quarantine.
-    fn first_of(rows: &RecordBatch) -> Option<Self> {
-        let offset = rows.column_by_name(OFFSET)?.as_primitive_opt::<Int64Type>()?;
-        let reason = rows.column_by_name(REASON)?.as_string_opt::<i32>()?;
-        (rows.num_rows() > 0).then(|| Self { offset: offset.value(0), reason: reason.value(0).to_owned() })
-    }
 }
 
 /// A closed batch, encoded, not yet stored.
@@ -108,6 +94,7 @@ impl OpenBatch {
             next_offset: last.offset + 1,
             first_timestamp_us: first.timestamp_us,
             opened_at: Instant::now(),
+            holds_awaited: hold_awaited(&messages),
             message_count: messages.len() as u64,
             anchor: Anchor::of(last),
             gaps,
@@ -126,6 +113,7 @@ impl OpenBatch {
         assert!(first.offset >= self.next_offset, "messages come in order");
         self.next_offset = last.offset + 1;
         self.anchor = Anchor::of(last);
+        self.holds_awaited |= hold_awaited(&messages);
         self.message_count += messages.len() as u64;
         self.gaps.extend(gaps);
         self.pending_bytes += messages.iter().map(Message::memory_bytes).sum::<usize>();
@@ -196,6 +184,7 @@ impl OpenBatch {
             next_offset: self.next_offset,
             first_timestamp_us: first.timestamp_us,
             opened_at: self.opened_at,
+            holds_awaited: hold_awaited(&self.pending),
             message_count,
             anchor: self.anchor,
             gaps: self.gaps.split_off(later_gaps),
@@ -288,6 +277,10 @@ impl Encoders {
         let bytes = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::memory_bytes);
         bytes(&self.data) + bytes(&self.quarantine)
     }
+}
+
+fn hold_awaited(messages: &[Message]) -> bool {
+    messages.iter().any(|message| message.is_awaited)
 }
 
 fn contains(payload: &[u8], part: &[u8]) -> bool {

@@ -77,7 +77,7 @@ impl Pipeline {
             progress: Arc::clone(&progress),
             queue_end: Arc::clone(&queue_end),
             output: fetched,
-            receipts: acks,
+            receipts: acks.clone(),
             stop: stop.clone(),
         };
         let versions = tables.subscribe();
@@ -94,6 +94,7 @@ impl Pipeline {
             input: fetched_input,
             commands,
             output: assembled,
+            receipts: acks,
             encoding: Some(Encoding { decoder, page_bytes, condemned: None }),
             caution: Caution::new(&held, queue_end),
             stop,

@@ -26,12 +26,23 @@ pub enum RollReason {
     Shutdown,
     /// Earlier owners died here, so that messages are committed a few at a time.
     Isolation,
+    /// A producer waits for the commit of a message in it, and everything before it is committed.
+    Awaited,
 }
 
 impl RollReason {
     /// All reasons, for metrics and figures.
-    pub const ALL: [Self; 8] =
-        [Self::Size, Self::Age, Self::Rows, Self::Schema, Self::Memory, Self::Flush, Self::Shutdown, Self::Isolation];
+    pub const ALL: [Self; 9] = [
+        Self::Size,
+        Self::Age,
+        Self::Rows,
+        Self::Schema,
+        Self::Memory,
+        Self::Flush,
+        Self::Shutdown,
+        Self::Isolation,
+        Self::Awaited,
+    ];
 
     /// The word in logs and metrics.
     pub fn as_str(self) -> &'static str {
@@ -44,6 +55,7 @@ impl RollReason {
             Self::Flush => "flush",
             Self::Shutdown => "shutdown",
             Self::Isolation => "isolation",
+            Self::Awaited => "awaited",
         }
     }
 }
@@ -97,6 +109,13 @@ impl RollPolicy {
     }
 }
 
+/// The reason to close a batch that begins at `base_offset`, if it holds an awaited message and everything before it is
+/// committed. While an earlier batch is on its way to the catalog, messages gather, so that the time of one commit sets
+/// the pace: batches grow with the load, and a failing store or catalog is not asked more often.
+pub fn when_awaited(holds_awaited: bool, base_offset: u64, high_watermark: u64) -> Option<RollReason> {
+    (holds_awaited && base_offset == high_watermark).then_some(RollReason::Awaited)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +128,12 @@ mod tests {
         assert_eq!(policy.when_full(0, 10), Some(RollReason::Rows));
         assert_eq!(policy.when_old(Duration::from_millis(4_999)), None);
         assert_eq!(policy.when_old(Duration::from_secs(5)), Some(RollReason::Age));
+    }
+
+    #[test]
+    fn an_awaited_batch_is_closed_when_all_before_it_is_committed() {
+        assert_eq!(when_awaited(true, 7, 7), Some(RollReason::Awaited));
+        assert_eq!(when_awaited(true, 7, 3), None, "an earlier batch is on its way");
+        assert_eq!(when_awaited(false, 7, 7), None, "nobody waits");
     }
 }

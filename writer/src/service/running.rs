@@ -12,7 +12,7 @@ use common::memory::MemoryBudget;
 use common::{Queue, TopicPartition};
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -103,6 +103,11 @@ impl RunningWriter {
     /// Totals of the commits so far.
     pub fn summary(&self) -> Summary {
         self.totals.summary()
+    }
+
+    /// Changes with each commit of this writer: a hint for those who wait for commits, such as `ingester::Commits`.
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.totals.commits()
     }
 
     /// Closes every open batch and returns after everything fetched before is committed. Messages that are published and

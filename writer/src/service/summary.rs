@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::watch;
+
 use crate::pipeline::roll::RollReason;
 use crate::service::notices::Notices;
 
@@ -32,6 +34,8 @@ pub(crate) struct Totals {
     quarantined: AtomicU64,
     bytes: AtomicU64,
     rolls: [AtomicU64; RollReason::ALL.len()],
+    /// Counts batches, to wake those who wait for commits.
+    commits: watch::Sender<u64>,
     pub(crate) notices: Notices,
 }
 
@@ -42,6 +46,11 @@ impl Totals {
         self.quarantined.fetch_add(quarantined, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.rolls[reason as usize].fetch_add(1, Ordering::Relaxed);
+        self.commits.send_modify(|commits| *commits += 1);
+    }
+
+    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
+        self.commits.subscribe()
     }
 
     pub(crate) fn summary(&self) -> Summary {

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use ::catalog::{
-    CatalogError, ColumnStatistics, CommitRecord, Expiration, FileId, ImportedSegment, IncarnationStart, LakeSnapshot,
-    ObjectInfo, RecordedGap, Result, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
+    CatalogError, ColumnStatistics, CommitRecord, Exceptions, Expiration, FileId, ImportedSegment, IncarnationStart,
+    LakeSnapshot, ObjectInfo, RecordedGap, Result, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
 };
-use common::{Incarnation, TopicName, TopicPartition};
+use common::{Incarnation, OffsetRange, TopicName, TopicPartition};
 
 use super::event::Change;
 use super::lake::Word;
@@ -95,6 +95,31 @@ impl CatalogState {
         };
         let found = self.statistics.iter().filter(|(key, _)| is_wanted(key));
         found.map(|(&(_, _, file_id), statistics)| (file_id, statistics.clone())).collect()
+    }
+
+    pub(crate) fn exceptions(&self, partition: &TopicPartition, range: OffsetRange) -> Result<Option<Exceptions>> {
+        let Some(row) = self.partitions.get(partition) else { return Ok(None) };
+        limits::offset(range.end())?;
+        let partition_row = row.partition.clone();
+        let incarnation = partition_row.incarnation;
+        let gaps = self.list_gaps(partition).into_iter();
+        let gaps = gaps.filter(|recorded| recorded.incarnation == incarnation && recorded.gap.range.overlaps(range));
+        let is_exception = |segment: &&SegmentInfo| {
+            segment.incarnation == incarnation
+                && segment.kind == SegmentKind::Quarantine
+                && segment.range.overlaps(range)
+        };
+        let expirations = self.list_expirations(partition).into_iter();
+        let expired = expirations.filter(|expiration| expiration.incarnation == incarnation);
+        let starts = self.list_incarnations(partition).into_iter();
+        let start = starts.filter(|start| start.incarnation == incarnation);
+        Ok(Some(Exceptions {
+            start_offset: start.map(|start| start.start_offset).next().unwrap_or_default(),
+            gaps: gaps.map(|recorded| recorded.gap).collect(),
+            quarantine: self.segments_of(partition).iter().filter(is_exception).cloned().collect(),
+            expired_before: expired.map(|expiration| expiration.before_offset).next().unwrap_or_default(),
+            partition: partition_row,
+        }))
     }
 
     pub(crate) fn list_gaps(&self, partition: &TopicPartition) -> Vec<RecordedGap> {

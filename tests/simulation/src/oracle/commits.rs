@@ -133,7 +133,7 @@ impl Inner {
         Ok(())
     }
 
-    /// 2, 6, 7, 14, 17: at the end of a run.
+    /// 2, 6, 7, 14, 17, 19: at the end of a run.
     pub(super) fn settled(&self, state: &CatalogState) -> Result<(), Violation> {
         for row in state.objects.values() {
             self.holds_its_rows(state, &row.object)?;
@@ -151,7 +151,7 @@ impl Inner {
                 );
             }
         }
-        Ok(())
+        self.confirmations_hold()
     }
 
     /// True when the committed messages of the incarnation are a part of the present history.

@@ -1,6 +1,6 @@
 //! Reading quarantined records from objects of one segment and of many.
 
-use catalog::SegmentStore;
+use catalog::{SegmentKind, SegmentStore};
 
 use super::*;
 use crate::test_lake::Lake;

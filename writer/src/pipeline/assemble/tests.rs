@@ -1,5 +1,7 @@
 //! The loop, without a queue or a store.
 
+use std::time::Duration;
+
 use catalog::SqliteMetadataStore;
 use common::memory::MemoryBudget;
 use common::topic::TopicOptions;
@@ -9,6 +11,8 @@ use uuid::Uuid;
 use super::*;
 use crate::config::WriterConfig;
 use crate::pipeline::decode::{PartitionDecoder, Source};
+
+const AGE_MAX: Duration = Duration::from_secs(60);
 
 fn message(offset: u64) -> Message {
     Message {
@@ -22,14 +26,53 @@ fn message(offset: u64) -> Message {
     }
 }
 
-fn fetched() -> Fetched {
-    let message = message(0);
-    let memory = MemoryBudget::new(1 << 20).try_acquire(message.memory_bytes()).expect("free");
-    Fetched { delivery: Delivery { messages: vec![message], memory }, gaps: vec![] }
+fn awaited(offset: u64) -> Message {
+    Message { is_awaited: true, ..message(offset) }
 }
 
-#[tokio::test]
-async fn a_flush_covers_what_was_fetched_before_it() {
+fn fetched(messages: impl IntoIterator<Item = Message>) -> Fetched {
+    let messages: Vec<Message> = messages.into_iter().collect();
+    let bytes = messages.iter().map(Message::memory_bytes).sum();
+    let memory = MemoryBudget::new(1 << 20).try_acquire(bytes).expect("free");
+    Fetched { delivery: Delivery { messages, memory }, gaps: vec![] }
+}
+
+/// The loop's neighbours.
+struct Neighbours {
+    fetches: mpsc::Sender<Fetched>,
+    commands: mpsc::Sender<Command>,
+    assembled: mpsc::Receiver<Assembled>,
+    receipts: watch::Sender<Option<CommitReceipt>>,
+    held: Ownership,
+}
+
+impl Neighbours {
+    async fn fetch(&self, messages: impl IntoIterator<Item = Message>) {
+        self.fetches.send(fetched(messages)).await.expect("room");
+    }
+
+    async fn batch(&mut self) -> SealedBatch {
+        match self.assembled.recv().await {
+            Some(Assembled::Batch(batch)) => batch,
+            other => panic!("a batch, not {other:?}"),
+        }
+    }
+
+    /// Asserts that no batch is closed for `time`.
+    async fn none_for(&mut self, time: Duration) {
+        let closed = tokio::time::timeout(time, self.assembled.recv()).await;
+        assert!(closed.is_err(), "{closed:?}");
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "there is no catalog that commits")]
+    fn commit(&self, batch: &SealedBatch) {
+        let Ownership { partition, epoch, .. } = self.held.clone();
+        self.receipts.send_replace(Some(CommitReceipt::issue(partition, epoch, batch.range.next())));
+    }
+}
+
+/// A loop that starts at offset 0 and closes batches after a minute.
+async fn assembler() -> (Assembler, Neighbours) {
     let catalog = Arc::new(SqliteMetadataStore::new_in_memory().await.expect("a catalog"));
     let name = TopicName::new("t").expect("valid");
     let tables = TopicTables::new(&catalog::Topic {
@@ -42,12 +85,13 @@ async fn a_flush_covers_what_was_fetched_before_it() {
         updated_at: 0,
     });
     let versions = tables.subscribe();
-    let table = Arc::clone(&versions.borrow());
+    let decoder = PartitionDecoder::new(Arc::clone(&versions.borrow()), Source::default());
     let (fetches, input) = mpsc::channel(1);
     let (orders, commands) = mpsc::channel(1);
-    let (output, mut assembled) = mpsc::channel(4);
+    let (output, assembled) = mpsc::channel(4);
+    let (receipts, acks) = watch::channel(None);
     let held = Ownership {
-        partition: TopicPartition::new(name.clone(), 0),
+        partition: TopicPartition::new(name, 0),
         owner: OwnerId(Uuid::nil()),
         epoch: Epoch(1),
         incarnation: Incarnation(0),
@@ -56,39 +100,110 @@ async fn a_flush_covers_what_was_fetched_before_it() {
         takeovers: 0,
         suspect: None,
     };
+    let config = WriterConfig { batch_age_max: AGE_MAX, ..WriterConfig::default() };
     let assembler = Assembler {
         catalog,
-        cpu: Cpu::new(false),
+        cpu: Cpu::new(true),
         suspects: Arc::new(Semaphore::new(1)),
         caution: Caution::new(&held, Arc::default()),
         stop: CancellationToken::new(),
         gave_up: false,
-        held,
+        held: held.clone(),
         progress: Arc::default(),
         tables,
         versions,
         input,
         commands,
         output,
-        encoding: Some(Encoding {
-            decoder: PartitionDecoder::new(table, Source::default()),
-            page_bytes: 1024,
-            condemned: None,
-        }),
-        policy: RollPolicy::from(&WriterConfig::default()),
+        receipts: acks,
+        encoding: Some(Encoding { decoder, page_bytes: 1024, condemned: None }),
+        policy: RollPolicy::from(&config),
         next_offset: 0,
         batch: None,
     };
-    fetches.send(fetched()).await.expect("room");
+    (assembler, Neighbours { fetches, commands: orders, assembled, receipts, held })
+}
+
+#[tokio::test]
+async fn a_flush_covers_what_was_fetched_before_it() {
+    let (assembler, mut neighbours) = assembler().await;
+    neighbours.fetch([message(0)]).await;
     let (answer, _answered) = oneshot::channel();
-    orders.send(Command::Flush(answer)).await.expect("room");
+    neighbours.commands.send(Command::Flush(answer)).await.expect("room");
     let (ended, first) = tokio::join!(assembler.run(), async {
-        let first = assembled.recv().await;
-        drop(fetches);
+        let first = neighbours.assembled.recv().await;
+        drop(neighbours);
         first
     });
     ended.expect("ends in good order");
     assert!(matches!(first, Some(Assembled::Batch(_))), "{first:?}");
+}
+
+#[tokio::test]
+async fn awaited_messages_gather_while_an_earlier_batch_is_on_its_way() {
+    let (assembler, mut neighbours) = assembler().await;
+    tokio::time::pause();
+    let driver = async {
+        let began = Instant::now();
+        neighbours.fetch([message(0), awaited(1)]).await;
+        let first = neighbours.batch().await;
+        assert_eq!((first.reason, first.message_count), (RollReason::Awaited, 2));
+        assert_eq!(began.elapsed(), Duration::ZERO, "nothing was on its way");
+
+        // Uploads or commits that fail for long do not make more batches.
+        for offset in 2..6 {
+            neighbours.fetch([awaited(offset)]).await;
+            neighbours.none_for(AGE_MAX / 10).await;
+        }
+        let gathered = Instant::now();
+        neighbours.commit(&first);
+        let second = neighbours.batch().await;
+        assert_eq!((second.reason, second.message_count), (RollReason::Awaited, 4));
+        assert_eq!(gathered.elapsed(), Duration::ZERO, "all that gathered are closed together, at once");
+        neighbours.commit(&second);
+        neighbours.none_for(10 * AGE_MAX).await;
+        drop(neighbours);
+    };
+    let (ended, ()) = tokio::join!(assembler.run(), driver);
+    ended.expect("ends in good order");
+}
+
+#[tokio::test]
+async fn the_timer_alone_closes_batches_that_nobody_awaits() {
+    let (assembler, mut neighbours) = assembler().await;
+    tokio::time::pause();
+    let driver = async {
+        let began = Instant::now();
+        neighbours.fetch([message(0)]).await;
+        let batch = neighbours.batch().await;
+        assert_eq!(batch.reason, RollReason::Age);
+        assert_eq!(began.elapsed(), AGE_MAX);
+        neighbours.fetch([message(1)]).await;
+        // The commit of an earlier batch does not close this one.
+        neighbours.commit(&batch);
+        neighbours.none_for(AGE_MAX - Duration::from_millis(1)).await;
+        assert_eq!(neighbours.batch().await.reason, RollReason::Age);
+        drop(neighbours);
+    };
+    let (ended, ()) = tokio::join!(assembler.run(), driver);
+    ended.expect("ends in good order");
+}
+
+#[tokio::test]
+async fn the_timer_closes_an_awaited_batch_too_while_an_earlier_one_is_on_its_way() {
+    let (assembler, mut neighbours) = assembler().await;
+    tokio::time::pause();
+    let driver = async {
+        neighbours.fetch([awaited(0)]).await;
+        assert_eq!(neighbours.batch().await.reason, RollReason::Awaited);
+        let began = Instant::now();
+        neighbours.fetch([awaited(1)]).await;
+        assert_eq!(neighbours.batch().await.reason, RollReason::Age);
+        assert_eq!(began.elapsed(), AGE_MAX);
+        drop(neighbours);
+    };
+    let (ended, ()) = tokio::join!(assembler.run(), driver);
+    ended.expect("ends in good order");
 }
 
 #[test]

@@ -3,13 +3,14 @@
 //! Owns: the transaction of each of them. Does not own: the calls of writers (`client`).
 
 use ::catalog::{
-    ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, ConsumerStore, Expiration, ExpiredBefore, FileId,
-    ImportedSegment, IncarnationStart, LakeSnapshot, Partition, RecordedGap, Replay, ReplayStore, Result,
-    RetiredObject, SegmentInfo, SegmentKind, SegmentStore, Topic, TopicConfig, TopicSnapshot, TopicStore,
+    ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, ConsumerStore, Exceptions, Expiration,
+    ExpiredBefore, FileId, ImportedSegment, IncarnationStart, LakeSnapshot, Partition, RecordedGap, Replay,
+    ReplayStore, Result, RetiredObject, SegmentInfo, SegmentKind, SegmentStore, Topic, TopicConfig, TopicSnapshot,
+    TopicStore,
 };
 use async_trait::async_trait;
 use common::topic::TopicOptions;
-use common::{TopicName, TopicPartition};
+use common::{OffsetRange, TopicName, TopicPartition};
 
 use super::{Client, Door, Rows};
 
@@ -110,6 +111,11 @@ impl<D: Door> SegmentStore for Client<D> {
     ) -> Result<Vec<(FileId, ColumnStatistics)>> {
         let (topic, field_ids) = (topic.clone(), field_ids.to_vec());
         self.read("object_statistics", move |state| Ok(state.object_statistics(&topic, kind, &field_ids))).await
+    }
+
+    async fn exceptions(&self, partition: &TopicPartition, range: OffsetRange) -> Result<Option<Exceptions>> {
+        let partition = partition.clone();
+        self.read("exceptions", move |state| state.exceptions(&partition, range)).await
     }
 
     async fn list_gaps(&self, partition: &TopicPartition) -> Result<Vec<RecordedGap>> {

@@ -1,0 +1,114 @@
+//! Pace: the moments at which a partition is looked at while somebody waits.
+//!
+//! Owns: the intervals, and the events that shorten them. Does not own: the look (`look`).
+
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+/// Time from a first look to the second. Each later interval is half as long again.
+const INTERVAL_MIN: Duration = Duration::from_millis(5);
+/// Longest time between two looks.
+const INTERVAL_MAX: Duration = Duration::from_millis(100);
+/// Shortest time between two looks, however many hints come.
+const SPACING: Duration = Duration::from_millis(2);
+
+/// The pace of one partition.
+#[derive(Debug)]
+pub(super) struct Pace {
+    interval: Duration,
+    last: Option<Instant>,
+    /// A hint came since the last look.
+    is_hinted: bool,
+    /// Change when something was committed, perhaps in this partition.
+    hints: Vec<watch::Receiver<u64>>,
+}
+
+impl Pace {
+    pub(super) fn new(hints: Vec<watch::Receiver<u64>>) -> Self {
+        Self { interval: INTERVAL_MIN, last: None, is_hinted: false, hints }
+    }
+
+    /// Returns when it is time for a look: at first, and later after an interval or a hint. `arrived`: somebody new
+    /// waits, so that the intervals begin anew. Cancel-safe.
+    pub(super) async fn next(&mut self, arrived: &Notify) {
+        while let Some(last) = self.last {
+            let interval = if self.is_hinted { SPACING } else { self.interval };
+            tokio::select! {
+                biased;
+                () = hinted(&mut self.hints), if !self.is_hinted => self.is_hinted = true,
+                () = arrived.notified() => self.interval = INTERVAL_MIN,
+                () = tokio::time::sleep_until(last + interval) => break,
+            }
+        }
+        self.is_hinted = false;
+        self.hints.iter_mut().for_each(watch::Receiver::mark_unchanged);
+        self.last = Some(Instant::now());
+        self.interval = (self.interval * 3 / 2).min(INTERVAL_MAX);
+    }
+}
+
+/// Returns after a hint that came since the last look.
+async fn hinted(hints: &mut [watch::Receiver<u64>]) {
+    loop {
+        // A sender that is gone gives no more hints.
+        let changes = hints.iter_mut().filter(|hint| hint.has_changed().is_ok()).map(|hint| Box::pin(hint.changed()));
+        let changes: Vec<_> = changes.collect();
+        if changes.is_empty() {
+            return std::future::pending().await;
+        }
+        if futures::future::select_all(changes).await.0.is_ok() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_are_close_at_first_and_grow_apart() {
+        let (mut pace, arrived) = (Pace::new(vec![]), Notify::new());
+        let began = Instant::now();
+        pace.next(&arrived).await;
+        assert_eq!(began.elapsed(), Duration::ZERO, "the first look is at once");
+        let mut looks = 1;
+        while began.elapsed() < Duration::from_secs(10) {
+            pace.next(&arrived).await;
+            looks += 1;
+        }
+        assert!((100..=120).contains(&looks), "{looks} in ten seconds");
+        let last = Instant::now();
+        arrived.notify_one();
+        pace.next(&arrived).await;
+        assert!(last.elapsed() <= Duration::from_millis(6), "{:?}", last.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hint_is_followed_at_once_and_many_are_not_followed_each() {
+        let (hint, hints) = watch::channel(0);
+        let (gone, more) = watch::channel(0);
+        drop(gone);
+        let (mut pace, arrived) = (Pace::new(vec![more, hints]), Notify::new());
+        // Grown to the longest interval.
+        for _ in 0..20 {
+            pace.next(&arrived).await;
+        }
+        let began = Instant::now();
+        hint.send_modify(|count| *count += 1);
+        pace.next(&arrived).await;
+        assert!(began.elapsed() <= Duration::from_millis(3), "{:?}", began.elapsed());
+        // A hint before the look is not followed again.
+        pace.next(&arrived).await;
+        assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
+        let (began, mut looks) = (Instant::now(), 0);
+        while began.elapsed() < Duration::from_secs(1) {
+            hint.send_modify(|count| *count += 1);
+            pace.next(&arrived).await;
+            looks += 1;
+        }
+        assert!((300..=600).contains(&looks), "{looks} in a second of hints");
+    }
+}

@@ -1,0 +1,109 @@
+//! Checks of records whose commit was confirmed to their producers.
+//!
+//! Owns: comparing a confirmation with the rows that are committed, at its moment and at the end of the run.
+//! Does not own: the wait (`ingester::Commits`), the commits (`commits`).
+//!
+//! Outside the promise: a commit that a lagging server never received, and a record that the stream lost with its tail,
+//! so that another one has its offset.
+
+use std::sync::Arc;
+
+use common::{Incarnation, Message, OutgoingMessage, TopicPartition};
+use ingester::Fate;
+
+use super::{Inner, Oracle, Violation, broken};
+use crate::rows::{self, Place, Row};
+
+/// A record and the answer that its producer got.
+#[derive(Clone, Debug)]
+pub struct Confirmation {
+    /// Its partition.
+    pub partition: TopicPartition,
+    /// The incarnation in which it was published.
+    pub incarnation: Incarnation,
+    /// The offset that the queue confirmed.
+    pub offset: u64,
+    /// The message.
+    pub message: OutgoingMessage,
+    /// The answer.
+    pub fate: Fate,
+    /// [`Oracle::failovers`] when the wait began.
+    pub failovers: u64,
+}
+
+impl Oracle {
+    /// Lagging servers that took the catalog over so far.
+    pub fn failovers(&self) -> u64 {
+        self.lock().failovers
+    }
+
+    /// A producer was answered: the record must be committed now, and stay so.
+    pub fn confirmed(&self, confirmation: Confirmation) {
+        let mut inner = self.lock();
+        if confirmation.failovers != inner.failovers {
+            return;
+        }
+        inner.figures.confirmed += 1;
+        match inner.confirmation_holds(&confirmation) {
+            Ok(()) => inner.confirmations.push(confirmation),
+            Err(violation) => inner.broken(violation.invariant, violation.found),
+        }
+    }
+}
+
+impl Inner {
+    /// 19: at the end of a run.
+    pub(super) fn confirmations_hold(&self) -> Result<(), Violation> {
+        self.confirmations.iter().try_for_each(|confirmation| self.confirmation_holds(confirmation))
+    }
+
+    /// 19: it is below the watermark of its incarnation, and its rows are committed as the answer says.
+    fn confirmation_holds(&self, confirmation: &Confirmation) -> Result<(), Violation> {
+        let Confirmation { partition, incarnation, offset, fate, .. } = confirmation;
+        let what = format!("offset {offset} of {partition} in incarnation {incarnation} was confirmed as {fate:?}");
+        let watermark = self.view.watermarks.get(&(partition.clone(), *incarnation)).copied().unwrap_or_default();
+        if *offset >= watermark {
+            return broken(19, format!("{what}, and the watermark is {watermark}"));
+        }
+        let message = as_stored(confirmation);
+        let wanted: Vec<Row> = rows::expected(self.format, &message);
+        let place =
+            |row| Place { partition_id: partition.partition_id, incarnation: incarnation.0, offset: *offset, row };
+        let found: Vec<&Row> = (0..wanted.len()).filter_map(|row| self.rows.get(&place(row as u32))).collect();
+        let is_whole =
+            found.len() == wanted.len() && wanted.iter().zip(&found).all(|(wanted, row)| is_same(wanted, row));
+        let is_condemned = found.first().is_some_and(|row| is_same(&rows::condemned(&message), row));
+        if !is_whole && !is_condemned {
+            if self.is_lost_with_a_tail(confirmation, &wanted) {
+                return Ok(());
+            }
+            return broken(19, format!("{what}, and its rows are {found:?}"));
+        }
+        let is_good = found.iter().all(|row| row.is_good);
+        if is_good != (*fate == Fate::Committed) {
+            return broken(19, format!("{what}, and its rows are {found:?}"));
+        }
+        Ok(())
+    }
+
+    /// True if the last history of the stream that holds the record ended by the loss of a tail.
+    fn is_lost_with_a_tail(&self, confirmation: &Confirmation, wanted: &[Row]) -> bool {
+        let histories = self.histories.of(&confirmation.partition);
+        let holds = |known: &super::Known| {
+            known.rows.len() == wanted.len() && known.rows.iter().zip(wanted).all(|(row, wanted)| is_same(wanted, row))
+        };
+        let last = histories.iter().rposition(|history| history.messages.get(&confirmation.offset).is_some_and(holds));
+        last.and_then(|last| histories.get(last + 1)).is_some_and(|next| !next.is_recreated)
+    }
+}
+
+/// The message without its queue time, which the producer does not know.
+fn as_stored(confirmation: &Confirmation) -> Message {
+    let OutgoingMessage { key, headers, payload, is_awaited, .. } = confirmation.message.clone();
+    let subject = Arc::from("");
+    Message { offset: confirmation.offset, timestamp_us: 0, key, headers, subject, payload, is_awaited }
+}
+
+fn is_same(wanted: &Row, found: &Row) -> bool {
+    (wanted.is_good, &wanted.key, &wanted.content) == (found.is_good, &found.key, &found.content)
+}
