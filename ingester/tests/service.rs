@@ -57,12 +57,8 @@ async fn records_for_a_writer_elsewhere_are_in_the_queue_when_they_are_confirmed
     let ready = http::get(&format!("http://{pages}/readyz")).await.expect("an answer");
     let expected = json!({ "ready": true, "queue": "ok", "catalog": "ok" });
     assert_eq!((ready.status, serde_json::from_slice::<Value>(&ready.body).expect("JSON")), (200, expected));
-    let sent = http::post(
-        &format!("http://{ingest}/v1/topics/orders/records"),
-        &[("Content-Type", "application/json")],
-        br#"{"id":1}"#,
-    );
-    let sent = sent.await.expect("an answer");
+    let url = format!("http://{ingest}/v1/topics/orders/records");
+    let sent = http::post(&url, &[("Content-Type", "application/json")], br#"{"id":1}"#).await.expect("an answer");
     assert_eq!(sent.text(), r#"{"records":[{"partition":0,"offset":1,"duplicate":false}]}"#);
     let held = queue.read(&TopicPartition::new(name, 0), 1, 2).await.expect("read");
     assert_eq!(&held[0].payload[..], br#"{"id":1}"#);

@@ -67,7 +67,8 @@ impl<'a> Sender<'a> {
     /// Takes the next record, which `make` makes of its number, and sends the part that it fills.
     ///
     /// # Errors
-    /// There are too many records. A record that is not stored is no error.
+    /// There are too many records, or the queue did not confirm a record of the part: what follows is not sent, so that a
+    /// repetition finds the records in their order. An invalid record is no error.
     pub(super) async fn add(
         &mut self,
         make: impl FnOnce(&Records, usize) -> Result<(u32, OutgoingMessage), String>,
@@ -90,8 +91,11 @@ impl<'a> Sender<'a> {
             }
         }
         let is_full = self.part_records >= PART_RECORDS_MAX || self.part_bytes >= PART_BYTES;
-        if is_full && !self.records.parameters().is_atomic {
-            self.send_part().await;
+        if is_full && !self.records.parameters().is_atomic && !self.send_part().await {
+            return Err(ApiError::new(
+                Code::Unavailable,
+                "the queue did not confirm all records; the rest is not sent",
+            ));
         }
         Ok(())
     }
@@ -111,7 +115,8 @@ impl<'a> Sender<'a> {
         self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| not_sent.clone())).collect()
     }
 
-    async fn send_part(&mut self) {
+    /// Returns false if a record is not stored, or may not be, for a reason that is not its own.
+    async fn send_part(&mut self) -> bool {
         let part = std::mem::take(&mut self.part);
         (self.part_records, self.part_bytes) = (0, 0);
         let this = &*self;
@@ -122,14 +127,18 @@ impl<'a> Sender<'a> {
                 Err(_) => (partition, None, this.timed_out(numbers)),
             }
         });
+        let mut is_confirmed = true;
         for (partition, history, outcomes) in join_all(sends).await {
             if let Some(history) = history {
                 self.histories.entry(partition).or_insert(history);
             }
             for (index, outcome) in outcomes {
+                let code = outcome.error.as_ref().map(|error| error.code);
+                is_confirmed &= !matches!(code, Some(RecordCode::NotStored | RecordCode::Unconfirmed));
                 self.outcomes[index] = Some(outcome);
             }
         }
+        is_confirmed
     }
 
     fn timed_out(&self, numbers: Vec<usize>) -> Vec<(usize, Outcome)> {

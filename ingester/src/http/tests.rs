@@ -266,6 +266,12 @@ async fn a_queue_that_does_not_confirm_in_time_leaves_the_record_unconfirmed() {
     let record = &answered(&full).1["records"][0];
     assert_eq!(record["error"]["code"], "unconfirmed");
     assert!(record["error"]["message"].as_str().expect("text").contains("INGEST_TIMEOUT_SECS"), "{record}");
+    // Two parts, the first of which has no room: the second is not sent, so that a repetition keeps the order.
+    let lines = "{}\n".repeat(5_001);
+    let (status, body) = answered(&setup.post("?partition=0", &[NDJSON], lines.as_bytes()).await);
+    assert_eq!((status, &body["records"][4_999]["error"]["code"]), (503, &json!("unconfirmed")));
+    assert_eq!(body["records"].as_array().map(Vec::len), Some(5_000), "nothing more was read");
+    assert_eq!(body["error"]["message"], "the queue did not confirm all records; the rest is not sent");
 }
 
 #[tokio::test]

@@ -124,7 +124,9 @@ pub(super) async fn delete(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     Query::read(request.uri().query(), &[])?;
-    match catalog::delete_topic(api.queue.as_ref(), api.catalog.as_ref(), &name).await {
+    let deleted = catalog::delete_topic(api.queue.as_ref(), api.catalog.as_ref(), &name).await;
+    api.topics.forget(&name);
+    match deleted {
         Ok(()) => Ok(Json(json!({ "deleted": name }))),
         Err(DeleteTopicError::Catalog(error)) => Err(error.into()),
         Err(error @ (DeleteTopicError::Queue { .. } | DeleteTopicError::StillListed { .. })) => {

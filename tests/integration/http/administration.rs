@@ -60,7 +60,7 @@ async fn a_topic_is_created_changed_and_deleted_over_http() {
     assert_eq!(server.request("DELETE", "/v1/topics/orders", &[], b"").await, (200, json!({ "deleted": "orders" })));
     assert_eq!(server.request("DELETE", "/v1/topics/orders", &[], b"").await.0, 404);
     let (status, gone) = server.request("POST", path, &[JSON], br#"{"id":9}"#).await;
-    assert_ne!(status, 200, "{gone}");
+    assert_eq!((status, &gone["error"]["code"]), (404, &json!("topic_not_found")), "{gone}");
     server.stop().await;
 }
 
