@@ -7,6 +7,7 @@ mod cli;
 mod columns;
 mod commands;
 mod exit;
+mod feeding;
 mod input;
 mod opened;
 mod output;

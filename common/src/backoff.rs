@@ -9,7 +9,8 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Endless waits of 100 ms, 200 ms, … up to 10 s, each with a random addition of at most its own length.
+/// Endless waits of 100 ms (or another first wait), then twice as long each, up to 10 s; each with a random addition of
+/// at most its own length.
 #[derive(Debug)]
 pub struct Backoff {
     waits: ExponentialBackoff,
@@ -18,17 +19,22 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
+        Self::starting_at(FIRST_WAIT)
+    }
+}
+
+impl Backoff {
+    /// Waits of which the first is `first_wait` with its random addition.
+    pub fn starting_at(first_wait: Duration) -> Self {
         let waits = ExponentialBuilder::default()
-            .with_min_delay(FIRST_WAIT)
+            .with_min_delay(first_wait)
             .with_max_delay(LONGEST_WAIT)
             .without_max_times()
             .with_jitter()
             .build();
         Self { waits, attempts: 0 }
     }
-}
 
-impl Backoff {
     /// Number of waits so far.
     pub fn attempts(&self) -> u32 {
         self.attempts

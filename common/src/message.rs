@@ -35,9 +35,13 @@ pub struct Message {
 impl Message {
     /// Bytes that this message takes from the memory budget.
     pub fn memory_bytes(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
-        self.payload.len() + self.key.as_ref().map_or(0, Bytes::len) + headers + MESSAGE_OVERHEAD_BYTES
+        memory_bytes(&self.payload, self.key.as_ref(), &self.headers)
     }
+}
+
+fn memory_bytes(payload: &Bytes, key: Option<&Bytes>, headers: &Headers) -> usize {
+    let headers: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
+    payload.len() + key.map_or(0, Bytes::len) + headers + MESSAGE_OVERHEAD_BYTES
 }
 
 /// A message on its way into a queue.
@@ -58,6 +62,11 @@ pub struct OutgoingMessage {
 }
 
 impl OutgoingMessage {
+    /// Bytes that this message takes while it waits, and once it is stored: the same as [`Message::memory_bytes`].
+    pub fn memory_bytes(&self) -> usize {
+        memory_bytes(&self.payload, self.key.as_ref(), &self.headers)
+    }
+
     /// A message of `payload` alone.
     pub fn new(payload: impl Into<Bytes>) -> Self {
         Self { payload: payload.into(), ..Self::default() }

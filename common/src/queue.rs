@@ -162,7 +162,7 @@ pub struct DiscardLimits {
 }
 
 /// Errors of a queue.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum QueueError {
     /// The topic was not opened, or its streams are missing.
     #[error("topic {topic} is not known to the queue: {reason}")]
@@ -243,6 +243,11 @@ impl QueueError {
     /// An error for a queue that is unreachable now.
     pub fn unavailable(reason: impl fmt::Display) -> Self {
         Self::Unavailable { reason: reason.to_string() }
+    }
+
+    /// An error for a topic or a message that cannot be published; nothing was sent.
+    pub fn unsendable(reason: impl fmt::Display) -> Self {
+        Self::Unsendable { reason: reason.to_string() }
     }
 
     /// An error for a permanent refusal.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// The event after which a producer returns the result of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Acks {
-    /// The queue has stored the record. What that survives depends on the queue: one in memory ends with its process.
+    /// The queue has stored the record. It is as safe as the queue: one in memory ends with its process.
     #[default]
     Queued,
     /// The catalog lists the record: it is in SQL, and survives the loss of the queue.

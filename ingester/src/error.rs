@@ -1,16 +1,26 @@
 //! Errors of sending a message, by the reaction required of the caller.
 //!
-//! Owns: the producer's error type. Does not own: errors of queue and catalog, which it passes on.
+//! Owns: the producer's error types. Does not own: errors of queue, catalog and waiting, which it passes on.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::CatalogError;
 use common::{ErrorKind, QueueError, TopicName};
 
+use crate::commits::WaitError;
+use crate::outcome::SendFailure;
+use crate::producer::ConfigError;
+
 /// Short for results of this crate.
 pub type Result<T, E = ProducerError> = std::result::Result<T, E>;
 
-/// An error of the producer.
-#[derive(Debug, thiserror::Error)]
+/// An error of the producer. Cloning is cheap: one failed request answers all messages that were in it.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ProducerError {
+    /// The queue did not answer when the producer was built.
+    #[error("no agent is available: the queue does not answer")]
+    NoAgentsAvailable(#[source] QueueError),
     /// The catalog has no topic of this name.
     #[error("topic {0} does not exist; create it first")]
     TopicNotFound(TopicName),
@@ -24,21 +34,72 @@ pub enum ProducerError {
         /// The topic's number of partitions, at least 1.
         partition_count: u32,
     },
+    /// An option is missing, or has a value that is not allowed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The value cannot be written as JSON; nothing was sent.
+    #[error("the value cannot be written as JSON")]
+    Serialization(#[source] Arc<serde_json::Error>),
     /// The queue did not confirm. Any part of the messages may be stored: repeat with the same message ids.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The queue did not answer in time, in any attempt. As for `Queue`, any part of the messages may be stored.
+    #[error("the queue did not answer within {} ms (attempt {attempts})", limit.as_millis())]
+    Timeout {
+        /// The time of one attempt.
+        limit: Duration,
+        /// The number of the last attempt.
+        attempts: u32,
+    },
     /// The catalog did not return the topic; nothing was sent.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The queue has the message, and its commit is not known.
+    #[error(transparent)]
+    Commit(#[from] WaitError),
+    /// The message is committed, with records in quarantine instead of the topic's table. It is kept whole there:
+    /// sending it again does not help.
+    #[error("the message is in quarantine: {reason}")]
+    Quarantined {
+        /// The reason; of several records, that of the first.
+        reason: String,
+    },
+    /// The task that sent the message ended early: it panicked, or the producer was dropped. The message may or may not
+    /// be stored.
+    #[error("the producer stopped before the queue confirmed the message: it was dropped, or its task panicked")]
+    Internal,
 }
 
 impl ProducerError {
     /// The reaction required of the caller.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::TopicNotFound(_) | Self::InvalidPartition { .. } => ErrorKind::Fatal,
+            Self::NoAgentsAvailable(_) | Self::Timeout { .. } => ErrorKind::Unavailable,
+            Self::TopicNotFound(_) | Self::InvalidPartition { .. } | Self::Config(_) | Self::Internal => {
+                ErrorKind::Fatal
+            }
+            Self::Serialization(_) | Self::Quarantined { .. } => ErrorKind::Poison,
             Self::Queue(error) => error.kind(),
             Self::Catalog(error) => error.kind(),
+            Self::Commit(error) => error.kind(),
         }
     }
+
+    /// True if one message of a request was refused before any was sent, so that the others can be sent without it.
+    pub(crate) fn is_of_one_message(&self) -> bool {
+        matches!(self, Self::Queue(QueueError::MessageTooLarge { .. } | QueueError::Unsendable { .. }))
+    }
+}
+
+/// Messages that [`Producer::enqueue`](crate::Producer::enqueue) accepted were not confirmed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{failed} enqueued messages are not confirmed; {not_stored} of them are certainly not stored")]
+pub struct FlushError {
+    /// Messages without a confirmation since the last flush.
+    pub failed: u64,
+    /// Those of them that are certainly not stored.
+    pub not_stored: u64,
+    /// The failure of the first of them.
+    #[source]
+    pub first: SendFailure,
 }

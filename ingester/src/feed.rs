@@ -1,12 +1,13 @@
 //! A feed: turns a byte stream into messages of a topic.
 //!
-//! Owns: sending the messages in batches, and counting the confirmed and the unconfirmed ones.
-//! Does not own: cutting (`cut`), checking and keys (`check`), the source of the bytes (the caller), retries and
-//! partitions (`producer`).
+//! Owns: the order of reading and sending, and the error that ends a feed.
+//! Does not own: cutting (`cut`), checking and keys (`check`), counting outcomes (`on_the_way`), the source of the bytes
+//! (the caller), batches, retries and partitions (`producer`).
 
 mod check;
 mod cut;
 mod error;
+mod on_the_way;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -14,12 +15,14 @@ mod tests;
 use common::TopicName;
 use tokio::io::AsyncBufRead;
 
+use self::on_the_way::OnTheWay;
+use crate::error::ProducerError;
 use crate::producer::Producer;
 
 pub use self::check::LineProblem;
 pub(crate) use self::check::{check_object, key_of};
 pub use self::cut::{Cutter, MESSAGE_BYTES_MAX};
-pub use self::error::{FeedError, InputError};
+pub use self::error::{FeedError, InputError, InputPlace};
 pub use self::tally::{PartitionTally, Tally};
 
 /// The form of a byte stream.
@@ -35,7 +38,7 @@ pub enum FeedFormat {
     Raw,
 }
 
-/// Settings of a feed: cutting, checking and sending.
+/// Settings of a feed: cutting, checking and identity.
 #[derive(Clone, Debug)]
 pub struct FeedOptions {
     /// The name of the stream in errors.
@@ -48,26 +51,34 @@ pub struct FeedOptions {
     pub key_field: Option<String>,
     /// The partition of all messages, if the caller chooses one.
     pub partition: Option<u32>,
-    /// Most messages in one batch.
-    pub batch_messages: usize,
+    /// Gives each message the id `<prefix>:<line>`, so that a stream which is fed again stores nothing twice within the
+    /// queue's duplicate window.
+    pub id_prefix: Option<String>,
 }
 
 /// A topic that is fed.
 pub struct Feed<'a> {
-    /// Sends the messages.
+    /// Sends the messages. Its options decide the size of batches, and how long a line waits for others.
     pub producer: &'a Producer,
     /// The topic.
     pub topic: &'a TopicName,
     /// Settings of this feed.
     pub options: &'a FeedOptions,
-    /// Called after each batch with the bytes of its payloads.
+    /// Called for each message that has an outcome, with the bytes of its payload.
     pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// The reason why no more messages are sent.
+enum End {
+    OfStream,
+    Failure,
+    NotSent(ProducerError),
+    Problem(InputError),
 }
 
 impl Feed<'_> {
     /// Sends the whole content of `reader`, and counts the messages in `tally`, even if the feed fails or is dropped
-    /// midway. Batches are sent one after the other, so a full queue delays the next read. The first batch with an
-    /// unconfirmed message is the last one.
+    /// midway. A full buffer of the producer delays the next read. No message is sent after a failure is known.
     ///
     /// # Errors
     /// Each states the number of published messages. [`FeedError::Stopped`] leaves nothing uncertain.
@@ -77,48 +88,47 @@ impl Feed<'_> {
         tally: &mut Tally,
     ) -> Result<(), FeedError> {
         let mut cutter = Cutter::new(reader, self.options);
-        loop {
-            let (batch, problem) = cutter.next_batch().await;
-            let is_empty = batch.is_empty();
-            if !is_empty {
-                self.send(batch, tally).await?;
+        let mut on_the_way = OnTheWay::new(tally, self.progress);
+        let end = self.send_all(&mut cutter, &mut on_the_way).await;
+        // Failures are counted by their handles.
+        self.producer.flush().await.ok();
+        let first_failure = on_the_way.all_outcomes().await;
+        let Tally { messages: confirmed, failed, not_sent, .. } = *tally;
+        if let Some((line, failure)) = first_failure {
+            let place = InputPlace { line, ..cutter.place() };
+            return Err(match failed {
+                0 => FeedError::Refused { confirmed, not_sent, place, failure },
+                _ => FeedError::Unconfirmed { confirmed, failed, not_sent, place, failure },
+            });
+        }
+        match end {
+            End::OfStream | End::Failure => Ok(()),
+            End::NotSent(error) => {
+                tally.not_sent += 1;
+                Err(FeedError::NotSent { confirmed, place: cutter.place(), error })
             }
-            if let Some(problem) = problem {
-                return Err(FeedError::Stopped { confirmed: tally.messages, problem });
-            }
-            if is_empty {
-                return Ok(());
-            }
+            End::Problem(problem) => Err(FeedError::Stopped { confirmed, problem }),
         }
     }
 
-    async fn send(&self, batch: Vec<common::OutgoingMessage>, tally: &mut Tally) -> Result<(), FeedError> {
-        let sizes: Vec<u64> = batch.iter().map(|message| message.payload.len() as u64).collect();
-        let outcomes = self.producer.send_batch_to(self.topic, self.options.partition, batch).await;
-        let outcomes = outcomes.map_err(|error| {
-            tally.not_sent += sizes.len() as u64;
-            FeedError::NotSent { confirmed: tally.messages, count: sizes.len(), error }
-        })?;
-        let mut first_failure = None;
-        for (outcome, bytes) in outcomes.into_iter().zip(&sizes) {
-            match outcome {
-                Ok(sent) => tally.add_confirmed(&sent, *bytes),
-                Err(failure) if failure.is_not_stored => {
-                    tally.not_sent += 1;
-                    first_failure.get_or_insert(failure);
-                }
-                Err(failure) => {
-                    tally.failed += 1;
-                    first_failure.get_or_insert(failure);
-                }
+    async fn send_all(&self, cutter: &mut Cutter<'_>, on_the_way: &mut OnTheWay<'_>) -> End {
+        loop {
+            if let Err(problem) = on_the_way.count_until(cutter.ready()).await {
+                return End::Problem(problem);
+            }
+            if on_the_way.has_failed() {
+                return End::Failure;
+            }
+            let message = match cutter.next_message().await {
+                Ok(Some(message)) => message,
+                Ok(None) => return End::OfStream,
+                Err(problem) => return End::Problem(problem),
+            };
+            let bytes = message.payload.len() as u64;
+            match self.producer.enqueue(self.topic, self.options.partition, message).await {
+                Ok(handle) => on_the_way.add(handle, cutter.line(), bytes),
+                Err(error) => return End::NotSent(error),
             }
         }
-        (self.progress)(sizes.iter().sum());
-        let Some(failure) = first_failure else { return Ok(()) };
-        let Tally { messages: confirmed, failed, not_sent, .. } = *tally;
-        Err(match failed {
-            0 => FeedError::Refused { confirmed, not_sent, failure },
-            _ => FeedError::Unconfirmed { confirmed, failed, not_sent, failure },
-        })
     }
 }

@@ -1,4 +1,4 @@
-//! The outcome of each message of a batch.
+//! The outcome of each message.
 //!
 //! Owns: its two shapes. Does not own: producing it (`producer`).
 
@@ -8,7 +8,7 @@ use common::TopicName;
 
 use crate::error::ProducerError;
 
-/// The place of a confirmed message.
+/// The place of a message that the queue confirmed and, with [`Acks::Committed`](crate::Acks), the catalog lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendResult {
     /// The topic.
@@ -17,21 +17,24 @@ pub struct SendResult {
     pub partition: u32,
     /// Its offset in the partition.
     pub offset: u64,
+    /// Time of the queue's confirmation by this process's clock, microseconds since the Unix epoch, UTC. The row's
+    /// `_timestamp` is the queue's own time, at which it stored the message.
+    pub timestamp: i64,
     /// The caller's message id was already in the duplicate window: `offset` is that of the first message, and
     /// nothing was stored now.
     pub duplicate: bool,
 }
 
-/// The reason why a message of a batch is not confirmed. Unless [`SendFailure::is_not_stored`], it may or may not be
-/// stored: a caller that repeats it must have given it an id.
+/// The reason why a message is not confirmed. Unless [`SendFailure::is_not_stored`], it may or may not be stored: a
+/// caller that repeats it must have given it an id.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("partition {partition}: {error}")]
 pub struct SendFailure {
     /// The partition that it was sent to.
     pub partition: u32,
-    /// The error of that partition, shared by all of its messages in the batch.
+    /// The error, shared by the messages of one request.
     pub error: Arc<ProducerError>,
-    /// The messages were refused before the first of them was sent: none is stored.
+    /// The message was refused before it was sent: it is certainly not stored.
     pub is_not_stored: bool,
 }
 

@@ -1,54 +1,109 @@
 //! The producer: sends messages and returns the outcome of each.
 //!
-//! Owns: the choice of a partition, message ids, repeating unconfirmed messages.
-//! Does not own: topic metadata (`topics`), the shapes of an outcome (`outcome`), storing (the queue).
+//! Owns: the choice of a partition, message ids, the bytes of what is buffered.
+//! Does not own: batches and their order (`lane`, `lanes`), attempts (`delivery`), topic metadata (`topics`), the shapes
+//! of an outcome (`outcome`), storing (the queue).
+
+mod batch;
+mod builder;
+mod delivery;
+mod lane;
+mod lanes;
+mod ledger;
+mod options;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use catalog::MetadataStore;
-use common::backoff::Backoff;
-use common::queue::PublishAck;
-use common::{ErrorKind, OutgoingMessage, Queue, QueueError, TopicName, TopicPartition};
+use common::clock::{SharedClock, system_clock};
+use common::memory::{MemoryBudget, MemoryPermit};
+use common::{OutgoingMessage, Queue, TopicName, TopicPartition};
 use futures::future::join_all;
+use serde::Serialize;
 use uuid::Uuid;
 
-use crate::error::{ProducerError, Result};
-use crate::outcome::{SendFailure, SendOutcome, SendResult};
+use self::batch::Origin;
+use self::delivery::Delivery;
+use self::lanes::Lanes;
+use self::options::Options;
+use crate::acks::Acks;
+use crate::commits::Commits;
+use crate::error::{FlushError, ProducerError, Result};
+use crate::outcome::{SendOutcome, SendResult};
 use crate::topics::{KnownTopic, Topics};
 
-/// Attempts at an unavailable queue before the messages count as failed.
-const ATTEMPTS_MAX: u32 = 3;
+pub use self::batch::SendHandle;
+pub use self::builder::ProducerBuilder;
+pub use self::options::ConfigError;
 
-/// Sends messages to topics. Share it: all methods take `&self`.
+/// Sends messages to topics. Share it: all methods except [`Producer::close`] take `&self`.
 ///
-/// A result means that the queue *confirmed* the message. A failure means that it may or may not be stored. Every
-/// message has an id (the caller's, or a generated one), so that a repetition inside a call stores it once. A caller
-/// that repeats a call must have given the ids.
+/// A result means that the queue *confirmed* the message, or that the catalog lists it ([`Acks`]). A failure means that it
+/// may or may not be stored. Every message has an id (the caller's, or a generated one), so that the producer's own
+/// attempts store it once. A caller that repeats a call must have given the ids.
+///
+/// Messages of one partition are stored in the order of the calls: one request of a partition is on its way at a time, and
+/// is repeated before the next one. Dropping the future of a call takes nothing back: what it has buffered is sent.
 #[derive(Debug)]
 pub struct Producer {
-    queue: Arc<dyn Queue>,
-    topics: Topics,
+    lanes: Arc<Lanes>,
+    buffer: MemoryBudget,
+    is_awaited: bool,
+    /// The beginning of generated ids: no other producer has it.
+    id_prefix: String,
+    next_id: AtomicU64,
 }
 
-/// A message on its way to its partition, with its number in the batch.
-struct Routed {
-    index: usize,
-    id_of_caller: bool,
+/// The parts of a producer.
+struct Parts {
+    queue: Arc<dyn Queue>,
+    catalog: Arc<dyn MetadataStore>,
+    options: Options,
+    clock: SharedClock,
+    commits: Option<Arc<Commits>>,
+}
+
+/// Messages of one partition, with their places in the call.
+#[derive(Default)]
+struct Group {
+    places: Vec<usize>,
+    messages: Vec<(OutgoingMessage, Origin)>,
+    bytes: usize,
 }
 
 impl Producer {
-    /// A producer into `queue`, with topics from `catalog`.
-    pub fn new(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> Self {
-        Self { topics: Topics::new(Arc::clone(&queue), catalog), queue }
+    /// A builder of a producer.
+    pub fn builder() -> ProducerBuilder {
+        ProducerBuilder::default()
     }
 
-    /// Sends one message: to `partition` if given, else by `key`, else in turn.
+    /// A producer into `queue`, with topics from `catalog` and the default of each option.
+    pub fn new(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> Self {
+        let (options, clock) = (Options::default(), system_clock());
+        Self::assemble(Parts { queue, catalog, options, clock, commits: None })
+    }
+
+    fn assemble(parts: Parts) -> Self {
+        let Parts { queue, catalog, options, clock, commits } = parts;
+        let topics = Topics::new(Arc::clone(&queue), catalog, options.metadata_refresh);
+        let delivery = Delivery::new(queue, topics, &options);
+        Self {
+            buffer: MemoryBudget::new(options.buffer_bytes),
+            is_awaited: options.acks == Acks::Committed,
+            lanes: Lanes::new(delivery, options, clock, commits),
+            id_prefix: Uuid::now_v7().simple().to_string(),
+            next_id: AtomicU64::new(0),
+        }
+    }
+
+    /// Sends one message at once, with what is buffered before it: to `partition` if given, else by `key`, else in turn.
     ///
     /// # Errors
-    /// `TopicNotFound` and `InvalidPartition` send nothing; `Queue` comes after three attempts, if it was
-    /// unavailable.
+    /// `TopicNotFound`, `InvalidPartition` and `Catalog` send nothing; `Queue` and `Timeout` come after the last attempt,
+    /// if the queue was unavailable; `Commit` and `Quarantined` only with [`Acks::Committed`].
     pub async fn send(
         &self,
         topic: &TopicName,
@@ -57,14 +112,41 @@ impl Producer {
         partition: Option<u32>,
     ) -> Result<SendResult> {
         let key = key.map(Bytes::copy_from_slice);
-        let message = OutgoingMessage { key, ..OutgoingMessage::new(Bytes::copy_from_slice(value)) };
-        let outcomes = self.send_batch_to(topic, partition, vec![message]).await?;
-        let outcome = outcomes.into_iter().next().expect("one outcome per message");
-        outcome.map_err(|failure| Arc::into_inner(failure.error).expect("the error of one message has one holder"))
+        self.send_message(topic, partition, OutgoingMessage { key, ..OutgoingMessage::new(value.to_vec()) }).await
     }
 
-    /// Sends messages, each to the partition of its key or in turn; returns one outcome each, in order. Messages of
-    /// one partition keep their order and share one outcome; partitions are sent concurrently, and the failure of one
+    /// The same with `value` as JSON.
+    ///
+    /// # Errors
+    /// As [`Producer::send`]; `Serialization` if the value cannot be written as JSON, which sends nothing.
+    pub async fn send_json(
+        &self,
+        topic: &TopicName,
+        key: Option<&[u8]>,
+        value: &(impl Serialize + ?Sized + Sync),
+        partition: Option<u32>,
+    ) -> Result<SendResult> {
+        let value = serde_json::to_vec(value).map_err(|error| ProducerError::Serialization(Arc::new(error)))?;
+        let key = key.map(Bytes::copy_from_slice);
+        self.send_message(topic, partition, OutgoingMessage { key, ..OutgoingMessage::new(value) }).await
+    }
+
+    /// Buffers one message, and returns a handle of its outcome. It is sent with others of its partition. Waits only for
+    /// room in the buffer, and for the topic's metadata.
+    ///
+    /// # Errors
+    /// `TopicNotFound`, `InvalidPartition` and `Catalog`; nothing is buffered then.
+    pub async fn enqueue(
+        &self,
+        topic: &TopicName,
+        partition: Option<u32>,
+        message: OutgoingMessage,
+    ) -> Result<SendHandle> {
+        self.buffer_one(topic, partition, message, true).await
+    }
+
+    /// Sends messages at once, each to the partition of its key or in turn; returns one outcome each, in order. Messages
+    /// of one partition keep their order; partitions are sent concurrently, and the failure of one message or partition
     /// does not hide the outcome of another.
     ///
     /// # Errors
@@ -83,92 +165,119 @@ impl Producer {
         partition: Option<u32>,
         messages: Vec<OutgoingMessage>,
     ) -> Result<Vec<SendOutcome>> {
-        let known = self.topics.get(topic).await?;
-        let count = messages.len();
-        let groups = group_by_partition(&known, partition, messages)?;
-        let sends = groups.into_iter().map(|(partition, (routed, messages))| async move {
-            let acks = self.publish(&TopicPartition::new(topic.clone(), partition), messages).await;
-            (partition, routed, acks)
-        });
-        // All are driven to their end: the failure of one partition must not leave another's outcome unknown.
-        let mut outcomes: Vec<Option<SendOutcome>> = vec![None; count];
-        for (partition, routed, acks) in join_all(sends).await {
-            match acks {
-                Ok(acks) => place(topic, partition, &routed, &acks, &mut outcomes),
-                Err((error, is_not_stored)) => {
-                    let failure = SendFailure { partition, error: Arc::new(error), is_not_stored };
-                    routed.iter().for_each(|message| outcomes[message.index] = Some(Err(failure.clone())));
-                }
-            }
+        let known = self.lanes.delivery.topics.get(topic).await?;
+        let mut handles: Vec<Option<SendHandle>> = vec![None; messages.len()];
+        for (partition, group) in self.group_by_partition(&known, partition, messages)? {
+            let memory = self.room(group.bytes).await;
+            let partition = TopicPartition::new(topic.clone(), partition);
+            let pushed = self.lanes.push(partition, group.messages.into_iter(), memory, true);
+            group.places.into_iter().zip(pushed).for_each(|(place, handle)| handles[place] = Some(handle));
         }
-        Ok(outcomes.into_iter().map(|outcome| outcome.expect("every message is in one group")).collect())
+        let mut outcomes = Vec::with_capacity(handles.len());
+        for handle in handles {
+            outcomes.push(handle.expect("every message is in one group").await);
+        }
+        Ok(outcomes)
     }
 
-    /// An error comes with true if none of the messages is stored for certain.
-    async fn publish(
+    /// Sends what is buffered, and waits until every message that was enqueued before has an outcome.
+    ///
+    /// # Errors
+    /// If a message that was enqueued since the last flush failed, even if its handle has told so.
+    pub async fn flush(&self) -> Result<(), FlushError> {
+        self.lanes.hurry();
+        join_all(self.lanes.ledger.unsettled()).await;
+        self.lanes.ledger.take_failures()
+    }
+
+    /// Sends what is buffered, waits for every outcome, and ends the producer. A producer that is dropped instead loses
+    /// what is buffered, and logs the number of messages.
+    ///
+    /// # Errors
+    /// As [`Producer::flush`].
+    pub async fn close(self) -> Result<(), FlushError> {
+        let flushed = self.flush().await;
+        self.lanes.join().await;
+        flushed
+    }
+
+    /// Messages without a result now.
+    pub fn unconfirmed_messages(&self) -> u64 {
+        self.lanes.ledger.unsettled_messages()
+    }
+
+    async fn send_message(
         &self,
-        partition: &TopicPartition,
+        topic: &TopicName,
+        partition: Option<u32>,
+        message: OutgoingMessage,
+    ) -> Result<SendResult> {
+        let handle = self.buffer_one(topic, partition, message, false).await?;
+        handle.await.map_err(|failure| ProducerError::clone(&failure.error))
+    }
+
+    async fn buffer_one(
+        &self,
+        topic: &TopicName,
+        partition: Option<u32>,
+        message: OutgoingMessage,
+        is_enqueued: bool,
+    ) -> Result<SendHandle> {
+        let known = self.lanes.delivery.topics.get(topic).await?;
+        let partition = compute_partition(&known, message.key.as_deref(), partition)?;
+        let message = self.identified(message, is_enqueued);
+        let memory = self.room(message.0.memory_bytes()).await;
+        let partition = TopicPartition::new(topic.clone(), partition);
+        let mut pushed = self.lanes.push(partition, std::iter::once(message), memory, !is_enqueued);
+        Ok(pushed.pop().expect("one handle per message"))
+    }
+
+    fn group_by_partition(
+        &self,
+        known: &KnownTopic,
+        chosen: Option<u32>,
         messages: Vec<OutgoingMessage>,
-    ) -> Result<Vec<PublishAck>, (ProducerError, bool)> {
-        let mut backoff = Backoff::default();
-        let mut reopened = false;
-        loop {
-            // Payloads and keys are shared, not copied. Ids are short. Headers are copied: few messages have any, and
-            // shared headers would complicate the message type for all its other users.
-            match self.queue.publish(partition, messages.clone()).await {
-                Ok(acks) => return Ok(acks),
-                // A known topic that was recreated or closed meanwhile: look it up once more.
-                Err(QueueError::TopicUnknown { .. }) if !reopened => {
-                    reopened = true;
-                    let is_first = backoff.attempts() == 0;
-                    self.topics.refresh(&partition.topic).await.map_err(|error| (error, is_first))?;
-                }
-                Err(error) if error.kind() == ErrorKind::Unavailable && backoff.attempts() + 1 < ATTEMPTS_MAX => {
-                    tracing::warn!(%partition, %error, attempt = backoff.attempts() + 1, "publish not confirmed");
-                    backoff.wait().await;
-                }
-                Err(error) => {
-                    // An earlier attempt may have stored some.
-                    let is_not_stored = error.is_before_sending() && backoff.attempts() == 0;
-                    return Err((error.into(), is_not_stored));
-                }
-            }
+    ) -> Result<BTreeMap<u32, Group>> {
+        let mut groups: BTreeMap<u32, Group> = BTreeMap::new();
+        for (place, message) in messages.into_iter().enumerate() {
+            let group = groups.entry(compute_partition(known, message.key.as_deref(), chosen)?).or_default();
+            group.places.push(place);
+            group.bytes += message.memory_bytes();
+            group.messages.push(self.identified(message, false));
         }
+        Ok(groups)
     }
-}
 
-/// Stores the acks of one partition at the places of its messages in the batch.
-fn place(
-    topic: &TopicName,
-    partition: u32,
-    routed: &[Routed],
-    acks: &[PublishAck],
-    outcomes: &mut [Option<SendOutcome>],
-) {
-    assert_eq!(routed.len(), acks.len(), "a queue answers each message with one ack");
-    for (message, ack) in routed.iter().zip(acks) {
-        // A duplicate of a generated id is an earlier attempt of this call.
-        let duplicate = ack.duplicate && message.id_of_caller;
-        let sent = SendResult { topic: topic.clone(), partition, offset: ack.offset, duplicate };
-        outcomes[message.index] = Some(Ok(sent));
-    }
-}
-
-type Groups = BTreeMap<u32, (Vec<Routed>, Vec<OutgoingMessage>)>;
-
-fn group_by_partition(known: &KnownTopic, chosen: Option<u32>, messages: Vec<OutgoingMessage>) -> Result<Groups> {
-    let mut groups = Groups::new();
-    for (index, mut message) in messages.into_iter().enumerate() {
-        let partition = compute_partition(known, message.key.as_deref(), chosen)?;
+    /// The message with an id, and with the producer's acks.
+    fn identified(&self, mut message: OutgoingMessage, is_enqueued: bool) -> (OutgoingMessage, Origin) {
         let id_of_caller = message.message_id.is_some();
         if !id_of_caller {
-            message.message_id = Some(Uuid::now_v7().simple().to_string());
+            let number = self.next_id.fetch_add(1, Ordering::Relaxed);
+            message.message_id = Some(format!("{}-{number}", self.id_prefix));
         }
-        let (routed, group) = groups.entry(partition).or_default();
-        routed.push(Routed { index, id_of_caller });
-        group.push(message);
+        message.is_awaited |= self.is_awaited;
+        (message, Origin { id_of_caller, is_enqueued })
     }
-    Ok(groups)
+
+    /// Takes `bytes` of the buffer, waiting in turn until they are free.
+    async fn room(&self, bytes: usize) -> MemoryPermit {
+        if let Some(room) = self.buffer.try_acquire(bytes) {
+            return room;
+        }
+        // Batches that wait for more messages would keep the room until their time is over.
+        self.lanes.hurry();
+        self.buffer.acquire(bytes).await
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        let messages = self.unconfirmed_messages();
+        if messages > 0 {
+            tracing::error!(messages, "a producer was dropped without close; these messages may be lost");
+        }
+        self.lanes.abort();
+    }
 }
 
 fn compute_partition(known: &KnownTopic, key: Option<&[u8]>, chosen: Option<u32>) -> Result<u32> {

@@ -1,6 +1,7 @@
-//! The producer's metadata of topics, used for up to 30 seconds.
+//! The producer's metadata of topics, used for a while.
 //!
-//! Owns: the times of querying the catalog, and opening a topic in the queue before the first message.
+//! Owns: the times of querying the catalog, opening a topic in the queue before the first message, and the time in which
+//! a message may be repeated.
 //! Does not own: the partition of a message (`producer`).
 
 use std::collections::HashMap;
@@ -14,8 +15,8 @@ use tokio::time::Instant;
 
 use crate::error::{ProducerError, Result};
 
-/// Longest use of a topic's metadata before the catalog is queried again.
-pub(crate) const METADATA_AGE_MAX: Duration = Duration::from_secs(30);
+/// The duplicate window of a stream that sets none, and of the queue in memory.
+const DUPLICATE_WINDOW_DEFAULT: Duration = Duration::from_secs(120);
 
 /// A topic in the producer's form.
 #[derive(Clone, Debug)]
@@ -31,20 +32,22 @@ pub(crate) struct KnownTopic {
 pub(crate) struct Topics {
     queue: Arc<dyn Queue>,
     catalog: Arc<dyn MetadataStore>,
+    /// Longest use of a topic's metadata before the catalog is queried again.
+    age_max: Duration,
     // A std mutex: held for a look-up or an insert, never across an await.
     known: Mutex<HashMap<TopicName, KnownTopic>>,
 }
 
 impl Topics {
-    pub(crate) fn new(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> Self {
-        Self { queue, catalog, known: Mutex::default() }
+    pub(crate) fn new(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>, age_max: Duration) -> Self {
+        Self { queue, catalog, age_max, known: Mutex::default() }
     }
 
     /// The topic, from memory while it is fresh. An unavailable catalog does not stop a producer that has sent to the
     /// topic before: it continues with the old metadata.
     pub(crate) async fn get(&self, name: &TopicName) -> Result<KnownTopic> {
         let known = self.remembered(name);
-        if let Some(fresh) = known.as_ref().filter(|topic| topic.read_at.elapsed() < METADATA_AGE_MAX) {
+        if let Some(fresh) = known.as_ref().filter(|topic| topic.read_at.elapsed() < self.age_max) {
             return Ok(fresh.clone());
         }
         match (self.refresh(name).await, known) {
@@ -69,6 +72,15 @@ impl Topics {
         let known = KnownTopic { topic: Arc::new(topic), turns, read_at: Instant::now() };
         self.known.lock().expect("no holder of this lock panics").insert(name.clone(), known.clone());
         Ok(known)
+    }
+
+    /// Time from the first attempt of a message in which it may be sent again: the queue still knows its id then. A tenth
+    /// of the duplicate window is left for the way to the server. The window of a stream that Siltstone did not make is
+    /// taken to be the default.
+    pub(crate) fn repeat_time(&self, name: &TopicName) -> Duration {
+        let limits = self.remembered(name).and_then(|known| known.topic.config.stream_limits.clone());
+        let window = limits.and_then(|limits| limits.duplicate_window_secs).map(Duration::from_secs);
+        window.unwrap_or(DUPLICATE_WINDOW_DEFAULT) * 9 / 10
     }
 
     fn remembered(&self, name: &TopicName) -> Option<KnownTopic> {

@@ -66,7 +66,7 @@ pub(super) fn encode(message: &OutgoingMessage) -> Result<(Option<HeaderMap>, us
     }
     for (name, value) in headers {
         if is_reserved(name) {
-            return Err(QueueError::refused(format!(
+            return Err(QueueError::unsendable(format!(
                 "header name {name:?} is reserved; not allowed are names starting with Nats-, {KEY}, {KEY_BASE64} and \
                  {AWAITED}"
             )));
@@ -138,21 +138,21 @@ fn plain_key(key: &[u8]) -> Option<&str> {
 fn check_name(name: &str) -> Result<HeaderName, QueueError> {
     let parsed = if name.is_empty() { None } else { name.parse().ok() };
     parsed.ok_or_else(|| {
-        QueueError::refused(format!(
+        QueueError::unsendable(format!(
             "header name {name:?} is invalid; allowed are printable ASCII characters except space and colon"
         ))
     })
 }
 
 fn check_value(name: &str, value: &str) -> Result<HeaderValue, QueueError> {
-    let refuse = |reason| Err(QueueError::refused(format!("the value of header {name:?} {reason}")));
+    let refuse = |reason| Err(QueueError::unsendable(format!("the value of header {name:?} {reason}")));
     if value.contains(['\r', '\n', '\0']) {
         return refuse("holds a line break or a NUL, which no header can carry");
     }
     if value.trim() != value {
         return refuse("starts or ends with a space, which the wire would drop; trim it");
     }
-    value.parse().map_err(|_| QueueError::refused(format!("the value of header {name:?} is invalid")))
+    value.parse().map_err(|_| QueueError::unsendable(format!("the value of header {name:?} is invalid")))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! Does not own: each phase (`publish`, `ceiling`, `pipeline`, `live`), the messages (`load`), the figures (`figures`),
 //! showing them (`report`).
 
+mod awaited;
 mod ceiling;
 mod figures;
 mod live;
@@ -23,6 +24,7 @@ use common::config::{QueueType, Settings, StorageType};
 use common::topic::Format;
 
 use self::figures::{LiveReport, Run};
+use self::live::Live;
 use self::report::Report;
 use self::setup::Bench;
 use crate::columns::format_parser;
@@ -74,6 +76,9 @@ pub(crate) struct Args {
     /// Length of the live phase, 0 for none; several times FLUSH_INTERVAL_SECS gives meaningful percentiles
     #[arg(long, value_name = "SECONDS", default_value = "20")]
     live_seconds: u64,
+    /// Wait for the commit of each message of the live phase, as a producer with acks=committed does
+    #[arg(long, value_name = "WHEN", default_value = "queued", value_parser = ["queued", "committed"])]
+    acks: String,
     /// Instead of all that: memory queue with so many partitions, one message per second for each
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000),
           conflicts_with_all = ["queue", "messages", "partitions", "topic", "reread", "runs", "live_rate", "live_seconds"])]
@@ -84,6 +89,12 @@ pub(crate) struct Args {
     seconds: u64,
 }
 
+impl Args {
+    fn is_awaited(&self) -> bool {
+        self.acks == "committed"
+    }
+}
+
 /// Runs the bench.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let settings = bench_settings(&args, settings)?;
@@ -92,7 +103,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     }
     let bench = Box::pin(Bench::prepare(&args, settings)).await?;
     let outcome = match args.many_partitions {
-        Some(partitions) => Box::pin(many_partitions(&bench, partitions, args.seconds)).await,
+        Some(partitions) => Box::pin(many_partitions(&bench, partitions, &args)).await,
         None => Box::pin(throughput(&bench, &args)).await,
     };
     let cleaned = bench.clean_up(args.keep).await;
@@ -107,9 +118,13 @@ async fn throughput(bench: &Bench, args: &Args) -> anyhow::Result<Report> {
         output::note(&format!("run {number} of {}", args.runs));
         runs.push(Box::pin(one_run(bench, number, args)).await?);
     }
+    let is_awaited = args.is_awaited();
     let live = match args.live_seconds {
         0 => None,
-        seconds => Some(Box::pin(live_phase(bench, args.live_rate, seconds, live::POLL)).await?),
+        seconds => {
+            let live = Live { rate: args.live_rate, seconds, poll: live::POLL, is_awaited };
+            Some(Box::pin(live_phase(bench, live)).await?)
+        }
     };
     Ok(Report::new(bench.describe(), runs, live))
 }
@@ -126,18 +141,20 @@ async fn one_run(bench: &Bench, number: u32, args: &Args) -> anyhow::Result<Run>
     Ok(Run::new(publish, ceiling, pipeline?))
 }
 
-async fn live_phase(bench: &Bench, rate: u64, seconds: u64, poll: std::time::Duration) -> anyhow::Result<LiveReport> {
+async fn live_phase(bench: &Bench, settings: Live) -> anyhow::Result<LiveReport> {
     let live = bench.live_bench().await?;
     let queue = live.queue().await?;
     let catalog = live.fresh_catalog().await?;
-    let measured = Box::pin(live::measure(&queue, &live, &catalog, rate, seconds, poll)).await;
+    let measured = Box::pin(live::measure(&queue, &live, &catalog, settings)).await;
     live.forget(catalog).await?;
     live.drop_topic().await?;
     measured
 }
 
-async fn many_partitions(bench: &Bench, partitions: u32, seconds: u64) -> anyhow::Result<Report> {
-    let live = Box::pin(live_phase(bench, u64::from(partitions), seconds, live::POLL_MANY)).await?;
+async fn many_partitions(bench: &Bench, partitions: u32, args: &Args) -> anyhow::Result<Report> {
+    let (seconds, is_awaited) = (args.seconds, args.is_awaited());
+    let live = Live { rate: u64::from(partitions), seconds, poll: live::POLL_MANY, is_awaited };
+    let live = Box::pin(live_phase(bench, live)).await?;
     Ok(Report::new(bench.describe(), Vec::new(), Some(live)))
 }
 

@@ -1,27 +1,26 @@
 //! `publish`: messages from a file or standard input into a topic.
 //!
-//! Owns: the arguments, opening the file, the report, hints at arguments in errors.
-//! Does not own: cutting, checking and sending (`ingester::feed`).
+//! Owns: the arguments, opening the file, hints at arguments in errors.
+//! Does not own: cutting, checking and sending (`ingester::feed`), the producer and the report (`feeding`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, anyhow};
-use catalog::MetadataStore;
+use anyhow::Context;
 use common::TopicName;
 use common::config::Settings;
-use common::topic::Format as TopicFormat;
 use indicatif::ProgressBar;
-use ingester::Producer;
-use ingester::feed::{Feed, FeedError, FeedFormat, FeedOptions, InputError, LineProblem, Tally};
+use ingester::Acks;
+use ingester::feed::{Feed, FeedFormat, FeedOptions, Tally};
 use serde_json::json;
 use service::connect;
 use tokio::io::{AsyncBufRead, BufReader};
 
+use crate::feeding::{self, ResumeId, explained, format_for, report};
 use crate::opened::{self, reading_catalog};
-use crate::output::{self, Align, Table, UsageError};
+use crate::output::{self, UsageError};
 use crate::progress;
-use crate::units::count_text;
 
 /// Publish messages from a file or standard input.
 ///
@@ -44,9 +43,17 @@ pub(crate) struct Args {
     /// Publish to this partition, whatever the key
     #[arg(long, value_name = "N")]
     partition: Option<u32>,
-    /// Send at most this many messages at once, before the first is confirmed
+    /// Send a partition's messages when there are so many of them, or after 20 ms
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     batch: u32,
+    /// Count a message as published when the queue has stored it (queued), or when a writer has committed it, so that it
+    /// is in SQL (committed)
+    #[arg(long, value_name = "queued|committed", default_value_t = Acks::Queued)]
+    acks: Acks,
+    /// Give each message the id NAME:LINE. The same command can then be repeated after a failure: what is stored is not
+    /// stored again, within the topic's duplicate window (2 minutes, unless topic create --duplicate-window says otherwise)
+    #[arg(long, value_name = "NAME")]
+    resume_id: Option<ResumeId>,
     /// Publish lines without checking that they are JSON objects, or UTF-8 if they are text
     #[arg(long)]
     no_check: bool,
@@ -95,88 +102,53 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
             Some(format) => format.into(),
             None => format_for(catalog.as_ref(), &args.topic, args.key_field.is_some()).await?,
         };
+        let is_resumable = args.resume_id.is_some();
         let options = FeedOptions {
             input_name,
             format,
             check: !args.no_check,
             key_field: args.key_field,
             partition: args.partition,
-            batch_messages: args.batch as usize,
+            id_prefix: args.resume_id.map(String::from),
         };
-        let producer = Producer::new(queue, Arc::clone(catalog));
-        let progress = |bytes| bar.inc(bytes);
+        let mut builder = feeding::producer(&queue, catalog).batch_size(args.batch as usize).acks(args.acks);
+        if args.acks == Acks::Committed {
+            let commits = feeding::commits(&queue, catalog, opened::storage(settings)?);
+            builder = builder.commits(Arc::new(commits));
+        }
+        let producer = builder.build().await?;
+        let confirmed = AtomicU64::new(0);
+        let progress = |bytes| {
+            bar.inc(bytes);
+            confirmed.fetch_add(1, Ordering::Relaxed);
+        };
         let feed = Feed { producer: &producer, topic: &args.topic, options: &options, progress: &progress };
-        let fed = feed.run(reader.as_mut(), &mut tally).await;
+        let run = feed.run(reader.as_mut(), &mut tally);
+        let fed = match args.acks {
+            Acks::Queued => run.await,
+            Acks::Committed => feeding::saying_if_nothing_is_committed(run, &producer, &confirmed).await,
+        };
         bar.finish_and_clear();
-        fed.map_err(|error| explained(error, &args.topic, &tally))
+        // The feed has reported what failed.
+        producer.close().await.ok();
+        fed.map_err(|error| explained(error, &args.topic, &tally, is_resumable))
     });
     fed.await?;
     output::show(json, &json!({ "topic": args.topic, "published": tally }), || report(&args.topic, &tally))
-}
-
-/// Adds the arguments that help, and shows on standard error where the confirmed messages are when others are not.
-/// Shared with `up --stdin`.
-pub(super) fn explained(error: FeedError, topic: &TopicName, tally: &Tally) -> anyhow::Error {
-    let is_partial = matches!(error, FeedError::Unconfirmed { .. } | FeedError::Refused { .. });
-    if is_partial && tally.messages > 0 {
-        output::note(report(topic, tally).trim_end());
-    }
-    let FeedError::Stopped { confirmed, problem: InputError::Line { input, line, problem } } = error else {
-        return error.into();
-    };
-    const NO_CHECK: &str = "(--no-check publishes it as it is)";
-    let problem = match problem {
-        LineProblem::NotJson(error) => anyhow::Error::new(error).context(format!("not JSON {NO_CHECK}")),
-        LineProblem::NotObject => anyhow!("not a JSON object {NO_CHECK}"),
-        LineProblem::NotText(error) => anyhow::Error::new(error).context(format!("not UTF-8 {NO_CHECK}")),
-        LineProblem::NoJsonForKey(error) => anyhow::Error::new(error).context("not JSON, which --key-field needs"),
-        other => other.into(),
-    };
-    problem
-        .context(format!("{input}:{line}"))
-        .context(format!("stopped after {confirmed} messages, which are published"))
-}
-
-/// The form of input for `topic`, unless the user gives one. Keys are members of JSON, which a text topic may hold too.
-/// Shared with `up --stdin`.
-pub(super) async fn format_for(
-    catalog: &dyn MetadataStore,
-    topic: &TopicName,
-    has_keys: bool,
-) -> anyhow::Result<FeedFormat> {
-    let topic = catalog.get_topic(topic).await?;
-    let is_text = topic.is_some_and(|topic| topic.config.format == TopicFormat::Text);
-    Ok(if is_text && !has_keys { FeedFormat::Text } else { FeedFormat::Ndjson })
 }
 
 type Input = (Box<dyn AsyncBufRead + Send + Unpin>, String, ProgressBar);
 
 async fn open(path: &PathBuf) -> anyhow::Result<Input> {
     if path.as_os_str() == "-" {
-        return Ok((
-            Box::new(BufReader::new(tokio::io::stdin())),
-            "(standard input)".to_owned(),
-            ProgressBar::hidden(),
-        ));
+        return Ok((Box::new(feeding::standard_input()), feeding::STANDARD_INPUT.to_owned(), ProgressBar::hidden()));
     }
     let shown = path.display().to_string();
     let file = tokio::fs::File::open(path).await.with_context(|| shown.clone())?;
     let size = file.metadata().await.with_context(|| shown.clone())?.len();
-    Ok((Box::new(BufReader::with_capacity(1 << 20, file)), shown, progress::bar(size, "bytes", "publishing")))
-}
-
-/// Shared with `up --stdin`.
-pub(super) fn report(topic: &TopicName, tally: &Tally) -> String {
-    let mut text = format!("published {} messages to {topic}\n", count_text(tally.messages));
-    if tally.partitions.is_empty() {
-        return text;
-    }
-    let right = Align::Right;
-    let mut table = Table::new(&[("PARTITION", right), ("MESSAGES", right), ("FIRST", right), ("LAST", right)]);
-    for (partition, range) in &tally.partitions {
-        let numbers = [u64::from(*partition), range.messages, range.first_offset, range.last_offset];
-        table.row(numbers.map(count_text));
-    }
-    text.push_str(&table.to_string());
-    text
+    Ok((
+        Box::new(BufReader::with_capacity(feeding::READ_BYTES, file)),
+        shown,
+        progress::bar(size, "bytes", "publishing"),
+    ))
 }

@@ -1,35 +1,36 @@
 //! `up`: the writer service, as configured, and the HTTP service that fills its queue; with `--stdin`, fed by standard input.
 //!
 //! Owns: the choice, the order of the ends of both, and settling standard input before the process ends. Does not own: the
-//! services (`writer::service`, `ingester::service`), cutting lines (`ingester::feed`).
+//! services (`writer::service`, `ingester::service`), cutting lines (`ingester::feed`), the producer and the report
+//! (`feeding`).
 
 use std::sync::Arc;
 
 use anyhow::bail;
 use common::config::Settings;
 use common::{TopicName, TopicPartition};
-use ingester::Producer;
+use ingester::Acks;
 use ingester::feed::{Feed, FeedOptions, Tally};
 use ingester::http::ApiParts;
 use ingester::service::HttpService;
 use serde_json::json;
-use service::Listener;
-use tokio::io::BufReader;
+use service::{Listener, connect};
 use writer::Summary;
 use writer::service::Service;
 
-use super::publish::{explained, format_for, report};
+use crate::feeding::{self, ResumeId, explained, format_for, report};
 use crate::output::{self, UsageError};
 use crate::settle::until_committed;
 use crate::units::{bytes_text, count_text};
 
-/// Most lines on their way into the queue at once.
+/// Lines of a partition that are published together.
 const BATCH_MESSAGES: usize = 1000;
 
 /// Run the writer, and take records over HTTP, until SIGTERM or SIGINT.
 ///
-/// Any program publishes with `POST http://INGEST_ADDR/v1/topics/TOPIC/records`; docs/http.md has the rest. The writer works on the partitions of all topics, or of those in TOPICS; writers on one catalog share them. Its first log
-/// lines say where each topic takes messages from. A signal lets it commit what was fetched; a second one ends it at
+/// Any program publishes with `POST http://INGEST_ADDR/v1/topics/TOPIC/records`; docs/http.md has the rest. The writer works
+/// on the partitions of all topics, or of those in TOPICS; writers on one catalog share them. Its first log lines say where
+/// each topic takes messages from. A signal lets it answer requests and commit what was fetched; a second one ends it at
 /// once, which loses nothing.
 ///
 /// With --stdin it publishes standard input instead of records over HTTP, and ends when the input has ended and all of it is
@@ -47,6 +48,15 @@ pub(crate) struct Args {
     /// With --stdin: publish lines without checking that they are JSON objects, or UTF-8 for a text topic
     #[arg(long, requires = "stdin")]
     no_check: bool,
+    /// With --stdin: let the writer commit each message as soon as it can (committed), or when its segment is large or old
+    /// enough (queued); both are committed in the end
+    #[arg(long, value_name = "queued|committed", default_value_t = Acks::Queued, requires = "stdin")]
+    acks: Acks,
+    /// With --stdin and QUEUE_TYPE=nats: give each message the id NAME:LINE. The same command can then be repeated after
+    /// a failure: what is stored is not stored again, within the topic's duplicate window (2 minutes, unless topic create
+    /// --duplicate-window says otherwise)
+    #[arg(long, value_name = "NAME", requires = "stdin")]
+    resume_id: Option<ResumeId>,
 }
 
 /// Runs until a signal, or until standard input ends.
@@ -57,8 +67,14 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
     if !settings.topics.is_empty() && !settings.topics.iter().any(|name| name == topic.as_str()) {
         return Err(UsageError::new(format!("TOPICS={} leaves {topic} out", settings.topics.join(","))).into());
     }
+    if args.resume_id.is_some() && !connect::is_shared(&settings) {
+        return Err(UsageError::new(
+            "--resume-id needs QUEUE_TYPE=nats: a queue in memory forgets the ids of messages with its process",
+        )
+        .into());
+    }
     let mut service = Box::pin(Service::start(settings)).await?;
-    let fed = feed_stdin(&args, &topic, &mut service).await;
+    let fed = feed_stdin(args, &topic, &mut service).await;
     let summary = service.writer.summary();
     let stopped = Box::pin(service.stop()).await;
     let tally = fed?;
@@ -83,27 +99,36 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 
 /// Publishes standard input and returns when all of it is committed. Messages published before a failure are committed
 /// as well.
-async fn feed_stdin(args: &Args, topic: &TopicName, service: &mut Service) -> anyhow::Result<Tally> {
+async fn feed_stdin(args: Args, topic: &TopicName, service: &mut Service) -> anyhow::Result<Tally> {
     let options = FeedOptions {
-        input_name: "(standard input)".to_owned(),
+        input_name: feeding::STANDARD_INPUT.to_owned(),
         format: format_for(service.catalog.as_ref(), topic, args.key_field.is_some()).await?,
         check: !args.no_check,
-        key_field: args.key_field.clone(),
+        key_field: args.key_field,
         partition: None,
-        batch_messages: BATCH_MESSAGES,
+        id_prefix: args.resume_id.map(String::from),
     };
-    let producer = Producer::new(Arc::clone(&service.queue), Arc::clone(&service.catalog));
-    let mut reader = BufReader::new(tokio::io::stdin());
+    let is_resumable = options.id_prefix.is_some();
+    let commits = feeding::commits(&service.queue, &service.catalog, service.storage.clone());
+    let commits = Arc::new(commits.with_hints(service.writer.commits()));
+    let builder = feeding::producer(&service.queue, &service.catalog).commits(commits).acks(args.acks);
+    let producer = builder.batch_size(BATCH_MESSAGES).build().await?;
+    let mut reader = feeding::standard_input();
     let feed = Feed { producer: &producer, topic, options: &options, progress: &|_| {} };
     let mut tally = Tally::default();
     let fed = tokio::select! {
-        fed = feed.run(&mut reader, &mut tally) => fed.map_err(|error| explained(error, topic, &tally)),
+        fed = feed.run(&mut reader, &mut tally) => fed.map_err(|error| explained(error, topic, &tally, is_resumable)),
         ended = service.writer.ended() => return Err(match ended {
             Ok(()) => anyhow::anyhow!("the writer ended before standard input did"),
             Err(error) => error.into(),
         }),
         signal = service.shell.signal() => Err(anyhow::anyhow!("stopped by {signal} before standard input ended")),
     };
+    // The feed has reported what failed. Lines that a signal left in the buffer are published, and committed with the rest.
+    tokio::select! {
+        closed = producer.close() => drop(closed),
+        signal = service.shell.signal() => bail!("stopped by {signal} before everything read was published"),
+    }
     let ends: Vec<_> = tally
         .partitions
         .iter()

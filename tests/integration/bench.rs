@@ -28,6 +28,17 @@ async fn every_live_message_of_many_partitions_is_timed() {
 }
 
 #[tokio::test]
+async fn a_live_phase_that_waits_for_commits_needs_no_timer() {
+    let siltstone = Siltstone::new().with("FLUSH_INTERVAL_SECS", "3600");
+    let bench = ["bench", "--many-partitions", "20", "--seconds", "2", "--acks", "committed", "--json"];
+    let report = siltstone.run(&bench).await.ok().json();
+    let live = &report["live"];
+    assert_eq!(live["freshness"]["messages"], 40, "{live}");
+    assert_eq!(live["rolls"]["awaited"], live["segments"], "{live}");
+    siltstone.run(&["bench", "--acks", "all"]).await.fails(2, &["--acks", "queued, committed"]);
+}
+
+#[tokio::test]
 async fn a_kept_topic_is_read_again_and_left_as_it_was() {
     let server = NatsServer::start().await.expect("a NATS server");
     let siltstone = Siltstone::new().with("QUEUE_TYPE", "nats").with("NATS_URL", &server.url());

@@ -57,15 +57,19 @@ fn snippets(document: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_readmes_snippet_is_part_of_the_example() {
+fn the_readmes_snippets_are_parts_of_the_examples() {
+    const EXAMPLES: [&str; 2] = ["ingester/examples/simple_producer.rs", "writer/examples/embedded.rs"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| std::fs::read_to_string(root.join(path)).expect(path);
-    let (readme, example) = (read("README.md"), read("writer/examples/embedded.rs"));
-    let example: String =
-        example.lines().map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line))).collect();
+    let readme = read("README.md");
     let snippets = snippets(&readme);
-    assert_eq!(snippets.len(), 1, "each snippet has an example");
-    assert!(example.contains(snippets[0]), "not in writer/examples/embedded.rs:\n{}", snippets[0]);
+    assert_eq!(snippets.len(), EXAMPLES.len(), "each snippet has an example");
+    for (snippet, path) in snippets.into_iter().zip(EXAMPLES) {
+        let example = read(path);
+        let example: String =
+            example.lines().map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line))).collect();
+        assert!(example.contains(snippet), "not in {path}:\n{snippet}");
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Topics and publishing on a real NATS server.
 
+use std::io::{BufRead, BufReader};
+
 use serde_json::json;
 use support::nats::{NatsOptions, NatsServer};
 
-use crate::binary::Siltstone;
+use crate::binary::{Siltstone, exit_code};
 
 async fn on_nats() -> (NatsServer, Siltstone) {
     let server = NatsServer::start().await.expect("a NATS server");
@@ -65,11 +67,57 @@ async fn a_partition_that_refuses_is_counted_and_the_places_of_the_others_are_sh
     // Without keys the partitions take turns, and the server accepts at most one MiB.
     let lines = [line(10), line(2 << 20)].concat().repeat(2);
     let failed = siltstone.run_with_input(&["publish", "t"], lines.as_bytes()).await;
-    let failed = failed.fails(1, &["2 messages are published, 2 were not sent: partition 1:", "limit"]);
+    let failed = failed.fails(
+        1,
+        &["2 messages are published, 2 were not sent; the first of them is (standard input):2: partition 1:", "limit"],
+    );
     assert!(failed.err.contains("published 2 messages to t\nPARTITION  MESSAGES"), "{failed:#?}");
     let described = siltstone.run(&["topic", "describe", "t", "--json"]).await.ok().json();
     let lag = |partition: usize| described["partitions"][partition]["lag"].as_u64();
     assert_eq!((lag(0), lag(1)), (Some(2), Some(0)), "the counts are true");
+}
+
+#[tokio::test]
+async fn a_command_that_is_repeated_under_its_resume_id_stores_nothing_twice() {
+    let (_server, siltstone) = on_nats().await;
+    siltstone.run(&["topic", "create", "t", "--partitions", "3"]).await.ok();
+    let lines: Vec<String> = (0..50).map(|n| format!("{{\"n\":{n}}}\n")).collect();
+    std::fs::write(siltstone.path().join("t.ndjson"), lines.concat()).expect("written");
+    let publish = ["publish", "t", "t.ndjson", "--resume-id", "import-1"];
+    // The first run ends at its third line.
+    let first = lines[..2].concat() + "broken\n";
+    let ended = siltstone.run_with_input(&["publish", "t", "--resume-id", "import-1"], first.as_bytes()).await;
+    ended.fails(1, &["(standard input):3", "stopped after 2 messages"]);
+    siltstone
+        .run(&publish)
+        .await
+        .ok()
+        .says(&["published 50 messages to t; 2 were stored before and are not stored again"]);
+    siltstone.run(&publish).await.ok().says(&["published 50 messages to t; 50 were stored before"]);
+    let described = siltstone.run(&["topic", "describe", "t", "--json"]).await.ok().json();
+    let lags = described["partitions"].as_array().expect("a list").iter().map(|p| p["lag"].as_u64().expect("known"));
+    assert_eq!(lags.sum::<u64>(), 50);
+}
+
+#[tokio::test]
+async fn a_publisher_that_waits_for_commits_says_when_none_comes_and_ends_when_a_writer_has_come() {
+    let (_server, siltstone) = on_nats().await;
+    siltstone.run(&["topic", "create", "t", "--column", "n:int64"]).await.ok();
+    std::fs::write(siltstone.path().join("t.ndjson"), "{\"n\":1}\n{\"n\":\"x\"}\n{\"n\":3}\n").expect("written");
+    let mut publish = siltstone.command(&["publish", "t", "t.ndjson", "--acks", "committed", "--json"]);
+    let mut publish = publish.spawn().expect("starts");
+    let (mut errors, mut noted) = (BufReader::new(publish.stderr.take().expect("piped")), String::new());
+    let noted = tokio::task::spawn_blocking(move || errors.read_line(&mut noted).map(|_| noted)).await.expect("joined");
+    let expected = "3 messages wait for their commit, and none came for 5 s: does a writer run on this catalog?\n";
+    assert_eq!(noted.expect("text"), expected);
+    let mut writer = siltstone.command(&["up"]).spawn().expect("starts");
+    assert_eq!(exit_code(&mut publish).await, Some(0));
+    let said = std::io::read_to_string(publish.stdout.take().expect("piped")).expect("text");
+    let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&said["published"]["messages"], &said["published"]["quarantined"]), (&json!(3), &json!(1)));
+    siltstone.run(&["query", "SELECT count(*) AS n FROM t"]).await.ok().says(&["2"]);
+    writer.kill().expect("it runs");
+    writer.wait().expect("killed");
 }
 
 #[tokio::test]
@@ -79,13 +127,16 @@ async fn publishing_to_nothing_says_what_is_missing() {
     siltstone.run(&["topic", "create", "t"]).await.ok();
     siltstone.run(&["publish", "absent"]).await.ok().says(&["published 0 messages"]);
     let absent = siltstone.run_with_input(&["publish", "absent"], b"{}\n").await;
-    absent.fails(1, &["the next 1 were not sent", "topic absent does not exist"]);
+    absent.fails(1, &["(standard input):1 was not sent", "topic absent does not exist"]);
     siltstone.run(&["publish", "t", "absent.ndjson"]).await.fails(1, &["absent.ndjson", "No such file"]);
     let beyond = siltstone.run_with_input(&["publish", "t", "--partition", "1"], b"{}\n").await;
-    beyond.fails(1, &["the next 1 were not sent", "partition 1 does not exist", "partitions 0 to 0"]);
+    beyond.fails(1, &["(standard input):1 was not sent", "partition 1 does not exist", "partitions 0 to 0"]);
     let large = format!("{{\"v\":\"{}\"}}\n", "x".repeat(1_200_000));
     let large = siltstone.run_with_input(&["publish", "t"], large.as_bytes()).await;
-    large.fails(1, &["0 messages are published, 1 were not sent: partition 0: a message of 1200", "limit"]);
+    large.fails(
+        1,
+        &["0 messages are published, 1 were not sent", "(standard input):1: partition 0: a message of 1200", "limit"],
+    );
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Lines of standard input, committed by the same process.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use tokio::time::{Instant, sleep};
@@ -90,4 +90,39 @@ async fn lines_for_a_text_topic_are_published_as_text() {
     bad.fails(1, &["(standard input):2", "not UTF-8", "stopped after 1 message"]);
     let keyed = siltstone.run_with_input(&["up", "--stdin", "logs", "--key-field", "id"], b"no member\n").await;
     keyed.fails(1, &["not JSON, which --key-field needs"]);
+}
+
+#[tokio::test]
+async fn lines_that_are_awaited_are_committed_long_before_the_timer_and_quarantine_is_counted() {
+    let siltstone = Siltstone::new().with("FLUSH_INTERVAL_SECS", "3600");
+    siltstone.run(&["topic", "create", "events", "--column", "id:int64!"]).await.ok();
+    let lines = b"{\"id\":1}\n{\"id\":\"x\"}\n{\"id\":3}\n";
+    let mut child = siltstone.command(&["up", "--stdin", "events", "--acks", "committed"]);
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(lines).expect("written");
+    let end = Instant::now() + DEADLINE;
+    while siltstone.run(&["query", "SELECT count(*) AS n FROM events", "--json"]).await.ok().json()["n"] != 2 {
+        assert!(Instant::now() < end, "the lines were not committed while standard input stays open");
+        sleep(POLL).await;
+    }
+    drop(stdin);
+    assert_eq!(exit_code(&mut child).await, Some(0));
+    let mut said = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut said).expect("text");
+    assert!(said.contains("published 3 messages to events; 1 are in quarantine\n"), "{said}");
+    assert!(said.contains("committed 2 records and 1 quarantined"), "{said}");
+}
+
+#[tokio::test]
+async fn a_resume_id_needs_a_queue_that_outlives_its_process() {
+    let siltstone = Siltstone::new();
+    let refused = siltstone.run_with_input(&["up", "--stdin", "events", "--resume-id", "a"], b"{}\n").await;
+    refused.fails(2, &["--resume-id needs QUEUE_TYPE=nats", "forgets"]);
+    let refused = siltstone.run_with_input(&["up", "--stdin", "events", "--resume-id", "a b"], b"{}\n").await;
+    refused.fails(2, &["'a b' for '--resume-id <NAME>'", "1 to 100 letters, digits"]);
+    let refused = siltstone.run(&["up", "--acks", "committed"]).await;
+    refused.fails(2, &["--stdin <TOPIC>"]);
+    let refused = siltstone.run_with_input(&["publish", "events", "--acks", "all"], b"{}\n").await;
+    refused.fails(2, &["acks \"all\" is unknown; allowed are queued and committed"]);
 }

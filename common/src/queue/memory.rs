@@ -21,7 +21,7 @@ use crate::clock::{SharedClock, system_clock};
 use crate::diagnosis::{Area, Finding};
 use crate::ids::{TopicName, TopicPartition};
 use crate::memory::MemoryBudget;
-use crate::message::{Headers, MESSAGE_OVERHEAD_BYTES, Message, OutgoingMessage};
+use crate::message::{MESSAGE_OVERHEAD_BYTES, Message, OutgoingMessage};
 use crate::queue::config::QueueConfig;
 use crate::queue::{Bounds, PublishAck, Queue, QueueError, SubscribeRequest, Subscription};
 use crate::topic::TopicDefinition;
@@ -141,12 +141,12 @@ impl InMemoryQueue {
     fn check_messages(&self, messages: &[OutgoingMessage]) -> Result<(), QueueError> {
         let bytes_max = MESSAGE_BYTES_MAX.min(self.shared.capacity.capacity_bytes());
         for message in messages {
-            let bytes = memory_bytes(message) - MESSAGE_OVERHEAD_BYTES;
+            let bytes = message.memory_bytes() - MESSAGE_OVERHEAD_BYTES;
             if bytes > MESSAGE_BYTES_MAX || bytes + MESSAGE_OVERHEAD_BYTES > self.shared.capacity.capacity_bytes() {
                 return Err(QueueError::MessageTooLarge { bytes, bytes_max });
             }
             if let Some((name, _)) = message.headers.iter().find(|(_, value)| value.contains('\n')) {
-                return Err(QueueError::refused(format!(
+                return Err(QueueError::unsendable(format!(
                     "the value of header {name:?} holds a line break; allowed is a single line"
                 )));
             }
@@ -214,9 +214,9 @@ impl Queue for InMemoryQueue {
             let mut chunk = Vec::new();
             let mut chunk_bytes = 0;
             while let Some(message) =
-                messages.next_if(|m| chunk.is_empty() || chunk_bytes + memory_bytes(m) <= chunk_bytes_max)
+                messages.next_if(|m| chunk.is_empty() || chunk_bytes + m.memory_bytes() <= chunk_bytes_max)
             {
-                chunk_bytes += memory_bytes(&message);
+                chunk_bytes += message.memory_bytes();
                 chunk.push(message);
             }
             let memory = self.shared.capacity.acquire(chunk_bytes).await;
@@ -282,13 +282,6 @@ impl fmt::Debug for InMemoryQueue {
 
 fn not_open(topic: &TopicName) -> QueueError {
     QueueError::TopicUnknown { topic: topic.clone(), reason: "it was not opened in this process".to_owned() }
-}
-
-/// Bytes that the message will count for once stored: the same as [`Message::memory_bytes`].
-fn memory_bytes(message: &OutgoingMessage) -> usize {
-    let headers = |headers: &Headers| headers.iter().map(|(name, value)| name.len() + value.len() + 48).sum::<usize>();
-    let key = message.key.as_ref().map_or(0, bytes::Bytes::len);
-    message.payload.len() + key + headers(&message.headers) + MESSAGE_OVERHEAD_BYTES
 }
 
 #[cfg(test)]

@@ -1,33 +1,24 @@
 //! Cutting: splits a byte stream into messages by lines, text or NDJSON, or takes it whole.
 //!
-//! Owns: cutting, the bounds of a message and of a batch. Does not own: the check of a line (`check`), sending
-//! (`feed`).
-
-use std::time::Duration;
+//! Owns: cutting, the bounds of a message, its id. Does not own: the check of a line (`check`), sending (`feed`).
 
 use bytes::Bytes;
 use common::OutgoingMessage;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
 use super::check::{LineProblem, check_object, check_text, key_of};
-use super::error::InputError;
+use super::error::{InputError, InputPlace};
 use super::{FeedFormat, FeedOptions};
 
 /// Longest line, and largest raw message, in bytes: the most that queues accept. Bounds the memory of a stream
 /// without line ends.
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// A batch is sent when it has this many bytes, whatever its count.
-const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// A batch is sent when the stream has paused for this long: lines of a slow source do not wait for others.
-const LINGER_MAX: Duration = Duration::from_millis(20);
-
 /// Cuts one stream.
 pub struct Cutter<'a> {
     reader: &'a mut (dyn AsyncBufRead + Send + Unpin),
     options: &'a FeedOptions,
-    /// Number of the last line read, from 1.
+    /// Number of the last line read, from 1; 0 for a stream that is one message.
     line: u64,
     at_end: bool,
 }
@@ -38,41 +29,45 @@ impl<'a> Cutter<'a> {
         Self { reader, options, line: 0, at_end: false }
     }
 
-    /// The messages up to the end of the batch, a pause, a problem or the end of the stream. Empty without a problem
-    /// means the end; no batch follows a problem.
-    pub async fn next_batch(&mut self) -> (Vec<OutgoingMessage>, Option<InputError>) {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        while batch.len() < self.options.batch_messages && bytes < BATCH_BYTES_MAX {
-            if !batch.is_empty() {
-                match tokio::time::timeout(LINGER_MAX, self.reader.fill_buf()).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => return (batch, Some(self.ended_by(self.unreadable(error)))),
-                    Err(_) => break,
-                }
-            }
-            match self.next_message().await {
-                Ok(Some(message)) => {
-                    bytes += message.payload.len();
-                    batch.push(message);
-                }
-                Ok(None) => break,
-                Err(problem) => return (batch, Some(self.ended_by(problem))),
-            }
+    /// Waits until the stream has bytes or has ended. Cancel-safe, unlike [`Cutter::next_message`].
+    ///
+    /// # Errors
+    /// The source's.
+    pub async fn ready(&mut self) -> Result<(), InputError> {
+        if self.at_end {
+            return Ok(());
         }
-        (batch, None)
+        let filled = self.reader.fill_buf().await.map(|_| ());
+        filled.map_err(|error| self.unreadable(error))
     }
 
-    fn ended_by(&mut self, problem: InputError) -> InputError {
-        self.at_end = true;
-        problem
+    /// Number of the line of the message that was cut last, from 1; 0 for a stream that is one message.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The place of that message.
+    pub fn place(&self) -> InputPlace {
+        InputPlace { input: self.options.input_name.clone(), line: self.line }
+    }
+
+    /// The next message; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// The stream cannot be read or cut any further.
+    pub async fn next_message(&mut self) -> Result<Option<OutgoingMessage>, InputError> {
+        let message = self.next_without_id().await?;
+        Ok(message.map(|message| match &self.options.id_prefix {
+            Some(prefix) => message.with_message_id(format!("{prefix}:{}", self.line)),
+            None => message,
+        }))
     }
 
     fn unreadable(&self, error: std::io::Error) -> InputError {
         InputError::Read { input: self.options.input_name.clone(), error }
     }
 
-    async fn next_message(&mut self) -> Result<Option<OutgoingMessage>, InputError> {
+    async fn next_without_id(&mut self) -> Result<Option<OutgoingMessage>, InputError> {
         if self.options.format == FeedFormat::Raw {
             return self.whole().await;
         }
@@ -80,8 +75,7 @@ impl<'a> Cutter<'a> {
             if self.options.format == FeedFormat::Lines {
                 return Ok(Some(OutgoingMessage::new(line)));
             }
-            let placed =
-                |problem| InputError::Line { input: self.options.input_name.clone(), line: self.line, problem };
+            let placed = |problem| InputError::Line { place: self.place(), problem };
             if self.options.format == FeedFormat::Text {
                 return self.text_message(line).map(Some).map_err(placed);
             }
@@ -124,7 +118,7 @@ impl<'a> Cutter<'a> {
                 line.pop();
             }
         } else if line.len() > MESSAGE_BYTES_MAX {
-            return Err(InputError::LineTooLong { input: self.options.input_name.clone(), line: self.line });
+            return Err(InputError::LineTooLong { place: self.place() });
         }
         Ok(Some(line.into()))
     }

@@ -2,56 +2,80 @@
 //!
 //! Owns: the number of published messages, and the uncertain ones. Does not own: the problems of a line (`check`).
 
-use std::io;
+use std::{fmt, io};
 
 use super::check::LineProblem;
 use super::cut::MESSAGE_BYTES_MAX;
 use crate::error::ProducerError;
 use crate::outcome::SendFailure;
 
+/// A place in a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputPlace {
+    /// Name of the stream.
+    pub input: String,
+    /// Number of the line, from 1; 0 for a stream that is one message.
+    pub line: u64,
+}
+
+impl fmt::Display for InputPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.input),
+            line => write!(f, "{}:{line}", self.input),
+        }
+    }
+}
+
 /// Errors that end a feed before its stream ends.
 #[derive(Debug, thiserror::Error)]
 pub enum FeedError {
-    /// A batch could not be sent; none of its messages is stored.
-    #[error("{confirmed} messages are published; the next {count} were not sent")]
+    /// A message could not be sent; it is not stored, and nothing after it was sent.
+    #[error("{confirmed} messages are published; {place} was not sent")]
     NotSent {
-        /// Messages that the queue confirmed earlier.
+        /// Messages that are confirmed.
         confirmed: u64,
-        /// Messages of the batch.
-        count: usize,
+        /// The place of the message.
+        place: InputPlace,
         /// The cause.
         #[source]
         error: ProducerError,
     },
-    /// Messages of the last batch were refused before they were sent, and are certainly not stored; all others are
-    /// confirmed.
-    #[error("{confirmed} messages are published, {not_sent} were not sent")]
+    /// Messages were refused before they were sent, and are certainly not stored; all others that were read are confirmed.
+    #[error("{confirmed} messages are published, {not_sent} were not sent; the first of them is {place}")]
     Refused {
-        /// Messages that the queue confirmed, those of the last batch included.
+        /// Messages that are confirmed.
         confirmed: u64,
         /// Messages that were not sent.
         not_sent: u64,
-        /// The failure of the first of them.
+        /// The place of the first of them.
+        place: InputPlace,
+        /// Its failure.
         #[source]
         failure: SendFailure,
     },
-    /// Some messages of the last batch were not confirmed; each of these may be stored or not.
-    #[error("{confirmed} messages are published; {}of {failed} more that is not certain", not_sent_text(*not_sent))]
+    /// Some messages were not confirmed; each of these may be stored or not.
+    #[error(
+        "{confirmed} messages are published; {}of {failed} more that is not certain; the first failure is that of {place}",
+        not_sent_text(*not_sent)
+    )]
     Unconfirmed {
-        /// Messages that the queue confirmed, those of the last batch included.
+        /// Messages that are confirmed.
         confirmed: u64,
-        /// Messages that it did not confirm.
+        /// Messages that were not confirmed.
         failed: u64,
         /// Messages that were not sent.
         not_sent: u64,
-        /// The failure of the first of them.
+        /// The place of the first message that failed.
+        place: InputPlace,
+        /// Its failure.
         #[source]
         failure: SendFailure,
     },
     /// The stream could not be read or cut any further. Everything before that is published.
     #[error("stopped after {confirmed} messages, which are published")]
     Stopped {
-        /// Messages that the queue confirmed.
+        /// Messages that are confirmed.
         confirmed: u64,
         /// The cause.
         #[source]
@@ -82,20 +106,16 @@ pub enum InputError {
         input: String,
     },
     /// A line is larger than a message may be.
-    #[error("{input}:{line}: the line is longer than {MESSAGE_BYTES_MAX} bytes")]
+    #[error("{place}: the line is longer than {MESSAGE_BYTES_MAX} bytes")]
     LineTooLong {
-        /// Name of the stream.
-        input: String,
-        /// Number of the line, from 1.
-        line: u64,
+        /// Its place.
+        place: InputPlace,
     },
     /// A line is invalid.
-    #[error("{input}:{line}")]
+    #[error("{place}")]
     Line {
-        /// Name of the stream.
-        input: String,
-        /// Number of the line, from 1.
-        line: u64,
+        /// Its place.
+        place: InputPlace,
         /// Its fault.
         #[source]
         problem: LineProblem,

@@ -11,15 +11,19 @@ use crate::outcome::SendResult;
 /// Counts of the messages that were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
-    /// Messages that the queue confirmed.
+    /// Messages that are confirmed: by the queue or, with [`Acks::Committed`](crate::Acks), by the catalog.
     pub messages: u64,
     /// Bytes of their payloads.
     pub bytes: u64,
+    /// Those of them whose ids the queue knew: they were stored before, and nothing was stored now.
+    pub duplicates: u64,
+    /// Messages that are committed to quarantine instead of the topic's table; they count as confirmed too.
+    pub quarantined: u64,
     /// Messages that were sent and not confirmed: each may be stored or not.
     pub failed: u64,
     /// Messages that were refused before they were sent: none is stored.
     pub not_sent: u64,
-    /// The confirmed ones, by number of their partition.
+    /// The confirmed ones outside quarantine, by number of their partition.
     pub partitions: BTreeMap<u32, PartitionTally>,
 }
 
@@ -36,9 +40,17 @@ pub struct PartitionTally {
 }
 
 impl Tally {
+    /// Adds a message whose place is not known.
+    pub(super) fn add_quarantined(&mut self, bytes: u64) {
+        self.messages += 1;
+        self.bytes += bytes;
+        self.quarantined += 1;
+    }
+
     pub(super) fn add_confirmed(&mut self, sent: &SendResult, bytes: u64) {
         self.messages += 1;
         self.bytes += bytes;
+        self.duplicates += u64::from(sent.duplicate);
         let partition = self.partitions.entry(sent.partition).or_insert(PartitionTally {
             messages: 0,
             first_offset: sent.offset,

@@ -2,19 +2,22 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use catalog::TopicConfig;
 use common::queue::memory::InMemoryQueue;
 use common::topic::TopicOptions;
 use common::{Queue, TopicPartition};
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::sync::Notify;
 
 use super::*;
 use crate::producer::tests::setup;
 
 fn options(format: FeedFormat) -> FeedOptions {
     let input_name = "input".to_owned();
-    FeedOptions { input_name, format, check: true, key_field: None, partition: None, batch_messages: 2 }
+    FeedOptions { input_name, format, check: true, key_field: None, partition: None, id_prefix: None }
 }
 
 /// The outcome, and the payloads then in the queue.
@@ -101,22 +104,102 @@ async fn lines_keep_blank_ones_and_raw_is_one_message() {
     assert_eq!(fed("", options(FeedFormat::Lines)).await.0.expect("nothing").messages, 0);
 }
 
+fn lines(numbers: std::ops::Range<u32>) -> String {
+    numbers.map(|n| format!("{{\"n\":{n}}}\n")).collect()
+}
+
 #[tokio::test]
 async fn a_partition_that_fails_is_counted_and_the_others_are_confirmed() {
     let setup = setup().await;
     setup.queue.refuse(Some(1));
-    let options = FeedOptions { batch_messages: 30, ..options(FeedFormat::Ndjson) };
-    let input: String = (0..60).map(|n| format!("{{\"n\":{n}}}\n")).collect();
-    let topic = TopicName::new("orders").expect("valid");
+    let (options, topic) = (options(FeedFormat::Ndjson), TopicName::new("orders").expect("valid"));
     let feed = Feed { producer: &setup.producer, topic: &topic, options: &options, progress: &|_| {} };
     let mut tally = Tally::default();
-    let error = feed.run(&mut input.as_bytes(), &mut tally).await.expect_err("partition 1 refuses");
-    let text = chain(&error);
-    let expected = "20 messages are published; of 10 more that is not certain: partition 1: queue refused: by the test";
-    assert_eq!(text, expected);
-    assert_eq!((tally.messages, tally.failed), (20, 10), "the second batch was not sent");
+    let error = feed.run(&mut lines(0..30).as_bytes(), &mut tally).await.expect_err("partition 1 refuses");
+    let expected = "20 messages are published; of 10 more that is not certain; the first failure is that of input:2: \
+                    partition 1: queue refused: by the test";
+    assert_eq!(chain(&error), expected);
+    assert_eq!((tally.messages, tally.failed), (20, 10));
     assert_eq!(tally.partitions.keys().collect::<Vec<_>>(), [&0, &2]);
     assert_eq!(tally.partitions[&2], PartitionTally { messages: 10, first_offset: 0, last_offset: 9 });
+    setup.producer.close().await.expect("the feed has reported what failed");
+}
+
+#[tokio::test]
+async fn a_known_failure_ends_the_feed_although_its_stream_stays_open() {
+    let setup = setup().await;
+    setup.queue.refuse(Some(0));
+    let (options, topic) = (options(FeedFormat::Ndjson), TopicName::new("orders").expect("valid"));
+    let feed = Feed { producer: &setup.producer, topic: &topic, options: &options, progress: &|_| {} };
+    let (mut source, stream) = tokio::io::duplex(1 << 16);
+    source.write_all(lines(0..3).as_bytes()).await.expect("there is room");
+    let mut tally = Tally::default();
+    let error = feed.run(&mut BufReader::new(stream), &mut tally).await.expect_err("partition 0 refuses");
+    assert!(matches!(error, FeedError::Unconfirmed { confirmed: 2, failed: 1, not_sent: 0, .. }), "{error:?}");
+    source.write_all(b"{}\n").await.expect_err("nobody reads on");
+}
+
+#[tokio::test]
+async fn outcomes_are_counted_while_the_stream_pauses() {
+    let setup = setup().await;
+    let (options, topic) = (options(FeedFormat::Ndjson), TopicName::new("orders").expect("valid"));
+    let (progress, counted) = (AtomicU64::new(0), Notify::new());
+    let count = |bytes| {
+        progress.fetch_add(bytes, Ordering::SeqCst);
+        counted.notify_one();
+    };
+    let feed = Feed { producer: &setup.producer, topic: &topic, options: &options, progress: &count };
+    let (mut source, stream) = tokio::io::duplex(1 << 16);
+    source.write_all(lines(0..3).as_bytes()).await.expect("there is room");
+    let (mut tally, mut reader) = (Tally::default(), BufReader::new(stream));
+    let all_counted = async {
+        while progress.load(Ordering::SeqCst) < 3 * 7 {
+            counted.notified().await;
+        }
+        drop(source);
+    };
+    let (fed, ()) = tokio::join!(feed.run(&mut reader, &mut tally), all_counted);
+    fed.expect("all are published");
+    assert_eq!(tally.messages, 3);
+}
+
+#[tokio::test]
+async fn a_line_that_is_too_large_fails_alone_and_is_named() {
+    let setup = setup().await;
+    let (options, topic) = (options(FeedFormat::Lines), TopicName::new("orders").expect("valid"));
+    let options = FeedOptions { partition: Some(0), ..options };
+    let feed = Feed { producer: &setup.producer, topic: &topic, options: &options, progress: &|_| {} };
+    let mut input = b"a\nb\n".to_vec();
+    input.extend(vec![b'x'; 17 << 20]);
+    input.extend(b"\nc\n");
+    let mut tally = Tally::default();
+    let error = feed.run(&mut &input[..], &mut tally).await.expect_err("larger than the queue");
+    let text = chain(&error);
+    assert!(text.starts_with("3 messages are published, 1 were not sent; the first of them is input:3: "), "{text}");
+    assert!(text.contains("partition 0: a message of 17825792 bytes is larger"), "{text}");
+    assert_eq!((tally.messages, tally.failed, tally.not_sent), (3, 0, 1));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_fed_again_under_its_name_is_stored_once() {
+    let setup = setup().await;
+    let (options, topic) = (options(FeedFormat::Ndjson), TopicName::new("orders").expect("valid"));
+    let named = FeedOptions { id_prefix: Some("import".to_owned()), key_field: Some("n".to_owned()), ..options };
+    let mut tallies = Vec::new();
+    // The second time the stream has grown.
+    for input in [lines(0..30), lines(0..40)] {
+        let feed = Feed { producer: &setup.producer, topic: &topic, options: &named, progress: &|_| {} };
+        let mut tally = Tally::default();
+        feed.run(&mut input.as_bytes(), &mut tally).await.expect("published");
+        tallies.push((tally.messages, tally.duplicates));
+    }
+    assert_eq!(tallies, [(30, 0), (40, 30)]);
+    let mut stored = 0;
+    for partition in 0..3 {
+        let partition = TopicPartition::new(topic.clone(), partition);
+        stored += setup.queue.read(&partition, 0, u64::MAX).await.expect("readable").len();
+    }
+    assert_eq!(stored, 40);
 }
 
 #[tokio::test]
@@ -127,6 +210,6 @@ async fn a_topic_that_is_absent_takes_nothing() {
     let feed = Feed { producer: &setup.producer, topic: &topic, options: &options, progress: &|_| {} };
     let mut tally = Tally::default();
     let error = feed.run(&mut &b"a\nb\n"[..], &mut tally).await.expect_err("no topic");
-    assert!(chain(&error).starts_with("0 messages are published; the next 2 were not sent: topic absent"), "{error}");
-    assert_eq!(tally, Tally { not_sent: 2, ..Tally::default() });
+    assert!(chain(&error).starts_with("0 messages are published; input:1 was not sent: topic absent"), "{error}");
+    assert_eq!(tally, Tally { not_sent: 1, ..Tally::default() });
 }

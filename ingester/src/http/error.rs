@@ -172,6 +172,8 @@ impl From<ProducerError> for ApiError {
             ProducerError::InvalidPartition { .. } => Self::invalid(error.to_string()),
             ProducerError::Queue(error) => error.into(),
             ProducerError::Catalog(error) => error.into(),
+            error if error.kind() == ErrorKind::Unavailable => Self::passed_on(Code::Unavailable, &error),
+            error => Self::passed_on(Code::Internal, &error),
         }
     }
 }

@@ -161,27 +161,14 @@ impl<'a> Sender<'a> {
                 }
             }
         }
-        let mut done = Vec::with_capacity(records.len());
-        let mut waiting = vec![records];
-        while let Some(mut records) = waiting.pop() {
-            let messages = records.iter().map(|(_, message)| message.clone()).collect();
-            let sent = self.api.producer.send_batch_to(topic, Some(partition), messages).await;
-            // One record that the queue refuses holds back all that are sent with it. None of them is stored, so they are
-            // sent again in halves, the first one first, until it is alone.
-            if records.len() > 1 && sent.as_ref().is_ok_and(|sent| sent.iter().any(is_of_one_record)) {
-                let second = records.split_off(records.len() / 2);
-                waiting.extend([second, records]);
-                continue;
-            }
-            match sent {
-                Ok(sent) => done.extend(records.iter().zip(sent).map(|((index, _), sent)| (*index, outcome_of(sent)))),
-                Err(error) => {
-                    let outcome = Outcome::failed(RecordCode::NotStored, scrubbed(&error));
-                    done.extend(records.iter().map(|(index, _)| (*index, outcome.clone())));
-                }
+        let (numbers, messages): (Vec<usize>, Vec<OutgoingMessage>) = records.into_iter().unzip();
+        match self.api.producer.send_batch_to(topic, Some(partition), messages).await {
+            Ok(sent) => (history, numbers.into_iter().zip(sent.into_iter().map(outcome_of)).collect()),
+            Err(error) => {
+                let outcome = Outcome::failed(RecordCode::NotStored, scrubbed(&error));
+                (history, numbers.into_iter().map(|index| (index, outcome.clone())).collect())
             }
         }
-        (history, done)
     }
 
     /// Waits for the commit of every record that is stored, within one time for all of them.
@@ -229,16 +216,6 @@ fn scrubbed(error: &dyn std::fmt::Display) -> String {
     common::secret::scrubbed(&error.to_string()).into_owned()
 }
 
-fn is_of_one_record(sent: &SendOutcome) -> bool {
-    let Err(failure) = sent else { return false };
-    failure.is_not_stored && matches!(&*failure.error, ProducerError::Queue(error) if is_of_the_record(error))
-}
-
-/// True if the queue refused the message itself, and may take others.
-fn is_of_the_record(error: &QueueError) -> bool {
-    matches!(error, QueueError::MessageTooLarge { .. } | QueueError::Unsendable { .. })
-}
-
 fn outcome_of(sent: SendOutcome) -> Outcome {
     match sent {
         Ok(sent) => {
@@ -248,7 +225,7 @@ fn outcome_of(sent: SendOutcome) -> Outcome {
             let code = match &*error {
                 _ if !is_not_stored => RecordCode::Unconfirmed,
                 ProducerError::Queue(QueueError::MessageTooLarge { .. }) => RecordCode::TooLarge,
-                ProducerError::Queue(error) if is_of_the_record(error) => RecordCode::InvalidRecord,
+                error if error.is_of_one_message() => RecordCode::InvalidRecord,
                 _ => RecordCode::NotStored,
             };
             Outcome::failed(code, scrubbed(&error))

@@ -1,73 +1,19 @@
 //! The producer against the queue in memory and a catalog in memory.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod buffering;
+mod committed;
+mod errors;
+pub(crate) mod faulty_queue;
 
-use async_trait::async_trait;
+use std::time::Duration;
+
 use catalog::TopicConfig;
-use common::TopicDefinition;
 use common::partitioner::Partitioner;
-use common::queue::memory::InMemoryQueue;
-use common::queue::{Bounds, SubscribeRequest, Subscription};
 use common::topic::TopicOptions;
+use common::{ErrorKind, QueueError, TopicDefinition};
 
+use self::faulty_queue::FaultyQueue;
 use super::*;
-use crate::topics::METADATA_AGE_MAX;
-
-/// A queue in memory that refuses one partition, and loses a number of replies after it has stored the messages.
-#[derive(Debug)]
-pub(crate) struct FaultyQueue {
-    queue: InMemoryQueue,
-    replies_to_lose: AtomicU32,
-    refused_partition: Mutex<Option<u32>>,
-}
-
-impl FaultyQueue {
-    /// From now on messages for this partition are refused.
-    pub(crate) fn refuse(&self, partition: Option<u32>) {
-        *self.refused_partition.lock().expect("no holder panics") = partition;
-    }
-}
-
-#[async_trait]
-impl Queue for FaultyQueue {
-    async fn create_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
-        self.queue.create_topic(topic).await
-    }
-    async fn delete_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
-        self.queue.delete_topic(topic).await
-    }
-    async fn open_topic(&self, topic: &TopicDefinition, next_offsets: &[u64]) -> Result<(), QueueError> {
-        self.queue.open_topic(topic, next_offsets).await
-    }
-    async fn publish(
-        &self,
-        to: &TopicPartition,
-        messages: Vec<OutgoingMessage>,
-    ) -> Result<Vec<PublishAck>, QueueError> {
-        if *self.refused_partition.lock().expect("no holder panics") == Some(to.partition_id) {
-            return Err(QueueError::refused("by the test"));
-        }
-        let acks = self.queue.publish(to, messages).await?;
-        let lose = |left: u32| left.checked_sub(1);
-        match self.replies_to_lose.fetch_update(Ordering::SeqCst, Ordering::SeqCst, lose) {
-            Ok(_) => Err(QueueError::Unavailable { reason: "the reply was lost".to_owned() }),
-            Err(_) => Ok(acks),
-        }
-    }
-    async fn subscribe(&self, request: SubscribeRequest) -> Result<Box<dyn Subscription>, QueueError> {
-        self.queue.subscribe(request).await
-    }
-    async fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, QueueError> {
-        self.queue.bounds(partition).await
-    }
-    async fn read(&self, partition: &TopicPartition, from: u64, to: u64) -> Result<Vec<common::Message>, QueueError> {
-        self.queue.read(partition, from, to).await
-    }
-    async fn check(&self) -> Result<(), QueueError> {
-        self.queue.check().await
-    }
-}
 
 pub(crate) struct Setup {
     pub(crate) queue: Arc<FaultyQueue>,
@@ -85,12 +31,16 @@ fn config(topic: &str, partition_count: u32) -> TopicConfig {
 
 /// A producer for the topic `orders`, which has three partitions.
 pub(crate) async fn setup() -> Setup {
-    let queue = InMemoryQueue::new(16 * 1024 * 1024);
-    let queue =
-        Arc::new(FaultyQueue { queue, replies_to_lose: AtomicU32::new(0), refused_partition: Mutex::new(None) });
+    setup_with(|builder| builder).await
+}
+
+/// The same with options.
+pub(crate) async fn setup_with(options: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> Setup {
+    let queue = Arc::new(FaultyQueue::new());
     let catalog = catalog::connect("sqlite::memory:").await.expect("a catalog in memory");
     catalog.create_topic(config("orders", 3)).await.expect("new topic");
-    let producer = Producer::new(Arc::clone(&queue) as Arc<dyn Queue>, Arc::clone(&catalog));
+    let builder = Producer::builder().queue(Arc::clone(&queue) as Arc<dyn Queue>).catalog(Arc::clone(&catalog));
+    let producer = options(builder).build().await.expect("valid options");
     Setup { queue, catalog, producer }
 }
 
@@ -178,7 +128,7 @@ async fn a_batch_is_answered_in_its_order_and_keeps_the_order_of_each_partition(
 async fn a_message_whose_reply_was_lost_is_repeated_and_stored_once() {
     let setup = setup().await;
     know_the_topic_and_pause(&setup).await;
-    setup.queue.replies_to_lose.store(2, Ordering::SeqCst);
+    setup.queue.faults(|faults| faults.replies_to_lose = 2);
     let sent = setup.producer.send(&name("orders"), None, b"x", Some(0)).await.expect("the third attempt");
     assert_eq!((sent.offset, sent.duplicate), (1, false));
     assert_eq!(stored(&setup, 0).await.len(), 2);
@@ -188,10 +138,10 @@ async fn a_message_whose_reply_was_lost_is_repeated_and_stored_once() {
 async fn a_queue_that_stays_away_is_reported_after_three_attempts() {
     let setup = setup().await;
     know_the_topic_and_pause(&setup).await;
-    setup.queue.replies_to_lose.store(10, Ordering::SeqCst);
+    setup.queue.faults(|faults| faults.replies_to_lose = 10);
     let error = setup.producer.send(&name("orders"), None, b"x", Some(0)).await.expect_err("unavailable");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert_eq!(setup.queue.replies_to_lose.load(Ordering::SeqCst), 7);
+    assert_eq!(setup.queue.faults(|faults| faults.replies_to_lose), 7);
 }
 
 #[tokio::test]
@@ -213,7 +163,7 @@ async fn a_topic_that_was_deleted_is_noticed_after_the_refresh_time() {
     setup.catalog.delete_topic(&name("orders")).await.expect("deleted");
     setup.producer.send(&name("orders"), None, b"x", None).await.expect("still remembered");
     tokio::time::pause();
-    tokio::time::advance(METADATA_AGE_MAX).await;
+    tokio::time::advance(Duration::from_secs(30)).await;
     tokio::time::resume();
     let error = setup.producer.send(&name("orders"), None, b"x", None).await.expect_err("deleted");
     assert!(matches!(error, ProducerError::TopicNotFound(_)), "{error:?}");
@@ -255,7 +205,7 @@ async fn a_partition_that_fails_hides_no_place_of_the_others() {
 async fn a_batch_without_an_answer_is_uncertain_and_stored_once() {
     let setup = setup().await;
     know_the_topic_and_pause(&setup).await;
-    setup.queue.replies_to_lose.store(3, Ordering::SeqCst);
+    setup.queue.faults(|faults| faults.replies_to_lose = 3);
     let messages = ["a", "b"].map(OutgoingMessage::new).to_vec();
     let outcomes = setup.producer.send_batch_to(&name("orders"), Some(2), messages).await.expect("known");
     let kinds = outcomes.iter().map(|outcome| outcome.as_ref().map_err(|failure| failure.error.kind()).err());

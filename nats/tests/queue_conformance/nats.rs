@@ -191,7 +191,7 @@ async fn headers_that_command_the_server_are_refused_and_nothing_is_stored() {
         OutgoingMessage { headers: vec![("Nats-Rollup".to_owned(), "all".to_owned())], ..OutgoingMessage::new("x") };
     let error = step(harness.queue.publish(&partition, vec![OutgoingMessage::new("1"), rollup])).await;
     let error = error.expect_err("reserved");
-    assert!(matches!(error, QueueError::Refused { .. }) && error.to_string().contains("Nats-Rollup"), "{error}");
+    assert!(matches!(error, QueueError::Unsendable { .. }) && error.to_string().contains("Nats-Rollup"), "{error}");
     let bounds = step(harness.queue.bounds(&partition)).await.expect("bounds");
     assert_eq!(bounds.next_offset, 1);
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns: the pace, and the clock of each message: from before its publish call until a poll of the watermarks finds it
 //! below. The figures are therefore late by at most one poll, never early.
-//! Does not own: the writer under measurement.
+//! Does not own: the writer under measurement, waiting for commits as a producer does (`awaited`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,10 +13,12 @@ use catalog::MetadataStore;
 use common::clock::{Clock, SystemClock};
 use common::{OutgoingMessage, Queue, TopicPartition};
 use futures::future::try_join_all;
+use ingester::{Before, Commits};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use writer::RunningWriter;
 
+use super::awaited;
 use super::figures::{Freshness, LiveReport, rolls_of};
 use super::load::Payloads;
 use super::measure::Measurement;
@@ -39,31 +41,51 @@ const SENT_CHANNEL: usize = 100_000;
 /// Time beyond the flush interval within which commits must follow the last message.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 
-/// Messages of one publish call.
-#[derive(Debug)]
-struct Sent {
-    partition_id: u32,
-    last_offset: u64,
-    messages: u64,
-    /// Time before the call.
-    at_us: i64,
+/// The settings of the phase.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Live {
+    /// Messages a second.
+    pub(super) rate: u64,
+    /// Length of the publishing.
+    pub(super) seconds: u64,
+    /// Time between two polls of the watermarks.
+    pub(super) poll: Duration,
+    /// Wait for each commit as a producer does, instead of polling.
+    pub(super) is_awaited: bool,
 }
 
-/// Publishes `rate` messages a second for `seconds` and watches them being committed.
+/// Messages of one publish call.
+#[derive(Debug)]
+pub(super) struct Sent {
+    partition_id: u32,
+    pub(super) last_offset: u64,
+    pub(super) messages: u64,
+    /// Time before the call.
+    pub(super) at_us: i64,
+    /// Present if the commit is awaited.
+    pub(super) before: Option<Before>,
+}
+
+/// Publishes messages at a steady rate and watches them being committed.
 pub(super) async fn measure(
     queue: &Arc<dyn Queue>,
     bench: &Bench,
     catalog: &Arc<dyn MetadataStore>,
-    rate: u64,
-    seconds: u64,
-    poll: Duration,
+    live: Live,
 ) -> anyhow::Result<LiveReport> {
-    output::note(&format!("live phase: {rate} messages a second for {seconds} s"));
+    output::note(&format!("live phase: {} messages a second for {} s", live.rate, live.seconds));
     let mut running = start_writer(queue, bench, catalog).await?;
+    let commits = awaited::commits(queue, bench, catalog, &running)?;
+    let commits = live.is_awaited.then_some(&commits);
     let measurement = Measurement::start();
     let (sender, receiver) = mpsc::channel(SENT_CHANNEL);
-    let watched =
-        tokio::try_join!(publish(queue.as_ref(), bench, rate, seconds, sender), watch(&running, receiver, bench, poll));
+    let watch = async {
+        match commits {
+            Some(commits) => awaited::watch(commits, receiver, DRAIN_MAX).await,
+            None => watch(&running, receiver, bench, live.poll).await,
+        }
+    };
+    let watched = tokio::try_join!(publish(queue.as_ref(), bench, live, commits, sender), watch);
     let budget_peak_bytes = running.budget().used_bytes_peak();
     let elapsed = measurement.seconds();
     let stopped = running.shutdown().await;
@@ -73,8 +95,8 @@ pub(super) async fn measure(
     let phase = measurement.finish_after(elapsed, messages, messages * bench.payload_bytes as u64);
     Ok(LiveReport {
         phase,
-        rate,
-        publish_seconds: seconds,
+        rate: live.rate,
+        publish_seconds: live.seconds,
         partitions: bench.topic.partition_count,
         freshness,
         segments: summary.segments,
@@ -87,8 +109,8 @@ pub(super) async fn measure(
 async fn publish(
     queue: &dyn Queue,
     bench: &Bench,
-    rate: u64,
-    seconds: u64,
+    live: Live,
+    commits: Option<&Commits>,
     sent: mpsc::Sender<Sent>,
 ) -> anyhow::Result<()> {
     let partitions: Vec<TopicPartition> = bench.partitions().collect();
@@ -97,22 +119,27 @@ async fn publish(
     // A late burst is caught up at once, so that the rate holds on average.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let mut published = 0;
-    for tick in 1..=seconds * TICKS_PER_SEC {
+    for tick in 1..=live.seconds * TICKS_PER_SEC {
         ticks.tick().await;
-        let due = tick * rate / TICKS_PER_SEC;
+        let due = tick * live.rate / TICKS_PER_SEC;
         let mut batches: Vec<Vec<OutgoingMessage>> = vec![Vec::new(); partitions.len()];
         for number in published..due {
             let partition = usize::try_from(number).unwrap_or_default() % partitions.len();
-            batches[partition].push(OutgoingMessage::new(payloads.next()));
+            let message = OutgoingMessage { is_awaited: live.is_awaited, ..OutgoingMessage::new(payloads.next()) };
+            batches[partition].push(message);
         }
         published = due;
         let at_us = SystemClock.now_us();
         let calls = partitions.iter().zip(batches).filter(|(_, batch)| !batch.is_empty()).map(
             async |(partition, batch)| -> anyhow::Result<Sent> {
+                let before = match commits {
+                    Some(commits) => Some(commits.before(partition).await?),
+                    None => None,
+                };
                 let messages = batch.len() as u64;
                 let acks = queue.publish(partition, batch).await?;
                 let last_offset = acks.last().map_or(0, |ack| ack.offset);
-                Ok(Sent { partition_id: partition.partition_id, last_offset, messages, at_us })
+                Ok(Sent { partition_id: partition.partition_id, last_offset, messages, at_us, before })
             },
         );
         for call in try_join_all(calls).await? {
@@ -168,17 +195,17 @@ async fn watch(
 
 /// Microseconds, each with a number of messages.
 #[derive(Debug, Default)]
-struct Latencies {
+pub(super) struct Latencies {
     measured: Vec<(i64, u64)>,
 }
 
 impl Latencies {
-    fn add(&mut self, latency_us: i64, messages: u64) {
+    pub(super) fn add(&mut self, latency_us: i64, messages: u64) {
         self.measured.push((latency_us.max(0), messages));
     }
 
     #[expect(clippy::cast_precision_loss, reason = "shown in milliseconds")]
-    fn into_freshness(mut self, poll: Duration) -> Freshness {
+    pub(super) fn into_freshness(mut self, poll: Duration) -> Freshness {
         self.measured.sort_unstable();
         let messages: u64 = self.measured.iter().map(|(_, messages)| messages).sum();
         let percentile = |percent: u64| {

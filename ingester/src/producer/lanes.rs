@@ -1,0 +1,188 @@
+//! The lanes of a producer, and the tasks that empty them: at most one for each partition.
+//!
+//! Owns: the tasks, which are joined when the producer is closed and aborted when it is dropped; that a partition has one
+//! batch on its way. Does not own: when a batch is due (`lane`), publishing (`delivery`), waiting for commits (`commits`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use common::clock::SharedClock;
+use common::memory::MemoryPermit;
+use common::{OutgoingMessage, TopicPartition};
+use futures::future::join_all;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::sleep_until;
+
+use super::batch::{Batch, Origin, SendHandle};
+use super::delivery::{Answer, Delivery};
+use super::lane::{Lane, Step};
+use super::ledger::Ledger;
+use super::options::Options;
+use crate::commits::{Before, Commits, Fate};
+use crate::error::ProducerError;
+use crate::outcome::SendFailure;
+
+/// All lanes of a producer.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    pub(crate) delivery: Delivery,
+    pub(crate) ledger: Arc<Ledger>,
+    options: Options,
+    clock: SharedClock,
+    /// Present if results come after the commit.
+    commits: Option<Arc<Commits>>,
+    // Locked for a look-up or an insert, never across an await. Lanes stay: a lane made anew could overtake one whose
+    // batch is on its way.
+    lanes: Mutex<HashMap<TopicPartition, Arc<Lane>>>,
+    // Locked to start a task or to take all of them, never across an await.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// Frees a lane whose task ends early.
+struct Running {
+    lane: Arc<Lane>,
+    has_ended: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            drop(self.lane.abandon());
+        }
+    }
+}
+
+impl Lanes {
+    pub(crate) fn new(
+        delivery: Delivery,
+        options: Options,
+        clock: SharedClock,
+        commits: Option<Arc<Commits>>,
+    ) -> Arc<Self> {
+        let (ledger, lanes, tasks) = Default::default();
+        Arc::new(Self { delivery, ledger, options, clock, commits, lanes, tasks })
+    }
+
+    /// Adds messages of one partition, whose bytes are in `memory`, and one handle for each. `is_hurried`: they are sent
+    /// without waiting for more.
+    pub(crate) fn push(
+        self: &Arc<Self>,
+        partition: TopicPartition,
+        messages: impl ExactSizeIterator<Item = (OutgoingMessage, Origin)>,
+        memory: MemoryPermit,
+        is_hurried: bool,
+    ) -> Vec<SendHandle> {
+        let lane = self.lane(partition);
+        let mut handles = Vec::with_capacity(messages.len());
+        if lane.push(messages, memory, is_hurried, &mut handles) {
+            let running = Running { lane, has_ended: false };
+            self.spawn(Arc::clone(self).run(running));
+        }
+        handles
+    }
+
+    /// Lets everything that is buffered be sent without waiting for more.
+    pub(crate) fn hurry(&self) {
+        let lanes: Vec<_> = self.lanes.lock().expect("no holder of this lock panics").values().cloned().collect();
+        lanes.iter().for_each(|lane| lane.hurry());
+    }
+
+    /// Waits for all tasks; they end when their lanes are empty.
+    pub(crate) async fn join(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks());
+        while let Some(ended) = tasks.join_next().await {
+            report(ended);
+        }
+    }
+
+    /// Ends all tasks.
+    pub(crate) fn abort(&self) {
+        self.tasks().abort_all();
+    }
+
+    fn lane(&self, partition: TopicPartition) -> Arc<Lane> {
+        let mut lanes = self.lanes.lock().expect("no holder of this lock panics");
+        if let Some(lane) = lanes.get(&partition) {
+            return Arc::clone(lane);
+        }
+        let Options { batch_size, batch_timeout, .. } = self.options;
+        let lane = Arc::new(Lane::new(partition.clone(), batch_size, batch_timeout, Arc::clone(&self.ledger)));
+        lanes.insert(partition, Arc::clone(&lane));
+        lane
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks();
+        while let Some(ended) = tasks.try_join_next() {
+            report(ended);
+        }
+        tasks.spawn(task);
+    }
+
+    async fn run(self: Arc<Self>, mut running: Running) {
+        loop {
+            match running.lane.step() {
+                Step::Send(batch) => self.send(batch).await,
+                Step::Wait(due) => tokio::select! {
+                    () = sleep_until(due) => {}
+                    () = running.lane.hurried.notified() => {}
+                },
+                Step::End => {
+                    running.has_ended = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn send(self: &Arc<Self>, mut batch: Box<Batch>) {
+        let before = match &self.commits {
+            None => None,
+            Some(commits) => match commits.before(&batch.partition).await {
+                Ok(before) => Some((Arc::clone(commits), before)),
+                Err(error) => {
+                    let (partition, error) = (batch.partition.partition_id, Arc::new(error.into()));
+                    let failure = SendFailure { partition, error, is_not_stored: true };
+                    let answers = vec![Err(failure); batch.messages.len()];
+                    return batch.settle(self.clock.now_us(), answers);
+                }
+            },
+        };
+        let answers = self.delivery.deliver(&batch.partition, &batch.messages).await;
+        let timestamp = self.clock.now_us();
+        let Some((commits, before)) = before else { return batch.settle(timestamp, answers) };
+        // The next batch is sent meanwhile; what waits is bounded by the memory that it keeps.
+        batch.release_messages();
+        let limit = self.options.commit_timeout;
+        self.spawn(async move {
+            let waits = answers.into_iter().map(|answer| committed(&commits, &before, limit, answer));
+            let answers = join_all(waits).await;
+            batch.settle(timestamp, answers);
+        });
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.tasks.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// The answer to a message after the wait for its commit.
+async fn committed(commits: &Commits, before: &Before, limit: Duration, answer: Answer) -> Answer {
+    let ack = answer?;
+    let error = match commits.wait(before, ack.offset, limit).await {
+        Ok(Fate::Committed) => return Ok(ack),
+        Ok(Fate::Quarantined { reason }) => ProducerError::Quarantined { reason },
+        Err(error) => error.into(),
+    };
+    let partition = before.partition().partition_id;
+    Err(SendFailure { partition, error: Arc::new(error), is_not_stored: false })
+}
+
+/// Logs a panic: it is a defect, not only the error of a caller.
+fn report(ended: Result<(), JoinError>) {
+    match ended {
+        Err(error) if error.is_panic() => tracing::error!(%error, "a task of the producer panicked"),
+        _ => {}
+    }
+}
