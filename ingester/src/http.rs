@@ -41,6 +41,9 @@ use crate::commits::Commits;
 use crate::producer::Producer;
 use crate::topics::Topics;
 
+/// Longest use of what is known of a topic before the catalog is asked again; the default of a producer.
+const TOPIC_AGE_MAX: Duration = Duration::from_secs(30);
+
 /// The limits of the HTTP service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApiOptions {
@@ -91,7 +94,7 @@ impl Api {
         let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage);
         Self {
             producer: Producer::new(Arc::clone(&queue), Arc::clone(&catalog)),
-            topics: Topics::new(Arc::clone(&queue), Arc::clone(&catalog)),
+            topics: Topics::new(Arc::clone(&queue), Arc::clone(&catalog), TOPIC_AGE_MAX),
             commits: match hints {
                 Some(hints) => commits.with_hints(hints),
                 None => commits,
