@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{MetadataStore, TopicConfig};
+use catalog::TopicConfig;
 use common::config::Settings;
 use common::queue::memory::InMemoryQueue;
 use common::topic::{Format, TopicOptions};
@@ -21,7 +21,6 @@ const NDJSON: (&str, &str) = ("Content-Type", "application/x-ndjson");
 /// The service with one topic `orders` of three partitions.
 pub(super) struct Setup {
     pub(super) queue: Arc<InMemoryQueue>,
-    pub(super) catalog: Arc<dyn MetadataStore>,
     _intake: Intake,
     pub(super) url: String,
 }
@@ -41,17 +40,13 @@ impl Setup {
             config: TopicOptions { format: Format::Raw, ..TopicOptions::default() },
         };
         catalog::create_topic(queue.as_ref(), catalog.as_ref(), config).await.expect("new topic");
-        let parts = ApiParts {
-            queue: Arc::clone(&queue) as Arc<dyn Queue>,
-            catalog: Arc::clone(&catalog),
-            storage: Storage::memory(),
-            hints: None,
-        };
+        let parts =
+            ApiParts { queue: Arc::clone(&queue) as Arc<dyn Queue>, catalog, storage: Storage::memory(), hints: None };
         let api = Api::new(parts, options);
         let settings = Settings { ingest_addr: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
         let listener = Listener::bind_ingest(&settings).await.expect("any port");
         let intake = Intake::serve(listener, api.router(), IntakeLimits::default());
-        Self { queue, catalog, url: format!("http://{}", intake.addr()), _intake: intake }
+        Self { queue, url: format!("http://{}", intake.addr()), _intake: intake }
     }
 
     async fn post(&self, query: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
