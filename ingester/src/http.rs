@@ -80,6 +80,7 @@ pub struct ApiParts {
 pub struct Api {
     catalog: Arc<dyn MetadataStore>,
     queue: Arc<dyn Queue>,
+    storage: Storage,
     producer: Producer,
     topics: Topics,
     commits: Commits,
@@ -91,7 +92,7 @@ impl Api {
     /// The service within these limits.
     pub fn new(parts: ApiParts, options: ApiOptions) -> Self {
         let ApiParts { queue, catalog, storage, hints } = parts;
-        let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage);
+        let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage.clone());
         Self {
             producer: Producer::new(Arc::clone(&queue), Arc::clone(&catalog)),
             topics: Topics::new(Arc::clone(&queue), Arc::clone(&catalog), TOPIC_AGE_MAX),
@@ -102,6 +103,7 @@ impl Api {
             budget: MemoryBudget::new(options.in_flight_bytes),
             catalog,
             queue,
+            storage,
             options,
         }
     }

@@ -1,17 +1,21 @@
 //! Segments, gaps and quarantine of a topic, page by page.
 //!
-//! Owns: filters, and the places at which pages divide a list. Does not own: the form of an entry (crate `catalog`).
+//! Owns: filters, the places at which pages divide a list, and the reasons of a quarantined segment. Does not own: the form of
+//! other entries (crate `catalog`), reading quarantined records (crate `lake`).
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use catalog::{ListedGap, ListedSegment, SegmentKind};
+use catalog::{ListedGap, ListedSegment, SegmentInfo, SegmentKind};
 use common::{TopicName, TopicPartition};
+use lake::Storage;
+use lake::quarantine::QuarantineReader;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Api;
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::parameters::{Query, wrong};
 use super::path::TopicPath;
 use super::topics::found;
@@ -42,35 +46,74 @@ pub(super) async fn segments(
         Some("quarantine") => Some(SegmentKind::Quarantine),
         Some(other) => return Err(wrong("kind", other, "data or quarantine")),
     };
-    listed_segments(&api, &name, Wanted::read(query)?, kind, "segments").await
+    let (page, next) = page_of_segments(&api, &name, &Wanted::read(query)?, kind).await?;
+    let page: Vec<ListedSegment> = page.iter().map(ListedSegment::from).collect();
+    Ok(Json(json!({ "segments": page, "next": next })))
 }
 
-/// The segments of records that could not be decoded. `siltstone quarantine` reads the records in them.
+/// The segments of records that could not be decoded, with the reasons in each.
 pub(super) async fn quarantine(
     State(api): State<Arc<Api>>,
     TopicPath(name): TopicPath,
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
-    let query = Query::read(request.uri().query(), &["after", "limit", "partition"])?;
-    listed_segments(&api, &name, Wanted::read(query)?, Some(SegmentKind::Quarantine), "quarantine").await
+    let wanted = Wanted::read(Query::read(request.uri().query(), &["after", "limit", "partition"])?)?;
+    let (page, next) = page_of_segments(&api, &name, &wanted, Some(SegmentKind::Quarantine)).await?;
+    let mut listed = Vec::with_capacity(page.len());
+    for segment in &page {
+        let reasons = reasons_in(&api.storage, segment).await;
+        let reasons = reasons.map_err(|error| ApiError::passed_on(Code::Unavailable, &error))?;
+        listed.push(Quarantined { segment: segment.into(), reasons });
+    }
+    Ok(Json(json!({ "quarantine": listed, "next": next })))
 }
 
-async fn listed_segments(
+/// A segment of quarantined records.
+#[derive(Debug, Serialize)]
+struct Quarantined {
+    #[serde(flatten)]
+    segment: ListedSegment,
+    reasons: Vec<Reason>,
+}
+
+/// The records of a segment that have one reason.
+#[derive(Debug, Serialize)]
+struct Reason {
+    reason: String,
+    records: u64,
+    first_offset: u64,
+}
+
+/// The reasons in a segment, in the order of their first records.
+async fn reasons_in(storage: &Storage, segment: &SegmentInfo) -> lake::Result<Vec<Reason>> {
+    let mut reasons: Vec<Reason> = Vec::new();
+    for record in QuarantineReader::open(storage, segment).await? {
+        let record = record?;
+        match reasons.iter_mut().find(|known| known.reason == record.reason) {
+            Some(known) => known.records += 1,
+            None => {
+                let first_offset = record.origin.offset;
+                reasons.push(Reason { reason: record.reason, records: 1, first_offset });
+            }
+        }
+    }
+    Ok(reasons)
+}
+
+async fn page_of_segments(
     api: &Api,
     name: &TopicName,
-    wanted: Wanted,
+    wanted: &Wanted,
     kind: Option<SegmentKind>,
-    member: &str,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<(Vec<SegmentInfo>, Option<String>), ApiError> {
     let snapshot = api.catalog.snapshot(name).await?;
-    let of_kind = snapshot.segments.iter().filter(|segment| kind.is_none_or(|kind| kind == segment.kind));
-    let listed = of_kind.map(|segment| {
+    let of_kind = snapshot.segments.into_iter().filter(|segment| kind.is_none_or(|kind| kind == segment.kind));
+    let placed = of_kind.map(|segment| {
         let kind = u64::from(segment.kind == SegmentKind::Quarantine);
         let (partition, incarnation) = (u64::from(segment.partition_id), u64::from(segment.incarnation.0));
-        ([partition, incarnation, segment.range.base(), kind], ListedSegment::from(segment))
+        ([partition, incarnation, segment.range.base(), kind], segment)
     });
-    let (page, next) = wanted.page(listed.collect());
-    Ok(Json(json!({ member: page, "next": next })))
+    Ok(wanted.page(placed.collect()))
 }
 
 pub(super) async fn gaps(

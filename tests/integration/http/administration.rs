@@ -45,6 +45,11 @@ async fn a_topic_is_created_changed_and_deleted_over_http() {
     let (_, quarantine) = server.request("GET", "/v1/topics/orders/quarantine", &[], b"").await;
     let quarantined = quarantine["quarantine"].as_array().expect("a list");
     assert_eq!(quarantined.iter().filter_map(|segment| segment["record_count"].as_u64()).sum::<u64>(), 3);
+    for segment in quarantined {
+        let reason = &segment["reasons"][0];
+        assert!(reason["reason"].as_str().is_some_and(|text| text.contains("\"id\"")), "{segment}");
+        assert_eq!((&reason["records"], &reason["first_offset"]), (&segment["record_count"], &segment["base_offset"]));
+    }
     let gaps = server.request("GET", "/v1/topics/orders/gaps", &[], b"").await;
     assert_eq!(gaps, (200, json!({ "gaps": [], "next": null })));
 
