@@ -13,11 +13,12 @@ mod rows;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use catalog::{MetadataStore, Partition};
-use common::{Incarnation, Queue, TopicName, TopicPartition};
+use common::queue::PublishAck;
+use common::{Incarnation, Queue, QueueError, TopicName, TopicPartition};
 use lake::Storage;
 use tokio::sync::watch;
 
@@ -56,6 +57,11 @@ impl Before {
         &self.partition
     }
 
+    /// Everything below was committed: no new record gets such an offset in this history.
+    pub fn high_watermark(&self) -> u64 {
+        self.high_watermark
+    }
+
     /// The incarnation in which the offset will count.
     pub fn incarnation(&self) -> Incarnation {
         self.incarnation
@@ -65,9 +71,9 @@ impl Before {
 /// Waits for commits on behalf of many records at once. Share it in an [`Arc`]: all methods take `&self`.
 ///
 /// Call [`Commits::before`] before a record is published, publish it as
-/// [`awaited`](common::OutgoingMessage::awaited), then [`Commits::wait`] for the offset that the queue confirmed. One look
-/// at the catalog serves all who wait for a partition, and one query the partitions of a topic. Looks are made only while
-/// somebody waits: 5 to 100 ms apart, and at once after a hint.
+/// [`awaited`](common::OutgoingMessage::awaited), then [`Commits::wait`] with the queue's ack. One look at the catalog
+/// serves all who wait for a partition, and one query the partitions of a topic. Looks are made only while somebody waits:
+/// 5 to 100 ms apart, and at once after a hint.
 ///
 /// The catalog alone decides, never a hint. [`Fate::Committed`] means that the record's offset was below the watermark
 /// and in no gap, in the incarnation in which it was published, and that the queue, asked after that, still had the
@@ -128,12 +134,9 @@ impl Commits {
     /// # Errors
     /// `TopicGone`, `Catalog` and `Queue`; publish nothing then.
     pub async fn before(&self, partition: &TopicPartition) -> Result<Before, WaitError> {
-        let gone = || WaitError::TopicGone { partition: partition.clone() };
-        let history = match &self.queue {
-            Some(queue) => Some(queue.bounds(partition).await?.history),
-            None => None,
-        };
-        let row = self.row(partition).await?.ok_or_else(gone)?;
+        let (history, row) = futures::future::join(self.history(partition), self.row(partition)).await;
+        let history = history?;
+        let row = row?.ok_or_else(|| WaitError::TopicGone { partition: partition.clone() })?;
         Ok(Before {
             partition: partition.clone(),
             created_at: row.created_at,
@@ -143,16 +146,17 @@ impl Commits {
         })
     }
 
-    /// Waits until the record at `offset` is committed, at most for `limit`. Cancel-safe: a dropped wait changes nothing.
+    /// Waits until the record that the queue confirmed with `ack` is committed, at most for `limit`. Cancel-safe: a dropped
+    /// wait changes nothing.
     ///
     /// # Errors
     /// None of them means that the record is committed. [`WaitError::NotInTime`] names the obstacle; an unavailable
     /// catalog or queue is waited out until then.
-    pub async fn wait(&self, before: &Before, offset: u64, limit: Duration) -> Result<Fate, WaitError> {
-        if self.queue.is_none() && offset < before.high_watermark {
-            let partition = before.partition.clone();
-            let reason =
-                "its offset was committed before it was published, and no queue is given to compare".to_owned();
+    pub async fn wait(&self, before: &Before, ack: PublishAck, limit: Duration) -> Result<Fate, WaitError> {
+        let offset = ack.offset;
+        if offset < before.high_watermark && (self.queue.is_none() || !ack.duplicate) {
+            let (partition, high_watermark) = (before.partition.clone(), before.high_watermark);
+            let reason = format!("everything below offset {high_watermark} was committed before it was published");
             return Err(WaitError::OtherHistory { partition, offset, reason });
         }
         let visitor = self.places.visit(&before.partition, offset, || Pace::new(self.hints.clone()));
@@ -182,11 +186,25 @@ impl Commits {
         self.look(place).await;
     }
 
+    /// The queue's description of its history.
+    async fn history(&self, partition: &TopicPartition) -> Result<Option<String>, QueueError> {
+        match &self.queue {
+            Some(queue) => Ok(Some(queue.bounds(partition).await?.history)),
+            None => Ok(None),
+        }
+    }
+
     async fn row(&self, partition: &TopicPartition) -> catalog::Result<Option<Partition>> {
-        let rows = {
-            let mut rows = self.rows.lock().expect("no holder of this lock panics");
-            Arc::clone(rows.entry(partition.topic.clone()).or_default())
-        };
-        rows.row(self.catalog.as_ref(), partition).await
+        let rows = Arc::clone(self.rows().entry(partition.topic.clone()).or_default());
+        let row = rows.row(self.catalog.as_ref(), partition).await?;
+        if row.is_none() {
+            // Names of topics that do not exist must not gather.
+            self.rows().remove(&partition.topic);
+        }
+        Ok(row)
+    }
+
+    fn rows(&self) -> MutexGuard<'_, HashMap<TopicName, Arc<Rows>>> {
+        self.rows.lock().expect("no holder of this lock panics")
     }
 }

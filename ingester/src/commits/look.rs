@@ -15,7 +15,7 @@ use lake::Storage;
 use lake::quarantine::QuarantineReader;
 
 use super::error::WaitError;
-use super::places::{Answers, Found, Place, Shown, Trouble};
+use super::places::{Answers, Found, Place, Shown, Trouble, is_below};
 use super::{Commits, Fate};
 
 /// Most offsets from the first to the last that one reading answers; the next look goes on behind them.
@@ -61,7 +61,9 @@ impl Commits {
         if (now.created_at, now.incarnation) != (row.created_at, row.incarnation) {
             return Ok(shown);
         }
-        let due: BTreeSet<u64> = due.into_iter().filter(|offset| span.contains(*offset)).collect();
+        // A replica that lags behind the one that answered before knows less.
+        let is_settled = |offset: &u64| span.contains(*offset) && is_below(*offset, now.high_watermark);
+        let due: BTreeSet<u64> = due.into_iter().filter(is_settled).collect();
         let Compared { history, difference } = match self.compare(partition, now.anchor).await {
             Ok(compared) => compared,
             Err(trouble) => return Ok(Shown { trouble: Some(trouble), ..shown }),
@@ -103,7 +105,7 @@ impl Commits {
         let mut answers: Answers = BTreeMap::new();
         let mut suspects: BTreeSet<u64> = BTreeSet::new();
         for offset in due {
-            let gap = found.gaps.iter().find(|gap| gap.range.contains(offset));
+            let gap = holding(&found.gaps, offset, |gap| gap.range);
             let partition = partition.clone();
             if offset < found.start_offset {
                 let reason = format!("incarnation {} begins behind it", found.partition.incarnation);
@@ -113,7 +115,7 @@ impl Commits {
             } else if offset < found.expired_before {
                 let reason = "retention has taken its batch off the list".to_owned();
                 answers.insert(offset, Err(WaitError::QuarantineUnread { partition, offset, reason }));
-            } else if found.quarantine.iter().any(|segment| segment.range.contains(offset)) {
+            } else if holding(&found.quarantine, offset, |segment| segment.range).is_some() {
                 suspects.insert(offset);
             } else {
                 answers.insert(offset, Ok(Fate::Committed));
@@ -143,6 +145,12 @@ impl Commits {
             Err(error) => (answers, Some(Trouble::Quarantine(error.to_string()))),
         }
     }
+}
+
+/// The one that holds the offset; they are in order and do not overlap.
+fn holding<T>(of: &[T], offset: u64, range: impl Fn(&T) -> OffsetRange) -> Option<&T> {
+    let first = of.partition_point(|one| range(one).end() < offset);
+    of.get(first).filter(|one| range(one).contains(offset))
 }
 
 /// The first reason of each of these offsets that is in one of the segments.

@@ -290,7 +290,7 @@ impl Trouble {
 }
 
 /// A watermark is exclusive.
-fn is_below(offset: u64, high_watermark: u64) -> bool {
+pub(super) fn is_below(offset: u64, high_watermark: u64) -> bool {
     offset < high_watermark || (offset == high_watermark && mutation::is_off("commits.below"))
 }
 

@@ -109,6 +109,10 @@ async fn publish(queue: &InMemoryQueue, to: &TopicPartition, payloads: impl Into
     queue.publish(to, messages).await.expect("published");
 }
 
+fn ack(offset: u64) -> PublishAck {
+    PublishAck { offset, duplicate: false }
+}
+
 fn range(base: u64, end: u64) -> OffsetRange {
     OffsetRange::new(base, end).expect("in order")
 }
@@ -141,12 +145,12 @@ async fn a_record_is_committed_once_the_watermark_is_above_its_offset() {
     let before = world.publish(["a", "b", "c"]).await;
     world.commit_all(&held, 0, 1).await;
     for offset in [0, 1] {
-        assert_eq!(world.commits.wait(&before, offset, LONG).await.expect("committed"), Fate::Committed);
+        assert_eq!(world.commits.wait(&before, ack(offset), LONG).await.expect("committed"), Fate::Committed);
     }
-    let error = world.commits.wait(&before, 2, SHORT).await.expect_err("the watermark is exclusive");
+    let error = world.commits.wait(&before, ack(2), SHORT).await.expect_err("the watermark is exclusive");
     assert!(error.to_string().ends_with("within 200 ms: everything below offset 2 is committed so far"), "{error}");
 
-    let waits = futures::future::join_all((0..100).map(|_| world.commits.wait(&before, 2, LONG)));
+    let waits = futures::future::join_all((0..100).map(|_| world.commits.wait(&before, ack(2), LONG)));
     let (fates, ()) = tokio::join!(waits, world.commit_all(&held, 2, 2));
     assert!(fates.into_iter().all(|fate| fate.expect("committed") == Fate::Committed));
 }
@@ -155,7 +159,7 @@ async fn a_record_is_committed_once_the_watermark_is_above_its_offset() {
 async fn a_wait_says_what_it_waits_for() {
     let world = World::new().await;
     let before = world.publish(["a"]).await;
-    let error = world.commits.wait(&before, 0, SHORT).await.expect_err("nobody commits");
+    let error = world.commits.wait(&before, ack(0), SHORT).await.expect_err("nobody commits");
     assert_eq!(
         error.to_string(),
         "the record at offset 0 of orders/0 was not committed within 200 ms: no writer owns the partition"
@@ -172,9 +176,9 @@ async fn a_record_in_a_gap_is_lost() {
     let request = world.request(&held, &world.queue, 0, 2).await;
     world.commit(CommitRequest { gaps: vec![gap], ..request }).await;
     for offset in [0, 2] {
-        assert_eq!(world.commits.wait(&before, offset, LONG).await.expect("committed"), Fate::Committed);
+        assert_eq!(world.commits.wait(&before, ack(offset), LONG).await.expect("committed"), Fate::Committed);
     }
-    let error = world.commits.wait(&before, 1, LONG).await.expect_err("lost");
+    let error = world.commits.wait(&before, ack(1), LONG).await.expect_err("lost");
     assert!(matches!(error, WaitError::Lost { offset: 1, .. }), "{error}");
     assert!(error.to_string().ends_with("deleted in the queue before the writer came"), "{error}");
 }
@@ -188,7 +192,7 @@ async fn a_halted_partition_and_its_next_incarnation_end_the_wait() {
     let halting = async {
         world.catalog.halt(&held, "stream_regressed").await.expect("halted");
     };
-    let (waited, ()) = tokio::join!(world.commits.wait(&before, 2, LONG), halting);
+    let (waited, ()) = tokio::join!(world.commits.wait(&before, ack(2), LONG), halting);
     let error = waited.expect_err("halted");
     assert!(matches!(error, WaitError::Halted { offset: 2, .. }), "{error}");
     assert!(error.to_string().ends_with("stream_regressed"), "{error}");
@@ -198,11 +202,11 @@ async fn a_halted_partition_and_its_next_incarnation_end_the_wait() {
     let held = world.take().await;
     // The same offsets, in another incarnation.
     world.commit_all(&held, 0, 2).await;
-    let error = world.commits.wait(&before, 2, LONG).await.expect_err("another incarnation");
+    let error = world.commits.wait(&before, ack(2), LONG).await.expect_err("another incarnation");
     assert!(matches!(error, WaitError::OtherHistory { offset: 2, .. }), "{error}");
     let again = world.publish(["d"]).await;
     world.commit_all(&held, 3, 3).await;
-    assert_eq!(world.commits.wait(&again, 3, LONG).await.expect("committed"), Fate::Committed);
+    assert_eq!(world.commits.wait(&again, ack(3), LONG).await.expect("committed"), Fate::Committed);
 }
 
 #[tokio::test]
@@ -213,12 +217,13 @@ async fn an_offset_before_the_incarnation_is_of_another() {
     world.halt_and_resume(&held, 2).await;
     let held = world.take().await;
     let before = world.commits.before(&world.partition).await.expect("read");
-    let error = world.commits.wait(&before, 1, LONG).await.expect_err("nothing is committed");
+    let repeated = PublishAck { offset: 1, duplicate: true };
+    let error = world.commits.wait(&before, repeated, LONG).await.expect_err("nothing is committed");
     assert!(error.to_string().contains("nothing of the queue's history is committed"), "{error}");
     world.commit_all(&held, 2, 3).await;
-    let error = world.commits.wait(&before, 1, LONG).await.expect_err("an earlier incarnation");
+    let error = world.commits.wait(&before, repeated, LONG).await.expect_err("an earlier incarnation");
     assert!(error.to_string().ends_with("incarnation 1 begins behind it"), "{error}");
-    assert_eq!(world.commits.wait(&before, 2, LONG).await.expect("committed"), Fate::Committed);
+    assert_eq!(world.commits.wait(&before, ack(2), LONG).await.expect("committed"), Fate::Committed);
 }
 
 #[tokio::test]
@@ -228,14 +233,14 @@ async fn a_topic_that_is_deleted_or_made_again_ends_the_wait() {
     let deleting = async {
         world.catalog.delete_topic(&world.partition.topic).await.expect("deleted");
     };
-    let (waited, ()) = tokio::join!(world.commits.wait(&before, 0, LONG), deleting);
+    let (waited, ()) = tokio::join!(world.commits.wait(&before, ack(0), LONG), deleting);
     assert!(matches!(waited, Err(WaitError::TopicGone { .. })), "{waited:?}");
     assert!(matches!(world.commits.before(&world.partition).await, Err(WaitError::TopicGone { .. })));
 
     world.create_topic().await;
     let held = world.take().await;
     world.commit_all(&held, 0, 0).await;
-    let waited = world.commits.wait(&before, 0, LONG).await;
+    let waited = world.commits.wait(&before, ack(0), LONG).await;
     assert!(matches!(waited, Err(WaitError::TopicGone { .. })), "another topic of that name: {waited:?}");
 }
 
@@ -251,22 +256,26 @@ async fn the_commits_of_another_queue_are_not_those_of_this_one() {
     other.create_topic(&topic.definition()).await.expect("created");
     publish(&other, &world.partition, ["x", "y"]).await;
     world.commit(world.request(&held, &other, 0, 1).await).await;
-    let error = world.commits.wait(&before, 0, LONG).await.expect_err("another message");
+    let error = world.commits.wait(&before, ack(0), LONG).await.expect_err("another message");
     assert!(matches!(error, WaitError::OtherHistory { offset: 0, .. }), "{error}");
     assert!(error.to_string().contains("is not the one that was read before"), "{error}");
 }
 
 #[tokio::test]
-async fn a_repeated_id_is_answered_by_its_first_message() {
+async fn an_offset_that_was_committed_before_is_that_of_a_repeated_id_or_of_another_history() {
     let world = World::new().await;
     let held = world.take().await;
     world.publish(["a", "b"]).await;
     world.commit_all(&held, 0, 1).await;
     let before = world.commits.before(&world.partition).await.expect("read");
-    assert_eq!(world.commits.wait(&before, 0, LONG).await.expect("committed"), Fate::Committed);
+    let repeated = PublishAck { offset: 0, duplicate: true };
+    assert_eq!(world.commits.wait(&before, repeated, LONG).await.expect("committed"), Fate::Committed);
     let alone = Commits::new(Arc::clone(&world.catalog) as Arc<dyn MetadataStore>);
-    let error = alone.wait(&before, 0, LONG).await.expect_err("no queue to compare");
-    assert!(error.to_string().ends_with("no queue is given to compare"), "{error}");
+    for waited in [world.commits.wait(&before, ack(0), LONG).await, alone.wait(&before, repeated, LONG).await] {
+        let error = waited.expect_err("no new record gets this offset, and without a queue nothing can be compared");
+        assert!(matches!(error, WaitError::OtherHistory { offset: 0, .. }), "{error}");
+        assert!(error.to_string().ends_with("below offset 2 was committed before it was published"), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -278,12 +287,12 @@ async fn a_quarantine_that_cannot_be_read_is_no_commit() {
     let mut request = world.request(&held, &world.queue, 1, 2).await;
     request.segments.push(segment(SegmentKind::Quarantine, 1));
     world.commit(request).await;
-    assert_eq!(world.commits.wait(&before, 0, LONG).await.expect("committed"), Fate::Committed);
-    let error = world.commits.wait(&before, 1, LONG).await.expect_err("no store");
+    assert_eq!(world.commits.wait(&before, ack(0), LONG).await.expect("committed"), Fate::Committed);
+    let error = world.commits.wait(&before, ack(1), LONG).await.expect_err("no store");
     assert!(error.to_string().ends_with("was given no object store to read it from"), "{error}");
 
     let commits = world.commits.with_storage(Storage::memory());
-    let error = commits.wait(&before, 1, SHORT).await.expect_err("the object is absent");
+    let error = commits.wait(&before, ack(1), SHORT).await.expect_err("the object is absent");
     assert!(matches!(error, WaitError::QuarantineUnread { offset: 1, .. }), "{error}");
 }
 
@@ -294,10 +303,10 @@ async fn a_dropped_wait_leaves_the_turn_to_the_others() {
     let before = world.publish(["a"]).await;
     for _ in 0..20 {
         // Each is dropped while it looks, or waits for its turn.
-        let (one, other) = (world.commits.wait(&before, 0, LONG), world.commits.wait(&before, 0, LONG));
+        let (one, other) = (world.commits.wait(&before, ack(0), LONG), world.commits.wait(&before, ack(0), LONG));
         let dropped = futures::future::select(Box::pin(one), Box::pin(other));
         assert!(tokio::time::timeout(Duration::from_millis(7), dropped).await.is_err());
     }
-    let (fate, ()) = tokio::join!(world.commits.wait(&before, 0, LONG), world.commit_all(&held, 0, 0));
+    let (fate, ()) = tokio::join!(world.commits.wait(&before, ack(0), LONG), world.commit_all(&held, 0, 0));
     assert_eq!(fate.expect("committed"), Fate::Committed);
 }

@@ -97,7 +97,7 @@ pub(crate) async fn content_comes_back_untouched(harness: &dyn Harness) {
         },
         OutgoingMessage::new("NATS/1.0 409 Consumer Deleted\r\n\r\n"),
         OutgoingMessage::new("awaited").awaited(),
-        OutgoingMessage::new("awaited").with_key("user-1").with_message_id("one").awaited(),
+        OutgoingMessage::new("awaited").with_key("user-1").awaited(),
     ];
     step(queue.publish(&partition, sent.clone())).await.expect("stored");
     let mut subscription = subscribe(queue, &partition, 0).await;

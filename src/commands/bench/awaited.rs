@@ -58,6 +58,6 @@ pub(super) async fn watch(
 /// The time until the last message of the call is answered, and the number of its messages.
 async fn answer(commits: &Commits, call: Sent, limit: Duration) -> anyhow::Result<(i64, u64)> {
     let before = call.before.as_ref().expect("each call of a producer that waits has it");
-    commits.wait(before, call.last_offset, limit).await?;
+    commits.wait(before, call.last, limit).await?;
     Ok((SystemClock.now_us() - call.at_us, call.messages))
 }

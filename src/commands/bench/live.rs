@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::bail;
 use catalog::MetadataStore;
 use common::clock::{Clock, SystemClock};
+use common::queue::PublishAck;
 use common::{OutgoingMessage, Queue, TopicPartition};
 use futures::future::try_join_all;
 use ingester::{Before, Commits};
@@ -58,7 +59,7 @@ pub(super) struct Live {
 #[derive(Debug)]
 pub(super) struct Sent {
     partition_id: u32,
-    pub(super) last_offset: u64,
+    pub(super) last: PublishAck,
     pub(super) messages: u64,
     /// Time before the call.
     pub(super) at_us: i64,
@@ -138,8 +139,8 @@ async fn publish(
                 };
                 let messages = batch.len() as u64;
                 let acks = queue.publish(partition, batch).await?;
-                let last_offset = acks.last().map_or(0, |ack| ack.offset);
-                Ok(Sent { partition_id: partition.partition_id, last_offset, messages, at_us, before })
+                let last = *acks.last().expect("an ack for each message");
+                Ok(Sent { partition_id: partition.partition_id, last, messages, at_us, before })
             },
         );
         for call in try_join_all(calls).await? {
@@ -177,7 +178,7 @@ async fn watch(
         }
         for partition in &status {
             let calls = &mut waiting[partition.partition.partition_id as usize];
-            while let Some(call) = calls.pop_front_if(|call| call.last_offset < partition.high_watermark) {
+            while let Some(call) = calls.pop_front_if(|call| call.last.offset < partition.high_watermark) {
                 latencies.add(now_us - call.at_us, call.messages);
             }
         }

@@ -105,8 +105,6 @@ impl World {
             config: options,
         };
         catalog.create_topic(config).await.expect("a new catalog takes a valid topic");
-        let watching = oracle.clone();
-        catalog.observe(Box::new(move |state, event| watching.catalog_changed(state, event)));
         let around = Surroundings {
             trace,
             chance: chance.fork(),
@@ -119,6 +117,11 @@ impl World {
             forgeries,
         };
         let producers = Producers::new(&around, plan.format, &chance);
+        let (watching, hints) = (around.oracle.clone(), producers.hints());
+        around.catalog.observe(Box::new(move |state, event| {
+            watching.catalog_changed(state, event);
+            hints();
+        }));
         let slots = (0..plan.slots).map(|_| None).collect();
         Self {
             plan,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::SegmentKind;
+use common::queue::PublishAck;
 use common::{OutgoingMessage, TopicPartition};
 use futures::future::join_all;
 use ingester::{Before, Commits, Fate};
@@ -36,15 +37,15 @@ async fn publish(
     commits: &Commits,
     to: &TopicPartition,
     payloads: impl IntoIterator<Item = &str>,
-) -> (Before, Vec<u64>) {
+) -> (Before, Vec<PublishAck>) {
     let before = commits.before(to).await.expect("the partition exists");
     let messages = payloads.into_iter().map(|payload| OutgoingMessage::new(payload.to_owned()).awaited()).collect();
     let acks = world.queue.publish(to, messages).await.expect("published");
-    (before, acks.iter().map(|ack| ack.offset).collect())
+    (before, acks)
 }
 
-async fn fates(commits: &Commits, (before, offsets): (Before, Vec<u64>)) -> Vec<Fate> {
-    let waits = join_all(offsets.iter().map(|offset| commits.wait(&before, *offset, LIMIT))).await;
+async fn fates(commits: &Commits, (before, acks): (Before, Vec<PublishAck>)) -> Vec<Fate> {
+    let waits = join_all(acks.iter().map(|ack| commits.wait(&before, *ack, LIMIT))).await;
     waits.into_iter().map(|fate| fate.expect("it is answered without the timer")).collect()
 }
 

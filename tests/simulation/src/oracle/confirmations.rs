@@ -3,24 +3,22 @@
 //! Owns: comparing a confirmation with the rows that are committed, at its moment and at the end of the run.
 //! Does not own: the wait (`ingester::Commits`), the commits (`commits`).
 //!
-//! Outside the promise: a commit that a lagging server never received, and a record that the stream lost with its tail,
-//! so that another one has its offset.
+//! Outside the promise: a commit that a lagging server never received, and a loss of the stream's tail that nobody can
+//! notice.
 
 use std::sync::Arc;
 
-use common::{Incarnation, Message, OutgoingMessage, TopicPartition};
-use ingester::Fate;
+use common::{Message, OutgoingMessage};
+use ingester::{Before, Fate};
 
-use super::{Inner, Oracle, Violation, broken};
+use super::{Inner, Known, Oracle, Violation, broken};
 use crate::rows::{self, Place, Row};
 
 /// A record and the answer that its producer got.
 #[derive(Clone, Debug)]
 pub struct Confirmation {
-    /// Its partition.
-    pub partition: TopicPartition,
-    /// The incarnation in which it was published.
-    pub incarnation: Incarnation,
+    /// Its partition, before it was published.
+    pub before: Before,
     /// The offset that the queue confirmed.
     pub offset: u64,
     /// The message.
@@ -59,9 +57,10 @@ impl Inner {
 
     /// 19: it is below the watermark of its incarnation, and its rows are committed as the answer says.
     fn confirmation_holds(&self, confirmation: &Confirmation) -> Result<(), Violation> {
-        let Confirmation { partition, incarnation, offset, fate, .. } = confirmation;
+        let Confirmation { before, offset, fate, .. } = confirmation;
+        let (partition, incarnation) = (before.partition(), before.incarnation());
         let what = format!("offset {offset} of {partition} in incarnation {incarnation} was confirmed as {fate:?}");
-        let watermark = self.view.watermarks.get(&(partition.clone(), *incarnation)).copied().unwrap_or_default();
+        let watermark = self.view.watermarks.get(&(partition.clone(), incarnation)).copied().unwrap_or_default();
         if *offset >= watermark {
             return broken(19, format!("{what}, and the watermark is {watermark}"));
         }
@@ -74,7 +73,7 @@ impl Inner {
             found.len() == wanted.len() && wanted.iter().zip(&found).all(|(wanted, row)| is_same(wanted, row));
         let is_condemned = found.first().is_some_and(|row| is_same(&rows::condemned(&message), row));
         if !is_whole && !is_condemned {
-            if self.is_lost_with_a_tail(confirmation, &wanted) {
+            if self.is_unnoticeable(confirmation, &wanted, watermark) {
                 return Ok(());
             }
             return broken(19, format!("{what}, and its rows are {found:?}"));
@@ -86,14 +85,24 @@ impl Inner {
         Ok(())
     }
 
-    /// True if the last history of the stream that holds the record ended by the loss of a tail.
-    fn is_lost_with_a_tail(&self, confirmation: &Confirmation, wanted: &[Row]) -> bool {
-        let histories = self.histories.of(&confirmation.partition);
-        let holds = |known: &super::Known| {
+    /// True if nobody can tell that the stream lost a tail, and that another record has the offset. Either the tail held
+    /// the record; or the record came after the loss, and the stream grew and discarded the message at the watermark
+    /// before it was compared. An offset that was below the watermark before the publish shows it in any case.
+    fn is_unnoticeable(&self, confirmation: &Confirmation, wanted: &[Row], watermark: u64) -> bool {
+        let Confirmation { before, offset, .. } = confirmation;
+        let histories = self.histories.of(before.partition());
+        let holds = |known: &Known| {
             known.rows.len() == wanted.len() && known.rows.iter().zip(wanted).all(|(row, wanted)| is_same(wanted, row))
         };
-        let last = histories.iter().rposition(|history| history.messages.get(&confirmation.offset).is_some_and(holds));
-        last.and_then(|last| histories.get(last + 1)).is_some_and(|next| !next.is_recreated)
+        let last = histories.iter().rposition(|history| history.messages.get(offset).is_some_and(holds));
+        let Some(last) = last.filter(|_| *offset >= before.high_watermark()) else { return false };
+        match histories.get(last + 1) {
+            Some(next) => !next.is_recreated,
+            None => {
+                let anchor = histories[last].messages.get(&watermark.saturating_sub(1));
+                !histories[last].is_recreated && anchor.is_some_and(|anchor| anchor.is_removed)
+            }
+        }
     }
 }
 

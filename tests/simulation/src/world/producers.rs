@@ -74,6 +74,18 @@ impl Producers {
         self.faults.set_rates(calm_rates());
     }
 
+    /// Hints to those who wait, in every second run; in the others, looks alone find the commits.
+    pub(super) fn hints(&self) -> impl Fn() + Send + Sync + 'static {
+        // Weak: the wait holds the catalog, and a cycle would never be freed.
+        let commits = Arc::downgrade(&self.sender.commits);
+        let are_given = self.chance.below(2) == 0;
+        move || {
+            if let Some(commits) = commits.upgrade().filter(|_| are_given) {
+                commits.hint();
+            }
+        }
+    }
+
     /// True while a publish or a wait is under way.
     pub(super) fn are_busy(&self) -> bool {
         self.busy.load(Ordering::Relaxed) > 0
@@ -138,18 +150,17 @@ impl Sender {
             Err(error) => return self.trace.note("producer", format!("{to} is not looked up: {error}")),
         };
         let Some(acks) = self.publish(to, &messages, attempts).await else { return };
-        let waits = acks.into_iter().zip(messages).map(|(ack, message)| self.wait(&before, ack.offset, message));
+        let waits = acks.into_iter().zip(messages).map(|(ack, message)| self.wait(&before, ack, message));
         futures::future::join_all(waits).await;
     }
 
-    async fn wait(&self, before: &Before, offset: u64, message: OutgoingMessage) {
+    async fn wait(&self, before: &Before, ack: PublishAck, message: OutgoingMessage) {
         let failovers = self.oracle.failovers();
-        let partition = before.partition().clone();
-        match self.commits.wait(before, offset, WAIT_MAX).await {
+        let (before, partition, offset) = (before.clone(), before.partition().clone(), ack.offset);
+        match self.commits.wait(&before, ack, WAIT_MAX).await {
             Ok(fate) => {
                 self.trace.note("producer", format!("{partition} offset {offset}: {fate:?}"));
-                let incarnation = before.incarnation();
-                self.oracle.confirmed(Confirmation { partition, incarnation, offset, message, fate, failovers });
+                self.oracle.confirmed(Confirmation { before, offset, message, fate, failovers });
             }
             Err(error) => self.trace.note("producer", format!("{partition} offset {offset}: {error}")),
         }
