@@ -115,8 +115,12 @@ pub(crate) fn explained(error: FeedError, topic: &TopicName, tally: &Tally, is_r
     if is_partial && tally.messages > 0 {
         output::note(report(topic, tally).trim_end());
     }
-    if is_resumable && matches!(error, FeedError::Unconfirmed { .. }) {
-        output::note("repeat the same command within the topic's duplicate window: what is stored is not stored again");
+    if let (true, FeedError::Unconfirmed { place, .. }) = (is_resumable, &error) {
+        output::note(&format!(
+            "everything before line {} is published; repeat the command with --from-line {0} within the topic's duplicate \
+             window, and nothing is stored twice",
+            place.line
+        ));
     }
     let FeedError::Stopped { confirmed, problem: InputError::Line { place, problem } } = error else {
         return error.into();

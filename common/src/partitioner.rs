@@ -60,6 +60,12 @@ impl RoundRobin {
     pub fn next(&self, partition_count: u32) -> u32 {
         self.next.fetch_add(1, Ordering::Relaxed) % partition_count
     }
+
+    /// Passes over `turns` turns, as if so many messages had taken them.
+    pub fn pass(&self, turns: u64) {
+        // Turns are counted modulo 2^32.
+        self.next.fetch_add(turns as u32, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -109,5 +115,7 @@ mod tests {
         let turns = RoundRobin::default();
         let taken: Vec<u32> = (0..6).map(|_| turns.next(3)).collect();
         assert_eq!(taken, [0, 1, 2, 0, 1, 2]);
+        turns.pass(4);
+        assert_eq!(turns.next(3), 1);
     }
 }

@@ -64,6 +64,9 @@ pub enum ProducerError {
         /// The reason; of several records, that of the first.
         reason: String,
     },
+    /// The message was taken back by [`Producer::discard`](crate::Producer::discard) before it was sent.
+    #[error("the message was taken back before it was sent")]
+    Discarded,
     /// The task that sent the message ended early: it panicked, or the producer was dropped. The message may or may not
     /// be stored.
     #[error("the producer stopped before the queue confirmed the message: it was dropped, or its task panicked")]
@@ -75,9 +78,11 @@ impl ProducerError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NoAgentsAvailable(_) | Self::Timeout { .. } => ErrorKind::Unavailable,
-            Self::TopicNotFound(_) | Self::InvalidPartition { .. } | Self::Config(_) | Self::Internal => {
-                ErrorKind::Fatal
-            }
+            Self::TopicNotFound(_)
+            | Self::InvalidPartition { .. }
+            | Self::Config(_)
+            | Self::Discarded
+            | Self::Internal => ErrorKind::Fatal,
             Self::Serialization(_) | Self::Quarantined { .. } => ErrorKind::Poison,
             Self::Queue(error) => error.kind(),
             Self::Catalog(error) => error.kind(),

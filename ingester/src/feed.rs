@@ -13,6 +13,7 @@ mod tally;
 mod tests;
 
 use common::TopicName;
+use futures::join;
 use tokio::io::AsyncBufRead;
 
 use self::on_the_way::OnTheWay;
@@ -51,6 +52,9 @@ pub struct FeedOptions {
     pub key_field: Option<String>,
     /// The partition of all messages, if the caller chooses one.
     pub partition: Option<u32>,
+    /// The line at which the feed begins, from 1: those before it are passed over. No line is passed over of a stream that
+    /// is one message.
+    pub first_line: u64,
     /// Gives each message the id `<prefix>:<line>`, so that a stream which is fed again stores nothing twice within the
     /// queue's duplicate window.
     pub id_prefix: Option<String>,
@@ -58,7 +62,8 @@ pub struct FeedOptions {
 
 /// A topic that is fed.
 pub struct Feed<'a> {
-    /// Sends the messages. Its options decide the size of batches, and how long a line waits for others.
+    /// Sends the messages of this feed alone: a failure takes back all that it has buffered. Its options decide the size of
+    /// batches, and how long a line waits for others.
     pub producer: &'a Producer,
     /// The topic.
     pub topic: &'a TopicName,
@@ -90,9 +95,10 @@ impl Feed<'_> {
         let mut cutter = Cutter::new(reader, self.options);
         let mut on_the_way = OnTheWay::new(tally, self.progress);
         let end = self.send_all(&mut cutter, &mut on_the_way).await;
-        // Failures are counted by their handles.
-        self.producer.flush().await.ok();
-        let first_failure = on_the_way.all_outcomes().await;
+        // Nothing may be stored behind a message that is not, so a failure takes back what is buffered.
+        let outcomes = on_the_way.all_outcomes(|| _ = self.producer.discard());
+        // The flush reports no failure that an outcome has not.
+        let (_flushed, first_failure) = join!(self.producer.flush(), outcomes);
         let Tally { messages: confirmed, failed, not_sent, .. } = *tally;
         if let Some((line, failure)) = first_failure {
             let place = InputPlace { line, ..cutter.place() };
@@ -111,7 +117,23 @@ impl Feed<'_> {
         }
     }
 
+    /// Passes over lines and over their turns, so that the line behind them goes where it would go with them.
+    async fn skip(&self, cutter: &mut Cutter<'_>) -> Result<(), End> {
+        if self.options.format == FeedFormat::Raw {
+            return Ok(());
+        }
+        let skipped = cutter.skip_to(self.options.first_line).await.map_err(End::Problem)?;
+        let takes_turns = self.options.key_field.is_none() && self.options.partition.is_none();
+        if skipped > 0 && takes_turns {
+            self.producer.pass_turns(self.topic, skipped).await.map_err(End::NotSent)?;
+        }
+        Ok(())
+    }
+
     async fn send_all(&self, cutter: &mut Cutter<'_>, on_the_way: &mut OnTheWay<'_>) -> End {
+        if let Err(end) = self.skip(cutter).await {
+            return end;
+        }
         loop {
             if let Err(problem) = on_the_way.count_until(cutter.ready()).await {
                 return End::Problem(problem);

@@ -41,6 +41,7 @@
 //! | `Queue`, kind `Unavailable` | the connection to the queue, in every attempt | perhaps stored |
 //! | `Queue`, other kinds | a refusal of the queue | not stored if [`SendFailure::is_not_stored`] |
 //! | `Timeout` | a queue that did not answer in time, in every attempt | perhaps stored |
+//! | `Discarded` | [`Producer::discard`] | not sent |
 //! | `Internal` | a panic, or a producer that was dropped | perhaps stored |
 //! | `Commit` | the wait for the commit | stored in the queue |
 //! | `Quarantined` | the writer | committed, to quarantine |

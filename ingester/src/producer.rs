@@ -1,8 +1,8 @@
 //! The producer: sends messages and returns the outcome of each.
 //!
-//! Owns: the choice of a partition, message ids, the bytes of what is buffered.
-//! Does not own: batches and their order (`lane`, `lanes`), attempts (`delivery`), topic metadata (`topics`), the shapes
-//! of an outcome (`outcome`), storing (the queue).
+//! Owns: message ids, the bytes of what is buffered.
+//! Does not own: the choice of a partition (`routing`), batches and their order (`lane`, `lanes`), attempts (`delivery`),
+//! topic metadata (`topics`), the shapes of an outcome (`outcome`), storing (the queue).
 
 mod batch;
 mod builder;
@@ -11,6 +11,7 @@ mod lane;
 mod lanes;
 mod ledger;
 mod options;
+mod routing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use self::batch::Origin;
 use self::delivery::Delivery;
 use self::lanes::Lanes;
 use self::options::Options;
+use self::routing::{Group, compute_partition};
 use crate::acks::Acks;
 use crate::commits::Commits;
 use crate::error::{FlushError, ProducerError, Result};
@@ -64,14 +66,6 @@ struct Parts {
     options: Options,
     clock: SharedClock,
     commits: Option<Arc<Commits>>,
-}
-
-/// Messages of one partition, with their places in the call.
-#[derive(Default)]
-struct Group {
-    places: Vec<usize>,
-    messages: Vec<(OutgoingMessage, Origin)>,
-    bytes: usize,
 }
 
 impl Producer {
@@ -111,8 +105,7 @@ impl Producer {
         value: &[u8],
         partition: Option<u32>,
     ) -> Result<SendResult> {
-        let key = key.map(Bytes::copy_from_slice);
-        self.send_message(topic, partition, OutgoingMessage { key, ..OutgoingMessage::new(value.to_vec()) }).await
+        self.send_payload(topic, key, value.to_vec(), partition).await
     }
 
     /// The same with `value` as JSON.
@@ -127,8 +120,7 @@ impl Producer {
         partition: Option<u32>,
     ) -> Result<SendResult> {
         let value = serde_json::to_vec(value).map_err(|error| ProducerError::Serialization(Arc::new(error)))?;
-        let key = key.map(Bytes::copy_from_slice);
-        self.send_message(topic, partition, OutgoingMessage { key, ..OutgoingMessage::new(value) }).await
+        self.send_payload(topic, key, value, partition).await
     }
 
     /// Buffers one message, and returns a handle of its outcome. It is sent with others of its partition. Waits only for
@@ -201,17 +193,35 @@ impl Producer {
         flushed
     }
 
+    /// Takes back every message that is buffered and not on its way: each has the failure `Discarded`, and is not stored.
+    /// Returns their number.
+    pub fn discard(&self) -> u64 {
+        self.lanes.discard()
+    }
+
+    /// Passes over `turns` partitions of a topic, as if so many messages without a key had been sent.
+    ///
+    /// # Errors
+    /// As [`Producer::send`], while the topic is looked up.
+    pub async fn pass_turns(&self, topic: &TopicName, turns: u64) -> Result<()> {
+        self.lanes.delivery.topics.get(topic).await?.turns.pass(turns);
+        Ok(())
+    }
+
     /// Messages without a result now.
     pub fn unconfirmed_messages(&self) -> u64 {
         self.lanes.ledger.unsettled_messages()
     }
 
-    async fn send_message(
+    async fn send_payload(
         &self,
         topic: &TopicName,
+        key: Option<&[u8]>,
+        value: Vec<u8>,
         partition: Option<u32>,
-        message: OutgoingMessage,
     ) -> Result<SendResult> {
+        let key = key.map(Bytes::copy_from_slice);
+        let message = OutgoingMessage { key, ..OutgoingMessage::new(value) };
         let handle = self.buffer_one(topic, partition, message, false).await?;
         handle.await.map_err(|failure| ProducerError::clone(&failure.error))
     }
@@ -277,18 +287,6 @@ impl Drop for Producer {
             tracing::error!(messages, "a producer was dropped without close; these messages may be lost");
         }
         self.lanes.abort();
-    }
-}
-
-fn compute_partition(known: &KnownTopic, key: Option<&[u8]>, chosen: Option<u32>) -> Result<u32> {
-    let (topic, partition_count) = (&known.topic, known.topic.partition_count);
-    match (chosen, key) {
-        (Some(partition), _) if partition < partition_count => Ok(partition),
-        (Some(partition), _) => {
-            Err(ProducerError::InvalidPartition { topic: topic.name.clone(), partition, partition_count })
-        }
-        (None, Some(key)) => Ok(topic.config.partitioner.partition_of(key, partition_count)),
-        (None, None) => Ok(known.turns.next(partition_count)),
     }
 }
 

@@ -50,10 +50,14 @@ pub(crate) struct Args {
     /// is in SQL (committed)
     #[arg(long, value_name = "queued|committed", default_value_t = Acks::Queued)]
     acks: Acks,
-    /// Give each message the id NAME:LINE. The same command can then be repeated after a failure: what is stored is not
-    /// stored again, within the topic's duplicate window (2 minutes, unless topic create --duplicate-window says otherwise)
+    /// Give each message the id NAME:LINE. The command can then be repeated after a failure, from the line that the error
+    /// names on: what is stored is not stored again, within the topic's duplicate window (2 minutes, unless topic create
+    /// --duplicate-window says otherwise)
     #[arg(long, value_name = "NAME")]
     resume_id: Option<ResumeId>,
+    /// Begin at this line, from 1
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
+    from_line: u64,
     /// Publish lines without checking that they are JSON objects, or UTF-8 if they are text
     #[arg(long)]
     no_check: bool,
@@ -94,6 +98,9 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     if args.key_field.is_some() && args.format.is_some_and(|format| format != Format::Ndjson) {
         return Err(UsageError::new("--key-field needs --format ndjson").into());
     }
+    if args.from_line > 1 && args.format == Some(Format::Raw) {
+        return Err(UsageError::new("--from-line needs an input of lines, which --format raw is not").into());
+    }
     let (mut reader, input_name, bar) = open(&args.file).await?;
     let queue = connect::queue(settings).await?;
     let mut tally = Tally::default();
@@ -109,6 +116,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
             check: !args.no_check,
             key_field: args.key_field,
             partition: args.partition,
+            first_line: args.from_line,
             id_prefix: args.resume_id.map(String::from),
         };
         let mut builder = feeding::producer(&queue, catalog).batch_size(args.batch as usize).acks(args.acks);

@@ -52,11 +52,14 @@ pub(crate) struct Args {
     /// enough (queued); both are committed in the end
     #[arg(long, value_name = "queued|committed", default_value_t = Acks::Queued, requires = "stdin")]
     acks: Acks,
-    /// With --stdin and QUEUE_TYPE=nats: give each message the id NAME:LINE. The same command can then be repeated after
-    /// a failure: what is stored is not stored again, within the topic's duplicate window (2 minutes, unless topic create
-    /// --duplicate-window says otherwise)
+    /// With --stdin and QUEUE_TYPE=nats: give each message the id NAME:LINE. The command can then be repeated after a
+    /// failure, from the line that the error names on: what is stored is not stored again, within the topic's duplicate
+    /// window (2 minutes, unless topic create --duplicate-window says otherwise)
     #[arg(long, value_name = "NAME", requires = "stdin")]
     resume_id: Option<ResumeId>,
+    /// With --stdin: begin at this line, from 1
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..), requires = "stdin")]
+    from_line: u64,
 }
 
 /// Runs until a signal, or until standard input ends.
@@ -106,6 +109,7 @@ async fn feed_stdin(args: Args, topic: &TopicName, service: &mut Service) -> any
         check: !args.no_check,
         key_field: args.key_field,
         partition: None,
+        first_line: args.from_line,
         id_prefix: args.resume_id.map(String::from),
     };
     let is_resumable = options.id_prefix.is_some();

@@ -94,6 +94,12 @@ async fn a_command_that_is_repeated_under_its_resume_id_stores_nothing_twice() {
         .ok()
         .says(&["published 50 messages to t; 2 were stored before and are not stored again"]);
     siltstone.run(&publish).await.ok().says(&["published 50 messages to t; 50 were stored before"]);
+    let later = [&publish[..], &["--from-line", "49"][..]].concat();
+    siltstone.run(&later).await.ok().says(&["published 2 messages to t; 2 were stored before"]);
+    let beyond = [&publish[..], &["--from-line", "52"][..]].concat();
+    siltstone.run(&beyond).await.fails(1, &["t.ndjson has 50 lines, so there is no line 52 to begin with"]);
+    let raw = [&publish[..], &["--from-line", "2", "--format", "raw"][..]].concat();
+    siltstone.run(&raw).await.fails(2, &["--from-line needs an input of lines"]);
     let described = siltstone.run(&["topic", "describe", "t", "--json"]).await.ok().json();
     let lags = described["partitions"].as_array().expect("a list").iter().map(|p| p["lag"].as_u64().expect("known"));
     assert_eq!(lags.sum::<u64>(), 50);

@@ -51,6 +51,23 @@ impl<'a> Cutter<'a> {
         InputPlace { input: self.options.input_name.clone(), line: self.line }
     }
 
+    /// Passes over the lines before `first_line`, and returns the number of messages in them.
+    ///
+    /// # Errors
+    /// The stream cannot be read, or has fewer lines.
+    pub async fn skip_to(&mut self, first_line: u64) -> Result<u64, InputError> {
+        let mut messages = 0;
+        while self.line + 1 < first_line {
+            let Some(line) = self.next_line().await? else {
+                let input = self.options.input_name.clone();
+                return Err(InputError::NoSuchLine { input, lines: self.line, first_line });
+            };
+            let is_message = self.options.format != FeedFormat::Ndjson || !line.trim_ascii().is_empty();
+            messages += u64::from(is_message);
+        }
+        Ok(messages)
+    }
+
     /// The next message; `None` at the end of the stream.
     ///
     /// # Errors

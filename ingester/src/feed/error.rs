@@ -105,6 +105,16 @@ pub enum InputError {
         /// Name of the stream.
         input: String,
     },
+    /// The stream ends before the line at which the feed is to begin.
+    #[error("{input} has {lines} lines, so there is no line {first_line} to begin with")]
+    NoSuchLine {
+        /// Name of the stream.
+        input: String,
+        /// Its lines.
+        lines: u64,
+        /// The line wanted.
+        first_line: u64,
+    },
     /// A line is larger than a message may be.
     #[error("{place}: the line is longer than {MESSAGE_BYTES_MAX} bytes")]
     LineTooLong {

@@ -70,13 +70,20 @@ impl<'a> OnTheWay<'a> {
         ready.await
     }
 
-    /// Waits for every outcome; returns the line and the failure of the first message that failed.
-    pub(super) async fn all_outcomes(mut self) -> Option<(u64, SendFailure)> {
-        while let Some(first) = self.sent.front_mut() {
+    /// Waits for every outcome; returns the line and the failure of the first message that failed. Calls `at_failure` once
+    /// if there is one, as soon as it is known.
+    pub(super) async fn all_outcomes(mut self, at_failure: impl FnOnce()) -> Option<(u64, SendFailure)> {
+        let mut at_failure = Some(at_failure);
+        loop {
+            if self.has_failed()
+                && let Some(at_failure) = at_failure.take()
+            {
+                at_failure();
+            }
+            let Some(first) = self.sent.front_mut() else { return self.failure };
             let outcome = (&mut first.handle).await;
             self.count_first(outcome);
         }
-        self.failure
     }
 
     fn count_first(&mut self, outcome: SendOutcome) {

@@ -13,11 +13,11 @@ use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::sync::Notify;
 
 use super::*;
-use crate::producer::tests::setup;
+use crate::producer::tests::{setup, setup_with};
 
 fn options(format: FeedFormat) -> FeedOptions {
     let input_name = "input".to_owned();
-    FeedOptions { input_name, format, check: true, key_field: None, partition: None, id_prefix: None }
+    FeedOptions { input_name, format, check: true, key_field: None, partition: None, first_line: 1, id_prefix: None }
 }
 
 /// The outcome, and the payloads then in the queue.
@@ -200,6 +200,68 @@ async fn a_stream_that_is_fed_again_under_its_name_is_stored_once() {
         stored += setup.queue.read(&partition, 0, u64::MAX).await.expect("readable").len();
     }
     assert_eq!(stored, 40);
+}
+
+#[tokio::test]
+async fn a_feed_that_goes_on_at_a_line_sends_it_where_the_first_feed_did() {
+    let setup = setup().await;
+    let (options, topic) = (options(FeedFormat::Ndjson), TopicName::new("orders").expect("valid"));
+    let named = FeedOptions { id_prefix: Some("import".to_owned()), ..options };
+    let input = lines(0..5) + "\n" + &lines(5..20);
+    let mut tallies = Vec::new();
+    for first_line in [1, 8] {
+        let producer = Producer::new(Arc::clone(&setup.queue) as Arc<dyn Queue>, Arc::clone(&setup.catalog));
+        let options = FeedOptions { first_line, ..named.clone() };
+        let feed = Feed { producer: &producer, topic: &topic, options: &options, progress: &|_| {} };
+        let mut tally = Tally::default();
+        feed.run(&mut input.as_bytes(), &mut tally).await.expect("published");
+        tallies.push((tally.messages, tally.duplicates));
+    }
+    assert_eq!(tallies, [(20, 0), (14, 14)], "line 8 is the seventh message: line 6 is blank");
+    let options = FeedOptions { first_line: 23, ..named };
+    let feed = Feed { producer: &setup.producer, topic: &topic, options: &options, progress: &|_| {} };
+    let error = feed.run(&mut input.as_bytes(), &mut Tally::default()).await.expect_err("21 lines");
+    assert!(chain(&error).ends_with("input has 21 lines, so there is no line 23 to begin with"), "{error}");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_behind_a_message_that_failed() {
+    for has_ended in [false, true] {
+        thirteen_lines_of_which_the_first_fails(has_ended).await;
+    }
+}
+
+async fn thirteen_lines_of_which_the_first_fails(has_ended: bool) {
+    let setup = setup_with(|builder| builder.batch_size(1)).await;
+    setup.queue.refuse(Some(0));
+    let (options, topic) = (options(FeedFormat::Lines), TopicName::new("orders").expect("valid"));
+    let options = FeedOptions { partition: Some(0), ..options };
+    let feed = Feed { producer: &setup.producer, topic: &topic, options: &options, progress: &|_| {} };
+    let closed = setup.queue.gate.write().await;
+    let (mut source, stream) = tokio::io::duplex(1 << 25);
+    let facts = &setup;
+    let (mut tally, mut reader) = (Tally::default(), BufReader::new(stream));
+    // A request takes three of these.
+    let large = "x".repeat(3 << 19) + "\n";
+    let script = async move {
+        source.write_all(b"first\n").await.expect("there is room");
+        while facts.queue.request_sizes().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        source.write_all(large.repeat(12).as_bytes()).await.expect("there is room");
+        while facts.producer.unconfirmed_messages() < 13 {
+            tokio::task::yield_now().await;
+        }
+        let source = (!has_ended).then_some(source);
+        drop(closed);
+        source
+    };
+    let (fed, _source) = tokio::join!(feed.run(&mut reader, &mut tally), script);
+    assert!(matches!(fed, Err(FeedError::Unconfirmed { confirmed: 0, .. })), "{fed:?}");
+    // The second request is on its way when the failure of the first becomes known.
+    let sizes = setup.queue.request_sizes();
+    assert!(sizes == [1] || sizes == [1, 3], "{sizes:?}");
+    assert_eq!((tally.failed, tally.not_sent), (sizes.iter().sum::<usize>() as u64, 13 - tally.failed));
 }
 
 #[tokio::test]

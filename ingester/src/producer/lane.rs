@@ -99,6 +99,15 @@ impl Lane {
         }
     }
 
+    /// Takes back what is not on its way.
+    pub(crate) fn take_back(&self) -> VecDeque<Batch> {
+        let mut state = self.lock();
+        state.is_hurried = false;
+        // The lane's task may wait for a batch that is taken.
+        self.hurried.notify_one();
+        std::mem::take(&mut state.batches)
+    }
+
     /// Decides the next step. Only the lane's task calls it, and it sends a batch before it asks again.
     pub(crate) fn step(&self) -> Step {
         let mut state = self.lock();

@@ -84,8 +84,20 @@ impl Lanes {
 
     /// Lets everything that is buffered be sent without waiting for more.
     pub(crate) fn hurry(&self) {
-        let lanes: Vec<_> = self.lanes.lock().expect("no holder of this lock panics").values().cloned().collect();
-        lanes.iter().for_each(|lane| lane.hurry());
+        self.all().iter().for_each(|lane| lane.hurry());
+    }
+
+    /// Fails everything that is buffered and not on its way; returns the number of messages.
+    pub(crate) fn discard(&self) -> u64 {
+        let mut messages = 0;
+        for batch in self.all().iter().flat_map(|lane| lane.take_back()) {
+            let count = batch.messages.len();
+            messages += count as u64;
+            let (partition, error) = (batch.partition.partition_id, Arc::new(ProducerError::Discarded));
+            let failure = SendFailure { partition, error, is_not_stored: true };
+            batch.settle(self.clock.now_us(), vec![Err(failure); count]);
+        }
+        messages
     }
 
     /// Waits for all tasks; they end when their lanes are empty.
@@ -99,6 +111,10 @@ impl Lanes {
     /// Ends all tasks.
     pub(crate) fn abort(&self) {
         self.tasks().abort_all();
+    }
+
+    fn all(&self) -> Vec<Arc<Lane>> {
+        self.lanes.lock().expect("no holder of this lock panics").values().cloned().collect()
     }
 
     fn lane(&self, partition: TopicPartition) -> Arc<Lane> {

@@ -17,7 +17,7 @@ use super::*;
 
 pub(crate) struct Setup {
     pub(crate) queue: Arc<FaultyQueue>,
-    catalog: Arc<dyn MetadataStore>,
+    pub(crate) catalog: Arc<dyn MetadataStore>,
     pub(crate) producer: Producer,
 }
 

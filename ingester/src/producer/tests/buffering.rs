@@ -123,6 +123,32 @@ async fn a_flush_reports_each_failure_once() {
 }
 
 #[tokio::test]
+async fn discarding_takes_back_what_is_not_on_its_way() {
+    let setup = setup_with(|builder| builder.batch_size(2).batch_timeout(LONG)).await;
+    know_the_topic_and_pause(&setup).await;
+    let closed = setup.queue.gate.write().await;
+    let mut handles = enqueue(&setup, numbered(0..2)).await;
+    while setup.queue.request_sizes().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    handles.extend(enqueue(&setup, numbered(2..5)).await);
+    assert_eq!(setup.producer.discard(), 3);
+    drop(closed);
+    for (place, handle) in handles.into_iter().enumerate() {
+        match handle.await {
+            Ok(sent) => assert!(place < 2 && sent.offset == place as u64 + 1, "{sent:?}"),
+            Err(failure) => {
+                assert!(place >= 2 && failure.is_not_stored, "{failure}");
+                assert!(matches!(*failure.error, ProducerError::Discarded), "{failure}");
+            }
+        }
+    }
+    assert_eq!(payloads(&setup).await, ["0", "1"]);
+    let handle = enqueue(&setup, numbered(5..7)).await.remove(0);
+    assert_eq!(handle.await.expect("the lane goes on").offset, 3);
+}
+
+#[tokio::test]
 async fn closing_sends_what_is_buffered_in_every_partition() {
     let setup = setup_with(|builder| builder.batch_timeout(LONG)).await;
     for message in numbered(0..30) {

@@ -100,6 +100,8 @@ impl Queue for FaultyQueue {
         messages: Vec<OutgoingMessage>,
     ) -> Result<Vec<PublishAck>, QueueError> {
         let meeting = self.faults(|faults| faults.meet(to, &messages));
+        // As over a network, others run before the answer.
+        tokio::task::yield_now().await;
         let _passed = self.gate.read().await;
         match meeting {
             Meeting::Refusal => return Err(QueueError::refused("by the test")),
