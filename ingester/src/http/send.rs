@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use common::message::MESSAGE_OVERHEAD_BYTES;
+use common::queue::PublishAck;
 use common::{OutgoingMessage, QueueError, TopicPartition};
 use futures::future::join_all;
 use tokio::time::{Instant, timeout};
@@ -174,28 +175,28 @@ impl<'a> Sender<'a> {
     /// Waits for the commit of every record that is stored, within one time for all of them.
     async fn await_commits(&mut self) {
         let deadline = Instant::now() + self.api.options.timeout;
-        let mut stored: BTreeMap<u32, Vec<(u64, usize)>> = BTreeMap::new();
+        let mut stored: BTreeMap<u32, Vec<(PublishAck, usize)>> = BTreeMap::new();
         for (index, outcome) in self.outcomes.iter().enumerate() {
-            if let Some(place) = outcome.as_ref().and_then(|outcome| outcome.place) {
-                stored.entry(place.partition).or_default().push((place.offset, index));
+            if let Some(Place { partition, offset, duplicate }) = outcome.as_ref().and_then(|outcome| outcome.place) {
+                stored.entry(partition).or_default().push((PublishAck { offset, duplicate }, index));
             }
         }
         let this = &*self;
-        let waits = stored.into_iter().map(|(partition, mut offsets)| async move {
+        let waits = stored.into_iter().map(|(partition, mut acks)| async move {
             // A duplicate may lie before the records of this request.
-            offsets.sort_unstable();
+            acks.sort_unstable_by_key(|(ack, _)| ack.offset);
             let history = &this.histories[&partition];
             let mut failed = Vec::new();
-            for (at, (offset, index)) in offsets.iter().enumerate() {
+            for (at, (ack, index)) in acks.iter().enumerate() {
                 let left = deadline.saturating_duration_since(Instant::now());
-                match this.api.commits.wait(history, *offset, left).await {
+                match this.api.commits.wait(history, *ack, left).await {
                     Ok(Fate::Committed) => {}
                     Ok(Fate::Quarantined { reason }) => {
                         failed.push((*index, RecordCode::Quarantined, format!("it is in quarantine: {reason}")));
                     }
                     // What lies behind is not committed before this one.
                     Err(error @ WaitError::NotInTime { .. }) => {
-                        let rest = offsets[at..].iter();
+                        let rest = acks[at..].iter();
                         failed.extend(rest.map(|(_, index)| (*index, RecordCode::NotCommitted, scrubbed(&error))));
                         break;
                     }
