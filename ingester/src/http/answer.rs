@@ -73,7 +73,7 @@ pub(super) struct RecordError {
     pub(super) message: Arc<str>,
 }
 
-/// What became of one record.
+/// The outcome of one record: its place, an error, or both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Outcome {
     #[serde(flatten, skip_serializing_if = "Option::is_none")]

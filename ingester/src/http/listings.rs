@@ -26,7 +26,7 @@ const PAGE_MAX: u32 = 1_000;
 /// The place of an entry in its list: partition, incarnation, first offset, kind. It stays when others come or go.
 type Place = [u64; 4];
 
-/// What a request wants to see.
+/// The part of a list that a request asks for.
 #[derive(Debug, PartialEq, Eq)]
 struct Wanted {
     partition: Option<u32>,

@@ -23,7 +23,7 @@ const HEADER_PREFIX: &str = "siltstone-header-";
 /// Headers of the W3C's trace context, which records keep under their own names.
 const TRACE_HEADERS: [&str; 2] = ["traceparent", "tracestate"];
 
-/// How the records of a request become messages.
+/// The parameters by which the records of a request become messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Parameters {
     pub(super) acks: Acks,

@@ -21,7 +21,7 @@ use super::path::TopicPath;
 use super::record::Records;
 use super::send::{RECORDS_MAX, Sender};
 
-/// How a body holds records.
+/// The form in which a body holds records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     /// An object, or an array of objects, each a record.

@@ -194,7 +194,7 @@ impl<'a> Sender<'a> {
                     Ok(Fate::Quarantined { reason }) => {
                         failed.push((*index, RecordCode::Quarantined, format!("it is in quarantine: {reason}")));
                     }
-                    // What lies behind is not committed before this one.
+                    // Records behind it are not committed before it.
                     Err(error @ WaitError::NotInTime { .. }) => {
                         let rest = acks[at..].iter();
                         failed.extend(rest.map(|(_, index)| (*index, RecordCode::NotCommitted, scrubbed(&error))));
