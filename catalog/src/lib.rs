@@ -9,6 +9,7 @@ mod commit;
 mod connect;
 mod database;
 mod error;
+mod listing;
 mod migrations;
 mod model;
 mod postgres;
@@ -22,6 +23,7 @@ mod topics;
 pub use commit::{CommitOutcome, CommitRequest, Refusal};
 pub use connect::{connect, connect_to_read, diagnose_without_catalog, file_of};
 pub use error::{CatalogError, Result};
+pub use listing::{ListedGap, ListedSegment};
 pub use model::{
     AcquireOutcome, Agent, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, Exceptions, Expiration,
     ExpiredBefore, FileId, Folded, Gap, GapKind, ImportedSegment, IncarnationStart, LAYOUT_NOW, LakeSnapshot,
@@ -36,4 +38,6 @@ pub use sqlite::{SqliteDatabase, SqliteMetadataStore};
 pub use store::{
     CommitStore, ConsumerStore, JanitorStore, MetadataStore, OwnershipStore, ReplayStore, SegmentStore, TopicStore,
 };
-pub use topics::{CreateTopicError, create_topic, open_topic};
+pub use topics::{
+    CreateTopicError, DeleteTopicError, UpdateTopicError, create_topic, delete_topic, open_topic, update_topic,
+};

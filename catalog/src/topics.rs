@@ -1,8 +1,10 @@
 //! A topic in the queue and in the catalog at once.
 //!
-//! Owns: the order in which a topic is created in both, and opening a topic in the queue at the catalog's position.
+//! Owns: the order in which a topic is created in both and deleted from both, changing its options, and opening a topic in the
+//! queue at the catalog's position.
 //! Does not own: validating options (`common::topic`), texts for people other than the errors.
 
+use common::topic::{InvalidTopic, TopicOptions};
 use common::{Queue, QueueError, TopicDefinition, TopicName};
 
 use crate::error::CatalogError;
@@ -73,6 +75,74 @@ pub async fn create_topic(
         }
         Err(error) => Err(CreateTopicError::NotListed { topic, error }),
     }
+}
+
+/// The reason why a topic was not deleted, or only in part.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteTopicError {
+    /// The catalog has no such topic, or is unreachable. Nothing was deleted.
+    #[error(transparent)]
+    Catalog(CatalogError),
+    /// The queue did not delete it. It is still in the catalog.
+    #[error("topic {topic} was not deleted; its messages could not be removed")]
+    Queue {
+        /// Name of the topic.
+        topic: TopicName,
+        /// The error of the queue.
+        #[source]
+        error: QueueError,
+    },
+    /// The queue deleted it, and the catalog did not. Deleting it again is safe.
+    #[error("topic {topic} is gone from the queue but still listed in the catalog; repeat the same command")]
+    StillListed {
+        /// Name of the topic.
+        topic: TopicName,
+        /// The error of the catalog.
+        #[source]
+        error: CatalogError,
+    },
+}
+
+/// Deletes the topic from the queue, then from the catalog, so that a failure in between can be repeated.
+///
+/// # Errors
+/// [`CatalogError::TopicNotFound`] inside [`DeleteTopicError::Catalog`]; otherwise the variant names the one that failed.
+pub async fn delete_topic(
+    queue: &dyn Queue,
+    catalog: &dyn TopicStore,
+    name: &TopicName,
+) -> Result<(), DeleteTopicError> {
+    let found = catalog.get_topic(name).await.map_err(DeleteTopicError::Catalog)?;
+    let absent = || DeleteTopicError::Catalog(CatalogError::TopicNotFound(name.to_string()));
+    let definition = found.ok_or_else(absent)?.definition();
+    let in_queue = queue.delete_topic(&definition).await;
+    in_queue.map_err(|error| DeleteTopicError::Queue { topic: name.clone(), error })?;
+    let in_catalog = catalog.delete_topic(name).await;
+    in_catalog.map_err(|error| DeleteTopicError::StillListed { topic: name.clone(), error })
+}
+
+/// The reason why a topic was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateTopicError {
+    /// The options are not valid.
+    #[error(transparent)]
+    Invalid(#[from] InvalidTopic),
+    /// The catalog refuses, or is unreachable.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+}
+
+/// Gives `topic`, as the caller read it, other options. Running writers follow.
+///
+/// # Errors
+/// [`UpdateTopicError::Invalid`] changes nothing; the catalog refuses if the topic was changed since it was read.
+pub async fn update_topic(
+    catalog: &dyn TopicStore,
+    topic: &Topic,
+    options: TopicOptions,
+) -> Result<Topic, UpdateTopicError> {
+    TopicDefinition { options: options.clone(), ..topic.definition() }.validate()?;
+    Ok(catalog.update_topic_config(&topic.name, topic.schema_version, topic.retention_ms, options).await?)
 }
 
 /// Opens the topic in the queue: a queue that does not outlive its process continues numbering from the watermarks of

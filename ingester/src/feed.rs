@@ -21,6 +21,7 @@ use crate::error::ProducerError;
 use crate::producer::Producer;
 
 pub use self::check::LineProblem;
+pub(crate) use self::check::{check_object, key_of};
 pub use self::cut::{Cutter, MESSAGE_BYTES_MAX};
 pub use self::error::{FeedError, InputError, InputPlace};
 pub use self::tally::{PartitionTally, Tally};

@@ -1,7 +1,7 @@
 //! Producing messages: the choice of a partition, batches, message ids, repeated requests, results.
 //!
-//! Owns: [`Producer`] with the outcome of each message, [`Commits`], which waits for the commit of messages, and [`feed`],
-//! which turns a byte stream into messages.
+//! Owns: [`Producer`] with the outcome of each message, [`Commits`], which waits for the commit of messages, [`feed`],
+//! which turns a byte stream into messages, and [`http`], which takes them from any program; [`service`] is its process.
 //! Does not own: storing (the queue), the list of topics (the catalog), the commit of a message (the writer; this
 //! crate does not depend on it).
 //!
@@ -50,8 +50,10 @@ mod acks;
 mod commits;
 mod error;
 pub mod feed;
+pub mod http;
 mod outcome;
 mod producer;
+pub mod service;
 mod topics;
 
 pub use acks::{Acks, UnknownAcks};

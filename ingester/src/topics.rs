@@ -87,7 +87,8 @@ impl Topics {
         self.known.lock().expect("no holder of this lock panics").get(name).cloned()
     }
 
-    fn forget(&self, name: &TopicName) {
+    /// From now on the catalog is queried for the topic again.
+    pub(crate) fn forget(&self, name: &TopicName) {
         self.known.lock().expect("no holder of this lock panics").remove(name);
     }
 }

@@ -44,9 +44,11 @@ pub enum ServiceError {
         /// The deadline.
         seconds: u64,
     },
-    /// The address of the pages cannot be used.
-    #[error("cannot listen on HTTP_ADDR={addr}")]
+    /// The address of the pages, or of a service, cannot be used.
+    #[error("cannot listen on {setting}={addr}")]
     Listen {
+        /// The setting that names it.
+        setting: &'static str,
         /// The address.
         addr: SocketAddr,
         /// The error of the system.

@@ -1,7 +1,7 @@
 //! The process around a service: logs, signals, HTTP pages, metrics, readiness, a drain with a deadline.
 //!
 //! A service opens a [`Shell`], starts its own parts inside [`Shell::start`], shows them with [`Pages`], waits for
-//! [`Shell::signal`] and stops inside [`Shell::drain`]. [`connect`] turns settings into a queue, a catalog and a
+//! [`Shell::signal`] and stops inside [`Shell::drain`]. An [`Intake`] takes requests from clients. [`connect`] turns settings into a queue, a catalog and a
 //! store; [`diagnose`] examines the promise that these three can keep; [`producing`] has the place for new messages.
 //!
 //! Owns: the parts that every service of Siltstone needs, independent of its work.
@@ -14,6 +14,7 @@ pub mod connect;
 mod connections;
 pub mod diagnose;
 mod error;
+mod intake;
 pub mod logs;
 mod metrics;
 mod pages;
@@ -23,6 +24,7 @@ mod shell;
 mod signals;
 
 pub use error::{Result, ServiceError};
+pub use intake::{Intake, IntakeLimits};
 pub use pages::Pages;
 pub use readiness::Fact;
 pub use shell::{Listener, Shell};

@@ -19,13 +19,14 @@ pub fn subjects(settings: &Settings, topic: &TopicDefinition, partition_id: u32)
 /// The place for new messages in one line for people.
 pub fn place(settings: &Settings, topic: &TopicDefinition) -> String {
     match settings.queue_type {
-        QueueType::Memory => format!(
-            "the writer's own process: siltstone up --stdin {} (QUEUE_TYPE=memory; QUEUE_TYPE=nats takes them from \
-             anywhere)",
-            topic.name
-        ),
+        QueueType::Memory => format!("{} while `siltstone up` runs, with POST", records_url(settings, topic)),
         QueueType::Nats => subjects::summary(topic),
     }
+}
+
+/// The URL for records over HTTP.
+pub fn records_url(settings: &Settings, topic: &TopicDefinition) -> String {
+    format!("http://{}/v1/topics/{}/records", settings.ingest_addr, topic.name.encoded())
 }
 
 /// The line of a NATS server's configuration that spreads keys over the partitions of a topic with several.
@@ -46,7 +47,8 @@ mod tests {
     fn a_queue_in_memory_has_no_subjects_and_says_how_to_fill_it() {
         let topic = TopicDefinition::new(TopicName::new("orders").expect("valid"), 2);
         let memory = Settings { queue_type: QueueType::Memory, ..Settings::default() };
-        assert!(place(&memory, &topic).contains("siltstone up --stdin orders"));
+        let expected = "http://127.0.0.1:8081/v1/topics/orders/records while `siltstone up` runs, with POST";
+        assert_eq!(place(&memory, &topic), expected);
         assert_eq!((subjects(&memory, &topic, 0), mapping(&memory, &topic)), (Vec::new(), None));
         let nats = Settings { queue_type: QueueType::Nats, ..Settings::default() };
         assert!(place(&nats, &topic).starts_with("orders.N"));

@@ -40,11 +40,28 @@ impl Listener {
     /// # Errors
     /// [`ServiceError::Listen`] if the address is in use or not allowed.
     pub async fn bind(settings: &Settings) -> Result<Self> {
-        let addr = settings.http_addr;
-        let failed = |error| ServiceError::Listen { addr, error };
-        let listener = TcpListener::bind(addr).await.map_err(failed)?;
-        let addr = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, addr })
+        Self::bind_to("HTTP_ADDR", settings.http_addr).await
+    }
+
+    /// Listens on `INGEST_ADDR`. No request is answered before [`Intake::serve`](crate::Intake::serve).
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub async fn bind_ingest(settings: &Settings) -> Result<Self> {
+        Self::bind_to("INGEST_ADDR", settings.ingest_addr).await
+    }
+
+    async fn bind_to(setting: &'static str, addr: SocketAddr) -> Result<Self> {
+        let listening = async { Self::of(TcpListener::bind(addr).await?) };
+        listening.await.map_err(|error| ServiceError::Listen { setting, addr, error })
+    }
+
+    pub(crate) fn of(listener: TcpListener) -> std::io::Result<Self> {
+        Ok(Self { addr: listener.local_addr()?, listener })
+    }
+
+    pub(crate) fn into_inner(self) -> TcpListener {
+        self.listener
     }
 
     /// The address in use. Port 0 in the settings lets the system choose one.

@@ -2,10 +2,9 @@
 //!
 //! Owns: showing them. Does not own: recording them (the writer).
 
-use catalog::{GapKind, MetadataStore, RecordedGap};
+use catalog::{GapKind, ListedGap, MetadataStore};
 use common::config::Settings;
 use common::{TopicName, TopicPartition};
-use serde::Serialize;
 
 use crate::opened::{self, reading_catalog};
 use crate::output::{self, Align, Table};
@@ -27,23 +26,6 @@ pub(crate) struct Args {
     all: bool,
 }
 
-#[derive(Debug, Serialize)]
-struct Listed {
-    #[serde(flatten)]
-    partition: TopicPartition,
-    incarnation: u32,
-    kind: GapKind,
-    /// First and last offset that are missing; in a sum, others between them are not.
-    base_offset: u64,
-    end_offset: u64,
-    /// Offsets that are missing.
-    count: u64,
-    /// Recorded ranges: more than one in a sum.
-    gaps: u64,
-    reason: String,
-    recorded_at: i64,
-}
-
 /// Prints a table with totals, or with `json` a list.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let listed = reading_catalog(settings, async |catalog| list(catalog.as_ref(), args.topic.as_ref()).await);
@@ -55,16 +37,16 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     if !gaps.is_empty() {
         output::print(&table(&gaps).to_string())?;
     }
-    let of = |number: fn(&Listed) -> u64| count_text(gaps.iter().map(number).sum());
+    let of = |number: fn(&ListedGap) -> u64| count_text(gaps.iter().map(number).sum());
     output::note(&format!("{} gaps, {} offsets", of(|gap| gap.gaps), of(|gap| gap.count)));
     Ok(())
 }
 
 /// The same with the compacted ranges of each partition and incarnation as one.
-fn summed(listed: Vec<Listed>) -> Vec<Listed> {
-    let mut sums: Vec<Listed> = Vec::new();
+fn summed(listed: Vec<ListedGap>) -> Vec<ListedGap> {
+    let mut sums: Vec<ListedGap> = Vec::new();
     for gap in listed {
-        let is_same = |sum: &&mut Listed| {
+        let is_same = |sum: &&mut ListedGap| {
             (sum.kind, gap.kind) == (GapKind::Compacted, GapKind::Compacted)
                 && (&sum.partition, sum.incarnation) == (&gap.partition, gap.incarnation)
         };
@@ -81,33 +63,18 @@ fn summed(listed: Vec<Listed>) -> Vec<Listed> {
     sums
 }
 
-async fn list(catalog: &dyn MetadataStore, named: Option<&TopicName>) -> anyhow::Result<Vec<Listed>> {
+async fn list(catalog: &dyn MetadataStore, named: Option<&TopicName>) -> anyhow::Result<Vec<ListedGap>> {
     let mut listed = Vec::new();
     for topic in opened::topics(catalog, named).await? {
         for partition in catalog.list_partitions(&topic).await? {
             let id = TopicPartition::new(topic.clone(), partition.partition_id);
-            listed.extend(catalog.list_gaps(&id).await?.into_iter().map(|gap| shown(&id, gap)));
+            listed.extend(catalog.list_gaps(&id).await?.into_iter().map(|gap| ListedGap::new(&id, gap)));
         }
     }
     Ok(listed)
 }
 
-fn shown(partition: &TopicPartition, recorded: RecordedGap) -> Listed {
-    let RecordedGap { incarnation, gap, created_at } = recorded;
-    Listed {
-        partition: partition.clone(),
-        incarnation: incarnation.0,
-        kind: gap.kind(),
-        base_offset: gap.range.base(),
-        end_offset: gap.range.end(),
-        count: gap.range.count(),
-        gaps: 1,
-        reason: gap.reason,
-        recorded_at: created_at,
-    }
-}
-
-fn table(gaps: &[Listed]) -> Table {
+fn table(gaps: &[ListedGap]) -> Table {
     let mut table = Table::new(&[
         ("TOPIC", Align::Left),
         ("PARTITION", Align::Right),
@@ -137,7 +104,7 @@ fn table(gaps: &[Listed]) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use catalog::Gap;
+    use catalog::{Gap, RecordedGap};
     use common::{Incarnation, OffsetRange};
 
     use super::*;
@@ -147,7 +114,8 @@ mod tests {
         let id = |number| TopicPartition::new(TopicName::new("t").expect("valid"), number);
         let range = |base, end| OffsetRange::new(base, end).expect("in order");
         let gap = |number, incarnation, gap| {
-            shown(&id(number), RecordedGap { incarnation: Incarnation(incarnation), gap, created_at: 1 })
+            let recorded = RecordedGap { incarnation: Incarnation(incarnation), gap, created_at: 1 };
+            ListedGap::new(&id(number), recorded)
         };
         let compacted = |base, end| Gap::compacted(range(base, end), 1);
         let sums = summed(vec![

@@ -90,7 +90,10 @@ impl From<Format> for FeedFormat {
 /// Publishes, and reports the partitions of the messages.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     opened::ensure_shared_queue(settings, "nothing published here would arrive").map_err(|error| {
-        UsageError::new(format!("{error}, or feed the writer itself with `siltstone up --stdin TOPIC`"))
+        UsageError::new(format!(
+            "{error}; `siltstone up` takes records at http://{}/v1/topics/{}/records, and `siltstone up --stdin {}` lines",
+            settings.ingest_addr, args.topic, args.topic
+        ))
     })?;
     if args.key_field.is_some() && args.format.is_some_and(|format| format != Format::Ndjson) {
         return Err(UsageError::new("--key-field needs --format ndjson").into());

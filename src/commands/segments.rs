@@ -4,11 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use catalog::{FileId, MetadataStore, SegmentInfo, SegmentKind};
+use catalog::{FileId, ListedSegment, MetadataStore, SegmentInfo, SegmentKind};
 use clap::ValueEnum;
+use common::TopicName;
 use common::config::Settings;
-use common::{Incarnation, TopicName};
-use serde::Serialize;
 
 use crate::opened::reading_catalog;
 use crate::output::{self, Align, Table};
@@ -47,55 +46,6 @@ impl Args {
         };
         self.partition.is_none_or(|partition| partition == segment.partition_id)
             && self.kind.is_none_or(|wanted| wanted == kind)
-    }
-}
-
-/// A segment with its object, as `--json` shows it.
-#[derive(Debug, Serialize)]
-pub(crate) struct ListedSegment {
-    id: String,
-    topic: TopicName,
-    partition_id: u32,
-    incarnation: Incarnation,
-    kind: SegmentKind,
-    base_offset: u64,
-    end_offset: u64,
-    record_count: u64,
-    size_bytes: u64,
-    bucket: String,
-    key: String,
-    min_timestamp_us: i64,
-    max_timestamp_us: i64,
-    checksum: u32,
-    schema_version: u32,
-    created_at: i64,
-    file_id: FileId,
-    level: u32,
-}
-
-impl From<&SegmentInfo> for ListedSegment {
-    fn from(segment: &SegmentInfo) -> Self {
-        let object = segment.object.as_ref();
-        Self {
-            id: segment.id.clone(),
-            topic: segment.topic.clone(),
-            partition_id: segment.partition_id,
-            incarnation: segment.incarnation,
-            kind: segment.kind,
-            base_offset: segment.range.base(),
-            end_offset: segment.range.end(),
-            record_count: segment.record_count,
-            size_bytes: object.size_bytes,
-            bucket: object.bucket.clone(),
-            key: object.key.clone(),
-            min_timestamp_us: segment.min_timestamp_us,
-            max_timestamp_us: segment.max_timestamp_us,
-            checksum: object.checksum,
-            schema_version: segment.schema_version,
-            created_at: segment.created_at,
-            file_id: object.file_id,
-            level: object.level,
-        }
     }
 }
 

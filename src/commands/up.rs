@@ -1,7 +1,8 @@
-//! `up`: the writer service, as configured; with `--stdin`, fed in the same process.
+//! `up`: the writer service, as configured, and the HTTP service that fills its queue; with `--stdin`, fed by standard input.
 //!
-//! Owns: the choice, and settling standard input before the process ends. Does not own: the service
-//! (`writer::service`), cutting lines (`ingester::feed`), the producer and the report (`feeding`).
+//! Owns: the choice, the order of the ends of both, and settling standard input before the process ends. Does not own: the
+//! services (`writer::service`, `ingester::service`), cutting lines (`ingester::feed`), the producer and the report
+//! (`feeding`).
 
 use std::sync::Arc;
 
@@ -10,8 +11,10 @@ use common::config::Settings;
 use common::{TopicName, TopicPartition};
 use ingester::Acks;
 use ingester::feed::{Feed, FeedOptions, Tally};
+use ingester::http::ApiParts;
+use ingester::service::HttpService;
 use serde_json::json;
-use service::connect;
+use service::{Listener, connect};
 use writer::Summary;
 use writer::service::Service;
 
@@ -23,14 +26,15 @@ use crate::units::{bytes_text, count_text};
 /// Lines of a partition that are published together.
 const BATCH_MESSAGES: usize = 1000;
 
-/// Run the writer service until SIGTERM or SIGINT.
+/// Run the writer, and take records over HTTP, until SIGTERM or SIGINT.
 ///
-/// It works on the partitions of all topics, or of those in TOPICS; writers on one catalog share them. Its first log
-/// lines say where each topic takes messages from. A signal lets it commit what was fetched; a second one ends it at
+/// Any program publishes with `POST http://INGEST_ADDR/v1/topics/TOPIC/records`; docs/http.md has the rest. The writer works
+/// on the partitions of all topics, or of those in TOPICS; writers on one catalog share them. Its first log lines say where
+/// each topic takes messages from. A signal lets it answer requests and commit what was fetched; a second one ends it at
 /// once, which loses nothing.
 ///
-/// With --stdin it also publishes standard input, and ends when the input has ended and all of it is committed. This is
-/// the only way into a queue in memory.
+/// With --stdin it publishes standard input instead of records over HTTP, and ends when the input has ended and all of it is
+/// committed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: siltstone up --stdin orders < orders.ndjson")]
 pub(crate) struct Args {
@@ -61,13 +65,7 @@ pub(crate) struct Args {
 /// Runs until a signal, or until standard input ends.
 pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::Result<()> {
     let Some(topic) = args.stdin.clone() else {
-        if !connect::is_shared(&settings) {
-            tracing::warn!(
-                "QUEUE_TYPE=memory takes messages from this process only, and nothing here publishes any; \
-                 set QUEUE_TYPE=nats, or use --stdin TOPIC"
-            );
-        }
-        return Ok(Box::pin(writer::service::run(settings)).await?);
+        return serve(settings).await;
     };
     if !settings.topics.is_empty() && !settings.topics.iter().any(|name| name == topic.as_str()) {
         return Err(UsageError::new(format!("TOPICS={} leaves {topic} out", settings.topics.join(","))).into());
@@ -85,6 +83,21 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
     let tally = fed?;
     stopped?;
     output::show(json, &answer(&topic, &tally, &summary), || text(&topic, &tally, &summary))
+}
+
+/// Runs both services until a signal. The address is taken first, so that a start that must fail fails at once; requests are
+/// answered before the writer drains, because some of them wait for their commit.
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let listener = Listener::bind_ingest(&settings).await?;
+    let service = Box::pin(Service::start(settings.clone())).await?;
+    let parts = ApiParts {
+        queue: Arc::clone(&service.queue),
+        catalog: Arc::clone(&service.catalog),
+        storage: service.storage.clone(),
+        hints: Some(service.writer.commits()),
+    };
+    let http = HttpService::start(&settings, listener, parts);
+    Ok(Box::pin(service.wait_then(http.drain())).await?)
 }
 
 /// Publishes standard input and returns when all of it is committed. Messages published before a failure are committed

@@ -13,6 +13,7 @@ mod deployment;
 mod docs;
 mod evolution;
 mod exactly_once;
+mod http;
 mod json;
 mod nats;
 mod old_lake;

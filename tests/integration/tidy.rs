@@ -23,7 +23,7 @@ const EDGES: [(&str, &[&str], &[&str]); 10] = [
     ("catalog", &["common"], &["sqlx"]),
     ("lake", &["catalog", "common"], &["arrow-array", "arrow-schema", "datafusion", "object_store", "parquet"]),
     ("service", &["catalog", "common", "lake", "nats"], &["axum", "metrics-exporter-prometheus", "tracing-subscriber"]),
-    ("ingester", &["catalog", "common", "lake"], &[]),
+    ("ingester", &["catalog", "common", "lake", "service"], &["anyhow", "axum"]),
     (
         "writer",
         &["catalog", "common", "lake", "service"],

@@ -25,7 +25,7 @@ async fn a_topic_is_created_listed_described_and_deleted() {
         "7d",
     ];
     let created = siltstone.run(&create).await.ok();
-    created.says(&["created topic orders", "3 partitions", "id:int64!", "siltstone up --stdin orders"]);
+    created.says(&["created topic orders", "3 partitions", "id:int64!", "/v1/topics/orders/records"]);
     assert!(!created.out.contains("mappings"), "a queue in memory has no subjects: {}", created.out);
     siltstone.run(&["topic", "list"]).await.ok().says(&["orders", "json", "7d"]);
     let described = siltstone.run(&["topic", "describe", "orders"]).await.ok();
@@ -77,7 +77,7 @@ async fn deleting_without_a_terminal_needs_yes() {
 async fn publishing_into_a_memory_queue_is_refused_with_the_way_out() {
     let siltstone = Siltstone::new();
     let refused = siltstone.run(&["publish", "orders"]).await;
-    refused.fails(2, &["QUEUE_TYPE=memory", "QUEUE_TYPE=nats", "up --stdin"]);
+    refused.fails(2, &["QUEUE_TYPE=memory", "QUEUE_TYPE=nats", "/v1/topics/orders/records", "up --stdin"]);
 }
 
 #[tokio::test]

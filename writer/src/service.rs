@@ -99,7 +99,8 @@ impl Service {
             "writer started"
         );
         log_places(&settings, catalog.as_ref()).await;
-        let drain_max = Duration::from_secs(settings.shutdown_timeout_secs) + DRAIN_MARGIN;
+        // Twice: requests that fill the queue end before the writer does.
+        let drain_max = Duration::from_secs(settings.shutdown_timeout_secs) * 2 + DRAIN_MARGIN;
         Ok(Self { queue, catalog, storage, writer, shell, drain_max })
     }
 
@@ -107,12 +108,21 @@ impl Service {
     ///
     /// # Errors
     /// If the writer ended by itself, the drain took too long, or a second signal cut it short.
-    pub async fn wait(mut self) -> Result<(), ServeError> {
+    pub async fn wait(self) -> Result<(), ServeError> {
+        self.wait_then(std::future::ready(())).await
+    }
+
+    /// The same with work of the caller between the signal and the drain, while the writer still runs: what fills the queue
+    /// ends there. It counts in the time of the drain, and is dropped with it.
+    ///
+    /// # Errors
+    /// As [`Service::wait`].
+    pub async fn wait_then(mut self, before_drain: impl Future<Output = ()>) -> Result<(), ServeError> {
         tokio::select! {
             name = self.shell.signal() => tracing::info!(signal = name, "stopping: draining what was fetched"),
             ended = self.writer.ended() => ended.map_err(ServeError::Ended)?,
         }
-        self.stop().await
+        self.stop_after(before_drain).await
     }
 
     /// Drains and ends without waiting for a signal.
@@ -120,8 +130,15 @@ impl Service {
     /// # Errors
     /// As [`Service::wait`].
     pub async fn stop(self) -> Result<(), ServeError> {
+        self.stop_after(std::future::ready(())).await
+    }
+
+    async fn stop_after(self, before_drain: impl Future<Output = ()>) -> Result<(), ServeError> {
         let Self { mut writer, catalog, shell, drain_max, .. } = self;
-        let drained = async { writer.shutdown().await.map_err(ServeError::from) };
+        let drained = async {
+            before_drain.await;
+            writer.shutdown().await.map_err(ServeError::from)
+        };
         let summary = shell.drain(drain_max, drained).await?;
         let closed = tokio::time::timeout(CLOSE_TIMEOUT, catalog.close()).await;
         tracing::info!(
@@ -144,7 +161,10 @@ async fn start_parts(settings: &Settings) -> Result<Parts, ServeError> {
     let catalog = connect::catalog(settings).await?;
     let queue = connect::queue(settings).await?;
     if !connect::is_shared(settings) {
-        tracing::warn!("the memory queue loses what is not committed when this process dies; QUEUE_TYPE=nats keeps it");
+        tracing::warn!(
+            "the memory queue loses what is not committed when this process dies; QUEUE_TYPE=nats keeps it, and \
+             acks=committed tells a producer what is committed"
+        );
     }
     let listener = Listener::bind(settings).await?;
     let started = Writer::builder(Arc::clone(&queue), storage.clone(), Arc::clone(&catalog))

@@ -181,6 +181,27 @@ pub const SETTINGS: &[SettingDoc] = &[
     ),
     setting("HTTP_ADDR", Kind::Address, "127.0.0.1:8080", "address:port", "serves /healthz, /readyz and /metrics"),
     setting(
+        "INGEST_ADDR",
+        Kind::Address,
+        "127.0.0.1:8081",
+        "address:port of this machine alone (127.0.0.1 or [::1])",
+        "`up` and `ingester` take records here over HTTP",
+    ),
+    setting(
+        "INGEST_BODY_BYTES",
+        Kind::Number(1024, 1 << 32),
+        "67108864",
+        "1024 to 4294967296",
+        "largest body of an HTTP request, as sent and unpacked",
+    ),
+    setting(
+        "INGEST_TIMEOUT_SECS",
+        Kind::Number(1, 3600),
+        "30",
+        "1 to 3600",
+        "how long an HTTP request waits for the queue, and then for the commit if it asks for it",
+    ),
+    setting(
         "LOG_FORMAT",
         Kind::Choice(&["text", "json"]),
         "text",

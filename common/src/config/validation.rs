@@ -13,6 +13,7 @@ impl Settings {
         self.catalog_url.as_ref().map_or(Ok(()), urls::check_catalog)?;
         self.storage_type = self.checked_storage_type()?;
         self.check_nats_login()?;
+        self.check_ingest_addr()?;
         Ok(self)
     }
 
@@ -41,6 +42,20 @@ impl Settings {
             )));
         }
         Ok(named)
+    }
+
+    /// Refuses an address that other machines reach: a client is not asked who it is.
+    fn check_ingest_addr(&self) -> Result<(), InvalidSetting> {
+        let addr = self.ingest_addr;
+        if addr.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(InvalidSetting::new(format!(
+            "INGEST_ADDR={addr}: other machines reach this address, and everybody who reaches it may publish and delete; \
+             allowed is an address of this machine alone, such as 127.0.0.1:{0} or [::1]:{0}, behind a proxy that knows \
+             its clients",
+            addr.port()
+        )))
     }
 
     fn check_nats_login(&self) -> Result<(), InvalidSetting> {

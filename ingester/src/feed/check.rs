@@ -36,7 +36,7 @@ pub enum LineProblem {
 }
 
 /// Refuses a line that is no JSON object.
-pub(super) fn check_object(line: &[u8]) -> Result<(), LineProblem> {
+pub(crate) fn check_object(line: &[u8]) -> Result<(), LineProblem> {
     serde_json::from_slice::<IgnoredAny>(line).map_err(LineProblem::NotJson)?;
     if line.trim_ascii_start().first() == Some(&b'{') { Ok(()) } else { Err(LineProblem::NotObject) }
 }
@@ -47,7 +47,7 @@ pub(super) fn check_text(line: &[u8]) -> Result<(), LineProblem> {
 }
 
 /// The value of a member as the bytes of a key.
-pub(super) fn key_of(line: &[u8], field: &str) -> Result<Bytes, LineProblem> {
+pub(crate) fn key_of(line: &[u8], field: &str) -> Result<Bytes, LineProblem> {
     let value: Value = serde_json::from_slice(line).map_err(LineProblem::NoJsonForKey)?;
     match value.get(field) {
         Some(Value::String(text)) => Ok(Bytes::copy_from_slice(text.as_bytes())),

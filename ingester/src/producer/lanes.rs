@@ -186,7 +186,7 @@ impl Lanes {
 /// The answer to a message after the wait for its commit.
 async fn committed(commits: &Commits, before: &Before, limit: Duration, answer: Answer) -> Answer {
     let ack = answer?;
-    let error = match commits.wait(before, ack.offset, limit).await {
+    let error = match commits.wait(before, ack, limit).await {
         Ok(Fate::Committed) => return Ok(ack),
         Ok(Fate::Quarantined { reason }) => ProducerError::Quarantined { reason },
         Err(error) => error.into(),

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use catalog::{MetadataStore, SegmentInfo, SegmentKind};
+use catalog::{ListedSegment, MetadataStore, SegmentInfo, SegmentKind};
 use common::TopicName;
 use common::config::Settings;
 use lake::query::{QuerySession, QueryStore, format_table, write_json_lines};
 use serde_json::json;
 
 use super::orders;
-use crate::commands::segments::{ListedSegment, object_bytes};
+use crate::commands::segments::object_bytes;
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text};
 

@@ -1,10 +1,10 @@
-//! `topic delete`: from the queue first, then from the catalog, so that a failure in between can be repeated.
+//! `topic delete`: from queue and catalog.
 //!
-//! Owns: the confirmation, and the order. Does not own: the deletion of a topic's parts (queue and catalog).
+//! Owns: the confirmation. Does not own: the order of the two deletions (`catalog::delete_topic`).
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use catalog::{CatalogError, MetadataStore};
 use common::TopicName;
 use common::config::Settings;
@@ -35,19 +35,14 @@ pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
 
 async fn delete(args: &Args, settings: &Settings, catalog: &dyn MetadataStore) -> anyhow::Result<()> {
     let name = &args.name;
-    let Some(topic) = catalog.get_topic(name).await? else {
+    if catalog.get_topic(name).await?.is_none() {
         return Err(CatalogError::TopicNotFound(name.to_string()).into());
-    };
+    }
     if !args.yes {
         confirm(name)?;
     }
     let queue = service::connect::queue(settings).await?;
-    let in_queue = queue.delete_topic(&topic.definition()).await;
-    in_queue.with_context(|| format!("topic {name} was not deleted; its messages could not be removed"))?;
-    let in_catalog = catalog.delete_topic(name).await;
-    in_catalog.with_context(|| {
-        format!("topic {name} is gone from the queue but still listed in the catalog; repeat the same command")
-    })
+    Ok(catalog::delete_topic(queue.as_ref(), catalog, name).await?)
 }
 
 fn confirm(name: &TopicName) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@
 //! replay`).
 
 use anyhow::bail;
-use catalog::Topic;
+use catalog::{Topic, UpdateTopicError};
 use common::TopicName;
 use common::config::Settings;
 use common::topic::{ColumnChange, ColumnSpec, Member, TopicOptions};
@@ -61,15 +61,10 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     let (before, topic) = with_catalog(settings, async |catalog| {
         let Some(topic) = catalog.get_topic(&args.name).await? else { bail!("topic not found: {}", args.name) };
         let options = changed(&topic.config, &change, &args.reading)?;
-        let check = catalog::TopicConfig {
-            name: topic.name.clone(),
-            partition_count: topic.partition_count,
-            retention_ms: topic.retention_ms,
-            config: options.clone(),
-        };
-        check.definition().validate().map_err(|error| UsageError::new(error.to_string()))?;
-        let updated =
-            catalog.update_topic_config(&args.name, topic.schema_version, topic.retention_ms, options).await?;
+        let updated = catalog::update_topic(catalog.as_ref(), &topic, options).await.map_err(|error| match error {
+            UpdateTopicError::Invalid(invalid) => UsageError::new(invalid.to_string()).into(),
+            UpdateTopicError::Catalog(error) => anyhow::Error::from(error),
+        })?;
         Ok((topic, updated))
     })
     .await?;

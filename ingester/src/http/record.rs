@@ -1,0 +1,203 @@
+//! A record on its way to its partition: its message, or the reason why it is none.
+//!
+//! Owns: checking one record, its key, its id and its partition. Does not own: cutting a body into records (`records`),
+//! sending (`send`).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use catalog::Topic;
+use common::OutgoingMessage;
+use common::message::Headers;
+use common::partitioner::RoundRobin;
+use common::topic::Format;
+
+use super::parameters::Parameters;
+use crate::acks::Acks;
+use crate::feed::{LineProblem, MESSAGE_BYTES_MAX, check_object, key_of};
+
+/// Makes the messages of one request.
+pub(super) struct Records {
+    topic: Arc<Topic>,
+    turns: Arc<RoundRobin>,
+    parameters: Parameters,
+    /// The partition of all records that have no key, where one is given or derived.
+    partition: Option<u32>,
+}
+
+impl Records {
+    /// A retry must find the partition again that knows the message ids. So the records of a request with an idempotency
+    /// key, and without keys of their own, go to one partition, which that key gives.
+    pub(super) fn new(topic: Arc<Topic>, turns: Arc<RoundRobin>, parameters: Parameters) -> Self {
+        let derived = parameters
+            .idempotency_key
+            .as_ref()
+            .map(|key| topic.config.partitioner.partition_of(key.as_bytes(), topic.partition_count));
+        Self { partition: parameters.partition.or(derived), topic, turns, parameters }
+    }
+
+    pub(super) fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    pub(super) fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The message of a JSON object, with its partition. It must be UTF-8 throughout, which the check alone does not see.
+    ///
+    /// # Errors
+    /// The reason, as a clause for people.
+    pub(super) fn of_object(&self, index: usize, object: &[u8]) -> Result<(u32, OutgoingMessage), String> {
+        let key = match &self.parameters.key_field {
+            Some(field) => Some(key_of(object, field).map_err(|problem| told(&problem))?),
+            None => None,
+        };
+        std::str::from_utf8(object).map_err(|error| format!("not UTF-8: {error}"))?;
+        check_object(object).map_err(|problem| told(&problem))?;
+        self.message(index, key, self.on_one_line(object))
+    }
+
+    /// The message of bytes that are taken as they are.
+    ///
+    /// # Errors
+    /// As [`Records::of_object`].
+    pub(super) fn of_bytes(&self, index: usize, bytes: Bytes) -> Result<(u32, OutgoingMessage), String> {
+        self.message(index, None, bytes)
+    }
+
+    /// A row of a text topic is a line; between the tokens of JSON a blank means the same as a line break. The copy does not
+    /// keep the rest of the body in memory.
+    fn on_one_line(&self, object: &[u8]) -> Bytes {
+        let mut bytes = object.to_vec();
+        if self.topic.config.format == Format::Text {
+            bytes.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        }
+        bytes.into()
+    }
+
+    fn message(&self, index: usize, key: Option<Bytes>, payload: Bytes) -> Result<(u32, OutgoingMessage), String> {
+        let key = key.or_else(|| self.parameters.key.clone());
+        let headers = &self.parameters.headers;
+        let bytes = payload.len() + key.as_ref().map_or(0, Bytes::len) + bytes_of(headers);
+        if bytes > MESSAGE_BYTES_MAX {
+            return Err(format!("the record has {bytes} bytes; allowed are {MESSAGE_BYTES_MAX}"));
+        }
+        let partition = self.partition_of(key.as_deref());
+        let message_id = self.parameters.idempotency_key.as_ref().map(|key| format!("http/{key}/{index}"));
+        let is_awaited = self.parameters.acks == Acks::Committed;
+        Ok((partition, OutgoingMessage { message_id, key, headers: headers.clone(), payload, is_awaited }))
+    }
+
+    fn partition_of(&self, key: Option<&[u8]>) -> u32 {
+        let topic = &self.topic;
+        match (self.parameters.partition, key, self.partition) {
+            (Some(chosen), ..) => chosen,
+            (None, Some(key), _) => topic.config.partitioner.partition_of(key, topic.partition_count),
+            (None, None, Some(derived)) => derived,
+            (None, None, None) => self.turns.next(topic.partition_count),
+        }
+    }
+}
+
+fn bytes_of(headers: &Headers) -> usize {
+    headers.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
+
+/// The problem with its cause.
+fn told(problem: &LineProblem) -> String {
+    use std::error::Error;
+    problem.source().map_or_else(|| problem.to_string(), |cause| format!("{problem}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderMap;
+    use common::TopicName;
+    use common::topic::TopicOptions;
+
+    use super::*;
+
+    fn records(query: &str, idempotency_key: Option<&str>, format: Format) -> Records {
+        let headers = idempotency_key
+            .map(|key| (axum::http::HeaderName::from_static("idempotency-key"), key.parse().expect("a value")));
+        let parameters = Parameters::read(Some(query), &HeaderMap::from_iter(headers)).expect("valid");
+        let topic = Topic {
+            name: TopicName::new("orders").expect("valid"),
+            partition_count: 7,
+            retention_ms: None,
+            config: TopicOptions { format, ..TopicOptions::default() },
+            schema_version: 1,
+            created_at: 0,
+            updated_at: 0,
+        };
+        Records::new(Arc::new(topic), Arc::default(), parameters)
+    }
+
+    #[test]
+    fn an_object_is_a_message_as_it_is_written() {
+        let records = records("acks=committed", None, Format::Json);
+        let (_, message) = records.of_object(0, b"{ \"a\":\n1 }").expect("valid");
+        assert_eq!((message.payload.as_ref(), message.key, message.message_id), (&b"{ \"a\":\n1 }"[..], None, None));
+        assert!(message.is_awaited);
+    }
+
+    #[test]
+    fn an_object_is_one_line_of_a_text_topic() {
+        let (_, message) = records("", None, Format::Text).of_object(0, b"{\"a\":\r\n\"x\\n\"}").expect("valid");
+        assert_eq!(message.payload.as_ref(), b"{\"a\":  \"x\\n\"}");
+    }
+
+    #[test]
+    fn a_record_that_is_no_object_or_has_no_key_is_refused_with_the_reason() {
+        let records = records("key_field=id", None, Format::Json);
+        for (object, reason) in [
+            ("{\"id\":", "not JSON, which a key needs: EOF"),
+            ("[]", "no member \"id\""),
+            ("{}", "no member \"id\""),
+            ("{\"id\":null}", "no string, number or boolean"),
+        ] {
+            let error = records.of_object(0, object.as_bytes()).expect_err(object);
+            assert!(error.contains(reason), "{error}");
+        }
+        let unkeyed = super::tests::records("", None, Format::Raw);
+        assert_eq!(unkeyed.of_object(0, b"[1]").expect_err("an array"), "not a JSON object");
+        assert!(unkeyed.of_object(0, b"{\"a\" 1}").expect_err("broken").starts_with("not JSON: expected `:`"));
+    }
+
+    #[test]
+    fn ids_are_those_of_the_request_and_the_index_and_records_without_keys_share_a_partition() {
+        let with_id = records("", Some("k-1"), Format::Json);
+        let made: Vec<_> = (0..20).map(|index| with_id.of_object(index, b"{}").expect("valid")).collect();
+        assert_eq!(made[3].1.message_id.as_deref(), Some("http/k-1/3"));
+        assert!(made.iter().all(|(partition, _)| *partition == made[0].0), "a retry finds the ids again");
+        let again = records("", Some("k-1"), Format::Json).of_object(0, b"{}").expect("valid").0;
+        assert_eq!(again, made[0].0);
+        let partitions = (0..50).map(|n| {
+            let records = records("", Some(&format!("k-{n}")), Format::Json);
+            records.of_object(0, b"{}").expect("valid").0
+        });
+        assert!(partitions.collect::<std::collections::BTreeSet<_>>().len() > 3, "requests are spread");
+        let keyed = records("key_field=id", Some("k-1"), Format::Json);
+        let partition = |n: u32| keyed.of_object(0, format!("{{\"id\":{n}}}").as_bytes()).expect("valid").0;
+        assert!((1..20).any(|n| partition(n) != partition(0)), "keys are spread");
+    }
+
+    #[test]
+    fn an_explicit_partition_wins_and_records_without_anything_take_turns() {
+        let chosen = records("partition=5&key=a", Some("k"), Format::Json);
+        assert_eq!(chosen.of_bytes(0, Bytes::from_static(b"x")).expect("valid").0, 5);
+        let turns = records("", None, Format::Json);
+        let mut taken: Vec<u32> = (0..7).map(|n| turns.of_bytes(n, Bytes::new()).expect("valid").0).collect();
+        taken.sort_unstable();
+        assert_eq!(taken, [0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn a_record_beyond_the_largest_message_is_refused_by_its_size() {
+        let records = records("key=abc", None, Format::Raw);
+        let error = records.of_bytes(0, vec![0; MESSAGE_BYTES_MAX - 2].into()).expect_err("one byte too many");
+        assert!(error.contains("67108865 bytes") && error.contains("67108864"), "{error}");
+        assert!(records.of_bytes(0, vec![0; MESSAGE_BYTES_MAX - 3].into()).is_ok());
+    }
+}

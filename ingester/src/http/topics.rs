@@ -1,0 +1,180 @@
+//! `/v1/topics`: listing, creating, changing and deleting topics.
+//!
+//! Owns: the bodies of these requests. Does not own: which topics and changes are valid (`common::topic`), their order in
+//! queue and catalog (crate `catalog`).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use catalog::{DeleteTopicError, Topic, TopicConfig, UpdateTopicError};
+use common::TopicName;
+use common::topic::{ColumnChange, ColumnSpec, Reading, TopicOptions};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::Api;
+use super::body::RequestBody;
+use super::error::{ApiError, Code};
+use super::parameters::Query;
+use super::path::TopicPath;
+
+/// Largest description of a topic: 2,000 columns with names of some length.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// A topic that is to be created, in the form in which topics are shown.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewTopic {
+    name: TopicName,
+    /// One, or one per stream, when absent.
+    #[serde(default)]
+    partition_count: Option<u32>,
+    #[serde(default)]
+    retention_ms: Option<u64>,
+    #[serde(default)]
+    config: Map<String, Value>,
+}
+
+/// A change of columns and notations, as `siltstone topic update` makes it.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TopicChange {
+    columns: Vec<ColumnSpec>,
+    drop_columns: Vec<String>,
+    rename_columns: Vec<Renaming>,
+    reading: Option<Reading>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Renaming {
+    from: String,
+    to: String,
+}
+
+impl NewTopic {
+    fn config(mut self) -> Result<TopicConfig, ApiError> {
+        if self.config.contains_key("columns") && !self.config.contains_key("format") {
+            self.config.insert("format".to_owned(), json!("json"));
+        }
+        let options: TopicOptions = serde_json::from_value(Value::Object(self.config))
+            .map_err(|error| ApiError::invalid(format!("config: {error}")))?;
+        // Ids belong to the topic that they were described of.
+        let options = options.without_ids();
+        let bound = u32::try_from(options.streams.len()).unwrap_or(u32::MAX);
+        let config = TopicConfig {
+            name: self.name,
+            partition_count: self.partition_count.unwrap_or(bound.max(1)),
+            retention_ms: self.retention_ms,
+            config: options,
+        };
+        config.definition().validate().map_err(|error| ApiError::invalid(error.to_string()))?;
+        Ok(config)
+    }
+}
+
+pub(super) async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Value>, ApiError> {
+    Query::read(request.uri().query(), &[])?;
+    Ok(Json(json!({ "topics": api.catalog.list_topics().await? })))
+}
+
+pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<impl IntoResponse, ApiError> {
+    let config = read_json::<NewTopic>(&api, request).await?.config()?;
+    let topic = catalog::create_topic(api.queue.as_ref(), api.catalog.as_ref(), config).await?;
+    let place = format!("/v1/topics/{}", topic.name.encoded());
+    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(topic)))
+}
+
+pub(super) async fn describe(
+    State(api): State<Arc<Api>>,
+    TopicPath(name): TopicPath,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
+    Query::read(request.uri().query(), &[])?;
+    let topic = found(&api, &name).await?;
+    Ok(Json(json!({ "topic": topic, "partitions": api.catalog.list_partitions(&name).await? })))
+}
+
+pub(super) async fn update(
+    State(api): State<Arc<Api>>,
+    TopicPath(name): TopicPath,
+    request: Request,
+) -> Result<Json<Topic>, ApiError> {
+    let change: TopicChange = read_json(&api, request).await?;
+    if change == TopicChange::default() {
+        let text = "there is nothing to change; give columns, drop_columns, rename_columns or reading";
+        return Err(ApiError::invalid(text));
+    }
+    let topic = found(&api, &name).await?;
+    let options = changed(&topic.config, change)?;
+    catalog::update_topic(api.catalog.as_ref(), &topic, options).await.map(Json).map_err(|error| match error {
+        UpdateTopicError::Invalid(invalid) => ApiError::invalid(invalid.to_string()),
+        UpdateTopicError::Catalog(error) => error.into(),
+    })
+}
+
+pub(super) async fn delete(
+    State(api): State<Arc<Api>>,
+    TopicPath(name): TopicPath,
+    request: Request,
+) -> Result<Json<Value>, ApiError> {
+    Query::read(request.uri().query(), &[])?;
+    let deleted = catalog::delete_topic(api.queue.as_ref(), api.catalog.as_ref(), &name).await;
+    api.topics.forget(&name);
+    match deleted {
+        Ok(()) => Ok(Json(json!({ "deleted": name }))),
+        Err(DeleteTopicError::Catalog(error)) => Err(error.into()),
+        Err(error @ (DeleteTopicError::Queue { .. } | DeleteTopicError::StillListed { .. })) => {
+            Err(ApiError::passed_on(Code::Unavailable, &error))
+        }
+    }
+}
+
+/// The topic, which must exist.
+pub(super) async fn found(api: &Api, name: &TopicName) -> Result<Topic, ApiError> {
+    api.catalog.get_topic(name).await?.ok_or_else(|| ApiError::topic_not_found(name.as_str()))
+}
+
+fn changed(options: &TopicOptions, change: TopicChange) -> Result<TopicOptions, ApiError> {
+    let columns = ColumnChange {
+        drop: change.drop_columns,
+        rename: change.rename_columns.into_iter().map(|renaming| (renaming.from, renaming.to)).collect(),
+        declare: change.columns,
+    };
+    let mut changed = if columns == ColumnChange::default() {
+        options.clone()
+    } else {
+        options.evolve(&columns).map_err(|refused| ApiError::new(Code::Refused, refused.to_string()))?
+    };
+    changed.reading = change.reading.unwrap_or(changed.reading);
+    Ok(changed)
+}
+
+/// Reads a small body of JSON. Its type must be said: a page of another origin cannot say it without asking first.
+async fn read_json<T: DeserializeOwned>(api: &Api, request: Request) -> Result<T, ApiError> {
+    Query::read(request.uri().query(), &[])?;
+    let (head, body) = request.into_parts();
+    check_type(&head.headers)?;
+    read_body(api, &head.headers, body).await
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let given = headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
+    let kind = given.split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let text = format!("Content-Type {given:?} is not taken; allowed is application/json");
+    Err(ApiError::new(Code::UnsupportedMediaType, text))
+}
+
+async fn read_body<T: DeserializeOwned>(api: &Api, headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
+    let bytes_max = BODY_BYTES_MAX.min(api.options.body_bytes_max);
+    let bytes = RequestBody::new(headers, body, bytes_max, &api.budget)?.whole().await?;
+    serde_json::from_slice(&bytes).map_err(|error| ApiError::new(Code::InvalidBody, format!("the body: {error}")))
+}

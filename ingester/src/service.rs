@@ -1,0 +1,118 @@
+//! The HTTP service as a process of its own, and as a part of a writer's process.
+//!
+//! Owns: settings as limits, the order of starting and stopping, the log lines at both ends.
+//! Does not own: the requests (`http`), the process around it and connections (the crate `service`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog::MetadataStore;
+use common::Queue;
+use common::config::Settings;
+use service::{Intake, IntakeLimits, Listener, Pages, Result, ServiceError, Shell, connect};
+
+use crate::http::{Api, ApiOptions, ApiParts};
+
+/// Longest time for closing the catalog, which waits for its connections: a silent database must not delay the exit.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The shell's deadline is later than that of the requests by this margin, and ends parts that hang even then.
+const DRAIN_MARGIN: Duration = Duration::from_secs(10);
+
+/// The HTTP service in a running process. Dropping it cuts off the requests that are not answered.
+#[derive(Debug)]
+pub struct HttpService {
+    intake: Intake,
+    drain_max: Duration,
+}
+
+impl HttpService {
+    /// Serves requests on `listener`, with the limits of `settings`.
+    pub fn start(settings: &Settings, listener: Listener, parts: ApiParts) -> Self {
+        let options = ApiOptions {
+            body_bytes_max: settings.ingest_body_bytes,
+            timeout: Duration::from_secs(settings.ingest_timeout_secs),
+            ..ApiOptions::default()
+        };
+        let router = Api::new(parts, options).router();
+        let intake = Intake::serve(listener, router, IntakeLimits::default());
+        tracing::info!(
+            ingest = %intake.addr(),
+            "records are taken over HTTP, from this machine alone: clients are not asked who they are"
+        );
+        Self { intake, drain_max: Duration::from_secs(settings.shutdown_timeout_secs) }
+    }
+
+    /// Takes no new request, and returns after those that began are answered, at most after the time for a shutdown.
+    pub async fn drain(self) {
+        if !self.intake.drain(self.drain_max).await {
+            tracing::warn!("requests over HTTP were cut off; their records may or may not be stored");
+        }
+    }
+}
+
+/// Runs the service until SIGTERM or SIGINT, then answers the requests that began. A second signal ends it at once.
+///
+/// # Errors
+/// If it cannot start, or did not end in good order. A queue that only another process's writer could read is refused.
+pub async fn run(settings: Settings) -> Result<()> {
+    let mut shell = Shell::open(&settings)?;
+    let started = shell.start(Box::pin(start(&settings))).await?;
+    let Started { http, catalog, pages, listener } = started;
+    let pages_addr = listener.addr();
+    shell.serve(listener, pages);
+    tracing::info!(
+        queue = %connect::queue_place(&settings),
+        catalog = %settings.catalog_place(),
+        http = %pages_addr,
+        version = env!("CARGO_PKG_VERSION"),
+        "ingester started"
+    );
+    let signal = shell.signal().await;
+    tracing::info!(signal, "stopping: answering the requests that began");
+    let drain_max = Duration::from_secs(settings.shutdown_timeout_secs) + DRAIN_MARGIN;
+    let drained = async {
+        http.drain().await;
+        Ok::<_, ServiceError>(())
+    };
+    shell.drain(drain_max, drained).await?;
+    let closed = tokio::time::timeout(CLOSE_TIMEOUT, catalog.close()).await;
+    tracing::info!(catalog_closed = closed.is_ok(), "ingester stopped");
+    Ok(())
+}
+
+struct Started {
+    http: HttpService,
+    catalog: Arc<dyn MetadataStore>,
+    pages: Pages,
+    listener: Listener,
+}
+
+async fn start(settings: &Settings) -> Result<Started> {
+    connect::ensure_shared(
+        settings,
+        "nothing taken here would be written; `siltstone up` takes records and writes them",
+    )?;
+    let storage = connect::storage(settings)?;
+    let catalog = connect::catalog(settings).await?;
+    let queue = connect::queue(settings).await?;
+    let listener = Listener::bind(settings).await?;
+    let ingest = Listener::bind_ingest(settings).await?;
+    let pages = pages(Arc::clone(&queue), Arc::clone(&catalog));
+    let parts = ApiParts { queue, catalog: Arc::clone(&catalog), storage, hints: None };
+    let http = HttpService::start(settings, ingest, parts);
+    Ok(Started { http, catalog, pages, listener })
+}
+
+/// Ready if queue and catalog answer.
+fn pages(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> Pages {
+    Pages::default()
+        .check("queue", move || {
+            let queue = Arc::clone(&queue);
+            async move { queue.check().await.map_err(|error| error.to_string()) }
+        })
+        .check("catalog", move || {
+            let catalog = Arc::clone(&catalog);
+            async move { catalog.check().await.map_err(|error| error.to_string()) }
+        })
+}
