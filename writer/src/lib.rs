@@ -26,6 +26,7 @@ pub use lake::Storage;
 pub use operations::{audit, quarantine, resume};
 pub use pipeline::roll::RollReason;
 pub use pipeline::{decode, roll};
+pub use service::handle::WriterHandle;
 pub use service::running::{Observer, RunningWriter};
 pub use service::status::PartitionStatus;
 pub use service::summary::Summary;
