@@ -14,6 +14,7 @@ mod docs;
 mod embedded;
 mod evolution;
 mod exactly_once;
+mod infer;
 mod json;
 mod nats;
 mod old_lake;
