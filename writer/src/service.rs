@@ -141,6 +141,9 @@ impl Service {
 
 async fn start_parts(settings: &Settings) -> Result<Parts, ServeError> {
     let connected = Connected::open(settings).await?;
+    if !connect::is_shared(settings) {
+        tracing::warn!("the memory queue loses what is not committed when this process dies; QUEUE_TYPE=nats keeps it");
+    }
     let listener = Listener::bind(settings).await?;
     let writer = connected.start(settings).await?;
     let Connected { queue, catalog, storage, .. } = connected;

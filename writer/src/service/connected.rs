@@ -41,12 +41,6 @@ impl Connected {
         let storage = usable_storage(settings).await?;
         let catalog = connect::catalog(settings).await?;
         let queue = connect::queue(settings).await?;
-        if !connect::is_shared(settings) {
-            tracing::warn!(
-                "the memory queue loses what is not committed when this process dies; QUEUE_TYPE=nats keeps it, and \
-                 acks=committed tells a producer what is committed"
-            );
-        }
         Ok(Self { queue, catalog, storage, topics })
     }
 
