@@ -16,9 +16,10 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use catalog::{MetadataStore, Topic, TopicConfig};
 use common::config::Settings;
-use common::{Queue, TopicName};
-use ingester::Producer;
+use common::{OutgoingMessage, Queue, QueueError, TopicName};
+use ingester::{Producer, ProducerError};
 use lake::query::{BatchStream, QueryError, QueryOptions, QuerySession, QueryStore};
+use service::connect;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -109,15 +110,13 @@ impl Siltstone {
         self.life.check()?;
         self.check_topic(topic)?;
         let (message, timestamp) = append::message(key, value, timestamp)?;
-        let outcomes = self.producer.send_batch(topic, vec![message]).await;
-        let outcome = outcomes.map(|outcomes| outcomes.into_iter().next().expect("one outcome per message"));
-        let sent = match outcome {
-            Ok(Ok(sent)) => sent,
-            // After the end, the queue's refusal is its consequence.
-            Ok(Err(failure)) => return Err(self.life.check().err().unwrap_or(Error::Produce(failure.error))),
-            Err(error) => return Err(self.life.check().err().unwrap_or(Error::Produce(Arc::new(error)))),
+        let placed = match connect::is_shared(&self.settings) {
+            true => self.send(topic, message).await,
+            false => self.publish_here(topic, message).await,
         };
-        Ok(AppendResult { topic: sent.topic, partition: sent.partition, offset: sent.offset, timestamp })
+        // After the end, a refusal of the queue is its consequence.
+        let (partition, offset) = placed.map_err(|error| self.life.check().err().unwrap_or(Error::Produce(error)))?;
+        Ok(AppendResult { topic: topic.clone(), partition, offset, timestamp })
     }
 
     /// A producer into the same queue, for batches, message ids and partitions of the caller's choice.
@@ -185,6 +184,27 @@ impl Siltstone {
         }
         settled?;
         Ok(stopped?)
+    }
+
+    /// Straight into the queue of this process: no reply of it can be lost, so that a record needs no id.
+    async fn publish_here(
+        &self,
+        topic: &TopicName,
+        message: OutgoingMessage,
+    ) -> Result<(u32, u64), Arc<ProducerError>> {
+        let to = self.producer.partition_of(topic, message.key.as_deref()).await?;
+        match self.inlet.publish(&to, vec![message.clone()]).await {
+            Ok(acks) => Ok((to.partition_id, acks.first().expect("one ack per message").offset)),
+            // The topic was made again meanwhile: the producer looks it up.
+            Err(QueueError::TopicUnknown { .. }) => self.send(topic, message).await,
+            Err(error) => Err(Arc::new(error.into())),
+        }
+    }
+
+    async fn send(&self, topic: &TopicName, message: OutgoingMessage) -> Result<(u32, u64), Arc<ProducerError>> {
+        let outcomes = self.producer.send_batch(topic, vec![message]).await?;
+        let outcome = outcomes.into_iter().next().expect("one outcome per message");
+        outcome.map(|sent| (sent.partition, sent.offset)).map_err(|failure| failure.error)
     }
 
     fn check_topic(&self, topic: &TopicName) -> Result<()> {

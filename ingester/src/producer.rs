@@ -104,6 +104,15 @@ impl Producer {
         Ok(outcomes.into_iter().map(|outcome| outcome.expect("every message is in one group")).collect())
     }
 
+    /// The partition of a message with this key; without a key the next in turn.
+    ///
+    /// # Errors
+    /// The topic is absent, or cannot be looked up or opened.
+    pub async fn partition_of(&self, topic: &TopicName, key: Option<&[u8]>) -> Result<TopicPartition> {
+        let known = self.topics.get(topic).await?;
+        Ok(TopicPartition::new(topic.clone(), compute_partition(&known, key, None)?))
+    }
+
     /// An error comes with true if none of the messages is stored for certain.
     async fn publish(
         &self,

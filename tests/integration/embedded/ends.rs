@@ -148,3 +148,32 @@ async fn settings_and_topics_that_cannot_be_are_refused() {
     siltstone.append(&topic("test"), None, "{\"id\":1}".into(), None).await.expect("appended");
     siltstone.close().await.expect("closes");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_without_a_close_loses_what_no_flush_covered_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a directory");
+    // The lease of the writer that was dropped has to pass.
+    let short = || Settings { lease_secs: 2, ..settings(folder.path()) };
+    let siltstone = Siltstone::open(short()).await.expect("opens");
+    siltstone.create_topic(ids("one", 1)).await.expect("created");
+    for (id, is_flushed) in [(1, true), (2, false)] {
+        let appended = siltstone.append(&topic("one"), None, format!("{{\"id\":{id}}}").into(), None).await;
+        assert_eq!(appended.expect("appended").offset, id - 1);
+        if is_flushed {
+            siltstone.flush_all().await.expect("committed");
+        }
+    }
+    drop(siltstone);
+    let siltstone = Siltstone::open(short()).await.expect("opens again");
+    let again = siltstone.append(&topic("one"), None, "{\"id\":3}".into(), None).await.expect("appended");
+    assert_eq!(again.offset, 1, "the offset that was lost before it was committed");
+    let settled = async {
+        while let Err(error) = siltstone.flush_all().await {
+            assert!(matches!(error, Error::NotCommitted { .. }), "{error}");
+        }
+    };
+    timeout(DEADLINE, settled).await.expect("the partition is taken over");
+    assert_eq!(number(&siltstone, "SELECT count(*) FROM one").await, 2);
+    assert_eq!(number(&siltstone, "SELECT count(*) FROM one WHERE id IN (1, 3)").await, 2);
+    siltstone.close().await.expect("closes");
+}

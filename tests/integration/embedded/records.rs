@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use common::partitioner::Partitioner;
 use siltstone::{Error, OutgoingMessage, Settings, Siltstone, TIMESTAMP_HEADER};
 use tokio::task::JoinSet;
 
@@ -18,10 +19,12 @@ async fn a_hundred_records_have_their_places_and_are_in_sql_after_a_flush() {
     let siltstone = opened(folder.path()).await;
     let mut next: BTreeMap<u32, u64> = BTreeMap::new();
     for id in 0..100 {
-        let key = format!("user-{id}").into();
-        let appended = siltstone.append(&topic("test"), Some(key), format!("{{\"id\":{id}}}").into(), None).await;
+        let key = format!("user-{id}");
+        let partition = Partitioner::default().partition_of(key.as_bytes(), PARTITIONS);
+        let appended =
+            siltstone.append(&topic("test"), Some(key.into()), format!("{{\"id\":{id}}}").into(), None).await;
         let appended = appended.expect("appended");
-        assert!(appended.topic == topic("test") && appended.partition < PARTITIONS, "{appended:?}");
+        assert_eq!((&appended.topic, appended.partition), (&topic("test"), partition), "the same as any producer's");
         let expected = next.entry(appended.partition).or_default();
         assert_eq!(appended.offset, *expected, "offsets of a partition have no holes");
         *expected += 1;
