@@ -13,6 +13,7 @@ mod opened;
 mod output;
 mod progress;
 mod settle;
+mod shell;
 mod suggest;
 mod units;
 

@@ -63,6 +63,12 @@ pub trait Queue: fmt::Debug + Send + Sync {
     /// Succeeds if the queue answers now; for readiness.
     async fn check(&self) -> Result<(), QueueError>;
 
+    /// The memory of this process that holds the messages, if it does. While a publisher waits for it, only commits make
+    /// room: the writer then closes batches early.
+    fn memory(&self) -> Option<&MemoryBudget> {
+        None
+    }
+
     /// Findings for an operator about the queue and its state for `topics`. Makes no lasting change.
     async fn diagnose(&self, topics: &[TopicDefinition]) -> Vec<Finding> {
         // The default has no findings.

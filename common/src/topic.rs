@@ -93,6 +93,13 @@ pub struct StreamLimits {
     pub duplicate_window_secs: Option<u64>,
 }
 
+impl TopicOptions {
+    /// Options of a topic of JSON objects with these columns.
+    pub fn json(columns: Vec<ColumnSpec>) -> Self {
+        Self { format: Format::Json, columns, ..Self::default() }
+    }
+}
+
 impl TopicDefinition {
     /// A topic with default options (format `raw`).
     pub fn new(name: TopicName, partition_count: u32) -> Self {

@@ -8,6 +8,7 @@
 
 mod awaited;
 mod ceiling;
+mod embedded;
 mod figures;
 mod live;
 mod load;
@@ -83,6 +84,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000),
           conflicts_with_all = ["queue", "messages", "partitions", "topic", "reread", "runs", "live_rate", "live_seconds"])]
     many_partitions: Option<u32>,
+    /// Instead of all that: appends one by one by the library in this process, memory queue, and a segment of full size
+    #[arg(long, conflicts_with_all = ["queue", "partitions", "topic", "reread", "runs", "live_rate", "live_seconds", "many_partitions"])]
+    embedded: bool,
     /// Length of --many-partitions
     #[arg(long, value_name = "SECONDS", default_value = "30", requires = "many_partitions",
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -100,6 +104,10 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     let settings = bench_settings(&args, settings)?;
     if cfg!(debug_assertions) {
         output::note("warning: this is a debug build; figures of a release build are many times higher");
+    }
+    if args.embedded {
+        let report = Box::pin(embedded::measure(&settings, args.format, args.size, args.messages, args.keep)).await?;
+        return output::show(json, &report, || report.to_string());
     }
     let bench = Box::pin(Bench::prepare(&args, settings)).await?;
     let outcome = match args.many_partitions {

@@ -6,6 +6,7 @@ mod beginning;
 mod create;
 mod delete;
 mod describe;
+mod infer;
 mod list;
 mod place;
 mod reading;

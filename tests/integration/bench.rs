@@ -52,3 +52,26 @@ async fn a_kept_topic_is_read_again_and_left_as_it_was() {
     assert_eq!((&partition["high_watermark"], &partition["lag"]), (&0.into(), &300.into()), "{partition}");
     assert_eq!(siltstone.run(&["topic", "list", "--json"]).await.ok().json().as_array().map(Vec::len), Some(1));
 }
+
+#[tokio::test]
+async fn embedded_use_is_measured_until_everything_is_committed_and_cleaned_up() {
+    let siltstone = Siltstone::new().with("MAX_SEGMENT_SIZE_BYTES", "1048576");
+    let bench = ["bench", "--embedded", "--messages", "500", "--size", "100", "--json"];
+    let report = siltstone.run(&bench).await.ok().json();
+    assert_eq!(
+        (&report["committed"]["messages"], &report["append"]["bytes"]),
+        (&500.into(), &50_000.into()),
+        "{report}"
+    );
+    let latency = |name: &str| report["append_latency"][name].as_f64().expect("a number");
+    assert!(
+        latency("p50_us") > 0.0 && latency("p50_us") <= latency("p99_us") && latency("p99_us") <= latency("max_us")
+    );
+    let segment = &report["segment"];
+    assert!(segment["bytes"].as_u64().is_some_and(|bytes| bytes >= 1_048_576), "it was closed for its size: {report}");
+    assert!(segment["upload_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{report}");
+    assert_eq!(std::fs::read_dir(siltstone.path().join("data/bench")).expect("the parent stays").count(), 0);
+    let text = siltstone.run(&["bench", "--embedded", "--messages", "10", "--format", "raw"]).await.ok();
+    text.says(&["append p99", "< 10 ms", ">= 50,000/s", "roll a segment of"]);
+    siltstone.run(&["bench", "--embedded", "--topic", "t"]).await.fails(2, &["--topic"]);
+}

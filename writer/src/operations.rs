@@ -1,10 +1,11 @@
 //! Operations: an operator's requests, and upkeep that needs no operator.
 //!
-//! Owns: `audit`, `resume` and `quarantine`, which the binary shows; `janitor`, which deletes objects that are not
+//! Owns: `audit`, `infer`, `resume` and `quarantine`, which the binary shows; `janitor`, which deletes objects that are not
 //! listed.
 //! Does not own: showing results.
 
 pub mod audit;
+pub mod infer;
 pub(crate) mod janitor;
 pub mod quarantine;
 pub mod resume;

@@ -1,17 +1,21 @@
 //! The standalone service: settings in, a running writer with its HTTP pages, until a signal.
 //!
-//! `running` is the handle of a writer, `flush` its wait for commits, and `status` has the state of its partitions.
-//! `discard` and `watchers` warn of discards and relieve memory. `metrics`, `summary` and `pages` show the state.
+//! `connected` opens the parts that settings name. `running` is a running writer, `handle` what many tasks may do with it, `flush` its wait for commits, and `status` has
+//! the state of its partitions.
+//! `discard` and `watchers` warn of discards, and `relief` makes room in memory. `metrics`, `summary` and `pages` show the state.
 //!
 //! Owns: the order of starting and stopping the parts of a writer's process, and its log lines at both ends.
 //! Does not own: the writer (`writer`), the process around it (the crate `service`).
 
+mod connected;
 pub(crate) mod discard;
 mod error;
 pub(crate) mod flush;
+pub(crate) mod handle;
 pub(crate) mod metrics;
 pub(crate) mod notices;
 mod pages;
+pub(crate) mod relief;
 pub(crate) mod running;
 pub(crate) mod status;
 pub(crate) mod summary;
@@ -21,16 +25,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::MetadataStore;
+use common::Queue;
 use common::config::Settings;
-use common::{Queue, TopicName};
 use lake::Storage;
 use service::{Listener, Shell, connect, producing};
 
-use crate::config::WriterConfig;
-use crate::error::WriterError;
 use crate::service::running::RunningWriter;
-use crate::writer::Writer;
 
+pub use connected::Connected;
 pub use error::ServeError;
 
 /// Longest time for closing the catalog, which waits for its connections: a silent database must not delay the exit.
@@ -155,11 +157,7 @@ impl Service {
 }
 
 async fn start_parts(settings: &Settings) -> Result<Parts, ServeError> {
-    let names = settings.topics.iter().map(TopicName::new);
-    let topics = names.collect::<Result<Vec<_>, _>>().map_err(ServeError::TopicName)?;
-    let storage = usable_storage(settings).await?;
-    let catalog = connect::catalog(settings).await?;
-    let queue = connect::queue(settings).await?;
+    let connected = Connected::open(settings).await?;
     if !connect::is_shared(settings) {
         tracing::warn!(
             "the memory queue loses what is not committed when this process dies; QUEUE_TYPE=nats keeps it, and \
@@ -167,16 +165,8 @@ async fn start_parts(settings: &Settings) -> Result<Parts, ServeError> {
         );
     }
     let listener = Listener::bind(settings).await?;
-    let started = Writer::builder(Arc::clone(&queue), storage.clone(), Arc::clone(&catalog))
-        .config(WriterConfig::from(settings))
-        .topics(topics)
-        .build()
-        .start()
-        .await;
-    let writer = started.map_err(|error| match error {
-        WriterError::TopicNotFound(_) => ServeError::TopicNotFound { topics: settings.topics.join(","), error },
-        other => other.into(),
-    })?;
+    let writer = connected.start(settings).await?;
+    let Connected { queue, catalog, storage, .. } = connected;
     Ok(Parts { queue, catalog, storage, writer, listener })
 }
 
@@ -197,17 +187,4 @@ async fn log_places(settings: &Settings, catalog: &dyn MetadataStore) {
     if topics.len() > TOPICS_LOGGED_MAX {
         tracing::info!(topics = topics.len(), "more topics take messages; `siltstone topic describe NAME` shows where");
     }
-}
-
-/// The configured store, proven usable by a canary object.
-async fn usable_storage(settings: &Settings) -> Result<Storage, ServeError> {
-    let storage = connect::storage(settings)?;
-    storage.probe().await.map_err(WriterError::from)?;
-    if !storage.honours_create().await.map_err(WriterError::from)? {
-        tracing::warn!(
-            storage = storage.display_url(),
-            "the store overwrites objects that must be created; keys are unique, so that segments are safe"
-        );
-    }
-    Ok(storage)
 }

@@ -18,9 +18,10 @@ use crate::operations::janitor::Janitor;
 use crate::ownership::supervise::Supervisor;
 use crate::pipeline::context::{Context, Limits};
 use crate::pipeline::group::Groups;
+use crate::service::handle::WriterHandle;
 use crate::service::running::RunningWriter;
 use crate::service::status::StatusBoard;
-use crate::service::{metrics, watchers};
+use crate::service::{metrics, relief, watchers};
 use lake::Storage;
 
 /// A writer before its start.
@@ -115,17 +116,17 @@ impl Writer {
         };
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);
-        watchers.spawn(watchers::relieve_memory(context.limits.memory.clone(), board.clone(), Arc::clone(&commands)));
+        watchers.spawn(relief::relieve_memory(context.limits.memory.clone(), board.clone(), Arc::clone(&commands)));
+        if self.queue.memory().is_some() {
+            watchers.spawn(relief::relieve_queue(Arc::clone(&self.queue), board.clone(), Arc::clone(&commands)));
+        }
         watchers.spawn(janitor.run());
         watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));
         supervisor.begin().await?;
+        let (totals, refresh) = (Arc::clone(supervisor.totals()), Arc::clone(&supervisor.refresh));
+        let handle = WriterHandle { context, board, clock: Arc::clone(&self.clock), totals, commands, refresh };
         Ok(RunningWriter {
-            context,
-            board,
-            clock: Arc::clone(&self.clock),
-            totals: Arc::clone(supervisor.totals()),
-            commands,
-            refresh: Arc::clone(&supervisor.refresh),
+            handle,
             stop: supervisor.stop.clone(),
             supervisor: Some(tokio::spawn(supervisor.run())),
             watchers,

@@ -3,9 +3,29 @@
 //! Owns: the combinations, and what one setting implies for another. Does not own: single values (`values`), the forms
 //! of URLs (`urls`).
 
-use super::{InvalidSetting, Settings, StorageType, urls};
+use super::{EffectiveSetting, InvalidSetting, Kind, Settings, StorageType, urls, values};
 
 impl Settings {
+    /// Settings that a program made itself, with what they imply, if those of the environment could be the same.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] names the first setting that is out of its range, or contradicts another.
+    pub fn checked(self) -> Result<Self, InvalidSetting> {
+        if let Err(error) = serde_json::to_value(&self) {
+            return Err(InvalidSetting::new(format!("a path among the settings is not UTF-8: {error}")));
+        }
+        // URLs and secrets are shown without their secrets: `validated` looks at the URLs themselves.
+        let has_range = |kind| matches!(kind, Kind::Number(..) | Kind::Path | Kind::Topics | Kind::SubjectToken);
+        let is_set = |setting: &EffectiveSetting| match setting.doc.kind {
+            Kind::Topics => !self.topics.is_empty(),
+            _ => !setting.value.is_empty(),
+        };
+        for setting in self.effective().iter().filter(|setting| has_range(setting.doc.kind) && is_set(setting)) {
+            values::check(setting.doc, &setting.value)?;
+        }
+        self.validated()
+    }
+
     /// The same with what they imply, if they are consistent.
     pub(super) fn validated(mut self) -> Result<Self, InvalidSetting> {
         urls::check_nats(&self.nats_url)?;

@@ -256,6 +256,10 @@ impl Queue for InMemoryQueue {
         Ok(())
     }
 
+    fn memory(&self) -> Option<&MemoryBudget> {
+        Some(&self.shared.capacity)
+    }
+
     async fn diagnose(&self, _topics: &[TopicDefinition]) -> Vec<Finding> {
         vec![Finding::reduced(
             Area::Queue,

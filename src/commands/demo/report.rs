@@ -18,6 +18,7 @@ use serde_json::json;
 use super::orders;
 use crate::commands::segments::object_bytes;
 use crate::output::{self, Align, Table};
+use crate::shell;
 use crate::units::{bytes_text, count_text};
 
 const STATUS_QUERY: &str = "SELECT status, count(*) AS orders, sum(amount) AS amount, min(created_at) AS first, \
@@ -158,8 +159,8 @@ impl Report {
     }
 
     fn next_steps(&self) -> anyhow::Result<String> {
-        let root = shell_quoted(&self.root.display().to_string());
-        let program = std::env::current_exe().ok().and_then(|path| path.to_str().map(shell_quoted));
+        let root = shell::word(&self.root.display().to_string());
+        let program = std::env::current_exe().ok().and_then(|path| path.to_str().map(shell::word));
         let program = program.unwrap_or_else(|| "siltstone".to_owned());
         let mut text = format!("\nLook at the files, which every Parquet reader understands:\n  find {root} -type f\n");
         writeln!(text, "Ask your own questions:")?;
@@ -186,26 +187,4 @@ impl Report {
 
 fn build() -> &'static str {
     if cfg!(debug_assertions) { "a debug build: a release build is many times faster" } else { "release build" }
-}
-
-/// The text as one word of a shell's command line.
-fn shell_quoted(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:@%".contains(&byte);
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_survive_a_shell() {
-        assert_eq!(shell_quoted("./data/demo"), "./data/demo");
-        assert_eq!(shell_quoted("a b"), "'a b'");
-        assert_eq!(shell_quoted("it's"), r"'it'\''s'");
-    }
 }

@@ -10,10 +10,11 @@ use catalog::{CatalogError, CreateTopicError, MetadataStore, Topic, TopicConfig}
 use common::config::{Settings, StorageType};
 use common::partitioner::Partitioner;
 use common::topic::{BoundStream, ColumnSpec, Format, StreamLimits, TopicOptions};
-use common::{Queue, TopicDefinition, TopicName};
+use common::{Queue, TopicName};
 use service::connect;
 
 use super::beginning::{self, Beginning, parse_beginning};
+use super::infer::{self, Request, Source, parse_source};
 use super::place;
 use super::reading::ReadingArgs;
 use super::schema::read_options;
@@ -46,6 +47,13 @@ pub(crate) struct Args {
     /// The columns as a JSON array, or all options as a JSON object: the JSON itself, or the path of a file
     #[arg(long, value_name = "FILE|JSON", conflicts_with = "columns")]
     schema: Option<String>,
+    /// Propose the columns from a sample: a FILE of JSON objects or of an array of them, - for standard input, or the
+    /// first N messages of each --stream. It shows why each column has its type, and creates nothing without --yes
+    #[arg(long, value_name = "FILE|N", value_parser = parse_source, conflicts_with_all = ["columns", "schema"])]
+    infer: Option<Source>,
+    /// With --infer: create the topic with the proposed columns
+    #[arg(long, requires = "infer")]
+    yes: bool,
     /// How long segments are kept, such as 7d; without limit by default
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     retention: Option<Duration>,
@@ -76,10 +84,40 @@ pub(crate) struct Args {
     reading: ReadingArgs,
 }
 
-/// Creates the topic.
+/// Creates the topic, or shows what a sample proposes.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let beginning = args.from;
-    let mut config = config_of(args)?;
+    let (beginning, source, is_wanted) = (args.from, args.infer.clone(), args.yes);
+    let Some(source) = source else {
+        let topic = create(config_of(args)?, beginning, settings).await?;
+        return output::show(json, &topic, || text(&topic, settings));
+    };
+    let format = args.format.unwrap_or(Format::Json);
+    let config = unchecked(Args { format: Some(format), ..args })?;
+    let request = Request { source, config, beginning, words: words(std::env::args().skip(1)) };
+    let proposal = infer::propose(request, settings).await?;
+    let created = match is_wanted {
+        true => Some(create(proposal.config.clone(), beginning, settings).await?),
+        false => None,
+    };
+    infer::show(&proposal, created.as_ref(), json)
+}
+
+/// The words of a call without those that only a sample needs.
+fn words(call: impl Iterator<Item = String>) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut call = call.peekable();
+    while let Some(word) = call.next() {
+        match word.as_str() {
+            "--infer" => _ = call.next(),
+            "--yes" | "--json" => {}
+            word if word.starts_with("--infer=") => {}
+            _ => words.push(word),
+        }
+    }
+    words
+}
+
+async fn create(mut config: TopicConfig, beginning: Option<Beginning>, settings: &Settings) -> anyhow::Result<Topic> {
     let queue = connect::queue(settings).await?;
     if let Some(beginning) = beginning {
         config.config = beginning::settle(beginning, &config.definition(), queue.as_ref()).await?;
@@ -88,7 +126,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         with_new_catalog(settings, async |catalog| create_topic(queue.as_ref(), catalog.as_ref(), config).await);
     let topic = created.await?;
     make_directory(settings);
-    output::show(json, &topic, || text(&topic, settings))
+    Ok(topic)
 }
 
 /// Makes the directory of a local store, so that a reader can tell an empty one from a mistyped path.
@@ -130,6 +168,13 @@ fn summary(topic: &Topic) -> String {
 }
 
 fn config_of(args: Args) -> Result<TopicConfig, UsageError> {
+    let config = unchecked(args)?;
+    config.definition().validate().map_err(|error| UsageError::new(error.to_string()))?;
+    Ok(config)
+}
+
+/// The arguments as a topic, whose columns may still be missing.
+fn unchecked(args: Args) -> Result<TopicConfig, UsageError> {
     let mut options = match &args.schema {
         Some(schema) => read_options(schema)?,
         None => {
@@ -162,10 +207,8 @@ fn config_of(args: Args) -> Result<TopicConfig, UsageError> {
     }
     let bound = u32::try_from(options.streams.len()).unwrap_or(u32::MAX);
     let partition_count = args.partitions.unwrap_or(bound.max(1));
-    let definition = TopicDefinition { name: args.name, partition_count, options };
-    definition.validate().map_err(|error| UsageError::new(error.to_string()))?;
     let retention_ms = args.retention.map(|retention| u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
-    Ok(TopicConfig { name: definition.name, partition_count, retention_ms, config: definition.options })
+    Ok(TopicConfig { name: args.name, partition_count, retention_ms, config: options })
 }
 
 fn merged(set: StreamLimits, from_schema: StreamLimits) -> StreamLimits {
@@ -231,6 +274,16 @@ mod tests {
         assert_eq!(made.partition_count, 2);
         assert_eq!(made.config.streams[1].subjects, ["x.>", "y"]);
         assert!(config(&["t", "--stream", "A", "--partitions", "3"]).expect_err("one stream").contains("3 partitions"));
+    }
+
+    #[test]
+    fn the_command_of_a_proposal_leaves_the_sample_out() {
+        let call = ["topic", "create", "t", "--infer", "a.json", "--json", "--yes", "--infer=b", "--stream", "S"];
+        assert_eq!(words(call.map(str::to_owned).into_iter()), ["topic", "create", "t", "--stream", "S"]);
+        assert!(config(&["t", "--yes"]).expect_err("of what").contains("--infer"));
+        assert!(
+            config(&["t", "--infer", "a", "--column", "a:json"]).expect_err("both").contains("cannot be used with")
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Flush: closes open batches and waits until everything fetched before is committed.
 //!
 //! Owns: the wait, and the reasons for a partition whose messages are not committed. Does not own: closing and committing
-//! (`pipeline`), waiting for given offsets (`running`).
+//! (`pipeline`), waiting for given offsets (`handle`).
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -15,10 +15,10 @@ use tokio::time::timeout;
 use crate::error::{Result, WriterError};
 use crate::pipeline::assemble::Command;
 use crate::pipeline::partition::CommandSender;
-use crate::service::status::StatusBoard;
+use crate::service::status::{KEEPS_FAILING, StatusBoard};
 
 /// Time between two checks of a partition that has not answered.
-const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+pub(crate) const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Closes the open batch of one pipeline and returns after everything fetched before is committed; false if the pipeline
 /// ended first.
@@ -62,9 +62,7 @@ async fn flush_one(
         match timeout(CHECK_INTERVAL, &mut flushed).await {
             Ok(true) => return Ok(()),
             Ok(false) => break,
-            Err(_) if board.is_failing(partition) => {
-                return Err("uploads or commits keep failing; the writer repeats them until they succeed".to_owned());
-            }
+            Err(_) if board.is_failing(partition) => return Err(KEEPS_FAILING.to_owned()),
             Err(_) => {}
         }
     }

@@ -21,6 +21,7 @@ pub(crate) const QUARANTINED: &str = "siltstone_records_quarantined_total";
 pub(crate) const TOPIC_QUARANTINED: &str = "siltstone_quarantined_records_total";
 pub(crate) const SEGMENTS: &str = "siltstone_segments_committed_total";
 pub(crate) const SEGMENT_BYTES: &str = "siltstone_segment_bytes_committed_total";
+pub(crate) const ROLL_SECONDS: &str = "siltstone_roll_seconds";
 pub(crate) const UPLOAD_SECONDS: &str = "siltstone_upload_seconds";
 pub(crate) const COMMIT_SECONDS: &str = "siltstone_commit_seconds";
 pub(crate) const UPLOAD_RETRIES: &str = "siltstone_upload_retries_total";
@@ -52,6 +53,7 @@ pub(crate) fn describe() {
     describe_counter!(TOPIC_QUARANTINED, "records committed to quarantine, by topic");
     describe_counter!(SEGMENTS, "batches committed, by the reason that closed them");
     describe_counter!(SEGMENT_BYTES, "bytes of segments committed");
+    describe_histogram!(ROLL_SECONDS, "from the reason to close a batch to its sealed segment");
     describe_histogram!(UPLOAD_SECONDS, "from sealed to durably stored, retries included");
     describe_histogram!(COMMIT_SECONDS, "from stored to committed, retries included");
     describe_counter!(UPLOAD_RETRIES, "uploads tried again");
@@ -91,7 +93,7 @@ pub(crate) fn describe() {
         counter!(SEGMENTS, "reason" => reason.as_str()).increment(0);
     }
     // Registered only: the first duration is recorded by its event.
-    let _empty = (histogram!(UPLOAD_SECONDS), histogram!(COMMIT_SECONDS));
+    let _empty = (histogram!(ROLL_SECONDS), histogram!(UPLOAD_SECONDS), histogram!(COMMIT_SECONDS));
 }
 
 /// Partitions whose gauges were set; true if the queue limits them. A partition that was given back must not keep its

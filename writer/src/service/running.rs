@@ -1,31 +1,24 @@
-//! A running writer: its handle, and its observer.
+//! A running writer: its end, and its observer.
 //!
-//! Owns: flushing, waiting for commits, the drain and its deadline. Does not own: the work.
+//! Owns: noticing the writer's end, the drain and its deadline. Does not own: the work; flushing and waiting for commits
+//! (`handle`).
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
-use catalog::{MetadataStore, Topic, TopicConfig};
 use common::clock::SharedClock;
-use common::memory::MemoryBudget;
-use common::{Queue, TopicPartition};
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt};
-use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Result, WriterError};
-use crate::ownership::pipeline_tasks::CommandSenders;
 use crate::pipeline::context::Context;
-use crate::service::flush::{flush, flush_all};
+use crate::service::handle::WriterHandle;
 use crate::service::metrics;
 use crate::service::status::{PartitionStatus, StatusBoard};
-use crate::service::summary::{Summary, Totals};
-
-/// Time between two look-ups of a partition that runs in another writer.
-const OTHERS_INTERVAL: Duration = Duration::from_millis(100);
+use crate::service::summary::Summary;
 
 /// The handle of a running writer. Dropping it aborts the writer, which is safe but skips the drain: call
 /// [`RunningWriter::shutdown`].
@@ -51,12 +44,7 @@ const OTHERS_INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 #[must_use = "dropping the handle stops the writer; keep it, and call `shutdown` at the end"]
 pub struct RunningWriter {
-    pub(crate) context: Arc<Context>,
-    pub(crate) board: StatusBoard,
-    pub(crate) clock: SharedClock,
-    pub(crate) totals: Arc<Totals>,
-    pub(crate) commands: CommandSenders,
-    pub(crate) refresh: Arc<Notify>,
+    pub(crate) handle: WriterHandle,
     pub(crate) stop: CancellationToken,
     pub(crate) supervisor: Option<JoinHandle<Result<()>>>,
     /// The watchers; none of them ends by itself.
@@ -64,100 +52,9 @@ pub struct RunningWriter {
 }
 
 impl RunningWriter {
-    /// Creates a topic in queue and catalog and takes its partitions over.
-    ///
-    /// # Errors
-    /// Errors of the queue or the catalog.
-    pub async fn create_topic(&self, topic: TopicConfig) -> Result<Topic> {
-        let (queue, catalog) = (self.context.queue.as_ref(), self.context.catalog.as_ref());
-        let created = catalog::create_topic(queue, catalog, topic).await?;
-        self.refresh.notify_one();
-        Ok(created)
-    }
-
-    /// Looks for new topics now instead of at the next heartbeat.
-    pub fn refresh_topics(&self) {
-        self.refresh.notify_one();
-    }
-
-    /// The writer's queue.
-    pub fn queue(&self) -> &Arc<dyn Queue> {
-        &self.context.queue
-    }
-
-    /// The writer's catalog.
-    pub fn catalog(&self) -> &Arc<dyn MetadataStore> {
-        &self.context.catalog
-    }
-
-    /// The writer's memory budget.
-    pub fn budget(&self) -> &MemoryBudget {
-        &self.context.limits.memory
-    }
-
-    /// The status of each owned partition.
-    pub fn status(&self) -> Vec<PartitionStatus> {
-        self.board.statuses(self.clock.now_us())
-    }
-
-    /// Totals of the commits so far.
-    pub fn summary(&self) -> Summary {
-        self.totals.summary()
-    }
-
-    /// Changes with each commit of this writer: a hint for those who wait for commits, such as `ingester::Commits`.
-    pub fn commits(&self) -> watch::Receiver<u64> {
-        self.totals.commits()
-    }
-
-    /// Closes every open batch and returns after everything fetched before is committed. Messages that are published and
-    /// not fetched yet are not part of it: [`RunningWriter::wait_committed`] waits for given ones.
-    ///
-    /// # Errors
-    /// [`WriterError::NotCommitted`] with the reason of each partition: uploads or commits failed as often as
-    /// `upload_retries` says, another writer took the partition over, it is halted, its topic cannot be opened. Nothing
-    /// is lost: the writer goes on trying, and the queue still holds what is not committed.
-    pub async fn flush(&self) -> Result<()> {
-        let commands = self.commands.lock().expect("no holder panics").clone();
-        flush_all(self.context.catalog.as_ref(), &self.board, commands.into_iter().collect()).await
-    }
-
-    /// Returns after each partition's watermark has reached its target, for example the offset after the last one that
-    /// the queue confirmed to a producer. Closes the open batch of such a partition once everything below its target is
-    /// fetched.
-    ///
-    /// # Errors
-    /// Errors of the catalog.
-    pub async fn wait_committed(&self, targets: &[(TopicPartition, u64)]) -> Result<()> {
-        let waits = targets.iter().map(|(partition, target)| self.wait_for(partition, *target));
-        futures::future::try_join_all(waits).await?;
-        Ok(())
-    }
-
-    async fn wait_for(&self, partition: &TopicPartition, target: u64) -> Result<()> {
-        let mut steps = self.board.steps();
-        loop {
-            steps.borrow_and_update();
-            match self.board.place(partition) {
-                Some((_, high_watermark)) if high_watermark >= target => return Ok(()),
-                Some((position, _)) if position >= target => {
-                    let sender = self.commands.lock().expect("no holder panics").get(partition).cloned();
-                    if let Some(sender) = sender {
-                        // The watermark decides, not the answer: it is looked at again below.
-                        flush(sender).await;
-                    }
-                }
-                Some(_) => {}
-                None => {
-                    let stored = self.context.catalog.get_partition(partition).await?;
-                    if stored.is_some_and(|stored| stored.high_watermark >= target) {
-                        return Ok(());
-                    }
-                }
-            }
-            // The board does not know the commits of other writers, so the catalog is queried again after a while.
-            tokio::time::timeout(OTHERS_INTERVAL, steps.changed()).await.ok();
-        }
+    /// A handle that any number of tasks share. It lasts no longer than the writer: afterwards nothing is committed.
+    pub fn handle(&self) -> WriterHandle {
+        self.handle.clone()
     }
 
     /// Returns after the writer has ended by itself, because it could not continue.
@@ -185,11 +82,11 @@ impl RunningWriter {
     /// [`WriterError::ShutdownDeadline`] if this takes longer than allowed; the writer is then aborted, which is safe.
     pub async fn shutdown(&mut self) -> Result<Summary> {
         self.stop.cancel();
-        let timeout = self.context.config.shutdown_timeout;
+        let timeout = self.handle.context.config.shutdown_timeout;
         let drained = tokio::time::timeout(timeout, self.ended()).await;
         self.watchers.shutdown().await;
         match drained {
-            Ok(ended) => ended.map(|()| self.totals.summary()),
+            Ok(ended) => ended.map(|()| self.handle.summary()),
             Err(_) => {
                 if let Some(supervisor) = self.supervisor.take() {
                     supervisor.abort();
@@ -201,8 +98,17 @@ impl RunningWriter {
 
     /// An observer for readiness and metrics.
     pub fn observer(&self) -> Observer {
-        let (context, clock) = (Arc::clone(&self.context), Arc::clone(&self.clock));
-        Observer { context, board: self.board.clone(), shown: metrics::Shown::default(), clock }
+        let WriterHandle { context, board, clock, .. } = self.handle.clone();
+        Observer { context, board, shown: metrics::Shown::default(), clock }
+    }
+}
+
+/// Everything that a shared handle does.
+impl Deref for RunningWriter {
+    type Target = WriterHandle;
+
+    fn deref(&self) -> &WriterHandle {
+        &self.handle
     }
 }
 

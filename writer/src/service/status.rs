@@ -15,6 +15,9 @@ use tokio::sync::watch;
 
 use crate::service::discard::Margin;
 
+/// The reason of a partition whose uploads or commits keep failing.
+pub(crate) const KEEPS_FAILING: &str = "uploads or commits keep failing; the writer repeats them until they succeed";
+
 /// The status of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartitionStatus {
@@ -95,6 +98,11 @@ impl Progress {
         self.steps.send_modify(|steps| *steps += 1);
     }
 
+    /// Number of batches, open ones included, that are not committed.
+    pub(crate) fn uncommitted_batches(&self) -> usize {
+        lock(&self.batches).len()
+    }
+
     pub(crate) fn set_margin(&self, margin: &Margin) {
         *lock(&self.margin) = (margin.messages, margin.time);
     }
@@ -158,6 +166,21 @@ impl StatusBoard {
         lock(&self.partitions).get(partition).is_some_and(|progress| progress.failing.load(Ordering::Relaxed))
     }
 
+    /// The reason why a partition does not get on, if there is one.
+    pub(crate) fn trouble_of(&self, partition: &TopicPartition) -> Option<String> {
+        if self.is_failing(partition) {
+            return Some(KEEPS_FAILING.to_owned());
+        }
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        if lock(&self.partitions).get(partition).is_some_and(|progress| is_set(&progress.unreadable)) {
+            return Some("the queue cannot be read; the writer tries again until it can".to_owned());
+        }
+        // A halt or a defect of the partition, or a topic that cannot be opened.
+        let troubles = lock(&self.troubles);
+        let of = |partition_id| troubles.get(&(partition.topic.clone(), partition_id));
+        of(Some(partition.partition_id)).or_else(|| of(None)).cloned()
+    }
+
     pub(crate) fn all(&self) -> Vec<(TopicPartition, Arc<Progress>)> {
         lock(&self.partitions).iter().map(|(partition, progress)| (partition.clone(), Arc::clone(progress))).collect()
     }
@@ -195,6 +218,13 @@ impl StatusBoard {
         lock(&self.troubles).iter().map(shown).collect()
     }
 
+    /// The partitions with an open batch.
+    pub(crate) fn open_batches(&self) -> Vec<TopicPartition> {
+        let partitions = lock(&self.partitions);
+        let open = partitions.iter().filter(|(_, progress)| progress.batch_bytes.load(Ordering::Relaxed) > 0);
+        open.map(|(partition, _)| partition.clone()).collect()
+    }
+
     /// The partition whose open batch holds the most memory.
     pub(crate) fn largest_batch(&self) -> Option<TopicPartition> {
         let partitions = lock(&self.partitions);
@@ -227,46 +257,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use common::TopicName;
-
-    use super::*;
-
-    #[test]
-    fn lag_counts_what_the_queue_holds_or_the_writer_has_and_nothing_that_is_gone() {
-        let status = |high_watermark, position, queue_first_offset, queue_next_offset| PartitionStatus {
-            partition: TopicPartition::new(TopicName::new("t").expect("valid"), 0),
-            position,
-            high_watermark,
-            queue_first_offset,
-            queue_next_offset,
-            batch_bytes: 0,
-            freshness: Duration::ZERO,
-            discard_margin: None,
-            discard_margin_time: None,
-            failing: false,
-        };
-        assert_eq!(status(0, 0, 1, 1).lag(), 0, "an empty stream of JetStream, which counts from 1");
-        assert_eq!(status(50, 50, 101, 101).lag(), 0, "everything was purged");
-        assert_eq!(status(50, 50, 81, 101).lag(), 20, "a part was purged");
-        assert_eq!(status(50, 70, 50, 101).lag(), 51, "a part is fetched");
-        assert_eq!(status(50, 70, 101, 101).lag(), 20, "what is fetched is gone from the queue");
-        assert_eq!(status(50, 70, 40, 60).lag(), 20, "the queue was asked before that was published");
-    }
-
-    #[test]
-    fn freshness_is_the_age_of_the_oldest_uncommitted_batch() {
-        let board = StatusBoard::default();
-        let partition = TopicPartition::new(TopicName::new("t").expect("valid"), 0);
-        let progress = board.insert(partition, 10);
-        let freshness = |now_us| board.statuses(now_us)[0].freshness;
-        assert_eq!(freshness(1_000), Duration::ZERO);
-        progress.batch_opened(10, 100);
-        progress.batch_opened(20, 300);
-        assert_eq!(freshness(1_000), Duration::from_micros(900));
-        progress.committed(20);
-        assert_eq!(freshness(1_000), Duration::from_micros(700));
-        progress.committed(30);
-        assert_eq!(freshness(1_000), Duration::ZERO);
-    }
-}
+mod tests;

@@ -1,8 +1,8 @@
-//! Watchers: the work around the pipelines.
+//! Watchers: the look at the queue beside the pipelines.
 //!
-//! Owns: relieving memory while a fetch waits for it, and querying the queue's bounds for the lag, for the warning of
-//! messages that the queue will soon discard uncommitted (`discard` judges), and for messages lost at the queue's end.
-//! Does not own: batches; it only sends commands.
+//! Owns: querying the queue's bounds for the lag, for the warning of messages that the queue will soon discard uncommitted
+//! (`discard` judges), and for messages lost at the queue's end.
+//! Does not own: relieving memory (`relief`).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,14 +10,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::clock::{Clock, SharedClock};
-use common::memory::MemoryBudget;
 use common::queue::Bounds;
 use common::{Queue, QueueError, TopicPartition};
 use futures::StreamExt;
 use tokio::time::MissedTickBehavior;
 
-use crate::ownership::pipeline_tasks::CommandSenders;
-use crate::pipeline::assemble::Command;
 use crate::service::discard::{Margin, Uncommitted, margin, oldest_us};
 use crate::service::metrics;
 use crate::service::status::{Progress, StatusBoard};
@@ -26,23 +23,6 @@ use crate::service::status::{Progress, StatusBoard};
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
 /// Partitions whose queue is queried concurrently.
 const LOOKS_AT_ONCE: usize = 32;
-/// Time for a rolled batch to give memory back before the next roll.
-const RELIEF_INTERVAL: Duration = Duration::from_millis(50);
-
-/// Rolls the largest batch while a fetch waits for memory. Never returns.
-pub(crate) async fn relieve_memory(memory: MemoryBudget, board: StatusBoard, commands: CommandSenders) {
-    loop {
-        memory.pressure().await;
-        while memory.waiters() > 0 {
-            if let Some(partition) = board.largest_batch() {
-                let sender = commands.lock().expect("no holder panics").get(&partition).cloned();
-                // A pipeline whose command channel is full already rolls.
-                sender.map(|sender| sender.try_send(Command::Relieve).ok());
-            }
-            tokio::time::sleep(RELIEF_INTERVAL).await;
-        }
-    }
-}
 
 /// Refreshes the queue's bounds in the status of every partition. Never returns.
 pub(crate) async fn watch_lag(queue: Arc<dyn Queue>, board: StatusBoard, clock: SharedClock) {

@@ -92,3 +92,28 @@ async fn a_flush_beside_a_halted_partition_gives_the_reason_of_the_halt() {
     assert!(reason(running.flush().await, "t/0").contains("another history"));
     running.shutdown().await.expect("ends");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_for_given_offsets_names_what_does_not_get_on_and_ends_with_the_topic() {
+    let (world, store, topic) = world().await;
+    let mut running = world.start().await;
+    let handle = running.handle();
+    let partition = TopicPartition::new(topic.clone(), 0);
+    store.next(Operation::Put, 5, Fault::before(Answer::Unavailable));
+    // Nothing waits until the messages are fetched: unlike a flush, it counts them.
+    let end = world.publish(&partition, (0..10).map(|n| n.to_string())).await;
+    let targets = [(partition.clone(), end)];
+    assert!(reason(handle.commit_up_to(&targets).await, "t/0").contains("keep failing"));
+    while store.left() > 0 || running.status().iter().any(|status| status.failing) {
+        tokio::time::sleep(POLL).await;
+    }
+    handle.commit_up_to(&targets).await.expect("the store is back");
+    assert_eq!(handle.summary().messages, 10);
+    world.catalog.delete_topic(&topic).await.expect("deleted");
+    running.refresh_topics();
+    let later = [(partition.clone(), end + 1)];
+    let gone = handle.wait_committed(&later).await.expect_err("nobody will publish to it");
+    assert!(matches!(gone, WriterError::TopicNotFound(_)), "{gone}");
+    assert!(reason(handle.commit_up_to(&later).await, "t/0").contains("topic not found: t"));
+    running.shutdown().await.expect("ends");
+}

@@ -1,7 +1,9 @@
 //! URLs that a client would misread, settings that contradict each other, and the origin of each value.
 
+use std::ffi::OsString;
+
 use super::read;
-use crate::config::{Origin, StorageType};
+use crate::config::{Origin, Settings, StorageType};
 
 #[track_caller]
 fn refused(vars: &[(&str, &str)], parts: &[&str]) {
@@ -105,4 +107,30 @@ fn every_value_has_its_origin() {
     assert_eq!(of("CATALOG_URL"), ("sqlite:/a/catalog.db".to_owned(), Origin::Derived("STORAGE_PATH")));
     assert_eq!(of("LOG_LEVEL"), ("info".to_owned(), Origin::Environment));
     assert_eq!(of("LEASE_SECS"), ("10".to_owned(), Origin::Default));
+}
+
+#[test]
+fn settings_made_in_code_are_checked_as_those_of_the_environment() {
+    let checked = |settings: Settings| settings.checked().map_err(|error| error.to_string());
+    assert_eq!(checked(Settings::default()), Ok(Settings::default()));
+    let derived = Settings { storage_url: Some("s3://b/x".into()), ..Settings::default() };
+    assert_eq!(checked(derived).map(|settings| settings.storage_type), Ok(StorageType::S3));
+    for (wrong, part) in [
+        (Settings { lease_secs: 1, ..Settings::default() }, "LEASE_SECS=1 is not in 2..=3600"),
+        (Settings { storage_path: "~/lake".into(), ..Settings::default() }, "STORAGE_PATH=~/lake"),
+        (Settings { topics: vec![String::new()], ..Settings::default() }, "no name of a topic"),
+        (Settings { topics: vec!["a".to_owned(), "b\n".to_owned()], ..Settings::default() }, "TOPICS=a,b"),
+        (Settings { storage_type: StorageType::S3, ..Settings::default() }, "needs STORAGE_URL"),
+        (Settings { nats_user: Some("u".to_owned()), ..Settings::default() }, "NATS_PASSWORD"),
+    ] {
+        let error = checked(wrong).expect_err(part);
+        assert!(error.contains(part), "{error}");
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStringExt;
+        let path = OsString::from_vec(vec![b'a', 0xff]).into();
+        let error = checked(Settings { storage_path: path, ..Settings::default() }).expect_err("no UTF-8");
+        assert!(error.contains("UTF-8"), "{error}");
+    }
 }

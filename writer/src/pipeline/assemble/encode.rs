@@ -16,6 +16,7 @@ use crate::pipeline::context::Stop;
 use crate::pipeline::decode::{PartitionDecoder, Source};
 use crate::pipeline::roll::RollReason;
 use crate::pipeline::tables::Doubt;
+use crate::service::metrics;
 
 impl Assembler {
     /// Encodes what waits. The columns may have changed since the writer last looked, perhaps for these very records: the
@@ -87,9 +88,11 @@ impl Assembler {
     }
 
     pub(super) async fn roll(&mut self, reason: RollReason) -> Result<(), Stop> {
+        let started = Instant::now();
         self.encode().await?;
         let Some(batch) = self.batch.take() else { return Ok(()) };
         let sealed = self.finish(batch, reason).await?;
+        ::metrics::histogram!(metrics::ROLL_SECONDS).record(started.elapsed().as_secs_f64());
         self.hand_on(Assembled::Batch(sealed)).await
     }
 

@@ -1,0 +1,76 @@
+//! The queue, the catalog and the store that settings name, and the start of a writer on them.
+//!
+//! Owns: proving the store usable before anything else is opened, and the errors with the settings to change.
+//! Does not own: connecting each of them (`service::connect`), the process around a writer (`service`).
+
+use std::sync::Arc;
+
+use catalog::MetadataStore;
+use common::config::Settings;
+use common::{Queue, TopicName};
+use lake::Storage;
+use service::connect;
+
+use crate::config::WriterConfig;
+use crate::error::WriterError;
+use crate::service::error::ServeError;
+use crate::service::running::RunningWriter;
+use crate::writer::Writer;
+
+/// The parts that a writer works with.
+#[derive(Debug)]
+pub struct Connected {
+    /// The queue.
+    pub queue: Arc<dyn Queue>,
+    /// The catalog, made or migrated if need be.
+    pub catalog: Arc<dyn MetadataStore>,
+    /// The store, which was proven usable.
+    pub storage: Storage,
+    /// The topics that the settings limit the writer to; all if empty.
+    pub topics: Vec<TopicName>,
+}
+
+impl Connected {
+    /// Connects everything, after it has proven that the store can be written.
+    ///
+    /// # Errors
+    /// The first part that fails, with its address and the setting to change.
+    pub async fn open(settings: &Settings) -> Result<Self, ServeError> {
+        let names = settings.topics.iter().map(TopicName::new);
+        let topics = names.collect::<Result<Vec<_>, _>>().map_err(ServeError::TopicName)?;
+        let storage = usable_storage(settings).await?;
+        let catalog = connect::catalog(settings).await?;
+        let queue = connect::queue(settings).await?;
+        Ok(Self { queue, catalog, storage, topics })
+    }
+
+    /// Starts a writer with the settings' limits.
+    ///
+    /// # Errors
+    /// The catalog's, or that a topic of the settings does not exist.
+    pub async fn start(&self, settings: &Settings) -> Result<RunningWriter, ServeError> {
+        let started = Writer::builder(Arc::clone(&self.queue), self.storage.clone(), Arc::clone(&self.catalog))
+            .config(WriterConfig::from(settings))
+            .topics(self.topics.clone())
+            .build()
+            .start()
+            .await;
+        started.map_err(|error| match error {
+            WriterError::TopicNotFound(_) => ServeError::TopicNotFound { topics: settings.topics.join(","), error },
+            other => other.into(),
+        })
+    }
+}
+
+/// The configured store, proven usable by a canary object.
+async fn usable_storage(settings: &Settings) -> Result<Storage, ServeError> {
+    let storage = connect::storage(settings)?;
+    storage.probe().await.map_err(WriterError::from)?;
+    if !storage.honours_create().await.map_err(WriterError::from)? {
+        tracing::warn!(
+            storage = storage.display_url(),
+            "the store overwrites objects that must be created; keys are unique, so that segments are safe"
+        );
+    }
+    Ok(storage)
+}
