@@ -29,6 +29,8 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use futures::{Stream, StreamExt, stream};
 
+use super::chains::balance;
+
 /// Memory that a partition of a plan should have at least.
 const PARTITION_BYTES: usize = 64 * 1024 * 1024;
 /// Rows of a batch at most: DataFusion's own choice.
@@ -76,14 +78,16 @@ impl QueryPlanner for FrugalPlanner {
         logical: &LogicalPlan,
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = DefaultPhysicalPlanner::default().create_physical_plan(logical, state).await?;
+        // Rules for filters take chains apart, and put them together again as deep as they are long.
+        let logical = balance(logical.clone())?;
+        let plan = DefaultPhysicalPlanner::default().create_physical_plan(&logical, state).await?;
         let properties = PlanProperties::new(
             EquivalenceProperties::new(plan.schema()),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        let again = Arc::new(Again { logical: logical.clone(), state: state.clone(), budget: self.budget });
+        let again = Arc::new(Again { logical, state: state.clone(), budget: self.budget });
         Ok(Arc::new(FrugalExec { plan, again, properties: Arc::new(properties) }))
     }
 }
