@@ -7,6 +7,7 @@
 //! `quarantine."<topic>"`, and the catalog itself as `siltstone.topics`, `siltstone.partitions` and
 //! `siltstone.segments`. Unquoted names are found without regard to case. Nothing is listed in the object store: an object that the catalog does not list is not read.
 
+mod bounded;
 mod chains;
 mod checked;
 mod contained;

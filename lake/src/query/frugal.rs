@@ -29,6 +29,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use futures::{Stream, StreamExt, stream};
 
+use super::bounded::{Bounds, TOO_LARGE, bound_finally};
 use super::chains::balance;
 
 /// Memory that a partition of a plan should have at least.
@@ -69,6 +70,8 @@ fn frugal(config: SessionConfig, budget: usize, batch_rows: usize) -> SessionCon
 pub(super) struct FrugalPlanner {
     /// Memory of the session's queries, in bytes.
     pub(super) budget: usize,
+    /// What one result of an expression may take of it.
+    pub(super) bounds: Bounds,
 }
 
 #[async_trait]
@@ -79,7 +82,7 @@ impl QueryPlanner for FrugalPlanner {
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         // Rules for filters take chains apart, and put them together again as deep as they are long.
-        let logical = balance(logical.clone())?;
+        let logical = bound_finally(balance(logical.clone())?, self.bounds)?;
         let plan = DefaultPhysicalPlanner::default().create_physical_plan(&logical, state).await?;
         let properties = PlanProperties::new(
             EquivalenceProperties::new(plan.schema()),
@@ -208,6 +211,11 @@ fn explained(error: DataFusionError, budget: usize) -> DataFusionError {
             "the query needs more than the {} GiB of temporary files in {directory} that a query may have; ask for \
              fewer rows or columns",
             super::session::SPILL_BYTES_MAX >> 30
+        ));
+    }
+    if reason.starts_with(TOO_LARGE) {
+        return DataFusionError::ResourcesExhausted(format!(
+            "{reason} (MEMORY_BUDGET_BYTES={budget}); raise MEMORY_BUDGET_BYTES, or ask for a smaller result"
         ));
     }
     DataFusionError::ResourcesExhausted(format!(

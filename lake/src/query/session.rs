@@ -15,6 +15,7 @@ use datafusion::logical_expr::AggregateUDF;
 use datafusion::prelude::SessionConfig;
 use tempfile::TempDir;
 
+use super::bounded::{BoundSizes, BoundUnnest, Bounds};
 use super::checked::CheckNumbers;
 use super::contained::ContainScans;
 use super::exact_average::ExactAverage;
@@ -63,6 +64,7 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
         some => some,
     };
     let config = frugal::generous(config, options.memory_bytes_max, cores);
+    let bounds = Bounds::new(options.memory_bytes_max, config.target_partitions(), config.batch_size());
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
@@ -70,9 +72,11 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
         .with_expr_planners(vec![Arc::new(Operators)])
         .with_default_features()
         .with_analyzer_rule(Arc::new(CheckNumbers))
+        .with_analyzer_rule(Arc::new(BoundSizes(bounds)))
         .with_physical_optimizer_rules(pushdown::rules())
         .with_physical_optimizer_rule(Arc::new(ContainScans))
-        .with_query_planner(Arc::new(FrugalPlanner { budget: options.memory_bytes_max }))
+        .with_physical_optimizer_rule(Arc::new(BoundUnnest(bounds)))
+        .with_query_planner(Arc::new(FrugalPlanner { budget: options.memory_bytes_max, bounds }))
         .build();
     for function in json::functions() {
         state.register_udf(function)?;

@@ -1,0 +1,1 @@
+//! Results of functions, bounded.
