@@ -32,6 +32,8 @@ pub(super) struct RowSink<'t> {
     /// The columns behind the system columns, in the order of the schema.
     columns: Vec<Column>,
     quarantine: Quarantine,
+    /// Memory of `columns` for one row without its values, in bytes.
+    fixed_bytes: usize,
     /// Memory of the records so far, about, in bytes.
     part_bytes: usize,
     /// Takes each part that is full; absent when all records are one part.
@@ -59,12 +61,14 @@ pub(super) struct Row<'s> {
 impl<'t> RowSink<'t> {
     /// An empty sink for messages of a partition of `table`, with room for about `rows` rows.
     pub(super) fn new(table: &TopicTable, source: Source, rows: usize) -> Self {
+        let columns = columns_of(&table.schema, rows);
         Self {
             source,
             schema: Arc::clone(&table.schema),
             quarantine_schema: Arc::clone(&table.quarantine),
             system: SystemColumns::with_capacity(source, rows),
-            columns: columns_of(&table.schema, rows),
+            fixed_bytes: columns.iter().map(Column::fixed_bytes).sum(),
+            columns,
             quarantine: Quarantine::new(source),
             part_bytes: 0,
             full: None,
@@ -86,8 +90,7 @@ impl<'t> RowSink<'t> {
     /// # Panics
     /// If it neither accepts nor refuses a record: a committed offset must have at least one.
     pub(super) fn message<'s>(&'s mut self, message: &'s Message, take: impl FnOnce(&mut Records<'s, 't>)) {
-        let values: usize = self.columns.iter().map(Column::fixed_bytes).sum();
-        let row_bytes = values + system::row_bytes(message);
+        let row_bytes = self.fixed_bytes + system::row_bytes(message);
         let mut records = Records { sink: self, message, next: 0, row_bytes };
         take(&mut records);
         assert!(records.next > 0, "a message becomes at least one record");
