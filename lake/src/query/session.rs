@@ -12,6 +12,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder};
 use datafusion::functions_aggregate::min_max::{Max, Min};
 use datafusion::logical_expr::AggregateUDF;
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 use tempfile::TempDir;
 
@@ -22,8 +23,9 @@ use super::exact_average::ExactAverage;
 use super::exact_sum::ExactSum;
 use super::extremes::Extreme;
 use super::frugal::{self, FrugalPlanner};
+use super::mixed::MixedNumbers;
 use super::operators::Operators;
-use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, pushdown};
+use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, pushdown, rules};
 
 /// Bytes of temporary files of all running queries: more than that is a mistake in a query sooner than a need.
 pub(super) const SPILL_BYTES_MAX: u64 = 100 << 30;
@@ -59,6 +61,8 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
     config.options_mut().sql_parser.collect_spans = true;
     // A member of a struct that DataFusion 54 moves below a join may not be found there: the statement fails to plan.
     config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
+    // Of `min(a), max(f(b))` the filter would know `a` alone, and leave out rows that hold the greatest `f(b)`.
+    config.options_mut().optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     let cores = match options.parallelism {
         0 => config.target_partitions(),
         some => some,
@@ -71,8 +75,8 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
         // Before those of DataFusion, so that they are asked first.
         .with_expr_planners(vec![Arc::new(Operators)])
         .with_default_features()
-        .with_analyzer_rule(Arc::new(CheckNumbers))
-        .with_analyzer_rule(Arc::new(BoundSizes(bounds)))
+        .with_analyzer_rules(analyzer_rules(bounds))
+        .with_optimizer_rules(rules::rules())
         .with_physical_optimizer_rules(pushdown::rules())
         .with_physical_optimizer_rule(Arc::new(ContainScans))
         .with_physical_optimizer_rule(Arc::new(BoundUnnest(bounds)))
@@ -86,4 +90,12 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(Extreme(Min::new()))))?;
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(Extreme(Max::new()))))?;
     Ok(state)
+}
+
+fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules = Analyzer::new().rules;
+    rules.insert(0, Arc::new(MixedNumbers));
+    rules.push(Arc::new(CheckNumbers));
+    rules.push(Arc::new(BoundSizes(bounds)));
+    rules
 }

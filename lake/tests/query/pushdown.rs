@@ -27,6 +27,8 @@ async fn null_meets_null_where_sql_says_so() {
     assert_eq!(lake.number(intersect).await, 7);
     let join = "SELECT count(*) AS n FROM a AS x JOIN a AS y ON x.later IS NOT DISTINCT FROM y.later";
     assert_eq!(lake.number(join).await, 4 * 4 + 6);
+    let chain = format!("{join} JOIN a AS z ON x.id = z.id");
+    assert_eq!(lake.number(&chain).await, 4 * 4 + 6, "the join above it matches no nulls");
     let equal = "SELECT count(*) AS n FROM a AS x JOIN a AS y ON x.later = y.later";
     assert_eq!(lake.number(equal).await, 6);
     let not_in = "SELECT count(*) AS n FROM a AS x WHERE x.id NOT IN (SELECT y.later FROM a AS y)";
@@ -43,4 +45,19 @@ async fn a_filter_is_of_the_table_it_names_where_both_sides_have_the_column() {
         );
         assert_eq!(lake.number(&sql).await, 9, "{join}");
     }
+}
+
+#[tokio::test]
+async fn what_one_aggregate_has_seen_hides_no_row_from_another() {
+    let lake = lake().await;
+    // After the first object, `min(id)` needs no row of the second.
+    assert_eq!(lake.number("SELECT max(id + 0) - min(id) AS n FROM a").await, 9);
+}
+
+#[tokio::test]
+async fn the_same_time_can_be_grouped_twice() {
+    let lake = lake().await;
+    let sql = "SELECT count(*) AS n FROM (SELECT CAST(_timestamp AS DATE) AS day, _timestamp, max(id) FROM a
+               WHERE id = 1 GROUP BY CAST(_timestamp AS DATE), _timestamp HAVING count(*) = 1)";
+    assert_eq!(lake.number(sql).await, 1);
 }

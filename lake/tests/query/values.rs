@@ -256,3 +256,37 @@ async fn extremes_know_not_a_number_infinities_and_frames_of_nulls() {
                   FROM (VALUES (1, true), (2, NULL), (3, false)) AS v(i, b))";
     assert_eq!(lake.value(frames).await, 2);
 }
+
+#[tokio::test]
+async fn a_float_is_compared_with_a_decimal_as_a_float() {
+    let columns = r#"[{"name":"f","type":"float64"},{"name":"d","type":{"decimal":{"precision":10,"scale":2}}}]"#;
+    let records = json!([
+        {"f": 1e300, "d": 1.5}, {"f": 1e-20, "d": 0}, {"f": 1.5, "d": 1.5}, {"f": -1e300, "d": 0.1}, {"d": 7},
+    ]);
+    let lake = Lake::with_records(columns, records).await;
+    for (condition, count) in [
+        ("f = d", 1),
+        ("f > d", 2),
+        ("f < d", 1),
+        ("f IS NOT DISTINCT FROM d", 1),
+        ("f BETWEEN d AND d", 1),
+        ("d IN (f, 7)", 2),
+        ("f IN (SELECT d FROM t)", 1),
+        ("d IN (SELECT f FROM t)", 2),
+        ("CASE WHEN f > 0 THEN f ELSE d END = 1e300", 1),
+        ("CASE d WHEN f THEN true END", 1),
+        ("greatest(f, d) = f", 3),
+        ("coalesce(f, d) = 7", 1),
+        ("d < CAST('inf' AS DOUBLE)", 5),
+        ("d = 1.5", 2),
+        ("d = 0.1", 1),
+        ("d > 1e-20", 4),
+        ("d < 1e300", 5),
+    ] {
+        let sql = format!("SELECT count(*) FROM t WHERE {condition}");
+        assert_eq!(lake.value(&sql).await, count, "{condition}");
+    }
+    assert_eq!(lake.value("SELECT count(*) FROM t JOIN t AS u ON t.f = u.d").await, 2);
+    assert_eq!(lake.value("SELECT count(*) FROM (SELECT f FROM t UNION SELECT d FROM t)").await, 8);
+    assert_eq!(lake.value("SELECT count(*) FROM (SELECT f FROM t INTERSECT SELECT d FROM t)").await, 1);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use async_nats::jetstream::context::CreateStreamErrorKind;
-use async_nats::jetstream::{Context, ErrorCode, stream};
+use async_nats::jetstream::{Context, ErrorCode};
 use tokio::time::{Instant, sleep};
 
 use crate::process::POLL_INTERVAL;
