@@ -7,6 +7,8 @@
 //! `quarantine."<topic>"`, and the catalog itself as `siltstone.topics`, `siltstone.partitions` and
 //! `siltstone.segments`. Unquoted names are found without regard to case. Nothing is listed in the object store: an object that the catalog does not list is not read.
 
+mod bounded;
+mod chains;
 mod checked;
 mod contained;
 mod exact_average;
@@ -227,7 +229,7 @@ impl QuerySession {
         for reference in state.resolve_table_references(&statement)? {
             check_exists(&tables, &reference.resolve(CATALOG, TOPICS_SCHEMA))?;
         }
-        let plan = planned(&state, statement, &tables).await?;
+        let plan = chains::balance(planned(&state, statement, &tables).await?)?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan)?;
         Ok(SessionContext::new_with_state(state).execute_logical_plan(plan).await?)

@@ -2,7 +2,7 @@
 //!
 //! Owns: the choice of the kind of store, the directory of a local one, durability of a local put, the canary that proves
 //! the store usable.
-//! Does not own: stores on other machines (`remote`), object keys (`keys`), retries and the meaning of an ambiguous answer
+//! Does not own: stores on other machines (`remote`), the ends of reads (`reads`), object keys (`keys`), retries and the meaning of an ambiguous answer
 //! (`put`).
 
 mod aws_profile;
@@ -10,6 +10,7 @@ mod contained;
 mod diagnose;
 mod local;
 mod probe;
+mod reads;
 mod remote;
 
 use std::path::PathBuf;
@@ -25,6 +26,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
 use url::Url;
 
+use self::reads::{End, EndingReads};
+pub use self::reads::{SilentStore, silent_store};
 use crate::error::{LakeError, Result};
 
 /// Limit to the probe at the start: a silent store is reported while somebody still waits for the start.
@@ -61,7 +64,8 @@ impl Storage {
         }
     }
 
-    /// The same for a store that must exist, so that a mistyped path makes no directory.
+    /// The same for a store that must exist, so that a mistyped path makes no directory, and is read by somebody who
+    /// waits: a store that sends nothing for 30 seconds is given up ([`silent_store`]).
     ///
     /// # Errors
     /// As [`Storage::open`], and when the directory does not exist.
@@ -73,7 +77,12 @@ impl Storage {
                           `siltstone up` makes it";
             return Err(unusable(&root.display().to_string(), &reason));
         }
-        Self::open(settings)
+        let storage = Self::open(settings)?;
+        if storage.local_root.is_some() || storage.kind == StorageType::Memory {
+            return Ok(storage);
+        }
+        let end = End::Silence(storage.display_url(), reads::SILENCE_MAX);
+        Ok(Self { store: Arc::new(EndingReads { store: Arc::clone(&storage.store), end }), ..storage })
     }
 
     /// A directory, created when absent.
@@ -89,9 +98,9 @@ impl Storage {
         let root = root.canonicalize().map_err(|error| unusable(&shown, &error))?;
         let url = Url::from_directory_path(&root).map_err(|()| unusable(&shown, &"not an absolute path"))?;
         let store = LocalFileSystem::new_with_prefix(&root).map_err(|error| unusable(&shown, &error))?;
-        let store = Arc::new(store);
+        let store = EndingReads { store: Arc::new(store), end: End::FilesOnly(root.clone()) };
         Ok(Self {
-            store,
+            store: Arc::new(store),
             bucket: String::new(),
             prefix: Path::default(),
             url,

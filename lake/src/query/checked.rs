@@ -13,6 +13,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, ExprSchema};
 use datafusion::error::Result;
+use datafusion::logical_expr::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::expr::{Cast, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -60,21 +61,21 @@ fn checked(expr: Expr, schema: &dyn ExprSchema) -> Result<Transformed<Expr>> {
         }
         Expr::BinaryExpr(binary) => checked_binary(binary, schema),
         Expr::Negative(operand) => {
-            let data_type = operand.get_type(schema)?;
+            let data_type = type_of(&operand, schema)?;
             Ok(match data_type {
-                exact if is_exact(&exact) => Transformed::yes(arithmetic::negative(*operand)),
-                float if has_floats(&float) => Transformed::yes(arithmetic::settled(Expr::Negative(operand))),
-                _ => Transformed::no(Expr::Negative(operand)),
+                exact if is_exact(&exact) => Transformed::yes(arithmetic::negative(*operand, exact)),
+                other => settled_if(has_floats(&other), Expr::Negative(operand), other),
             })
         }
         Expr::Cast(Cast { expr: ref operand, ref field }) | Expr::TryCast(TryCast { expr: ref operand, ref field }) => {
-            let makes_floats = has_floats(field.data_type()) && !gives_settled_floats(&operand.get_type(schema)?);
-            Ok(settled_if(makes_floats, expr))
+            let made = field.data_type().clone();
+            let makes_floats = has_floats(&made) && !gives_settled_floats(&type_of(operand, schema)?);
+            Ok(settled_if(makes_floats, expr, made))
         }
         Expr::ScalarFunction(function) if !PASSING.contains(&function.func.name()) => {
             let expr = Expr::ScalarFunction(function);
-            let makes_floats = has_floats(&expr.get_type(schema)?);
-            Ok(settled_if(makes_floats, expr))
+            let data_type = type_of(&expr, schema)?;
+            Ok(settled_if(has_floats(&data_type), expr, data_type))
         }
         other => Ok(Transformed::no(other)),
     }
@@ -85,18 +86,25 @@ fn checked_binary(binary: BinaryExpr, schema: &dyn ExprSchema) -> Result<Transfo
     if !can_overflow && !matches!(binary.op, Operator::Divide | Operator::Modulo) {
         return Ok(Transformed::no(Expr::BinaryExpr(binary)));
     }
-    let expr = Expr::BinaryExpr(binary);
-    let data_type = expr.get_type(schema)?;
-    match expr {
-        Expr::BinaryExpr(binary) if can_overflow && is_exact(&data_type) => {
-            Ok(Transformed::yes(arithmetic::binary(*binary.left, binary.op, *binary.right)))
-        }
-        expr => Ok(settled_if(has_floats(&data_type), expr)),
+    let BinaryExpr { left, op, right } = binary;
+    let (left_type, right_type) = (type_of(&left, schema)?, type_of(&right, schema)?);
+    let data_type = BinaryTypeCoercer::new(&left_type, &op, &right_type).get_result_type()?;
+    if can_overflow && is_exact(&data_type) {
+        return Ok(Transformed::yes(arithmetic::binary(*left, op, *right, data_type)));
     }
+    // The sign of a zero and the kind of a NaN change nothing else in a chain of these, which is settled at its end.
+    let left = if can_overflow && has_floats(&data_type) { Box::new(arithmetic::unsettled(*left)) } else { left };
+    Ok(settled_if(has_floats(&data_type), Expr::BinaryExpr(BinaryExpr { left, op, right }), data_type))
 }
 
-fn settled_if(is_wanted: bool, expr: Expr) -> Transformed<Expr> {
-    if is_wanted { Transformed::yes(arithmetic::settled(expr)) } else { Transformed::no(expr) }
+fn settled_if(is_wanted: bool, expr: Expr, data_type: DataType) -> Transformed<Expr> {
+    if is_wanted { Transformed::yes(arithmetic::settled(expr, data_type)) } else { Transformed::no(expr) }
+}
+
+/// The type of an expression. That of a checked one is known: computing it again for each operator of a chain would take
+/// time with the square of its length.
+fn type_of(expr: &Expr, schema: &dyn ExprSchema) -> Result<DataType> {
+    arithmetic::known_type(expr).map_or_else(|| expr.get_type(schema), |known| Ok(known.clone()))
 }
 
 fn is_exact(data_type: &DataType) -> bool {

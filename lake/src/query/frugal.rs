@@ -29,6 +29,9 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use futures::{Stream, StreamExt, stream};
 
+use super::bounded::{Bounds, TOO_LARGE, bound_finally};
+use super::chains::balance;
+
 /// Memory that a partition of a plan should have at least.
 const PARTITION_BYTES: usize = 64 * 1024 * 1024;
 /// Rows of a batch at most: DataFusion's own choice.
@@ -67,6 +70,8 @@ fn frugal(config: SessionConfig, budget: usize, batch_rows: usize) -> SessionCon
 pub(super) struct FrugalPlanner {
     /// Memory of the session's queries, in bytes.
     pub(super) budget: usize,
+    /// What one result of an expression may take of it.
+    pub(super) bounds: Bounds,
 }
 
 #[async_trait]
@@ -76,14 +81,16 @@ impl QueryPlanner for FrugalPlanner {
         logical: &LogicalPlan,
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = DefaultPhysicalPlanner::default().create_physical_plan(logical, state).await?;
+        // Rules for filters take chains apart, and put them together again as deep as they are long.
+        let logical = bound_finally(balance(logical.clone())?, self.bounds)?;
+        let plan = DefaultPhysicalPlanner::default().create_physical_plan(&logical, state).await?;
         let properties = PlanProperties::new(
             EquivalenceProperties::new(plan.schema()),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        let again = Arc::new(Again { logical: logical.clone(), state: state.clone(), budget: self.budget });
+        let again = Arc::new(Again { logical, state: state.clone(), budget: self.budget });
         Ok(Arc::new(FrugalExec { plan, again, properties: Arc::new(properties) }))
     }
 }
@@ -204,6 +211,11 @@ fn explained(error: DataFusionError, budget: usize) -> DataFusionError {
             "the query needs more than the {} GiB of temporary files in {directory} that a query may have; ask for \
              fewer rows or columns",
             super::session::SPILL_BYTES_MAX >> 30
+        ));
+    }
+    if reason.starts_with(TOO_LARGE) {
+        return DataFusionError::ResourcesExhausted(format!(
+            "{reason} (MEMORY_BUDGET_BYTES={budget}); raise MEMORY_BUDGET_BYTES, or ask for a smaller result"
         ));
     }
     DataFusionError::ResourcesExhausted(format!(

@@ -19,6 +19,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 
+use super::chains::balanced;
 use super::layout::LakeObject;
 use super::recorded::{End, Recorded};
 use crate::schema::{INCARNATION, OFFSET, PARTITION, TIMESTAMP};
@@ -33,7 +34,7 @@ pub(super) fn prune<'a>(
     session: &dyn Session,
 ) -> Result<Vec<&'a LakeObject>> {
     let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(objects) };
-    let filter = session.create_physical_expr(filter, schema)?;
+    let filter = session.create_physical_expr(balanced(filter)?, schema)?;
     let predicate = PruningPredicate::try_new(filter, Arc::clone(schema.inner()))?;
     if predicate.always_true() {
         return Ok(objects);

@@ -16,6 +16,7 @@ use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 use tempfile::TempDir;
 
+use super::bounded::{BoundSizes, BoundUnnest, Bounds};
 use super::checked::CheckNumbers;
 use super::contained::ContainScans;
 use super::exact_average::ExactAverage;
@@ -67,17 +68,19 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
         some => some,
     };
     let config = frugal::generous(config, options.memory_bytes_max, cores);
+    let bounds = Bounds::new(options.memory_bytes_max, config.target_partitions(), config.batch_size());
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         // Before those of DataFusion, so that they are asked first.
         .with_expr_planners(vec![Arc::new(Operators)])
         .with_default_features()
-        .with_analyzer_rules(analyzer_rules())
+        .with_analyzer_rules(analyzer_rules(bounds))
         .with_optimizer_rules(rules::rules())
         .with_physical_optimizer_rules(pushdown::rules())
         .with_physical_optimizer_rule(Arc::new(ContainScans))
-        .with_query_planner(Arc::new(FrugalPlanner { budget: options.memory_bytes_max }))
+        .with_physical_optimizer_rule(Arc::new(BoundUnnest(bounds)))
+        .with_query_planner(Arc::new(FrugalPlanner { budget: options.memory_bytes_max, bounds }))
         .build();
     for function in json::functions() {
         state.register_udf(function)?;
@@ -89,9 +92,10 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
     Ok(state)
 }
 
-fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
     rules.insert(0, Arc::new(MixedNumbers));
     rules.push(Arc::new(CheckNumbers));
+    rules.push(Arc::new(BoundSizes(bounds)));
     rules
 }

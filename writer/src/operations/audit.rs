@@ -106,7 +106,8 @@ impl Audit<'_> {
     /// Audits `topic`. `progress` is called with the bytes of objects that were read.
     ///
     /// # Errors
-    /// If the catalog or the queue fails. A damaged or unreadable object is a problem in the report instead.
+    /// If the catalog or the queue fails, or the store sends nothing. A damaged or unreadable object is a problem in the
+    /// report instead.
     pub async fn run(&self, topic: &TopicName, progress: &(dyn Fn(u64) + Sync)) -> Result<AuditReport> {
         let snapshot = self.catalog.snapshot(topic).await?;
         let mut report = AuditReport {
@@ -211,6 +212,7 @@ pub(crate) async fn committed_messages(
     for wanted in work::wanted(&of_run, segments, &[run]) {
         let mut problems = Vec::new();
         let rows = piece::read(storage, partition, &wanted, Keep::Bytes, &mut problems).await;
+        let rows = rows.map_err(|error| error.to_string())?;
         let rows = rows.ok_or_else(|| problems.pop().map_or_else(String::new, |problem| problem.to_string()))?;
         decoded.add(&wanted, rows);
     }

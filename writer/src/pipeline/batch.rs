@@ -1,27 +1,29 @@
 //! Batch: the messages of a partition that are not yet a segment.
 //!
 //! Owns: the open batch, its contiguous range, and turning it into a sealed one. Messages wait undecoded until they
-//! fill a chunk; a chunk is decoded and encoded as one, off the async threads.
-//! Does not own: the decision to roll (`roll`), decoding (`decode`), Parquet (`segment`), the loop (`assemble`).
+//! fill a chunk.
+//! Does not own: decoding and encoding a chunk (`chunk`), the decision to roll (`roll`), Parquet (`segment`), the loop
+//! (`assemble`).
 
-mod refusal;
+mod chunk;
 
 use std::mem;
 
 use catalog::{Gap, Ownership, SegmentKind};
 use common::memory::MemoryPermit;
-use common::{Anchor, Message, OffsetRange, failpoint};
+use common::{Anchor, Message, OffsetRange};
 use parquet::errors::ParquetError;
 use tokio::time::Instant;
 
 use crate::config::{CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX};
-use crate::pipeline::decode::{Decoded, PartitionDecoder};
+use crate::pipeline::decode::PartitionDecoder;
 use crate::pipeline::roll::RollReason;
 use crate::pipeline::tables::Doubt;
 use lake::footer::{Footer, FooterSegment};
 use lake::segment::{EncodedSegment, SegmentEncoder};
 
-pub(crate) use self::refusal::Refusal;
+use self::chunk::Encoders;
+pub(crate) use self::chunk::Refusal;
 
 /// Messages on their way to becoming a segment.
 pub(crate) struct OpenBatch {
@@ -49,13 +51,6 @@ pub(crate) enum Encoded {
     Whole(OpenBatch),
     /// The first of those that wait have records whose refusal is doubted.
     Doubtful(OpenBatch),
-}
-
-/// The segments of an open batch; each begins with its first row.
-#[derive(Default)]
-struct Encoders {
-    data: Option<SegmentEncoder>,
-    quarantine: Option<SegmentEncoder>,
 }
 
 /// A closed batch, encoded, not yet stored.
@@ -154,16 +149,12 @@ impl OpenBatch {
         let mut messages = mem::take(&mut self.pending);
         let mut done = 0;
         for chunk in messages.chunks(CHUNK_MESSAGES_MAX) {
-            let decoded = encoding.decode(chunk);
-            if encoding.condemned.is_none() && doubt.is_of(&decoded, chunk) {
+            if !self.encode_chunk(encoding, chunk, doubt)? {
                 messages.drain(..done);
                 self.pending_bytes = messages.iter().map(Message::memory_bytes).sum();
                 self.pending = messages;
                 return Ok(Encoded::Doubtful(self));
             }
-            let refusal = decoded.quarantine.as_ref().and_then(Refusal::first_of);
-            self.first_refusal = self.first_refusal.take().or(refusal);
-            self.encoders.write(encoding.page_bytes, decoded)?;
             self.encoded = chunk.last().map(Anchor::of);
             done += chunk.len();
         }
@@ -249,40 +240,6 @@ impl OpenBatch {
     }
 }
 
-impl Encoding {
-    fn decode(&mut self, messages: &[Message]) -> Decoded {
-        if let Some(reason) = &self.condemned {
-            return self.decoder.quarantine_whole(messages, reason);
-        }
-        let holds = |text: &str| messages.iter().any(|message| contains(&message.payload, text.as_bytes()));
-        failpoint::hit_at("batch.decode", holds);
-        self.decoder.decode(messages)
-    }
-}
-
-impl Encoders {
-    fn write(&mut self, page_bytes: usize, decoded: Decoded) -> Result<(), ParquetError> {
-        for (slot, rows) in [(&mut self.data, decoded.rows), (&mut self.quarantine, decoded.quarantine)] {
-            let Some(rows) = rows else { continue };
-            let encoder = match slot {
-                Some(encoder) => encoder,
-                None => slot.insert(SegmentEncoder::new(&rows.schema(), page_bytes)?),
-            };
-            encoder.write(&rows)?;
-        }
-        Ok(())
-    }
-
-    fn memory_bytes(&self) -> usize {
-        let bytes = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::memory_bytes);
-        bytes(&self.data) + bytes(&self.quarantine)
-    }
-}
-
 fn hold_awaited(messages: &[Message]) -> bool {
     messages.iter().any(|message| message.is_awaited)
-}
-
-fn contains(payload: &[u8], part: &[u8]) -> bool {
-    part.is_empty() || payload.windows(part.len()).any(|window| window == part)
 }

@@ -73,7 +73,7 @@ pub(crate) struct PartitionDecoder {
 trait Decoder: Send {
     /// Gives each record of `messages`, in order, to `sink`: accepted as a row, or refused with a reason. No payload
     /// makes it fail.
-    fn decode(&mut self, messages: &[Message], sink: &mut RowSink);
+    fn decode(&mut self, messages: &[Message], sink: &mut RowSink<'_>);
 }
 
 impl TopicTable {
@@ -106,7 +106,14 @@ impl TopicTable {
     /// Decodes `messages` of one partition, in order. Every message gives at least one row, in the table or in
     /// quarantine; `(offset, row)` is unique over both. No payload makes it fail.
     pub fn decode(&self, source: Source, messages: &[Message]) -> Decoded {
-        self.decode_with(self.decoder().as_mut(), source, messages)
+        let mut sink = RowSink::new(self, source, messages.len());
+        self.decoder().decode(messages, &mut sink);
+        sink.finish()
+    }
+
+    /// As [`Self::decode`], in parts of bounded memory that `take` gets in order.
+    pub(crate) fn decode_in_parts(&self, source: Source, messages: &[Message], take: &mut dyn FnMut(Decoded)) {
+        self.decode_with(self.decoder().as_mut(), source, messages, take);
     }
 
     /// A decoder of the topic's format.
@@ -118,10 +125,19 @@ impl TopicTable {
         }
     }
 
-    fn decode_with(&self, decoder: &mut dyn Decoder, source: Source, messages: &[Message]) -> Decoded {
-        let mut sink = RowSink::new(self, source, messages.len());
+    fn decode_with(
+        &self,
+        decoder: &mut dyn Decoder,
+        source: Source,
+        messages: &[Message],
+        take: &mut dyn FnMut(Decoded),
+    ) {
+        let mut sink = RowSink::new(self, source, messages.len()).in_parts(take);
         decoder.decode(messages, &mut sink);
-        sink.finish()
+        let last = sink.finish();
+        if last.rows.is_some() || last.quarantine.is_some() {
+            take(last);
+        }
     }
 }
 
@@ -143,9 +159,10 @@ impl PartitionDecoder {
         &self.table
     }
 
-    /// As [`TopicTable::decode`].
-    pub(crate) fn decode(&mut self, messages: &[Message]) -> Decoded {
-        self.table.decode_with(self.decoder.as_mut(), self.source, messages)
+    /// Decodes `messages`, in order, as [`TopicTable::decode`] does, in parts of bounded memory that `take` gets in
+    /// order.
+    pub(crate) fn decode(&mut self, messages: &[Message], take: &mut dyn FnMut(Decoded)) {
+        self.table.decode_with(self.decoder.as_mut(), self.source, messages, take);
     }
 
     /// Quarantines `messages` undecoded, one whole record each.

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::error::Result;
-use crate::pipeline::decode::{Decoded, TopicTable};
+use crate::pipeline::decode::TopicTable;
 
 /// The header that a replayed record carries: `<incarnation>/<partition>/<offset>/<row>` of the one in quarantine.
 pub const REPLAY_OF: &str = "Siltstone-Replay-Of";
@@ -105,15 +105,14 @@ impl TopicTables {
 }
 
 impl Doubt {
-    /// Whether the refusals in `decoded`, which `messages` became, are doubted.
-    pub(crate) fn is_of(self, decoded: &Decoded, messages: &[Message]) -> bool {
+    /// Whether refusals of `messages` are doubted.
+    pub(crate) fn concerns(self, messages: &[Message]) -> bool {
         let is_replayed = |message: &Message| message.headers.iter().any(|(name, _)| name == REPLAY_OF);
-        decoded.quarantine.is_some()
-            && match self {
-                Self::None => false,
-                Self::Replayed => messages.iter().any(is_replayed),
-                Self::All => true,
-            }
+        match self {
+            Self::None => false,
+            Self::Replayed => messages.iter().any(is_replayed),
+            Self::All => true,
+        }
     }
 }
 

@@ -4,9 +4,9 @@
 //! do; and settling of computed floats. Each is shown as the operator it stands for.
 //! Does not own: the expressions they replace (`checked`).
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Datum};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Datum, Scalar};
 use datafusion::arrow::compute::kernels::numeric::{add, mul, neg, sub};
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, FieldRef};
 use datafusion::arrow::error::ArrowError;
@@ -24,71 +24,107 @@ use super::super::settled;
 pub(super) const SETTLED: &str = "settled";
 
 /// The settled value of a float, or of something that holds floats.
-pub(super) fn settled(operand: Expr) -> Expr {
-    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| function(Function::Settled));
-    call(&FUNCTION, vec![operand])
+pub(super) fn settled(operand: Expr, data_type: DataType) -> Expr {
+    call(Function::Settled, data_type, vec![operand])
 }
 
 /// The negation, or an error where it does not fit.
-pub(super) fn negative(operand: Expr) -> Expr {
-    static FUNCTION: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| function(Function::Negative));
-    call(&FUNCTION, vec![operand])
+pub(super) fn negative(operand: Expr, data_type: DataType) -> Expr {
+    call(Function::Negative, data_type, vec![operand])
 }
 
-/// The result of `+`, `-` or `*`, or an error where it does not fit.
-pub(super) fn binary(left: Expr, operator: Operator, right: Expr) -> Expr {
-    static PLUS: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| function(Function::Binary(Operator::Plus)));
-    static MINUS: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| function(Function::Binary(Operator::Minus)));
-    static MULTIPLY: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| function(Function::Binary(Operator::Multiply)));
-    let function = match operator {
-        Operator::Plus => &PLUS,
-        Operator::Minus => &MINUS,
-        Operator::Multiply => &MULTIPLY,
-        other => return Expr::BinaryExpr(datafusion::logical_expr::BinaryExpr::new(left.into(), other, right.into())),
+/// The result of `+`, `-` or `*`, or an error where it does not fit. A chain of them is one function of many operands:
+/// DataFusion computes the name and the type of a node from all nodes below it, at every node.
+pub(super) fn binary(left: Expr, operator: Operator, right: Expr, data_type: DataType) -> Expr {
+    let chain = match &left {
+        Expr::ScalarFunction(left) => left.func.inner().downcast_ref::<Arithmetic>().and_then(Arithmetic::chain),
+        _ => None,
     };
-    call(function, vec![left, right])
+    match (chain.map(<[_]>::to_vec), left) {
+        (Some(mut operators), Expr::ScalarFunction(ScalarFunction { mut args, .. })) => {
+            operators.push(operator);
+            args.push(right);
+            call(Function::Chain(operators), data_type, args)
+        }
+        (_, left) => call(Function::Chain(vec![operator]), data_type, vec![left, right]),
+    }
 }
 
-fn call(function: &Arc<ScalarUDF>, operands: Vec<Expr>) -> Expr {
-    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(function), operands))
+/// The type of the expression where it is a function of this file, which need not be computed again.
+pub(super) fn known_type(expr: &Expr) -> Option<&DataType> {
+    let Expr::ScalarFunction(call) = expr else { return None };
+    call.func.inner().downcast_ref::<Arithmetic>().map(|arithmetic| &arithmetic.data_type)
 }
 
-fn function(function: Function) -> Arc<ScalarUDF> {
-    let operands = if matches!(function, Function::Binary(_)) { 2 } else { 1 };
-    let signature = Signature::any(operands, Volatility::Immutable);
-    Arc::new(ScalarUDF::new_from_impl(Arithmetic { function, signature }))
+/// The operand of a settled expression, which is the same but for signs of zeros and the kind of NaN.
+pub(super) fn unsettled(expr: Expr) -> Expr {
+    match expr {
+        Expr::ScalarFunction(ScalarFunction { func, mut args })
+            if func
+                .inner()
+                .downcast_ref::<Arithmetic>()
+                .is_some_and(|settled| settled.function == Function::Settled) =>
+        {
+            args.swap_remove(0)
+        }
+        other => other,
+    }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+fn call(function: Function, data_type: DataType, operands: Vec<Expr>) -> Expr {
+    let signature = Signature::any(operands.len(), Volatility::Immutable);
+    let function = Arc::new(ScalarUDF::new_from_impl(Arithmetic { function, data_type, signature }));
+    Expr::ScalarFunction(ScalarFunction::new_udf(function, operands))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Function {
     Settled,
     Negative,
-    Binary(Operator),
+    /// One operator less than operands, applied from the left to the right.
+    Chain(Vec<Operator>),
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Arithmetic {
     function: Function,
+    /// The type of the result.
+    data_type: DataType,
     signature: Signature,
+}
+
+impl Arithmetic {
+    fn chain(&self) -> Option<&[Operator]> {
+        match &self.function {
+            Function::Chain(operators) => Some(operators),
+            _ => None,
+        }
+    }
 }
 
 impl ScalarUDFImpl for Arithmetic {
     fn name(&self) -> &str {
-        match self.function {
+        match &self.function {
             Function::Settled => SETTLED,
             Function::Negative => "checked_negative",
-            Function::Binary(Operator::Plus) => "checked_plus",
-            Function::Binary(Operator::Minus) => "checked_minus",
-            Function::Binary(_) => "checked_multiply",
+            Function::Chain(operators) => match operators.as_slice() {
+                [Operator::Plus] => "checked_plus",
+                [Operator::Minus] => "checked_minus",
+                [_] => "checked_multiply",
+                _ => "checked_chain",
+            },
         }
     }
 
     fn schema_name(&self, operands: &[Expr]) -> Result<String> {
         let name = |at: usize| operands[at].schema_name();
-        Ok(match self.function {
+        Ok(match &self.function {
             Function::Settled => name(0).to_string(),
             Function::Negative => format!("(- {})", name(0)),
-            Function::Binary(operator) => format!("{} {operator} {}", name(0), name(1)),
+            Function::Chain(operators) => {
+                let further = operators.iter().zip(1..).map(|(operator, at)| format!(" {operator} {}", name(at)));
+                format!("{}{}", name(0), further.collect::<String>())
+            }
         })
     }
 
@@ -97,9 +133,12 @@ impl ScalarUDFImpl for Arithmetic {
     }
 
     fn return_type(&self, operands: &[DataType]) -> Result<DataType> {
-        match self.function {
-            Function::Binary(operator) => {
-                BinaryTypeCoercer::new(&operands[0], &operator, &operands[1]).get_result_type()
+        match &self.function {
+            Function::Chain(operators) => {
+                let (first, further) = operands.split_first().unwrap_or((&DataType::Null, &[]));
+                operators.iter().zip(further).try_fold(first.clone(), |left, (operator, right)| {
+                    BinaryTypeCoercer::new(&left, operator, right).get_result_type()
+                })
             }
             _ => Ok(operands[0].clone()),
         }
@@ -118,16 +157,22 @@ impl ScalarUDFImpl for Arithmetic {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let is_scalar = args.args.iter().all(|operand| matches!(operand, ColumnarValue::Scalar(_)));
         let operands = args.args.iter().map(datum).collect::<Result<Vec<_>>>()?;
-        let result = match (self.function, operands.as_slice()) {
+        let result = match (&self.function, operands.as_slice()) {
             (Function::Settled, [only]) => settled::settled(&only.array())?,
             (Function::Negative, [only]) => fitting(neg(only.array().as_ref()), "-")?,
-            (Function::Binary(operator), [left, right]) => {
-                let kernel = match operator {
-                    Operator::Plus => add,
-                    Operator::Minus => sub,
-                    _ => mul,
-                };
-                fitting(kernel(left.datum(), right.datum()), &operator.to_string())?
+            (Function::Chain(operators), [first, second, further @ ..]) => {
+                let (operator, operators) = operators.split_first().expect("a chain has an operator");
+                let mut result = applied(first.datum(), *operator, second.datum())?;
+                // Two literals give one value, which the next operand may have many of.
+                let mut is_one = first.is_scalar() && second.is_scalar();
+                for (operator, operand) in operators.iter().zip(further) {
+                    result = match is_one {
+                        true => applied(&Scalar::new(result), *operator, operand.datum())?,
+                        false => applied(&result, *operator, operand.datum())?,
+                    };
+                    is_one &= operand.is_scalar();
+                }
+                result
             }
             _ => return Err(DataFusionError::Internal(format!("{} of {} operands", self.name(), operands.len()))),
         };
@@ -138,10 +183,20 @@ impl ScalarUDFImpl for Arithmetic {
     }
 }
 
+/// The result of one operator.
+fn applied(left: &dyn Datum, operator: Operator, right: &dyn Datum) -> Result<ArrayRef> {
+    let kernel = match operator {
+        Operator::Plus => add,
+        Operator::Minus => sub,
+        _ => mul,
+    };
+    fitting(kernel(left, right), &operator.to_string())
+}
+
 /// An operand for the kernels of Arrow.
 enum Operand {
     Array(ArrayRef),
-    Scalar(datafusion::arrow::array::Scalar<ArrayRef>),
+    Scalar(Scalar<ArrayRef>),
 }
 
 fn datum(value: &ColumnarValue) -> Result<Operand> {
@@ -152,6 +207,10 @@ fn datum(value: &ColumnarValue) -> Result<Operand> {
 }
 
 impl Operand {
+    fn is_scalar(&self) -> bool {
+        matches!(self, Self::Scalar(_))
+    }
+
     fn datum(&self) -> &dyn Datum {
         match self {
             Self::Array(array) => array,

@@ -6,10 +6,12 @@ use bytes::Bytes;
 use catalog::SegmentInfo;
 use catalog::audit::{Check, Problem};
 use common::TopicPartition;
-use lake::Storage;
 use lake::object::{Found, Keep, ListedObject};
+use lake::storage::silent_store;
+use lake::{LakeError, Storage};
 
 use super::rows;
+use crate::error::Result;
 
 const MISSING: &str = "its rows cannot be read and queries fail: put the object back under this key from a backup or \
     another version of the bucket; if the queue still holds the offsets, they can be read again after that";
@@ -27,19 +29,22 @@ pub(super) struct ObjectReader<'a> {
 
 impl ObjectReader<'_> {
     /// Reads the object and compares it with the catalog; returns its bytes only if they are to be kept and right.
-    pub(super) async fn read(&self, keep: Keep, problems: &mut Vec<Problem>) -> Option<Bytes> {
+    ///
+    /// # Errors
+    /// When the store is silent: waiting for each of its objects would take hours, and say nothing of any.
+    pub(super) async fn read(&self, keep: Keep, problems: &mut Vec<Problem>) -> Result<Option<Bytes>> {
         let object = self.segment.object.as_ref();
         if object.bucket != self.storage.bucket {
             let found = format!("it is in bucket {:?}, the settings name {:?}", object.bucket, self.storage.bucket);
             problems.push(self.problem(found, UNREADABLE));
-            return None;
+            return Ok(None);
         }
         let found = match ListedObject::of(object) {
             Ok(listed) => listed.find(self.storage.store.as_ref(), keep).await,
             Err(error) => Found::Unreadable(error),
         };
         let (found, advice) = match found {
-            Found::Same(bytes) => return bytes,
+            Found::Same(bytes) => return Ok(bytes),
             Found::OtherSize { size_bytes, .. } => {
                 (format!("it has {size_bytes} bytes instead of {}", object.size_bytes), ALTERED)
             }
@@ -47,10 +52,14 @@ impl ObjectReader<'_> {
                 (format!("its CRC-32C is {checksum:08x} instead of {:08x}", object.checksum), ALTERED)
             }
             Found::Absent(_) => ("it does not exist".to_owned(), MISSING),
+            Found::Unreadable(error) if silent_store(&error).is_some() => {
+                let reason = format!("{} cannot be read: {error}", object.key);
+                return Err(LakeError::Storage { url: self.storage.display_url(), reason }.into());
+            }
             Found::Unreadable(error) => (format!("it cannot be read: {error}"), UNREADABLE),
         };
         problems.push(self.problem(found, advice));
-        None
+        Ok(None)
     }
 
     fn problem(&self, found: String, advice: &'static str) -> Problem {
@@ -64,3 +73,6 @@ impl ObjectReader<'_> {
         problem.at(self.segment.range.base()).of(&self.segment.object.key)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,7 @@ impl Audit<'_> {
     ) -> Result<Done> {
         let mut done = Done::default();
         let _memory = budget.acquire(usize::try_from(work.memory_bytes()).unwrap_or(usize::MAX)).await;
-        let Some(decoded) = self.read_objects(partition, work, &mut done).await else { return Ok(done) };
+        let Some(decoded) = self.read_objects(partition, work, &mut done).await? else { return Ok(done) };
         for run in &work.runs {
             done.counts.decoded_commits += run.commits();
             let messages = match messages_of(&decoded, run, &work.gaps) {
@@ -62,7 +62,12 @@ impl Audit<'_> {
     }
 
     /// The rows of all objects of the work; `None` if they are not to be decoded, or cannot be.
-    async fn read_objects(&self, partition: &TopicPartition, work: &Work<'_>, done: &mut Done) -> Option<Decoded> {
+    async fn read_objects(
+        &self,
+        partition: &TopicPartition,
+        work: &Work<'_>,
+        done: &mut Done,
+    ) -> Result<Option<Decoded>> {
         let mut decoded = Some(Decoded::default());
         for wanted in &work.objects {
             let is_first = work.first_seen.contains(&wanted.object().file_id);
@@ -71,7 +76,7 @@ impl Audit<'_> {
             }
             let mut problems = Vec::new();
             let keep = if work.is_decoded { Keep::Bytes } else { Keep::Nothing };
-            let rows = read(self.storage, partition, wanted, keep, &mut problems).await;
+            let rows = read(self.storage, partition, wanted, keep, &mut problems).await?;
             decoded = decoded.zip(rows).map(|(mut decoded, rows)| {
                 decoded.add(wanted, rows);
                 decoded
@@ -84,7 +89,7 @@ impl Audit<'_> {
                 done.counts.bytes += wanted.object().size_bytes;
             }
         }
-        decoded.filter(|_| work.is_decoded).map(Decoded::in_order)
+        Ok(decoded.filter(|_| work.is_decoded).map(Decoded::in_order))
     }
 }
 
@@ -110,22 +115,25 @@ impl Work<'_> {
 
 /// Reads an object and compares it with the catalog; returns the rows of each wanted segment, if the object's bytes are
 /// kept and right.
+///
+/// # Errors
+/// When the store is silent.
 pub(super) async fn read(
     storage: &Storage,
     partition: &TopicPartition,
     wanted: &Wanted,
     keep: Keep,
     problems: &mut Vec<Problem>,
-) -> Option<Vec<Vec<Row>>> {
+) -> Result<Option<Vec<Vec<Row>>>> {
     let reader = ObjectReader { storage, partition, segment: &wanted.segments[0] };
-    let bytes = reader.read(keep, problems).await?;
-    match wanted.clone().decode(bytes).await {
+    let Some(bytes) = reader.read(keep, problems).await? else { return Ok(None) };
+    Ok(match wanted.clone().decode(bytes).await {
         Ok(rows) => Some(rows),
         Err(found) => {
             problems.push(reader.rows_problem(found));
             None
         }
-    }
+    })
 }
 
 impl Decoded {

@@ -1,19 +1,28 @@
 //! Compares committed messages with those that the queue still holds.
 //!
-//! Owns: reading the queue in pages and comparing them. Does not own: the rows of segments (`rows`).
+//! Owns: reading the queue in pages of bounded size, one at a time, and comparing them. Does not own: the rows of
+//! segments (`rows`).
 //! A committed message that the queue no longer holds is normal and only counted; a message held but not committed is a
 //! loss.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use catalog::audit::{Check, PartitionRecords, Problem};
 use catalog::{CommitRecord, GapKind};
 use common::queue::Bounds;
 use common::{Anchor, Incarnation, Message, OffsetRange, Queue, TopicPartition};
 
+use tokio::sync::Semaphore;
+
 use crate::error::Result;
 use crate::pipeline::attach::{Attach, attach};
 
 /// Most messages of one read, which includes their payloads.
 const PAGE_MESSAGES: usize = 256;
+/// Messages of the first read of a commit: nobody knows how large they are.
+const FIRST_PAGE_MESSAGES: usize = 8;
+/// Bytes of one read, as far as the messages before tell.
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Most problems listed of one commit.
 const PROBLEMS_MAX: usize = 20;
 
@@ -32,6 +41,11 @@ pub(super) struct StreamView<'q> {
     bounds: Bounds,
     /// Offsets that an operator chose to skip, by incarnation.
     skipped: Vec<(Incarnation, OffsetRange)>,
+    /// One read at a time: a server ends a connection that has tens of megabytes to come, and many reads of large
+    /// messages at once are as slow as one after the other.
+    turn: Semaphore,
+    /// Messages of the next read.
+    page: AtomicUsize,
 }
 
 /// The outcome of opening a view.
@@ -66,7 +80,8 @@ impl<'q> StreamView<'q> {
         let bounds = queue.bounds(partition).await?;
         let skipped = records.gaps.iter().filter(|recorded| recorded.gap.kind() == GapKind::Skipped);
         let skipped = skipped.map(|recorded| (recorded.incarnation, recorded.gap.range)).collect();
-        Ok(Opened::Comparable(Self { queue, partition: partition.clone(), bounds, skipped }))
+        let (turn, page) = (Semaphore::new(1), AtomicUsize::new(FIRST_PAGE_MESSAGES));
+        Ok(Opened::Comparable(Self { queue, partition: partition.clone(), bounds, skipped, turn, page }))
     }
 
     /// True if the queue may still hold a message in the range of a commit or run.
@@ -90,19 +105,33 @@ impl<'q> StreamView<'q> {
         let held = messages.partition_point(|(offset, _)| *offset < from);
         compared.discarded += held as u64;
         let mut position = from;
-        let mut pages = messages[held..].chunks(PAGE_MESSAGES).peekable();
-        while let Some(page) = pages.next() {
-            let last = page.last().map_or(position, |(offset, _)| *offset);
+        let mut rest = &messages[held..];
+        let mut fitting = None;
+        while !rest.is_empty() {
+            let turn = self.turn.acquire().await.expect("the semaphore is never closed");
+            let most = fitting.unwrap_or_else(|| self.page.load(Ordering::Relaxed).min(FIRST_PAGE_MESSAGES));
+            let (page, further) = rest.split_at(most.min(rest.len()));
             // After the last committed message the queue must hold none up to the end of the range.
-            let to = if pages.peek().is_some() { last + 1 } else { commit.range.next() };
+            let to = if further.is_empty() { commit.range.next() } else { page[page.len() - 1].0 + 1 };
             let found = self.queue.read(&self.partition, position, to).await?;
             compare_page(page, &found, commit, &mut compared, |found, offset, advice| {
                 Problem::new(Check::Stream, &self.partition, commit.incarnation, found, advice).at(offset)
             });
-            position = to;
+            let bytes = found.iter().map(Message::memory_bytes).sum();
+            let next = next_page(most, found.len(), bytes);
+            self.page.store(next, Ordering::Relaxed);
+            fitting = Some(next);
+            drop((found, turn));
+            (position, rest) = (to, further);
         }
         Ok(compared)
     }
+}
+
+/// Messages of the next page, after one of at most `most` in which `count` messages had so many bytes.
+fn next_page(most: usize, count: usize, bytes: usize) -> usize {
+    let fitting = if bytes == 0 { PAGE_MESSAGES } else { count.saturating_mul(PAGE_BYTES) / bytes };
+    fitting.min(most * 2).clamp(1, PAGE_MESSAGES)
 }
 
 fn compare_page(
@@ -140,3 +169,6 @@ fn compare_page(
     let is_held = |offset: &u64| held.binary_search_by_key(offset, |message| message.offset).is_ok();
     compared.discarded += committed.iter().filter(|(offset, _)| !is_held(offset)).count() as u64;
 }
+
+#[cfg(test)]
+mod tests;

@@ -213,8 +213,9 @@ pub fn refusal(table: &TopicTable, record: &QuarantinedRecord) -> Option<String>
         is_awaited: false,
     };
     let source = Source { partition_id: record.origin.partition.partition_id, incarnation: record.origin.incarnation };
-    let quarantined = table.decode(source, &[message]).quarantine?;
-    let reasons = quarantined.column_by_name(REASON)?.as_string::<i32>();
+    let mut refused = None;
+    table.decode_in_parts(source, &[message], &mut |part| refused = refused.take().or(part.quarantine));
+    let reasons = refused.as_ref()?.column_by_name(REASON)?.as_string::<i32>();
     Some(reasons.value(0).to_owned())
 }
 

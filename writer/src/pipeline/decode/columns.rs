@@ -61,6 +61,18 @@ impl Column {
         self.rows
     }
 
+    /// Memory of one row without the text, bytes and elements of its value, in bytes.
+    pub(super) fn fixed_bytes(&self) -> usize {
+        match &self.values {
+            Values::Bool(_) => 1,
+            Values::Int32(_) => size_of::<i32>(),
+            Values::Int64(_) | Values::Float64(_) => size_of::<i64>(),
+            Values::Decimal(_) => size_of::<i128>(),
+            Values::Bytes { .. } | Values::List { .. } => size_of::<i32>(),
+            Values::Struct(members) => members.iter().map(Self::fixed_bytes).sum(),
+        }
+    }
+
     /// Makes room for `more` bytes of values in a column of text or bytes; other columns need none.
     pub(super) fn reserve_bytes(&mut self, more: usize) {
         if let Values::Bytes { bytes, .. } = &mut self.values {

@@ -40,7 +40,7 @@ pub(super) struct JsonDecoder {
 }
 
 impl Decoder for JsonDecoder {
-    fn decode(&mut self, messages: &[Message], sink: &mut RowSink) {
+    fn decode(&mut self, messages: &[Message], sink: &mut RowSink<'_>) {
         each_message(messages, sink, |records| self.message(records));
     }
 }
@@ -51,7 +51,7 @@ impl JsonDecoder {
         Self { members: Members::new(&table.options.columns, Rules::of(&table.options.reading)) }
     }
 
-    fn message(&mut self, records: &mut Records<'_>) {
+    fn message(&mut self, records: &mut Records<'_, '_>) {
         let whole = records.payload();
         let payload = whole.strip_prefix(BYTE_ORDER_MARK).unwrap_or(whole).trim_ascii();
         if payload.is_empty() {
@@ -80,7 +80,7 @@ impl JsonDecoder {
 
     /// The slow path for a text that is not one good record: cuts it into values first, so that a bad one is set aside
     /// exactly.
-    fn text(&mut self, records: &mut Records<'_>, text: &[u8]) {
+    fn text(&mut self, records: &mut Records<'_, '_>, text: &[u8]) {
         let mut values = serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>();
         let mut start = 0;
         while let Some(value) = values.next() {
@@ -94,7 +94,7 @@ impl JsonDecoder {
     }
 
     /// The elements of an array, each a record.
-    fn array(&mut self, records: &mut Records<'_>, array: &RawValue) {
+    fn array(&mut self, records: &mut Records<'_, '_>, array: &RawValue) {
         let mut is_empty = true;
         let each = Elements(|element: &RawValue| {
             is_empty = false;
@@ -112,7 +112,7 @@ impl JsonDecoder {
         }
     }
 
-    fn record(&mut self, records: &mut Records<'_>, record: &RawValue) {
+    fn record(&mut self, records: &mut Records<'_, '_>, record: &RawValue) {
         let record = record.get().as_bytes();
         if records.try_row(|row| self.members.read(record, row)).is_err() {
             records.row(record, |row| self.members.read_exactly(record, row));

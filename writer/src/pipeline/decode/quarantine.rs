@@ -36,8 +36,13 @@ impl Quarantine {
         self.payloads.append_value(payload);
     }
 
+    /// Number of records.
+    pub(super) fn len(&self) -> usize {
+        self.system.len()
+    }
+
     pub(super) fn finish(mut self, schema: &SchemaRef) -> Option<RecordBatch> {
-        if self.system.len() == 0 {
+        if self.len() == 0 {
             return None;
         }
         let mut columns = self.system.finish().to_vec();

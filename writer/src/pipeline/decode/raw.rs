@@ -14,7 +14,7 @@ const VALUE: usize = 0;
 pub(super) struct RawDecoder;
 
 impl Decoder for RawDecoder {
-    fn decode(&mut self, messages: &[Message], sink: &mut RowSink) {
+    fn decode(&mut self, messages: &[Message], sink: &mut RowSink<'_>) {
         sink.reserve_bytes(VALUE, messages.iter().map(|message| message.payload.len()).sum());
         for message in messages {
             sink.message(message, |records| {

@@ -18,6 +18,14 @@ use super::Source;
 /// Number of system columns. They come first in every schema.
 pub(super) const COLUMN_COUNT: usize = 8;
 
+/// Memory of the system columns of one row of `message`, in bytes: its key, headers and subject are in each of them.
+pub(super) fn row_bytes(message: &Message) -> usize {
+    // Four numbers of 32 bits and two of 64 bits, and where each of the others ends.
+    const NUMBERS: usize = 48;
+    let headers = message.headers.iter().map(|(name, value)| name.len() + value.len() + 8);
+    NUMBERS + message.key.as_ref().map_or(0, |key| key.len()) + message.subject.len() + headers.sum::<usize>()
+}
+
 /// Collects the system columns row by row.
 pub(super) struct SystemColumns {
     source: Source,

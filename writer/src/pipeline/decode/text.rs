@@ -20,7 +20,7 @@ const VALUE: usize = 0;
 pub(super) struct TextDecoder;
 
 impl Decoder for TextDecoder {
-    fn decode(&mut self, messages: &[Message], sink: &mut RowSink) {
+    fn decode(&mut self, messages: &[Message], sink: &mut RowSink<'_>) {
         sink.reserve_bytes(VALUE, messages.iter().map(|message| message.payload.len()).sum());
         each_message(messages, sink, |records| {
             for line in lines(records.payload()) {

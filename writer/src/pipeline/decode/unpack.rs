@@ -21,7 +21,7 @@ const RATIO_MAX: usize = 100;
 const BYTES_ALLOWED: usize = 16 * 1024;
 
 /// Lets `take` accept or refuse each record of `messages`, whose payloads are unpacked.
-pub(super) fn each_message(messages: &[Message], sink: &mut RowSink, mut take: impl FnMut(&mut Records<'_>)) {
+pub(super) fn each_message(messages: &[Message], sink: &mut RowSink<'_>, mut take: impl FnMut(&mut Records<'_, '_>)) {
     for message in messages {
         match unpacked(message) {
             None => sink.message(message, &mut take),

@@ -111,7 +111,50 @@ fn a_decoder_keeps_nothing_between_chunks_that_changes_a_row() {
     ];
     let mut decoder = PartitionDecoder::new(table(), source());
     for chunk in chunks {
-        let (reused, fresh) = (decoder.decode(&chunk), table().decode(source(), &chunk));
-        assert_eq!((reused.rows, reused.quarantine), (fresh.rows, fresh.quarantine));
+        let (mut reused, fresh) = (Vec::new(), table().decode(source(), &chunk));
+        decoder.decode(&chunk, &mut |part| reused.push((part.rows, part.quarantine)));
+        assert_eq!(reused, [(fresh.rows, fresh.quarantine)]);
     }
+}
+
+/// The parts of the messages, and the greatest memory of one of them.
+fn parts_of(messages: &[Message]) -> (Vec<Decoded>, usize) {
+    let mut parts = Vec::new();
+    PartitionDecoder::new(table(), source()).decode(messages, &mut |part| parts.push(part));
+    let memory = |part: &Decoded| {
+        [&part.rows, &part.quarantine].into_iter().flatten().map(RecordBatch::get_array_memory_size).sum()
+    };
+    let most = parts.iter().map(memory).max().unwrap_or_default();
+    (parts, most)
+}
+
+#[test]
+fn the_records_of_a_large_message_come_in_parts_of_bounded_memory() {
+    const RECORDS: usize = 100_000;
+    const REFUSED: i32 = 90_000;
+    let mut lines = vec!["{\"n\":1}"; RECORDS];
+    lines[REFUSED as usize] = "{\"n\":\"x\"}";
+    // Each row repeats the key.
+    let large = Message { key: Some(vec![b'k'; 1024].into()), payload: lines.join("\n").into(), ..message(7, "") };
+    let (parts, most) = parts_of(&[message(6, "{\"n\":0}"), large, message(8, "{\"n\":2}")]);
+    assert!(parts.len() >= RECORDS * 1024 / PART_BYTES_MAX && most < 3 * PART_BYTES_MAX, "{}, {most}", parts.len());
+    let rows: Vec<_> = parts.iter().filter_map(|part| part.rows.as_ref()).flat_map(places).collect();
+    let due = (0..RECORDS as i32).filter(|row| *row != REFUSED).map(|row| (7, row));
+    assert_eq!(rows, [(6, 0)].into_iter().chain(due).chain([(8, 0)]).collect::<Vec<_>>());
+    let refused: Vec<_> = parts.iter().filter_map(|part| part.quarantine.as_ref()).flat_map(places).collect();
+    assert_eq!(refused, [(7, REFUSED)]);
+}
+
+#[test]
+fn refusals_and_large_payloads_end_a_part_as_well() {
+    let refused = Message { payload: "[]\n".repeat(300_000).into(), ..message(3, "") };
+    let (parts, most) = parts_of(&[refused]);
+    assert!(parts.len() > 1 && most < 3 * PART_BYTES_MAX, "{}, {most}", parts.len());
+    let rows: Vec<_> = parts.iter().filter_map(|part| part.quarantine.as_ref()).flat_map(places).collect();
+    assert_eq!(rows, (0..300_000).map(|row| (3, row)).collect::<Vec<_>>());
+    let text = format!("{{\"n\":1,\"s\":\"{}\"}}", "x".repeat(PART_BYTES_MAX / 2));
+    let messages = [0, 1, 2, 3].map(|offset| Message { payload: text.clone().into(), ..message(offset, "") });
+    let (parts, _) = parts_of(&messages);
+    let rows: Vec<_> = parts.iter().map(|part| part.rows.as_ref().map_or(0, RecordBatch::num_rows)).collect();
+    assert_eq!(rows, [2, 2]);
 }

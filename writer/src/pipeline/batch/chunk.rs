@@ -1,0 +1,129 @@
+//! Chunk: the messages that are decoded and encoded together, off the async threads.
+//!
+//! Owns: the way of a chunk's rows and refusals into the segments of the open batch, part by part, so that the rows of
+//! a message with millions of records never exist at once; noticing a refusal that is doubted before any row is encoded.
+//! Does not own: the ends of chunks and their order (`batch`), the ends of parts (`decode`), Parquet (`segment`).
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use common::{Message, failpoint};
+use parquet::errors::ParquetError;
+
+use super::{Encoding, OpenBatch};
+use crate::pipeline::decode::Decoded;
+use crate::pipeline::tables::Doubt;
+use lake::schema::{OFFSET, REASON};
+use lake::segment::SegmentEncoder;
+
+/// The segments of an open batch; each begins with its first row.
+#[derive(Default)]
+pub(super) struct Encoders {
+    pub(super) data: Option<SegmentEncoder>,
+    pub(super) quarantine: Option<SegmentEncoder>,
+}
+
+/// A record that could not be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) offset: i64,
+    pub(crate) reason: String,
+}
+
+impl Refusal {
+    /// The first one of these rows of a quarantine.
+    fn first_of(rows: &RecordBatch) -> Option<Self> {
+        let offset = rows.column_by_name(OFFSET)?.as_primitive_opt::<Int64Type>()?;
+        let reason = rows.column_by_name(REASON)?.as_string_opt::<i32>()?;
+        (rows.num_rows() > 0).then(|| Self { offset: offset.value(0), reason: reason.value(0).to_owned() })
+    }
+}
+
+impl OpenBatch {
+    /// Decodes and encodes a chunk. False, and nothing is encoded, if it has a refusal that is doubted.
+    pub(super) fn encode_chunk(
+        &mut self,
+        encoding: &mut Encoding,
+        chunk: &[Message],
+        doubt: Doubt,
+    ) -> Result<bool, ParquetError> {
+        let page_bytes = encoding.page_bytes;
+        if encoding.condemned.is_none() && doubt.concerns(chunk) {
+            let Some(looked) = encoding.look(chunk) else { return Ok(false) };
+            if let Looked::Whole(decoded) = looked {
+                self.encode_part(page_bytes, decoded)?;
+                return Ok(true);
+            }
+        }
+        let mut encoded = Ok(());
+        encoding.decode(chunk, &mut |part| {
+            if encoded.is_ok() {
+                encoded = self.encode_part(page_bytes, part);
+            }
+        });
+        encoded.map(|()| true)
+    }
+
+    fn encode_part(&mut self, page_bytes: usize, part: Decoded) -> Result<(), ParquetError> {
+        let refusal = part.quarantine.as_ref().and_then(Refusal::first_of);
+        self.first_refusal = self.first_refusal.take().or(refusal);
+        self.encoders.write(page_bytes, part)
+    }
+}
+
+/// A chunk without refusals.
+enum Looked {
+    /// It is one part, as nearly all are.
+    Whole(Decoded),
+    /// It has several parts, which were not kept.
+    Parts,
+}
+
+impl Encoding {
+    /// Decodes a chunk to see whether it has refusals; `None` if it has some. What was written to a segment cannot be
+    /// taken back, so a chunk of several parts is decoded twice.
+    fn look(&mut self, chunk: &[Message]) -> Option<Looked> {
+        let (mut parts, mut only, mut has_refusals) = (0_usize, None, false);
+        self.decode(chunk, &mut |part| {
+            has_refusals |= part.quarantine.is_some();
+            parts += 1;
+            only = (parts == 1).then_some(part);
+        });
+        (!has_refusals).then(|| only.map_or(Looked::Parts, Looked::Whole))
+    }
+
+    fn decode(&mut self, messages: &[Message], take: &mut dyn FnMut(Decoded)) {
+        if let Some(reason) = &self.condemned {
+            return take(self.decoder.quarantine_whole(messages, reason));
+        }
+        let holds = |text: &str| messages.iter().any(|message| contains(&message.payload, text.as_bytes()));
+        failpoint::hit_at("batch.decode", holds);
+        self.decoder.decode(messages, take);
+    }
+}
+
+impl Encoders {
+    fn write(&mut self, page_bytes: usize, decoded: Decoded) -> Result<(), ParquetError> {
+        for (slot, rows) in [(&mut self.data, decoded.rows), (&mut self.quarantine, decoded.quarantine)] {
+            let Some(rows) = rows else { continue };
+            let encoder = match slot {
+                Some(encoder) => encoder,
+                None => slot.insert(SegmentEncoder::new(&rows.schema(), page_bytes)?),
+            };
+            encoder.write(&rows)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        let bytes = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::memory_bytes);
+        bytes(&self.data) + bytes(&self.quarantine)
+    }
+}
+
+fn contains(payload: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || payload.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests;
