@@ -27,6 +27,7 @@ fn batch(last: &str) -> OpenBatch {
         headers: vec![],
         subject: Arc::from("t.0"),
         payload: payload.into(),
+        is_awaited: false,
     };
     let memory = MemoryBudget::new(1 << 26).try_acquire(message.memory_bytes()).expect("free");
     OpenBatch::open(5, vec![message], vec![], memory)
