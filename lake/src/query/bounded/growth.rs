@@ -85,8 +85,7 @@ impl Growth {
     /// When an operand is not of the function's types; the function would refuse it as well.
     pub(super) fn bound(self, operands: &[ColumnarValue], rows: usize) -> Result<Bound> {
         let operands = Operands::new(operands, rows)?;
-        let is_exact =
-            !matches!(self, Self::Replaced | Self::ReplacedByPattern | Self::JoinedElements | Self::ReplacedElements);
+        let is_exact = !matches!(self, Self::ReplacedByPattern | Self::JoinedElements | Self::ReplacedElements);
         Ok(Bound { bytes: self.bytes(&operands)?, is_exact })
     }
 
