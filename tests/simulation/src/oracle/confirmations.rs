@@ -86,8 +86,8 @@ impl Inner {
     }
 
     /// True if nobody can tell that the stream lost a tail, and that another record has the offset. Either the tail held
-    /// the record; or the record came after the loss, and the stream grew and discarded the last message of a commit, with
-    /// which it was to be compared. An offset that was below the watermark before the publish shows it in any case.
+    /// the record; or the record came after the loss, and the stream grew and discarded the message with which the writer
+    /// or the wait was to compare it. An offset that was below the watermark before the publish shows it in any case.
     fn is_unnoticeable(&self, confirmation: &Confirmation, wanted: &[Row], watermark: u64) -> bool {
         let Confirmation { before, offset, .. } = confirmation;
         let histories = self.histories.of(before.partition());
@@ -99,12 +99,9 @@ impl Inner {
         match histories.get(last + 1) {
             Some(next) => !next.is_recreated,
             None => {
-                // Any commit from this offset up to now may have been the last one at the moment of the look.
-                let commits = self.committed.iter().filter(|((of, _), _)| of == before.partition());
-                let mut ends = commits.flat_map(|(_, watermarks)| watermarks.range(offset + 1..=watermark));
-                let is_gone =
-                    |end: &u64| histories[last].messages.get(&(end - 1)).is_some_and(|anchor| anchor.is_removed);
-                !histories[last].is_recreated && ends.any(is_gone)
+                // Any message from this offset on may have been the last one read, or the last of a commit, at the look.
+                let mut later = histories[last].messages.range(offset..&watermark);
+                !histories[last].is_recreated && later.any(|(_, known)| known.is_removed)
             }
         }
     }
