@@ -34,6 +34,7 @@ pub(super) fn decode(messages: &[SampledMessage], columns: &[ColumnSpec], readin
         headers: sampled.headers.clone(),
         subject: Arc::clone(&subject),
         payload: sampled.payload.clone(),
+        is_awaited: false,
     };
     let messages: Vec<Message> = (0..).zip(messages).map(message).collect();
     let (columns, reading) = (columns.to_vec(), reading.clone());
