@@ -132,7 +132,12 @@ impl Siltstone {
     /// writer goes on trying.
     pub async fn flush_all(&self) -> Result<()> {
         self.life.check()?;
-        self.life.unless_ended(self.settle()).await?
+        let sent_and_settled = async {
+            let sent = self.producer.flush().await;
+            self.settle().await?;
+            sent.map_err(|error| Error::Enqueued(Box::new(error)))
+        };
+        self.life.unless_ended(sent_and_settled).await?
     }
 
     /// The rows of one SELECT, SHOW or EXPLAIN over everything that is committed: the same tables and rules as
@@ -162,13 +167,16 @@ impl Siltstone {
     }
 
     /// Refuses new work, commits everything that was appended, stops the writer and closes the catalog. It ends after
-    /// `SHUTDOWN_TIMEOUT_SECS` for each of the two waits at the latest.
+    /// `SHUTDOWN_TIMEOUT_SECS` for each of the three waits at the latest.
     ///
     /// # Errors
     /// [`Error::NotCommitted`]: a queue in memory loses the rest. [`Error::WriterEnded`] if the writer had ended by itself,
     /// [`Error::Closed`] after a close.
     pub async fn close(&self) -> Result<Summary> {
         let Some(keeper) = self.keeper.lock().await.take() else { return Err(Error::Closed) };
+        // What the producer buffers is sent before it is refused.
+        let limit = Duration::from_secs(self.settings.shutdown_timeout_secs);
+        let sent = tokio::time::timeout(limit, self.life.unless_ended(self.producer.flush())).await;
         self.life.close();
         self.inlet.drained().await;
         let settled = tokio::select! {
@@ -183,6 +191,9 @@ impl Siltstone {
             tracing::warn!("the catalog's connections were not closed in time");
         }
         settled?;
+        if let Ok(Ok(Err(error))) = sent {
+            return Err(Error::Enqueued(Box::new(error)));
+        }
         Ok(stopped?)
     }
 

@@ -213,15 +213,6 @@ impl Producer {
         self.lanes.ledger.unsettled_messages()
     }
 
-    /// The partition of a message with this key; without a key the next in turn.
-    ///
-    /// # Errors
-    /// The topic is absent, or cannot be looked up or opened.
-    pub async fn partition_of(&self, topic: &TopicName, key: Option<&[u8]>) -> Result<TopicPartition> {
-        let known = self.lanes.delivery.topics.get(topic).await?;
-        Ok(TopicPartition::new(topic.clone(), compute_partition(&known, key, None)?))
-    }
-
     async fn send_payload(
         &self,
         topic: &TopicName,

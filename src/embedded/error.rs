@@ -9,7 +9,7 @@ use std::sync::Arc;
 use catalog::CatalogError;
 use common::config::InvalidSetting;
 use common::{ErrorKind, TopicName};
-use ingester::ProducerError;
+use ingester::{FlushError, ProducerError};
 use lake::query::QueryError;
 use writer::WriterError;
 use writer::service::ServeError;
@@ -50,6 +50,9 @@ pub enum Error {
     /// The record is not in the queue, or not certainly.
     #[error(transparent)]
     Produce(Arc<ProducerError>),
+    /// Messages that were enqueued at [`crate::Siltstone::producer`] failed; the rest is committed.
+    #[error(transparent)]
+    Enqueued(Box<FlushError>),
     /// Not everything that was appended is committed. The writer goes on trying.
     #[error("not everything is committed: {}", joined(reasons))]
     NotCommitted {
@@ -69,6 +72,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Produce(error) => error.kind(),
+            Self::Enqueued(error) => error.first.error.kind(),
             Self::Writer(error) => error.kind(),
             Self::NotCommitted { .. } => ErrorKind::Unavailable,
             Self::TopicExists(_) => ErrorKind::Conflict,

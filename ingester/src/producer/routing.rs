@@ -3,8 +3,9 @@
 //! Owns: the choice between the caller's partition, the key and the turns; a call's messages of one partition.
 //! Does not own: the hash of a key (`common::partitioner`).
 
-use common::OutgoingMessage;
+use common::{OutgoingMessage, TopicName, TopicPartition};
 
+use super::Producer;
 use super::batch::Origin;
 use crate::error::{ProducerError, Result};
 use crate::topics::KnownTopic;
@@ -15,6 +16,17 @@ pub(crate) struct Group {
     pub(crate) places: Vec<usize>,
     pub(crate) messages: Vec<(OutgoingMessage, Origin)>,
     pub(crate) bytes: usize,
+}
+
+impl Producer {
+    /// The partition of a message with this key; without a key the next in turn.
+    ///
+    /// # Errors
+    /// The topic is absent, or cannot be looked up or opened.
+    pub async fn partition_of(&self, topic: &TopicName, key: Option<&[u8]>) -> Result<TopicPartition> {
+        let known = self.lanes.delivery.topics.get(topic).await?;
+        Ok(TopicPartition::new(topic.clone(), compute_partition(&known, key, None)?))
+    }
 }
 
 /// The partition that the caller chose, if there is one, else that of the key, else the next in turn.

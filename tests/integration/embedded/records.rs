@@ -92,6 +92,21 @@ async fn records_of_many_tasks_and_of_the_producer_are_in_one_flush() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_producer_buffers_is_covered_by_a_flush_and_by_a_close() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let siltstone = opened(folder.path()).await;
+    let enqueue = async |id: u64| {
+        let message = OutgoingMessage::new(format!("{{\"id\":{id}}}"));
+        drop(siltstone.producer().enqueue(&topic("test"), None, message).await.expect("buffered"));
+    };
+    enqueue(1).await;
+    siltstone.flush_all().await.expect("committed");
+    assert_eq!(number(&siltstone, "SELECT count(*) FROM test").await, 1);
+    enqueue(2).await;
+    assert_eq!(siltstone.close().await.expect("closes").records, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_records_own_time_is_a_header_that_sql_casts_to_a_time() {
     let folder = tempfile::tempdir().expect("a directory");
     let siltstone = opened(folder.path()).await;
