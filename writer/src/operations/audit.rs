@@ -182,7 +182,7 @@ impl Audit<'_> {
     ) -> Result<Option<StreamView<'a>>> {
         let Some(queue) = self.queue else { return Ok(None) };
         Ok(match StreamView::open(queue, records, partition).await? {
-            Opened::Comparable(view) => Some(view),
+            Opened::Comparable(view) => Some(*view),
             Opened::OtherHistory(problem) if records.partition.state == PartitionState::Halted => {
                 report.notes.push(format!("{partition} is not compared with its stream: {}", problem.found));
                 None

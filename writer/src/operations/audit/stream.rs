@@ -51,7 +51,7 @@ pub(super) struct StreamView<'q> {
 /// The outcome of opening a view.
 pub(super) enum Opened<'q> {
     /// The queue's history is the committed one.
-    Comparable(StreamView<'q>),
+    Comparable(Box<StreamView<'q>>),
     /// The queue's history is not the committed one.
     OtherHistory(Box<Problem>),
 }
@@ -81,7 +81,8 @@ impl<'q> StreamView<'q> {
         let skipped = records.gaps.iter().filter(|recorded| recorded.gap.kind() == GapKind::Skipped);
         let skipped = skipped.map(|recorded| (recorded.incarnation, recorded.gap.range)).collect();
         let (turn, page) = (Semaphore::new(1), AtomicUsize::new(FIRST_PAGE_MESSAGES));
-        Ok(Opened::Comparable(Self { queue, partition: partition.clone(), bounds, skipped, turn, page }))
+        let view = Self { queue, partition: partition.clone(), bounds, skipped, turn, page };
+        Ok(Opened::Comparable(Box::new(view)))
     }
 
     /// True if the queue may still hold a message in the range of a commit or run.
@@ -130,7 +131,7 @@ impl<'q> StreamView<'q> {
 
 /// Messages of the next page, after one of at most `most` in which `count` messages had so many bytes.
 fn next_page(most: usize, count: usize, bytes: usize) -> usize {
-    let fitting = if bytes == 0 { PAGE_MESSAGES } else { count.saturating_mul(PAGE_BYTES) / bytes };
+    let fitting = count.saturating_mul(PAGE_BYTES).checked_div(bytes).unwrap_or(PAGE_MESSAGES);
     fitting.min(most * 2).clamp(1, PAGE_MESSAGES)
 }
 
