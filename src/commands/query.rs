@@ -2,6 +2,8 @@
 //!
 //! Owns: reading the statement and showing the rows. Does not own: planning and reading (lake::query).
 
+mod stop;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,8 +15,10 @@ use lake::query::{
     QueryError, QueryOptions, QuerySession, QueryStore, format_table, is_panic_contained, unreadable_segment,
     write_json_lines,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
+use self::stop::Stop;
 use crate::input::read_text;
 use crate::opened::{self, reading_catalog};
 use crate::output::{self, UsageError};
@@ -43,15 +47,16 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     silence_contained_panics();
     let options =
         QueryOptions { memory_bytes_max: settings.memory_budget_bytes, verify: args.verify, ..QueryOptions::default() };
-    let (mut interrupt, mut stop) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (signalled, mut signal) = watch::channel(None);
+    // Of its own thread: planning a long statement holds this one.
+    let _stopping = AbortOnDropHandle::new(tokio::spawn(Stop::listen()?.tell(signalled)));
     let answered =
         reading_catalog(settings, async |catalog| answer(&sql, Arc::clone(catalog), settings, options, json).await);
     // A query that is dropped takes its temporary files with it; one that is killed leaves them.
     tokio::select! {
         biased;
         answered = answered => answered.map_err(explained),
-        _ = interrupt.recv() => bail!("interrupted"),
-        _ = stop.recv() => bail!("stopped by SIGTERM"),
+        Ok(reason) = signal.wait_for(Option::is_some) => bail!("{}", reason.unwrap_or_default()),
     }
 }
 

@@ -77,3 +77,27 @@ async fn an_interrupted_query_leaves_no_temporary_files() {
     assert_eq!(exit_code(&mut child).await, Some(1));
     assert!(!holds_files());
 }
+
+#[tokio::test]
+async fn a_signal_ends_a_query_that_is_still_planned() {
+    let siltstone = with_records(&["n:int64"], "{\"n\":1}\n").await;
+    // DataFusion plans this for minutes.
+    let condition: Vec<String> = (0..6_000).map(|n| format!("n <> {}", n + 2)).collect();
+    let sql = format!("SELECT count(*) FROM t WHERE {}", condition.join(" AND "));
+    let mut child = siltstone.command(&["query", &sql]).stderr(Stdio::piped()).spawn().expect("starts");
+    let deadline = Instant::now() + DEADLINE;
+    // A second of processor time is far behind the start.
+    while processor_ticks(child.id()) < 100 {
+        assert!(Instant::now() < deadline, "it waits for something");
+        sleep(POLL).await;
+    }
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill").success());
+    assert_eq!(exit_code(&mut child).await, Some(1));
+}
+
+/// Processor time of a process in its own code, in hundredths of a second.
+fn processor_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
+    let fields = stat.rsplit(')').next().expect("fields behind the name");
+    fields.split_whitespace().nth(11).expect("the field utime").parse().expect("a number")
+}
