@@ -18,6 +18,7 @@ mod intake;
 pub mod logs;
 mod metrics;
 mod pages;
+pub mod process;
 pub mod producing;
 mod readiness;
 mod shell;

@@ -260,3 +260,23 @@ async fn a_wait_for_commits_sees_those_of_other_writers() {
     let (waited, ()) = tokio::join!(idle.wait_committed(&targets), commit);
     waited.expect("seen");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_that_are_closed_at_the_same_time_are_encoded_one_after_the_other() {
+    let mut world = World::new().await;
+    world.config.batch_age_max = Duration::from_secs(3600);
+    let topic = world.topic("slow", 400, JSON).await;
+    let mut writer = world.start().await;
+    for partition_id in 0..400 {
+        world.publish(&TopicPartition::new(topic.clone(), partition_id), [numbered(0)]).await;
+    }
+    let fetched = || writer.status().iter().filter(|partition| partition.position == 1).count();
+    while fetched() < 400 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    writer.flush().await.expect("committed");
+    // An encoder of these columns takes more than a megabyte.
+    let peak = writer.budget().used_bytes_peak();
+    assert!(peak < 100 << 20, "{} MiB at once", peak >> 20);
+    assert_eq!(writer.shutdown().await.expect("drains").records, 400);
+}

@@ -18,19 +18,47 @@ use crate::pipeline::roll::RollReason;
 use crate::pipeline::tables::Doubt;
 use crate::service::metrics;
 
+/// The batch after a piece of work.
+enum Worked {
+    Closed(Box<SealedBatch>),
+    Open(Encoded),
+}
+
 impl Assembler {
-    /// Encodes what waits. The columns may have changed since the writer last looked, perhaps for these very records: the
-    /// topic is looked at before their refusal counts.
+    /// Encodes what waits.
     pub(super) async fn encode(&mut self) -> Result<(), Stop> {
+        self.encode_and_close(None).await.map(|_| ())
+    }
+
+    /// Encodes what waits, and with a reason closes the batch, if there is one. The columns may have changed since the
+    /// writer last looked, perhaps for these very records: the topic is looked at before their refusal counts.
+    ///
+    /// Both are one piece of work: an encoder takes a megabyte and more, which thousands of batches that are due at the same
+    /// time would hold between the two.
+    async fn encode_and_close(&mut self, reason: Option<RollReason>) -> Result<Option<SealedBatch>, Stop> {
         let is_known = self.versions.has_changed().unwrap_or(false);
         let mut doubt = if is_known { Doubt::All } else { self.tables.doubt() };
         while let Some(batch) = self.batch.take() {
-            match self.on_cpu(move |encoding| batch.encode(encoding, doubt)).await? {
-                Encoded::Whole(batch) => {
+            let (next_offset, held) = (batch.next_offset, self.held.clone());
+            let worked = self.on_cpu(move |encoding| {
+                Ok(match (batch.encode(encoding, doubt)?, reason) {
+                    (Encoded::Whole(batch), Some(reason)) => {
+                        Worked::Closed(Box::new(batch.seal(encoding, &held, reason)?))
+                    }
+                    (encoded, _) => Worked::Open(encoded),
+                })
+            });
+            match worked.await? {
+                Worked::Closed(sealed) => {
+                    self.next_offset = next_offset;
+                    self.closed().await;
+                    return Ok(Some(*sealed));
+                }
+                Worked::Open(Encoded::Whole(batch)) => {
                     self.batch = Some(batch);
                     break;
                 }
-                Encoded::Doubtful(batch) => {
+                Worked::Open(Encoded::Doubtful(batch)) => {
                     self.batch = Some(batch);
                     // In a box, because it is rare and large.
                     Box::pin(self.follow_topic()).await?;
@@ -38,7 +66,7 @@ impl Assembler {
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Looks at the topic, and goes on with its table as it is now.
@@ -89,9 +117,7 @@ impl Assembler {
 
     pub(super) async fn roll(&mut self, reason: RollReason) -> Result<(), Stop> {
         let started = Instant::now();
-        self.encode().await?;
-        let Some(batch) = self.batch.take() else { return Ok(()) };
-        let sealed = self.finish(batch, reason).await?;
+        let Some(sealed) = self.encode_and_close(Some(reason)).await? else { return Ok(()) };
         ::metrics::histogram!(metrics::ROLL_SECONDS).record(started.elapsed().as_secs_f64());
         self.hand_on(Assembled::Batch(sealed)).await
     }
@@ -101,9 +127,13 @@ impl Assembler {
         self.next_offset = batch.next_offset;
         let held = self.held.clone();
         let sealed = self.on_cpu(move |encoding| batch.seal(encoding, &held, reason)).await?;
+        self.closed().await;
+        Ok(sealed)
+    }
+
+    async fn closed(&mut self) {
         self.show_memory();
         failpoint::hit("batch.sealed").await;
-        Ok(sealed)
     }
 
     /// Runs `work` off the async threads. A failure ends the loop.
