@@ -19,6 +19,7 @@ use crate::pipeline::tables::Doubt;
 use crate::service::metrics;
 
 /// The batch after a piece of work.
+#[allow(clippy::large_enum_variant, reason = "it is moved once and never kept")]
 enum Worked {
     Closed(Box<SealedBatch>),
     Open(Encoded),
