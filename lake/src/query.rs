@@ -30,6 +30,7 @@ mod pruning;
 mod pushdown;
 mod reader;
 mod recorded;
+mod rewriting;
 mod rules;
 mod schemas;
 mod session;

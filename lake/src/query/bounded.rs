@@ -28,7 +28,7 @@ use datafusion::optimizer::AnalyzerRule;
 use self::function::Bounded;
 use self::repeated::{Concatenation, Repeated};
 pub(super) use self::unnest::BoundUnnest;
-use super::chains::rewrite;
+use super::rewriting::rewrite;
 
 /// The part of a batch's memory that one literal may take: a statement has several, and their copies live together.
 const LITERAL_PART: usize = 8;

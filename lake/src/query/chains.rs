@@ -2,13 +2,14 @@
 //!
 //! Owns: the order in which such a chain is put together; the value is the same. The parser makes a tree as deep as the
 //! chain is long, and DataFusion computes the type of each of its nodes from all nodes below it: planning time
-//! would grow with the square of the length.
+//! grows with the square of the length. It still does for AND below a scan, where DataFusion puts filters together anew.
 //! Does not own: chains of `+`, `-` and `*` (`checked::arithmetic`).
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
+
+use super::rewriting::rewrite;
 
 /// Shorter chains stay as they are written.
 const OPERANDS_MIN: usize = 16;
@@ -21,19 +22,6 @@ pub(super) fn balance(plan: LogicalPlan) -> Result<LogicalPlan> {
 /// The expression with every long chain balanced.
 pub(super) fn balanced(expr: Expr) -> Result<Expr> {
     Ok(expr.transform_down(|expr| Ok(balanced_here(expr)))?.data)
-}
-
-/// The plan with `change` made to each of its expressions, from the top down. Columns keep their names.
-pub(super) fn rewrite(plan: LogicalPlan, change: &dyn Fn(Expr) -> Result<Transformed<Expr>>) -> Result<LogicalPlan> {
-    let rewritten = plan.transform_up_with_subqueries(|node| {
-        let names = NamePreserver::new(&node);
-        let changed = node.map_expressions(|expr| {
-            let name = names.save(&expr);
-            Ok(expr.transform_down(change)?.update_data(|expr| name.restore(expr)))
-        })?;
-        if changed.transformed { changed.map_data(LogicalPlan::recompute_schema) } else { Ok(changed) }
-    })?;
-    Ok(rewritten.data)
 }
 
 fn balanced_here(expr: Expr) -> Transformed<Expr> {

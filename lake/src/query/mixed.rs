@@ -12,15 +12,15 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ExprSchema, ScalarValue};
 use datafusion::error::Result;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, Union, cast,
 };
 use datafusion::optimizer::AnalyzerRule;
+
+use super::rewriting::rewrite_typed;
 
 /// Functions that return one of their arguments, or compare them.
 const CHOOSING: [&str; 7] = ["coalesce", "nvl", "ifnull", "nullif", "greatest", "least", "make_array"];
@@ -42,23 +42,14 @@ impl AnalyzerRule for MixedNumbers {
     }
 }
 
-fn compared(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
-    let mut schema = merge_schema(&plan.inputs());
-    if let LogicalPlan::TableScan(scan) = &plan {
-        schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
-    }
-    let names = NamePreserver::new(&plan);
-    let plan = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let compared = expr.transform_up(|expr| Ok(Transformed::yes(compared_expr(expr, &schema)?)))?;
-        Ok(compared.update_data(|expr| name.restore(expr)))
-    })?;
-    plan.transform_data(|plan| {
-        Ok(Transformed::yes(match plan {
-            LogicalPlan::Join(join) => LogicalPlan::Join(compared_keys(join)),
-            LogicalPlan::Union(union) => compared_inputs(union)?,
-            other => other.recompute_schema()?,
-        }))
+fn compared(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let change = |expr, schema: &DFSchema| Ok(Transformed::yes(compared_expr(expr, schema)?));
+    rewrite_typed(node, &change)?.transform_data(|node| {
+        Ok(match node {
+            LogicalPlan::Join(join) => Transformed::yes(LogicalPlan::Join(compared_keys(join))),
+            LogicalPlan::Union(union) => Transformed::yes(compared_inputs(union)?),
+            other => Transformed::no(other),
+        })
     })
 }
 
@@ -138,8 +129,10 @@ fn compared_keys(mut join: Join) -> Join {
 }
 
 fn compared_inputs(union: Union) -> Result<LogicalPlan> {
+    // The union's own type is that of before its inputs were changed.
     let has = |column: usize, is_wanted: fn(&Option<DataType>) -> bool| {
-        let mut types = union.inputs.iter().map(|input| input.schema().fields().get(column));
+        let schemas = union.inputs.iter().map(|input| input.schema()).chain([&union.schema]);
+        let mut types = schemas.map(|schema| schema.fields().get(column));
         types.any(|field| is_wanted(&field.map(|field| field.data_type().clone())))
     };
     let mixed: Vec<bool> =

@@ -289,4 +289,12 @@ async fn a_float_is_compared_with_a_decimal_as_a_float() {
     assert_eq!(lake.value("SELECT count(*) FROM t JOIN t AS u ON t.f = u.d").await, 2);
     assert_eq!(lake.value("SELECT count(*) FROM (SELECT f FROM t UNION SELECT d FROM t)").await, 8);
     assert_eq!(lake.value("SELECT count(*) FROM (SELECT f FROM t INTERSECT SELECT d FROM t)").await, 1);
+    // What became a float below a union or a join is one above it.
+    let both = "(SELECT d AS x FROM t UNION ALL SELECT f FROM t)";
+    for above in [
+        format!("SELECT count(*) FROM {both} AS a JOIN t AS b ON b.d = 7 WHERE a.x > b.d"),
+        format!("SELECT count(*) FROM (SELECT * FROM {both} AS a UNION SELECT * FROM {both} AS b) AS c WHERE x > 7"),
+    ] {
+        assert_eq!(lake.value(&above).await, 1, "{above}");
+    }
 }
