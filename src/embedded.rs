@@ -32,9 +32,6 @@ use self::life::Life;
 pub use self::append::{AppendResult, TIMESTAMP_HEADER};
 pub use self::error::{Error, Result};
 
-/// Longest time for closing the catalog, which waits for its connections.
-const CATALOG_CLOSE_MAX: Duration = Duration::from_secs(5);
-
 /// Siltstone inside this process. Share it in an `Arc`: all methods take `&self`.
 ///
 /// Call [`Siltstone::close`] at the end. A drop stops the writer at once, and what a queue in memory holds is lost.
@@ -186,8 +183,7 @@ impl Siltstone {
         };
         self.stop.cancel();
         let stopped = keeper.await.unwrap_or_else(|error| Err(WriterError::Internal(error.to_string())));
-        let closed = tokio::time::timeout(CATALOG_CLOSE_MAX, self.catalog.close()).await;
-        if closed.is_err() {
+        if !connect::close_catalog(self.catalog.as_ref()).await {
             tracing::warn!("the catalog's connections were not closed in time");
         }
         settled?;

@@ -84,8 +84,7 @@ pub struct Commits {
     catalog: Arc<dyn MetadataStore>,
     queue: Option<Arc<dyn Queue>>,
     storage: Option<Storage>,
-    hint: watch::Sender<u64>,
-    hints: Vec<watch::Receiver<u64>>,
+    hints: Option<watch::Receiver<u64>>,
     places: Places,
     // A std mutex: held to find or add, never across an await.
     rows: Mutex<HashMap<TopicName, Arc<Rows>>>,
@@ -94,9 +93,7 @@ pub struct Commits {
 impl Commits {
     /// Waits for commits in `catalog`.
     pub fn new(catalog: Arc<dyn MetadataStore>) -> Self {
-        let (hint, hints) = watch::channel(0);
-        let (places, rows) = (Places::default(), Mutex::default());
-        Self { catalog, queue: None, storage: None, hint, hints: vec![hints], places, rows }
+        Self { catalog, queue: None, storage: None, hints: None, places: Places::default(), rows: Mutex::default() }
     }
 
     /// Compares the committed history with that of `queue`, the queue that records are published to. Without it, a queue
@@ -119,13 +116,8 @@ impl Commits {
     /// Takes each change of `hints` as a hint, such as those of `RunningWriter::commits` in the same process.
     #[must_use]
     pub fn with_hints(mut self, hints: watch::Receiver<u64>) -> Self {
-        self.hints.push(hints);
+        self.hints = Some(hints);
         self
-    }
-
-    /// Lets those who wait look at the catalog at once: something was committed, perhaps.
-    pub fn hint(&self) {
-        self.hint.send_modify(|hints| *hints += 1);
     }
 
     /// The history in which the offset of a record will count that is published after this call. It serves any number of

@@ -39,10 +39,6 @@ use tokio::sync::watch;
 use self::error::{ApiError, Code};
 use crate::commits::Commits;
 use crate::producer::Producer;
-use crate::topics::Topics;
-
-/// Longest use of what is known of a topic before the catalog is asked again; the default of a producer.
-const TOPIC_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// The limits of the HTTP service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +78,6 @@ pub struct Api {
     queue: Arc<dyn Queue>,
     storage: Storage,
     producer: Producer,
-    topics: Topics,
     commits: Commits,
     budget: MemoryBudget,
     options: ApiOptions,
@@ -95,7 +90,6 @@ impl Api {
         let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage.clone());
         Self {
             producer: Producer::new(Arc::clone(&queue), Arc::clone(&catalog)),
-            topics: Topics::new(Arc::clone(&queue), Arc::clone(&catalog), TOPIC_AGE_MAX),
             commits: match hints {
                 Some(hints) => commits.with_hints(hints),
                 None => commits,

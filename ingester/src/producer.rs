@@ -157,7 +157,7 @@ impl Producer {
         partition: Option<u32>,
         messages: Vec<OutgoingMessage>,
     ) -> Result<Vec<SendOutcome>> {
-        let known = self.lanes.delivery.topics.get(topic).await?;
+        let known = self.topics().get(topic).await?;
         let mut handles: Vec<Option<SendHandle>> = vec![None; messages.len()];
         for (partition, group) in self.group_by_partition(&known, partition, messages)? {
             let memory = self.room(group.bytes).await;
@@ -204,7 +204,7 @@ impl Producer {
     /// # Errors
     /// As [`Producer::send`], while the topic is looked up.
     pub async fn pass_turns(&self, topic: &TopicName, turns: u64) -> Result<()> {
-        self.lanes.delivery.topics.get(topic).await?.turns.pass(turns);
+        self.topics().get(topic).await?.turns.pass(turns);
         Ok(())
     }
 
@@ -233,7 +233,7 @@ impl Producer {
         message: OutgoingMessage,
         is_enqueued: bool,
     ) -> Result<SendHandle> {
-        let known = self.lanes.delivery.topics.get(topic).await?;
+        let known = self.topics().get(topic).await?;
         let partition = compute_partition(&known, message.key.as_deref(), partition)?;
         let message = self.identified(message, is_enqueued);
         let memory = self.room(message.0.memory_bytes()).await;

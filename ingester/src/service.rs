@@ -13,9 +13,6 @@ use service::{Intake, IntakeLimits, Listener, Pages, Result, ServiceError, Shell
 
 use crate::http::{Api, ApiOptions, ApiParts};
 
-/// Longest time for closing the catalog, which waits for its connections: a silent database must not delay the exit.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The shell's deadline is later than that of the requests by this margin, and ends parts that hang even then.
 const DRAIN_MARGIN: Duration = Duration::from_secs(10);
 
@@ -76,8 +73,8 @@ pub async fn run(settings: Settings) -> Result<()> {
         Ok::<_, ServiceError>(())
     };
     shell.drain(drain_max, drained).await?;
-    let closed = tokio::time::timeout(CLOSE_TIMEOUT, catalog.close()).await;
-    tracing::info!(catalog_closed = closed.is_ok(), "ingester stopped");
+    let catalog_closed = connect::close_catalog(catalog.as_ref()).await;
+    tracing::info!(catalog_closed, "ingester stopped");
     Ok(())
 }
 

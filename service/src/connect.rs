@@ -5,6 +5,7 @@
 //! Does not own: the implementations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::{CatalogError, MetadataStore, SqliteMetadataStore};
 use common::config::{CatalogPlace, QueueAck, QueueType, Settings};
@@ -15,6 +16,14 @@ use lake::Storage;
 use nats::{AckMode, NatsConfig, NatsQueue};
 
 use crate::error::{Result, ServiceError};
+
+/// Longest time for closing the catalog, which waits for its connections: a silent database must not delay the exit.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Closes the catalog's connections; false if they were not closed in time.
+pub async fn close_catalog(catalog: &dyn MetadataStore) -> bool {
+    tokio::time::timeout(CLOSE_TIMEOUT, catalog.close()).await.is_ok()
+}
 
 /// Connects the configured queue.
 ///

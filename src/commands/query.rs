@@ -15,7 +15,7 @@ use lake::query::{
     QueryError, QueryOptions, QuerySession, QueryStore, format_table, is_panic_contained, unreadable_segment,
     write_json_lines,
 };
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::stop::Stop;
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     silence_contained_panics();
     let options =
         QueryOptions { memory_bytes_max: settings.memory_budget_bytes, verify: args.verify, ..QueryOptions::default() };
-    let (signalled, mut signal) = watch::channel(None);
+    let (signalled, signal) = oneshot::channel();
     // Of its own thread: planning a long statement holds this one.
     let _stopping = AbortOnDropHandle::new(tokio::spawn(Stop::listen()?.tell(signalled)));
     let answered =
@@ -56,7 +56,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     tokio::select! {
         biased;
         answered = answered => answered.map_err(explained),
-        Ok(reason) = signal.wait_for(Option::is_some) => bail!("{}", reason.unwrap_or_default()),
+        Ok(reason) = signal => bail!("{reason}"),
     }
 }
 

@@ -22,12 +22,16 @@ const EDGES: [(&str, &[&str], &[&str]); 10] = [
     ("nats", &["common"], &["async-nats", "nkeys"]),
     ("catalog", &["common"], &["sqlx"]),
     ("lake", &["catalog", "common"], &["arrow-array", "arrow-schema", "datafusion", "object_store", "parquet"]),
-    ("service", &["catalog", "common", "lake", "nats"], &["axum", "metrics-exporter-prometheus", "tracing-subscriber"]),
-    ("ingester", &["catalog", "common", "lake", "service"], &["anyhow", "axum"]),
+    (
+        "service",
+        &["catalog", "common", "lake", "nats"],
+        &["anyhow", "axum", "metrics-exporter-prometheus", "tracing-subscriber"],
+    ),
+    ("ingester", &["catalog", "common", "lake", "service"], &["axum"]),
     (
         "writer",
         &["catalog", "common", "lake", "service"],
-        &["anyhow", "arrow-array", "arrow-buffer", "arrow-schema", "object_store", "parquet"],
+        &["arrow-array", "arrow-buffer", "arrow-schema", "object_store", "parquet"],
     ),
     (
         ".",

@@ -35,9 +35,6 @@ use crate::service::running::RunningWriter;
 pub use connected::Connected;
 pub use error::ServeError;
 
-/// Longest time for closing the catalog, which waits for its connections: a silent database must not delay the exit.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The writer keeps its own deadline, at which it aborts its tasks. The shell's deadline is later by this margin, and
 /// ends parts that hang even then.
 const DRAIN_MARGIN: Duration = Duration::from_secs(10);
@@ -142,14 +139,14 @@ impl Service {
             writer.shutdown().await.map_err(ServeError::from)
         };
         let summary = shell.drain(drain_max, drained).await?;
-        let closed = tokio::time::timeout(CLOSE_TIMEOUT, catalog.close()).await;
+        let catalog_closed = connect::close_catalog(catalog.as_ref()).await;
         tracing::info!(
             messages = summary.messages,
             records = summary.records,
             quarantined = summary.quarantined,
             segments = summary.segments,
             bytes = summary.bytes,
-            catalog_closed = closed.is_ok(),
+            catalog_closed,
             "writer stopped"
         );
         Ok(())

@@ -22,11 +22,11 @@ pub(super) struct Pace {
     /// A hint came since the last look.
     is_hinted: bool,
     /// Change when something was committed, perhaps in this partition.
-    hints: Vec<watch::Receiver<u64>>,
+    hints: Option<watch::Receiver<u64>>,
 }
 
 impl Pace {
-    pub(super) fn new(hints: Vec<watch::Receiver<u64>>) -> Self {
+    pub(super) fn new(hints: Option<watch::Receiver<u64>>) -> Self {
         Self { interval: INTERVAL_MIN, last: None, is_hinted: false, hints }
     }
 
@@ -43,24 +43,22 @@ impl Pace {
             }
         }
         self.is_hinted = false;
-        self.hints.iter_mut().for_each(watch::Receiver::mark_unchanged);
+        if let Some(hints) = &mut self.hints {
+            hints.mark_unchanged();
+        }
         self.last = Some(Instant::now());
         self.interval = (self.interval * 3 / 2).min(INTERVAL_MAX);
     }
 }
 
-/// Returns after a hint that came since the last look.
-async fn hinted(hints: &mut [watch::Receiver<u64>]) {
-    loop {
-        // A sender that is gone gives no more hints.
-        let changes = hints.iter_mut().filter(|hint| hint.has_changed().is_ok()).map(|hint| Box::pin(hint.changed()));
-        let changes: Vec<_> = changes.collect();
-        if changes.is_empty() {
-            return std::future::pending().await;
-        }
-        if futures::future::select_all(changes).await.0.is_ok() {
-            return;
-        }
+/// Returns after a hint that came since the last look. A sender that is gone gives no more hints.
+async fn hinted(hints: &mut Option<watch::Receiver<u64>>) {
+    let changed = match hints {
+        Some(hints) => hints.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending().await
     }
 }
 
@@ -70,7 +68,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn looks_are_close_at_first_and_grow_apart() {
-        let (mut pace, arrived) = (Pace::new(vec![]), Notify::new());
+        let (mut pace, arrived) = (Pace::new(None), Notify::new());
         let began = Instant::now();
         pace.next(&arrived).await;
         assert_eq!(began.elapsed(), Duration::ZERO, "the first look is at once");
@@ -89,9 +87,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_hint_is_followed_at_once_and_many_are_not_followed_each() {
         let (hint, hints) = watch::channel(0);
-        let (gone, more) = watch::channel(0);
-        drop(gone);
-        let (mut pace, arrived) = (Pace::new(vec![more, hints]), Notify::new());
+        let (mut pace, arrived) = (Pace::new(Some(hints)), Notify::new());
         // Grown to the longest interval.
         for _ in 0..20 {
             pace.next(&arrived).await;
@@ -110,5 +106,11 @@ mod tests {
             looks += 1;
         }
         assert!((300..=600).contains(&looks), "{looks} in a second of hints");
+        // Without a sender, the intervals alone count.
+        drop(hint);
+        pace.next(&arrived).await;
+        let began = Instant::now();
+        pace.next(&arrived).await;
+        assert!(began.elapsed() >= Duration::from_millis(5), "{:?}", began.elapsed());
     }
 }

@@ -65,7 +65,7 @@ pub(super) async fn post(
     if form == Form::Bytes && parameters.key_field.is_some() {
         return Err(ApiError::invalid("key_field needs records of JSON; give the key as `key` or Siltstone-Key"));
     }
-    let known = api.topics.get(&name).await?;
+    let known = api.producer.topics().get(&name).await?;
     let partition_count = known.topic.partition_count;
     if let Some(partition) = parameters.partition.filter(|partition| *partition >= partition_count) {
         let last = partition_count - 1;

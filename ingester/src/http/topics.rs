@@ -125,7 +125,7 @@ pub(super) async fn delete(
 ) -> Result<Json<Value>, ApiError> {
     Query::read(request.uri().query(), &[])?;
     let deleted = catalog::delete_topic(api.queue.as_ref(), api.catalog.as_ref(), &name).await;
-    api.topics.forget(&name);
+    api.producer.topics().forget(&name);
     match deleted {
         Ok(()) => Ok(Json(json!({ "deleted": name }))),
         Err(DeleteTopicError::Catalog(error)) => Err(error.into()),

@@ -8,7 +8,7 @@ use common::{OutgoingMessage, TopicName, TopicPartition};
 use super::Producer;
 use super::batch::Origin;
 use crate::error::{ProducerError, Result};
-use crate::topics::KnownTopic;
+use crate::topics::{KnownTopic, Topics};
 
 /// Messages of one partition, with their places in the call.
 #[derive(Default)]
@@ -19,12 +19,17 @@ pub(crate) struct Group {
 }
 
 impl Producer {
+    /// The metadata by which it chooses partitions.
+    pub(crate) fn topics(&self) -> &Topics {
+        &self.lanes.delivery.topics
+    }
+
     /// The partition of a message with this key; without a key the next in turn.
     ///
     /// # Errors
     /// The topic is absent, or cannot be looked up or opened.
     pub async fn partition_of(&self, topic: &TopicName, key: Option<&[u8]>) -> Result<TopicPartition> {
-        let known = self.lanes.delivery.topics.get(topic).await?;
+        let known = self.topics().get(topic).await?;
         Ok(TopicPartition::new(topic.clone(), compute_partition(&known, key, None)?))
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use crate::exit::Exit;
@@ -29,9 +29,10 @@ impl Stop {
 
     /// Tells the reason of the first signal, then ends the process at the second one, or when the query has not ended in
     /// time. Such a query is in planning, where it has no temporary files.
-    pub(super) async fn tell(mut self, reason: watch::Sender<Option<&'static str>>) {
+    pub(super) async fn tell(mut self, reason: oneshot::Sender<&'static str>) {
         let signalled = self.next().await;
-        reason.send_replace(Some(signalled));
+        // A query that has ended listens no more.
+        reason.send(signalled).ok();
         tokio::select! {
             _ = self.next() => {}
             () = sleep(PATIENCE) => {}

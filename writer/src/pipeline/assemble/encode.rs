@@ -21,7 +21,7 @@ use crate::service::metrics;
 /// The batch after a piece of work.
 #[allow(clippy::large_enum_variant, reason = "it is moved once and never kept")]
 enum Worked {
-    Closed(Box<SealedBatch>),
+    Closed(SealedBatch),
     Open(Encoded),
 }
 
@@ -43,9 +43,7 @@ impl Assembler {
             let (next_offset, held) = (batch.next_offset, self.held.clone());
             let worked = self.on_cpu(move |encoding| {
                 Ok(match (batch.encode(encoding, doubt)?, reason) {
-                    (Encoded::Whole(batch), Some(reason)) => {
-                        Worked::Closed(Box::new(batch.seal(encoding, &held, reason)?))
-                    }
+                    (Encoded::Whole(batch), Some(reason)) => Worked::Closed(batch.seal(encoding, &held, reason)?),
                     (encoded, _) => Worked::Open(encoded),
                 })
             });
@@ -53,7 +51,7 @@ impl Assembler {
                 Worked::Closed(sealed) => {
                     self.next_offset = next_offset;
                     self.closed().await;
-                    return Ok(Some(*sealed));
+                    return Ok(Some(sealed));
                 }
                 Worked::Open(Encoded::Whole(batch)) => {
                     self.batch = Some(batch);
