@@ -10,6 +10,8 @@ mod object;
 mod ownership;
 mod segment;
 mod statistics;
+mod token;
+mod token_secret;
 mod topic;
 mod upload;
 
@@ -23,5 +25,7 @@ pub use self::segment::{
     Exceptions, ExpiredBefore, ImportedSegment, NewSegment, SegmentInfo, SegmentKind, TopicSnapshot,
 };
 pub use self::statistics::ColumnStatistics;
+pub use self::token::{Grant, NewToken, Right, Token, TokenState, TopicPattern};
+pub use self::token_secret::{PresentedToken, TokenHash, TokenSecret};
 pub use self::topic::{Partition, PartitionState, Topic, TopicConfig};
 pub use self::upload::{ReplacementIntent, Upload, UploadIntent, UploadState};

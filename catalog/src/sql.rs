@@ -32,6 +32,7 @@ mod segments;
 mod snapshots;
 mod statistics;
 mod takeover;
+mod tokens;
 mod topic_names;
 mod topics;
 
