@@ -31,6 +31,7 @@ pub(crate) static SQLITE: LazyLock<Migrator> = migrations! {
     3 "ownership and history" "003_ownership_and_history.sql",
     4 "retired epochs" "004_retired_epochs.sql",
     5 "objects" "005_objects.sql",
+    8 "tables for readers" "008_tables_for_readers.sql",
 };
 
 /// The schema in PostgreSQL.
@@ -41,6 +42,7 @@ pub(crate) static POSTGRES: LazyLock<Migrator> = migrations! {
     3 "ownership and history" "003_ownership_and_history.sql",
     4 "retired epochs" "004_retired_epochs.sql",
     5 "objects" "005_objects.sql",
+    8 "tables for readers" "008_tables_for_readers.sql",
 };
 
 fn migration(version: i64, description: &'static str, sql: &'static str) -> Migration {

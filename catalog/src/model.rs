@@ -10,6 +10,7 @@ mod object;
 mod ownership;
 mod segment;
 mod statistics;
+mod table;
 mod topic;
 mod upload;
 
@@ -23,5 +24,6 @@ pub use self::segment::{
     Exceptions, ExpiredBefore, ImportedSegment, NewSegment, SegmentInfo, SegmentKind, TopicSnapshot,
 };
 pub use self::statistics::ColumnStatistics;
+pub use self::table::{OpenTables, TableColumn, TableFile, quarantine_columns, table_columns};
 pub use self::topic::{Partition, PartitionState, Topic, TopicConfig};
 pub use self::upload::{ReplacementIntent, Upload, UploadIntent, UploadState};

@@ -8,6 +8,7 @@ mod janitor;
 mod ownership;
 mod readers;
 mod segments;
+mod tables;
 mod topics;
 
 use std::fmt;
@@ -20,13 +21,22 @@ pub use self::janitor::JanitorStore;
 pub use self::ownership::OwnershipStore;
 pub use self::readers::{ConsumerStore, ReplayStore};
 pub use self::segments::SegmentStore;
+pub use self::tables::TableStore;
 pub use self::topics::TopicStore;
 use crate::error::Result;
 
 /// A whole catalog.
 #[async_trait]
 pub trait MetadataStore:
-    TopicStore + SegmentStore + CommitStore + OwnershipStore + JanitorStore + ReplayStore + ConsumerStore + fmt::Debug
+    TopicStore
+    + SegmentStore
+    + TableStore
+    + CommitStore
+    + OwnershipStore
+    + JanitorStore
+    + ReplayStore
+    + ConsumerStore
+    + fmt::Debug
 {
     /// Succeeds if the database answers now; for readiness.
     async fn check(&self) -> Result<()>;

@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod deployment;
 mod docs;
+mod ducklake;
 mod embedded;
 mod evolution;
 mod exactly_once;

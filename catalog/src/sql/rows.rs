@@ -42,6 +42,9 @@ macro_rules! columns {
          quarantined_count, data_segment_id, quarantine_segment_id, anchor_offset, anchor_timestamp_us, anchor_hash, \
          snapshot_id, committed_at"
     };
+    (lake_column_names) => {
+        "column_id, column_order, name, type, nullable, parent_column"
+    };
     (upload_columns) => {
         "bucket, key, topic, partition_id, segment_id, epoch, owner, state, created_at, doomed_at, sweeps"
     };

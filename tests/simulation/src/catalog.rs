@@ -49,6 +49,7 @@ mod segments;
 mod server;
 mod session;
 mod state;
+mod tables;
 mod topics;
 
 pub use client::{Call, Client, Door, Failure, Rows};

@@ -32,7 +32,7 @@ pub(super) async fn with_datafusion(world: &World) -> [Vec<Row>; 2] {
 
 /// The same, as read by DuckDB.
 pub(super) async fn with_duckdb(world: &World) -> [Vec<Row>; 2] {
-    let views = world.siltstone.run(&["duckdb-sql"]).await.ok().out;
+    let views = world.siltstone.run(&["duckdb-sql", "--views"]).await.ok().out;
     let keys = world.s3.as_ref().map(|s3| {
         [("s3_access_key_id", &s3.access_key), ("s3_secret_access_key", &s3.secret_key)]
             .map(|(name, value)| format!("SET {name} = '{value}'"))
