@@ -7,7 +7,7 @@ use common::config::Settings;
 
 use crate::commands::{
     audit, bench, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish, quarantine, query, segments,
-    topic, up,
+    token, topic, up,
 };
 use crate::exit::Exit;
 
@@ -41,6 +41,7 @@ pub(crate) enum Command {
     Demo(demo::Args),
     Up(up::Args),
     Topic(topic::Args),
+    Token(token::Args),
     Publish(publish::Args),
     Query(query::Args),
     Segments(segments::Args),
@@ -67,6 +68,7 @@ impl Command {
             Self::Demo(args) => Box::pin(demo::run(args, &settings, json)).await,
             Self::Up(args) => Box::pin(up::run(args, settings, json)).await,
             Self::Topic(args) => Box::pin(topic::run(args, &settings, json)).await,
+            Self::Token(args) => Box::pin(token::run(args, &settings, json)).await,
             Self::Publish(args) => Box::pin(publish::run(args, &settings, json)).await,
             Self::Query(args) => Box::pin(query::run(args, &settings, json)).await,
             Self::Segments(args) => Box::pin(segments::run(args, &settings, json)).await,

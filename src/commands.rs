@@ -15,5 +15,6 @@ pub(crate) mod publish;
 pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod segments;
+pub(crate) mod token;
 pub(crate) mod topic;
 pub(crate) mod up;

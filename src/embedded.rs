@@ -29,7 +29,7 @@ use writer::{RunningWriter, Summary, WriterError, WriterHandle};
 use self::inlet::Inlet;
 use self::life::Life;
 
-pub use self::append::{AppendResult, TIMESTAMP_HEADER};
+pub use self::append::AppendResult;
 pub use self::error::{Error, Result};
 
 /// Siltstone inside this process. Share it in an `Arc`: all methods take `&self`.
@@ -92,7 +92,7 @@ impl Siltstone {
     /// (`QUEUE_MEMORY_BYTES`) it waits.
     ///
     /// `timestamp` is the record's own time, in milliseconds since 1970. It is kept in the header
-    /// [`TIMESTAMP_HEADER`]; a time to be queried is better a column of the record.
+    /// [`TIMESTAMP_HEADER`](crate::TIMESTAMP_HEADER); a time to be queried is better a column of the record.
     ///
     /// # Errors
     /// [`Error::Produce`]: the topic is absent, the record is too large, the queue does not confirm. [`Error::Timestamp`],

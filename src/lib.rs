@@ -32,4 +32,5 @@ pub use ingester::{Producer, ProducerError, SendFailure, SendOutcome, SendResult
 pub use lake::query::{BatchStream, QueryError, format_table};
 pub use writer::{Summary, WriterError};
 
-pub use embedded::{AppendResult, Error, Result, Siltstone, TIMESTAMP_HEADER};
+pub use common::timestamp::TIMESTAMP_HEADER;
+pub use embedded::{AppendResult, Error, Result, Siltstone};

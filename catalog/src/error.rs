@@ -52,6 +52,12 @@ pub enum CatalogError {
     /// The consumer group is absent.
     #[error("consumer group not found: {0}")]
     GroupNotFound(String),
+    /// No token of this name that is not revoked.
+    #[error("token not found: {0}; `siltstone token list` lists them")]
+    TokenNotFound(String),
+    /// A token of this name exists that is not revoked.
+    #[error("token {0} exists; revoke it first, or choose another name")]
+    TokenExists(String),
     /// An offset that cannot be stored (above 2^63 - 1), or that would move a watermark back.
     #[error("invalid offset {offset}: {reason}")]
     InvalidOffset {
@@ -112,6 +118,8 @@ impl CatalogError {
             | Self::TopicChanged { .. }
             | Self::PartitionNotFound { .. }
             | Self::GroupNotFound(_)
+            | Self::TokenNotFound(_)
+            | Self::TokenExists(_)
             | Self::InvalidOffset { .. }
             | Self::Fenced { .. }
             | Self::NotCommitted(_)

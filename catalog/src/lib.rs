@@ -26,11 +26,12 @@ pub use error::{CatalogError, Result};
 pub use listing::{ListedGap, ListedSegment};
 pub use model::{
     AcquireOutcome, Agent, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, Exceptions, Expiration,
-    ExpiredBefore, FileId, Folded, Gap, GapKind, ImportedSegment, IncarnationStart, LAYOUT_NOW, LakeSnapshot,
-    NewObject, NewSegment, ObjectInfo, OpenTables, Ownership, OwnershipView, Partition, PartitionOwner, PartitionState,
-    RecordedGap, ReplacementIntent, Replay, ResumePoint, RetiredObject, Scope, SegmentInfo, SegmentKind, SnapshotId,
-    Suspect, TableColumn, TableFile, TableId, Tables, Topic, TopicConfig, TopicSnapshot, Upload, UploadIntent,
-    UploadState, quarantine_columns, table_columns,
+    ExpiredBefore, FileId, Folded, Gap, GapKind, Grant, ImportedSegment, IncarnationStart, LAYOUT_NOW, LakeSnapshot,
+    NewObject, NewSegment, NewToken, ObjectInfo, OpenTables, Ownership, OwnershipView, Partition, PartitionOwner,
+    PartitionState, PresentedToken, RecordedGap, ReplacementIntent, Replay, ResumePoint, RetiredObject, Right, Scope,
+    SegmentInfo, SegmentKind, SnapshotId, Suspect, TableColumn, TableFile, TableId, Tables, Token, TokenHash,
+    TokenSecret, TokenState, Topic, TopicConfig, TopicPattern, TopicSnapshot, Upload, UploadIntent, UploadState,
+    quarantine_columns, table_columns,
 };
 pub use postgres::{PostgresDatabase, PostgresMetadataStore};
 pub use replace::{REPLACEMENT_INPUTS_MAX, ReplaceOutcome, ReplaceRefusal, Replacement};
@@ -38,7 +39,7 @@ pub use sql::SqlMetadataStore;
 pub use sqlite::{SqliteDatabase, SqliteMetadataStore};
 pub use store::{
     CommitStore, ConsumerStore, JanitorStore, MetadataStore, OwnershipStore, ReplayStore, SegmentStore, TableStore,
-    TopicStore,
+    TokenStore, TopicStore,
 };
 pub use topics::{
     CreateTopicError, DeleteTopicError, UpdateTopicError, create_topic, delete_topic, open_topic, update_topic,

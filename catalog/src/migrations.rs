@@ -31,6 +31,7 @@ pub(crate) static SQLITE: LazyLock<Migrator> = migrations! {
     3 "ownership and history" "003_ownership_and_history.sql",
     4 "retired epochs" "004_retired_epochs.sql",
     5 "objects" "005_objects.sql",
+    6 "tokens" "006_tokens.sql",
     8 "tables for readers" "008_tables_for_readers.sql",
 };
 
@@ -42,6 +43,7 @@ pub(crate) static POSTGRES: LazyLock<Migrator> = migrations! {
     3 "ownership and history" "003_ownership_and_history.sql",
     4 "retired epochs" "004_retired_epochs.sql",
     5 "objects" "005_objects.sql",
+    6 "tokens" "006_tokens.sql",
     8 "tables for readers" "008_tables_for_readers.sql",
 };
 

@@ -11,6 +11,8 @@ mod ownership;
 mod segment;
 mod statistics;
 mod table;
+mod token;
+mod token_secret;
 mod topic;
 mod upload;
 
@@ -25,5 +27,7 @@ pub use self::segment::{
 };
 pub use self::statistics::ColumnStatistics;
 pub use self::table::{OpenTables, TableColumn, TableFile, quarantine_columns, table_columns};
+pub use self::token::{Grant, NewToken, Right, Token, TokenState, TopicPattern};
+pub use self::token_secret::{PresentedToken, TokenHash, TokenSecret};
 pub use self::topic::{Partition, PartitionState, Topic, TopicConfig};
 pub use self::upload::{ReplacementIntent, Upload, UploadIntent, UploadState};

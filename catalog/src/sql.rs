@@ -33,6 +33,7 @@ mod snapshots;
 mod statistics;
 pub(crate) mod tables;
 mod takeover;
+mod tokens;
 mod topic_names;
 mod topics;
 

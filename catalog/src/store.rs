@@ -9,6 +9,7 @@ mod ownership;
 mod readers;
 mod segments;
 mod tables;
+mod tokens;
 mod topics;
 
 use std::fmt;
@@ -22,6 +23,7 @@ pub use self::ownership::OwnershipStore;
 pub use self::readers::{ConsumerStore, ReplayStore};
 pub use self::segments::SegmentStore;
 pub use self::tables::TableStore;
+pub use self::tokens::TokenStore;
 pub use self::topics::TopicStore;
 use crate::error::Result;
 
@@ -36,6 +38,7 @@ pub trait MetadataStore:
     + JanitorStore
     + ReplayStore
     + ConsumerStore
+    + TokenStore
     + fmt::Debug
 {
     /// Succeeds if the database answers now; for readiness.

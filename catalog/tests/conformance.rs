@@ -36,6 +36,7 @@ mod conformance {
     mod sqlite_places;
     pub(crate) mod storms;
     pub(crate) mod tables;
+    pub(crate) mod tokens;
     pub(crate) mod topics;
 }
 
@@ -103,6 +104,9 @@ on_every_backend! {
     segments::offsets_above_the_largest_are_refused,
     segments::the_exceptions_of_a_range_are_its_gaps_and_quarantine,
     segments::exceptions_are_of_one_incarnation_and_know_what_retention_took,
+    tokens::a_token_is_listed_as_it_was_created,
+    tokens::a_name_belongs_to_one_token_until_that_is_revoked,
+    tokens::a_token_that_is_of_no_use_is_refused,
     consumers::test_consumer_offset_commit,
     consumers::offsets_of_a_group_are_listed_by_topic_and_partition,
     consumers::a_deleted_group_takes_its_offsets_along,

@@ -22,6 +22,7 @@ pub mod range;
 pub mod receipt;
 pub mod secret;
 pub mod text;
+pub mod timestamp;
 pub mod topic;
 
 pub use anchor::Anchor;

@@ -1,11 +1,13 @@
 //! The HTTP service: any program publishes records, creates topics and looks at them.
 //!
 //! `records` takes records (`body`, `encoding` and `lines` cut them out, `record` makes messages, `send` sends them,
-//! `answer` reports each); `topics` and `listings` serve what the catalog lists; `guard` stands at the door.
+//! `answer` reports each); `topics` and `listings` serve what the catalog lists; `guard` stands at the door, `access` before
+//! each route of the table `routes`, with the callers that `tokens` knows.
 //!
-//! Owns: the paths, and the parts that handlers share. `docs/http.md` describes the service for its users.
+//! Owns: the parts that handlers share. `docs/http.md` describes the service for its users.
 //! Does not own: the address and connections (`service::Intake`), storing (the queue), the commit (the writer).
 
+mod access;
 mod answer;
 mod body;
 mod encoding;
@@ -13,14 +15,18 @@ mod error;
 mod guard;
 mod lines;
 mod listings;
+mod metrics;
 mod openapi;
 mod parameters;
 mod path;
 mod record;
 mod records;
+mod routes;
 mod send;
 #[cfg(test)]
 mod tests;
+mod timestamp;
+mod tokens;
 mod topics;
 
 use std::sync::Arc;
@@ -29,31 +35,53 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn;
-use axum::routing::{get, post};
 use catalog::MetadataStore;
 use common::Queue;
+use common::clock::system_clock;
 use common::memory::MemoryBudget;
 use lake::Storage;
 use tokio::sync::watch;
 
 use self::error::{ApiError, Code};
+use self::tokens::Tokens;
 use crate::commits::Commits;
+use crate::error::ProducerError;
 use crate::producer::Producer;
+
+/// Bytes of the producer's buffer at least: its own limit.
+const BUFFER_BYTES_MIN: usize = 4096;
 
 /// The limits of the HTTP service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApiOptions {
     /// Largest body, in bytes, as sent and unpacked.
     pub body_bytes_max: usize,
-    /// Bytes of all requests together; beyond them, new requests are refused until others end.
+    /// Bytes of all requests together; beyond them, new requests are refused until others end. The producer may hold as many
+    /// of messages, so that a request that was let in need not wait for room there.
     pub in_flight_bytes: usize,
     /// Time for the queue to confirm a part of a request, and then for the commit of all of it.
     pub timeout: Duration,
+    /// No other machine reaches the address: while the catalog has no token, requests need none.
+    pub is_local: bool,
+}
+
+/// The reason why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The catalog has no token, and others than this machine reach the address.
+    #[error("the catalog has no token, so that everybody who reaches the address could publish and delete")]
+    NoToken,
+    /// The tokens cannot be read.
+    #[error("the tokens cannot be read: {0}")]
+    Tokens(String),
+    /// The queue does not answer.
+    #[error(transparent)]
+    Producer(#[from] ProducerError),
 }
 
 impl Default for ApiOptions {
     fn default() -> Self {
-        Self { body_bytes_max: 64 << 20, in_flight_bytes: 256 << 20, timeout: Duration::from_secs(30) }
+        Self { body_bytes_max: 64 << 20, in_flight_bytes: 256 << 20, timeout: Duration::from_secs(30), is_local: true }
     }
 }
 
@@ -79,17 +107,29 @@ pub struct Api {
     storage: Storage,
     producer: Producer,
     commits: Commits,
+    tokens: Tokens,
     budget: MemoryBudget,
     options: ApiOptions,
 }
 
 impl Api {
     /// The service within these limits.
-    pub fn new(parts: ApiParts, options: ApiOptions) -> Self {
+    ///
+    /// # Errors
+    /// If queue or catalog do not answer, and if there is no token while other machines reach the address.
+    pub async fn open(parts: ApiParts, options: ApiOptions) -> Result<Self, OpenError> {
         let ApiParts { queue, catalog, storage, hints } = parts;
+        let tokens = Tokens::new(Arc::clone(&catalog), system_clock(), options.is_local);
+        let (listed, _) = tokens.counts().await.map_err(|error| OpenError::Tokens(error.message))?;
+        if listed == 0 && !options.is_local {
+            return Err(OpenError::NoToken);
+        }
+        let producer = Producer::builder().queue(Arc::clone(&queue)).catalog(Arc::clone(&catalog));
+        let producer = producer.buffer_bytes(options.in_flight_bytes.max(BUFFER_BYTES_MIN)).build().await?;
         let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage.clone());
-        Self {
-            producer: Producer::new(Arc::clone(&queue), Arc::clone(&catalog)),
+        Ok(Self {
+            producer,
+            tokens,
             commits: match hints {
                 Some(hints) => commits.with_hints(hints),
                 None => commits,
@@ -99,24 +139,31 @@ impl Api {
             queue,
             storage,
             options,
-        }
+        })
     }
 
-    /// The routes, behind the guard that serves this machine alone.
+    /// The number of tokens that the catalog lists, and of those that are valid.
+    ///
+    /// # Errors
+    /// If the catalog cannot be read.
+    pub async fn token_counts(&self) -> Result<(usize, usize), OpenError> {
+        self.tokens.counts().await.map_err(|error| OpenError::Tokens(error.message))
+    }
+
+    /// The routes, each behind its demand, all behind the guard.
     pub fn router(self) -> Router {
-        Router::new()
-            .route("/v1/openapi.json", get(openapi::document))
-            .route("/v1/topics", get(topics::list).post(topics::create))
-            .route("/v1/topics/{topic}", get(topics::describe).patch(topics::update).delete(topics::delete))
-            .route("/v1/topics/{topic}/records", post(records::post))
-            .route("/v1/topics/{topic}/segments", get(listings::segments))
-            .route("/v1/topics/{topic}/gaps", get(listings::gaps))
-            .route("/v1/topics/{topic}/quarantine", get(listings::quarantine))
+        let api = Arc::new(self);
+        routes::router(&api)
             .fallback(unknown_path)
             .method_not_allowed_fallback(unknown_method)
-            .with_state(Arc::new(self))
+            .with_state(api)
             .layer(from_fn(guard::guard))
     }
+}
+
+/// Gives the metrics of requests their help texts.
+pub(crate) fn describe_metrics() {
+    metrics::describe();
 }
 
 async fn unknown_path(uri: Uri) -> ApiError {

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use catalog::MetadataStore;
 use common::Queue;
+use common::config::InvalidSetting;
 use common::config::Settings;
 use service::{Intake, IntakeLimits, Listener, Pages, Result, ServiceError, Shell, connect};
 
-use crate::http::{Api, ApiOptions, ApiParts};
+use crate::http::{self, Api, ApiOptions, ApiParts, OpenError};
 
 /// The shell's deadline is later than that of the requests by this margin, and ends parts that hang even then.
 const DRAIN_MARGIN: Duration = Duration::from_secs(10);
@@ -25,19 +26,34 @@ pub struct HttpService {
 
 impl HttpService {
     /// Serves requests on `listener`, with the limits of `settings`.
-    pub fn start(settings: &Settings, listener: Listener, parts: ApiParts) -> Self {
+    ///
+    /// # Errors
+    /// If the catalog has no token while other machines reach the address, or queue or catalog do not answer.
+    pub async fn start(settings: &Settings, listener: Listener, parts: ApiParts) -> Result<Self> {
         let options = ApiOptions {
             body_bytes_max: settings.ingest_body_bytes,
             timeout: Duration::from_secs(settings.ingest_timeout_secs),
-            ..ApiOptions::default()
+            in_flight_bytes: settings.ingest_memory_bytes,
+            is_local: listener.addr().ip().is_loopback(),
         };
-        let router = Api::new(parts, options).router();
-        let intake = Intake::serve(listener, router, IntakeLimits::default());
-        tracing::info!(
-            ingest = %intake.addr(),
-            "records are taken over HTTP, from this machine alone: clients are not asked who they are"
-        );
-        Self { intake, drain_max: Duration::from_secs(settings.shutdown_timeout_secs) }
+        http::describe_metrics();
+        let refused = |error| refusal(settings, error);
+        let api = Api::open(parts, options).await.map_err(refused)?;
+        let (listed, valid) = api.token_counts().await.map_err(refused)?;
+        let tls = listener.has_tls();
+        let intake = Intake::serve(listener, api.router(), IntakeLimits::default());
+        let ingest = intake.addr();
+        match (listed, valid) {
+            (0, _) => tracing::info!(%ingest, tls, "records are taken over HTTP; no tokens: loopback only"),
+            (_, 0) => {
+                tracing::warn!(%ingest, tls, tokens = 0, "records are taken over HTTP; no token is valid: nobody is served")
+            }
+            (_, tokens) => tracing::info!(%ingest, tls, tokens, "records are taken over HTTP from holders of a token"),
+        }
+        if !options.is_local && !tls {
+            tracing::warn!(%ingest, "tokens and records are sent in the clear: set INGEST_TLS_CERT and INGEST_TLS_KEY, or put a proxy with TLS in front");
+        }
+        Ok(Self { intake, drain_max: Duration::from_secs(settings.shutdown_timeout_secs) })
     }
 
     /// Takes no new request, and returns after those that began are answered, at most after the time for a shutdown.
@@ -78,6 +94,22 @@ pub async fn run(settings: Settings) -> Result<()> {
     Ok(())
 }
 
+/// The error with the setting to change.
+fn refusal(settings: &Settings, error: OpenError) -> ServiceError {
+    match error {
+        OpenError::NoToken => {
+            let addr = settings.ingest_addr;
+            InvalidSetting::new(format!(
+                "INGEST_ADDR={addr}: other machines reach this address, and {error}; make a token with `siltstone token create \
+                 NAME --allow produce:TOPIC`, or listen on this machine alone, such as on 127.0.0.1:{}",
+                addr.port()
+            ))
+            .into()
+        }
+        error => ServiceError::Intake(error.to_string()),
+    }
+}
+
 struct Started {
     http: HttpService,
     catalog: Arc<dyn MetadataStore>,
@@ -97,7 +129,7 @@ async fn start(settings: &Settings) -> Result<Started> {
     let ingest = Listener::bind_ingest(settings).await?;
     let pages = pages(Arc::clone(&queue), Arc::clone(&catalog));
     let parts = ApiParts { queue, catalog: Arc::clone(&catalog), storage, hints: None };
-    let http = HttpService::start(settings, ingest, parts);
+    let http = HttpService::start(settings, ingest, parts).await?;
     Ok(Started { http, catalog, pages, listener })
 }
 

@@ -74,8 +74,16 @@ async fn a_queue_that_no_writer_could_read_is_refused() {
     for part in ["QUEUE_TYPE=memory", "`siltstone up` takes records and writes them", "QUEUE_TYPE=nats"] {
         assert!(refused.stderr.contains(part), "{}", refused.stderr);
     }
-    let wrong = run("ingester", command(folder.path(), &[("INGEST_ADDR", "10.0.0.1:1")]), b"", DEADLINE);
-    let wrong = wrong.await.expect("it ends");
-    assert_eq!(wrong.status.code(), Some(2));
-    assert!(wrong.stderr.contains("INGEST_ADDR=10.0.0.1:1"), "{}", wrong.stderr);
+}
+
+#[tokio::test]
+async fn without_a_token_an_address_that_others_reach_is_refused() {
+    let nats = NatsServer::start().await.expect("a NATS server");
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = [("QUEUE_TYPE", "nats"), ("NATS_URL", &nats.url()), ("INGEST_ADDR", "0.0.0.0:0")];
+    let refused = run("ingester", command(folder.path(), &settings), b"", DEADLINE).await.expect("it ends");
+    assert_eq!(refused.status.code(), Some(1));
+    for part in ["INGEST_ADDR=0.0.0.0:0", "siltstone token create NAME"] {
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
 }

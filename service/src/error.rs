@@ -11,6 +11,8 @@ use common::config::{CatalogPlace, InvalidSetting};
 use common::secret::scrubbed;
 use lake::LakeError;
 
+use crate::tls::TlsError;
+
 /// Short for results of this crate.
 pub type Result<T, E = ServiceError> = std::result::Result<T, E>;
 
@@ -55,6 +57,12 @@ pub enum ServiceError {
         #[source]
         error: io::Error,
     },
+    /// The service that takes requests cannot start.
+    #[error("records cannot be taken over HTTP: {0}")]
+    Intake(String),
+    /// The certificate or the key of an address cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The queue cannot be reached, or refuses the login.
     #[error("{error}; {advice}")]
     Queue {

@@ -1,7 +1,7 @@
 //! The connections of a service that takes requests: each request that began is answered before the end.
 //!
-//! Owns: the number of these connections, the time that each may last, and their end in good order.
-//! Does not own: the requests (the router of the service), the connections to the pages (`connections`).
+//! Owns: the number of these connections, the time that each may last, their TLS handshake, and their end in good order.
+//! Does not own: the requests (the router of the service), certificates (`tls`), the connections to the pages (`connections`).
 //!
 //! A connection is reused for many requests. When there are too many, the oldest ones end after the request that they are
 //! at, and new ones wait in the system's queue meanwhile: no request is cut off for the sake of another.
@@ -9,18 +9,24 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::shell::Listener;
+use crate::tls::Tls;
 
 /// Pause after a connection that could not be accepted, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -33,7 +39,8 @@ const RELIEF_INTERVAL: Duration = Duration::from_millis(50);
 pub struct IntakeLimits {
     /// Connections that are open at once.
     pub connections: usize,
-    /// Time for the head of a request to arrive, counted from the connection or from the answer before it.
+    /// Time for the head of a request to arrive, counted from the connection or from the answer before it; and for the TLS
+    /// handshake before the first one.
     pub head: Duration,
     /// Time after which a connection ends with the request that it is at.
     pub age: Duration,
@@ -59,14 +66,30 @@ pub struct Intake {
     stop: CancellationToken,
     /// The task that accepts, which holds those of the connections.
     tasks: JoinSet<()>,
+    /// The task that follows the certificate's files; ends with this.
+    _upkeep: JoinSet<()>,
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Served {
+    router: Router,
+    limits: IntakeLimits,
+    certificate: Option<watch::Receiver<Arc<ServerConfig>>>,
 }
 
 impl Intake {
     /// Takes requests for `router`.
     pub fn serve(listener: Listener, router: Router, limits: IntakeLimits) -> Self {
-        let (addr, stop, mut tasks) = (listener.addr(), CancellationToken::new(), JoinSet::new());
-        tasks.spawn(accept(listener.into_inner(), router, limits, stop.clone()));
-        Self { addr, stop, tasks }
+        let (addr, stop) = (listener.addr(), CancellationToken::new());
+        let (mut tasks, mut upkeep) = (JoinSet::new(), JoinSet::new());
+        let (listener, tls) = listener.into_parts();
+        let served = Served { router, limits, certificate: tls.as_ref().map(Tls::current) };
+        if let Some(tls) = tls {
+            upkeep.spawn(tls.follow());
+        }
+        tasks.spawn(accept(listener, served, stop.clone()));
+        Self { addr, stop, tasks, _upkeep: upkeep }
     }
 
     /// The address in use.
@@ -85,12 +108,12 @@ impl Intake {
 }
 
 /// Accepts until `stop`, then waits for the connections.
-async fn accept(listener: TcpListener, router: Router, limits: IntakeLimits, stop: CancellationToken) {
+async fn accept(listener: TcpListener, served: Served, stop: CancellationToken) {
     let mut tasks = JoinSet::new();
     // The oldest first, without those that were told to end.
     let mut by_age: VecDeque<CancellationToken> = VecDeque::new();
     loop {
-        let has_room = tasks.len() < limits.connections;
+        let has_room = tasks.len() < served.limits.connections;
         tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept(), if has_room => match accepted {
@@ -98,7 +121,7 @@ async fn accept(listener: TcpListener, router: Router, limits: IntakeLimits, sto
                     let end = stop.child_token();
                     by_age.push_back(end.clone());
                     // Dropped with its connection, so that it is no longer in the list.
-                    tasks.spawn(answer(stream, router.clone(), limits, end));
+                    tasks.spawn(answer(stream, served.clone(), end));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "an HTTP connection cannot be accepted");
@@ -118,11 +141,31 @@ async fn accept(listener: TcpListener, router: Router, limits: IntakeLimits, sto
 }
 
 /// Answers the requests of one client until it leaves or `end` comes. Its errors concern nobody else.
-async fn answer(stream: TcpStream, router: Router, limits: IntakeLimits, end: CancellationToken) {
+async fn answer(stream: TcpStream, served: Served, end: CancellationToken) {
     // Marks the connection as ended in the list of them, however it ends.
     let _ended = end.clone().drop_guard();
     // Answers are small and written whole: waiting for more would only delay them.
     stream.set_nodelay(true).ok();
+    let Some(certificate) = &served.certificate else {
+        return converse(stream, served.router, served.limits, end).await;
+    };
+    let acceptor = TlsAcceptor::from(Arc::clone(&certificate.borrow()));
+    let shaken = tokio::select! {
+        shaken = timeout(served.limits.head, acceptor.accept(stream)) => shaken,
+        () = end.cancelled() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => converse(stream, served.router, served.limits, end).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+/// Answers requests on a connection that is open.
+async fn converse<S>(stream: S, router: Router, limits: IntakeLimits, end: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));

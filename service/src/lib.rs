@@ -23,9 +23,11 @@ pub mod producing;
 mod readiness;
 mod shell;
 mod signals;
+mod tls;
 
 pub use error::{Result, ServiceError};
 pub use intake::{Intake, IntakeLimits};
 pub use pages::Pages;
 pub use readiness::Fact;
 pub use shell::{Listener, Shell};
+pub use tls::TlsError;

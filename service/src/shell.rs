@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::error::{Result, ServiceError};
 use crate::pages::Pages;
 use crate::signals::Signals;
+use crate::tls::{Tls, TlsFiles};
 use crate::{logs, metrics};
 
 /// A process that starts, runs and drains one service. One per process.
@@ -32,6 +33,7 @@ pub struct Shell {
 pub struct Listener {
     listener: TcpListener,
     addr: SocketAddr,
+    tls: Option<Tls>,
 }
 
 impl Listener {
@@ -43,12 +45,17 @@ impl Listener {
         Self::bind_to("HTTP_ADDR", settings.http_addr).await
     }
 
-    /// Listens on `INGEST_ADDR`. No request is answered before [`Intake::serve`](crate::Intake::serve).
+    /// Listens on `INGEST_ADDR`, with the certificate that the settings name. No request is answered before
+    /// [`Intake::serve`](crate::Intake::serve).
     ///
     /// # Errors
-    /// As [`Listener::bind`].
+    /// As [`Listener::bind`], and [`ServiceError::Tls`] if the certificate cannot be used.
     pub async fn bind_ingest(settings: &Settings) -> Result<Self> {
-        Self::bind_to("INGEST_ADDR", settings.ingest_addr).await
+        let tls = match TlsFiles::of(settings) {
+            Some(files) => Some(Tls::open(files).await?),
+            None => None,
+        };
+        Ok(Self { tls, ..Self::bind_to("INGEST_ADDR", settings.ingest_addr).await? })
     }
 
     async fn bind_to(setting: &'static str, addr: SocketAddr) -> Result<Self> {
@@ -57,11 +64,16 @@ impl Listener {
     }
 
     pub(crate) fn of(listener: TcpListener) -> std::io::Result<Self> {
-        Ok(Self { addr: listener.local_addr()?, listener })
+        Ok(Self { addr: listener.local_addr()?, listener, tls: None })
     }
 
-    pub(crate) fn into_inner(self) -> TcpListener {
-        self.listener
+    pub(crate) fn into_parts(self) -> (TcpListener, Option<Tls>) {
+        (self.listener, self.tls)
+    }
+
+    /// True if connections are encrypted.
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// The address in use. Port 0 in the settings lets the system choose one.

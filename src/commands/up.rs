@@ -96,8 +96,13 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         storage: service.storage.clone(),
         hints: Some(service.writer.commits()),
     };
-    let http = HttpService::start(&settings, listener, parts);
-    Ok(Box::pin(service.wait_then(http.drain())).await?)
+    match HttpService::start(&settings, listener, parts).await {
+        Ok(http) => Ok(Box::pin(service.wait_then(http.drain())).await?),
+        Err(refused) => {
+            Box::pin(service.stop()).await?;
+            Err(refused.into())
+        }
+    }
 }
 
 /// Publishes standard input and returns when all of it is committed. Messages published before a failure are committed

@@ -1,18 +1,14 @@
 //! One record on its way into a topic, and its place there.
 //!
-//! Owns: the shapes of an append, and the header of a record's own time. Does not own: the choice of the partition
+//! Owns: the shapes of an append. Does not own: the header of a record's own time (`common`), the choice of the partition
 //! (`ingester`).
 
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat};
 use common::clock::{Clock, SystemClock};
+use common::timestamp::{TIMESTAMP_HEADER, timestamp_text};
 use common::{OutgoingMessage, TopicName};
 
 use super::error::{Error, Result};
-
-/// The header in which a record's own time is kept: RFC 3339 with milliseconds, in UTC, so that SQL can cast it to a time.
-/// The queue stamps every message itself (`_timestamp`), since positions are found by that time.
-pub const TIMESTAMP_HEADER: &str = "Siltstone-Timestamp";
 
 /// The place of an appended record. It is assigned, not yet durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,16 +29,9 @@ pub(super) fn message(key: Option<Bytes>, value: Bytes, timestamp: Option<u64>) 
     let Some(timestamp) = timestamp else {
         return Ok((message, u64::try_from(SystemClock.now_ms()).unwrap_or_default()));
     };
-    message.headers.push((TIMESTAMP_HEADER.to_owned(), text_of(timestamp).ok_or(Error::Timestamp(timestamp))?));
+    let text = i64::try_from(timestamp).ok().and_then(timestamp_text);
+    message.headers.push((TIMESTAMP_HEADER.to_owned(), text.ok_or(Error::Timestamp(timestamp))?));
     Ok((message, timestamp))
-}
-
-/// The time as text; `None` after the year 9999, which no reader holds.
-fn text_of(timestamp_ms: u64) -> Option<String> {
-    let time = DateTime::from_timestamp_millis(i64::try_from(timestamp_ms).ok()?)?;
-    let text = time.to_rfc3339_opts(SecondsFormat::Millis, true);
-    // Longer years have a sign before them.
-    text.starts_with(|first: char| first.is_ascii_digit()).then_some(text)
 }
 
 #[cfg(test)]
@@ -61,8 +50,9 @@ mod tests {
 
     #[test]
     fn times_that_no_reader_holds_are_refused() {
-        assert_eq!(text_of(0).expect("the first"), "1970-01-01T00:00:00.000Z");
-        assert_eq!(text_of(253_402_300_799_999).expect("the last"), "9999-12-31T23:59:59.999Z");
+        let text_of = |timestamp| message(None, "v".into(), Some(timestamp)).expect("a time").0.headers.remove(0).1;
+        assert_eq!(text_of(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(text_of(253_402_300_799_999), "9999-12-31T23:59:59.999Z");
         for late in [253_402_300_800_000, u64::MAX] {
             let error = message(None, "v".into(), Some(late)).expect_err("too late").to_string();
             assert!(error.contains(&late.to_string()) && error.contains("milliseconds since 1970"), "{error}");

@@ -32,4 +32,5 @@ mod standard_input;
 mod store_settings;
 mod terminal;
 mod tidy;
+mod token;
 mod topics;

@@ -45,6 +45,9 @@ macro_rules! columns {
     (lake_column_names) => {
         "column_id, column_order, name, type, nullable, parent_column"
     };
+    (token_columns) => {
+        "id, name, hash, grants, created_at, expires_at, revoked_at"
+    };
     (upload_columns) => {
         "bucket, key, topic, partition_id, segment_id, epoch, owner, state, created_at, doomed_at, sweeps"
     };

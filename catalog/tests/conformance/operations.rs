@@ -47,6 +47,7 @@ impl World {
         store.halt(&halted, "for the test").await.expect("halted");
         store.add_segment(imported(&partition("orders", 2), 0, 9)).await.expect("listed");
         store.ensure_consumer_group("readers").await.expect("created");
+        store.create_token(super::tokens::token("known", &["read:orders"])).await.expect("created");
         let intended = request(&held, 0, 9);
         intend(store, &intended).await;
         let doomed = store.list_uploads(&halted.partition).await.expect("listed");
@@ -176,6 +177,9 @@ operations! { |world|
     get_committed_offset("readers", &world.held.partition);
     get_consumer_offsets("readers");
     delete_consumer_group("readers");
+    create_token(super::tokens::token("new", &["read:orders"]));
+    list_tokens();
+    revoke_token("known");
     delete_topic(&name("orders"));
     close();
 }
@@ -235,6 +239,7 @@ const CONTRACT: &[&str] = &[
     include_str!("../../src/store/readers.rs"),
     include_str!("../../src/store/segments.rs"),
     include_str!("../../src/store/tables.rs"),
+    include_str!("../../src/store/tokens.rs"),
     include_str!("../../src/store/topics.rs"),
 ];
 

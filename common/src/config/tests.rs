@@ -50,7 +50,8 @@ fn every_setting_changes_its_field() {
         ("LEASE_SECS", "3"),
         ("SHUTDOWN_TIMEOUT_SECS", "4"),
         ("HTTP_ADDR", "0.0.0.0:9"),
-        ("INGEST_ADDR", "[::1]:9"),
+        ("INGEST_ADDR", "0.0.0.0:9"),
+        ("INGEST_MEMORY_BYTES", "8388608"),
         ("INGEST_BODY_BYTES", "2048"),
         ("INGEST_TIMEOUT_SECS", "5"),
         ("LOG_FORMAT", "json"),
@@ -68,6 +69,8 @@ fn every_setting_changes_its_field() {
     assert_eq!(read(&[("NATS_NKEY", "SU")]).expect("valid").nats_nkey, Some("SU".into()));
     let shown = read(&[("NATS_CLIENT_CERT", "/c.pem"), ("NATS_CLIENT_KEY", "/k.pem")]).expect("valid");
     let path = |path: Option<PathBuf>| path.expect("set").display().to_string();
+    let tls = read(&[("INGEST_TLS_CERT", "/c.pem"), ("INGEST_TLS_KEY", "/k.pem")]).expect("valid");
+    assert_eq!((path(tls.ingest_tls_cert), path(tls.ingest_tls_key)), ("/c.pem".to_owned(), "/k.pem".to_owned()));
     assert_eq!((path(shown.nats_client_cert), path(shown.nats_client_key)), ("/c.pem".to_owned(), "/k.pem".to_owned()));
 }
 
@@ -82,8 +85,9 @@ fn nonsense_is_refused_with_name_value_and_what_is_allowed() {
         (&[("MAX_SEGMENT_SIZE_BYTES", "12")], &["MAX_SEGMENT_SIZE_BYTES=12", "1024"]),
         (&[("MEMORY_BUDGET_BYTES", "1000")], &["MEMORY_BUDGET_BYTES=1000"]),
         (&[("HTTP_ADDR", "here")], &["HTTP_ADDR=here", "address:port"]),
-        (&[("INGEST_ADDR", "0.0.0.0:81")], &["INGEST_ADDR=0.0.0.0:81", "other machines", "127.0.0.1:81 or [::1]:81"]),
-        (&[("INGEST_ADDR", "10.0.0.7:81")], &["INGEST_ADDR=10.0.0.7:81", "this machine alone"]),
+        (&[("INGEST_TLS_CERT", "a.pem")], &["INGEST_TLS_CERT and INGEST_TLS_KEY belong together"]),
+        (&[("INGEST_TLS_KEY", "a.key")], &["INGEST_TLS_CERT and INGEST_TLS_KEY belong together"]),
+        (&[("INGEST_MEMORY_BYTES", "5")], &["INGEST_MEMORY_BYTES=5", "8388608..=1099511627776"]),
         (&[("INGEST_BODY_BYTES", "5")], &["INGEST_BODY_BYTES=5", "1024..=4294967296"]),
         (&[("INGEST_TIMEOUT_SECS", "0")], &["INGEST_TIMEOUT_SECS=0", "1..=3600"]),
         (&[("STORAGE_TYPE", "s3")], &["STORAGE_URL", "s3://bucket/prefix"]),

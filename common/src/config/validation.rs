@@ -33,7 +33,7 @@ impl Settings {
         self.catalog_url.as_ref().map_or(Ok(()), urls::check_catalog)?;
         self.storage_type = self.checked_storage_type()?;
         self.check_nats_login()?;
-        self.check_ingest_addr()?;
+        self.check_ingest_tls()?;
         Ok(self)
     }
 
@@ -64,24 +64,14 @@ impl Settings {
         Ok(named)
     }
 
-    /// Refuses an address that other machines reach: a client is not asked who it is.
-    fn check_ingest_addr(&self) -> Result<(), InvalidSetting> {
-        let addr = self.ingest_addr;
-        if addr.ip().is_loopback() {
-            return Ok(());
+    fn check_ingest_tls(&self) -> Result<(), InvalidSetting> {
+        if self.ingest_tls_cert.is_some() != self.ingest_tls_key.is_some() {
+            return Err(together("INGEST_TLS_CERT", "INGEST_TLS_KEY"));
         }
-        Err(InvalidSetting::new(format!(
-            "INGEST_ADDR={addr}: other machines reach this address, and everybody who reaches it may publish and delete; \
-             allowed is an address of this machine alone, such as 127.0.0.1:{0} or [::1]:{0}, behind a proxy that knows \
-             its clients",
-            addr.port()
-        )))
+        Ok(())
     }
 
     fn check_nats_login(&self) -> Result<(), InvalidSetting> {
-        let together = |first: &str, second: &str| {
-            InvalidSetting::new(format!("{first} and {second} belong together; one of them is missing"))
-        };
         if self.nats_user.is_some() != self.nats_password.is_some() {
             return Err(together("NATS_USER", "NATS_PASSWORD"));
         }
@@ -103,4 +93,8 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+fn together(first: &str, second: &str) -> InvalidSetting {
+    InvalidSetting::new(format!("{first} and {second} belong together; one of them is missing"))
 }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::error::{ApiError, Code, with_retry_after};
+use super::metrics::count_records;
 
 /// The codes of a record that did not reach the state that was asked for. `docs/http.md` lists them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RecordCode {
     /// It is invalid, and not stored.
     InvalidRecord,
@@ -47,6 +47,20 @@ impl RecordCode {
         }
     }
 
+    /// Its word in answers and metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRecord => "invalid_record",
+            Self::TooLarge => "too_large",
+            Self::NotSent => "not_sent",
+            Self::Quarantined => "quarantined",
+            Self::NotStored => "not_stored",
+            Self::Unconfirmed => "unconfirmed",
+            Self::NotCommitted => "not_committed",
+            Self::Lost => "lost",
+        }
+    }
+
     /// Greater is worse: a client can do less, or knows less.
     fn rank(self) -> u8 {
         match self.of_request() {
@@ -65,6 +79,12 @@ pub(super) struct Place {
     pub(super) offset: u64,
     /// Nothing was stored now: an earlier request with the same key stored it.
     pub(super) duplicate: bool,
+}
+
+impl Serialize for RecordCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -101,6 +121,7 @@ struct Answer<'a> {
 
 /// The answer. `failed` ended the request early; the records up to there are reported with it.
 pub(super) fn answer(records: &[Outcome], failed: Option<ApiError>) -> Response {
+    count_records(records);
     let codes = records.iter().filter_map(|record| Some(record.error.as_ref()?.code));
     let worst = codes.clone().max_by_key(|code| code.rank());
     let code = match (&failed, worst) {

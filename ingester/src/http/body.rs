@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::encoding::Encoding;
 use super::error::{ApiError, Code};
+use super::metrics::count_body;
 
 /// Longest silence of a client that sends a body.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -120,6 +121,14 @@ impl RequestBody {
     /// Too many bytes of other requests are held.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), ApiError> {
         let more = bytes.saturating_sub(self.held.bytes());
+        let capacity = self.budget.capacity_bytes();
+        if more > 0 && bytes > capacity {
+            let text = format!(
+                "the request needs {bytes} bytes at once, and all requests together have {capacity}; send it as lines \
+                 (application/x-ndjson), or raise INGEST_MEMORY_BYTES"
+            );
+            return Err(ApiError::new(Code::TooLarge, text));
+        }
         if more > 0 {
             // In steps, so that a body that arrives in small pieces takes the lock of the budget rarely.
             let more = more.max(REQUEST_BYTES_MIN);
@@ -136,6 +145,7 @@ impl RequestBody {
         match timeout(SILENCE_MAX, self.stream.next()).await.map_err(silent)? {
             Some(Ok(bytes)) => {
                 self.received += bytes.len();
+                count_body(bytes.len());
                 if self.received > self.bytes_max {
                     return Err(too_large(self.bytes_max));
                 }

@@ -29,6 +29,12 @@ pub(super) enum Code {
     HostNotAllowed,
     /// The page that sends the request comes from another machine.
     OriginNotAllowed,
+    /// A token is needed, and none was sent.
+    Unauthenticated,
+    /// What was sent is no valid token.
+    InvalidToken,
+    /// The token does not allow this.
+    Forbidden,
     /// No such path.
     NotFound,
     /// The catalog has no such topic.
@@ -57,7 +63,8 @@ impl Code {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::InvalidRequest | Self::InvalidBody => StatusCode::BAD_REQUEST,
-            Self::HostNotAllowed | Self::OriginNotAllowed => StatusCode::FORBIDDEN,
+            Self::Unauthenticated | Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::HostNotAllowed | Self::OriginNotAllowed | Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::TopicNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -68,6 +75,16 @@ impl Code {
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The header `WWW-Authenticate` of such an answer, in the form of RFC 6750.
+    fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::Unauthenticated => Some(r#"Bearer realm="siltstone""#),
+            Self::InvalidToken => Some(r#"Bearer realm="siltstone", error="invalid_token""#),
+            Self::Forbidden => Some(r#"Bearer realm="siltstone", error="insufficient_scope""#),
+            _ => None,
         }
     }
 
@@ -125,7 +142,11 @@ pub(super) fn with_retry_after(code: Code, mut response: Response) -> Response {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let code = self.code;
-        with_retry_after(code, (code.status(), Json(json!({ "error": self }))).into_response())
+        let mut response = with_retry_after(code, (code.status(), Json(json!({ "error": self }))).into_response());
+        if let Some(challenge) = code.challenge() {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response
     }
 }
 

@@ -1,23 +1,24 @@
 //! The door of the HTTP service: who may come in, the id of each request, and its line in the log.
 //!
 //! Owns: the hosts and the origins that are served, the headers that let pages of this machine read answers.
-//! Does not own: the handlers behind it.
+//! Does not own: tokens (`access`), the handlers behind it.
 //!
-//! The service listens on an address of its machine alone and does not ask who its clients are. A browser on that machine
-//! would carry requests of any page to it, so two things are refused: a `Host` that is not this machine (a foreign name
-//! that was made to point here), and an `Origin` that is not (a foreign page).
+//! Browsers carry requests of any page to the machine that they run on. So an `Origin` of another machine is refused (a
+//! foreign page), and where no token is asked for, a `Host` that is not this machine (a foreign name that was made to
+//! point here): such a page has no token.
 
 use std::net::IpAddr;
 
 use axum::extract::Request;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::access::Seen;
 use super::error::{ApiError, Code};
+use super::metrics::Measured;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -26,12 +27,13 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 const PREFLIGHT_SECS: &str = "3600";
 
 /// Lets a request in or refuses it; every answer carries the request's id.
-pub(super) async fn guard(request: Request, next: Next) -> Response {
-    let began = Instant::now();
+pub(super) async fn guard(mut request: Request, next: Next) -> Response {
+    let seen = request.extensions_mut().get_or_insert_default::<Seen>().clone();
+    let measured = Measured::begin(seen.clone(), request.method());
     let id = request_id(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut response = match check(&request) {
+    let mut response = match check_origin(request.headers()) {
         Err(error) => error.into_response(),
         Ok(()) if origin.is_some() && is_preflight(&request) => preflight(request.headers()),
         Ok(()) => next.run(request).await,
@@ -41,12 +43,14 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
     }
     let status = response.status();
     response.headers_mut().insert(REQUEST_ID, id.clone());
-    let (id, ms) = (id.to_str().unwrap_or_default(), began.elapsed().as_millis() as u64);
+    let (id, ms) = (id.to_str().unwrap_or_default(), measured.ms());
+    let (status_code, token) = (status.as_u16(), seen.caller());
     if status.is_server_error() {
-        tracing::warn!(request_id = id, %method, path, status = status.as_u16(), ms, "request failed");
+        tracing::warn!(request_id = id, %method, path, status = status_code, ms, token, "request failed");
     } else {
-        tracing::debug!(request_id = id, %method, path, status = status.as_u16(), ms, "request answered");
+        tracing::debug!(request_id = id, %method, path, status = status_code, ms, token, "request answered");
     }
+    measured.answered(status);
     response
 }
 
@@ -63,16 +67,23 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
         .unwrap_or_else(|| HeaderValue::from_str(&Uuid::now_v7().to_string()).expect("a uuid is printable"))
 }
 
-fn check(request: &Request) -> Result<(), ApiError> {
-    let headers = request.headers();
-    let in_header = headers.get(header::HOST).map(|host| host.to_str().unwrap_or("?").to_owned());
-    let in_uri = request.uri().authority().map(ToString::to_string);
-    if let Some(host) = in_header.into_iter().chain(in_uri).find(|host| !is_local_host(host)) {
-        return Err(ApiError::new(
+/// Refuses a request whose `Host` is not this machine.
+///
+/// # Errors
+/// `HostNotAllowed`.
+pub(super) fn check_host(headers: &HeaderMap, uri: &Uri) -> Result<(), ApiError> {
+    let in_headers = headers.get_all(header::HOST).into_iter().map(|host| host.to_str().unwrap_or("?").to_owned());
+    let in_uri = uri.authority().map(ToString::to_string);
+    match in_headers.chain(in_uri).find(|host| !is_local_host(host)) {
+        Some(host) => Err(ApiError::new(
             Code::HostNotAllowed,
-            format!("Host {host:?} is not served; allowed is localhost, 127.0.0.1 or [::1]"),
-        ));
+            format!("Host {host:?} is not served without a token; allowed is localhost, 127.0.0.1 or [::1]"),
+        )),
+        None => Ok(()),
     }
+}
+
+fn check_origin(headers: &HeaderMap) -> Result<(), ApiError> {
     match headers.get(header::ORIGIN) {
         Some(origin) if !is_local_origin(origin) => Err(ApiError::new(
             Code::OriginNotAllowed,

@@ -1,6 +1,6 @@
 //! The OpenAPI document of the HTTP service, as it is served.
 //!
-//! Owns: serving it; a test compares it with the routes. Does not own: its text (`openapi.json`), the routes (`http`).
+//! Owns: serving it; a test compares it with the routes. Does not own: its text (`openapi.json`), the routes (`routes`).
 
 use axum::http::header;
 use axum::response::IntoResponse;
@@ -19,6 +19,8 @@ mod tests {
     use serde_json::Value;
     use support::http;
 
+    use super::super::access::Demand;
+    use super::super::routes::ROUTES;
     use super::super::tests::Setup;
     use super::DOCUMENT;
 
@@ -37,18 +39,28 @@ mod tests {
         paths.iter().map(|(path, operations)| (path.clone(), methods(operations))).collect()
     }
 
-    /// The paths in the text of the router.
-    fn routed() -> BTreeSet<String> {
-        let text = include_str!("../http.rs");
-        let calls = text.split(".route(\"").skip(1);
-        calls.map(|call| call.split('"').next().expect("a path").to_owned()).collect()
+    #[test]
+    fn the_document_asks_for_a_token_where_the_route_does() {
+        let document = document();
+        assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+        assert_eq!(document["security"], serde_json::json!([{ "token": [] }, {}]), "once there is any token");
+        for route in ROUTES {
+            let operation = &document["paths"][route.path][route.method.to_lowercase()];
+            let is_open = route.demand == Demand::Nothing;
+            let place = format!("{} {}", route.method, route.path);
+            assert_eq!(operation["security"].as_array().is_some_and(Vec::is_empty), is_open, "{place}");
+            assert_eq!(operation["responses"]["401"].is_object(), !is_open, "{place}");
+        }
     }
 
     #[tokio::test]
     async fn the_document_has_the_paths_and_methods_of_the_router() {
         let setup = Setup::new().await;
         let documented = documented();
-        assert_eq!(documented.iter().map(|(path, _)| path.clone()).collect::<BTreeSet<_>>(), routed());
+        let listed =
+            documented.iter().flat_map(|(path, methods)| methods.iter().map(|method| (path.clone(), method.clone())));
+        let routed = ROUTES.iter().map(|route| (route.path.to_owned(), route.method.to_owned()));
+        assert_eq!(listed.collect::<BTreeSet<_>>(), routed.collect());
         for (path, methods) in documented {
             // No path takes PUT, so that the answer names the methods that it takes.
             let url = format!("{}{}", setup.url, path.replace("{topic}", "orders"));

@@ -10,6 +10,7 @@ use common::message::Headers;
 use form_urlencoded::parse;
 
 use super::error::ApiError;
+use super::timestamp::RecordTime;
 use crate::acks::Acks;
 use crate::feed::MESSAGE_BYTES_MAX;
 
@@ -35,6 +36,8 @@ pub(super) struct Parameters {
     /// The member of each record that is its key.
     pub(super) key_field: Option<String>,
     pub(super) idempotency_key: Option<String>,
+    /// The own time of each record.
+    pub(super) time: Option<RecordTime>,
     /// The headers of every record.
     pub(super) headers: Headers,
 }
@@ -45,7 +48,8 @@ impl Parameters {
     /// # Errors
     /// Names the parameter or header, and what is allowed.
     pub(super) fn read(query: Option<&str>, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let mut given = Query::read(query, &["acks", "atomic", "key", "key_field", "partition"])?;
+        let mut given =
+            Query::read(query, &["acks", "atomic", "key", "key_field", "partition", "timestamp", "timestamp_field"])?;
         let acks = given
             .take("acks")
             .map_or(Ok(Acks::Queued), |word| word.parse().map_err(|_| wrong("acks", &word, "queued or committed")))?;
@@ -68,6 +72,7 @@ impl Parameters {
             key: in_query.or(in_header).map(Bytes::from),
             key_field,
             idempotency_key: idempotency_key(headers)?,
+            time: RecordTime::read(&mut given, headers)?,
             headers: record_headers(headers)?,
         })
     }
@@ -120,7 +125,7 @@ pub(super) fn wrong(name: &str, value: &str, allowed: &str) -> ApiError {
 }
 
 /// The text of a header that is given once at most.
-fn one_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, ApiError> {
+pub(super) fn one_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, ApiError> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -196,6 +201,7 @@ mod tests {
             key: None,
             key_field: None,
             idempotency_key: None,
+            time: None,
             headers: Headers::new(),
         };
         assert_eq!(read("", &[("user-agent", "curl")]), Ok(expected.clone()));
@@ -228,7 +234,7 @@ mod tests {
         let long = "k".repeat(257);
         type Case<'a> = (&'a str, &'a [(&'static str, &'a str)], &'a [&'a str]);
         let cases: &[Case<'_>] = &[
-            ("ack=queued", &[], &["\"ack\" is unknown", "acks, atomic, key, key_field, partition"]),
+            ("ack=queued", &[], &["\"ack\" is unknown", "acks, atomic, key, key_field, partition, timestamp"]),
             ("acks=all", &[], &["acks=\"all\"", "queued or committed"]),
             ("atomic=1", &[], &["atomic=\"1\"", "true or false"]),
             ("partition=-1", &[], &["partition=\"-1\"", "whole number"]),

@@ -10,6 +10,7 @@ use catalog::Topic;
 use common::OutgoingMessage;
 use common::message::Headers;
 use common::partitioner::RoundRobin;
+use common::timestamp::TIMESTAMP_HEADER;
 use common::topic::Format;
 
 use super::parameters::Parameters;
@@ -55,7 +56,8 @@ impl Records {
         };
         std::str::from_utf8(object).map_err(|error| format!("not UTF-8: {error}"))?;
         check_object(object).map_err(|problem| told(&problem))?;
-        self.message(index, key, self.on_one_line(object))
+        let time = self.time_of(Some(object))?;
+        self.message(index, key, time, self.on_one_line(object))
     }
 
     /// The message of bytes that are taken as they are.
@@ -63,7 +65,8 @@ impl Records {
     /// # Errors
     /// As [`Records::of_object`].
     pub(super) fn of_bytes(&self, index: usize, bytes: Bytes) -> Result<(u32, OutgoingMessage), String> {
-        self.message(index, None, bytes)
+        let time = self.time_of(None)?;
+        self.message(index, None, time, bytes)
     }
 
     /// A row of a text topic is a line; between the tokens of JSON a blank means the same as a line break. The copy does not
@@ -76,17 +79,29 @@ impl Records {
         bytes.into()
     }
 
-    fn message(&self, index: usize, key: Option<Bytes>, payload: Bytes) -> Result<(u32, OutgoingMessage), String> {
+    /// The header with the record's own time.
+    fn time_of(&self, object: Option<&[u8]>) -> Result<Option<(String, String)>, String> {
+        let text = self.parameters.time.as_ref().map(|time| time.of(object)).transpose()?;
+        Ok(text.map(|text| (TIMESTAMP_HEADER.to_owned(), text)))
+    }
+
+    fn message(
+        &self,
+        index: usize,
+        key: Option<Bytes>,
+        time: Option<(String, String)>,
+        payload: Bytes,
+    ) -> Result<(u32, OutgoingMessage), String> {
         let key = key.or_else(|| self.parameters.key.clone());
-        let headers = &self.parameters.headers;
-        let bytes = payload.len() + key.as_ref().map_or(0, Bytes::len) + bytes_of(headers);
+        let headers: Headers = self.parameters.headers.iter().cloned().chain(time).collect();
+        let bytes = payload.len() + key.as_ref().map_or(0, Bytes::len) + bytes_of(&headers);
         if bytes > MESSAGE_BYTES_MAX {
             return Err(format!("the record has {bytes} bytes; allowed are {MESSAGE_BYTES_MAX}"));
         }
         let partition = self.partition_of(key.as_deref());
         let message_id = self.parameters.idempotency_key.as_ref().map(|key| format!("http/{key}/{index}"));
         let is_awaited = self.parameters.acks == Acks::Committed;
-        Ok((partition, OutgoingMessage { message_id, key, headers: headers.clone(), payload, is_awaited }))
+        Ok((partition, OutgoingMessage { message_id, key, headers, payload, is_awaited }))
     }
 
     fn partition_of(&self, key: Option<&[u8]>) -> u32 {

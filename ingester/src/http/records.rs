@@ -20,6 +20,7 @@ use super::parameters::Parameters;
 use super::path::TopicPath;
 use super::record::Records;
 use super::send::{RECORDS_MAX, Sender};
+use super::timestamp::RecordTime;
 
 /// The form in which a body holds records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,9 @@ pub(super) async fn post(
     let (head, body) = request.into_parts();
     let form = Form::of(&head.headers)?;
     let parameters = Parameters::read(head.uri.query(), &head.headers)?;
+    if form == Form::Bytes && matches!(parameters.time, Some(RecordTime::Member(_))) {
+        return Err(ApiError::invalid("timestamp_field needs records of JSON; give the time as `timestamp`"));
+    }
     if form == Form::Bytes && parameters.key_field.is_some() {
         return Err(ApiError::invalid("key_field needs records of JSON; give the key as `key` or Siltstone-Key"));
     }
@@ -91,9 +95,12 @@ async fn take_bytes(body: &mut RequestBody, sender: &mut Sender<'_>) -> Result<(
 async fn take_lines(body: &mut RequestBody, sender: &mut Sender<'_>) -> Result<(), ApiError> {
     let mut lines = Lines::default();
     while let Some(piece) = body.next().await? {
-        body.hold(piece.len() + lines.begun_bytes() + sender.part_bytes())?;
+        let read = piece.len();
+        body.hold(read + lines.begun_bytes() + sender.part_bytes())?;
         lines.add(piece);
         while let Some(line) = lines.next() {
+            // Short lines take more as messages than they have bytes.
+            body.hold(read + sender.part_bytes())?;
             sender.add(|records, index| records.of_object(index, &line)).await?;
         }
     }
@@ -112,6 +119,7 @@ async fn take_json(body: &mut RequestBody, sender: &mut Sender<'_>) -> Result<()
     }
     let elements: Elements<'_> = serde_json::from_slice(&bytes).map_err(broken)?;
     for element in elements.first {
+        body.hold(bytes.len() + sender.part_bytes())?;
         sender.add(|records, index| records.of_object(index, element.get().as_bytes())).await?;
     }
     Ok(())

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use common::message::MESSAGE_OVERHEAD_BYTES;
 use common::queue::PublishAck;
 use common::{OutgoingMessage, QueueError, TopicPartition};
 use futures::future::join_all;
@@ -82,7 +81,7 @@ impl<'a> Sender<'a> {
         match make(&self.records, index) {
             Ok((partition, message)) => {
                 self.outcomes.push(None);
-                self.part_bytes += message.payload.len() + MESSAGE_OVERHEAD_BYTES;
+                self.part_bytes += message.memory_bytes() + message.message_id.as_ref().map_or(0, String::len);
                 self.part_records += 1;
                 self.part.entry(partition).or_default().push((index, message));
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::TopicConfig;
+use catalog::{MetadataStore, NewToken, TopicConfig};
 use common::config::Settings;
 use common::queue::memory::InMemoryQueue;
 use common::topic::{Format, TopicOptions};
@@ -21,6 +21,7 @@ const NDJSON: (&str, &str) = ("Content-Type", "application/x-ndjson");
 /// The service with one topic `orders` of three partitions.
 pub(super) struct Setup {
     pub(super) queue: Arc<InMemoryQueue>,
+    pub(super) catalog: Arc<dyn MetadataStore>,
     _intake: Intake,
     pub(super) url: String,
 }
@@ -31,6 +32,11 @@ impl Setup {
     }
 
     async fn with(queue_bytes: usize, options: ApiOptions) -> Self {
+        Self::with_tokens(queue_bytes, options, vec![]).await
+    }
+
+    /// The same with these tokens, so that each request needs one; one with the name `revoked` is revoked.
+    pub(super) async fn with_tokens(queue_bytes: usize, options: ApiOptions, tokens: Vec<NewToken>) -> Self {
         let queue = Arc::new(InMemoryQueue::new(queue_bytes));
         let catalog = catalog::connect("sqlite::memory:").await.expect("a catalog in memory");
         let config = TopicConfig {
@@ -40,13 +46,23 @@ impl Setup {
             config: TopicOptions { format: Format::Raw, ..TopicOptions::default() },
         };
         catalog::create_topic(queue.as_ref(), catalog.as_ref(), config).await.expect("new topic");
-        let parts =
-            ApiParts { queue: Arc::clone(&queue) as Arc<dyn Queue>, catalog, storage: Storage::memory(), hints: None };
-        let api = Api::new(parts, options);
+        for token in tokens {
+            let token = catalog.create_token(token).await.expect("created");
+            if token.name == "revoked" {
+                catalog.revoke_token(&token.name).await.expect("revoked");
+            }
+        }
+        let parts = ApiParts {
+            queue: Arc::clone(&queue) as Arc<dyn Queue>,
+            catalog: Arc::clone(&catalog),
+            storage: Storage::memory(),
+            hints: None,
+        };
+        let api = Api::open(parts, options).await.expect("queue and catalog answer");
         let settings = Settings { ingest_addr: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
         let listener = Listener::bind_ingest(&settings).await.expect("any port");
         let intake = Intake::serve(listener, api.router(), IntakeLimits::default());
-        Self { queue, url: format!("http://{}", intake.addr()), _intake: intake }
+        Self { queue, catalog, url: format!("http://{}", intake.addr()), _intake: intake }
     }
 
     async fn post(&self, query: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
@@ -125,6 +141,36 @@ async fn an_invalid_record_is_reported_by_its_number_and_holds_back_no_other() {
     assert_eq!(setup.payloads(0).await.len(), 2, "with atomic=true nothing is sent");
     let whole = setup.post("?atomic=true", &[JSON], br#"[{"n":4},{"n":5}]"#).await;
     assert_eq!(whole.status, 200);
+}
+
+#[tokio::test]
+async fn records_keep_their_own_times_and_a_wrong_time_is_reported_by_its_number() {
+    let setup = Setup::new().await;
+    let lines = b"{\"at\":1767225600000}\n{\"at\":\"soon\"}\n{\"n\":1}\n{\"at\":\"2026-01-01T01:00:00.000001+01:00\"}";
+    let (status, body) = answered(&setup.post("?partition=0&timestamp_field=at", &[NDJSON], lines).await);
+    assert_eq!(status, 422);
+    for (index, part) in [(1, "member \"at\" is \"soon\""), (2, "no member \"at\"")] {
+        let error = &body["records"][index]["error"];
+        assert_eq!(error["code"], "invalid_record");
+        assert!(error["message"].as_str().expect("text").contains(part), "{error}");
+    }
+    let header = ("Siltstone-Timestamp", "2026-01-01T00:00:00.5Z");
+    let bytes = ("Content-Type", "application/octet-stream");
+    assert_eq!(setup.post("?partition=0", &[bytes, header], b"x").await.status, 200);
+    assert_eq!(setup.post("?partition=0&timestamp=7", &[JSON], b"{}").await.status, 200);
+    let times = setup.stored(0).await.into_iter().map(|message| message.headers);
+    let expected = [
+        "2026-01-01T00:00:00.000Z",
+        "2026-01-01T00:00:00.000001Z",
+        "2026-01-01T00:00:00.500Z",
+        "1970-01-01T00:00:00.007Z",
+    ];
+    let expected = expected.map(|text| vec![("Siltstone-Timestamp".to_owned(), text.to_owned())]);
+    assert_eq!(times.collect::<Vec<_>>(), expected);
+    let wrong = setup.post("?timestamp=2026-01-01", &[JSON], b"{}").await;
+    assert_eq!(refused(&wrong), (400, "invalid_request".to_owned()));
+    let of_bytes = setup.post("?timestamp_field=at", &[bytes], b"x").await;
+    assert_eq!(refused(&of_bytes), (400, "invalid_request".to_owned()));
 }
 
 #[tokio::test]

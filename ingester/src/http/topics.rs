@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use catalog::{DeleteTopicError, Topic, TopicConfig, UpdateTopicError};
+use catalog::{DeleteTopicError, Right, Topic, TopicConfig, UpdateTopicError};
 use common::TopicName;
 use common::topic::{ColumnChange, ColumnSpec, Reading, TopicOptions};
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::Api;
+use super::access::caller;
 use super::body::RequestBody;
 use super::error::{ApiError, Code};
 use super::parameters::Query;
@@ -80,11 +81,17 @@ impl NewTopic {
 
 pub(super) async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Value>, ApiError> {
     Query::read(request.uri().query(), &[])?;
-    Ok(Json(json!({ "topics": api.catalog.list_topics().await? })))
+    let caller = caller(&request);
+    let mut topics = api.catalog.list_topics().await?;
+    topics.retain(|topic| caller.may(Right::Read, &topic.name));
+    Ok(Json(json!({ "topics": topics })))
 }
 
 pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Result<impl IntoResponse, ApiError> {
-    let config = read_json::<NewTopic>(&api, request).await?.config()?;
+    let caller = caller(&request);
+    let new = read_json::<NewTopic>(&api, request).await?;
+    caller.ensure(Right::Admin, &new.name)?;
+    let config = new.config()?;
     let topic = catalog::create_topic(api.queue.as_ref(), api.catalog.as_ref(), config).await?;
     let place = format!("/v1/topics/{}", topic.name.encoded());
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(topic)))

@@ -1,5 +1,7 @@
 //! An intake against real sockets.
 
+mod tls;
+
 use std::sync::Arc;
 
 use axum::routing::{get, post};

@@ -50,6 +50,7 @@ mod server;
 mod session;
 mod state;
 mod tables;
+mod tokens;
 mod topics;
 
 pub use client::{Call, Client, Door, Failure, Rows};

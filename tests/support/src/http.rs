@@ -1,11 +1,11 @@
 //! A small HTTP client for tests: one request per connection, with the whole answer visible.
 //!
-//! Owns: sending a request and reading the whole answer. Does not own: TLS, redirects, retries.
+//! Owns: sending a request and reading the whole answer. Does not own: TLS (`https`), redirects, retries.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -46,7 +46,18 @@ pub async fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Re
 
 /// Any request. With HTTP/1.0 the answer ends with the connection, so no chunks need decoding.
 pub async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {
-    let rest = url.strip_prefix("http://").with_context(|| format!("not an http:// URL: {url:?}"))?;
+    exchange("http://", (method, url), headers, body, async |authority| Ok(TcpStream::connect(authority).await?)).await
+}
+
+/// A request on a connection that `connect` opens to the authority of the URL.
+pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    scheme: &str,
+    (method, url): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &[u8],
+    connect: impl AsyncFnOnce(&str) -> Result<S>,
+) -> Result<Response> {
+    let rest = url.strip_prefix(scheme).with_context(|| format!("not an {scheme} URL: {url:?}"))?;
     let slash = rest.find('/').unwrap_or(rest.len());
     let (authority, path) = (&rest[..slash], if slash == rest.len() { "/" } else { &rest[slash..] });
     let mut head = format!("{method} {path} HTTP/1.0\r\nHost: {authority}\r\nContent-Length: {}\r\n", body.len());
@@ -55,12 +66,12 @@ pub async fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &[
     }
     head.push_str("\r\n");
     let exchange = async {
-        let mut stream = TcpStream::connect(authority).await?;
+        let mut stream = connect(authority).await?;
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(body).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
-        std::io::Result::Ok(answer)
+        anyhow::Ok(answer)
     };
     let answer = timeout(DEADLINE, exchange).await.with_context(|| format!("no answer from {url} in {DEADLINE:?}"))?;
     parse(&answer.with_context(|| format!("{method} {url}"))?).with_context(|| format!("{method} {url}"))

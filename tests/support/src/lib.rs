@@ -12,6 +12,7 @@ pub mod fault_store;
 pub mod folder;
 pub mod http;
 pub mod http_front;
+pub mod https;
 pub mod keys;
 mod mount;
 pub mod nats;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use ::catalog::{
     CatalogError, ColumnStatistics, CommitRecord, FileId, IncarnationStart, LakeSnapshot, ObjectInfo, Ownership,
-    Partition, RecordedGap, Replay, RetiredObject, Scope, SegmentInfo, SnapshotId, Suspect, TableId, Tables, Topic,
-    Upload, UploadState,
+    Partition, RecordedGap, Replay, RetiredObject, Scope, SegmentInfo, SnapshotId, Suspect, TableId, Tables, Token,
+    Topic, Upload, UploadState,
 };
 use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 
@@ -145,6 +145,8 @@ pub struct CatalogState {
     pub offsets: BTreeMap<(String, TopicPartition), OffsetRow>,
     /// Quarantined rows that were published again, by partition, incarnation, offset and row.
     pub replays: BTreeMap<(TopicPartition, u32, u64, u32), Replay>,
+    /// Tokens of the HTTP service, by id.
+    pub tokens: BTreeMap<String, Token>,
     /// The unique index over the names of live objects.
     pub(crate) listed: BTreeMap<ObjectName, FileId>,
     /// The unique index over the names of retired objects.
@@ -216,6 +218,7 @@ impl CatalogState {
             groups: BTreeMap::new(),
             offsets: BTreeMap::new(),
             replays: BTreeMap::new(),
+            tokens: BTreeMap::new(),
             listed: BTreeMap::new(),
             retired_names: BTreeMap::new(),
             drawn: None,
@@ -264,6 +267,7 @@ impl CatalogState {
             ("consumer_groups", self.groups.len()),
             ("consumer_offsets", self.offsets.len()),
             ("replays", self.replays.len()),
+            ("tokens", self.tokens.len()),
         ];
         sizes.into_iter().map(|(table, rows)| (table.to_owned(), rows as u64)).collect()
     }

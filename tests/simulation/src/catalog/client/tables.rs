@@ -1,12 +1,12 @@
-//! Calls on topics, segments, replays and consumer groups.
+//! Calls on topics, segments, replays, consumer groups and tokens.
 //!
 //! Owns: the transaction of each of them. Does not own: the calls of writers (`client`).
 
 use ::catalog::{
     ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, ConsumerStore, Exceptions, Expiration,
-    ExpiredBefore, FileId, ImportedSegment, IncarnationStart, LakeSnapshot, OpenTables, Partition, RecordedGap, Replay,
-    ReplayStore, Result, RetiredObject, SegmentInfo, SegmentKind, SegmentStore, TableStore, Topic, TopicConfig,
-    TopicSnapshot, TopicStore,
+    ExpiredBefore, FileId, ImportedSegment, IncarnationStart, LakeSnapshot, NewToken, OpenTables, Partition,
+    RecordedGap, Replay, ReplayStore, Result, RetiredObject, SegmentInfo, SegmentKind, SegmentStore, TableStore, Token,
+    TokenStore, Topic, TopicConfig, TopicSnapshot, TopicStore,
 };
 use async_trait::async_trait;
 use common::topic::TopicOptions;
@@ -197,5 +197,21 @@ impl<D: Door> ConsumerStore for Client<D> {
     async fn delete_consumer_group(&self, group_id: &str) -> Result<()> {
         let group_id = group_id.to_owned();
         self.write("delete_consumer_group", Rows::None, move |state| state.delete_consumer_group(&group_id)).await
+    }
+}
+
+#[async_trait]
+impl<D: Door> TokenStore for Client<D> {
+    async fn create_token(&self, token: NewToken) -> Result<Token> {
+        self.write("create_token", Rows::None, |state| state.create_token(token)).await
+    }
+
+    async fn list_tokens(&self) -> Result<Vec<Token>> {
+        self.read("list_tokens", |state| Ok(state.list_tokens())).await
+    }
+
+    async fn revoke_token(&self, name: &str) -> Result<Token> {
+        let name = name.to_owned();
+        self.write("revoke_token", Rows::None, move |state| state.revoke_token(&name)).await
     }
 }

@@ -1,0 +1,66 @@
+//! The table of all routes.
+//!
+//! Owns: the path, the method and the demand of each. A route that is not here does not exist, so none is without a
+//! demand. Does not own: the handlers, asking (`access`).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::Method;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use catalog::Right;
+
+use super::access::{Demand, Gate, ask};
+use super::{Api, listings, openapi, records, topics};
+
+/// A path with one method.
+pub(super) struct Route {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) demand: Demand,
+    handler: fn(MethodFilter) -> MethodRouter<Arc<Api>>,
+}
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    demand: Demand,
+    handler: fn(MethodFilter) -> MethodRouter<Arc<Api>>,
+) -> Route {
+    Route { method, path, demand, handler }
+}
+
+const TOPICS: &str = "/v1/topics";
+const TOPIC: &str = "/v1/topics/{topic}";
+
+/// All routes.
+pub(super) const ROUTES: &[Route] = &[
+    route("GET", "/v1/openapi.json", Demand::Nothing, |method| on(method, openapi::document)),
+    route("GET", TOPICS, Demand::Token, |method| on(method, topics::list)),
+    route("POST", TOPICS, Demand::Somewhere(Right::Admin), |method| on(method, topics::create)),
+    route("GET", TOPIC, Demand::OnTopic(Right::Read), |method| on(method, topics::describe)),
+    route("PATCH", TOPIC, Demand::OnTopic(Right::Admin), |method| on(method, topics::update)),
+    route("DELETE", TOPIC, Demand::OnTopic(Right::Admin), |method| on(method, topics::delete)),
+    route("POST", "/v1/topics/{topic}/records", Demand::OnTopic(Right::Produce), |method| on(method, records::post)),
+    route("GET", "/v1/topics/{topic}/segments", Demand::OnTopic(Right::Read), |method| on(method, listings::segments)),
+    route("GET", "/v1/topics/{topic}/gaps", Demand::OnTopic(Right::Read), |method| on(method, listings::gaps)),
+    route("GET", "/v1/topics/{topic}/quarantine", Demand::OnTopic(Right::Read), |method| {
+        on(method, listings::quarantine)
+    }),
+];
+
+impl Route {
+    fn filter(&self) -> MethodFilter {
+        let method = Method::from_bytes(self.method.as_bytes()).expect("the table has methods");
+        MethodFilter::try_from(method).expect("the table has methods that HTTP defines")
+    }
+}
+
+/// A router of the table, each route behind its demand.
+pub(super) fn router(api: &Arc<Api>) -> Router<Arc<Api>> {
+    ROUTES.iter().fold(Router::new(), |router, route| {
+        let gate = Gate { api: Arc::clone(api), path: route.path, demand: route.demand };
+        router.route(route.path, (route.handler)(route.filter()).route_layer(from_fn_with_state(gate, ask)))
+    })
+}
