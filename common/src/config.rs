@@ -100,6 +100,7 @@ pub struct Settings {
     pub ingest_addr: SocketAddr,
     pub ingest_body_bytes: usize,
     pub ingest_timeout_secs: u64,
+    pub auto_create: Option<PathBuf>,
     pub log_format: LogFormat,
     pub log_level: String,
     /// Names of the settings that the environment sets.
@@ -142,6 +143,7 @@ impl Default for Settings {
             ingest_addr: SocketAddr::from(([127, 0, 0, 1], 8081)),
             ingest_body_bytes: 64 * MIB,
             ingest_timeout_secs: 30,
+            auto_create: None,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             named: BTreeSet::new(),

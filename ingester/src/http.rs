@@ -7,6 +7,7 @@
 //! Does not own: the address and connections (`service::Intake`), storing (the queue), the commit (the writer).
 
 mod answer;
+mod auto_create;
 mod body;
 mod encoding;
 mod error;
@@ -40,6 +41,8 @@ use self::error::{ApiError, Code};
 use crate::commits::Commits;
 use crate::producer::Producer;
 
+pub use self::auto_create::AutoCreate;
+
 /// The limits of the HTTP service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApiOptions {
@@ -69,6 +72,8 @@ pub struct ApiParts {
     /// Changes with each commit of a writer in this process, such as `RunningWriter::commits`, so that requests that wait for
     /// one are answered sooner.
     pub hints: Option<watch::Receiver<u64>>,
+    /// Topics that the first request with records for them creates.
+    pub auto_create: AutoCreate,
 }
 
 /// The HTTP service over one queue and one catalog.
@@ -79,6 +84,7 @@ pub struct Api {
     storage: Storage,
     producer: Producer,
     commits: Commits,
+    auto_create: AutoCreate,
     budget: MemoryBudget,
     options: ApiOptions,
 }
@@ -86,7 +92,7 @@ pub struct Api {
 impl Api {
     /// The service within these limits.
     pub fn new(parts: ApiParts, options: ApiOptions) -> Self {
-        let ApiParts { queue, catalog, storage, hints } = parts;
+        let ApiParts { queue, catalog, storage, hints, auto_create } = parts;
         let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage.clone());
         Self {
             producer: Producer::new(Arc::clone(&queue), Arc::clone(&catalog)),
@@ -95,6 +101,7 @@ impl Api {
                 None => commits,
             },
             budget: MemoryBudget::new(options.in_flight_bytes),
+            auto_create,
             catalog,
             queue,
             storage,

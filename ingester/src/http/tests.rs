@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use service::{Intake, IntakeLimits, Listener};
 use support::http::{self, Response};
 
-use super::{Api, ApiOptions, ApiParts};
+use super::{Api, ApiOptions, ApiParts, AutoCreate};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const NDJSON: (&str, &str) = ("Content-Type", "application/x-ndjson");
@@ -40,8 +40,13 @@ impl Setup {
             config: TopicOptions { format: Format::Raw, ..TopicOptions::default() },
         };
         catalog::create_topic(queue.as_ref(), catalog.as_ref(), config).await.expect("new topic");
-        let parts =
-            ApiParts { queue: Arc::clone(&queue) as Arc<dyn Queue>, catalog, storage: Storage::memory(), hints: None };
+        let parts = ApiParts {
+            queue: Arc::clone(&queue) as Arc<dyn Queue>,
+            catalog,
+            storage: Storage::memory(),
+            hints: None,
+            auto_create: AutoCreate::default(),
+        };
         let api = Api::new(parts, options);
         let settings = Settings { ingest_addr: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
         let listener = Listener::bind_ingest(&settings).await.expect("any port");
