@@ -56,8 +56,11 @@ impl Member {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// True once the process has told that it works.
+    /// True once the process runs and has told that it works.
     fn has_started(&self) -> bool {
+        if matches!(self.state, State::Down(_)) {
+            return false;
+        }
         let text = self.text();
         let now = &text[self.started_at.min(text.len())..];
         now.contains("writer started") || now.contains("ingester started")
