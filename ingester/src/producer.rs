@@ -14,6 +14,7 @@ mod options;
 mod routing;
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,6 +41,9 @@ use crate::topics::{KnownTopic, Topics};
 pub use self::batch::SendHandle;
 pub use self::builder::ProducerBuilder;
 pub use self::options::ConfigError;
+
+/// A dash and the digits of the largest `u64`.
+const ID_SUFFIX_BYTES_MAX: usize = 21;
 
 /// Sends messages to topics. Share it: all methods except [`Producer::close`] take `&self`.
 ///
@@ -263,7 +267,9 @@ impl Producer {
         let id_of_caller = message.message_id.is_some();
         if !id_of_caller {
             let number = self.next_id.fetch_add(1, Ordering::Relaxed);
-            message.message_id = Some(format!("{}-{number}", self.id_prefix));
+            // One allocation: there is an id for each message.
+            let id = message.message_id.insert(String::with_capacity(self.id_prefix.len() + ID_SUFFIX_BYTES_MAX));
+            write!(id, "{}-{number}", self.id_prefix).expect("a string takes any text");
         }
         message.is_awaited |= self.is_awaited;
         (message, Origin { id_of_caller, is_enqueued })
