@@ -74,7 +74,8 @@ async fn a_queue_in_memory_carries_packed_records_of_every_format() {
     assert!(counted["messages"].as_u64() < Some(40), "{counted}");
 
     let update = siltstone.run(&["topic", "update", "t", "--packed=false"]).await.ok();
-    update.says(&["small records travel one in a message from now on", "producers follow"]);
+    update.says(&["small records travel one in a message from now on"]);
+    assert!(update.err.contains("running producers follow within 30 seconds"), "{update:?}");
     siltstone.run_with_input(&["up", "--stdin", "t"], b"{\"n\":0}\n{\"n\":0}\n").await.ok();
     let (rows, _, more, _) = figures(&siltstone).await;
     assert_eq!((rows, more), (RECORDS + 1, messages + 2), "each is a message of its own");
@@ -101,7 +102,9 @@ async fn on_nats_a_bad_record_of_a_pack_is_reported_shown_and_replayed_alone() {
 
     let shown = siltstone.run(&["quarantine", "show", "t", "--json"]).await.ok().json();
     let bad = format!("{{\"m\":{BAD},\"customer\":\"c{}\"}}", BAD % 7);
-    assert_eq!((&shown["payload"], &shown["headers"]), (&json!(bad), &json!([])));
+    assert_eq!(shown["payload"], json!(bad));
+    let headers = shown["headers"].as_array().expect("a list");
+    assert!(headers.iter().all(|header| header[0] == "Nats-Msg-Id"), "it is a record by itself: {headers:?}");
     siltstone.run(&["topic", "update", "t", "--column", "n:int64"]).await.ok();
     siltstone.run(&["quarantine", "replay", "t"]).await.ok().says(&["published 1 records"]);
     until(&siltstone, RECORDS, 1).await;

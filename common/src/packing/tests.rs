@@ -30,7 +30,9 @@ fn refused(message: &Message) -> PackingError {
 
 #[test]
 fn a_message_says_what_is_in_it() {
-    let small = packed(&[b"a", b""]);
+    let mut small = Pack::default();
+    [&b"a"[..], b""].iter().for_each(|payload| small.push(None, payload));
+    let small = delivered(small.finish(false));
     assert_eq!(small.headers, [(HEADER.to_owned(), "frames/1; compression=none; records=2; bytes=17".to_owned())]);
     assert_eq!(&small.payload[..], b"\x01\0\0\0\0\0\0\0a\0\0\0\0\0\0\0\0");
     let large = packed(&[&[b'x'; 1000][..]; 100]);
