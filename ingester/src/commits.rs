@@ -8,6 +8,7 @@ mod error;
 mod look;
 mod pace;
 mod places;
+mod refusals;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 pub use self::error::WaitError;
 use self::pace::Pace;
 use self::places::{Place, Places};
+pub use self::refusals::Refusals;
 use self::rows::Rows;
 
 /// The end of a record that is committed.

@@ -2,7 +2,7 @@
 //!
 //! Owns: message ids, the bytes of what is buffered.
 //! Does not own: the choice of a partition (`routing`), batches and their order (`lane`, `lanes`), attempts (`delivery`),
-//! topic metadata (`topics`), the shapes of an outcome (`outcome`), storing (the queue).
+//! topic metadata (`topics`), many records in one message (`packing`), the shapes of an outcome (`outcome`), storing (the queue).
 
 mod batch;
 mod builder;
@@ -11,6 +11,7 @@ mod lane;
 mod lanes;
 mod ledger;
 mod options;
+mod packing;
 mod routing;
 
 use std::collections::BTreeMap;

@@ -21,6 +21,7 @@ mod json;
 mod nats;
 mod old_lake;
 mod operations;
+mod packing;
 mod places;
 mod queries;
 mod readers;

@@ -22,7 +22,7 @@ use super::{Commits, Fate};
 const SPAN_MAX: u64 = 65_536;
 
 /// Quarantined records that are decoded before other tasks get their turn.
-const RECORDS_AT_ONCE: usize = 256;
+pub(super) const RECORDS_AT_ONCE: usize = 256;
 
 /// The queue's history, compared with the committed one.
 struct Compared {
