@@ -3,10 +3,12 @@
 //! Owns: the database for each scheme. Does not own: opening it (`sqlite`, `postgres`).
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use common::diagnosis::Finding;
 use common::secret::SecretUrl;
+use sqlx::postgres::PgConnectOptions;
 
 use crate::error::{CatalogError, Result};
 use crate::store::MetadataStore;
@@ -70,4 +72,17 @@ pub async fn diagnose_without_catalog(url: &str) -> Result<Vec<Finding>> {
         Scheme::Sqlite => SqliteMetadataStore::diagnose_without_catalog(url),
         Scheme::Postgres => PostgresMetadataStore::diagnose_without_catalog(url).await,
     }
+}
+
+/// The words by which programs over libpq reach the database of a `postgres://` URL, without the password; `None` for
+/// another URL.
+pub fn libpq_words(url: &str) -> Option<Vec<(&'static str, String)>> {
+    let Ok(Scheme::Postgres) = scheme_of(url) else { return None };
+    let options = PgConnectOptions::from_str(url).ok()?;
+    let socket = options.get_socket().map(|path| path.display().to_string());
+    let host = socket.unwrap_or_else(|| options.get_host().to_owned());
+    let mut words = vec![("host", host), ("port", options.get_port().to_string())];
+    words.extend(options.get_database().map(|name| ("dbname", name.to_owned())));
+    words.push(("user", options.get_username().to_owned()));
+    Some(words)
 }

@@ -32,6 +32,7 @@ pub(crate) static SQLITE: LazyLock<Migrator> = migrations! {
     4 "retired epochs" "004_retired_epochs.sql",
     5 "objects" "005_objects.sql",
     6 "tokens" "006_tokens.sql",
+    8 "tables for readers" "008_tables_for_readers.sql",
 };
 
 /// The schema in PostgreSQL.
@@ -43,6 +44,7 @@ pub(crate) static POSTGRES: LazyLock<Migrator> = migrations! {
     4 "retired epochs" "004_retired_epochs.sql",
     5 "objects" "005_objects.sql",
     6 "tokens" "006_tokens.sql",
+    8 "tables for readers" "008_tables_for_readers.sql",
 };
 
 fn migration(version: i64, description: &'static str, sql: &'static str) -> Migration {

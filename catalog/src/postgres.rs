@@ -22,7 +22,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use self::session::{Link, Sessions};
 use crate::database::{self, Access, Database, Door, Session, silent};
 use crate::error::{CatalogError, Result};
-use crate::sql::SqlMetadataStore;
+use crate::sql::{SqlMetadataStore, tables};
 use crate::store::MetadataStore;
 
 const CONNECTIONS_MAX: u32 = 10;
@@ -65,7 +65,11 @@ impl PostgresMetadataStore {
 
     async fn open(url: &str, access: Access) -> Result<Self> {
         let (options, sessions) = opening::open(url, access).await?;
-        Ok(Self::of(options, sessions, access))
+        let store = Self::of(options, sessions, access);
+        if access == Access::Write {
+            tables::complete(store.door()).await?;
+        }
+        Ok(store)
     }
 
     fn of(options: PgConnectOptions, sessions: Sessions, access: Access) -> Self {

@@ -31,6 +31,7 @@ pub(crate) mod rows;
 mod segments;
 mod snapshots;
 mod statistics;
+pub(crate) mod tables;
 mod takeover;
 mod tokens;
 mod topic_names;
@@ -61,7 +62,6 @@ impl<D> SqlMetadataStore<D> {
         Self::new_behind(change(self.door))
     }
 
-    #[cfg(test)]
     pub(crate) fn door(&self) -> &Door {
         &self.door
     }

@@ -28,7 +28,7 @@ use self::place::Place;
 use self::reading::Stamp;
 use crate::database::{self, Access, Database, Door, Session};
 use crate::error::{CatalogError, Result};
-use crate::sql::SqlMetadataStore;
+use crate::sql::{SqlMetadataStore, tables};
 
 /// A catalog in SQLite. Clones share it.
 pub type SqliteMetadataStore = SqlMetadataStore<SqliteDatabase>;
@@ -121,7 +121,9 @@ impl SqliteMetadataStore {
     async fn open(options: SqliteConnectOptions) -> Result<Self> {
         let (options, writer, readers) = opening::file(options).await?;
         let place = Some(Place::of(options.get_filename()));
-        Ok(Self::of(SqliteDatabase { readers, writer: Some(writer), stamp: None, place, file: Some(options) }))
+        let store = Self::of(SqliteDatabase { readers, writer: Some(writer), stamp: None, place, file: Some(options) });
+        tables::complete(store.door()).await?;
+        Ok(store)
     }
 
     /// Statements wait for locks only: no silence needs a limit.

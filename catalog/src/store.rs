@@ -8,6 +8,7 @@ mod janitor;
 mod ownership;
 mod readers;
 mod segments;
+mod tables;
 mod tokens;
 mod topics;
 
@@ -21,6 +22,7 @@ pub use self::janitor::JanitorStore;
 pub use self::ownership::OwnershipStore;
 pub use self::readers::{ConsumerStore, ReplayStore};
 pub use self::segments::SegmentStore;
+pub use self::tables::TableStore;
 pub use self::tokens::TokenStore;
 pub use self::topics::TopicStore;
 use crate::error::Result;
@@ -30,6 +32,7 @@ use crate::error::Result;
 pub trait MetadataStore:
     TopicStore
     + SegmentStore
+    + TableStore
     + CommitStore
     + OwnershipStore
     + JanitorStore

@@ -35,6 +35,7 @@ mod conformance {
     mod sqlite_kills;
     mod sqlite_places;
     pub(crate) mod storms;
+    pub(crate) mod tables;
     pub(crate) mod tokens;
     pub(crate) mod topics;
 }
@@ -79,6 +80,8 @@ macro_rules! on_every_backend {
 }
 
 on_every_backend! {
+    tables::each_topic_is_two_tables_whose_columns_follow_its_options,
+    tables::live_objects_have_the_address_of_their_store,
     topics::test_create_and_get_topic,
     topics::test_duplicate_topic_fails,
     topics::topics_are_listed_by_name,

@@ -103,6 +103,7 @@ pub struct Settings {
     pub ingest_memory_bytes: usize,
     pub ingest_body_bytes: usize,
     pub ingest_timeout_secs: u64,
+    pub auto_create: Option<PathBuf>,
     pub log_format: LogFormat,
     pub log_level: String,
     /// Names of the settings that the environment sets.
@@ -148,6 +149,7 @@ impl Default for Settings {
             ingest_memory_bytes: 256 * MIB,
             ingest_body_bytes: 64 * MIB,
             ingest_timeout_secs: 30,
+            auto_create: None,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             named: BTreeSet::new(),

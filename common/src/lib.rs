@@ -16,6 +16,7 @@ pub mod memory;
 pub mod message;
 #[doc(hidden)]
 pub mod mutation;
+pub mod packing;
 pub mod partitioner;
 pub mod queue;
 pub mod range;

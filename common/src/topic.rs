@@ -57,6 +57,9 @@ pub struct TopicOptions {
     pub reading: Reading,
     /// The function that spreads keys over partitions.
     pub partitioner: Partitioner,
+    /// Producers may put many records into one message ([`packing`](crate::packing)), which only Siltstone can read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub packed: bool,
     /// Existing streams to read instead of managed ones: one per partition.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<BoundStream>,

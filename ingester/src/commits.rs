@@ -8,6 +8,7 @@ mod error;
 mod look;
 mod pace;
 mod places;
+mod refusals;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 pub use self::error::WaitError;
 use self::pace::Pace;
 use self::places::{Place, Places};
+pub use self::refusals::Refusals;
 use self::rows::Rows;
 
 /// The end of a record that is committed.
@@ -77,8 +79,10 @@ impl Before {
 ///
 /// The catalog alone decides, never a hint. [`Fate::Committed`] means that the record's offset was below the watermark
 /// and in no gap, in the incarnation in which it was published, and that the queue, asked after that, still had the
-/// history that was committed. One case cannot be told: a queue that lost a confirmed record and gave its offset to
-/// another one before the writer read it, as a server that does not sync may do after a power cut.
+/// history that was committed. Two cases cannot be told, both of a queue that lost confirmed records, as a server that does
+/// not sync may do after a power cut: it gave the offset to another record before the writer read it; or it gave the
+/// offset of a record that the writer had read to this one, and discarded the messages that show it before they could be
+/// compared.
 #[derive(Debug)]
 pub struct Commits {
     catalog: Arc<dyn MetadataStore>,

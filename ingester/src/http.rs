@@ -9,6 +9,7 @@
 
 mod access;
 mod answer;
+mod auto_create;
 mod body;
 mod encoding;
 mod error;
@@ -47,6 +48,8 @@ use self::tokens::Tokens;
 use crate::commits::Commits;
 use crate::error::ProducerError;
 use crate::producer::Producer;
+
+pub use self::auto_create::AutoCreate;
 
 /// Bytes of the producer's buffer at least: its own limit.
 const BUFFER_BYTES_MIN: usize = 4096;
@@ -97,6 +100,8 @@ pub struct ApiParts {
     /// Changes with each commit of a writer in this process, such as `RunningWriter::commits`, so that requests that wait for
     /// one are answered sooner.
     pub hints: Option<watch::Receiver<u64>>,
+    /// Topics that the first request with records for them creates.
+    pub auto_create: AutoCreate,
 }
 
 /// The HTTP service over one queue and one catalog.
@@ -108,6 +113,7 @@ pub struct Api {
     producer: Producer,
     commits: Commits,
     tokens: Tokens,
+    auto_create: AutoCreate,
     budget: MemoryBudget,
     options: ApiOptions,
 }
@@ -118,7 +124,7 @@ impl Api {
     /// # Errors
     /// If queue or catalog do not answer, and if there is no token while other machines reach the address.
     pub async fn open(parts: ApiParts, options: ApiOptions) -> Result<Self, OpenError> {
-        let ApiParts { queue, catalog, storage, hints } = parts;
+        let ApiParts { queue, catalog, storage, hints, auto_create } = parts;
         let tokens = Tokens::new(Arc::clone(&catalog), system_clock(), options.is_local);
         let (listed, _) = tokens.counts().await.map_err(|error| OpenError::Tokens(error.message))?;
         if listed == 0 && !options.is_local {
@@ -135,6 +141,7 @@ impl Api {
                 None => commits,
             },
             budget: MemoryBudget::new(options.in_flight_bytes),
+            auto_create,
             catalog,
             queue,
             storage,

@@ -57,7 +57,7 @@ pub mod service;
 mod topics;
 
 pub use acks::{Acks, UnknownAcks};
-pub use commits::{Before, Commits, Fate, WaitError};
+pub use commits::{Before, Commits, Fate, Refusals, WaitError};
 pub use error::{FlushError, ProducerError, Result};
 pub use outcome::{SendFailure, SendOutcome, SendResult};
 pub use producer::{ConfigError, Producer, ProducerBuilder, SendHandle};

@@ -17,6 +17,9 @@ pub struct SendResult {
     pub partition: u32,
     /// Its offset in the partition.
     pub offset: u64,
+    /// Its place in its message, which is the row's `_row`, if the producer packed it with others: they share the offset.
+    /// 0 for a message of its own.
+    pub record: u32,
     /// Time of the queue's confirmation by this process's clock, microseconds since the Unix epoch, UTC. The row's
     /// `_timestamp` is the queue's own time, at which it stored the message.
     pub timestamp: i64,

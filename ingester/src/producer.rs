@@ -2,7 +2,7 @@
 //!
 //! Owns: message ids, the bytes of what is buffered.
 //! Does not own: the choice of a partition (`routing`), batches and their order (`lane`, `lanes`), attempts (`delivery`),
-//! topic metadata (`topics`), the shapes of an outcome (`outcome`), storing (the queue).
+//! topic metadata (`topics`), many records in one message (`packing`), the shapes of an outcome (`outcome`), storing (the queue).
 
 mod batch;
 mod builder;
@@ -11,9 +11,11 @@ mod lane;
 mod lanes;
 mod ledger;
 mod options;
+mod packing;
 mod routing;
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -40,6 +42,9 @@ use crate::topics::{KnownTopic, Topics};
 pub use self::batch::SendHandle;
 pub use self::builder::ProducerBuilder;
 pub use self::options::ConfigError;
+
+/// A dash and the digits of the largest `u64`.
+const ID_SUFFIX_BYTES_MAX: usize = 21;
 
 /// Sends messages to topics. Share it: all methods except [`Producer::close`] take `&self`.
 ///
@@ -263,7 +268,9 @@ impl Producer {
         let id_of_caller = message.message_id.is_some();
         if !id_of_caller {
             let number = self.next_id.fetch_add(1, Ordering::Relaxed);
-            message.message_id = Some(format!("{}-{number}", self.id_prefix));
+            // One allocation: there is an id for each message.
+            let id = message.message_id.insert(String::with_capacity(self.id_prefix.len() + ID_SUFFIX_BYTES_MAX));
+            write!(id, "{}-{number}", self.id_prefix).expect("a string takes any text");
         }
         message.is_awaited |= self.is_awaited;
         (message, Origin { id_of_caller, is_enqueued })

@@ -12,7 +12,7 @@ use common::config::InvalidSetting;
 use common::config::Settings;
 use service::{Intake, IntakeLimits, Listener, Pages, Result, ServiceError, Shell, connect};
 
-use crate::http::{self, Api, ApiOptions, ApiParts, OpenError};
+use crate::http::{self, Api, ApiOptions, ApiParts, AutoCreate, OpenError};
 
 /// The shell's deadline is later than that of the requests by this margin, and ends parts that hang even then.
 const DRAIN_MARGIN: Duration = Duration::from_secs(10);
@@ -122,13 +122,14 @@ async fn start(settings: &Settings) -> Result<Started> {
         settings,
         "nothing taken here would be written; `siltstone up` takes records and writes them",
     )?;
+    let auto_create = AutoCreate::of(settings)?;
     let storage = connect::storage(settings)?;
     let catalog = connect::catalog(settings).await?;
     let queue = connect::queue(settings).await?;
     let listener = Listener::bind(settings).await?;
     let ingest = Listener::bind_ingest(settings).await?;
     let pages = pages(Arc::clone(&queue), Arc::clone(&catalog));
-    let parts = ApiParts { queue, catalog: Arc::clone(&catalog), storage, hints: None };
+    let parts = ApiParts { queue, catalog: Arc::clone(&catalog), storage, hints: None, auto_create };
     let http = HttpService::start(settings, ingest, parts).await?;
     Ok(Started { http, catalog, pages, listener })
 }

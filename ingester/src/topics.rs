@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use catalog::{MetadataStore, Topic};
 use common::partitioner::RoundRobin;
+use common::topic::Format;
 use common::{ErrorKind, Queue, TopicName};
 use tokio::time::Instant;
 
@@ -81,6 +82,12 @@ impl Topics {
         let limits = self.remembered(name).and_then(|known| known.topic.config.stream_limits.clone());
         let window = limits.and_then(|limits| limits.duplicate_window_secs).map(Duration::from_secs);
         window.unwrap_or(DUPLICATE_WINDOW_DEFAULT) * 9 / 10
+    }
+
+    /// The format of the topic's records, if they may travel packed.
+    pub(crate) fn packed_format(&self, name: &TopicName) -> Option<Format> {
+        let known = self.remembered(name)?;
+        known.topic.config.packed.then_some(known.topic.config.format)
     }
 
     fn remembered(&self, name: &TopicName) -> Option<KnownTopic> {

@@ -1,12 +1,13 @@
-//! SQL text for DuckDB: views over exactly the listed objects.
+//! SQL text for DuckDB: attaching the catalog, and views over exactly the listed objects.
 //!
 //! Owns: the views, their names, the objects that each reads, and quoting.
-//! Does not own: the columns of a view (`view`), access to the store (`access`), running DuckDB.
+//! Does not own: attaching (`attach`), the columns of a view (`view`), access to the store (`access`), running DuckDB.
 //!
 //! A view is a snapshot: it lists the objects that were live when it was printed. Print it again to see newer segments;
 //! after retention has removed objects, an old view fails instead of showing less.
 
 mod access;
+mod attach;
 mod view;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use common::TopicName;
 
+pub use self::attach::{DuckDbCatalog, attach_sql};
 use crate::schema::{quarantine_schema, table_schema};
 use catalog::{SegmentKind, TopicSnapshot};
 

@@ -157,6 +157,42 @@ mod tests {
         assert!(schema.fields().iter().all(|field| is_system(field)));
     }
 
+    /// The columns of these fields as the catalog describes them to readers of DuckLake, in the order of ids.
+    fn described<'f>(
+        fields: impl IntoIterator<Item = &'f Arc<Field>>,
+        parent: Option<i32>,
+    ) -> Vec<(i32, String, Option<i32>)> {
+        let mut columns = Vec::new();
+        for field in fields {
+            let id = field_id(field).expect("numbered");
+            columns.push((id, field.name().clone(), parent));
+            match field.data_type() {
+                DataType::List(element) => columns.extend(described([element], Some(id))),
+                DataType::Struct(members) => columns.extend(described(members, Some(id))),
+                DataType::Map(_, _) => columns.extend(described(&header_fields(), Some(id))),
+                _ => {}
+            }
+        }
+        columns.sort();
+        columns
+    }
+
+    #[test]
+    fn the_catalog_describes_the_columns_that_objects_have() {
+        let columns = r#"[{"name":"a","type":{"list":{"struct":[{"name":"x","type":"bool"},{"name":"y","type":{"list":"date"}}]}}},
+            {"name":"b","type":{"struct":[{"name":"c","type":"json"}]}},{"name":"d","type":"int32","nullable":false}]"#;
+        let told = |columns: Vec<catalog::TableColumn>| -> Vec<(i32, String, Option<i32>)> {
+            columns.into_iter().map(|column| (column.id, column.name, column.parent)).collect()
+        };
+        for format in ["raw", "text", "json"] {
+            let columns = if format == "json" { columns } else { "[]" };
+            let text = format!(r#"{{"format":"{format}","columns":{columns}}}"#);
+            let options: TopicOptions = serde_json::from_str(&text).expect("valid");
+            assert_eq!(told(catalog::table_columns(&options)), described(table_schema(&options).fields(), None));
+        }
+        assert_eq!(told(catalog::quarantine_columns()), described(quarantine_schema().fields(), None));
+    }
+
     #[test]
     fn ids_are_unique_and_adding_a_column_keeps_them() {
         let columns =

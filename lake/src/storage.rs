@@ -170,6 +170,22 @@ impl Storage {
         diagnose::diagnose(self).await
     }
 
+    /// The address that keys follow, as DuckDB takes it: `/absolute/directory/`, `s3://bucket/`. `None` for a store inside
+    /// this process, and for a directory whose name is not Unicode.
+    pub fn reader_root(&self) -> Option<String> {
+        let scheme = match self.kind {
+            StorageType::Local => {
+                let root = self.local_root.as_ref()?.to_str()?;
+                return Some(format!("{}/", root.trim_end_matches('/')));
+            }
+            StorageType::S3 => "s3",
+            StorageType::Azure => "az",
+            StorageType::Gcs => "gs",
+            StorageType::Memory => return None,
+        };
+        Some(format!("{scheme}://{}/", self.bucket))
+    }
+
     /// The store's URL for people, without secrets.
     pub fn display_url(&self) -> String {
         let root = masked_url(self.url.as_str());

@@ -7,6 +7,7 @@
 
 mod ack_subject;
 mod api;
+mod bare;
 mod config;
 mod connection;
 mod consumer;
@@ -35,6 +36,7 @@ use std::fmt;
 use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 pub use self::config::{AckMode, NatsConfig};
 use self::connection::Connection;
@@ -88,6 +90,20 @@ impl NatsQueue {
         let partition_count = u32::try_from(streams.len()).unwrap_or(u32::MAX);
         let found = streams.get(partition.partition_id as usize).cloned();
         found.ok_or_else(|| QueueError::PartitionUnknown { partition: partition.clone(), partition_count })
+    }
+
+    /// Publishes payloads under these message ids with nothing but the library for NATS, `in_flight_max` at a time: without
+    /// retries, limits and waits for a full stream. For measurements alone.
+    ///
+    /// # Errors
+    /// The first message that was not confirmed; others may be stored.
+    pub async fn publish_bare(
+        &self,
+        to: &TopicPartition,
+        messages: impl Iterator<Item = (String, Bytes)> + Send,
+        in_flight_max: usize,
+    ) -> Result<(), QueueError> {
+        bare::publish(self.connection(), &*self.stream(to)?, messages, in_flight_max).await
     }
 
     /// Deletes the consumers that readers of a bound topic left at its streams: some streams keep messages as long as

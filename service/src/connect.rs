@@ -32,22 +32,25 @@ pub async fn close_catalog(catalog: &dyn MetadataStore) -> bool {
 pub async fn queue(settings: &Settings) -> Result<Arc<dyn Queue>> {
     match settings.queue_type {
         QueueType::Memory => Ok(Arc::new(InMemoryQueue::new(settings.queue_memory_bytes))),
-        QueueType::Nats => {
-            let connected = NatsQueue::connect(nats_config(settings)).await;
-            let queue = connected.map_err(|error| {
-                let advice = match error.kind() {
-                    _ if error.to_string().contains("UnknownIssuer") => {
-                        "the server's certificate comes from an authority that is not known here; NATS_CA names a PEM file \
-                         with it"
-                    }
-                    ErrorKind::Unavailable => "is NATS_URL right, and does the server run?",
-                    _ => "are NATS_URL and the login (NATS_USER, NATS_TOKEN, NATS_NKEY or NATS_CREDENTIALS) right?",
-                };
-                ServiceError::Queue { error, advice }
-            })?;
-            Ok(Arc::new(queue))
-        }
+        QueueType::Nats => Ok(Arc::new(nats_queue(settings).await?)),
     }
+}
+
+/// Connects to the configured NATS server, whatever the type of the queue.
+///
+/// # Errors
+/// As [`queue`].
+pub async fn nats_queue(settings: &Settings) -> Result<NatsQueue> {
+    NatsQueue::connect(nats_config(settings)).await.map_err(|error| {
+        let advice = match error.kind() {
+            _ if error.to_string().contains("UnknownIssuer") => {
+                "the server's certificate comes from an authority that is not known here; NATS_CA names a PEM file with it"
+            }
+            ErrorKind::Unavailable => "is NATS_URL right, and does the server run?",
+            _ => "are NATS_URL and the login (NATS_USER, NATS_TOKEN, NATS_NKEY or NATS_CREDENTIALS) right?",
+        };
+        ServiceError::Queue { error, advice }
+    })
 }
 
 /// Connects the configured queue for work on messages that another process published or will read.

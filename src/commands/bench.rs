@@ -4,7 +4,7 @@
 //! the pipeline to committed segments, both over the same messages; their ratio is the figure that travels
 //! between machines. A live phase then measures freshness.
 //! Does not own: each phase (`publish`, `ceiling`, `pipeline`, `live`), the messages (`load`), the figures (`figures`),
-//! showing them (`report`).
+//! showing them (`report`); other measurements: embedded use (`embedded`), the way into the queue (`producing`).
 
 mod awaited;
 mod ceiling;
@@ -14,6 +14,7 @@ mod live;
 mod load;
 mod measure;
 mod pipeline;
+mod producing;
 mod publish;
 mod report;
 mod setup;
@@ -26,6 +27,7 @@ use common::topic::Format;
 
 use self::figures::{LiveReport, Run};
 use self::live::Live;
+use self::producing::Way;
 use self::report::Report;
 use self::setup::Bench;
 use crate::columns::format_parser;
@@ -87,6 +89,21 @@ pub(crate) struct Args {
     /// Instead of all that: appends one by one by the library in this process, memory queue, and a segment of full size
     #[arg(long, conflicts_with_all = ["queue", "partitions", "topic", "reread", "runs", "live_rate", "live_seconds", "many_partitions"])]
     embedded: bool,
+    /// Instead of all that: the library that publishes, in this process, against the queue without it (memory), or a bare
+    /// client that publishes the same bytes (nats); then the time of an answer with --clients
+    #[arg(long, conflicts_with_all = ["topic", "reread", "live_rate", "live_seconds", "acks", "many_partitions", "embedded", "http"])]
+    producer: bool,
+    /// Instead of all that: records over HTTP, with the service and its clients in this process; then the time of an
+    /// answer with --clients
+    #[arg(long, conflicts_with_all = ["topic", "reread", "live_rate", "live_seconds", "acks", "many_partitions", "embedded"])]
+    http: bool,
+    /// With --producer and --http: time answers with so many clients, each with one record at a time
+    #[arg(long, value_name = "N,…", default_value = "1,64,1000", value_delimiter = ',',
+          value_parser = clap::value_parser!(u16).range(1..))]
+    clients: Vec<u16>,
+    /// Length of the phase of each of --clients, once for acks=queued and once for acks=committed; 0 for none
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = clap::value_parser!(u64).range(..=3600))]
+    client_seconds: u64,
     /// Length of --many-partitions
     #[arg(long, value_name = "SECONDS", default_value = "30", requires = "many_partitions",
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -96,6 +113,15 @@ pub(crate) struct Args {
 impl Args {
     fn is_awaited(&self) -> bool {
         self.acks == "committed"
+    }
+
+    /// The way into the queue that is to be measured, if it is one.
+    fn way(&self) -> Option<Way> {
+        match (self.producer, self.http) {
+            (true, _) => Some(Way::Library),
+            (false, true) => Some(Way::Http),
+            (false, false) => None,
+        }
     }
 }
 
@@ -110,6 +136,16 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         return output::show(json, &report, || report.to_string());
     }
     let bench = Box::pin(Bench::prepare(&args, settings)).await?;
+    if let Some(way) = args.way() {
+        let Args { messages, runs, client_seconds, .. } = args;
+        let clients = args.clients.iter().map(|clients| usize::from(*clients)).collect();
+        let scale = producing::Scale { messages, runs, clients, client_seconds };
+        let outcome = Box::pin(producing::measure(&bench, way, &scale)).await;
+        let cleaned = bench.clean_up(args.keep).await;
+        let report = outcome?;
+        cleaned?;
+        return output::show(json, &report, || report.to_string());
+    }
     let outcome = match args.many_partitions {
         Some(partitions) => Box::pin(many_partitions(&bench, partitions, &args)).await,
         None => Box::pin(throughput(&bench, &args)).await,

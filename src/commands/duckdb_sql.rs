@@ -1,38 +1,95 @@
-//! `duckdb-sql`: statements that give DuckDB a view of every topic.
+//! `duckdb-sql`: statements by which DuckDB reads every topic as a table.
 //!
-//! Owns: deriving DuckDB's access to the store from settings and environment. Does not own: the statements
+//! Owns: deriving DuckDB's access to catalog and store from settings and environment. Does not own: the statements
 //! (lake::duckdb).
 
 use std::env;
+use std::path::PathBuf;
 
-use anyhow::bail;
-use catalog::{MetadataStore, TopicSnapshot};
+use anyhow::{Context, bail};
+use catalog::{MetadataStore, OpenTables, TopicSnapshot};
 use common::TopicName;
-use common::config::{Settings, StorageType};
+use common::config::{CatalogPlace, Settings, StorageType};
 use lake::Storage;
-use lake::duckdb::{DuckDbLocation, S3Access, views_sql};
+use lake::duckdb::{DuckDbCatalog, DuckDbLocation, S3Access, attach_sql, views_sql};
 
 use crate::opened::reading_catalog;
 use crate::output::{self, UsageError};
 
-/// Print SQL that makes a view of every topic in DuckDB.
+/// Print SQL by which DuckDB reads every topic as a table.
 ///
-/// A view has the topic's columns as they are now and reads exactly the segments that are committed now; print it again to
-/// see later ones. Records that could not be decoded are in quarantine."TOPIC", as in `query`.
+/// It attaches the catalog with DuckDB's extension ducklake, from DuckDB 1.5.2 on: each query sees the segments that are
+/// committed at that moment, and nothing can be written. Records that could not be decoded are in quarantine."TOPIC", as
+/// in `query`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: siltstone duckdb-sql > views.sql && duckdb -init views.sql")]
+#[command(after_help = "Examples: siltstone duckdb-sql > lake.sql && duckdb -init lake.sql\n          \
+                        siltstone duckdb-sql --views orders > views.sql && duckdb -init views.sql")]
 pub(crate) struct Args {
-    /// Only these topics
+    /// Instead, a view of each topic over exactly the segments that are committed now, for a DuckDB without the
+    /// extension; print them again to see later segments
+    #[arg(long)]
+    views: bool,
+
+    /// Views of these topics alone
+    #[arg(requires = "views")]
     topics: Vec<TopicName>,
 }
 
 /// Prints the statements, or with `json` an object with the member `sql`.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let (topics, taken) =
-        reading_catalog(settings, async |catalog| snapshots(&args.topics, catalog.as_ref()).await).await?;
-    let location = location(&service::connect::existing_storage(settings)?)?;
-    let sql = views_sql(&taken, &topics, &location).map_err(|same| UsageError::new(same.to_string()))?;
+    let sql = match args.views {
+        true => views(&args.topics, settings).await?,
+        false => attach(settings).await?,
+    };
     if json { output::print_json(&serde_json::json!({ "sql": sql })) } else { output::print_exactly(&sql) }
+}
+
+async fn views(wanted: &[TopicName], settings: &Settings) -> anyhow::Result<String> {
+    let (topics, taken) = reading_catalog(settings, async |catalog| snapshots(wanted, catalog.as_ref()).await).await?;
+    let location = location(&service::connect::existing_storage(settings)?)?;
+    Ok(views_sql(&taken, &topics, &location).map_err(|same| UsageError::new(same.to_string()))?)
+}
+
+async fn attach(settings: &Settings) -> anyhow::Result<String> {
+    let opened = reading_catalog(settings, async |catalog| Ok(catalog.open_tables(None).await?)).await?;
+    let storage = service::connect::existing_storage(settings)?;
+    let location = location(&storage)?;
+    let root = storage.reader_root();
+    match opened.roots.iter().find(|(bucket, _)| *bucket == storage.bucket) {
+        Some((_, recorded)) if Some(recorded) == root.as_ref() => {}
+        Some((_, recorded)) => bail!(
+            "the catalog says that the objects are in {recorded}, and the settings say {}; a writer that starts with these \
+             settings corrects the catalog, and --views does without it",
+            root.as_deref().unwrap_or("a place that DuckDB cannot name")
+        ),
+        None => bail!(
+            "no writer has recorded yet where the objects are: start one (`siltstone up` or `writer`), or give --views"
+        ),
+    }
+    Ok(attach_sql(&catalog_of(settings, &opened)?, &location))
+}
+
+/// The catalog as DuckDB reaches it.
+fn catalog_of(settings: &Settings, opened: &OpenTables) -> anyhow::Result<DuckDbCatalog> {
+    let url = match settings.catalog_place() {
+        CatalogPlace::File(path) => return sqlite(path),
+        CatalogPlace::Url(url) => url,
+    };
+    if let Some(path) = catalog::file_of(url.expose()) {
+        return sqlite(path);
+    }
+    match (catalog::libpq_words(url.expose()), opened.schema.clone()) {
+        (Some(words), Some(schema)) => Ok(DuckDbCatalog::Postgres { words, schema }),
+        (Some(_), None) => bail!(
+            "this login may not read the schema with DuckLake's views; an administrator runs GRANT lake_reader TO it, as              docs/ducklake.md says"
+        ),
+        _ => bail!(UsageError::new("DuckDB cannot read a catalog inside this process; set CATALOG_URL".to_owned())),
+    }
+}
+
+fn sqlite(path: PathBuf) -> anyhow::Result<DuckDbCatalog> {
+    let absolute = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
+    Ok(DuckDbCatalog::Sqlite { path: absolute })
 }
 
 /// The names of all topics, and snapshots of those that are `wanted`: all where none is named.

@@ -8,6 +8,7 @@ mod delete;
 mod describe;
 mod infer;
 mod list;
+mod packing;
 mod place;
 mod reading;
 mod resume;

@@ -11,7 +11,7 @@ use common::config::Settings;
 use common::{TopicName, TopicPartition};
 use ingester::Acks;
 use ingester::feed::{Feed, FeedOptions, Tally};
-use ingester::http::ApiParts;
+use ingester::http::{ApiParts, AutoCreate};
 use ingester::service::HttpService;
 use serde_json::json;
 use service::{Listener, connect};
@@ -88,6 +88,7 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
 /// Runs both services until a signal. The address is taken first, so that a start that must fail fails at once; requests are
 /// answered before the writer drains, because some of them wait for their commit.
 async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let auto_create = AutoCreate::of(&settings).map_err(|error| UsageError::new(error.to_string()))?;
     let listener = Listener::bind_ingest(&settings).await?;
     let service = Box::pin(Service::start(settings.clone())).await?;
     let parts = ApiParts {
@@ -95,6 +96,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         catalog: Arc::clone(&service.catalog),
         storage: service.storage.clone(),
         hints: Some(service.writer.commits()),
+        auto_create,
     };
     match HttpService::start(&settings, listener, parts).await {
         Ok(http) => Ok(Box::pin(service.wait_then(http.drain())).await?),

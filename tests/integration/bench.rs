@@ -75,3 +75,61 @@ async fn embedded_use_is_measured_until_everything_is_committed_and_cleaned_up()
     text.says(&["append p99", "< 10 ms", ">= 50,000/s", "roll a segment of"]);
     siltstone.run(&["bench", "--embedded", "--topic", "t"]).await.fails(2, &["--topic"]);
 }
+
+/// The figures of the way into the queue, whatever the way.
+#[track_caller]
+fn is_consistent(report: &serde_json::Value, phases: &[&str], messages: u64) {
+    for run in report["runs"].as_array().expect("a list") {
+        for phase in phases {
+            assert_eq!(run[phase]["messages"], messages, "{run}");
+            assert!(run[phase]["messages_per_s"].as_f64().is_some_and(|speed| speed > 0.0), "{run}");
+        }
+        assert_eq!(run.as_object().map(serde_json::Map::len), Some(phases.len()), "{run}");
+    }
+    let latencies = report["latency"].as_array().expect("a list");
+    let kinds: Vec<_> =
+        latencies.iter().map(|row| (row["acks"].as_str().expect("text"), row["clients"].as_u64())).collect();
+    assert_eq!(kinds, [("queued", Some(1)), ("queued", Some(8)), ("committed", Some(1)), ("committed", Some(8))]);
+    for row in latencies {
+        let [p50, p99] = ["p50_ms", "p99_ms"].map(|name| row[name].as_f64().expect("a number"));
+        assert!(row["answers"].as_u64().is_some_and(|answers| answers > 0) && p50 > 0.0 && p99 >= p50, "{row}");
+    }
+}
+
+const CLIENTS: [&str; 5] = ["--clients", "1,8", "--client-seconds", "1", "--json"];
+
+#[tokio::test]
+async fn the_library_is_measured_against_the_queue_without_it() {
+    let siltstone = Siltstone::new().with("FLUSH_INTERVAL_SECS", "3600");
+    let bench = ["bench", "--producer", "--messages", "2500", "--partitions", "2", "--runs", "2"];
+    let report = siltstone.run(&[&bench[..], &CLIENTS].concat()).await.ok().json();
+    is_consistent(&report, &["batched", "enqueued", "ceiling"], 2500);
+    assert_eq!(report["runs"].as_array().map(Vec::len), Some(2));
+    assert!(report["median_ratio"].as_f64().is_some_and(|ratio| ratio > 0.0), "{report}");
+    assert_eq!(std::fs::read_dir(siltstone.path().join("data/bench")).expect("the parent stays").count(), 0);
+    let text = ["bench", "--producer", "--messages", "10", "--clients", "2", "--client-seconds", "1"];
+    siltstone.run(&text).await.ok().says(&[">= 1,000,000/s", "the queue alone", "committed"]);
+    siltstone.run(&["bench", "--producer", "--http"]).await.fails(2, &["--producer", "--http"]);
+    siltstone.run(&["bench", "--producer", "--clients", "0"]).await.fails(2, &["--clients", "1..=65535"]);
+}
+
+#[tokio::test]
+async fn the_library_into_jetstream_is_measured_against_a_bare_client() {
+    let server = NatsServer::start().await.expect("a NATS server");
+    let siltstone = Siltstone::new().with("QUEUE_TYPE", "nats").with("NATS_URL", &server.url());
+    let bench = ["bench", "--producer", "--messages", "1500", "--client-seconds", "0", "--json"];
+    let report = siltstone.run(&bench).await.ok().json();
+    let run = &report["runs"][0];
+    assert_eq!((&run["batched"]["messages"], &run["ceiling"]["messages"]), (&1500.into(), &1500.into()), "{report}");
+    assert_eq!(run["batched"]["bytes"], run["ceiling"]["bytes"], "the same bytes");
+    assert_eq!(report["latency"], serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn records_over_http_are_measured_and_every_one_is_answered() {
+    let siltstone = Siltstone::new().with("FLUSH_INTERVAL_SECS", "3600");
+    let bench = ["bench", "--http", "--messages", "21003", "--partitions", "2"];
+    let report = siltstone.run(&[&bench[..], &CLIENTS].concat()).await.ok().json();
+    is_consistent(&report, &["ndjson"], 21_003);
+    assert_eq!(report["way"], "http");
+}

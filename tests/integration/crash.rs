@@ -2,12 +2,13 @@
 //!
 //! Owns: the size of a run, its line of figures, and the two large runs that every change must pass. Does not own:
 //! the servers (`world`), the faults (`chaos`), the messages (`publisher`), the judgement (`oracle`), smaller cases
-//! of one kind each (`processes`, `power`, `power_cuts`).
+//! of one kind each (`processes`, `power`, `power_cuts`), clients that publish over HTTP (`over_http`).
 //!
 //! A longer run is the same tests with other numbers: `scripts/crash-test --help`.
 
 mod chaos;
 mod oracle;
+mod over_http;
 mod power;
 mod power_cuts;
 mod processes;

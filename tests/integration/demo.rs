@@ -22,7 +22,7 @@ async fn the_next_commands_that_the_demo_names_work() {
     let siltstone = siltstone.with("STORAGE_PATH", directory);
     siltstone.run(&["query", "SELECT count(*) AS n FROM orders"]).await.ok().says(&["297"]);
     siltstone.run(&["segments", "orders"]).await.ok().says(&[".parquet"]);
-    siltstone.run(&["duckdb-sql", "orders"]).await.ok().says(&["CREATE"]);
+    siltstone.run(&["duckdb-sql", "--views", "orders"]).await.ok().says(&["CREATE"]);
     siltstone.run(&["topic", "describe", "orders"]).await.ok().says(&["297 rows and 3 quarantined"]);
 }
 

@@ -98,7 +98,7 @@ impl Deployment {
         let row = self.siltstone.run(&["query", "--json", &sql]).await.ok().json();
         let number = |i: usize| row[format!("c{i}")].as_u64().expect("a number");
         let datafusion = (0..columns.len()).map(number).collect();
-        let views = self.siltstone.run(&["duckdb-sql"]).await.ok().out;
+        let views = self.siltstone.run(&["duckdb-sql", "--views"]).await.ok().out;
         let key = format!("SET s3_access_key_id = '{}'", self.s3.access_key);
         let secret = format!("SET s3_secret_access_key = '{}'", self.s3.secret_key);
         let rows = support::duckdb::query_with(&["httpfs"], &[&key, &secret], &format!("{views}{sql}")).await;

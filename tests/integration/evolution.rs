@@ -12,7 +12,7 @@ async fn update(lake: &Siltstone, arguments: &[&str]) -> String {
     lake.run(&[&["topic", "update"], arguments].concat()).await.ok().out
 }
 
-/// The rows of a query, which DataFusion and DuckDB give alike, as texts.
+/// The rows of a query, which DataFusion and DuckDB over views and over the attached catalog give alike, as texts.
 async fn rows(lake: &Siltstone, sql: &str) -> Vec<Vec<String>> {
     let answer = lake.run(&["query", "--json", sql]).await.ok().out;
     let text = |value: &Value| match value {
@@ -27,9 +27,12 @@ async fn rows(lake: &Siltstone, sql: &str) -> Vec<Vec<String>> {
         names.map(|name| text(&row[name])).collect()
     };
     let here: Vec<Vec<String>> = answer.lines().map(cells).collect();
-    let views = lake.run(&["duckdb-sql"]).await.ok().out;
+    let views = lake.run(&["duckdb-sql", "--views"]).await.ok().out;
     let there = support::duckdb::query(&format!("{views}{sql}")).await.expect("DuckDB");
     assert_eq!(here, there, "{sql}");
+    let attach = lake.run(&["duckdb-sql"]).await.ok().out;
+    let attached = support::duckdb::query_with(&["ducklake", "sqlite_scanner"], &[], &format!("{attach}{sql}")).await;
+    assert_eq!(here, attached.expect("DuckDB"), "attached: {sql}");
     here
 }
 

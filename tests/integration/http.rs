@@ -4,7 +4,9 @@
 //! each test (the modules below), single answers (`ingester/src/http/tests.rs`).
 
 mod administration;
+mod auto_create;
 mod drain;
+mod examples;
 mod kills;
 mod nats;
 mod pressure;

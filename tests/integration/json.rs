@@ -64,7 +64,7 @@ async fn system_names_are_taken_and_others_with_an_underscore_are_not() {
     assert_eq!(settle(&lake, &[r#"{"_id":"a","_offset":7,"@key":"k","_row":9}"#]).await, (1, 0));
     let found = rows(&lake, "SELECT _id, source, key, _offset, _extra FROM t").await;
     assert_eq!(found, [json!({"_id":"a","source":7,"key":"k","_offset":0,"_extra":"{\"_row\":9}"})]);
-    let views = lake.run(&["duckdb-sql"]).await.ok().out;
+    let views = lake.run(&["duckdb-sql", "--views"]).await.ok().out;
     let there = support::duckdb::query(&format!("{views}SELECT _id, source, key FROM t")).await.expect("DuckDB");
     assert_eq!(there, [["a", "7", "k"]]);
 }

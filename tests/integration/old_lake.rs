@@ -78,7 +78,7 @@ async fn has_the_columns_of_now(siltstone: &Siltstone, orders: u64) {
         assert_eq!(rows(siltstone, sql).await, expected, "{sql}");
     }
     siltstone.run(&["query", "SELECT _partition FROM orders"]).await.fails(2, &["_partition"]);
-    let views = siltstone.run(&["duckdb-sql"]).await.ok().out.clone();
+    let views = siltstone.run(&["duckdb-sql", "--views"]).await.ok().out.clone();
     let duckdb = async |sql: &str| support::duckdb::query(&format!("{views}{sql}")).await.expect("DuckDB");
     let events = "SELECT _incarnation, count(*), max(_offset), max(_partition_id) FROM events GROUP BY 1 ORDER BY 1";
     assert_eq!(duckdb(events).await, [["0", "100", "100", "0"], ["1", "40", "40", "0"]]);

@@ -71,7 +71,7 @@ async fn create(lake: &Siltstone, topic: &str, columns: &[&str]) {
 
 /// The rows of `sql` in DuckDB over the views of all topics.
 async fn duckdb(lake: &Siltstone, sql: &str) -> Vec<Vec<String>> {
-    let views = lake.run(&["duckdb-sql"]).await.ok().out;
+    let views = lake.run(&["duckdb-sql", "--views"]).await.ok().out;
     support::duckdb::query(&format!("{views}{sql}")).await.expect("DuckDB answers")
 }
 

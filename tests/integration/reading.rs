@@ -6,9 +6,10 @@ use support::read_only::ReadOnlyView;
 use crate::binary::Siltstone;
 
 /// Every command that reads, with a part of its answer.
-const READING: [(&[&str], &str); 9] = [
+const READING: [(&[&str], &str); 10] = [
     (&["query", "SELECT count(*) AS rows FROM t"], "| 2"),
-    (&["duckdb-sql"], "CREATE"),
+    (&["duckdb-sql", "--views"], "CREATE"),
+    (&["duckdb-sql"], "ATTACH"),
     (&["segments"], ".parquet"),
     (&["gaps"], ""),
     (&["audit"], "audit: clean"),
@@ -64,6 +65,9 @@ async fn a_role_with_select_alone_reads_a_lake() {
     );
     support::postgres::execute(&url, &grants).await.expect("granted");
     let reader = lake.with("CATALOG_URL", &url.replace("postgres@", &format!("{role}@")));
+    reader.run(&["duckdb-sql"]).await.fails(1, &["may not read the schema", "GRANT lake_reader TO"]);
+    reader.run(&["audit"]).await.ok().says(&["audit: clean"]);
+    support::postgres::execute(&url, &format!("grant lake_reader to {role}")).await.expect("granted");
     all_read(&reader).await;
     let report = reader.run(&["doctor", "--json"]).await.ok().json();
     let found = catalog_finding(&report, "role");

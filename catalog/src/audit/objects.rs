@@ -12,7 +12,7 @@ use super::checks::UPLOAD_LISTED;
 use super::problem::{Check, Problem};
 use crate::error::Result;
 use crate::model::{
-    ColumnStatistics, FileId, ObjectInfo, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot, Upload,
+    ColumnStatistics, FileId, ObjectInfo, OpenTables, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot, Upload,
 };
 use crate::store::MetadataStore;
 
@@ -50,6 +50,10 @@ pub struct ObjectRecords<'s> {
     pub statistics: Vec<(FileId, ColumnStatistics)>,
     /// The types of columns by field id, without those of system columns.
     pub types: BTreeMap<i32, BoundType>,
+    /// The tables as readers of DuckLake see them, read after the snapshot.
+    pub tables: OpenTables,
+    /// A later snapshot, read after the tables.
+    pub later: TopicSnapshot,
 }
 
 impl<'s> ObjectRecords<'s> {
@@ -69,7 +73,9 @@ impl<'s> ObjectRecords<'s> {
             statistics.extend(catalog.object_statistics(topic, kind, &ids).await?);
         }
         let uploads = catalog.list_shared_uploads(topic).await?;
-        Ok(Self { snapshot, retired: catalog.list_retired(topic).await?, uploads, statistics, types })
+        let tables = catalog.open_tables(Some(topic)).await?;
+        let later = catalog.snapshot(topic).await?;
+        Ok(Self { snapshot, retired: catalog.list_retired(topic).await?, uploads, statistics, types, tables, later })
     }
 }
 
@@ -88,6 +94,7 @@ pub fn check_objects(records: &ObjectRecords<'_>) -> Vec<Problem> {
         problems.extend(not_live(object, records).map(|(found, advice)| of(found, Check::Uploads, advice)));
     }
     problems.extend(numbers(records));
+    problems.extend(tables::check(records));
     let objects: HashMap<FileId, &ObjectInfo> =
         records.snapshot.objects.iter().map(|object| (object.file_id, &**object)).collect();
     for (file_id, column) in &records.statistics {
@@ -223,5 +230,6 @@ fn statistics(object: &ObjectInfo, column: &ColumnStatistics, types: &BTreeMap<i
     (!is_right).then(|| format!("has {:?} to {:?} in column {id}, its row says {known:?}", column.min, column.max))
 }
 
+mod tables;
 #[cfg(test)]
 mod tests;

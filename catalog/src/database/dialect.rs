@@ -35,6 +35,8 @@ macro_rules! sql {
 /// SQLite needs no row locks: the only writer holds the whole database. PostgreSQL's clock is read when the statement
 /// runs, not when the transaction began: the statement may have waited for locks in between. A list of any length is
 /// one parameter, the first, as a JSON array: `WHERE file_id IN " numbers_1`.
+/// `entering_views` lets the rest of a transaction find the views for readers of DuckLake, which PostgreSQL has in a schema
+/// of their own.
 macro_rules! fragment {
     ($dialect:ident $text:literal) => {
         $text
@@ -80,6 +82,20 @@ macro_rules! fragment {
     };
     (postgres is_replica) => {
         "CAST(CAST(pg_is_in_recovery() AS INTEGER) AS BIGINT)"
+    };
+    (sqlite entering_views) => {
+        "CAST(NULL AS TEXT)"
+    };
+    (postgres entering_views) => {
+        "set_config('search_path', format('%I, %I', CASE home WHEN 'public' THEN 'lake' ELSE home || '_lake' END, home), true)
+         FROM (SELECT current_schema() AS home) AS names"
+    };
+    (sqlite schema_of_views) => {
+        "CAST(NULL AS TEXT), 1"
+    };
+    (postgres schema_of_views) => {
+        "CAST(n.nspname AS TEXT), CAST(1 AS BIGINT) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE c.oid = to_regclass('ducklake_data_file')"
     };
     ($dialect:ident $columns:ident) => {
         $crate::sql::rows::columns!($columns)

@@ -42,6 +42,9 @@ macro_rules! columns {
          quarantined_count, data_segment_id, quarantine_segment_id, anchor_offset, anchor_timestamp_us, anchor_hash, \
          snapshot_id, committed_at"
     };
+    (lake_column_names) => {
+        "column_id, column_order, name, type, nullable, parent_column"
+    };
     (token_columns) => {
         "id, name, hash, grants, created_at, expires_at, revoked_at"
     };

@@ -10,10 +10,10 @@ use uuid::Uuid;
 use super::objects::{self, TopicLock, tables_of};
 use super::partition_row::lock_partition;
 use super::snapshots::{Change, advance};
-use super::{SqlMetadataStore, input, rows, topic_names};
+use super::{SqlMetadataStore, input, rows, tables, topic_names};
 use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result, is_unique_violation};
-use crate::model::{Partition, PartitionState, Topic, TopicConfig};
+use crate::model::{Partition, PartitionState, TableId, Tables, Topic, TopicConfig};
 use crate::store::TopicStore;
 
 #[async_trait]
@@ -108,6 +108,9 @@ async fn create_topic(session: &mut dyn Session, topic: &TopicConfig) -> Result<
         error.into()
     })?;
     let created: Topic = rows::only(inserted)?.expect("an INSERT of one row returns it");
+    let numbers =
+        Tables { data: TableId(snapshot.first_catalog_id), quarantine: TableId(snapshot.first_catalog_id + 1) };
+    tables::create(session, numbers, &topic.config, snapshot.id).await?;
     let values = values![&topic.name, topic.partition_count, created.created_at];
     let partitions = session.execute(&insert_partitions, values).await?;
     assert!(partitions == u64::from(topic.partition_count), "{partitions} partitions of topic {} exist", topic.name);
@@ -116,8 +119,8 @@ async fn create_topic(session: &mut dyn Session, topic: &TopicConfig) -> Result<
 
 async fn delete_topic(session: &mut dyn Session, name: &TopicName) -> Result<()> {
     // The topic is locked first: partitions created afterwards belong to another topic.
-    let tables = tables_of(session, name.as_str(), TopicLock::Exclusive).await?;
-    let tables = tables.ok_or_else(|| CatalogError::TopicNotFound(name.to_string()))?;
+    let numbers = tables_of(session, name.as_str(), TopicLock::Exclusive).await?;
+    let numbers = numbers.ok_or_else(|| CatalogError::TopicNotFound(name.to_string()))?;
     // The lock waits for takeovers and commits in flight: their objects must be doomed, their epochs retired too.
     let lock = sql!("SELECT partition_id FROM partitions WHERE topic = $1 ORDER BY partition_id" for_update);
     session.fetch(&lock, values![name]).await?;
@@ -131,12 +134,13 @@ async fn delete_topic(session: &mut dyn Session, name: &TopicName) -> Result<()>
     );
     session.execute(&retire_epoch, values![name]).await?;
     topic_names::give_back(session, name.as_str()).await?;
-    let snapshot = advance(session, Change::drop(tables)).await?;
-    let retired = objects::retire_all(session, tables, snapshot).await?;
-    let doomed = objects::doom(session, name.as_str(), tables, snapshot).await?;
+    let snapshot = advance(session, Change::drop(numbers)).await?;
+    let retired = objects::retire_all(session, numbers, snapshot).await?;
+    let doomed = objects::doom(session, name.as_str(), numbers, snapshot).await?;
+    tables::drop_columns(session, numbers).await?;
     // The foreign keys delete all other rows of the topic.
     session.execute(&sql!("DELETE FROM topics WHERE name = $1"), values![name]).await?;
-    let dropped = objects::drop_retired(session, tables, snapshot).await?;
+    let dropped = objects::drop_retired(session, numbers, snapshot).await?;
     assert!([doomed, dropped] == [retired; 2], "{doomed}, {dropped} of {retired} objects of topic {name} went");
     Ok(())
 }
@@ -152,8 +156,10 @@ async fn update_topic(session: &mut dyn Session, name: &TopicName, change: Topic
     }
     valid(name, topic.partition_count, change.config)?;
     if topic.config != *change.config {
-        let tables = tables_of(session, name.as_str(), TopicLock::None).await?;
-        advance(session, Change::alter(tables.expect("the row is locked by this transaction"))).await?;
+        let numbers = tables_of(session, name.as_str(), TopicLock::None).await?;
+        let numbers = numbers.expect("the row is locked by this transaction");
+        let snapshot = advance(session, Change::alter(numbers)).await?;
+        tables::alter(session, numbers.data, change.config, snapshot).await?;
     }
     let update = sql!(
         "UPDATE topics SET retention_ms = $2, config = $3, schema_version = schema_version + $4, updated_at = " now_ms "

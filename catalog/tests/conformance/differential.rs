@@ -158,6 +158,9 @@ async fn lists(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
             upload.doomed_at = upload.doomed_at.map(|_| 0);
         }),
     ];
+    let mut tables = store.open_tables(None).await.expect("read");
+    tables.schema = None;
+    shown.push(format!("{tables:?}"));
     for kind in SegmentKind::ALL {
         shown.push(format!("{:?}", store.object_statistics(topic, kind, &[2, 4, 100]).await.expect("read")));
     }

@@ -144,6 +144,8 @@ operations! { |world|
     list_snapshots();
     object_statistics(&name("orders"), SegmentKind::Data, &[TIMESTAMP_FIELD]);
     list_expirations(&world.held.partition);
+    record_root("lake", "s3://lake/");
+    open_tables(Some(&name("orders")));
     record_replacement_intent(&world.unintended.intent());
     replace(&world.replacement);
     resolve_replacement(&world.replacement);
@@ -236,6 +238,7 @@ const CONTRACT: &[&str] = &[
     include_str!("../../src/store/ownership.rs"),
     include_str!("../../src/store/readers.rs"),
     include_str!("../../src/store/segments.rs"),
+    include_str!("../../src/store/tables.rs"),
     include_str!("../../src/store/tokens.rs"),
     include_str!("../../src/store/topics.rs"),
 ];

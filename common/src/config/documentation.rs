@@ -217,6 +217,13 @@ pub const SETTINGS: &[SettingDoc] = &[
         "how long an HTTP request waits for the queue, and then for the commit if it asks for it",
     ),
     setting(
+        "AUTO_CREATE",
+        Kind::Path,
+        "",
+        "path of a JSON file",
+        "`up` and `ingester` create a topic of these names at the first HTTP request with records for it; unset, none",
+    ),
+    setting(
         "LOG_FORMAT",
         Kind::Choice(&["text", "json"]),
         "text",

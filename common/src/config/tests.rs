@@ -54,6 +54,7 @@ fn every_setting_changes_its_field() {
         ("INGEST_MEMORY_BYTES", "8388608"),
         ("INGEST_BODY_BYTES", "2048"),
         ("INGEST_TIMEOUT_SECS", "5"),
+        ("AUTO_CREATE", "/rules.json"),
         ("LOG_FORMAT", "json"),
         ("LOG_LEVEL", "debug"),
     ];

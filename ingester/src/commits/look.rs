@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use catalog::{Exceptions, Partition, SegmentInfo};
+use catalog::{Exceptions, Partition, PartitionState, SegmentInfo};
 use common::queue::history::{anchor_at, difference_of};
-use common::{Anchor, OffsetRange, QueueError, TopicPartition, mutation};
+use common::{OffsetRange, QueueError, TopicPartition, mutation};
 use lake::Storage;
 use lake::quarantine::QuarantineReader;
 
@@ -22,7 +22,7 @@ use super::{Commits, Fate};
 const SPAN_MAX: u64 = 65_536;
 
 /// Quarantined records that are decoded before other tasks get their turn.
-const RECORDS_AT_ONCE: usize = 256;
+pub(super) const RECORDS_AT_ONCE: usize = 256;
 
 /// The queue's history, compared with the committed one.
 struct Compared {
@@ -64,7 +64,7 @@ impl Commits {
         // A replica that lags behind the one that answered before knows less.
         let is_settled = |offset: &u64| span.contains(*offset) && is_below(*offset, now.high_watermark);
         let due: BTreeSet<u64> = due.into_iter().filter(is_settled).collect();
-        let Compared { history, difference } = match self.compare(partition, now.anchor).await {
+        let Compared { history, difference } = match self.compare(partition, now).await {
             Ok(compared) => compared,
             Err(trouble) => return Ok(Shown { trouble: Some(trouble), ..shown }),
         };
@@ -80,10 +80,17 @@ impl Commits {
     }
 
     /// Compares the queue's history with that of the last committed message.
-    async fn compare(&self, partition: &TopicPartition, anchor: Option<Anchor>) -> Result<Compared, Trouble> {
-        let Some(anchor) = anchor else {
-            let difference = "nothing of the queue's history is committed in this incarnation".to_owned();
-            return Ok(Compared { history: None, difference: Some(difference) });
+    async fn compare(&self, partition: &TopicPartition, now: &Partition) -> Result<Compared, Trouble> {
+        let other = |difference: String| Ok(Compared { history: None, difference: Some(difference) });
+        if now.state == PartitionState::Halted {
+            // The writer saw another history. The queue may have discarded the message since that shows it.
+            return other(format!(
+                "the partition is halted: {}",
+                now.halt_reason.as_deref().unwrap_or("no reason is known")
+            ));
+        }
+        let Some(anchor) = now.anchor else {
+            return other("nothing of the queue's history is committed in this incarnation".to_owned());
         };
         let Some(queue) = &self.queue else { return Ok(Compared { history: None, difference: None }) };
         let unavailable = |error: QueueError| {

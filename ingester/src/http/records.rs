@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::Api;
 use super::answer::answer;
+use super::auto_create;
 use super::body::RequestBody;
 use super::error::{ApiError, Code};
 use super::lines::Lines;
@@ -69,7 +70,7 @@ pub(super) async fn post(
     if form == Form::Bytes && parameters.key_field.is_some() {
         return Err(ApiError::invalid("key_field needs records of JSON; give the key as `key` or Siltstone-Key"));
     }
-    let known = api.producer.topics().get(&name).await?;
+    let known = auto_create::known(&api, &name).await?;
     let partition_count = known.topic.partition_count;
     if let Some(partition) = parameters.partition.filter(|partition| *partition >= partition_count) {
         let last = partition_count - 1;

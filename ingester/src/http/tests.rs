@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use service::{Intake, IntakeLimits, Listener};
 use support::http::{self, Response};
 
-use super::{Api, ApiOptions, ApiParts};
+use super::{Api, ApiOptions, ApiParts, AutoCreate};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const NDJSON: (&str, &str) = ("Content-Type", "application/x-ndjson");
@@ -57,6 +57,7 @@ impl Setup {
             catalog: Arc::clone(&catalog),
             storage: Storage::memory(),
             hints: None,
+            auto_create: AutoCreate::default(),
         };
         let api = Api::open(parts, options).await.expect("queue and catalog answer");
         let settings = Settings { ingest_addr: ([127, 0, 0, 1], 0).into(), ..Settings::default() };

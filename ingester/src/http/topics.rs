@@ -30,15 +30,15 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// A topic that is to be created, in the form in which topics are shown.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewTopic {
-    name: TopicName,
+pub(super) struct NewTopic {
+    pub(super) name: TopicName,
     /// One, or one per stream, when absent.
     #[serde(default)]
-    partition_count: Option<u32>,
+    pub(super) partition_count: Option<u32>,
     #[serde(default)]
-    retention_ms: Option<u64>,
+    pub(super) retention_ms: Option<u64>,
     #[serde(default)]
-    config: Map<String, Value>,
+    pub(super) config: Map<String, Value>,
 }
 
 /// A change of columns and notations, as `siltstone topic update` makes it.
@@ -59,7 +59,7 @@ struct Renaming {
 }
 
 impl NewTopic {
-    fn config(mut self) -> Result<TopicConfig, ApiError> {
+    pub(super) fn config(mut self) -> Result<TopicConfig, ApiError> {
         if self.config.contains_key("columns") && !self.config.contains_key("format") {
             self.config.insert("format".to_owned(), json!("json"));
         }

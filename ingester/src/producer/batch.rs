@@ -14,8 +14,8 @@ use futures::future::Shared;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::delivery::Answer;
 use super::ledger::Ledger;
+use super::packing::RecordAnswer;
 use crate::error::ProducerError;
 use crate::outcome::{SendFailure, SendOutcome, SendResult};
 
@@ -39,7 +39,7 @@ pub(crate) type Settling = Shared<oneshot::Receiver<Arc<Settled>>>;
 pub(crate) struct Settled {
     partition: TopicPartition,
     timestamp: i64,
-    answers: Vec<Answer>,
+    answers: Vec<RecordAnswer>,
 }
 
 /// Messages of one partition.
@@ -49,7 +49,7 @@ pub(crate) struct Batch {
     pub(crate) messages: Vec<OutgoingMessage>,
     /// The time by which it is sent, even if it is small.
     pub(crate) due: Instant,
-    origins: Vec<Origin>,
+    pub(crate) origins: Vec<Origin>,
     memory: MemoryPermit,
     ledger: Arc<Ledger>,
     number: u64,
@@ -101,17 +101,17 @@ impl Batch {
     }
 
     /// Gives every message its outcome.
-    pub(crate) fn settle(mut self, timestamp: i64, answers: Vec<Answer>) {
+    pub(crate) fn settle(mut self, timestamp: i64, answers: Vec<RecordAnswer>) {
         assert_eq!(answers.len(), self.origins.len(), "each message has one answer");
         self.finish(timestamp, answers);
     }
 
-    fn finish(&mut self, timestamp: i64, mut answers: Vec<Answer>) {
+    fn finish(&mut self, timestamp: i64, mut answers: Vec<RecordAnswer>) {
         let Some(promise) = self.promise.take() else { return };
         for (answer, origin) in answers.iter_mut().zip(&self.origins) {
-            if let Ok(ack) = answer {
+            if let Ok(place) = answer {
                 // A duplicate of a generated id is an earlier attempt of the producer.
-                ack.duplicate &= origin.id_of_caller;
+                place.ack.duplicate &= origin.id_of_caller;
             }
         }
         let enqueued = answers.iter().zip(&self.origins).filter(|(_, origin)| origin.is_enqueued);
@@ -148,12 +148,13 @@ impl Future for SendHandle {
         self.settling.poll_unpin(context).map(|settled| {
             let settled = settled.expect("a batch is settled before it is dropped");
             let Settled { partition, timestamp, answers } = settled.as_ref();
-            answers[index].clone().map(|ack| SendResult {
+            answers[index].clone().map(|place| SendResult {
                 topic: partition.topic.clone(),
                 partition: partition.partition_id,
-                offset: ack.offset,
+                offset: place.ack.offset,
+                record: place.record,
                 timestamp: *timestamp,
-                duplicate: ack.duplicate,
+                duplicate: place.ack.duplicate,
             })
         })
     }

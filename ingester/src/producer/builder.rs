@@ -81,7 +81,7 @@ impl ProducerBuilder {
     }
 
     /// Bytes of messages that the producer holds, with 160 for each message, 4,096 to 2^40; 32 MiB by default. While they
-    /// are in use, sending and enqueueing wait.
+    /// are in use, sending and enqueueing wait. Records that are packed are held a second time while they are on their way.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.options.buffer_bytes = bytes;
         self
@@ -96,6 +96,14 @@ impl ProducerBuilder {
     /// With [`Acks::Committed`], longest wait for the commit after the queue's answer, 1 ms to 1 day; 30 s by default.
     pub fn commit_timeout(mut self, time: Duration) -> Self {
         self.options.commit_timeout = time;
+        self
+    }
+
+    /// True, the default, if small records of a batch may travel as one message, compressed with LZ4 where that pays. It
+    /// counts only for topics that allow it (`TopicOptions::packed`). Records with headers or with an id of the caller are
+    /// messages of their own, and so are those that would become several rows.
+    pub fn compression_enabled(mut self, is_enabled: bool) -> Self {
+        self.options.compression_enabled = is_enabled;
         self
     }
 

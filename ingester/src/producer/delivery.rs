@@ -54,7 +54,8 @@ impl Delivery {
         answers
     }
 
-    async fn publish(
+    /// Publishes messages of one partition in order, all or, if a failure is `is_not_stored`, none.
+    pub(crate) async fn publish(
         &self,
         partition: &TopicPartition,
         messages: &[OutgoingMessage],

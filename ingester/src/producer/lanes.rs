@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use common::clock::SharedClock;
 use common::memory::MemoryPermit;
@@ -15,11 +14,12 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep_until;
 
 use super::batch::{Batch, Origin, SendHandle};
-use super::delivery::{Answer, Delivery};
+use super::delivery::Delivery;
 use super::lane::{Lane, Step};
 use super::ledger::Ledger;
 use super::options::Options;
-use crate::commits::{Before, Commits, Fate};
+use super::packing;
+use crate::commits::Commits;
 use crate::error::ProducerError;
 use crate::outcome::SendFailure;
 
@@ -165,34 +165,21 @@ impl Lanes {
                 }
             },
         };
-        let answers = self.delivery.deliver(&batch.partition, &batch.messages).await;
+        let sent = packing::deliver(&self.delivery, &batch, &self.options).await;
         let timestamp = self.clock.now_us();
-        let Some((commits, before)) = before else { return batch.settle(timestamp, answers) };
+        let Some((commits, before)) = before else { return batch.settle(timestamp, packing::answers(sent)) };
         // The next batch is sent meanwhile; what waits is bounded by the memory that it keeps.
         batch.release_messages();
         let limit = self.options.commit_timeout;
         self.spawn(async move {
-            let waits = answers.into_iter().map(|answer| committed(&commits, &before, limit, answer));
-            let answers = join_all(waits).await;
-            batch.settle(timestamp, answers);
+            let waits = sent.into_iter().map(|sent| sent.committed(&commits, &before, limit));
+            batch.settle(timestamp, join_all(waits).await.concat());
         });
     }
 
     fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
         self.tasks.lock().expect("no holder of this lock panics")
     }
-}
-
-/// The answer to a message after the wait for its commit.
-async fn committed(commits: &Commits, before: &Before, limit: Duration, answer: Answer) -> Answer {
-    let ack = answer?;
-    let error = match commits.wait(before, ack, limit).await {
-        Ok(Fate::Committed) => return Ok(ack),
-        Ok(Fate::Quarantined { reason }) => ProducerError::Quarantined { reason },
-        Err(error) => error.into(),
-    };
-    let partition = before.partition().partition_id;
-    Err(SendFailure { partition, error: Arc::new(error), is_not_stored: false })
 }
 
 /// Logs a panic: it is a defect, not only the error of a caller.

@@ -37,6 +37,7 @@ pub(crate) struct Options {
     pub(crate) buffer_bytes: usize,
     pub(crate) acks: Acks,
     pub(crate) commit_timeout: Duration,
+    pub(crate) compression_enabled: bool,
 }
 
 impl Default for Options {
@@ -51,6 +52,7 @@ impl Default for Options {
             buffer_bytes: 32 * 1024 * 1024,
             acks: Acks::Queued,
             commit_timeout: Duration::from_secs(30),
+            compression_enabled: true,
         }
     }
 }

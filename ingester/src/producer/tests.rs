@@ -4,6 +4,7 @@ mod buffering;
 mod committed;
 mod errors;
 pub(crate) mod faulty_queue;
+mod packing;
 
 use std::time::Duration;
 

@@ -168,10 +168,7 @@ impl Report {
         {
             writeln!(text, "  STORAGE_PATH={root} {program} {command}")?;
         }
-        writeln!(
-            text,
-            "With DuckDB:\n  STORAGE_PATH={root} {program} duckdb-sql > views.sql && duckdb -init views.sql"
-        )?;
+        writeln!(text, "With DuckDB:\n  STORAGE_PATH={root} {program} duckdb-sql > lake.sql && duckdb -init lake.sql")?;
         Ok(text)
     }
 

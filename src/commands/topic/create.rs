@@ -14,7 +14,8 @@ use common::{Queue, TopicName};
 use service::connect;
 
 use super::beginning::{self, Beginning, parse_beginning};
-use super::infer::{self, Request, Source, parse_source};
+use super::infer::{self, Request, Source, parse_source, words};
+use super::packing::PackingArgs;
 use super::place;
 use super::reading::ReadingArgs;
 use super::schema::read_options;
@@ -81,6 +82,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     duplicate_window: Option<Duration>,
     #[command(flatten)]
+    packing: PackingArgs,
+    #[command(flatten)]
     reading: ReadingArgs,
 }
 
@@ -100,21 +103,6 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         false => None,
     };
     infer::show(&proposal, created.as_ref(), json)
-}
-
-/// The words of a call without those that only a sample needs.
-fn words(call: impl Iterator<Item = String>) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut call = call.peekable();
-    while let Some(word) = call.next() {
-        match word.as_str() {
-            "--infer" => _ = call.next(),
-            "--yes" | "--json" => {}
-            word if word.starts_with("--infer=") => {}
-            _ => words.push(word),
-        }
-    }
-    words
 }
 
 async fn create(mut config: TopicConfig, beginning: Option<Beginning>, settings: &Settings) -> anyhow::Result<Topic> {
@@ -183,6 +171,7 @@ fn unchecked(args: Args) -> Result<TopicConfig, UsageError> {
         }
     };
     args.reading.apply(&mut options.reading);
+    args.packing.apply(&mut options);
     options.format = match args.format {
         Some(format) => format,
         None if !options.columns.is_empty() => Format::Json,
@@ -277,13 +266,19 @@ mod tests {
     }
 
     #[test]
-    fn the_command_of_a_proposal_leaves_the_sample_out() {
-        let call = ["topic", "create", "t", "--infer", "a.json", "--json", "--yes", "--infer=b", "--stream", "S"];
-        assert_eq!(words(call.map(str::to_owned).into_iter()), ["topic", "create", "t", "--stream", "S"]);
+    fn a_sample_is_not_taken_with_columns_or_half() {
         assert!(config(&["t", "--yes"]).expect_err("of what").contains("--infer"));
         assert!(
             config(&["t", "--infer", "a", "--column", "a:json"]).expect_err("both").contains("cannot be used with")
         );
+    }
+
+    #[test]
+    fn records_travel_packed_where_that_is_asked_for() {
+        let packed = |args: &[&str]| config(&[&["t"], args].concat()).expect("valid").config.packed;
+        let all = r#"{"format":"raw","packed":true}"#;
+        assert!(packed(&["--packed"]) && packed(&["--schema", all]));
+        assert!(!packed(&[]) && !packed(&["--schema", all, "--packed=false"]));
     }
 
     #[test]

@@ -152,6 +152,9 @@ fn text_of(description: &Description, settings: &Settings) -> String {
     }
     line("retention", topic.retention_ms.map_or_else(|| "unlimited".to_owned(), duration_text));
     line("partitioner", topic.config.partitioner.as_str().to_owned());
+    if topic.config.packed {
+        line("packing", "small records may travel packed".to_owned());
+    }
     for (index, bound) in topic.config.streams.iter().enumerate() {
         let label = if index == 0 { "streams" } else { "" };
         let from = bound.from_offset.map_or_else(String::new, |offset| format!(" from offset {}", count_text(offset)));

@@ -62,6 +62,21 @@ pub(super) struct Proposal {
     words: Vec<String>,
 }
 
+/// The words of a call without those that only a sample needs.
+pub(super) fn words(call: impl Iterator<Item = String>) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut call = call.peekable();
+    while let Some(word) = call.next() {
+        match word.as_str() {
+            "--infer" => _ = call.next(),
+            "--yes" | "--json" => {}
+            word if word.starts_with("--infer=") => {}
+            _ => words.push(word),
+        }
+    }
+    words
+}
+
 /// Reads the sample and proposes the columns.
 pub(super) async fn propose(request: Request, settings: &Settings) -> anyhow::Result<Proposal> {
     let Request { source, mut config, beginning, words } = request;
@@ -135,5 +150,10 @@ mod tests {
             assert!(error.contains("1..=1000000") && error.contains(&format!("./{number}")), "{error}");
         }
         assert!(parse_source("").is_err());
+    }
+    #[test]
+    fn the_command_of_a_proposal_leaves_the_sample_out() {
+        let call = ["topic", "create", "t", "--infer", "a.json", "--json", "--yes", "--infer=b", "--stream", "S"];
+        assert_eq!(words(call.map(str::to_owned).into_iter()), ["topic", "create", "t", "--stream", "S"]);
     }
 }

@@ -1,4 +1,4 @@
-//! `topic update`: columns that are added, take more, get another name or go, and the notations of values.
+//! `topic update`: columns that are added, take more, get another name or go, the notations of values, packed messages.
 //!
 //! Owns: the arguments, and the answer. Does not own: the rules that keep every older segment readable
 //! (`TopicOptions::evolve`), the running writers, which follow the catalog, and quarantined records (`quarantine
@@ -10,13 +10,14 @@ use common::TopicName;
 use common::config::Settings;
 use common::topic::{ColumnChange, ColumnSpec, Member, TopicOptions};
 
+use super::packing::PackingArgs;
 use super::reading::ReadingArgs;
 use super::schema::read_columns;
 use crate::columns::{parse_column, parse_renaming};
 use crate::opened::with_catalog;
 use crate::output::{self, UsageError};
 
-/// Add columns, or let columns take more.
+/// Add columns, let columns take more, or let records travel packed.
 ///
 /// Every older segment stays readable. Running writers follow within a third of LEASE_SECS, without a restart. Other
 /// changes of a column need a column of another name.
@@ -40,6 +41,8 @@ pub(crate) struct Args {
     #[arg(long = "rename-column", value_name = "NAME=NEW", value_parser = parse_renaming)]
     rename: Vec<(String, String)>,
     #[command(flatten)]
+    packing: PackingArgs,
+    #[command(flatten)]
     reading: ReadingArgs,
 }
 
@@ -50,17 +53,18 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         None => args.columns.clone(),
     };
     let change = ColumnChange { drop: args.drop.clone(), rename: args.rename.clone(), declare };
-    if change == ColumnChange::default() && args.reading == ReadingArgs::default() {
+    let is_of_columns = change != ColumnChange::default() || args.reading != ReadingArgs::default();
+    if !is_of_columns && args.packing == PackingArgs::default() {
         return Err(UsageError::new(format!(
-            "topic update {}: there is nothing to change; give --column, --schema, --drop-column, --rename-column or a \
-             notation of values (`siltstone topic update --help`)",
+            "topic update {}: there is nothing to change; give --column, --schema, --drop-column, --rename-column, --packed \
+             or a notation of values (`siltstone topic update --help`)",
             args.name
         ))
         .into());
     }
     let (before, topic) = with_catalog(settings, async |catalog| {
         let Some(topic) = catalog.get_topic(&args.name).await? else { bail!("topic not found: {}", args.name) };
-        let options = changed(&topic.config, &change, &args.reading)?;
+        let options = changed(&topic.config, &change, &args)?;
         let updated = catalog::update_topic(catalog.as_ref(), &topic, options).await.map_err(|error| match error {
             UpdateTopicError::Invalid(invalid) => UsageError::new(invalid.to_string()).into(),
             UpdateTopicError::Catalog(error) => anyhow::Error::from(error),
@@ -72,24 +76,37 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         return output::print_json(&topic);
     }
     output::print(&answer(&before, &topic))?;
-    output::note("running writers follow; `siltstone quarantine replay` publishes what did not fit before");
+    if is_of_columns {
+        output::note("running writers follow; `siltstone quarantine replay` publishes what did not fit before");
+    }
+    if args.packing != PackingArgs::default() {
+        output::note("running producers follow within 30 seconds, unless their metadata_refresh is another");
+    }
     Ok(())
 }
 
-fn changed(options: &TopicOptions, change: &ColumnChange, reading: &ReadingArgs) -> Result<TopicOptions, UsageError> {
+fn changed(options: &TopicOptions, change: &ColumnChange, args: &Args) -> Result<TopicOptions, UsageError> {
     let mut changed = match *change == ColumnChange::default() {
         true => options.clone(),
         false => options.evolve(change).map_err(|refused| UsageError::new(refused.to_string()))?,
     };
-    reading.apply(&mut changed.reading);
+    args.reading.apply(&mut changed.reading);
+    args.packing.apply(&mut changed);
     Ok(changed)
 }
 
 /// The columns as they are now, and those that read nothing any more.
 fn answer(before: &Topic, topic: &Topic) -> String {
     let columns: Vec<String> = topic.config.columns.iter().map(ToString::to_string).collect();
-    let mut text =
-        format!("topic {} has schema version {}: {}\n", topic.name, topic.schema_version, columns.join(", "));
+    let mut text = format!("topic {} has schema version {}", topic.name, topic.schema_version);
+    if !columns.is_empty() {
+        text.push_str(&format!(": {}", columns.join(", ")));
+    }
+    text.push('\n');
+    if topic.config.packed != before.config.packed {
+        let travel = if topic.config.packed { "may travel packed" } else { "travel one in a message" };
+        text.push_str(&format!("small records {travel} from now on\n"));
+    }
     let reading = topic.config.reading.arguments();
     if !reading.is_empty() {
         text.push_str(&format!("notations of values: {}\n", reading.join(" ")));

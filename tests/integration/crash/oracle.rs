@@ -2,7 +2,7 @@
 //!
 //! Owns: comparing. Does not own: reading the rows (`readers`), the published messages (`publisher`).
 
-mod readers;
+pub(super) mod readers;
 
 use std::fmt;
 

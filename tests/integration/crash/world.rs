@@ -143,6 +143,14 @@ impl World {
         }
     }
 
+    /// Gives a command the folder, and the settings with the proxies' addresses.
+    pub(super) fn set_environment(&self, command: &mut Command) {
+        let like = self.siltstone.command(&[]);
+        command.env_clear().current_dir(self.siltstone.path());
+        command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.envs(self.detours.iter().cloned());
+    }
+
     pub(super) fn start_writer(&mut self, writer: usize) {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_siltstone")).with_file_name("writer");
         let mut command = match self.wrapper.as_slice() {
@@ -153,10 +161,7 @@ impl World {
                 command
             }
         };
-        let like = self.siltstone.command(&[]);
-        command.env_clear().current_dir(self.siltstone.path());
-        command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.envs(self.detours.iter().cloned());
+        self.set_environment(&mut command);
         self.starts[writer] = self.logs()[writer].len();
         let process = Process::spawn("writer", command, &self.log(writer)).expect("the writer starts");
         self.writers[writer] = Slot::Running(process);

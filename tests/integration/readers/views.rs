@@ -56,7 +56,7 @@ async fn the_views_of_topics_and_of_quarantines_do_not_take_each_others_names() 
         assert_eq!(row, [[format!(r#"{{"bad":{number}}}"#)]], "{topic}");
     }
     // The short name of a quarantine is left to the topic that has it, also where that topic is not asked for.
-    let alone = lake.run(&["duckdb-sql", "orders"]).await.ok().out;
+    let alone = lake.run(&["duckdb-sql", "--views", "orders"]).await.ok().out;
     assert!(!alone.contains("\"quarantine_orders\""), "{alone}");
     let short = duckdb(&lake, "SELECT decode(payload) FROM \"quarantine_select\"").await;
     assert_eq!(short, [[r#"{"bad":4}"#]]);
@@ -85,9 +85,11 @@ async fn names_that_differ_only_in_case_are_refused_or_said() {
         UPDATE partitions SET topic = 'orders' WHERE topic = 'second';
         UPDATE segments SET topic = 'orders' WHERE topic = 'second'";
     sql(&lake, renamed).await;
-    lake.run(&["duckdb-sql"]).await.fails(2, &["\"Orders\"", "\"orders\"", "differ only in case", "name the topics"]);
+    lake.run(&["duckdb-sql", "--views"])
+        .await
+        .fails(2, &["\"Orders\"", "\"orders\"", "differ only in case", "name the topics"]);
     for (topic, rows) in [("Orders", "1"), ("orders", "2")] {
-        let views = lake.run(&["duckdb-sql", topic]).await.ok().out;
+        let views = lake.run(&["duckdb-sql", "--views", topic]).await.ok().out;
         let counted = support::duckdb::query(&format!("{views}SELECT count(*) FROM \"{topic}\"")).await;
         assert_eq!(counted.expect("DuckDB"), [[rows]]);
     }

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 /// Folders with code of the workspace.
-const FOLDERS: [&str; 10] =
-    ["catalog", "common", "examples", "ingester", "lake", "nats", "service", "src", "tests", "writer"];
+const FOLDERS: [&str; 11] =
+    ["catalog", "common", "examples", "fuzz", "ingester", "lake", "nats", "service", "src", "tests", "writer"];
 
 /// A Rust file.
 pub(super) struct Source {

@@ -49,6 +49,7 @@ mod segments;
 mod server;
 mod session;
 mod state;
+mod tables;
 mod tokens;
 mod topics;
 

@@ -116,6 +116,7 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation("attach without a second look", none, &["attach.second_look"], HISTORY),
     mutation("reading without the rule of contiguity", none, &["queue.contiguity"], &[(Deliveries, 6)]),
     mutation("gaps that are not recorded", none, &["fetch.gaps"], &[(Purge, 4), (Delete, 4), (Limit, 3), (Pause, 4)]),
+    mutation("packed messages without their last record", none, &["packing.last_record"], &[(Crash, 1)]),
     mutation("acks before the commit", none, &["ack.after_commit"], &[(Crash, 1)]),
     mutation("an unknown outcome taken for done", none, &["commit.read_back"], NOISE),
     mutation("a failed put taken for done", none, &["upload.read_back"], &[(StoreNoise, 4)]),

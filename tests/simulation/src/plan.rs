@@ -176,6 +176,8 @@ pub struct Plan {
     pub writers: usize,
     /// Format of the topic.
     pub format: Format,
+    /// True when the messages of about every second publish travel packed.
+    pub is_packed: bool,
     /// Actions with their times, in order.
     pub actions: Vec<(Duration, Action)>,
     /// End of the faults.
@@ -231,10 +233,12 @@ impl Plan {
         }
         actions.sort_by_key(|(at, _)| *at);
         let end = Duration::from_millis(end_ms);
+        // Not drawn, so that the other runs are those of the same seeds as ever.
+        let is_packed = end_ms.is_multiple_of(3);
         let config = config(chance);
         let has_compactor = profile.is_compacted || chance.below(3) == 0;
         let has_rival = profile.is_compacted || chance.below(4) == 0;
-        Self { partition_count, slots, writers, format, actions, end, has_compactor, has_rival, config }
+        Self { partition_count, slots, writers, format, is_packed, actions, end, has_compactor, has_rival, config }
     }
 }
 

@@ -11,10 +11,11 @@ use std::ops::RangeInclusive;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, RecordBatch};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use catalog::SegmentKind;
+use common::packing::Pack;
 use common::topic::{ColumnSpec, ColumnType, Format, TopicOptions};
-use common::{Message, OffsetRange};
+use common::{Message, OffsetRange, OutgoingMessage};
 use lake::schema::{INCARNATION, KEY, OFFSET, PARTITION, PAYLOAD, ROW, TIMESTAMP, VALUE};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -87,8 +88,31 @@ pub fn payload(format: Format, number: u64, chance: &Chance) -> String {
     }
 }
 
+/// One message of all these, at least one, under the id of the first.
+pub fn packed(messages: &[OutgoingMessage]) -> OutgoingMessage {
+    let mut pack = Pack::default();
+    messages.iter().for_each(|message| pack.push(message.key.as_deref(), &message.payload));
+    let OutgoingMessage { message_id, is_awaited, .. } = messages[0].clone();
+    OutgoingMessage { message_id, is_awaited, ..pack.finish(false) }
+}
+
 /// The rows that `message` must become, by their number.
 pub fn expected(format: Format, message: &Message) -> Vec<Row> {
+    if message.headers.is_empty() {
+        return expected_of_record(format, message);
+    }
+    let mut rows = Vec::new();
+    let mut rest = message.payload.clone();
+    while !rest.is_empty() {
+        let (payload, key) = (rest.get_u32_le() as usize, rest.get_u32_le() as usize);
+        let key = (key > 0).then(|| rest.split_to(key - 1));
+        let record = Message { key, payload: rest.split_to(payload), headers: Vec::new(), ..message.clone() };
+        rows.extend(expected_of_record(format, &record));
+    }
+    rows
+}
+
+fn expected_of_record(format: Format, message: &Message) -> Vec<Row> {
     let row = |is_good, content: &[u8]| Row {
         is_good,
         timestamp_us: message.timestamp_us,

@@ -118,7 +118,7 @@ impl World {
             oracle,
             forgeries,
         };
-        let producers = Producers::new(&around, plan.format, &chance);
+        let producers = Producers::new(&around, &plan, &chance);
         let slots = (0..plan.slots).map(|_| None).collect();
         Self {
             plan,

@@ -61,6 +61,14 @@ pub fn pgbouncer() -> Result<PathBuf> {
     }
 }
 
+/// Node, which runs the script of a page. The error names the command that installs it.
+pub fn node() -> Result<PathBuf> {
+    match on_path("node") {
+        Some(path) => Ok(path),
+        None => bail!("no node here: run scripts/test, or scripts/setup-tools once"),
+    }
+}
+
 /// The tracer that makes system calls fail. The error names the command that installs it.
 pub fn strace() -> Result<PathBuf> {
     match on_path("strace") {

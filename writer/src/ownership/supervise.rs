@@ -79,6 +79,9 @@ impl Supervisor {
     /// Reads topics and partitions for the first time; errors are start-up errors.
     pub(crate) async fn begin(&mut self) -> Result<()> {
         self.context.catalog.verify().await?;
+        if let Some(root) = self.context.storage.reader_root() {
+            self.context.catalog.record_root(&self.context.storage.bucket, &root).await?;
+        }
         let topics = self.context.catalog.list_topics().await?;
         for name in &self.topics.wanted {
             if !topics.iter().any(|topic| topic.name == *name) {

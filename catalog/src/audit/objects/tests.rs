@@ -6,7 +6,10 @@ use common::topic::TopicOptions;
 use common::{OffsetRange, TopicName};
 
 use super::*;
-use crate::model::{LAYOUT_NOW, SnapshotId, TableId, Tables, Topic, UploadState};
+use crate::model::{
+    LAYOUT_NOW, SnapshotId, TableColumn, TableFile, TableId, Tables, Topic, UploadState, quarantine_columns,
+    table_columns,
+};
 
 fn object(file_id: u64, offsets: (u64, u64), rows: u64) -> ObjectInfo {
     ObjectInfo {
@@ -92,10 +95,36 @@ fn upload(key: &str) -> Upload {
     }
 }
 
+/// The tables as readers see them, if the views are right.
+fn seen(snapshot: &TopicSnapshot) -> OpenTables {
+    let Tables { data, quarantine } = snapshot.tables;
+    let of = |table, columns: Vec<TableColumn>| columns.into_iter().map(move |column| (table, column));
+    let file = |object: &Arc<ObjectInfo>| TableFile {
+        table_id: if object.kind == SegmentKind::Data { data } else { quarantine },
+        path: format!("s3://lake/{}", object.key),
+        record_count: object.record_count,
+    };
+    OpenTables {
+        schema: None,
+        roots: vec![("lake".to_owned(), "s3://lake/".to_owned())],
+        topics: vec![(snapshot.topic.name.clone(), snapshot.tables)],
+        columns: of(data, table_columns(&snapshot.topic.config)).chain(of(quarantine, quarantine_columns())).collect(),
+        files: Some(snapshot.objects.iter().map(file).collect()),
+    }
+}
+
 /// The problems of these records, as text.
 fn found(snapshot: &TopicSnapshot, change: impl FnOnce(&mut ObjectRecords<'_>)) -> Vec<String> {
     let types = BTreeMap::from([(100, BoundType::Decimal)]);
-    let mut records = ObjectRecords { snapshot, retired: vec![], uploads: vec![], statistics: vec![], types };
+    let mut records = ObjectRecords {
+        snapshot,
+        retired: vec![],
+        uploads: vec![],
+        statistics: vec![],
+        types,
+        tables: seen(snapshot),
+        later: snapshot.clone(),
+    };
     change(&mut records);
     check_objects(&records).iter().map(ToString::to_string).collect()
 }
@@ -193,4 +222,55 @@ fn statistics_that_hide_an_object_are_found() {
     }
     let absent = ColumnStatistics { min: None, max: None, ..column(4, "", "") };
     assert_eq!(found(&snapshot, |records| records.statistics = vec![(FileId(1), absent)]), [""; 0]);
+}
+
+fn files<'r>(records: &'r mut ObjectRecords<'_>) -> &'r mut Vec<TableFile> {
+    records.tables.files.as_mut().expect("read")
+}
+
+#[test]
+fn readers_that_see_other_objects_are_found() {
+    let snapshot = whole();
+    let lacks = found(&snapshot, |records| drop(files(records).pop()));
+    assert_found(&lacks, "readers see s3://lake/t/2.parquet with rows [], it has 10");
+    let moved = found(&snapshot, |records| records.tables.roots[0].1 = "s3://other/".to_owned());
+    assert_eq!(moved.len(), 4, "{moved:?}");
+    let wrong = found(&snapshot, |records| files(records)[0].record_count += 1);
+    assert_found(&wrong, "readers see s3://lake/t/1.parquet with rows [31], it has 30");
+    let doubled = found(&snapshot, |records| {
+        let again = files(records)[0].clone();
+        files(records).push(again);
+    });
+    assert_found(&doubled, "with rows [30, 30], it has 30");
+    let more = found(&snapshot, |records| files(records)[1].path.push('x'));
+    assert!(more.len() == 2 && more[1].contains("t/2.parquetx, which is not listed"), "{more:?}");
+}
+
+#[test]
+fn readers_that_see_other_columns_are_found() {
+    let snapshot = whole();
+    let lacks = found(&snapshot, |records| drop(records.tables.columns.remove(0)));
+    assert_found(&lacks, "the data table of readers lacks column _partition_id or has it otherwise");
+    let other = found(&snapshot, |records| records.tables.columns.last_mut().expect("one").1.name.push('x'));
+    assert_found(&other, "the quarantine table of readers lacks column _incarnation or has it otherwise");
+    let changed = found(&snapshot, |records| {
+        records.tables.columns.clear();
+        records.later.topic.schema_version += 1;
+    });
+    assert_found(&changed, "the quarantine table of readers lacks column _partition_id");
+}
+
+#[test]
+fn objects_that_come_and_go_while_an_audit_reads_are_no_problem() {
+    let (snapshot, mut later) = (whole(), whole());
+    later.objects.remove(1);
+    assert_eq!(
+        found(&snapshot, |records| {
+            files(records).pop();
+            records.later = later.clone()
+        }),
+        [""; 0]
+    );
+    // Seen, and then retired.
+    assert_eq!(found(&snapshot, |records| records.later = later), [""; 0]);
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
-use super::duplicates::Duplicates;
+use super::duplicates::{Duplicates, NewId};
 use crate::ids::TopicPartition;
 use crate::memory::MemoryPermit;
 use crate::message::{Message, OutgoingMessage};
@@ -75,12 +75,15 @@ impl Partition {
         }
         let mut stored_bytes = 0;
         for message in messages {
-            let known = message.message_id.as_ref().and_then(|id| state.duplicates.find(id, now_us));
-            if let Some(offset) = known {
-                acks.push(PublishAck { offset, duplicate: true });
-                continue;
-            }
-            let (offset, bytes) = state.store(message, &self.subject, now_us);
+            let new = match message.message_id.as_ref().map(|id| state.duplicates.find(id, now_us)) {
+                Some(Ok(offset)) => {
+                    acks.push(PublishAck { offset, duplicate: true });
+                    continue;
+                }
+                Some(Err(new)) => Some(new),
+                None => None,
+            };
+            let (offset, bytes) = state.store(message, new, &self.subject, now_us);
             stored_bytes += bytes;
             acks.push(PublishAck { offset, duplicate: false });
         }
@@ -183,12 +186,12 @@ impl State {
         self.messages.partition_point(|message| message.offset < offset)
     }
 
-    fn store(&mut self, message: OutgoingMessage, subject: &Arc<str>, now_us: i64) -> (u64, usize) {
+    fn store(&mut self, message: OutgoingMessage, new: Option<NewId>, subject: &Arc<str>, now_us: i64) -> (u64, usize) {
         let offset = self.next_offset;
         self.next_offset += 1;
         self.last_timestamp_us = self.last_timestamp_us.max(now_us);
-        if let Some(id) = message.message_id {
-            self.duplicates.insert(id, offset, now_us);
+        if let Some((id, new)) = message.message_id.zip(new) {
+            self.duplicates.insert(id, new, offset, now_us);
         }
         let message = Message {
             offset,

@@ -28,6 +28,8 @@ pub(crate) struct Faults {
     /// So many requests are never answered.
     pub(crate) silences: u32,
     pub(crate) is_away: bool,
+    /// A request with a larger message is refused before anything is stored.
+    pub(crate) bytes_max: Option<usize>,
     /// The payloads of each request that came.
     pub(crate) requests: Vec<Vec<String>>,
     in_progress: u32,
@@ -39,6 +41,7 @@ pub(crate) struct Faults {
 enum Meeting {
     Storing,
     Refusal,
+    TooLarge(usize, usize),
     Panic,
     Silence,
 }
@@ -76,6 +79,10 @@ impl Faults {
         if self.refused_partition == Some(to.partition_id) {
             return Meeting::Refusal;
         }
+        let largest = messages.iter().map(|message| message.payload.len()).max().unwrap_or_default();
+        if let Some(bytes_max) = self.bytes_max.filter(|bytes_max| largest > *bytes_max) {
+            return Meeting::TooLarge(largest, bytes_max);
+        }
         if take(&mut self.panics) {
             return Meeting::Panic;
         }
@@ -105,6 +112,7 @@ impl Queue for FaultyQueue {
         let _passed = self.gate.read().await;
         match meeting {
             Meeting::Refusal => return Err(QueueError::refused("by the test")),
+            Meeting::TooLarge(bytes, bytes_max) => return Err(QueueError::MessageTooLarge { bytes, bytes_max }),
             Meeting::Panic => panic!("as the test wants"),
             Meeting::Silence => tokio::time::sleep(Duration::MAX).await,
             Meeting::Storing => {}

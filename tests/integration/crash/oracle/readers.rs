@@ -9,21 +9,21 @@ use serde::Deserialize;
 use crate::crash::world::World;
 
 /// A row of the topic's table, or of its quarantine: there `text` is the whole payload.
-#[derive(Debug, Deserialize)]
-pub(super) struct Row {
-    pub(super) p: u32,
-    pub(super) o: u64,
-    pub(super) r: u32,
-    pub(super) n: Option<u64>,
-    pub(super) text: String,
+#[derive(Clone, Debug, Deserialize)]
+pub(in crate::crash) struct Row {
+    pub(in crate::crash) p: u32,
+    pub(in crate::crash) o: u64,
+    pub(in crate::crash) r: u32,
+    pub(in crate::crash) n: Option<u64>,
+    pub(in crate::crash) text: String,
     /// The reason for its quarantine.
-    pub(super) reason: Option<String>,
+    pub(in crate::crash) reason: Option<String>,
 }
 
 const ROWS: &str = "SELECT _partition_id AS p, _offset AS o, _row AS r, n, text FROM orders";
 
 /// The rows of table and quarantine, as read by the product's own query engine.
-pub(super) async fn with_datafusion(world: &World) -> [Vec<Row>; 2] {
+pub(in crate::crash) async fn with_datafusion(world: &World) -> [Vec<Row>; 2] {
     let quarantine = "SELECT _partition_id AS p, _offset AS o, _row AS r, reason, CAST(payload AS VARCHAR) AS text FROM quarantine.orders";
     let rows = world.siltstone.run(&["query", "--json", ROWS]).await.ok().out;
     let quarantined = world.siltstone.run(&["query", "--json", quarantine]).await.ok().out;
@@ -31,8 +31,8 @@ pub(super) async fn with_datafusion(world: &World) -> [Vec<Row>; 2] {
 }
 
 /// The same, as read by DuckDB.
-pub(super) async fn with_duckdb(world: &World) -> [Vec<Row>; 2] {
-    let views = world.siltstone.run(&["duckdb-sql"]).await.ok().out;
+pub(in crate::crash) async fn with_duckdb(world: &World) -> [Vec<Row>; 2] {
+    let views = world.siltstone.run(&["duckdb-sql", "--views"]).await.ok().out;
     let keys = world.s3.as_ref().map(|s3| {
         [("s3_access_key_id", &s3.access_key), ("s3_secret_access_key", &s3.secret_key)]
             .map(|(name, value)| format!("SET {name} = '{value}'"))

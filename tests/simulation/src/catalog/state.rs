@@ -109,6 +109,8 @@ pub struct CatalogState {
     pub topic_names: BTreeMap<String, TopicName>,
     /// The tables of each topic.
     pub tables: BTreeMap<TopicName, Tables>,
+    /// The addresses that keys follow, by bucket.
+    pub roots: BTreeMap<String, String>,
     /// The highest epoch of deleted topics.
     pub retired_epochs: BTreeMap<TopicName, Epoch>,
     /// Partitions.
@@ -197,6 +199,7 @@ impl CatalogState {
             clock_offset_ms: 0,
             topics: BTreeMap::new(),
             topic_names: BTreeMap::new(),
+            roots: BTreeMap::new(),
             tables: BTreeMap::new(),
             retired_epochs: BTreeMap::new(),
             partitions: BTreeMap::new(),

@@ -29,6 +29,14 @@ pub struct Confirmation {
     pub failovers: u64,
 }
 
+/// How a confirmation holds.
+enum Held {
+    /// The rows of its record are committed.
+    Shown,
+    /// Nobody can tell that they are not.
+    Unnoticeable,
+}
+
 impl Oracle {
     /// Lagging servers that took the catalog over so far.
     pub fn failovers(&self) -> u64 {
@@ -43,7 +51,9 @@ impl Oracle {
         }
         inner.figures.confirmed += 1;
         match inner.confirmation_holds(&confirmation) {
-            Ok(()) => inner.confirmations.push(confirmation),
+            Ok(Held::Shown) => inner.confirmations.push(confirmation),
+            // What nobody could notice then may be noticeable later: it is no promise.
+            Ok(Held::Unnoticeable) => {}
             Err(violation) => inner.broken(violation.invariant, violation.found),
         }
     }
@@ -52,11 +62,11 @@ impl Oracle {
 impl Inner {
     /// 19: at the end of a run.
     pub(super) fn confirmations_hold(&self) -> Result<(), Violation> {
-        self.confirmations.iter().try_for_each(|confirmation| self.confirmation_holds(confirmation))
+        self.confirmations.iter().try_for_each(|confirmation| self.confirmation_holds(confirmation).map(|_| ()))
     }
 
     /// 19: it is below the watermark of its incarnation, and its rows are committed as the answer says.
-    fn confirmation_holds(&self, confirmation: &Confirmation) -> Result<(), Violation> {
+    fn confirmation_holds(&self, confirmation: &Confirmation) -> Result<Held, Violation> {
         let Confirmation { before, offset, fate, .. } = confirmation;
         let (partition, incarnation) = (before.partition(), before.incarnation());
         let what = format!("offset {offset} of {partition} in incarnation {incarnation} was confirmed as {fate:?}");
@@ -74,7 +84,7 @@ impl Inner {
         let is_condemned = found.first().is_some_and(|row| is_same(&rows::condemned(&message), row));
         if !is_whole && !is_condemned {
             if self.is_unnoticeable(confirmation, &wanted, watermark) {
-                return Ok(());
+                return Ok(Held::Unnoticeable);
             }
             return broken(19, format!("{what}, and its rows are {found:?}"));
         }
@@ -82,7 +92,7 @@ impl Inner {
         if is_good != (*fate == Fate::Committed) {
             return broken(19, format!("{what}, and its rows are {found:?}"));
         }
-        Ok(())
+        Ok(Held::Shown)
     }
 
     /// True if nobody can tell that the stream lost a tail, and that another record has the offset. Either the tail held

@@ -18,6 +18,7 @@ use crate::catalog::{Faults, Rates, Session};
 use crate::chance::Chance;
 use crate::network::{Link, LinkFaults, Process};
 use crate::oracle::{Confirmation, Oracle};
+use crate::plan::Plan;
 use crate::process::Surroundings;
 use crate::queue::ModelQueue;
 use crate::rows;
@@ -33,6 +34,7 @@ pub(super) struct Producers {
     sender: Sender,
     faults: Faults,
     format: Format,
+    is_packed: bool,
     chance: Chance,
     published: u64,
     busy: Arc<AtomicU64>,
@@ -48,7 +50,7 @@ struct Sender {
 }
 
 impl Producers {
-    pub(super) fn new(around: &Surroundings, format: Format, chance: &Chance) -> Self {
+    pub(super) fn new(around: &Surroundings, plan: &Plan, chance: &Chance) -> Self {
         let process = Process::default();
         let link = Link::new(process.clone(), chance.fork());
         link.set(|faults| {
@@ -66,7 +68,8 @@ impl Producers {
             .with_storage(Storage::from_store(Arc::new(store)));
         let (oracle, trace) = (around.oracle.clone(), around.trace.clone());
         let sender = Sender { queue, commits: Arc::new(commits), oracle, trace };
-        Self { sender, faults, format, chance: chance.fork(), published: 0, busy: Arc::default() }
+        let (format, is_packed) = (plan.format, plan.is_packed);
+        Self { sender, faults, format, is_packed, chance: chance.fork(), published: 0, busy: Arc::default() }
     }
 
     pub(super) fn heal(&self) {
@@ -85,6 +88,8 @@ impl Producers {
         let is_awaited = self.chance.below(3) == 0;
         let message = |message: OutgoingMessage| if is_awaited { message.awaited() } else { message };
         let messages: Vec<_> = (0..count).map(|_| message(self.message(is_repeated))).collect();
+        let are_packed = self.is_packed && self.published.is_multiple_of(2);
+        let messages = if are_packed { vec![rows::packed(&messages)] } else { messages };
         let (sender, busy) = (self.sender.clone(), Arc::clone(&self.busy));
         let attempts = if is_repeated { ATTEMPTS_MAX } else { 1 };
         busy.fetch_add(1, Ordering::Relaxed);

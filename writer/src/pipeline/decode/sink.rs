@@ -90,12 +90,27 @@ impl<'t> RowSink<'t> {
     /// # Panics
     /// If it neither accepts nor refuses a record: a committed offset must have at least one.
     pub(super) fn message<'s>(&'s mut self, message: &'s Message, take: impl FnOnce(&mut Records<'s, 't>)) {
+        self.message_from(0, message, take);
+    }
+
+    /// The same for a part of a message, whose records are numbered from `first` on. Returns the number that follows.
+    ///
+    /// # Panics
+    /// As [`RowSink::message`].
+    pub(super) fn message_from<'s>(
+        &'s mut self,
+        first: u32,
+        message: &'s Message,
+        take: impl FnOnce(&mut Records<'s, 't>),
+    ) -> u32 {
         let row_bytes = self.fixed_bytes + system::row_bytes(message);
-        let mut records = Records { sink: self, message, next: 0, row_bytes };
+        let mut records = Records { sink: self, message, next: first, row_bytes };
         take(&mut records);
-        assert!(records.next > 0, "a message becomes at least one record");
+        let next = records.next;
+        assert!(next > first, "a message becomes at least one record");
         // The values of its rows are parts of the payload.
         records.sink.add_bytes(message.payload.len());
+        next
     }
 
     /// Keeps `message` whole in quarantine, undecoded.

@@ -1,11 +1,14 @@
-//! Payloads that their header says are compressed.
+//! Messages that their header says are packed or compressed.
 //!
-//! Owns: which header, which compression, and how much a payload may unpack to.
-//! Does not own: compressed payloads without the header (`foreign`), what is in them (each format's decoder).
+//! Owns: the numbers of packed records; which header names a compression, and how much a payload may unpack to.
+//! Does not own: the form of packed records (`common::packing`), compressed payloads without the header (`foreign`), what is
+//! in a payload (each format's decoder).
 
 use std::io::Read;
 
+use bytes::Bytes;
 use common::Message;
+use common::packing::{self, PackedRecord};
 use flate2::read::MultiGzDecoder;
 
 use super::sink::{Records, RowSink};
@@ -23,12 +26,50 @@ const BYTES_ALLOWED: usize = 16 * 1024;
 /// Lets `take` accept or refuse each record of `messages`, whose payloads are unpacked.
 pub(super) fn each_message(messages: &[Message], sink: &mut RowSink<'_>, mut take: impl FnMut(&mut Records<'_, '_>)) {
     for message in messages {
+        if take_apart(message, sink, &mut take) {
+            continue;
+        }
         match unpacked(message) {
             None => sink.message(message, &mut take),
             Some(Ok(message)) => sink.message(&message, &mut take),
             Some(Err(reason)) => sink.refuse_whole(message, &reason),
         }
     }
+}
+
+/// The same for a format that keeps each payload as it is: only packed records are taken apart.
+pub(super) fn each_record(messages: &[Message], sink: &mut RowSink<'_>, mut take: impl FnMut(&mut Records<'_, '_>)) {
+    for message in messages {
+        if !take_apart(message, sink, &mut take) {
+            sink.message(message, &mut take);
+        }
+    }
+}
+
+/// Gives each record of a packed message to `take`; false if it is not packed. One that cannot be opened is refused whole:
+/// none of its records is certain. Records are not unpacked a second time, so that the limits of both are not multiplied.
+fn take_apart(message: &Message, sink: &mut RowSink<'_>, mut take: impl FnMut(&mut Records<'_, '_>)) -> bool {
+    match packing::open(message) {
+        None => return false,
+        Some(Ok(records)) => {
+            let template = without_packing(message);
+            records.fold(0, |first, record| sink.message_from(first, &part(&template, record), &mut take));
+        }
+        Some(Err(error)) => sink.refuse_whole(message, &error.to_string()),
+    }
+    true
+}
+
+/// The message without its payload and the header that says how it is packed.
+fn without_packing(message: &Message) -> Message {
+    let headers = message.headers.iter().filter(|(name, _)| !packing::is_header(name));
+    Message { headers: headers.cloned().collect(), payload: Bytes::new(), ..message.clone() }
+}
+
+/// A packed record as a message, with the offset, time and other headers of the one that held it.
+fn part(template: &Message, record: PackedRecord) -> Message {
+    let PackedRecord { key, payload } = record;
+    Message { key: key.or_else(|| template.key.clone()), payload, ..template.clone() }
 }
 
 /// The message with its payload unpacked; `None` where it is not packed. A payload that does not begin as its header says was
@@ -68,6 +109,8 @@ fn bytes_max(packed_bytes: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    mod packed;
+
     use std::io::Write;
 
     use flate2::Compression;

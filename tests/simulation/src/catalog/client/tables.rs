@@ -4,9 +4,9 @@
 
 use ::catalog::{
     ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, ConsumerStore, Exceptions, Expiration,
-    ExpiredBefore, FileId, ImportedSegment, IncarnationStart, LakeSnapshot, NewToken, Partition, RecordedGap, Replay,
-    ReplayStore, Result, RetiredObject, SegmentInfo, SegmentKind, SegmentStore, Token, TokenStore, Topic, TopicConfig,
-    TopicSnapshot, TopicStore,
+    ExpiredBefore, FileId, ImportedSegment, IncarnationStart, LakeSnapshot, NewToken, OpenTables, Partition,
+    RecordedGap, Replay, ReplayStore, Result, RetiredObject, SegmentInfo, SegmentKind, SegmentStore, TableStore, Token,
+    TokenStore, Topic, TopicConfig, TopicSnapshot, TopicStore,
 };
 use async_trait::async_trait;
 use common::topic::TopicOptions;
@@ -136,6 +136,23 @@ impl<D: Door> SegmentStore for Client<D> {
     async fn list_expirations(&self, partition: &TopicPartition) -> Result<Vec<Expiration>> {
         let partition = partition.clone();
         self.read("list_expirations", move |state| Ok(state.list_expirations(&partition))).await
+    }
+}
+
+#[async_trait]
+impl<D: Door> TableStore for Client<D> {
+    async fn record_root(&self, bucket: &str, root: &str) -> Result<()> {
+        let (bucket, root) = (bucket.to_owned(), root.to_owned());
+        self.write("record_root", Rows::None, move |state| {
+            state.roots.insert(bucket, root);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn open_tables(&self, topic: Option<&TopicName>) -> Result<OpenTables> {
+        let topic = topic.cloned();
+        self.read("open_tables", move |state| Ok(state.open_tables(topic.as_ref()))).await
     }
 }
 

@@ -1,0 +1,83 @@
+//! Topics that the first request creates: off by default, by the rules of a file, one topic for many first requests.
+
+use std::path::Path;
+
+use futures::future::join_all;
+use serde_json::json;
+use support::nats::NatsServer;
+
+use super::{JSON, Server, count, patient};
+use crate::binary::Siltstone;
+
+const RULES: &str = r#"[{"topics":"logs-*","partition_count":3,"config":{"columns":[{"name":"n","type":"int64"}]}},
+                       {"topics":"clicks","config":{"format":"raw"}}]"#;
+
+/// The same with the rules in a file.
+fn with_rules(siltstone: Siltstone, rules: &str) -> Siltstone {
+    let file = siltstone.path().join("rules.json");
+    std::fs::write(&file, rules).expect("written");
+    siltstone.with("AUTO_CREATE", file.to_str().expect("UTF-8"))
+}
+
+#[tokio::test]
+async fn the_first_request_for_a_name_of_the_rules_creates_its_topic() {
+    let siltstone = with_rules(patient(), RULES);
+    let server = Server::start(&siltstone).await;
+    let post = async |topic: &str, body: &str| {
+        let path = format!("/v1/topics/{topic}/records?acks=committed");
+        server.request("POST", &path, &[JSON], body.as_bytes()).await
+    };
+    let (status, sent) = post("logs-web", r#"[{"n":1},{"n":2}]"#).await;
+    assert_eq!(status, 200, "{sent}");
+    assert_eq!(count(&siltstone, "SELECT sum(n) AS c FROM \"logs-web\"").await, 3);
+    let described = server.request("GET", "/v1/topics/logs-web", &[], b"").await.1;
+    assert_eq!(
+        (&described["topic"]["partition_count"], &described["topic"]["config"]["format"]),
+        (&json!(3), &json!("json"))
+    );
+    assert_eq!(post("clicks", "{}").await.0, 200);
+    let (status, refused) = post("orders", r#"{"n":1}"#).await;
+    assert_eq!((status, &refused["error"]["code"]), (404, &json!("topic_not_found")), "{refused}");
+    let text = refused["error"]["message"].as_str().expect("text");
+    assert!(text.contains("orders") && text.contains("AUTO_CREATE allows logs-*, clicks"), "{text}");
+    let (status, refused) = post("logs-WEB", r#"{"n":1}"#).await;
+    assert_eq!((status, &refused["error"]["code"]), (409, &json!("conflict")), "another case of a topic: {refused}");
+    assert_eq!(server.request("GET", "/v1/topics/logs-other", &[], b"").await.0, 404, "a look creates nothing");
+    let deleted = server.request("DELETE", "/v1/topics/clicks", &[], b"").await;
+    assert_eq!((deleted.0, post("clicks", "{}").await.0), (200, 200), "the next request creates it again");
+    assert_eq!(siltstone.run(&["topic", "list", "--json"]).await.ok().json().as_array().map(Vec::len), Some(2));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn first_requests_of_two_servers_at_once_end_in_one_topic() {
+    let nats = NatsServer::start().await.expect("a NATS server");
+    let siltstone = with_rules(patient(), RULES).with("QUEUE_TYPE", "nats").with("NATS_URL", &nats.url());
+    let servers = [Server::start(&siltstone).await, Server::start(&siltstone).await];
+    let post = async |number: usize| {
+        let body = format!("{{\"n\":{number}}}");
+        let answer = servers[number % 2].request("POST", "/v1/topics/logs-app/records", &[JSON], body.as_bytes()).await;
+        assert_eq!(answer.0, 200, "{}", answer.1);
+    };
+    join_all((0..40).map(post)).await;
+    let listed = siltstone.run(&["topic", "list", "--json"]).await.ok().json();
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["partition_count"]), (Some(1), &json!(3)), "{listed}");
+    for server in servers {
+        server.stop().await;
+    }
+    assert_eq!(count(&siltstone, "SELECT count(DISTINCT n) AS c FROM \"logs-app\"").await, 40);
+    assert_eq!(count(&siltstone, "SELECT count(*) AS c FROM \"logs-app\"").await, 40);
+}
+
+#[tokio::test]
+async fn rules_that_cannot_be_read_end_the_start_and_are_named() {
+    for (rules, part) in
+        [("{", "allowed is an array"), (r#"[{"topics":"a","config":{"format":"csv"}}]"#, "rule 1 (\"a\"): config")]
+    {
+        let siltstone = with_rules(patient(), rules);
+        siltstone.run(&["up"]).await.fails(2, &["AUTO_CREATE=", "rules.json", part]);
+    }
+    let absent = patient().with("AUTO_CREATE", "/nowhere/rules.json").run(&["up"]).await;
+    absent.fails(2, &["AUTO_CREATE=/nowhere/rules.json", "cannot be read"]);
+    assert!(!Path::new("/nowhere").exists());
+}
