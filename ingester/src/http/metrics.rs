@@ -99,3 +99,32 @@ fn label_of(method: &Method) -> &'static str {
         _ => "other",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn a_request_whose_client_left_counts_as_cut_and_clients_make_no_labels() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let page = || recorder.handle().render();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            let brew = Method::from_bytes(b"BREW").expect("a method");
+            let under_way = Measured::begin(Seen::default(), &Method::POST);
+            assert!(page().contains(&format!("{IN_FLIGHT} 1\n")), "{}", page());
+            drop(under_way);
+            Measured::begin(Seen::default(), &brew).answered(StatusCode::METHOD_NOT_ALLOWED);
+        });
+        let page = page();
+        for line in [
+            "siltstone_http_requests_in_flight 0",
+            "siltstone_http_requests_total{route=\"none\",method=\"POST\",status=\"cut\"} 1",
+            "siltstone_http_requests_total{route=\"none\",method=\"other\",status=\"405\"} 1",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} is not in:\n{page}");
+        }
+    }
+}
