@@ -14,6 +14,9 @@ mod consumer;
 #[doc(hidden)]
 pub mod contiguity;
 mod diagnose;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod intake;
 mod login;
