@@ -75,7 +75,7 @@ async fn rules_that_cannot_be_read_end_the_start_and_are_named() {
         [("{", "allowed is an array"), (r#"[{"topics":"a","config":{"format":"csv"}}]"#, "rule 1 (\"a\"): config")]
     {
         let siltstone = with_rules(patient(), rules);
-        siltstone.run(&["up"]).await.fails(2, &["AUTO_CREATE=", "rules.json", part]);
+        siltstone.run(&["up"]).await.fails(2, &["AUTO_CREATE=", "rules.json: ", part]);
     }
     let absent = patient().with("AUTO_CREATE", "/nowhere/rules.json").run(&["up"]).await;
     absent.fails(2, &["AUTO_CREATE=/nowhere/rules.json", "cannot be read"]);
