@@ -52,6 +52,7 @@ mod error;
 pub mod feed;
 pub mod http;
 mod outcome;
+mod presence;
 mod producer;
 pub mod service;
 mod topics;
