@@ -1,5 +1,6 @@
 //! Each contradiction between objects, their segments and their statistics.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use common::topic::TopicOptions;
@@ -109,7 +110,7 @@ fn seen(snapshot: &TopicSnapshot) -> OpenTables {
         roots: vec![("lake".to_owned(), "s3://lake/".to_owned())],
         topics: vec![(snapshot.topic.name.clone(), snapshot.tables)],
         columns: of(data, table_columns(&snapshot.topic.config)).chain(of(quarantine, quarantine_columns())).collect(),
-        files: Some(snapshot.objects.iter().map(file).collect()),
+        files: Some(snapshot.objects.iter().map(file).collect::<BTreeSet<_>>().into_iter().collect()),
     }
 }
 
