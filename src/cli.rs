@@ -6,8 +6,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use common::config::Settings;
 
 use crate::commands::{
-    audit, bench, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish, quarantine, query, segments,
-    token, topic, up,
+    agents, audit, bench, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish, quarantine, query,
+    segments, token, topic, up,
 };
 use crate::exit::Exit;
 
@@ -47,6 +47,7 @@ pub(crate) enum Command {
     Segments(segments::Args),
     Quarantine(quarantine::Args),
     Gaps(gaps::Args),
+    Agents(agents::Args),
     Audit(audit::Args),
     Doctor(doctor::Args),
     DuckdbSql(duckdb_sql::Args),
@@ -74,6 +75,7 @@ impl Command {
             Self::Segments(args) => Box::pin(segments::run(args, &settings, json)).await,
             Self::Quarantine(args) => Box::pin(quarantine::run(args, &settings, json)).await,
             Self::Gaps(args) => Box::pin(gaps::run(args, &settings, json)).await,
+            Self::Agents(args) => Box::pin(agents::run(args, &settings, json)).await,
             Self::Audit(args) => Box::pin(audit::run(args, &settings, json)).await,
             Self::Doctor(args) => Box::pin(doctor::run(args, &settings, json)).await,
             Self::DuckdbSql(args) => Box::pin(duckdb_sql::run(args, &settings, json)).await,

@@ -2,6 +2,7 @@
 //!
 //! Owns: the list of commands. Does not own: the parsing of arguments (`cli`).
 
+pub(crate) mod agents;
 pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod completions;

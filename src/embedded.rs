@@ -62,7 +62,7 @@ impl Siltstone {
     pub async fn open(settings: Settings) -> Result<Self> {
         let settings = settings.checked()?;
         let connected = Connected::open(&settings).await.map_err(Box::new)?;
-        let running = connected.start(&settings).await.map_err(Box::new)?;
+        let running = connected.start(&settings, None).await.map_err(Box::new)?;
         let Connected { queue, catalog, storage, topics } = connected;
         let session =
             open_session(&settings, Arc::clone(&catalog), QueryStore { url: storage.url, store: storage.store })?;

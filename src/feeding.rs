@@ -27,7 +27,7 @@ pub(crate) const STANDARD_INPUT: &str = "(standard input)";
 pub(crate) const READ_BYTES: usize = 1 << 20;
 
 /// Lines of a slow source do not wait longer for others.
-const LINGER: Duration = Duration::from_millis(20);
+pub(crate) const LINGER: Duration = Duration::from_millis(20);
 
 /// Longest wait for a commit, and for room in a queue of the same process: as long as options allow, since a writer that
 /// is behind, or cannot reach its store, loses nothing. The user can stop the command.

@@ -42,7 +42,10 @@ impl Setup {
                 TopicConfig { name, partition_count: PARTITIONS, retention_ms: None, config: Default::default() };
             store.create_topic(config).await.expect("created");
             let owner = OwnerId(Uuid::now_v7());
-            store.heartbeat(&Agent { owner, name: "bench".to_owned(), scope: Scope::All }).await.expect("registered");
+            store
+                .heartbeat(&Agent { owner, name: "bench".to_owned(), scope: Scope::All, contact: Default::default() })
+                .await
+                .expect("registered");
             let all: Vec<_> = (0..PARTITIONS).map(partition).collect();
             let outcomes = store.acquire(owner, Duration::from_secs(3600), &all).await.expect("asked");
             let held = outcomes.into_iter().map(|outcome| match outcome {

@@ -32,6 +32,7 @@ pub(crate) static SQLITE: LazyLock<Migrator> = migrations! {
     4 "retired epochs" "004_retired_epochs.sql",
     5 "objects" "005_objects.sql",
     6 "tokens" "006_tokens.sql",
+    7 "agents" "007_agents.sql",
     8 "tables for readers" "008_tables_for_readers.sql",
 };
 
@@ -44,6 +45,7 @@ pub(crate) static POSTGRES: LazyLock<Migrator> = migrations! {
     4 "retired epochs" "004_retired_epochs.sql",
     5 "objects" "005_objects.sql",
     6 "tokens" "006_tokens.sql",
+    7 "agents" "007_agents.sql",
     8 "tables for readers" "008_tables_for_readers.sql",
 };
 

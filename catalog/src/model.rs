@@ -4,6 +4,7 @@
 //! unless a name states otherwise.
 //! Does not own: SQL, and the rules of operations (`store`).
 
+mod agent;
 mod consumer;
 mod history;
 mod object;
@@ -16,6 +17,7 @@ mod token_secret;
 mod topic;
 mod upload;
 
+pub use self::agent::{AgentRole, Contact, Ingester, RegisteredAgent};
 pub use self::consumer::{CommittedOffset, ConsumerOffset, Replay};
 pub use self::history::{CommitRecord, Expiration, Gap, GapKind, IncarnationStart, RecordedGap, ResumePoint};
 pub use self::object::{

@@ -58,7 +58,7 @@ mod tests {
         let older_one = &all()[..all().len() - 1];
         assert!(!is_current(&SQLITE, older_one).expect("known"));
         let text = older(&SQLITE, older_one).to_string();
-        let (has, needs) = (all().len() - 1, all().len());
+        let [.., (has, ..), (needs, ..)] = &all()[..] else { panic!("there are several") };
         assert!(text.contains(&format!("has version {has}, this program needs {needs}")), "{text}");
         let newer = [all(), vec![(999, vec![], true)]].concat();
         assert!(is_current(&SQLITE, &newer).expect_err("newer").to_string().contains("version 999"));

@@ -4,6 +4,7 @@
 //! through the door, and plain functions of a session. Does not own: running statements, giving a database up
 //! (`database`), pools and migrations (each database's own files).
 
+mod agents;
 mod commit;
 mod commit_compares;
 mod commit_inserts;

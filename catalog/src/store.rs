@@ -3,6 +3,7 @@
 //! Owns: the parts that all roles share. One conformance suite runs against each implementation.
 //! Does not own: SQL, pools, migrations.
 
+mod agents;
 mod commits;
 mod janitor;
 mod ownership;
@@ -17,6 +18,7 @@ use std::fmt;
 use async_trait::async_trait;
 use common::diagnosis::Finding;
 
+pub use self::agents::AgentStore;
 pub use self::commits::CommitStore;
 pub use self::janitor::JanitorStore;
 pub use self::ownership::OwnershipStore;
@@ -35,6 +37,7 @@ pub trait MetadataStore:
     + TableStore
     + CommitStore
     + OwnershipStore
+    + AgentStore
     + JanitorStore
     + ReplayStore
     + ConsumerStore

@@ -4,6 +4,7 @@
 //! Owns: the list of cases and their backends. Does not own: the cases (`conformance/`).
 
 mod conformance {
+    pub(crate) mod agents;
     pub(crate) mod backend;
     pub(crate) mod commits;
     pub(crate) mod consumers;
@@ -111,6 +112,9 @@ on_every_backend! {
     consumers::offsets_of_a_group_are_listed_by_topic_and_partition,
     consumers::a_deleted_group_takes_its_offsets_along,
     consumers::an_offset_of_an_unknown_partition_is_refused_and_makes_no_group,
+    agents::ingesters_and_writers_are_listed_with_group_and_address,
+    agents::an_ingester_is_no_writer,
+    agents::an_address_that_cannot_be_stored_is_refused,
     ownership::every_takeover_raises_the_epoch,
     ownership::a_live_owner_is_not_robbed_and_an_expired_one_is,
     ownership::an_owner_takes_its_own_partition_again_at_a_new_epoch,

@@ -210,7 +210,10 @@ async fn check_through_the_contract(store: &dyn MetadataStore) {
     assert_eq!(store.get_committed_offset("readers", &orders).await.expect("read"), Some(committed));
     // A writer continues at the old one's position.
     let owner = OwnerId(Uuid::now_v7());
-    store.heartbeat(&Agent { owner, name: "new".to_owned(), scope: Scope::All }).await.expect("registered");
+    store
+        .heartbeat(&Agent { owner, name: "new".to_owned(), scope: Scope::All, contact: Default::default() })
+        .await
+        .expect("registered");
     let taken = store.acquire(owner, Duration::from_secs(60), std::slice::from_ref(&orders)).await.expect("asked");
     let catalog::AcquireOutcome::Acquired(held) = &taken[0] else { panic!("{taken:?}") };
     assert_eq!((held.high_watermark, held.incarnation), (50, Incarnation(1)));

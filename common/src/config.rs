@@ -24,6 +24,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::agent_group::AgentGroup;
+use crate::agent_url::AgentUrl;
+
 pub use catalog_place::CatalogPlace;
 pub use documentation::{Kind, SETTINGS, SettingDoc};
 pub use effective::{EffectiveSetting, Origin};
@@ -104,6 +107,8 @@ pub struct Settings {
     pub ingest_body_bytes: usize,
     pub ingest_timeout_secs: u64,
     pub auto_create: Option<PathBuf>,
+    pub agent_group: AgentGroup,
+    pub agent_url: Option<AgentUrl>,
     pub log_format: LogFormat,
     pub log_level: String,
     /// Names of the settings that the environment sets.
@@ -150,6 +155,8 @@ impl Default for Settings {
             ingest_body_bytes: 64 * MIB,
             ingest_timeout_secs: 30,
             auto_create: None,
+            agent_group: AgentGroup::default(),
+            agent_url: None,
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             named: BTreeSet::new(),

@@ -3,6 +3,9 @@
 //! Owns: the contract between producers, queue and writer. Does not own: SQL (`catalog`), Arrow and Parquet (`lake`),
 //! logs and pages of a process (`service`).
 
+pub mod agent_group;
+pub mod agent_name;
+pub mod agent_url;
 pub mod anchor;
 pub mod backoff;
 pub mod checksum;
@@ -26,6 +29,9 @@ pub mod text;
 pub mod timestamp;
 pub mod topic;
 
+pub use agent_group::AgentGroup;
+pub use agent_name::agent_name;
+pub use agent_url::AgentUrl;
 pub use anchor::Anchor;
 pub use error::ErrorKind;
 pub use ids::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::CatalogError;
-use common::{ErrorKind, QueueError, TopicName};
+use common::{AgentUrl, ErrorKind, QueueError, TopicName};
 
 use crate::commits::WaitError;
 use crate::outcome::SendFailure;
@@ -18,9 +18,32 @@ pub type Result<T, E = ProducerError> = std::result::Result<T, E>;
 /// An error of the producer. Cloning is cheap: one failed request answers all messages that were in it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ProducerError {
-    /// The queue did not answer when the producer was built.
-    #[error("no agent is available: the queue does not answer")]
-    NoAgentsAvailable(#[source] QueueError),
+    /// The queue did not answer when the producer was built; or no agent of the group answers.
+    #[error("no agent is available: {reason}")]
+    NoAgentsAvailable {
+        /// The number of agents that were tried, and the failure of the last; or that of the queue.
+        reason: String,
+    },
+    /// The agent could not be reached, or its answer did not come.
+    #[error("agent {agent} gave no answer: {reason}")]
+    AgentConnectionFailed {
+        /// Its address.
+        agent: AgentUrl,
+        /// The cause.
+        reason: String,
+    },
+    /// The agent answered with an error, for the record or for the whole request.
+    #[error("agent {agent} answered {status}{}: {message}", in_brackets(code))]
+    AgentError {
+        /// Its address.
+        agent: AgentUrl,
+        /// The status of its answer.
+        status: u16,
+        /// The code of the error, which `docs/http.md` lists; empty if the answer is not Siltstone's.
+        code: String,
+        /// Its text.
+        message: String,
+    },
     /// The catalog has no topic of this name.
     #[error("topic {0} does not exist; create it first")]
     TopicNotFound(TopicName),
@@ -77,7 +100,10 @@ impl ProducerError {
     /// The reaction required of the caller.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoAgentsAvailable(_) | Self::Timeout { .. } => ErrorKind::Unavailable,
+            Self::NoAgentsAvailable { .. } | Self::AgentConnectionFailed { .. } | Self::Timeout { .. } => {
+                ErrorKind::Unavailable
+            }
+            Self::AgentError { status, code, .. } => kind_of_answer(*status, code),
             Self::TopicNotFound(_)
             | Self::InvalidPartition { .. }
             | Self::Config(_)
@@ -94,6 +120,21 @@ impl ProducerError {
     pub(crate) fn is_of_one_message(&self) -> bool {
         matches!(self, Self::Queue(QueueError::MessageTooLarge { .. } | QueueError::Unsendable { .. }))
     }
+}
+
+/// The reaction to an answer. A record's code counts more than the status, which is that of the worst record.
+fn kind_of_answer(status: u16, code: &str) -> ErrorKind {
+    match (code, status) {
+        ("invalid_record" | "too_large", _) => ErrorKind::Poison,
+        ("lost", _) => ErrorKind::Fatal,
+        (_, 408 | 429 | 500 | 502 | 503 | 504) => ErrorKind::Unavailable,
+        (_, 413 | 422) => ErrorKind::Poison,
+        _ => ErrorKind::Fatal,
+    }
+}
+
+fn in_brackets(code: &str) -> String {
+    if code.is_empty() { String::new() } else { format!(" ({code})") }
 }
 
 /// Messages that [`Producer::enqueue`](crate::Producer::enqueue) accepted were not confirmed.

@@ -34,7 +34,10 @@
 //! | [`ProducerError`] | comes from | the message is |
 //! |---|---|---|
 //! | `Config` | an option of the builder | not sent |
-//! | `NoAgentsAvailable` | a queue that does not answer when the producer is built | not sent |
+//! | `NoAgentsAvailable` | a queue or a group of agents of which none answers, when the producer is built | not sent |
+//! | `NoAgentsAvailable` | a group of agents of which none answers, in every attempt | not stored if [`SendFailure::is_not_stored`] |
+//! | `AgentConnectionFailed` | the one address that was given, when the producer is built or in every attempt | not stored if [`SendFailure::is_not_stored`] |
+//! | `AgentError` | an agent that answered with an error; its code and its status say which | not stored if [`SendFailure::is_not_stored`] |
 //! | `TopicNotFound`, `InvalidPartition` | the caller | not sent |
 //! | `Catalog` | the catalog, while the topic is looked up | not sent |
 //! | `Serialization` | a value that cannot be written as JSON | not sent |
@@ -50,9 +53,13 @@ mod acks;
 mod commits;
 mod error;
 pub mod feed;
+#[doc(hidden)]
+pub mod frames;
 pub mod http;
 mod outcome;
+mod presence;
 mod producer;
+mod remote;
 pub mod service;
 mod topics;
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use common::TopicName;
+use common::queue::PublishAck;
 
 use crate::error::ProducerError;
 
@@ -40,6 +41,9 @@ pub struct SendFailure {
     /// The message was refused before it was sent: it is certainly not stored.
     pub is_not_stored: bool,
 }
+
+/// The answer to one message, whose topic and partition are known.
+pub(crate) type Answer = Result<PublishAck, SendFailure>;
 
 /// The outcome of one message, independent of the others.
 pub type SendOutcome = Result<SendResult, SendFailure>;

@@ -10,11 +10,12 @@ mod delivery;
 mod lane;
 mod lanes;
 mod ledger;
+mod many;
 mod options;
 mod packing;
 mod routing;
+mod target;
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,22 +30,19 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use self::batch::Origin;
-use self::delivery::Delivery;
+use self::delivery::{Delivery, Route};
 use self::lanes::Lanes;
 use self::options::Options;
-use self::routing::{Group, compute_partition};
+use self::routing::compute_partition;
 use crate::acks::Acks;
 use crate::commits::Commits;
 use crate::error::{FlushError, ProducerError, Result};
-use crate::outcome::{SendOutcome, SendResult};
-use crate::topics::{KnownTopic, Topics};
+use crate::outcome::SendResult;
+use crate::topics::{TopicSource, Topics};
 
 pub use self::batch::SendHandle;
 pub use self::builder::ProducerBuilder;
 pub use self::options::ConfigError;
-
-/// A dash and the digits of the largest `u64`.
-const ID_SUFFIX_BYTES_MAX: usize = 21;
 
 /// Sends messages to topics. Share it: all methods except [`Producer::close`] take `&self`.
 ///
@@ -66,8 +64,8 @@ pub struct Producer {
 
 /// The parts of a producer.
 struct Parts {
-    queue: Arc<dyn Queue>,
-    catalog: Arc<dyn MetadataStore>,
+    route: Route,
+    topics: TopicSource,
     options: Options,
     clock: SharedClock,
     commits: Option<Arc<Commits>>,
@@ -82,13 +80,14 @@ impl Producer {
     /// A producer into `queue`, with topics from `catalog` and the default of each option.
     pub fn new(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> Self {
         let (options, clock) = (Options::default(), system_clock());
-        Self::assemble(Parts { queue, catalog, options, clock, commits: None })
+        let topics = TopicSource::Queue(catalog, Arc::clone(&queue));
+        Self::assemble(Parts { route: Route::Queue(queue), topics, options, clock, commits: None })
     }
 
     fn assemble(parts: Parts) -> Self {
-        let Parts { queue, catalog, options, clock, commits } = parts;
-        let topics = Topics::new(Arc::clone(&queue), catalog, options.metadata_refresh);
-        let delivery = Delivery::new(queue, topics, &options);
+        let Parts { route, topics, options, clock, commits } = parts;
+        let topics = Topics::new(topics, options.metadata_refresh);
+        let delivery = Delivery::new(route, topics, &options);
         Self {
             buffer: MemoryBudget::new(options.buffer_bytes),
             is_awaited: options.acks == Acks::Committed,
@@ -140,41 +139,6 @@ impl Producer {
         message: OutgoingMessage,
     ) -> Result<SendHandle> {
         self.buffer_one(topic, partition, message, true).await
-    }
-
-    /// Sends messages at once, each to the partition of its key or in turn; returns one outcome each, in order. Messages
-    /// of one partition keep their order; partitions are sent concurrently, and the failure of one message or partition
-    /// does not hide the outcome of another.
-    ///
-    /// # Errors
-    /// An error of the whole call sends nothing: the topic is absent, or cannot be looked up or opened.
-    pub async fn send_batch(&self, topic: &TopicName, messages: Vec<OutgoingMessage>) -> Result<Vec<SendOutcome>> {
-        self.send_batch_to(topic, None, messages).await
-    }
-
-    /// The same with all messages to `partition`, if given.
-    ///
-    /// # Errors
-    /// As [`Producer::send_batch`], and if the topic has no such partition.
-    pub async fn send_batch_to(
-        &self,
-        topic: &TopicName,
-        partition: Option<u32>,
-        messages: Vec<OutgoingMessage>,
-    ) -> Result<Vec<SendOutcome>> {
-        let known = self.topics().get(topic).await?;
-        let mut handles: Vec<Option<SendHandle>> = vec![None; messages.len()];
-        for (partition, group) in self.group_by_partition(&known, partition, messages)? {
-            let memory = self.room(group.bytes).await;
-            let partition = TopicPartition::new(topic.clone(), partition);
-            let pushed = self.lanes.push(partition, group.messages.into_iter(), memory, true);
-            group.places.into_iter().zip(pushed).for_each(|(place, handle)| handles[place] = Some(handle));
-        }
-        let mut outcomes = Vec::with_capacity(handles.len());
-        for handle in handles {
-            outcomes.push(handle.expect("every message is in one group").await);
-        }
-        Ok(outcomes)
     }
 
     /// Sends what is buffered, and waits until every message that was enqueued before has an outcome.
@@ -240,40 +204,24 @@ impl Producer {
     ) -> Result<SendHandle> {
         let known = self.topics().get(topic).await?;
         let partition = compute_partition(&known, message.key.as_deref(), partition)?;
-        let message = self.identified(message, is_enqueued);
+        let message = self.identified(message, Origin { is_enqueued, ..Origin::default() });
         let memory = self.room(message.0.memory_bytes()).await;
         let partition = TopicPartition::new(topic.clone(), partition);
         let mut pushed = self.lanes.push(partition, std::iter::once(message), memory, !is_enqueued);
         Ok(pushed.pop().expect("one handle per message"))
     }
 
-    fn group_by_partition(
-        &self,
-        known: &KnownTopic,
-        chosen: Option<u32>,
-        messages: Vec<OutgoingMessage>,
-    ) -> Result<BTreeMap<u32, Group>> {
-        let mut groups: BTreeMap<u32, Group> = BTreeMap::new();
-        for (place, message) in messages.into_iter().enumerate() {
-            let group = groups.entry(compute_partition(known, message.key.as_deref(), chosen)?).or_default();
-            group.places.push(place);
-            group.bytes += message.memory_bytes();
-            group.messages.push(self.identified(message, false));
-        }
-        Ok(groups)
-    }
-
     /// The message with an id, and with the producer's acks.
-    fn identified(&self, mut message: OutgoingMessage, is_enqueued: bool) -> (OutgoingMessage, Origin) {
+    fn identified(&self, mut message: OutgoingMessage, origin: Origin) -> (OutgoingMessage, Origin) {
         let id_of_caller = message.message_id.is_some();
         if !id_of_caller {
             let number = self.next_id.fetch_add(1, Ordering::Relaxed);
-            // One allocation: there is an id for each message.
-            let id = message.message_id.insert(String::with_capacity(self.id_prefix.len() + ID_SUFFIX_BYTES_MAX));
+            // One allocation, with room for a dash and 20 digits: there is an id for each message.
+            let id = message.message_id.insert(String::with_capacity(self.id_prefix.len() + 21));
             write!(id, "{}-{number}", self.id_prefix).expect("a string takes any text");
         }
         message.is_awaited |= self.is_awaited;
-        (message, Origin { id_of_caller, is_enqueued })
+        (message, Origin { id_of_caller, ..origin })
     }
 
     /// Takes `bytes` of the buffer, waiting in turn until they are free.

@@ -6,13 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::MetadataStore;
-use common::Queue;
+use catalog::{Contact, Ingester, MetadataStore};
 use common::config::InvalidSetting;
 use common::config::Settings;
+use common::{OwnerId, Queue, agent_name};
 use service::{Intake, IntakeLimits, Listener, Pages, Result, ServiceError, Shell, connect};
+use uuid::Uuid;
 
 use crate::http::{self, Api, ApiOptions, ApiParts, AutoCreate, OpenError};
+use crate::presence::Presence;
 
 /// The shell's deadline is later than that of the requests by this margin, and ends parts that hang even then.
 const DRAIN_MARGIN: Duration = Duration::from_secs(10);
@@ -21,6 +23,7 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct HttpService {
     intake: Intake,
+    presence: Presence,
     drain_max: Duration,
 }
 
@@ -38,6 +41,10 @@ impl HttpService {
         };
         http::describe_metrics();
         let refused = |error| refusal(settings, error);
+        let contact = Contact { group: settings.agent_group.clone(), address: listener.advertised(settings) };
+        let lease = Duration::from_secs(settings.lease_secs);
+        let ingester = Ingester { id: OwnerId(Uuid::now_v7()), name: agent_name(), contact, lease };
+        let catalog = Arc::clone(&parts.catalog);
         let api = Api::open(parts, options).await.map_err(refused)?;
         let (listed, valid) = api.token_counts().await.map_err(refused)?;
         let tls = listener.has_tls();
@@ -53,11 +60,15 @@ impl HttpService {
         if !options.is_local && !tls {
             tracing::warn!(%ingest, "tokens and records are sent in the clear: set INGEST_TLS_CERT and INGEST_TLS_KEY, or put a proxy with TLS in front");
         }
-        Ok(Self { intake, drain_max: Duration::from_secs(settings.shutdown_timeout_secs) })
+        // After the address takes requests: a producer may come at once.
+        let presence = Presence::begin(catalog, ingester);
+        Ok(Self { intake, presence, drain_max: Duration::from_secs(settings.shutdown_timeout_secs) })
     }
 
-    /// Takes no new request, and returns after those that began are answered, at most after the time for a shutdown.
+    /// Leaves the list of agents, takes no new request, and returns after those that began are answered, at most after the
+    /// time for a shutdown.
     pub async fn drain(self) {
+        self.presence.end().await;
         if !self.intake.drain(self.drain_max).await {
             tracing::warn!("requests over HTTP were cut off; their records may or may not be stored");
         }

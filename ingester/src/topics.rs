@@ -1,7 +1,7 @@
 //! The producer's metadata of topics, used for a while.
 //!
-//! Owns: the times of querying the catalog, opening a topic in the queue before the first message, and the time in which
-//! a message may be repeated.
+//! Owns: the times of looking a topic up, opening it in the queue before the first message, and the time in which a message
+//! may be repeated.
 //! Does not own: the partition of a message (`producer`).
 
 use std::collections::HashMap;
@@ -15,6 +15,7 @@ use common::{ErrorKind, Queue, TopicName};
 use tokio::time::Instant;
 
 use crate::error::{ProducerError, Result};
+use crate::remote::Remote;
 
 /// The duplicate window of a stream that sets none, and of the queue in memory.
 const DUPLICATE_WINDOW_DEFAULT: Duration = Duration::from_secs(120);
@@ -28,23 +29,33 @@ pub(crate) struct KnownTopic {
     read_at: Instant,
 }
 
+/// The place where topics are looked up.
+#[derive(Debug)]
+pub(crate) enum TopicSource {
+    /// A catalog, and the queue that must have the topic open before messages are published to it.
+    Queue(Arc<dyn MetadataStore>, Arc<dyn Queue>),
+    /// A catalog alone: the agents open topics themselves.
+    Catalog(Arc<dyn MetadataStore>),
+    /// An agent.
+    Agent(Arc<Remote>),
+}
+
 /// Topics that were looked up.
 #[derive(Debug)]
 pub(crate) struct Topics {
-    queue: Arc<dyn Queue>,
-    catalog: Arc<dyn MetadataStore>,
-    /// Longest use of a topic's metadata before the catalog is queried again.
+    source: TopicSource,
+    /// Longest use of a topic's metadata before it is looked up again.
     age_max: Duration,
     // A std mutex: held for a look-up or an insert, never across an await.
     known: Mutex<HashMap<TopicName, KnownTopic>>,
 }
 
 impl Topics {
-    pub(crate) fn new(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>, age_max: Duration) -> Self {
-        Self { queue, catalog, age_max, known: Mutex::default() }
+    pub(crate) fn new(source: TopicSource, age_max: Duration) -> Self {
+        Self { source, age_max, known: Mutex::default() }
     }
 
-    /// The topic, from memory while it is fresh. An unavailable catalog does not stop a producer that has sent to the
+    /// The topic, from memory while it is fresh. An unavailable source does not stop a producer that has sent to the
     /// topic before: it continues with the old metadata.
     pub(crate) async fn get(&self, name: &TopicName) -> Result<KnownTopic> {
         let known = self.remembered(name);
@@ -60,19 +71,29 @@ impl Topics {
         }
     }
 
-    /// Queries the catalog, and opens the topic in the queue.
+    /// Looks the topic up, and opens it in the queue.
     pub(crate) async fn refresh(&self, name: &TopicName) -> Result<KnownTopic> {
-        let Some(topic) = self.catalog.get_topic(name).await? else {
+        let Some(topic) = self.look_up(name).await? else {
             self.forget(name);
             return Err(ProducerError::TopicNotFound(name.clone()));
         };
-        let partitions = self.catalog.list_partitions(name).await?;
-        catalog::open_topic(self.queue.as_ref(), &topic, &partitions).await?;
-
         let turns = self.remembered(name).map_or_else(Arc::default, |old| old.turns);
         let known = KnownTopic { topic: Arc::new(topic), turns, read_at: Instant::now() };
         self.known.lock().expect("no holder of this lock panics").insert(name.clone(), known.clone());
         Ok(known)
+    }
+
+    async fn look_up(&self, name: &TopicName) -> Result<Option<Topic>> {
+        match &self.source {
+            TopicSource::Agent(remote) => remote.topic(name).await,
+            TopicSource::Catalog(catalog) => Ok(catalog.get_topic(name).await?),
+            TopicSource::Queue(catalog, queue) => {
+                let Some(topic) = catalog.get_topic(name).await? else { return Ok(None) };
+                let partitions = catalog.list_partitions(name).await?;
+                catalog::open_topic(queue.as_ref(), &topic, &partitions).await?;
+                Ok(Some(topic))
+            }
+        }
     }
 
     /// Time from the first attempt of a message in which it may be sent again: the queue still knows its id then. A tenth
@@ -94,7 +115,7 @@ impl Topics {
         self.known.lock().expect("no holder of this lock panics").get(name).cloned()
     }
 
-    /// From now on the catalog is queried for the topic again.
+    /// From now on the topic is looked up again.
     pub(crate) fn forget(&self, name: &TopicName) {
         self.known.lock().expect("no holder of this lock panics").remove(name);
     }

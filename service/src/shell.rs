@@ -76,6 +76,14 @@ impl Listener {
         self.tls.is_some()
     }
 
+    /// The URL under which others reach this listener: `AGENT_URL`, or the address in use. `None` if that stands for every
+    /// address of the machine, so that nobody elsewhere could use it.
+    pub fn advertised(&self, settings: &Settings) -> Option<String> {
+        let scheme = if self.has_tls() { "https" } else { "http" };
+        let of_address = || (!self.addr.ip().is_unspecified()).then(|| format!("{scheme}://{}", self.addr));
+        settings.agent_url.as_ref().map(ToString::to_string).or_else(of_address)
+    }
+
     /// The address in use. Port 0 in the settings lets the system choose one.
     pub fn addr(&self) -> SocketAddr {
         self.addr
@@ -135,5 +143,27 @@ impl Shell {
         };
         self.tasks.shutdown().await;
         drained
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_stands_for_all_is_not_advertised_unless_a_url_is_set() {
+        let settings = |addr: &str, url: Option<&str>| Settings {
+            http_addr: addr.parse().expect("an address"),
+            agent_url: url.map(|url| url.parse().expect("valid")),
+            ..Settings::default()
+        };
+        let local = settings("127.0.0.1:0", None);
+        let listener = Listener::bind(&local).await.expect("any port");
+        assert_eq!(listener.advertised(&local), Some(format!("http://{}", listener.addr())), "the port in use");
+        let all = settings("0.0.0.0:0", None);
+        let listener = Listener::bind(&all).await.expect("any port");
+        assert_eq!(listener.advertised(&all), None);
+        let named = settings("0.0.0.0:0", Some("https://agents.example:8081/"));
+        assert_eq!(listener.advertised(&named).as_deref(), Some("https://agents.example:8081"));
     }
 }

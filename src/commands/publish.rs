@@ -1,28 +1,35 @@
 //! `publish`: messages from a file or standard input into a topic.
 //!
-//! Owns: the arguments, opening the file, hints at arguments in errors.
-//! Does not own: cutting, checking and sending (`ingester::feed`), the producer and the report (`feeding`).
+//! Owns: the arguments, opening the file, the choice between the queue and a URL.
+//! Does not own: cutting, checking and sending (`ingester::feed`), the producer and the report (`feeding`), what an HTTP
+//! service asks for (`over_http`).
+
+mod over_http;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
-use common::TopicName;
 use common::config::Settings;
+use common::{AgentUrl, TopicName};
 use indicatif::ProgressBar;
-use ingester::Acks;
 use ingester::feed::{Feed, FeedFormat, FeedOptions, Tally};
+use ingester::{Acks, Producer};
 use serde_json::json;
 use service::connect;
 use tokio::io::{AsyncBufRead, BufReader};
 
+use self::over_http::HttpService;
 use crate::feeding::{self, ResumeId, explained, format_for, report};
 use crate::opened::{self, reading_catalog};
 use crate::output::{self, UsageError};
 use crate::progress;
 
 /// Publish messages from a file or standard input.
+///
+/// With --url they go to the HTTP service of `siltstone up` or an ingester, and no setting of queue or catalog is needed.
+/// Its token, if it asks for one, comes from the environment variable SILTSTONE_TOKEN or from --token-file.
 ///
 /// Any NATS client can publish as well: `siltstone topic describe TOPIC` shows the subjects. Messages with a key go to
 /// the partition that the topic's partitioner gives; those without take turns.
@@ -34,6 +41,12 @@ pub(crate) struct Args {
     /// The file; standard input when absent or -
     #[arg(default_value = "-")]
     file: PathBuf,
+    /// Publish over HTTP to this address, such as http://127.0.0.1:8081, instead of to the queue of the settings
+    #[arg(long, value_name = "URL")]
+    url: Option<AgentUrl>,
+    /// With --url: read the token from this file instead of SILTSTONE_TOKEN
+    #[arg(long, value_name = "FILE", requires = "url")]
+    token_file: Option<PathBuf>,
     /// How the input is cut into messages; text for a text topic and ndjson for others, unless given
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -89,60 +102,100 @@ impl From<Format> for FeedFormat {
 
 /// Publishes, and reports the partitions of the messages.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    opened::ensure_shared_queue(settings, "nothing published here would arrive").map_err(|error| {
-        UsageError::new(format!(
-            "{error}; `siltstone up` takes records at http://{}/v1/topics/{}/records, and `siltstone up --stdin {}` lines",
-            settings.ingest_addr, args.topic, args.topic
-        ))
-    })?;
+    check(&args, settings)?;
+    let input = open(&args.file).await?;
+    let mut tally = Tally::default();
+    match &args.url {
+        Some(url) => {
+            let service = HttpService::new(url, args.token_file.as_deref())?;
+            let fed = to_service(&service, &args, input, &mut tally).await;
+            fed.inspect_err(|error| service.advise(error))?;
+        }
+        None => to_queue(settings, &args, input, &mut tally).await?,
+    }
+    output::show(json, &json!({ "topic": args.topic, "published": tally }), || report(&args.topic, &tally))
+}
+
+/// Refuses arguments that do not fit together, or the queue.
+fn check(args: &Args, settings: &Settings) -> anyhow::Result<()> {
+    if args.url.is_none() {
+        opened::ensure_shared_queue(settings, "nothing published here would arrive").map_err(|error| {
+            UsageError::new(format!(
+                "{error}; `siltstone up` takes records at http://{0}/v1/topics/{1}/records, where publish --url http://{0} \
+                 sends them, and `siltstone up --stdin {1}` takes lines",
+                settings.ingest_addr, args.topic
+            ))
+        })?;
+    }
     if args.key_field.is_some() && args.format.is_some_and(|format| format != Format::Ndjson) {
         return Err(UsageError::new("--key-field needs --format ndjson").into());
     }
     if args.from_line > 1 && args.format == Some(Format::Raw) {
         return Err(UsageError::new("--from-line needs an input of lines, which --format raw is not").into());
     }
-    let (mut reader, input_name, bar) = open(&args.file).await?;
+    Ok(())
+}
+
+async fn to_queue(settings: &Settings, args: &Args, input: Input, tally: &mut Tally) -> anyhow::Result<()> {
     let queue = connect::queue(settings).await?;
-    let mut tally = Tally::default();
     let fed = reading_catalog(settings, async |catalog| {
         let format = match args.format {
             Some(format) => format.into(),
             None => format_for(catalog.as_ref(), &args.topic, args.key_field.is_some()).await?,
-        };
-        let is_resumable = args.resume_id.is_some();
-        let options = FeedOptions {
-            input_name,
-            format,
-            check: !args.no_check,
-            key_field: args.key_field,
-            partition: args.partition,
-            first_line: args.from_line,
-            id_prefix: args.resume_id.map(String::from),
         };
         let mut builder = feeding::producer(&queue, catalog).batch_size(args.batch as usize).acks(args.acks);
         if args.acks == Acks::Committed {
             let commits = feeding::commits(&queue, catalog, opened::storage(settings)?);
             builder = builder.commits(Arc::new(commits));
         }
-        let producer = builder.build().await?;
-        let confirmed = AtomicU64::new(0);
-        let progress = |bytes| {
-            bar.inc(bytes);
-            confirmed.fetch_add(1, Ordering::Relaxed);
-        };
-        let feed = Feed { producer: &producer, topic: &args.topic, options: &options, progress: &progress };
-        let run = feed.run(reader.as_mut(), &mut tally);
-        let fed = match args.acks {
-            Acks::Queued => run.await,
-            Acks::Committed => feeding::saying_if_nothing_is_committed(run, &producer, &confirmed).await,
-        };
-        bar.finish_and_clear();
-        // The feed has reported what failed.
-        producer.close().await.ok();
-        fed.map_err(|error| explained(error, &args.topic, &tally, is_resumable))
+        feed(args, builder.build().await?, format, input, tally).await
     });
-    fed.await?;
-    output::show(json, &json!({ "topic": args.topic, "published": tally }), || report(&args.topic, &tally))
+    fed.await
+}
+
+async fn to_service(service: &HttpService<'_>, args: &Args, input: Input, tally: &mut Tally) -> anyhow::Result<()> {
+    let builder = service.producer().batch_size(args.batch as usize).acks(args.acks);
+    let producer = builder.build().await?;
+    let format = match args.format {
+        Some(format) => format.into(),
+        None => over_http::format_for(&producer, &args.topic, args.key_field.is_some()).await?,
+    };
+    feed(args, producer, format, input, tally).await
+}
+
+/// Publishes the input, and closes the producer.
+async fn feed(
+    args: &Args,
+    producer: Producer,
+    format: FeedFormat,
+    input: Input,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let (mut reader, input_name, bar) = input;
+    let options = FeedOptions {
+        input_name,
+        format,
+        check: !args.no_check,
+        key_field: args.key_field.clone(),
+        partition: args.partition,
+        first_line: args.from_line,
+        id_prefix: args.resume_id.clone().map(String::from),
+    };
+    let confirmed = AtomicU64::new(0);
+    let progress = |bytes| {
+        bar.inc(bytes);
+        confirmed.fetch_add(1, Ordering::Relaxed);
+    };
+    let feed = Feed { producer: &producer, topic: &args.topic, options: &options, progress: &progress };
+    let run = feed.run(reader.as_mut(), tally);
+    let fed = match args.acks {
+        Acks::Queued => run.await,
+        Acks::Committed => feeding::saying_if_nothing_is_committed(run, &producer, &confirmed).await,
+    };
+    bar.finish_and_clear();
+    // The feed has reported what failed.
+    producer.close().await.ok();
+    fed.map_err(|error| explained(error, &args.topic, tally, args.resume_id.is_some()))
 }
 
 type Input = (Box<dyn AsyncBufRead + Send + Unpin>, String, ProgressBar);

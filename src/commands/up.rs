@@ -90,7 +90,9 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let auto_create = AutoCreate::of(&settings).map_err(|error| UsageError::new(error.to_string()))?;
     let listener = Listener::bind_ingest(&settings).await?;
-    let service = Box::pin(Service::start(settings.clone())).await?;
+    // AGENT_URL is the one for producers; the writer is listed with the address of its pages.
+    let of_writer = Settings { agent_url: None, ..settings.clone() };
+    let service = Box::pin(Service::start(of_writer)).await?;
     let parts = ApiParts {
         queue: Arc::clone(&service.queue),
         catalog: Arc::clone(&service.catalog),

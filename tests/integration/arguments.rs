@@ -25,6 +25,7 @@ const COMMANDS: &[&[&str]] = &[
     &["quarantine", "show"],
     &["quarantine", "replay"],
     &["gaps"],
+    &["agents"],
     &["audit"],
     &["doctor"],
     &["duckdb-sql"],

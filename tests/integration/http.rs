@@ -26,19 +26,19 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 const NDJSON: (&str, &str) = ("Content-Type", "application/x-ndjson");
 
 /// A running `siltstone up`; killed when dropped.
-struct Server {
-    process: Process,
+pub(crate) struct Server {
+    pub(crate) process: Process,
     log: PathBuf,
-    url: String,
+    pub(crate) url: String,
 }
 
 /// Settings of a server whose batches stay open unless somebody waits for them; the log is JSON.
-fn patient() -> Siltstone {
+pub(crate) fn patient() -> Siltstone {
     Siltstone::new().with("FLUSH_INTERVAL_SECS", "3600").with("LEASE_SECS", "2").with("LOG_FORMAT", "json")
 }
 
 impl Server {
-    async fn start(siltstone: &Siltstone) -> Self {
+    pub(crate) async fn start(siltstone: &Siltstone) -> Self {
         let log = siltstone.path().join(format!("{}.log", support::unique_name()));
         let process = Process::spawn("up", siltstone.command(&["up"]), &log).expect("it starts");
         let mut server = Self { process, log, url: String::new() };
@@ -72,7 +72,7 @@ impl Server {
     }
 
     /// Ends it as an operator does; it must end in good order.
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.process.signal("TERM").expect("sent");
         let status = self.process.wait(DEADLINE).await.unwrap_or_else(|error| panic!("{error}: {}", self.log_text()));
         assert_eq!(status.code(), Some(0), "{}", self.log_text());

@@ -4,6 +4,7 @@
 //! disk.
 //! Does not own: the promises of each crate (their own tests).
 
+mod agents;
 mod arguments;
 mod bench;
 mod binary;

@@ -27,7 +27,7 @@ const EDGES: [(&str, &[&str], &[&str]); 10] = [
         &["catalog", "common", "lake", "nats"],
         &["anyhow", "axum", "metrics-exporter-prometheus", "tracing-subscriber"],
     ),
-    ("ingester", &["catalog", "common", "lake", "service"], &["axum"]),
+    ("ingester", &["catalog", "common", "lake", "nats", "service"], &["axum"]),
     (
         "writer",
         &["catalog", "common", "lake", "service"],

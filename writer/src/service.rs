@@ -162,7 +162,7 @@ async fn start_parts(settings: &Settings) -> Result<Parts, ServeError> {
         );
     }
     let listener = Listener::bind(settings).await?;
-    let writer = connected.start(settings).await?;
+    let writer = connected.start(settings, listener.advertised(settings)).await?;
     let Connected { queue, catalog, storage, .. } = connected;
     Ok(Parts { queue, catalog, storage, writer, listener })
 }

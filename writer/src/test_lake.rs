@@ -71,7 +71,10 @@ impl Lake {
         let topic = TopicConfig { name, partition_count: 1, retention_ms: None, config };
         let topic = catalog.create_topic(topic).await.expect("created");
         let owner = OwnerId(Uuid::now_v7());
-        catalog.heartbeat(&Agent { owner, name: "test".to_owned(), scope: Scope::All }).await.expect("registered");
+        catalog
+            .heartbeat(&Agent { owner, name: "test".to_owned(), scope: Scope::All, contact: Default::default() })
+            .await
+            .expect("registered");
         let held = take(catalog.as_ref(), owner, &partition).await;
         let queue = queue_of(&partition, &[(1_000_000, count)]).await;
         let storage = Storage::memory();

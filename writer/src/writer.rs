@@ -5,9 +5,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use catalog::{Agent, MetadataStore, Scope, SqliteMetadataStore};
+use catalog::{Agent, Contact, MetadataStore, Scope, SqliteMetadataStore};
 use common::clock::{SharedClock, system_clock};
-use common::{OwnerId, Queue, TopicName};
+use common::{OwnerId, Queue, TopicName, agent_name};
 use object_store::ObjectStore;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -49,6 +49,7 @@ pub struct Writer {
     clock: SharedClock,
     /// Set by a simulation; else new at each start.
     owner: Option<OwnerId>,
+    contact: Contact,
     encode_inline: bool,
 }
 
@@ -70,6 +71,7 @@ impl Writer {
             topics: Vec::new(),
             clock: system_clock(),
             owner: None,
+            contact: Contact::default(),
             encode_inline: false,
         }
     }
@@ -78,7 +80,9 @@ impl Writer {
     pub fn builder(queue: Arc<dyn Queue>, storage: Storage, catalog: Arc<dyn MetadataStore>) -> WriterBuilder {
         let (config, clock, topics) = (WriterConfig::default(), system_clock(), Vec::new());
         let catalog = Some(catalog);
-        let writer = Self { queue, storage, catalog, config, topics, clock, owner: None, encode_inline: false };
+        let contact = Contact::default();
+        let writer =
+            Self { queue, storage, catalog, config, topics, clock, owner: None, contact, encode_inline: false };
         WriterBuilder { writer }
     }
 
@@ -104,7 +108,7 @@ impl Writer {
         let (board, commands) = (StatusBoard::default(), Arc::new(Mutex::default()));
         let owner = self.owner.unwrap_or_else(|| OwnerId(Uuid::now_v7()));
         let scope = if self.topics.is_empty() { Scope::All } else { Scope::Only(self.topics.clone()) };
-        let agent = Agent { owner, name: agent_name(), scope };
+        let agent = Agent { owner, name: agent_name(), scope, contact: self.contact.clone() };
         let mut supervisor =
             Supervisor::new(Arc::clone(&context), agent, self.topics.clone(), board.clone(), Arc::clone(&commands));
         let janitor = Janitor {
@@ -149,6 +153,13 @@ impl WriterBuilder {
         self
     }
 
+    /// Sets the group and the address under which the writer is listed; the group `default` and none, unless given.
+    #[must_use]
+    pub fn contact(mut self, contact: Contact) -> Self {
+        self.writer.contact = contact;
+        self
+    }
+
     /// Sets the clock.
     #[must_use]
     pub fn clock(mut self, clock: SharedClock) -> Self {
@@ -177,9 +188,4 @@ impl WriterBuilder {
     pub fn build(self) -> Writer {
         self.writer
     }
-}
-
-fn agent_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}:{}", host.trim(), std::process::id())
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use common::{Anchor, Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 
-use super::PartitionState;
+use super::{Contact, PartitionState};
 
 /// A writer process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Agent {
     pub name: String,
     /// The topics that it takes partitions of.
     pub scope: Scope,
+    /// Its group and address.
+    pub contact: Contact,
 }
 
 /// The topics whose partitions a writer takes over. It may own others already.

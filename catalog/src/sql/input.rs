@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::error::{CatalogError, Result};
-use crate::model::{NewObject, NewSegment, Scope};
+use crate::model::{Contact, NewObject, NewSegment, Scope};
 
 /// An offset or watermark as a column value.
 pub(crate) fn offset(offset: u64) -> Result<i64> {
@@ -80,6 +80,12 @@ pub(crate) fn scope(scope: &Scope) -> String {
         Scope::Only(topics) if !topics.is_empty() => serde_json::to_string(topics).expect("names are text"),
         Scope::Only(_) | Scope::Nothing => "null".to_owned(),
     }
+}
+
+/// The group and the address of an agent.
+pub(crate) fn contact(contact: &Contact) -> Result<(&str, Option<&str>)> {
+    let address = contact.address.as_deref().map(|address| exact("address", address)).transpose()?;
+    Ok((contact.group.as_str(), address))
 }
 
 /// A lease in milliseconds, at most 10,000 years.

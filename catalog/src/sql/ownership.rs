@@ -19,12 +19,14 @@ use crate::store::OwnershipStore;
 impl<D> OwnershipStore for SqlMetadataStore<D> {
     async fn heartbeat(&self, agent: &Agent) -> Result<()> {
         let upsert = sql!(
-            "INSERT INTO agents (owner, name, topics, started_at, heartbeat_at)
-             SELECT $1, $2, $3, now_ms, now_ms FROM (SELECT " now_ms " AS now_ms) AS clock WHERE true
+            "INSERT INTO agents (owner, name, topics, agent_group, address, started_at, heartbeat_at)
+             SELECT $1, $2, $3, $4, $5, now_ms, now_ms FROM (SELECT " now_ms " AS now_ms) AS clock WHERE true
              ON CONFLICT (owner) DO UPDATE
-                 SET name = excluded.name, topics = excluded.topics, heartbeat_at = excluded.heartbeat_at"
+                 SET name = excluded.name, topics = excluded.topics, agent_group = excluded.agent_group,
+                     address = excluded.address, heartbeat_at = excluded.heartbeat_at"
         );
-        let values = values![agent.owner, input::note(&agent.name), input::scope(&agent.scope)];
+        let (group, address) = input::contact(&agent.contact)?;
+        let values = values![agent.owner, input::note(&agent.name), input::scope(&agent.scope), group, address];
         self.door.execute(&upsert, values).await?;
         Ok(())
     }
@@ -95,7 +97,9 @@ impl<D> OwnershipStore for SqlMetadataStore<D> {
 }
 
 /// The agents whose heartbeat is at most $1 old.
-const AGENTS: Sql = sql!("SELECT owner, name, topics FROM agents WHERE heartbeat_at >= " now_ms " - $1 ORDER BY owner");
+const AGENTS: Sql = sql!(
+    "SELECT owner, name, topics, agent_group, address FROM agents WHERE heartbeat_at >= " now_ms " - $1 ORDER BY owner"
+);
 
 async fn release(session: &mut dyn Session, held: &[Ownership]) -> Result<()> {
     let update = sql!(

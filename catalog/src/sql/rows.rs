@@ -4,13 +4,14 @@
 //! `Inconsistent`. Does not own: statements.
 
 use std::str::FromStr;
+use std::time::Duration;
 
-use common::{Anchor, Epoch, Incarnation, OffsetRange, OwnerId, TopicName, TopicPartition};
+use common::{AgentGroup, Anchor, Epoch, Incarnation, OffsetRange, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
 
 use crate::database::Row;
 use crate::error::{CatalogError, Result};
-use crate::model::{Agent, ConsumerOffset, Partition, PartitionOwner, Scope, Topic};
+use crate::model::{Agent, ConsumerOffset, Contact, Partition, PartitionOwner, RegisteredAgent, Scope, Topic};
 
 /// Lists of columns, as fragments of statements.
 macro_rules! columns {
@@ -92,7 +93,7 @@ impl TryFrom<Row> for Partition {
     }
 }
 
-/// Of `owner, name, topics`.
+/// Of `owner, name, topics, agent_group, address`.
 impl TryFrom<Row> for Agent {
     type Error = CatalogError;
     fn try_from(mut row: Row) -> Result<Self> {
@@ -104,7 +105,24 @@ impl TryFrom<Row> for Agent {
             Some(topics) => Scope::Only(topics),
             None => Scope::Nothing,
         };
-        Ok(Self { owner, name, scope })
+        Ok(Self { owner, name, scope, contact: row.contact()? })
+    }
+}
+
+/// Of `role, owner, name, agent_group, address, started_at, silent_ms, partition_count`.
+impl TryFrom<Row> for RegisteredAgent {
+    type Error = CatalogError;
+    fn try_from(mut row: Row) -> Result<Self> {
+        Ok(Self {
+            role: row.word("role")?,
+            id: row.owner()?,
+            name: row.text("name")?,
+            contact: row.contact()?,
+            started_at: row.integer("started_at")?,
+            // A clock that was set back gives a negative time.
+            silent_for: Duration::from_millis(u64::try_from(row.integer("silent_ms")?).unwrap_or_default()),
+            partitions: row.unsigned("partition_count")?,
+        })
     }
 }
 
@@ -169,6 +187,13 @@ impl Row {
 
     pub(crate) fn optional_owner(&mut self) -> Result<Option<OwnerId>> {
         self.optional_text("owner")?.as_deref().map(owner_id).transpose()
+    }
+
+    /// The group and the address of an agent.
+    pub(crate) fn contact(&mut self) -> Result<Contact> {
+        let group = AgentGroup::new(&self.text("agent_group")?);
+        let group = group.map_err(|error| CatalogError::Inconsistent(error.to_string()))?;
+        Ok(Contact { group, address: self.optional_text("address")? })
     }
 
     /// The three columns of an anchor.

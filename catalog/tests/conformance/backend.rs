@@ -115,6 +115,8 @@ impl Backend {
 const TIMES: &[(&str, &str, i64)] = &[
     ("agents", "heartbeat_at", 1),
     ("agents", "started_at", 1),
+    ("ingesters", "heartbeat_at", 1),
+    ("ingesters", "started_at", 1),
     ("commits", "committed_at", 1),
     ("uploads", "created_at", 1),
     ("uploads", "doomed_at", 1),

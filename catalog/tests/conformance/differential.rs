@@ -38,6 +38,8 @@ async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
         Step::DeleteBefore(of, offset) => shown(store.delete_segments_before(of, *offset).await),
         Step::Expire(topic, before) => shown(store.expire_segments(topic, before).await),
         Step::Heartbeat(agent) => shown(store.heartbeat(agent).await),
+        Step::Announce(ingester) => shown(store.announce(ingester).await),
+        Step::Withdraw(id) => shown(store.withdraw(*id).await),
         Step::Acquire(owner, wanted) => shown(store.acquire(*owner, LONG_LEASE, wanted).await),
         Step::Release(held) => shown(store.release(held).await),
         Step::Halt(held) => shown(store.halt(held, "stopped").await),
@@ -140,6 +142,9 @@ async fn tables(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
         }),
         timeless(store.list_replays(of).await, |replay| replay.replayed_at = 0),
         timeless(store.list_expirations(of).await, |_| {}),
+        timeless(store.list_registered(LONG_LEASE).await, |agent| {
+            (agent.started_at, agent.silent_for) = (0, Duration::ZERO);
+        }),
     ]
 }
 

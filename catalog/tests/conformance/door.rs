@@ -147,7 +147,12 @@ async fn poison(store: &SqliteMetadataStore, path: &Path) {
     let damage = "PRAGMA writable_schema = ON; BEGIN;
         UPDATE sqlite_schema SET rootpage = rootpage + 1000000 WHERE name = 'agents'; CREATE TABLE damage (x); COMMIT";
     other.execute(damage).await.expect("damaged");
-    let agent = Agent { owner: common::OwnerId(Uuid::now_v7()), name: "poisoned".to_owned(), scope: Scope::All };
+    let agent = Agent {
+        owner: common::OwnerId(Uuid::now_v7()),
+        name: "poisoned".to_owned(),
+        scope: Scope::All,
+        contact: Default::default(),
+    };
     let error = store.heartbeat(&agent).await.expect_err("it meets the damage");
     assert!(matches!(&error, CatalogError::Poisoned(reason) if reason.contains("malformed")), "{error}");
     let mend = "BEGIN; UPDATE sqlite_schema SET rootpage = rootpage - 1000000 WHERE name = 'agents';

@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use catalog::{
-    AcquireOutcome, Agent, ColumnStatistics, CommitOutcome, CommitRequest, Gap, ImportedSegment, MetadataStore,
-    NewObject, NewSegment, Ownership, Partition, Refusal, Scope, SegmentKind, Topic, TopicConfig, UploadIntent,
+    AcquireOutcome, Agent, ColumnStatistics, CommitOutcome, CommitRequest, Contact, Gap, ImportedSegment, Ingester,
+    MetadataStore, NewObject, NewSegment, Ownership, Partition, Refusal, Scope, SegmentKind, Topic, TopicConfig,
+    UploadIntent,
 };
 use common::{Anchor, Incarnation, OffsetRange, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
@@ -44,7 +45,22 @@ pub(crate) async fn agent(store: &dyn MetadataStore) -> OwnerId {
 
 /// A heartbeat of the agent.
 pub(crate) async fn beat(store: &dyn MetadataStore, owner: OwnerId) {
-    store.heartbeat(&Agent { owner, name: "host-1".to_owned(), scope: Scope::All }).await.expect("registered");
+    store
+        .heartbeat(&Agent { owner, name: "host-1".to_owned(), scope: Scope::All, contact: Default::default() })
+        .await
+        .expect("registered");
+}
+
+/// Contacts of three kinds; the last one cannot be stored.
+pub(crate) fn contact(index: usize) -> Contact {
+    let group = ["default", "eu", "default"][index].parse().expect("valid");
+    Contact { group, address: [None, Some("http://host:1"), Some("http://host\0:1")][index].map(str::to_owned) }
+}
+
+/// A new ingester at this address.
+pub(crate) fn ingester(address: &str) -> Ingester {
+    let contact = Contact { address: Some(address.to_owned()), ..contact(0) };
+    Ingester { id: OwnerId(Uuid::now_v7()), name: "host-9".to_owned(), contact, lease: LONG_LEASE }
 }
 
 /// Returns when the database's clock is past every time that it has given so far.

@@ -157,9 +157,12 @@ operations! { |world|
     commit(std::slice::from_ref(&world.intended));
     resolve(&world.intended);
     abandon_intents(&intents(&world.intended));
-    heartbeat(&catalog::Agent { owner: world.held.owner, name: "again".to_owned(), scope: catalog::Scope::Nothing });
+    heartbeat(&catalog::Agent { owner: world.held.owner, name: "again".to_owned(), scope: catalog::Scope::Nothing, contact: Default::default() });
     acquire(world.held.owner, Duration::from_secs(60), &[partition("orders", 2)]);
     list_agents(LONG_LEASE);
+    announce(&ingester("http://127.0.0.1:8081"));
+    withdraw(world.held.owner);
+    list_registered(LONG_LEASE);
     ownership_view(LONG_LEASE);
     mark_suspect(&world.held, 3);
     clear_suspect(&world.held);
@@ -233,6 +236,7 @@ impl From<Vec<Finding>> for Answer {
 /// The contract, as text.
 const CONTRACT: &[&str] = &[
     include_str!("../../src/store.rs"),
+    include_str!("../../src/store/agents.rs"),
     include_str!("../../src/store/commits.rs"),
     include_str!("../../src/store/janitor.rs"),
     include_str!("../../src/store/ownership.rs"),

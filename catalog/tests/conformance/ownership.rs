@@ -145,7 +145,10 @@ pub(crate) async fn a_removed_agent_releases_everything(store: &dyn MetadataStor
     store.remove_agent(one).await.expect("removed");
     store.remove_agent(one).await.expect("again is harmless");
     let listed = store.list_agents(Duration::MAX).await.expect("listed");
-    assert_eq!(listed, [Agent { owner: two, name: "host-1".to_owned(), scope: Scope::All }]);
+    assert_eq!(
+        listed,
+        [Agent { owner: two, name: "host-1".to_owned(), scope: Scope::All, contact: Default::default() }]
+    );
     let owners: Vec<_> =
         store.list_partitions(&name("orders")).await.expect("listed").iter().map(|now| now.owner).collect();
     assert_eq!(owners, [None, None, Some(two)]);
@@ -201,10 +204,15 @@ pub(crate) async fn a_view_shows_who_is_there_and_who_owns_what(store: &dyn Meta
     let held = owned(store, "orders").await;
     create_topic(store, "audit", 1).await;
     let other = OwnerId(Uuid::now_v7());
-    let picky = Agent { owner: other, name: "host-2".to_owned(), scope: Scope::Only(vec![name("audit")]) };
+    let picky = Agent {
+        owner: other,
+        name: "host-2".to_owned(),
+        scope: Scope::Only(vec![name("audit")]),
+        contact: Default::default(),
+    };
     store.heartbeat(&picky).await.expect("registered");
     let view = store.ownership_view(LONG_LEASE).await.expect("read");
-    let plain = Agent { owner: held.owner, name: "host-1".to_owned(), scope: Scope::All };
+    let plain = Agent { owner: held.owner, name: "host-1".to_owned(), scope: Scope::All, contact: Default::default() };
     assert_eq!(view.agents, [plain.clone(), picky.clone()]);
     let leaving = [Agent { scope: Scope::Nothing, ..plain }, Agent { scope: Scope::Only(vec![]), ..picky }];
     for agent in &leaving {

@@ -79,8 +79,14 @@ async fn a_replica_is_refused_and_a_server_that_becomes_one_is_asked_until_it_is
     proxy.retarget(standby.address());
     proxy.cut();
     while !not_done(commit(&*store, &request).await).to_string().contains("read-only") {}
-    let heartbeat =
-        store.heartbeat(&catalog::Agent { owner: held.owner, name: String::new(), scope: catalog::Scope::All }).await;
+    let heartbeat = store
+        .heartbeat(&catalog::Agent {
+            owner: held.owner,
+            name: String::new(),
+            scope: catalog::Scope::All,
+            contact: Default::default(),
+        })
+        .await;
     assert_eq!(heartbeat.expect_err("read-only").kind(), ErrorKind::Unavailable);
     assert_eq!(get_partition(&*store, &held.partition).await.high_watermark, 0, "reading goes on");
     let view = store.ownership_view(LONG_LEASE).await.expect_err("it may lag");

@@ -28,7 +28,10 @@ const OFFSETS_PER_COMMIT: u64 = 10;
 /// One round of writers, replacements, retention, folding and the janitor.
 async fn round(store: &dyn MetadataStore, held: &[Ownership; 2], number: u64) {
     let owner = held[0].owner;
-    store.heartbeat(&Agent { owner, name: "host-1".to_owned(), scope: Scope::All }).await.expect("sent");
+    store
+        .heartbeat(&Agent { owner, name: "host-1".to_owned(), scope: Scope::All, contact: Default::default() })
+        .await
+        .expect("sent");
     let mut group = Vec::new();
     for commit in 0..COMMITS_PER_ROUND {
         let base = (number * COMMITS_PER_ROUND + commit) * OFFSETS_PER_COMMIT;

@@ -3,6 +3,9 @@
 //! Owns: name, kind, default, allowed values and description of each. Does not own: refusing values (`values`, `urls`,
 //! `log_level`) and combinations (`validation`).
 
+use crate::agent_group::AGENT_GROUP_ALLOWED;
+use crate::agent_url::AGENT_URL_ALLOWED;
+
 use super::storage_type::{STORAGE_TYPE_NAMES, STORAGE_TYPES, STORAGE_URLS};
 
 /// The kind of a setting's value, which decides how it is read and checked.
@@ -18,6 +21,10 @@ pub enum Kind {
     Url,
     /// One line of text.
     Text,
+    /// The name of a group of agents.
+    AgentGroup,
+    /// The URL of an agent.
+    AgentUrl,
     /// A token of a NATS subject.
     SubjectToken,
     /// Names of topics.
@@ -222,6 +229,21 @@ pub const SETTINGS: &[SettingDoc] = &[
         "",
         "path of a JSON file",
         "`up` and `ingester` create a topic of these names at the first HTTP request with records for it; unset, none",
+    ),
+    setting(
+        "AGENT_GROUP",
+        Kind::AgentGroup,
+        "default",
+        AGENT_GROUP_ALLOWED,
+        "the group under which this process registers in the catalog; a producer finds the ingesters of one group",
+    ),
+    setting(
+        "AGENT_URL",
+        Kind::AgentUrl,
+        "",
+        AGENT_URL_ALLOWED,
+        "where others reach this process, as the catalog lists it: producers reach `ingester` and `up` there, and a \
+         writer's pages are there; unset it is the address in use, unless that stands for every address",
     ),
     setting(
         "LOG_FORMAT",

@@ -71,7 +71,8 @@ fn read(doc: &SettingDoc, value: &OsStr) -> Result<Option<(String, String)>, Inv
 fn remember_secrets(vars: &[(OsString, OsString)]) {
     for (name, value) in vars.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?))) {
         let doc = SETTINGS.iter().find(|doc| doc.name == name);
-        let is_url = doc.is_some_and(|doc| doc.kind == Kind::Url) || name.to_lowercase().ends_with("_proxy");
+        let is_url = doc.is_some_and(|doc| matches!(doc.kind, Kind::Url | Kind::AgentUrl))
+            || name.to_lowercase().ends_with("_proxy");
         if is_url {
             secret::remember_url(value);
         } else if doc.is_some_and(|doc| doc.secret) || name == "PGPASSWORD" || store_variables::is_secret(name) {

@@ -55,6 +55,8 @@ fn every_setting_changes_its_field() {
         ("INGEST_BODY_BYTES", "2048"),
         ("INGEST_TIMEOUT_SECS", "5"),
         ("AUTO_CREATE", "/rules.json"),
+        ("AGENT_GROUP", "eu-1"),
+        ("AGENT_URL", "https://ingest.example:8081"),
         ("LOG_FORMAT", "json"),
         ("LOG_LEVEL", "debug"),
     ];

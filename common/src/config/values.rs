@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 
 use super::{InvalidSetting, Kind, SettingDoc, log_level};
+use crate::agent_group::AgentGroup;
+use crate::agent_url::AgentUrl;
 use crate::ids::TopicName;
 use crate::secret::{HIDDEN, masked_url};
 use crate::text::escaped;
@@ -26,6 +28,8 @@ pub(super) fn check(doc: &SettingDoc, value: &str) -> Result<(), InvalidSetting>
             Err(_) => Err(refused(doc, value, "the address is a number, such as 127.0.0.1 or [::1]")),
         },
         Kind::LogLevel => log_level::check(value).map_err(|why| refused(doc, value, &why)),
+        Kind::AgentGroup => AgentGroup::new(value).map(drop).map_err(|_| refused(doc, value, "")),
+        Kind::AgentUrl => AgentUrl::new(value).map(drop).map_err(|error| refused(doc, value, &error.reason)),
         Kind::SubjectToken => {
             let is_token = value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
             if is_token { Ok(()) } else { Err(refused(doc, value, "a domain has letters, digits, - and _")) }
@@ -38,7 +42,7 @@ pub(super) fn check(doc: &SettingDoc, value: &str) -> Result<(), InvalidSetting>
 pub(super) fn refused(doc: &SettingDoc, value: &str, why: &str) -> InvalidSetting {
     let shown = if doc.secret {
         HIDDEN.to_owned()
-    } else if doc.kind == Kind::Url {
+    } else if matches!(doc.kind, Kind::Url | Kind::AgentUrl) {
         masked_url(value)
     } else {
         value.to_owned()

@@ -33,7 +33,7 @@ impl World {
         let commits = commits.with_queue(Arc::clone(&queue) as Arc<dyn Queue>);
         let partition = TopicPartition::new(TopicName::new("orders").expect("valid"), 0);
         let owner = OwnerId(Uuid::now_v7());
-        let agent = Agent { owner, name: "test".to_owned(), scope: Scope::All };
+        let agent = Agent { owner, name: "test".to_owned(), scope: Scope::All, contact: Default::default() };
         catalog.heartbeat(&agent).await.expect("registered");
         let world = Self { catalog, queue, partition, owner, commits };
         world.create_topic().await;

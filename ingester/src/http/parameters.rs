@@ -3,6 +3,7 @@
 //! Owns: their names, and the texts that refuse them. Does not own: what a record is made of (`record`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use bytes::Bytes;
@@ -40,6 +41,8 @@ pub(super) struct Parameters {
     pub(super) time: Option<RecordTime>,
     /// The headers of every record.
     pub(super) headers: Headers,
+    /// Time since the first attempt of the request.
+    pub(super) age: Option<Duration>,
 }
 
 impl Parameters {
@@ -48,8 +51,10 @@ impl Parameters {
     /// # Errors
     /// Names the parameter or header, and what is allowed.
     pub(super) fn read(query: Option<&str>, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let mut given =
-            Query::read(query, &["acks", "atomic", "key", "key_field", "partition", "timestamp", "timestamp_field"])?;
+        let mut given = Query::read(
+            query,
+            &["acks", "age_ms", "atomic", "key", "key_field", "partition", "timestamp", "timestamp_field"],
+        )?;
         let acks = given
             .take("acks")
             .map_or(Ok(Acks::Queued), |word| word.parse().map_err(|_| wrong("acks", &word, "queued or committed")))?;
@@ -59,6 +64,7 @@ impl Parameters {
             Some(other) => return Err(wrong("atomic", other, "true or false")),
         };
         let partition = given.number("partition")?;
+        let age = given.number("age_ms")?.map(|ms| Duration::from_millis(ms.into()));
         let (key_field, in_query) = (given.take("key_field"), given.take("key"));
         let in_header = one_text(headers, KEY_HEADER)?;
         if [key_field.is_some(), in_query.is_some(), in_header.is_some()].into_iter().filter(|is| *is).count() > 1 {
@@ -74,7 +80,13 @@ impl Parameters {
             idempotency_key: idempotency_key(headers)?,
             time: RecordTime::read(&mut given, headers)?,
             headers: record_headers(headers)?,
+            age,
         })
+    }
+
+    /// True if they give the records keys, ids or times.
+    pub(super) fn identifies_records(&self) -> bool {
+        self.key.is_some() || self.key_field.is_some() || self.idempotency_key.is_some() || self.time.is_some()
     }
 }
 
@@ -203,6 +215,7 @@ mod tests {
             idempotency_key: None,
             time: None,
             headers: Headers::new(),
+            age: None,
         };
         assert_eq!(read("", &[("user-agent", "curl")]), Ok(expected.clone()));
         assert_eq!(Parameters::read(None, &HeaderMap::new()), Ok(expected));
@@ -213,6 +226,7 @@ mod tests {
         let of_query = read("acks=committed&atomic=true&partition=3&key_field=customer%20id", &[]).expect("valid");
         assert_eq!((of_query.acks, of_query.is_atomic, of_query.partition), (Acks::Committed, true, Some(3)));
         assert_eq!(of_query.key_field.as_deref(), Some("customer id"));
+        assert_eq!(read("age_ms=1500", &[]).expect("valid").age, Some(Duration::from_millis(1500)));
         assert_eq!(read("key=a%2Bb+c", &[]).expect("valid").key, Some(Bytes::from("a+b c")));
         let of_headers = [
             ("siltstone-key", "ü"),
@@ -234,10 +248,11 @@ mod tests {
         let long = "k".repeat(257);
         type Case<'a> = (&'a str, &'a [(&'static str, &'a str)], &'a [&'a str]);
         let cases: &[Case<'_>] = &[
-            ("ack=queued", &[], &["\"ack\" is unknown", "acks, atomic, key, key_field, partition, timestamp"]),
+            ("ack=queued", &[], &["\"ack\" is unknown", "acks, age_ms, atomic, key, key_field, partition, timestamp"]),
             ("acks=all", &[], &["acks=\"all\"", "queued or committed"]),
             ("atomic=1", &[], &["atomic=\"1\"", "true or false"]),
             ("partition=-1", &[], &["partition=\"-1\"", "whole number"]),
+            ("age_ms=soon", &[], &["age_ms=\"soon\"", "whole number"]),
             ("partition=%2B1", &[], &["partition=\"+1\"", "whole number"]),
             ("partition=99999999999", &[], &["partition=", "whole number"]),
             ("acks=queued&acks=queued", &[], &["acks is given twice"]),

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use catalog::Topic;
 use common::OutgoingMessage;
 use common::message::Headers;
+use common::packing;
 use common::partitioner::RoundRobin;
 use common::timestamp::TIMESTAMP_HEADER;
 use common::topic::Format;
@@ -69,6 +70,26 @@ impl Records {
         self.message(index, None, time, bytes)
     }
 
+    /// The message of a whole record, as it is but for the request's headers, which come behind its own. Without a key, its
+    /// id gives the partition: a repetition must find the id there.
+    ///
+    /// # Errors
+    /// As [`Records::of_object`].
+    pub(super) fn of_message(&self, mut record: OutgoingMessage) -> Result<(u32, OutgoingMessage), String> {
+        if record.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(packing::HEADER)) {
+            return Err(format!(
+                "a record has no header {}: the service sends each as a message of its own",
+                packing::HEADER
+            ));
+        }
+        record.headers.extend(self.parameters.headers.iter().cloned());
+        record.is_awaited |= self.parameters.acks == Acks::Committed;
+        let key_bytes = record.key.as_ref().map_or(0, Bytes::len);
+        check_size(record.payload.len() + key_bytes + bytes_of(&record.headers))?;
+        let key = record.key.as_deref().or(record.message_id.as_deref().map(str::as_bytes));
+        Ok((self.partition_of(key), record))
+    }
+
     /// A row of a text topic is a line; between the tokens of JSON a blank means the same as a line break. The copy does not
     /// keep the rest of the body in memory.
     fn on_one_line(&self, object: &[u8]) -> Bytes {
@@ -95,9 +116,7 @@ impl Records {
         let key = key.or_else(|| self.parameters.key.clone());
         let headers: Headers = self.parameters.headers.iter().cloned().chain(time).collect();
         let bytes = payload.len() + key.as_ref().map_or(0, Bytes::len) + bytes_of(&headers);
-        if bytes > MESSAGE_BYTES_MAX {
-            return Err(format!("the record has {bytes} bytes; allowed are {MESSAGE_BYTES_MAX}"));
-        }
+        check_size(bytes)?;
         let partition = self.partition_of(key.as_deref());
         let message_id = self.parameters.idempotency_key.as_ref().map(|key| format!("http/{key}/{index}"));
         let is_awaited = self.parameters.acks == Acks::Committed;
@@ -113,6 +132,13 @@ impl Records {
             (None, None, None) => self.turns.next(topic.partition_count),
         }
     }
+}
+
+fn check_size(bytes: usize) -> Result<(), String> {
+    if bytes > MESSAGE_BYTES_MAX {
+        return Err(format!("the record has {bytes} bytes; allowed are {MESSAGE_BYTES_MAX}"));
+    }
+    Ok(())
 }
 
 fn bytes_of(headers: &Headers) -> usize {
@@ -155,6 +181,20 @@ mod tests {
         let (_, message) = records.of_object(0, b"{ \"a\":\n1 }").expect("valid");
         assert_eq!((message.payload.as_ref(), message.key, message.message_id), (&b"{ \"a\":\n1 }"[..], None, None));
         assert!(message.is_awaited);
+    }
+
+    #[test]
+    fn a_whole_record_keeps_its_id_key_and_headers() {
+        let record = OutgoingMessage::new("x").with_key("k").with_message_id("i");
+        let (partition, message) = records("partition=3", None, Format::Raw).of_message(record.clone()).expect("valid");
+        assert_eq!((partition, &message), (3, &record));
+        let awaited = records("acks=committed", None, Format::Raw).of_message(record.clone()).expect("valid").1;
+        assert_eq!(awaited, record.awaited());
+        let without_key = OutgoingMessage::new("x").with_message_id("i");
+        let partition = records("", None, Format::Raw).of_message(without_key).expect("valid").0;
+        assert_eq!(partition, common::partitioner::Partitioner::Siphash.partition_of(b"i", 7), "a retry finds the id");
+        let large = OutgoingMessage::new(vec![0; MESSAGE_BYTES_MAX]).with_key("k");
+        assert!(records("", None, Format::Raw).of_message(large).expect_err("too large").contains("67108865 bytes"));
     }
 
     #[test]

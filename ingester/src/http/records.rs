@@ -22,6 +22,7 @@ use super::path::TopicPath;
 use super::record::Records;
 use super::send::{RECORDS_MAX, Sender};
 use super::timestamp::RecordTime;
+use crate::frames::{self, FrameError, Frames};
 
 /// The form in which a body holds records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ enum Form {
     Ndjson,
     /// One record of any bytes.
     Bytes,
+    /// Whole records with ids, keys and headers of their own.
+    Frames,
 }
 
 impl Form {
@@ -44,11 +47,14 @@ impl Form {
             "application/json" => Ok(Self::Json),
             "application/x-ndjson" | "application/jsonl" | "application/ndjson" => Ok(Self::Ndjson),
             "application/octet-stream" => Ok(Self::Bytes),
+            frames::CONTENT_TYPE => Ok(Self::Frames),
             _ => Err(ApiError::new(
                 Code::UnsupportedMediaType,
                 format!(
                     "Content-Type {given:?} is not taken; allowed is application/json (an object or an array of \
-                     objects), application/x-ndjson (an object in each line) or application/octet-stream (one record)"
+                     objects), application/x-ndjson (an object in each line), application/octet-stream (one record) or \
+                     {} (whole records)",
+                    frames::CONTENT_TYPE
                 ),
             )),
         }
@@ -70,6 +76,10 @@ pub(super) async fn post(
     if form == Form::Bytes && parameters.key_field.is_some() {
         return Err(ApiError::invalid("key_field needs records of JSON; give the key as `key` or Siltstone-Key"));
     }
+    if form == Form::Frames && parameters.identifies_records() {
+        let text = "records of this type have keys, ids and times of their own; allowed are acks, age_ms, atomic and partition";
+        return Err(ApiError::invalid(text));
+    }
     let known = auto_create::known(&api, &name).await?;
     let partition_count = known.topic.partition_count;
     if let Some(partition) = parameters.partition.filter(|partition| *partition >= partition_count) {
@@ -82,6 +92,7 @@ pub(super) async fn post(
         Form::Json => take_json(&mut body, &mut sender).await,
         Form::Ndjson => take_lines(&mut body, &mut sender).await,
         Form::Bytes => take_bytes(&mut body, &mut sender).await,
+        Form::Frames => take_frames(&mut body, &mut sender).await,
     };
     let records = sender.finish(taken.is_err()).await;
     Ok(answer(&records, taken.err()))
@@ -122,6 +133,16 @@ async fn take_json(body: &mut RequestBody, sender: &mut Sender<'_>) -> Result<()
     for element in elements.first {
         body.hold(bytes.len() + sender.part_bytes())?;
         sender.add(|records, index| records.of_object(index, element.get().as_bytes())).await?;
+    }
+    Ok(())
+}
+
+async fn take_frames(body: &mut RequestBody, sender: &mut Sender<'_>) -> Result<(), ApiError> {
+    let bytes = body.whole().await?;
+    let broken = |error: FrameError| ApiError::new(Code::InvalidBody, format!("the body: {error}"));
+    for record in Frames::new(&bytes).map_err(broken)? {
+        let record = record.map_err(broken)?;
+        sender.add(|records, _| records.of_message(record)).await?;
     }
     Ok(())
 }
@@ -170,6 +191,7 @@ mod tests {
         assert_eq!(form("Application/JSON; charset=utf-8"), Ok(Form::Json));
         assert_eq!(form("application/x-ndjson"), Ok(Form::Ndjson));
         assert_eq!(form("application/octet-stream"), Ok(Form::Bytes));
+        assert_eq!(form("application/vnd.siltstone.records"), Ok(Form::Frames));
         for other in ["text/plain", "application/x-www-form-urlencoded", "json", ""] {
             let error = form(other).expect_err(other);
             assert_eq!(error.code, Code::UnsupportedMediaType);

@@ -162,7 +162,8 @@ impl<'a> Sender<'a> {
             }
         }
         let (numbers, messages): (Vec<usize>, Vec<OutgoingMessage>) = records.into_iter().unzip();
-        match self.api.producer.send_batch_to(topic, Some(partition), messages).await {
+        let age = self.records.parameters().age;
+        match self.api.producer.send_batch_aged(topic, Some(partition), messages, age).await {
             Ok(sent) => (history, numbers.into_iter().zip(sent.into_iter().map(outcome_of)).collect()),
             Err(error) => {
                 let outcome = Outcome::failed(RecordCode::NotStored, scrubbed(&error));

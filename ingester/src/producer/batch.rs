@@ -23,12 +23,14 @@ use crate::outcome::{SendFailure, SendOutcome, SendResult};
 const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// The origin of a message.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Origin {
     /// The caller gave the message's id.
     pub(crate) id_of_caller: bool,
     /// Nobody may look at its outcome: the next flush reports a failure.
     pub(crate) is_enqueued: bool,
+    /// The time of its first attempt, if that was made elsewhere.
+    pub(crate) since: Option<Instant>,
 }
 
 /// The outcomes of a batch, once they are known.
@@ -74,6 +76,11 @@ impl Batch {
             promise: Some(promise),
             settling,
         }
+    }
+
+    /// The earliest first attempt of its messages that was made elsewhere.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.origins.iter().filter_map(|origin| origin.since).min()
     }
 
     /// True if it takes no more messages.

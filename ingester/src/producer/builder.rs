@@ -1,43 +1,78 @@
 //! The builder of a producer.
 //!
-//! Owns: what must be given, and what each option means. Does not own: allowed values (`options`).
+//! Owns: what each option means. Does not own: allowed values (`options`), and which options go together (`target`).
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::MetadataStore;
+use common::Queue;
 use common::clock::{SharedClock, system_clock};
-use common::{Queue, QueueError};
+use common::secret::{Secret, SecretUrl};
 
-use super::options::{ConfigError, Options};
+use super::options::Options;
+use super::target::{Opened, Target};
 use super::{Parts, Producer};
 use crate::acks::Acks;
 use crate::commits::Commits;
-use crate::error::{ProducerError, Result};
+use crate::error::Result;
 
-/// Builds a [`Producer`]. Queue and catalog are required; options have defaults, and are checked by
-/// [`ProducerBuilder::build`].
+/// Builds a [`Producer`]. One of four targets is required: [`queue`](Self::queue) or [`nats`](Self::nats), each with a
+/// [`catalog`](Self::catalog); a catalog alone, which lists agents; or one [`address`](Self::address). All other options
+/// have defaults, and are checked by [`ProducerBuilder::build`].
 #[derive(Clone, Default)]
 #[must_use]
 pub struct ProducerBuilder {
-    queue: Option<Arc<dyn Queue>>,
-    catalog: Option<Arc<dyn MetadataStore>>,
-    commits: Option<Arc<Commits>>,
+    target: Target,
     clock: Option<SharedClock>,
     options: Options,
 }
 
 impl ProducerBuilder {
-    /// The queue that messages are sent to. Required.
+    /// The queue that messages are sent to. Needs a catalog.
     pub fn queue(mut self, queue: Arc<dyn Queue>) -> Self {
-        self.queue = Some(queue);
+        self.target.queue = Some(queue);
         self
     }
 
-    /// The catalog that knows the topics. Required.
+    /// The URL of the NATS server that messages are sent to, `nats://host:4222` or `tls://host:4222`, perhaps with a login,
+    /// or several separated by commas. Needs a catalog. Other ways to log in need a queue made by the crate `nats`.
+    pub fn nats(mut self, url: impl Into<SecretUrl>) -> Self {
+        self.target.nats = Some(url.into());
+        self
+    }
+
+    /// The catalog that knows the topics. Given without a queue or NATS, it also lists the agents that messages are sent
+    /// to: the living ingesters of [`agent_group`](Self::agent_group).
     pub fn catalog(mut self, catalog: Arc<dyn MetadataStore>) -> Self {
-        self.catalog = Some(catalog);
+        self.target.catalog = Some(catalog);
+        self
+    }
+
+    /// The address of the only agent, `http://host:port` or `https://host:port`. It also shows the topics, so that no
+    /// catalog is needed.
+    pub fn address(mut self, url: impl Into<String>) -> Self {
+        self.target.address = Some(url.into());
+        self
+    }
+
+    /// A token that is sent to agents with every request; none by default.
+    pub fn token(mut self, token: impl Into<Secret>) -> Self {
+        self.target.token = Some(token.into());
+        self
+    }
+
+    /// The group of agents that are looked for in the catalog; `default` by default.
+    pub fn agent_group(mut self, name: impl Into<String>) -> Self {
+        self.target.agent_group = Some(name.into());
+        self
+    }
+
+    /// Time between two looks at the catalog's list of agents, 100 ms to 1 day; 30 s by default. The list is also read
+    /// after all known agents failed.
+    pub fn agent_refresh_interval(mut self, time: Duration) -> Self {
+        self.target.agent_refresh_interval = Some(time);
         self
     }
 
@@ -54,7 +89,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// Longest wait for the queue's answer in one attempt, 1 ms to 1 day; 30 s by default.
+    /// Longest wait for the answer of the queue, or of one agent, in one attempt, 1 ms to 1 day; 30 s by default.
     pub fn request_timeout(mut self, time: Duration) -> Self {
         self.options.request_timeout = time;
         self
@@ -93,7 +128,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// With [`Acks::Committed`], longest wait for the commit after the queue's answer, 1 ms to 1 day; 30 s by default.
+    /// With [`Acks::Committed`], longest wait for the commit after the queue's answer, 1 ms to 1 day; 30 s by default. Through
+    /// agents it also ends when the queue's duplicate window would, because each wait there is a repeated request.
     pub fn commit_timeout(mut self, time: Duration) -> Self {
         self.options.commit_timeout = time;
         self
@@ -107,10 +143,10 @@ impl ProducerBuilder {
         self
     }
 
-    /// With [`Acks::Committed`], the door to wait at, when a program shares one. By default the producer makes its own,
-    /// which cannot read quarantine from the store.
+    /// With [`Acks::Committed`] and a queue, the door to wait at, when a program shares one. By default the producer makes its
+    /// own, which cannot read quarantine from the store.
     pub fn commits(mut self, commits: Arc<Commits>) -> Self {
-        self.commits = Some(commits);
+        self.target.commits = Some(commits);
         self
     }
 
@@ -123,34 +159,19 @@ impl ProducerBuilder {
     /// The producer.
     ///
     /// # Errors
-    /// `Config` names the option, its value and what is allowed; `NoAgentsAvailable` if the queue does not answer.
+    /// `Config` names the option, its value and what is allowed. `NoAgentsAvailable` if the queue, or every agent of the
+    /// group, does not answer; `AgentConnectionFailed` and `AgentError` of the one address; `Catalog` if it lists no agents.
     pub async fn build(self) -> Result<Producer> {
-        let queue = self.queue.ok_or_else(|| missing("queue", "a connected queue, which is required"))?;
-        let catalog = self.catalog.ok_or_else(|| missing("catalog", "a connected catalog, which is required"))?;
-        self.options.check()?;
-        let limit = self.options.request_timeout;
-        let answered = tokio::time::timeout(limit, queue.check()).await.unwrap_or_else(|_| {
-            Err(QueueError::unavailable(format!("it did not answer within {} ms", limit.as_millis())))
-        });
-        answered.map_err(ProducerError::NoAgentsAvailable)?;
-        let commits = match self.options.acks {
-            Acks::Queued => None,
-            Acks::Committed => Some(
-                self.commits
-                    .unwrap_or_else(|| Arc::new(Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)))),
-            ),
-        };
-        let clock = self.clock.unwrap_or_else(system_clock);
-        Ok(Producer::assemble(Parts { queue, catalog, options: self.options, clock, commits }))
+        let Self { target, clock, options } = self;
+        options.check()?;
+        let Opened { route, topics, commits } = target.open(&options).await?;
+        let clock = clock.unwrap_or_else(system_clock);
+        Ok(Producer::assemble(Parts { route, topics, options, clock, commits }))
     }
-}
-
-fn missing(option: &'static str, allowed: &str) -> ConfigError {
-    ConfigError { option, value: "none".to_owned(), allowed: allowed.to_owned() }
 }
 
 impl fmt::Debug for ProducerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ProducerBuilder({:?})", self.options)
+        write!(f, "ProducerBuilder({:?}, {:?})", self.target, self.options)
     }
 }

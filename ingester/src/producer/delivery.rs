@@ -1,28 +1,36 @@
-//! Delivery: publishes the messages of one partition, and repeats what is not confirmed.
+//! Delivery: sends the messages of one partition, and repeats what is not confirmed.
 //!
-//! Owns: attempts, their time limit, and the split that keeps one bad message from failing others.
-//! Does not own: batches and their order (`lane`), topic metadata (`topics`), storing (the queue).
+//! Owns: the two ways, attempts at a queue with their time limit, and the split that keeps one bad message from failing
+//! others. Does not own: batches and their order (`lane`), attempts at agents (`remote`), topic metadata (`topics`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::backoff::Backoff;
 use common::queue::PublishAck;
-use common::{ErrorKind, OutgoingMessage, Queue, QueueError, TopicPartition};
+use common::{ErrorKind, OutgoingMessage, Queue, QueueError};
 use tokio::time::{Instant, timeout};
 
+use super::batch::Batch;
 use super::options::Options;
 use crate::error::ProducerError;
-use crate::outcome::SendFailure;
+use crate::outcome::{Answer, SendFailure};
+use crate::remote::Remote;
 use crate::topics::Topics;
 
-/// The answer to one message.
-pub(crate) type Answer = Result<PublishAck, SendFailure>;
+/// The way of messages.
+#[derive(Debug)]
+pub(crate) enum Route {
+    /// Straight into a queue.
+    Queue(Arc<dyn Queue>),
+    /// Over HTTP, to agents that put them into their queue.
+    Agents(Arc<Remote>),
+}
 
-/// Publishes to the queue.
+/// Sends messages, and repeats what is not confirmed.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    pub(crate) queue: Arc<dyn Queue>,
+    route: Route,
     pub(crate) topics: Topics,
     request_timeout: Duration,
     max_attempts: u32,
@@ -30,19 +38,27 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    pub(crate) fn new(queue: Arc<dyn Queue>, topics: Topics, options: &Options) -> Self {
+    pub(crate) fn new(route: Route, topics: Topics, options: &Options) -> Self {
         let Options { request_timeout, max_attempts, retry_backoff, .. } = *options;
-        Self { queue, topics, request_timeout, max_attempts, retry_backoff }
+        Self { route, topics, request_timeout, max_attempts, retry_backoff }
     }
 
-    /// Publishes messages of one partition in order, and returns one answer each. A message that cannot be sent fails
-    /// alone. Every message has an id.
-    pub(crate) async fn deliver(&self, partition: &TopicPartition, messages: &[OutgoingMessage]) -> Vec<Answer> {
-        let mut answers = Vec::with_capacity(messages.len());
+    /// Sends the messages of a batch in order, and returns one answer each. A message that cannot be sent fails alone.
+    /// Every message has an id.
+    pub(crate) async fn deliver(&self, batch: &Batch) -> Vec<Answer> {
+        let Batch { partition, messages, .. } = batch;
+        match &self.route {
+            Route::Queue(queue) => self.publish_all(queue.as_ref(), batch).await,
+            Route::Agents(remote) => remote.deliver(&self.topics, partition, messages).await,
+        }
+    }
+
+    async fn publish_all(&self, queue: &dyn Queue, batch: &Batch) -> Vec<Answer> {
+        let mut answers = Vec::with_capacity(batch.messages.len());
         // The last part is the first in order.
-        let mut parts = vec![messages];
+        let mut parts = vec![&batch.messages[..]];
         while let Some(part) = parts.pop() {
-            match self.publish(partition, part).await {
+            match self.publish(queue, batch, part).await {
                 Ok(acks) => answers.extend(acks.into_iter().map(Ok)),
                 Err(failure) if failure.is_not_stored && failure.error.is_of_one_message() && part.len() > 1 => {
                     let (first, second) = part.split_at(part.len() / 2);
@@ -54,26 +70,42 @@ impl Delivery {
         answers
     }
 
+    /// The queue that messages go to straight away.
+    pub(crate) fn queue(&self) -> Option<&dyn Queue> {
+        match &self.route {
+            Route::Queue(queue) => Some(queue.as_ref()),
+            Route::Agents(_) => None,
+        }
+    }
+
     /// Publishes messages of one partition in order, all or, if a failure is `is_not_stored`, none.
     pub(crate) async fn publish(
         &self,
-        partition: &TopicPartition,
+        queue: &dyn Queue,
+        batch: &Batch,
         messages: &[OutgoingMessage],
     ) -> Result<Vec<PublishAck>, SendFailure> {
+        let partition = &batch.partition;
         let mut backoff = Backoff::starting_at(self.retry_backoff);
-        let mut limit = self.request_timeout;
         let mut is_reopened = false;
-        let repeat_until = Instant::now() + self.topics.repeat_time(&partition.topic);
+        let now = Instant::now();
+        let repeat_until = batch.since().unwrap_or(now) + self.topics.repeat_time(&partition.topic);
+        let left = batch.since().map(|_| repeat_until.saturating_duration_since(now));
+        let mut limit = left.map_or(self.request_timeout, |left| self.request_timeout.min(left));
         let failure = |error, is_not_stored| SendFailure {
             partition: partition.partition_id,
             error: Arc::new(error),
             is_not_stored,
         };
+        if limit.is_zero() {
+            let reason = "the first attempt was so long ago that the queue may have forgotten the message's id";
+            return Err(failure(QueueError::unavailable(reason).into(), false));
+        }
         loop {
             let attempts = backoff.attempts() + 1;
             // Payloads and keys are shared, not copied. Ids are short. Headers are copied: few messages have any, and
             // shared headers would complicate the message type for all its other users.
-            let published = timeout(limit, self.queue.publish(partition, messages.to_vec())).await;
+            let published = timeout(limit, queue.publish(partition, messages.to_vec())).await;
             let error = match published {
                 Ok(Ok(acks)) => {
                     assert_eq!(acks.len(), messages.len(), "a queue answers each message with one ack");

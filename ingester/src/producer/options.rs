@@ -83,7 +83,11 @@ fn within<T: PartialOrd + Display>(
     Err(ConfigError { option, value: value.to_string(), allowed })
 }
 
-fn time_within(option: &'static str, value: Duration, range: RangeInclusive<Duration>) -> Result<(), ConfigError> {
+pub(crate) fn time_within(
+    option: &'static str,
+    value: Duration,
+    range: RangeInclusive<Duration>,
+) -> Result<(), ConfigError> {
     if range.contains(&value) {
         return Ok(());
     }

@@ -21,12 +21,12 @@ use common::topic::Format;
 use serde_json::value::RawValue;
 
 use super::batch::{Batch, Origin};
-use super::delivery::{Answer, Delivery};
+use super::delivery::Delivery;
 use super::options::Options;
 use crate::acks::Acks;
 use crate::commits::{Before, Commits, Fate, Refusals};
 use crate::error::ProducerError;
-use crate::outcome::SendFailure;
+use crate::outcome::{Answer, SendFailure};
 
 /// Bytes of records after which a packed message takes no more: a message costs little then, and a server takes 1 MiB
 /// unless it is told otherwise.
@@ -61,16 +61,19 @@ struct Packed {
 
 /// Publishes the messages of a batch, packed where that is allowed, in order.
 pub(crate) async fn deliver(delivery: &Delivery, batch: &Batch, options: &Options) -> Vec<Sent> {
-    let packed = if options.compression_enabled { Packed::of(delivery, batch, options.acks).await } else { None };
-    if let Some(packed) = packed {
-        match delivery.publish(&batch.partition, &packed.messages).await {
+    // An agent answers each record by itself.
+    let queue = delivery.queue().filter(|_| options.compression_enabled);
+    if let Some(queue) = queue
+        && let Some(packed) = Packed::of(delivery, batch, options.acks).await
+    {
+        match delivery.publish(queue, batch, &packed.messages).await {
             Ok(acks) => return packed.answered(acks.into_iter().map(Ok)),
             // Nothing is stored, and each record can still be sent as a message of its own.
             Err(failure) if failure.is_not_stored && failure.error.is_of_one_message() => {}
             Err(failure) => return packed.answered(std::iter::repeat(Err(failure))),
         }
     }
-    let answers = delivery.deliver(&batch.partition, &batch.messages).await;
+    let answers = delivery.deliver(batch).await;
     answers.into_iter().map(|answer| Sent { answer, records: 1 }).collect()
 }
 

@@ -3,6 +3,9 @@
 //! Owns: the choice between the caller's partition, the key and the turns; a call's messages of one partition.
 //! Does not own: the hash of a key (`common::partitioner`).
 
+use std::sync::Arc;
+
+use catalog::Topic;
 use common::{OutgoingMessage, TopicName, TopicPartition};
 
 use super::Producer;
@@ -22,6 +25,14 @@ impl Producer {
     /// The metadata by which it chooses partitions.
     pub(crate) fn topics(&self) -> &Topics {
         &self.lanes.delivery.topics
+    }
+
+    /// The topic, as it was looked up last.
+    ///
+    /// # Errors
+    /// The topic is absent, or cannot be looked up or opened.
+    pub async fn topic(&self, name: &TopicName) -> Result<Arc<Topic>> {
+        Ok(self.topics().get(name).await?.topic)
     }
 
     /// The partition of a message with this key; without a key the next in turn.

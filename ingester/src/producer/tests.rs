@@ -1,7 +1,7 @@
 //! The producer against the queue in memory and a catalog in memory.
 
 mod buffering;
-mod committed;
+pub(crate) mod committed;
 mod errors;
 pub(crate) mod faulty_queue;
 mod packing;
@@ -22,11 +22,11 @@ pub(crate) struct Setup {
     pub(crate) producer: Producer,
 }
 
-fn name(text: &str) -> TopicName {
+pub(crate) fn name(text: &str) -> TopicName {
     TopicName::new(text).expect("valid")
 }
 
-fn config(topic: &str, partition_count: u32) -> TopicConfig {
+pub(crate) fn config(topic: &str, partition_count: u32) -> TopicConfig {
     TopicConfig { name: name(topic), partition_count, retention_ms: None, config: TopicOptions::default() }
 }
 

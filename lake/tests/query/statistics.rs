@@ -157,7 +157,10 @@ async fn lake_of(objects: &[Vec<Values>]) -> Lake {
 /// Replaces every object by one with the same rows, of which all statistics are recorded; `spoil` changes them.
 async fn record_statistics(lake: &Lake, objects: &[Vec<Values>], spoil: fn(&mut catalog::ColumnStatistics)) {
     let owner = OwnerId(Uuid::now_v7());
-    lake.catalog.heartbeat(&Agent { owner, name: "test".to_owned(), scope: Scope::All }).await.expect("known");
+    lake.catalog
+        .heartbeat(&Agent { owner, name: "test".to_owned(), scope: Scope::All, contact: Default::default() })
+        .await
+        .expect("known");
     let listed = lake.catalog.snapshot(&name(TOPIC)).await.expect("a snapshot").objects;
     let mut base = 0;
     for (object, values) in listed.iter().zip(objects) {

@@ -24,6 +24,7 @@
 //! [`CatalogState`], so there is exactly one moment at which it happens. Nothing here depends on threads, on the real
 //! clock, or on the order of a hash map: on a paused current-thread runtime, one seed is one history.
 
+mod agents;
 mod client;
 mod clock;
 mod commit;

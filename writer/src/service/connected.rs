@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use catalog::MetadataStore;
+use catalog::{Contact, MetadataStore};
 use common::config::Settings;
 use common::{Queue, TopicName};
 use lake::Storage;
@@ -44,14 +44,15 @@ impl Connected {
         Ok(Self { queue, catalog, storage, topics })
     }
 
-    /// Starts a writer with the settings' limits.
+    /// Starts a writer with the settings' limits, listed with its `address` if it has one.
     ///
     /// # Errors
     /// The catalog's, or that a topic of the settings does not exist.
-    pub async fn start(&self, settings: &Settings) -> Result<RunningWriter, ServeError> {
+    pub async fn start(&self, settings: &Settings, address: Option<String>) -> Result<RunningWriter, ServeError> {
         let started = Writer::builder(Arc::clone(&self.queue), self.storage.clone(), Arc::clone(&self.catalog))
             .config(WriterConfig::from(settings))
             .topics(self.topics.clone())
+            .contact(Contact { group: settings.agent_group.clone(), address })
             .build()
             .start()
             .await;

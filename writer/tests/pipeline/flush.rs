@@ -70,7 +70,12 @@ async fn a_flush_of_a_partition_that_another_writer_took_says_so() {
     let stored = world.catalog.get_partition(&partition).await.expect("answers").expect("exists");
     // As after a pause that was longer than the lease.
     world.catalog.remove_agent(stored.owner.expect("owned")).await.expect("removed");
-    let other = Agent { owner: OwnerId(uuid::Uuid::now_v7()), name: "other".to_owned(), scope: Scope::All };
+    let other = Agent {
+        owner: OwnerId(uuid::Uuid::now_v7()),
+        name: "other".to_owned(),
+        scope: Scope::All,
+        contact: Default::default(),
+    };
     world.catalog.heartbeat(&other).await.expect("registered");
     let taken = world.catalog.acquire(other.owner, LONG, std::slice::from_ref(&partition)).await.expect("asked");
     assert!(matches!(taken[..], [AcquireOutcome::Acquired(_)]), "{taken:?}");
@@ -82,7 +87,12 @@ async fn a_flush_of_a_partition_that_another_writer_took_says_so() {
 async fn a_flush_beside_a_halted_partition_gives_the_reason_of_the_halt() {
     let (world, _store, topic) = world().await;
     let partition = TopicPartition::new(topic.clone(), 0);
-    let first = Agent { owner: OwnerId(uuid::Uuid::now_v7()), name: "first".to_owned(), scope: Scope::All };
+    let first = Agent {
+        owner: OwnerId(uuid::Uuid::now_v7()),
+        name: "first".to_owned(),
+        scope: Scope::All,
+        contact: Default::default(),
+    };
     world.catalog.heartbeat(&first).await.expect("registered");
     let taken = world.catalog.acquire(first.owner, LONG, std::slice::from_ref(&partition)).await.expect("asked");
     let [AcquireOutcome::Acquired(held)] = &taken[..] else { panic!("{taken:?}") };

@@ -24,7 +24,10 @@ async fn exists(world: &World, key: &str) -> bool {
 /// An object that a writer put under an intent before it died.
 async fn orphan(catalog: &dyn MetadataStore, world: &World, partition: &TopicPartition, key: &str) {
     let owner = OwnerId(Uuid::now_v7());
-    catalog.heartbeat(&Agent { owner, name: "dead".to_owned(), scope: Scope::All }).await.expect("registered");
+    catalog
+        .heartbeat(&Agent { owner, name: "dead".to_owned(), scope: Scope::All, contact: Default::default() })
+        .await
+        .expect("registered");
     let acquired = catalog.acquire(owner, Duration::from_secs(60), std::slice::from_ref(partition)).await;
     let AcquireOutcome::Acquired(held) = acquired.expect("asked").remove(0) else { panic!("it is free") };
     let (bucket, key) = (String::new(), key.to_owned());
@@ -75,7 +78,11 @@ async fn an_idle_partition_that_was_lost_is_given_up_without_a_message() {
     assert_eq!(writer.status().len(), 1);
     // Another owner takes the partition over unnoticed, as after a pause longer than the lease.
     let owner = OwnerId(Uuid::now_v7());
-    world.catalog.heartbeat(&Agent { owner, name: "other".to_owned(), scope: Scope::All }).await.expect("registered");
+    world
+        .catalog
+        .heartbeat(&Agent { owner, name: "other".to_owned(), scope: Scope::All, contact: Default::default() })
+        .await
+        .expect("registered");
     let deadline = Instant::now() + DEADLINE;
     loop {
         let taken =
@@ -87,7 +94,11 @@ async fn an_idle_partition_that_was_lost_is_given_up_without_a_message() {
     }
     while !writer.status().is_empty() {
         assert!(Instant::now() < deadline, "it is still held: {:?}", writer.status());
-        world.catalog.heartbeat(&Agent { owner, name: "other".to_owned(), scope: Scope::All }).await.expect("renewed");
+        world
+            .catalog
+            .heartbeat(&Agent { owner, name: "other".to_owned(), scope: Scope::All, contact: Default::default() })
+            .await
+            .expect("renewed");
         sleep(Duration::from_millis(20)).await;
     }
     writer.shutdown().await.expect("drains");

@@ -3,14 +3,15 @@
 //! Owns: the choice of the next call. Does not own: making it.
 
 use catalog::{
-    Agent, CommitRequest, ConsumerOffset, ExpiredBefore, FileId, ImportedSegment, MetadataStore, Ownership,
+    Agent, CommitRequest, ConsumerOffset, ExpiredBefore, FileId, ImportedSegment, Ingester, MetadataStore, Ownership,
     Replacement, ReplacementIntent, Replay, ResumePoint, Scope, SegmentKind, TopicConfig, UploadIntent,
 };
 use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
 
 use super::super::fixture::{
-    gap_request, imported, intents, name, new_object, new_segment, partition, range, request, statistics, topic_config,
+    LONG_LEASE, contact, gap_request, imported, intents, name, new_object, new_segment, partition, range, request,
+    statistics, topic_config,
 };
 
 /// One call.
@@ -24,6 +25,8 @@ pub(super) enum Step {
     DeleteBefore(TopicPartition, u64),
     Expire(TopicName, Vec<ExpiredBefore>),
     Heartbeat(Agent),
+    Announce(Ingester),
+    Withdraw(OwnerId),
     Acquire(OwnerId, Vec<TopicPartition>),
     Release(Vec<Ownership>),
     Halt(Ownership),
@@ -137,7 +140,7 @@ impl History {
     fn agent(&self, index: usize) -> Agent {
         let scope =
             [Scope::All, Scope::Nothing, Scope::Only(vec![name("a")])].into_iter().nth(index).unwrap_or_default();
-        Agent { owner: self.owners[index], name: format!("host-{index}\0"), scope }
+        Agent { owner: self.owners[index], name: format!("host-{index}\0"), scope, contact: contact(index) }
     }
 
     fn chance(&mut self, percent: u32) -> bool {
@@ -227,10 +230,26 @@ impl History {
         }
     }
 
+    /// An id may be that of a writer: the two roles do not touch each other.
+    fn on_ingesters(&mut self) -> Step {
+        let index = self.random.usize(0..3);
+        let id = self.owners[index];
+        match self.random.u32(0..4) {
+            0 => Step::Withdraw(id),
+            _ => Step::Announce(Ingester {
+                id,
+                name: format!("host-{index}\0"),
+                contact: contact(index),
+                lease: LONG_LEASE,
+            }),
+        }
+    }
+
     fn on_place(&mut self) -> Step {
         let (of, offset) = (self.place(), self.random.u64(0..30));
         match self.random.u32(0..24) {
-            0..3 => Step::Heartbeat(self.agent((offset % 3) as usize)),
+            0 | 1 => Step::Heartbeat(self.agent((offset % 3) as usize)),
+            2 => self.on_ingesters(),
             3..8 => {
                 let at = ResumePoint { high_watermark: offset, anchor: None, reason: "again\0".to_owned() };
                 Step::Resume(of, Incarnation((offset % 3) as u32), at)

@@ -43,6 +43,17 @@ fn wrong(doc: &SettingDoc) -> Vec<String> {
             "a\nb",
         ]),
         Kind::Text => texts(&["a\nb", "a\u{7f}", "a\0b", "a\u{1b}[31m"]),
+        Kind::AgentGroup => texts(&["a b", "a/b", "ü", "a\nb", "a,b", "*"]),
+        Kind::AgentUrl => texts(&[
+            "host:1",
+            "ftp://h",
+            "http://u:p@h",
+            "http://h?x",
+            "http://h#x",
+            "http://h:99999",
+            "http:/",
+            "a\nb",
+        ]),
         Kind::SubjectToken => texts(&["a.b", "*", ">", "a b", "ü", "a\nb"]),
         Kind::Topics => texts(&["a,,b", ",", "a,", "a\nb", "a, ,b"]),
         Kind::Address => {

@@ -11,14 +11,14 @@ use futures::FutureExt;
 use super::*;
 use crate::WaitError;
 
-struct World {
-    catalog: Arc<SqliteMetadataStore>,
-    queue: Arc<InMemoryQueue>,
+pub(crate) struct World {
+    pub(crate) catalog: Arc<SqliteMetadataStore>,
+    pub(crate) queue: Arc<InMemoryQueue>,
     partition: TopicPartition,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let catalog = Arc::new(SqliteMetadataStore::new_in_memory().await.expect("a catalog"));
         catalog.create_topic(config("orders", 1)).await.expect("new topic");
         let partition = TopicPartition::new(name("orders"), 0);
@@ -31,9 +31,12 @@ impl World {
         builder.acks(Acks::Committed).build().await.expect("valid options")
     }
 
-    async fn take(&self) -> Ownership {
+    pub(crate) async fn take(&self) -> Ownership {
         let owner = OwnerId(Uuid::now_v7());
-        self.catalog.heartbeat(&Agent { owner, name: "test".to_owned(), scope: Scope::All }).await.expect("registered");
+        self.catalog
+            .heartbeat(&Agent { owner, name: "test".to_owned(), scope: Scope::All, contact: Default::default() })
+            .await
+            .expect("registered");
         let wanted = std::slice::from_ref(&self.partition);
         match self.catalog.acquire(owner, Duration::from_secs(60), wanted).await.expect("asked").remove(0) {
             AcquireOutcome::Acquired(held) => held,
@@ -42,7 +45,7 @@ impl World {
     }
 
     /// Commits the offsets of one segment.
-    async fn commit(&self, held: &Ownership, base: u64, end: u64) {
+    pub(crate) async fn commit(&self, held: &Ownership, base: u64, end: u64) {
         let last = self.queue.read(&self.partition, end, end + 1).await.expect("read").remove(0);
         let (key, record_count) = (format!("orders/{base}.parquet"), end - base + 1);
         let (bucket, statistics) = Default::default();
@@ -76,7 +79,7 @@ impl World {
         assert!(matches!(outcome, CommitOutcome::Done(_)), "{outcome:?}");
     }
 
-    async fn until_stored(&self, count: usize) {
+    pub(crate) async fn until_stored(&self, count: usize) {
         while self.queue.read(&self.partition, 0, u64::MAX).await.map_or(0, |held| held.len()) < count {
             tokio::task::yield_now().await;
         }

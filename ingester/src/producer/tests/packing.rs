@@ -5,6 +5,7 @@ use common::packing;
 use common::topic::{ColumnSpec, ColumnType, Format};
 
 use super::*;
+use crate::SendOutcome;
 
 /// A producer for the topic `packed` of this format, which has one partition.
 async fn setup_packed(format: Format, options: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> Setup {

@@ -196,11 +196,7 @@ impl<D: Door> CommitStore for Client<D> {
 impl<D: Door> OwnershipStore for Client<D> {
     async fn heartbeat(&self, agent: &Agent) -> Result<()> {
         let agent = agent.clone();
-        self.write("heartbeat", Rows::None, move |state| {
-            state.heartbeat(&agent);
-            Ok(())
-        })
-        .await
+        self.write("heartbeat", Rows::None, move |state| state.heartbeat(&agent)).await
     }
 
     async fn acquire(

@@ -35,7 +35,12 @@ pub(crate) async fn create_orders(store: &dyn MetadataStore) {
 }
 
 pub(crate) async fn heartbeat(store: &dyn MetadataStore, number: u128) {
-    let agent = Agent { owner: owner(number), name: format!("writer-{number}"), scope: Scope::All };
+    let agent = Agent {
+        owner: owner(number),
+        name: format!("writer-{number}"),
+        scope: Scope::All,
+        contact: Default::default(),
+    };
     store.heartbeat(&agent).await.expect("registered");
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use ::catalog::{CatalogError, NewObject, NewSegment, Result, Scope};
+use ::catalog::{CatalogError, Contact, NewObject, NewSegment, Result, Scope};
 
 /// The largest number that a column holds.
 pub(crate) const NUMBER_MAX: u64 = i64::MAX as u64;
@@ -54,6 +54,11 @@ pub(crate) fn object(object: &NewObject) -> Result<()> {
         number("null_count", of.null_count)?;
     }
     Ok(())
+}
+
+/// Checks the address of an agent.
+pub(crate) fn contact(contact: &Contact) -> Result<()> {
+    contact.address.as_deref().map_or(Ok(()), |address| exact("address", address))
 }
 
 /// Text for people: a NUL becomes the replacement character.

@@ -15,16 +15,19 @@ use super::limits;
 use super::state::{AgentRow, CatalogState, PartitionRow};
 
 impl CatalogState {
-    pub(crate) fn heartbeat(&mut self, agent: &Agent) {
+    pub(crate) fn heartbeat(&mut self, agent: &Agent) -> Result<()> {
+        limits::contact(&agent.contact)?;
         let started_at = self.agents.get(&agent.owner).map_or(self.now_ms, |row| row.started_at);
         let row = AgentRow {
             name: limits::note(&agent.name),
             scope: limits::scope(&agent.scope),
+            contact: agent.contact.clone(),
             started_at,
             heartbeat_at: self.now_ms,
         };
         self.agents.insert(agent.owner, row);
         self.changed(Change::Other("heartbeat"));
+        Ok(())
     }
 
     pub(crate) fn acquire(
@@ -133,7 +136,11 @@ impl CatalogState {
 
     pub(crate) fn list_agents(&self, lease: Duration) -> Vec<Agent> {
         let alive = self.agents.iter().filter(|&(&owner, _)| self.is_alive(owner, lease));
-        alive.map(|(&owner, row)| Agent { owner, name: row.name.clone(), scope: row.scope.clone() }).collect()
+        let agent = |owner, row: &AgentRow| {
+            let AgentRow { name, scope, contact, .. } = row.clone();
+            Agent { owner, name, scope, contact }
+        };
+        alive.map(|(&owner, row)| agent(owner, row)).collect()
     }
 
     pub(crate) fn ownership_view(&self, lease: Duration) -> OwnershipView {

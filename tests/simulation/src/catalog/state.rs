@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ::catalog::{
-    CatalogError, ColumnStatistics, CommitRecord, FileId, IncarnationStart, LakeSnapshot, ObjectInfo, Ownership,
-    Partition, RecordedGap, Replay, RetiredObject, Scope, SegmentInfo, SnapshotId, Suspect, TableId, Tables, Token,
-    Topic, Upload, UploadState,
+    CatalogError, ColumnStatistics, CommitRecord, Contact, FileId, IncarnationStart, LakeSnapshot, ObjectInfo,
+    Ownership, Partition, RecordedGap, Replay, RetiredObject, Scope, SegmentInfo, SnapshotId, Suspect, TableId, Tables,
+    Token, Topic, Upload, UploadState,
 };
 use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 
+use super::agents::IngesterRow;
 use super::event::Change;
 use super::guards::Guards;
 use super::lake;
@@ -43,6 +44,8 @@ pub struct AgentRow {
     pub name: String,
     /// Scope of its takeovers.
     pub scope: Scope,
+    /// Its group and address.
+    pub contact: Contact,
     /// Time of its start.
     pub started_at: i64,
     /// Time of its last heartbeat.
@@ -139,6 +142,8 @@ pub struct CatalogState {
     pub uploads: BTreeMap<ObjectName, Upload>,
     /// Writer processes.
     pub agents: BTreeMap<OwnerId, AgentRow>,
+    /// Processes that take records over HTTP.
+    pub ingesters: BTreeMap<OwnerId, IngesterRow>,
     /// Consumer groups.
     pub groups: BTreeMap<String, GroupRow>,
     /// Offsets that the groups committed.
@@ -215,6 +220,7 @@ impl CatalogState {
             incarnations: BTreeMap::new(),
             uploads: BTreeMap::new(),
             agents: BTreeMap::new(),
+            ingesters: BTreeMap::new(),
             groups: BTreeMap::new(),
             offsets: BTreeMap::new(),
             replays: BTreeMap::new(),
@@ -264,6 +270,7 @@ impl CatalogState {
             ("incarnations", rows(&self.incarnations)),
             ("uploads", self.uploads.len()),
             ("agents", self.agents.len()),
+            ("ingesters", self.ingesters.len()),
             ("consumer_groups", self.groups.len()),
             ("consumer_offsets", self.offsets.len()),
             ("replays", self.replays.len()),

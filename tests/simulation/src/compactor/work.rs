@@ -33,7 +33,12 @@ impl Worker {
         loop {
             self.wait(500..4_000).await;
             // An owner that is silent loses its intents; one whose heartbeat fails waits for the next.
-            let agent = Agent { owner: self.owner, name: "compactor".to_owned(), scope: Scope::Nothing };
+            let agent = Agent {
+                owner: self.owner,
+                name: "compactor".to_owned(),
+                scope: Scope::Nothing,
+                contact: Default::default(),
+            };
             if self.catalog.heartbeat(&agent).await.is_err() {
                 continue;
             }

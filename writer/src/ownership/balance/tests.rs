@@ -11,7 +11,12 @@ const LEASE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_secs(3);
 
 fn agent(number: u128) -> Agent {
-    Agent { owner: OwnerId(Uuid::from_u128(number)), name: format!("agent {number}"), scope: Scope::All }
+    Agent {
+        owner: OwnerId(Uuid::from_u128(number)),
+        name: format!("agent {number}"),
+        scope: Scope::All,
+        contact: Default::default(),
+    }
 }
 
 fn partition(topic: &str, partition_id: u32) -> TopicPartition {

@@ -1,16 +1,18 @@
-//! Calls on topics, segments, replays, consumer groups and tokens.
+//! Calls on topics, segments, ingesters, replays, consumer groups and tokens.
 //!
 //! Owns: the transaction of each of them. Does not own: the calls of writers (`client`).
 
+use std::time::Duration;
+
 use ::catalog::{
-    ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, ConsumerStore, Exceptions, Expiration,
-    ExpiredBefore, FileId, ImportedSegment, IncarnationStart, LakeSnapshot, NewToken, OpenTables, Partition,
-    RecordedGap, Replay, ReplayStore, Result, RetiredObject, SegmentInfo, SegmentKind, SegmentStore, TableStore, Token,
-    TokenStore, Topic, TopicConfig, TopicSnapshot, TopicStore,
+    AgentStore, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, ConsumerStore, Exceptions, Expiration,
+    ExpiredBefore, FileId, ImportedSegment, IncarnationStart, Ingester, LakeSnapshot, NewToken, OpenTables, Partition,
+    RecordedGap, RegisteredAgent, Replay, ReplayStore, Result, RetiredObject, SegmentInfo, SegmentKind, SegmentStore,
+    TableStore, Token, TokenStore, Topic, TopicConfig, TopicSnapshot, TopicStore,
 };
 use async_trait::async_trait;
 use common::topic::TopicOptions;
-use common::{OffsetRange, TopicName, TopicPartition};
+use common::{OffsetRange, OwnerId, TopicName, TopicPartition};
 
 use super::{Client, Door, Rows};
 
@@ -213,5 +215,25 @@ impl<D: Door> TokenStore for Client<D> {
     async fn revoke_token(&self, name: &str) -> Result<Token> {
         let name = name.to_owned();
         self.write("revoke_token", Rows::None, move |state| state.revoke_token(&name)).await
+    }
+}
+
+#[async_trait]
+impl<D: Door> AgentStore for Client<D> {
+    async fn announce(&self, ingester: &Ingester) -> Result<()> {
+        let ingester = ingester.clone();
+        self.write("announce", Rows::None, move |state| state.announce(&ingester)).await
+    }
+
+    async fn withdraw(&self, id: OwnerId) -> Result<()> {
+        self.write("withdraw", Rows::None, move |state| {
+            state.withdraw(id);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list_registered(&self, writer_lease: Duration) -> Result<Vec<RegisteredAgent>> {
+        self.read("list_registered", move |state| Ok(state.list_registered(writer_lease))).await
     }
 }

@@ -47,7 +47,7 @@ async fn a_rough_history(seed: u64) -> Vec<String> {
 async fn rival(session: Session, writer: u32) {
     for round in 0..100 {
         let number = u128::from(writer);
-        let agent = Agent { owner: owner(number), name: String::new(), scope: Scope::All };
+        let agent = Agent { owner: owner(number), name: String::new(), scope: Scope::All, contact: Default::default() };
         if session.heartbeat(&agent).await.is_err() {
             continue;
         }

@@ -1,0 +1,137 @@
+//! Publishing to an HTTP service: its token, and what to do about its errors.
+//!
+//! Owns: where the token comes from, the producer's options for a service elsewhere, advice on errors.
+//! Does not own: sending (`ingester`), the arguments (`publish`).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use common::secret::{self, Secret};
+use common::topic::Format as TopicFormat;
+use common::{AgentUrl, TopicName};
+use ingester::feed::FeedFormat;
+use ingester::{Producer, ProducerBuilder, ProducerError, SendFailure};
+
+use crate::feeding;
+use crate::output::{self, UsageError};
+
+/// The environment variable with the token.
+const TOKEN_VARIABLE: &str = "SILTSTONE_TOKEN";
+
+/// Longest wait for a commit. The service ends earlier when the queue's duplicate window would.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A service, and the token for it.
+pub(super) struct HttpService<'a> {
+    url: &'a AgentUrl,
+    token: Option<(Secret, TokenPlace)>,
+}
+
+enum TokenPlace {
+    Variable,
+    File(PathBuf),
+}
+
+impl<'a> HttpService<'a> {
+    /// The service at `url`, with the token of the file or else of the environment.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has no token.
+    pub(super) fn new(url: &'a AgentUrl, token_file: Option<&Path>) -> anyhow::Result<Self> {
+        let token = match token_file {
+            Some(path) => Some((read_token(path)?, TokenPlace::File(path.to_owned()))),
+            None => match std::env::var(TOKEN_VARIABLE) {
+                Ok(token) if !token.trim().is_empty() => Some((remembered(&token), TokenPlace::Variable)),
+                _ => None,
+            },
+        };
+        Ok(Self { url, token })
+    }
+
+    /// A producer for a stream.
+    pub(super) fn producer(&self) -> ProducerBuilder {
+        let builder = Producer::builder()
+            .address(self.url.as_str())
+            .batch_timeout(feeding::LINGER)
+            .commit_timeout(COMMIT_TIMEOUT);
+        match &self.token {
+            Some((token, _)) => builder.token(token.clone()),
+            None => builder,
+        }
+    }
+
+    /// Says on standard error what can be done about the error, if that is known.
+    pub(super) fn advise(&self, error: &anyhow::Error) {
+        let failed = |cause: &(dyn std::error::Error + 'static)| {
+            let of_record = cause.downcast_ref::<SendFailure>().map(|failure| ProducerError::clone(&failure.error));
+            of_record.or_else(|| cause.downcast_ref::<ProducerError>().cloned())
+        };
+        if let Some(advice) = error.chain().find_map(failed).and_then(|error| self.advice(&error)) {
+            output::note(&advice);
+        }
+    }
+
+    fn advice(&self, error: &ProducerError) -> Option<String> {
+        let url = self.url;
+        match error {
+            ProducerError::AgentConnectionFailed { reason, .. } if reason.contains("refused") => Some(format!(
+                "nothing listens at {url}: does `siltstone up` or an ingester run there? INGEST_ADDR is its address"
+            )),
+            ProducerError::AgentConnectionFailed { .. } => {
+                Some(format!("is {url} right, and can this machine reach it?"))
+            }
+            ProducerError::AgentError { status: 401, .. } => Some(match &self.token {
+                None => format!("the service asks for a token: set {TOKEN_VARIABLE}, or give --token-file"),
+                Some((_, place)) => format!("the service does not know the token {place}"),
+            }),
+            ProducerError::AgentError { status: 403, code, .. } if code == "host_not_allowed" => Some(
+                "the service is for its own machine alone: use the URL that its operator gives to others".to_owned(),
+            ),
+            ProducerError::AgentError { status: 403, .. } => Some(match &self.token {
+                None => format!("a token may allow it: set {TOKEN_VARIABLE}, or give --token-file"),
+                Some((_, place)) => format!(
+                    "the token {place} may not do this; publishing asks for the rights produce and read on the topic"
+                ),
+            }),
+            ProducerError::AgentError { status: 404, .. } => {
+                Some(format!("is {url} the address of Siltstone's HTTP service? Give it without the /v1 of its paths"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for TokenPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Variable => write!(f, "of {TOKEN_VARIABLE}"),
+            Self::File(path) => write!(f, "in {}", path.display()),
+        }
+    }
+}
+
+/// The form of input for `topic`, as the service shows it.
+pub(super) async fn format_for(producer: &Producer, topic: &TopicName, has_keys: bool) -> anyhow::Result<FeedFormat> {
+    match producer.topic(topic).await {
+        Ok(topic) if topic.config.format == TopicFormat::Text && !has_keys => Ok(FeedFormat::Text),
+        // The first message names a topic that is absent, with its line.
+        Ok(_) | Err(ProducerError::TopicNotFound(_)) => Ok(FeedFormat::Ndjson),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read_token(path: &Path) -> anyhow::Result<Secret> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("--token-file {}", path.display()))?;
+    if text.trim().is_empty() {
+        let shown = path.display();
+        return Err(UsageError::new(format!("--token-file {shown} is empty; it has a token as its only line")).into());
+    }
+    Ok(remembered(&text))
+}
+
+/// The token without the line break at its end; from now on no error shows it.
+fn remembered(token: &str) -> Secret {
+    secret::remember(token.trim());
+    Secret::from(token.trim())
+}
