@@ -11,16 +11,17 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode};
-use catalog::TopicConfig;
+use catalog::{NewToken, TokenSecret, TopicConfig};
 use common::queue::{Bounds, PublishAck, SubscribeRequest};
 use common::topic::{ColumnSpec, ColumnType, Format, TopicOptions};
 use common::{Message, OutgoingMessage, Queue, QueueError, Subscription, TopicDefinition, TopicName, TopicPartition};
-use ingester::http::{Api, ApiOptions, ApiParts};
+use ingester::http::{Api, ApiOptions, ApiParts, AutoCreate};
 use lake::Storage;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
@@ -77,34 +78,24 @@ impl Queue for Sink {
 
 struct Served {
     runtime: Runtime,
-    router: Router,
+    /// Needs no token.
+    open: Router,
+    /// Needs one, which nobody knows.
+    guarded: Router,
     requests: u32,
 }
 
 impl Served {
     fn new() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let router = runtime.block_on(async {
-            let queue: Arc<dyn Queue> = Arc::new(Sink::default());
-            let catalog = catalog::connect("sqlite::memory:").await.expect("a catalog in memory");
-            let json = TopicOptions::json(vec![ColumnSpec::new("n", ColumnType::Int64)]);
-            let text = TopicOptions { format: Format::Text, packed: true, ..TopicOptions::default() };
-            for (name, config) in [("raw", TopicOptions::default()), ("json", json), ("text", text)] {
-                let name = TopicName::new(name).expect("valid");
-                let topic = TopicConfig { name, partition_count: 3, retention_ms: None, config };
-                catalog::create_topic(queue.as_ref(), catalog.as_ref(), topic).await.expect("new");
-            }
-            // A wait for a commit would last as long as this: nobody commits.
-            let timeout = std::time::Duration::from_millis(5);
-            let options = ApiOptions { body_bytes_max: 64 << 10, timeout, ..ApiOptions::default() };
-            Api::new(ApiParts { queue, catalog, storage: Storage::memory(), hints: None }, options).router()
-        });
-        Self { runtime, router, requests: 0 }
+        let (open, guarded) = runtime.block_on(async { (router(false).await, router(true).await) });
+        Self { runtime, open, guarded, requests: 0 }
     }
 
     fn answer(&mut self, request: Request<Body>) -> StatusCode {
         self.requests += 1;
-        let router = &mut self.router;
+        let has_token = request.headers().contains_key("authorization");
+        let router = if has_token { &mut self.guarded } else { &mut self.open };
         let ready = Service::<Request<Body>>::poll_ready(router, &mut Context::from_waker(Waker::noop()));
         assert!(matches!(ready, Poll::Ready(Ok(()))), "a router is always ready");
         let answering = Service::<Request<Body>>::call(router, request);
@@ -119,6 +110,32 @@ impl Served {
             status
         })
     }
+}
+
+/// The service with three topics, and with a token that each request needs if it `is_guarded`.
+async fn router(is_guarded: bool) -> Router {
+    let queue: Arc<dyn Queue> = Arc::new(Sink::default());
+    let catalog = catalog::connect("sqlite::memory:").await.expect("a catalog in memory");
+    let json = TopicOptions::json(vec![ColumnSpec::new("n", ColumnType::Int64)]);
+    let text = TopicOptions { format: Format::Text, packed: true, ..TopicOptions::default() };
+    for (name, config) in [("raw", TopicOptions::default()), ("json", json), ("text", text)] {
+        let name = TopicName::new(name).expect("valid");
+        let topic = TopicConfig { name, partition_count: 3, retention_ms: None, config };
+        catalog::create_topic(queue.as_ref(), catalog.as_ref(), topic).await.expect("new");
+    }
+    if is_guarded {
+        let secret = TokenSecret::generate();
+        let grants = vec!["read:*".parse().expect("valid")];
+        let (id, name, hash) = (secret.id().to_owned(), "t".to_owned(), secret.hash());
+        let token = NewToken { id, name, hash, grants, expires_at: None };
+        catalog.create_token(token).await.expect("new");
+    }
+    // A wait for a commit would last as long as this: nobody commits.
+    let timeout = Duration::from_millis(5);
+    let options = ApiOptions { body_bytes_max: 64 << 10, timeout, ..ApiOptions::default() };
+    let auto_create = AutoCreate::default();
+    let parts = ApiParts { queue, catalog, storage: Storage::memory(), hints: None, auto_create };
+    Api::open(parts, options).await.expect("queue and catalog answer").router()
 }
 
 /// The request in `input`; `None` if no server would read one.
