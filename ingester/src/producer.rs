@@ -44,9 +44,6 @@ pub use self::batch::SendHandle;
 pub use self::builder::ProducerBuilder;
 pub use self::options::ConfigError;
 
-/// A dash and the digits of the largest `u64`.
-const ID_SUFFIX_BYTES_MAX: usize = 21;
-
 /// Sends messages to topics. Share it: all methods except [`Producer::close`] take `&self`.
 ///
 /// A result means that the queue *confirmed* the message, or that the catalog lists it ([`Acks`]). A failure means that it
@@ -219,8 +216,8 @@ impl Producer {
         let id_of_caller = message.message_id.is_some();
         if !id_of_caller {
             let number = self.next_id.fetch_add(1, Ordering::Relaxed);
-            // One allocation: there is an id for each message.
-            let id = message.message_id.insert(String::with_capacity(self.id_prefix.len() + ID_SUFFIX_BYTES_MAX));
+            // One allocation, with room for a dash and 20 digits: there is an id for each message.
+            let id = message.message_id.insert(String::with_capacity(self.id_prefix.len() + 21));
             write!(id, "{}-{number}", self.id_prefix).expect("a string takes any text");
         }
         message.is_awaited |= self.is_awaited;

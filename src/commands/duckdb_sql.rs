@@ -4,7 +4,7 @@
 //! (lake::duckdb).
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use catalog::{MetadataStore, OpenTables, TopicSnapshot};
@@ -22,8 +22,7 @@ use crate::output::{self, UsageError};
 /// committed at that moment, and nothing can be written. Records that could not be decoded are in quarantine."TOPIC", as
 /// in `query`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples: siltstone duckdb-sql > lake.sql && duckdb -init lake.sql\n          \
-                        siltstone duckdb-sql --views orders > views.sql && duckdb -init views.sql")]
+#[command(after_help = "Example: siltstone duckdb-sql > lake.sql && duckdb -init lake.sql")]
 pub(crate) struct Args {
     /// Instead, a view of each topic over exactly the segments that are committed now, for a DuckDB without the
     /// extension; print them again to see later segments
@@ -54,19 +53,25 @@ async fn attach(settings: &Settings) -> anyhow::Result<String> {
     let opened = reading_catalog(settings, async |catalog| Ok(catalog.open_tables(None).await?)).await?;
     let storage = service::connect::existing_storage(settings)?;
     let location = location(&storage)?;
-    let root = storage.reader_root();
-    match opened.roots.iter().find(|(bucket, _)| *bucket == storage.bucket) {
-        Some((_, recorded)) if Some(recorded) == root.as_ref() => {}
-        Some((_, recorded)) => bail!(
-            "the catalog says that the objects are in {recorded}, and the settings say {}; a writer that starts with these \
-             settings corrects the catalog, and --views does without it",
-            root.as_deref().unwrap_or("a place that DuckDB cannot name")
-        ),
-        None => bail!(
+    let recorded = opened.roots.iter().find(|(bucket, _)| *bucket == storage.bucket).map(|(_, root)| root);
+    let Some(recorded) = recorded else {
+        bail!(
             "no writer has recorded yet where the objects are: start one (`siltstone up` or `writer`), or give --views"
-        ),
+        );
+    };
+    let is_elsewhere = storage.reader_root().as_ref() != Some(recorded);
+    if is_elsewhere && !Path::new(recorded).is_dir() {
+        bail!(
+            "the catalog says that the objects are in {recorded}, which is not there; a writer that starts with these \
+             settings corrects that, and --views does without it"
+        );
     }
-    Ok(attach_sql(&catalog_of(settings, &opened)?, &location))
+    let note = if is_elsewhere {
+        format!("-- Objects are read where the writer put them: {recorded}\n")
+    } else {
+        String::new()
+    };
+    Ok(note + &attach_sql(&catalog_of(settings, &opened)?, &location))
 }
 
 /// The catalog as DuckDB reaches it.
@@ -81,7 +86,8 @@ fn catalog_of(settings: &Settings, opened: &OpenTables) -> anyhow::Result<DuckDb
     match (catalog::libpq_words(url.expose()), opened.schema.clone()) {
         (Some(words), Some(schema)) => Ok(DuckDbCatalog::Postgres { words, schema }),
         (Some(_), None) => bail!(
-            "this login may not read the schema with DuckLake's views; an administrator runs GRANT lake_reader TO it, as              docs/ducklake.md says"
+            "this login may not read the schema with DuckLake's views; an administrator runs GRANT lake_reader TO it, as \
+             docs/ducklake.md says"
         ),
         _ => bail!(UsageError::new("DuckDB cannot read a catalog inside this process; set CATALOG_URL".to_owned())),
     }
