@@ -31,7 +31,8 @@ impl<D> AgentStore for SqlMetadataStore<D> {
     async fn list_registered(&self, writer_lease: Duration) -> Result<Vec<RegisteredAgent>> {
         let select = sql!(
             "SELECT role, owner, name, agent_group, address, started_at, now_ms - heartbeat_at AS silent_ms,
-                    (SELECT count(*) FROM partitions WHERE partitions.owner = registered.owner) AS partition_count
+                    (SELECT count(*) FROM partitions
+                     WHERE registered.role = 'writer' AND partitions.owner = registered.owner) AS partition_count
              FROM (SELECT 'ingester' AS role, id AS owner, name, agent_group, address, started_at, heartbeat_at,
                           lease_ms
                    FROM ingesters

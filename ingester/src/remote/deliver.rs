@@ -132,8 +132,11 @@ impl Remote {
         if answered.is_of_missing_topic() {
             return Next::End(Attempt::TopicMissing);
         }
-        if answered.status == StatusCode::PAYLOAD_TOO_LARGE && sent.len() > 1 {
-            progress.send_at_most(sent.len() / 2);
+        if answered.status == StatusCode::PAYLOAD_TOO_LARGE {
+            match sent[..] {
+                [alone] => progress.refuse(alone, answered.refused(agent).error),
+                _ => progress.send_at_most(sent.len() / 2),
+            }
             return Next::SameAgent;
         }
         match verdicts(agent, &answered, sent.len()) {

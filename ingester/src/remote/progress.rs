@@ -60,6 +60,12 @@ impl<'m> Progress<'m> {
         self.most = records.max(1);
     }
 
+    /// Fails a record that is too large for a request of its own; those behind it go together again.
+    pub(super) fn refuse(&mut self, number: usize, error: ProducerError) {
+        self.fail(number, Arc::new(error));
+        self.most = usize::MAX;
+    }
+
     /// Takes the verdicts on the records of these numbers. Returns what is waited for, if a repetition may help.
     pub(super) fn take(&mut self, numbers: &[usize], verdicts: Vec<Verdict>) -> Option<Waiting> {
         let last_stored = verdicts.iter().rposition(is_stored);
