@@ -89,9 +89,9 @@ mod tests {
 
     #[test]
     fn a_command_of_a_group_is_found_without_the_group() {
-        assert_eq!(suggested("create"), ["topic create"]);
+        assert_eq!(suggested("create"), ["topic create", "token create"]);
         assert_eq!(suggested("desc"), ["topic describe"]);
-        assert_eq!(suggested("list"), ["topic list", "quarantine list"]);
+        assert_eq!(suggested("list"), ["topic list", "token list", "quarantine list"]);
         assert_eq!(suggested("replays"), ["quarantine replay"]);
         assert_eq!(suggested("qqq"), Vec::<String>::new());
     }

@@ -46,7 +46,6 @@ use tokio::sync::watch;
 use self::error::{ApiError, Code};
 use self::tokens::Tokens;
 use crate::commits::Commits;
-use crate::error::ProducerError;
 use crate::producer::Producer;
 
 pub use self::auto_create::AutoCreate;
@@ -77,9 +76,6 @@ pub enum OpenError {
     /// The tokens cannot be read.
     #[error("the tokens cannot be read: {0}")]
     Tokens(String),
-    /// The queue does not answer.
-    #[error(transparent)]
-    Producer(#[from] ProducerError),
 }
 
 impl Default for ApiOptions {
@@ -122,16 +118,19 @@ impl Api {
     /// The service within these limits.
     ///
     /// # Errors
-    /// If queue or catalog do not answer, and if there is no token while other machines reach the address.
+    /// If other machines reach the address, and there is no token, or the catalog does not say so. A queue or a catalog that
+    /// is away for a moment is no error where nothing depends on it yet: requests wait for both.
     pub async fn open(parts: ApiParts, options: ApiOptions) -> Result<Self, OpenError> {
         let ApiParts { queue, catalog, storage, hints, auto_create } = parts;
         let tokens = Tokens::new(Arc::clone(&catalog), system_clock(), options.is_local);
-        let (listed, _) = tokens.counts().await.map_err(|error| OpenError::Tokens(error.message))?;
-        if listed == 0 && !options.is_local {
-            return Err(OpenError::NoToken);
+        if !options.is_local {
+            let (listed, _) = tokens.counts().await.map_err(|error| OpenError::Tokens(error.message))?;
+            if listed == 0 {
+                return Err(OpenError::NoToken);
+            }
         }
-        let producer = Producer::builder().queue(Arc::clone(&queue)).catalog(Arc::clone(&catalog));
-        let producer = producer.buffer_bytes(options.in_flight_bytes.max(BUFFER_BYTES_MIN)).build().await?;
+        let buffer_bytes = options.in_flight_bytes.max(BUFFER_BYTES_MIN);
+        let producer = Producer::buffered(Arc::clone(&queue), Arc::clone(&catalog), buffer_bytes);
         let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage.clone());
         Ok(Self {
             producer,

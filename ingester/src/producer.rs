@@ -79,7 +79,12 @@ impl Producer {
 
     /// A producer into `queue`, with topics from `catalog` and the default of each option.
     pub fn new(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> Self {
-        let (options, clock) = (Options::default(), system_clock());
+        Self::buffered(queue, catalog, Options::default().buffer_bytes)
+    }
+
+    /// The same with room for this many bytes.
+    pub(crate) fn buffered(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>, buffer_bytes: usize) -> Self {
+        let (options, clock) = (Options { buffer_bytes, ..Options::default() }, system_clock());
         let topics = TopicSource::Queue(catalog, Arc::clone(&queue));
         Self::assemble(Parts { route: Route::Queue(queue), topics, options, clock, commits: None })
     }

@@ -46,16 +46,21 @@ impl HttpService {
         let ingester = Ingester { id: OwnerId(Uuid::now_v7()), name: agent_name(), contact, lease };
         let catalog = Arc::clone(&parts.catalog);
         let api = Api::open(parts, options).await.map_err(refused)?;
-        let (listed, valid) = api.token_counts().await.map_err(refused)?;
+        let counts = api.token_counts().await;
         let tls = listener.has_tls();
         let intake = Intake::serve(listener, api.router(), IntakeLimits::default());
         let ingest = intake.addr();
-        match (listed, valid) {
-            (0, _) => tracing::info!(%ingest, tls, "records are taken over HTTP; no tokens: loopback only"),
-            (_, 0) => {
+        match counts {
+            Err(error) => {
+                tracing::warn!(%ingest, tls, %error, "records are taken over HTTP once the tokens can be read")
+            }
+            Ok((0, _)) => tracing::info!(%ingest, tls, "records are taken over HTTP; no tokens: loopback only"),
+            Ok((_, 0)) => {
                 tracing::warn!(%ingest, tls, tokens = 0, "records are taken over HTTP; no token is valid: nobody is served")
             }
-            (_, tokens) => tracing::info!(%ingest, tls, tokens, "records are taken over HTTP from holders of a token"),
+            Ok((_, tokens)) => {
+                tracing::info!(%ingest, tls, tokens, "records are taken over HTTP from holders of a token")
+            }
         }
         if !options.is_local && !tls {
             tracing::warn!(%ingest, "tokens and records are sent in the clear: set INGEST_TLS_CERT and INGEST_TLS_KEY, or put a proxy with TLS in front");

@@ -219,7 +219,8 @@ impl Service {
     }
 
     async fn get(&self, page: &str) -> Response {
-        http::get(&format!("http://{}{page}", self.address)).await.expect("an answer")
+        let answer = http::get(&format!("http://{}{page}", self.address)).await;
+        answer.unwrap_or_else(|error| panic!("{error:#}: {}", self.log_text()))
     }
 
     /// Every sample of `/metrics`: name with labels, value.
