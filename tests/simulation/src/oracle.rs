@@ -99,7 +99,7 @@ struct Inner {
     /// The row that was committed last for each place, which live objects must hold.
     rows: PlacedRows,
     /// Objects that were doomed when the clock was put forward: the janitor may delete them although a lagging server
-    /// lists them again.
+    /// lists them again, and forget them before the last request about them arrives.
     swept_early: BTreeSet<String>,
     /// Confirmed commits; those before a failover are forgotten.
     confirmations: Vec<Confirmation>,
