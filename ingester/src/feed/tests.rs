@@ -135,7 +135,9 @@ async fn a_known_failure_ends_the_feed_although_its_stream_stays_open() {
     source.write_all(lines(0..3).as_bytes()).await.expect("there is room");
     let mut tally = Tally::default();
     let error = feed.run(&mut BufReader::new(stream), &mut tally).await.expect_err("partition 0 refuses");
-    assert!(matches!(error, FeedError::Unconfirmed { confirmed: 2, failed: 1, not_sent: 0, .. }), "{error:?}");
+    // The lines behind it are on their way by then, or not yet.
+    let FeedError::Unconfirmed { confirmed, failed: 1, not_sent, .. } = error else { panic!("{error:?}") };
+    assert_eq!(confirmed + not_sent, 2);
     source.write_all(b"{}\n").await.expect_err("nobody reads on");
 }
 
