@@ -89,7 +89,7 @@ impl Producers {
         let message = |message: OutgoingMessage| if is_awaited { message.awaited() } else { message };
         let messages: Vec<_> = (0..count).map(|_| message(self.message(is_repeated))).collect();
         let are_packed = self.is_packed && self.published.is_multiple_of(2);
-        let messages = if are_packed { vec![rows::packed(&messages)] } else { messages };
+        let messages = if are_packed && !messages.is_empty() { vec![rows::packed(&messages)] } else { messages };
         let (sender, busy) = (self.sender.clone(), Arc::clone(&self.busy));
         let attempts = if is_repeated { ATTEMPTS_MAX } else { 1 };
         busy.fetch_add(1, Ordering::Relaxed);
