@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use self::recorder::Recorder;
 use super::load::{self, Payloads};
-use super::measure::{Hardware, Measurement, Phase};
+use super::measure::{Hardware, Measurement, Phase, per_mille};
 
 pub(super) use self::report::Report;
 
@@ -178,10 +178,7 @@ impl Latency {
     fn of(mut nanos: Vec<u64>) -> Self {
         nanos.sort_unstable();
         #[expect(clippy::cast_precision_loss, reason = "a latency is approximate")]
-        let at = |share: usize| {
-            let index = (nanos.len() * share).div_ceil(1_000).saturating_sub(1);
-            nanos.get(index).copied().unwrap_or_default() as f64 / 1e3
-        };
+        let at = |thousandths| per_mille(&nanos, thousandths).unwrap_or_default() as f64 / 1e3;
         Self { p50_us: at(500), p99_us: at(990), p999_us: at(999), max_us: at(1_000) }
     }
 }

@@ -41,6 +41,12 @@ pub(super) struct Phase {
     pub(super) rss_peak_is_of_phase: bool,
 }
 
+/// The value below or at which so many thousandths of the sorted values are; `None` of none.
+pub(super) fn per_mille<T: Copy>(sorted: &[T], thousandths: usize) -> Option<T> {
+    let index = (sorted.len() * thousandths).div_ceil(1_000).saturating_sub(1);
+    sorted.get(index).copied()
+}
+
 impl Measurement {
     /// Starts now.
     pub(super) fn start() -> Self {

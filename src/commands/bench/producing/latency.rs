@@ -10,6 +10,8 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::commands::bench::measure::per_mille;
+
 /// The size of one phase.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
@@ -62,18 +64,15 @@ impl Latency {
     #[expect(clippy::cast_precision_loss, reason = "figures are approximate")]
     fn of(mut micros: Vec<i64>, size: Size, time: Duration) -> Self {
         micros.sort_unstable();
-        let at = |percent: usize| {
-            let index = (micros.len() * percent).div_ceil(100).saturating_sub(1);
-            micros.get(index).copied().unwrap_or_default().max(0) as f64 / 1e3
-        };
+        let at = |thousandths| per_mille(&micros, thousandths).unwrap_or_default().max(0) as f64 / 1e3;
         Self {
             clients: size.clients,
             acks: size.acks.to_string(),
             answers: micros.len() as u64,
             answers_per_s: micros.len() as f64 / time.as_secs_f64(),
-            p50_ms: at(50),
-            p99_ms: at(99),
-            max_ms: at(100),
+            p50_ms: at(500),
+            p99_ms: at(990),
+            max_ms: at(1_000),
         }
     }
 }
