@@ -12,7 +12,7 @@ use catalog::{Exceptions, Partition, PartitionState, SegmentInfo};
 use common::queue::history::{anchor_at, difference_of};
 use common::{OffsetRange, QueueError, TopicPartition, mutation};
 use lake::Storage;
-use lake::quarantine::QuarantineReader;
+use lake::quarantine::{QuarantineReader, QuarantinedRecord};
 
 use super::error::WaitError;
 use super::places::{Answers, Found, Place, Shown, Trouble, is_below};
@@ -22,7 +22,7 @@ use super::{Commits, Fate};
 const SPAN_MAX: u64 = 65_536;
 
 /// Quarantined records that are decoded before other tasks get their turn.
-pub(super) const RECORDS_AT_ONCE: usize = 256;
+const RECORDS_AT_ONCE: usize = 256;
 
 /// The queue's history, compared with the committed one.
 struct Compared {
@@ -140,8 +140,12 @@ impl Commits {
             answers.extend(suspects.into_iter().map(|offset| (offset, Err(unread(offset)))));
             return (answers, None);
         };
-        match quarantined(storage, &found.quarantine, &suspects).await {
-            Ok(mut reasons) => {
+        let mut reasons: BTreeMap<u64, String> = BTreeMap::new();
+        let first = |record: QuarantinedRecord| {
+            reasons.entry(record.origin.offset).or_insert(record.reason);
+        };
+        match read_quarantined(storage, &found.quarantine, &suspects, first).await {
+            Ok(()) => {
                 answers.extend(suspects.into_iter().map(|offset| {
                     let fate = reasons.remove(&offset).map(|reason| Fate::Quarantined { reason });
                     (offset, Ok(fate.unwrap_or(Fate::Committed)))
@@ -160,13 +164,13 @@ fn holding<T>(of: &[T], offset: u64, range: impl Fn(&T) -> OffsetRange) -> Optio
     of.get(first).filter(|one| range(one).contains(offset))
 }
 
-/// The first reason of each of these offsets that is in one of the segments.
-async fn quarantined(
+/// Shows `see` the quarantined records of the segments that hold one of the offsets, in order.
+pub(super) async fn read_quarantined(
     storage: &Storage,
     segments: &[SegmentInfo],
     offsets: &BTreeSet<u64>,
-) -> lake::Result<BTreeMap<u64, String>> {
-    let mut reasons = BTreeMap::new();
+    mut see: impl FnMut(QuarantinedRecord),
+) -> lake::Result<()> {
     for segment in segments {
         if !offsets.iter().any(|offset| segment.range.contains(*offset)) {
             continue;
@@ -174,12 +178,12 @@ async fn quarantined(
         for (count, record) in QuarantineReader::open(storage, segment).await?.enumerate() {
             let record = record?;
             if offsets.contains(&record.origin.offset) {
-                reasons.entry(record.origin.offset).or_insert(record.reason);
+                see(record);
             }
             if count % RECORDS_AT_ONCE == RECORDS_AT_ONCE - 1 {
                 tokio::task::yield_now().await;
             }
         }
     }
-    Ok(reasons)
+    Ok(())
 }

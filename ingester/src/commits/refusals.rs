@@ -3,13 +3,13 @@
 //! Owns: reading them for one message that is known to be committed with quarantined records.
 //! Does not own: the wait for the commit, and the fate of the whole message (`look`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::{OffsetRange, packing};
-use lake::quarantine::QuarantineReader;
+use lake::quarantine::QuarantinedRecord;
 
 use super::error::WaitError;
-use super::look::RECORDS_AT_ONCE;
+use super::look::read_quarantined;
 use super::{Before, Commits};
 
 /// The quarantined records of one message.
@@ -50,23 +50,19 @@ impl Commits {
             let reason = format!("the partition is in incarnation {} now", found.partition.incarnation);
             return Err(WaitError::OtherHistory { partition: partition.clone(), offset, reason });
         }
-        let mut rows = BTreeMap::new();
-        for segment in found.quarantine.iter().filter(|segment| segment.range.contains(offset)) {
-            let reader = QuarantineReader::open(storage, segment).await.map_err(|error| unread(error.to_string()))?;
-            for (count, record) in reader.enumerate() {
-                if count % RECORDS_AT_ONCE == RECORDS_AT_ONCE - 1 {
-                    tokio::task::yield_now().await;
-                }
-                let record = record.map_err(|error| unread(error.to_string()))?;
-                if record.origin.offset != offset {
-                    continue;
-                }
-                // A message that could not be opened still has the header.
-                if record.headers.iter().any(|(name, _)| packing::is_header(name)) {
-                    return Ok(Refusals::Whole(record.reason));
-                }
+        let (mut whole, mut rows) = (None, BTreeMap::new());
+        let see = |record: QuarantinedRecord| {
+            // A message that could not be opened still has the header.
+            if record.headers.iter().any(|(name, _)| packing::is_header(name)) {
+                whole.get_or_insert(record.reason);
+            } else {
                 rows.insert(record.origin.row, record.reason);
             }
+        };
+        let read = read_quarantined(storage, &found.quarantine, &BTreeSet::from([offset]), see).await;
+        read.map_err(|error| unread(error.to_string()))?;
+        if let Some(reason) = whole {
+            return Ok(Refusals::Whole(reason));
         }
         match rows.is_empty() {
             true => Err(unread("retention has taken its batch off the list".to_owned())),
