@@ -37,6 +37,12 @@ pub(super) struct RequestBody {
     held: MemoryPermit,
 }
 
+/// The type of the body as it is given, and in lower case without parameters. Both are empty without one.
+pub(super) fn media_type(headers: &HeaderMap) -> (&str, String) {
+    let given = headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
+    (given, given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
 impl RequestBody {
     /// Begins to read. `bytes_max` limits the body as it is sent and as it is unpacked.
     ///

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::Api;
 use super::answer::answer;
 use super::auto_create;
-use super::body::RequestBody;
+use super::body::{RequestBody, media_type};
 use super::error::{ApiError, Code};
 use super::lines::Lines;
 use super::parameters::Parameters;
@@ -41,8 +41,7 @@ impl Form {
     /// The form that the type of the body names. A body without a type is refused: a page of another origin could send it
     /// without asking first.
     fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
-        let given = headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
-        let kind = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let (given, kind) = media_type(headers);
         match kind.as_str() {
             "application/json" => Ok(Self::Json),
             "application/x-ndjson" | "application/jsonl" | "application/ndjson" => Ok(Self::Ndjson),
@@ -179,6 +178,8 @@ impl<'de> Deserialize<'de> for Elements<'de> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     fn form(content_type: &str) -> Result<Form, ApiError> {

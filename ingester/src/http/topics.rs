@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::access::caller;
-use super::body::RequestBody;
+use super::body::{RequestBody, media_type};
 use super::error::{ApiError, Code};
 use super::parameters::Query;
 use super::path::TopicPath;
@@ -171,9 +171,8 @@ async fn read_json<T: DeserializeOwned>(api: &Api, request: Request) -> Result<T
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let given = headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
-    let kind = given.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/json") {
+    let (given, kind) = media_type(headers);
+    if kind == "application/json" {
         return Ok(());
     }
     let text = format!("Content-Type {given:?} is not taken; allowed is application/json");
