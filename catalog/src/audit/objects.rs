@@ -3,6 +3,8 @@
 //! Owns: these checks as a plain function, and reading the records for it. Does not own: segments against commits
 //! (`checks`), the objects' bytes (the writer's audit).
 
+mod tables;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use common::{Incarnation, TopicPartition};
@@ -230,6 +232,5 @@ fn statistics(object: &ObjectInfo, column: &ColumnStatistics, types: &BTreeMap<i
     (!is_right).then(|| format!("has {:?} to {:?} in column {id}, its row says {known:?}", column.min, column.max))
 }
 
-mod tables;
 #[cfg(test)]
 mod tests;

@@ -127,7 +127,8 @@ async fn insert(session: &mut dyn Session, table: TableId, columns: &[TableColum
 
 async fn record_root(session: &mut dyn Session, bucket: &str, root: &str) -> Result<()> {
     let insert = sql!(
-        "INSERT INTO lake_roots (bucket, root) VALUES ($1, $2) ON CONFLICT (bucket) DO UPDATE SET root = excluded.root"
+        "INSERT INTO lake_roots (bucket, root) VALUES ($1, $2) ON CONFLICT (bucket) DO UPDATE SET root = excluded.root
+         WHERE lake_roots.root <> excluded.root"
     );
     session.execute(&insert, values![bucket, root]).await?;
     Ok(())
