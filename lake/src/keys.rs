@@ -1,6 +1,7 @@
 //! Object keys: one shape, unique, never reused.
 //!
-//! Owns: `<prefix>/<topic>[.quarantine]/<yyyy-mm-dd>/<partition>/<base>-<end>-<epoch>-<uuid>.parquet`.
+//! Owns: `<prefix>/<topic>[.quarantine]/<yyyy-mm-dd>/<partition>/<base>-<end>-<epoch>-<uuid>.parquet` for the object of one
+//! segment, and `<prefix>/<topic>[.quarantine]/<yyyy-mm-dd>/<uuid>.parquet` for one that may hold segments of many partitions.
 //! Does not own: the existence of an object under a key.
 //!
 //! No part has the form `name=value`: readers of directories take that for a column, in place of a declared one of its name.
@@ -10,11 +11,31 @@
 
 use catalog::SegmentKind;
 use chrono::DateTime;
-use common::{Epoch, OffsetRange, TopicPartition};
+use common::{Epoch, OffsetRange, TopicName, TopicPartition};
 use object_store::path::Path;
 use uuid::Uuid;
 
-/// The parts of a key.
+/// The parts of the key of an object with segments of many partitions.
+#[derive(Clone, Debug)]
+pub struct SharedName<'a> {
+    /// The topic.
+    pub topic: &'a TopicName,
+    /// Table or quarantine.
+    pub kind: SegmentKind,
+    /// Queue time of the earliest message; gives the date, in UTC.
+    pub first_timestamp_us: i64,
+}
+
+impl SharedName<'_> {
+    /// A key that was never used before.
+    pub fn new_key(&self, prefix: &Path) -> NewKey {
+        let uuid = Uuid::now_v7();
+        let directory = directory(self.topic, self.kind, self.first_timestamp_us);
+        NewKey { id: format!("{}-{uuid}", self.topic), key: below(prefix, &format!("{directory}/{uuid}.parquet")) }
+    }
+}
+
+/// The parts of the key of an object with one segment.
 #[derive(Clone, Debug)]
 pub struct SegmentName<'a> {
     /// Partition whose messages the object holds.
@@ -32,7 +53,7 @@ pub struct SegmentName<'a> {
 /// A fresh id and the key that carries it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewKey {
-    /// `<topic>-<partition>-<base_offset>-<uuid>`.
+    /// `<topic>-<partition>-<base_offset>-<uuid>`; of a shared object `<topic>-<uuid>`.
     pub id: String,
     /// Key in the store.
     pub key: Path,
@@ -45,21 +66,29 @@ impl SegmentName<'_> {
     }
 
     fn key_with(&self, prefix: &Path, uuid: Uuid) -> NewKey {
-        let topic = self.partition.topic.encoded();
-        let date = DateTime::from_timestamp_micros(self.first_timestamp_us).unwrap_or_default().format("%Y-%m-%d");
-        let table = match self.kind {
-            SegmentKind::Data => topic,
-            SegmentKind::Quarantine => format!("{topic}.quarantine"),
-        };
+        let directory = directory(&self.partition.topic, self.kind, self.first_timestamp_us);
         let (partition, base, end, epoch) =
             (self.partition.partition_id, self.range.base(), self.range.end(), self.epoch);
-        let path = format!("{table}/{date}/{partition}/{base:020}-{end:020}-{epoch}-{uuid}.parquet");
-        // `Path::from` would encode the percent signs of the topic once more; every part is plain already.
-        let path = if prefix.as_ref().is_empty() { path } else { format!("{prefix}/{path}") };
-        let key = Path::parse(&path).expect("encoded parts make a valid path");
+        let key = below(prefix, &format!("{directory}/{partition}/{base:020}-{end:020}-{epoch}-{uuid}.parquet"));
         let id = format!("{}-{}-{base}-{uuid}", self.partition.topic, self.partition.partition_id);
         NewKey { id, key }
     }
+}
+
+/// Directory of the objects of a table and day.
+fn directory(topic: &TopicName, kind: SegmentKind, first_timestamp_us: i64) -> String {
+    let date = DateTime::from_timestamp_micros(first_timestamp_us).unwrap_or_default().format("%Y-%m-%d");
+    let quarantine = match kind {
+        SegmentKind::Data => "",
+        SegmentKind::Quarantine => ".quarantine",
+    };
+    format!("{}{quarantine}/{date}", topic.encoded())
+}
+
+fn below(prefix: &Path, path: &str) -> Path {
+    // `Path::from` would encode the percent signs of the topic once more; every part is plain already.
+    let path = if prefix.as_ref().is_empty() { path.to_owned() } else { format!("{prefix}/{path}") };
+    Path::parse(&path).expect("encoded parts make a valid path")
 }
 
 #[cfg(test)]
@@ -86,6 +115,18 @@ mod tests {
             "2023-11-14/3/00000000000000001000-00000000000000001999-7-00000000-0000-0000-0000-000000000000.parquet";
         assert_eq!(key("orders", SegmentKind::Data, "lake"), format!("lake/orders/{file}"));
         assert_eq!(key("orders", SegmentKind::Quarantine, "lake"), format!("lake/orders.quarantine/{file}"));
+    }
+
+    #[test]
+    fn keys_of_shared_objects_differ_and_tell_topic_kind_and_date() {
+        let topic = TopicName::new("orders").expect("valid");
+        let name =
+            SharedName { topic: &topic, kind: SegmentKind::Quarantine, first_timestamp_us: 1_700_000_000_000_000 };
+        let keys = [(); 2].map(|()| name.new_key(&Path::parse("lake").expect("valid")).key.to_string());
+        assert_ne!(keys[0], keys[1]);
+        for key in keys {
+            assert!(key.starts_with("lake/orders.quarantine/2023-11-14/") && key.split('/').count() == 4, "{key}");
+        }
     }
 
     #[test]
