@@ -31,6 +31,8 @@ pub struct Total {
     pub replacements: u64,
     /// Objects that retention took off the list.
     pub expired: u64,
+    /// Objects that retention took off the list for their age.
+    pub aged: u64,
     /// Rows of commits that were folded away.
     pub folded: u64,
     /// Records whose commit was confirmed to a producer.
@@ -54,6 +56,7 @@ impl Total {
         self.gaps += outcome.figures.gaps;
         self.replacements += outcome.figures.replacements;
         self.expired += outcome.figures.expired;
+        self.aged += outcome.figures.aged;
         self.folded += outcome.figures.folded;
         self.confirmed += outcome.figures.confirmed;
         self.violations += u64::from(outcome.violation.is_some());
@@ -65,7 +68,7 @@ impl fmt::Display for Total {
         write!(
             f,
             "{} seeds, {:.1} virtual hours, {} messages, {} commits, {} faults, {} crashes, {} takeovers, {} unknown \
-             outcomes, {} halts, {} gaps, {} replacements, {} expired, {} folded, {} confirmed, {} violations",
+             outcomes, {} halts, {} gaps, {} replacements, {} expired, {} aged, {} folded, {} confirmed, {} violations",
             self.seeds,
             self.virtual_ms as f64 / 3_600_000.0,
             self.messages,
@@ -78,6 +81,7 @@ impl fmt::Display for Total {
             self.gaps,
             self.replacements,
             self.expired,
+            self.aged,
             self.folded,
             self.confirmed,
             self.violations

@@ -5,6 +5,7 @@
 
 use ::catalog::CommitRequest;
 
+use super::retention::is_of_age;
 use super::{Inner, Violation, broken};
 use crate::catalog::{CatalogState, Change, Event, ObjectName};
 
@@ -33,6 +34,11 @@ impl Inner {
             Change::SegmentsDeleted(objects) => {
                 self.trace.note("catalog", format!("{by} expired {} objects", objects.len()));
                 self.figures.expired += objects.len() as u64;
+            }
+            Change::Aged(objects, retention_ms) => {
+                self.trace.note("catalog", format!("{by} expired {objects:?} by age"));
+                self.figures.aged += objects.len() as u64;
+                is_of_age(state, event.at_ms, objects, *retention_ms)?;
             }
             Change::HistoryFolded(folded) => {
                 self.trace.note("catalog", format!("{by} folded {folded:?}"));
