@@ -68,6 +68,8 @@ pub struct Figures {
     pub condemned: u64,
     /// Replacements.
     pub replacements: u64,
+    /// Commits of shared objects.
+    pub shared: u64,
     /// Objects that retention took off the list.
     pub expired: u64,
     /// Objects that retention took off the list for their age.

@@ -29,6 +29,8 @@ pub struct Total {
     pub gaps: u64,
     /// Replacements.
     pub replacements: u64,
+    /// Commits of shared objects.
+    pub shared: u64,
     /// Objects that retention took off the list.
     pub expired: u64,
     /// Objects that retention took off the list for their age.
@@ -54,6 +56,7 @@ impl Total {
         self.unknown_outcomes += outcome.unknown_outcomes;
         self.halts += outcome.figures.halts;
         self.gaps += outcome.figures.gaps;
+        self.shared += outcome.figures.shared;
         self.replacements += outcome.figures.replacements;
         self.expired += outcome.figures.expired;
         self.aged += outcome.figures.aged;
@@ -68,7 +71,8 @@ impl fmt::Display for Total {
         write!(
             f,
             "{} seeds, {:.1} virtual hours, {} messages, {} commits, {} faults, {} crashes, {} takeovers, {} unknown \
-             outcomes, {} halts, {} gaps, {} replacements, {} expired, {} aged, {} folded, {} confirmed, {} violations",
+             outcomes, {} halts, {} gaps, {} shared, {} replacements, {} expired, {} aged, {} folded, {} confirmed, {} \
+             violations",
             self.seeds,
             self.virtual_ms as f64 / 3_600_000.0,
             self.messages,
@@ -79,6 +83,7 @@ impl fmt::Display for Total {
             self.unknown_outcomes,
             self.halts,
             self.gaps,
+            self.shared,
             self.replacements,
             self.expired,
             self.aged,

@@ -33,6 +33,7 @@ pub(super) enum Step {
     Intend(Vec<UploadIntent>),
     Abandon(Vec<UploadIntent>),
     Commit(Vec<CommitRequest>),
+    CommitTogether(Vec<CommitRequest>),
     Resolve(CommitRequest),
     Sweep(TopicPartition),
     IntendReplacement(ReplacementIntent),
