@@ -135,7 +135,7 @@ async fn a_writer_enforces_the_retention_by_itself_and_says_so() {
     world.publish(9 * DAY, 0..100).await;
     world.publish(HOUR, 100..150).await;
     world.lake.run(&["topic", "update", "orders", "--retention", "7d"]).await.ok();
-    let writer = world.writer(Duration::from_secs(1)).await;
+    let writer = world.writer(Duration::from_secs(10)).await;
     world.until(async || answers(&world.lake).await == [[50, 100, 149]; 3]).await;
     world::stop(writer).await;
     world.lake.run(&["audit", "--deep"]).await.ok().says(&["audit: clean"]);
