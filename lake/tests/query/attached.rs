@@ -64,7 +64,7 @@ async fn check(directory: &Path, objects: &[Vec<Values>], filters: &[String]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases(32)))]
+    #![proptest_config(ProptestConfig::with_cases(cases(24)))]
     #[test]
     fn statistics_change_no_answer_of_an_attached_catalog(
         objects in proptest::collection::vec(proptest::collection::vec(values(), 1..5), 1..5),

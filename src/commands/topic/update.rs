@@ -19,7 +19,7 @@ use crate::opened::with_catalog;
 use crate::output::{self, UsageError};
 use crate::units::{Retention, duration_text, parse_retention};
 
-/// Add columns, let columns take more, let records travel packed, or keep segments for another time.
+/// Change columns, the packing of records, or the retention.
 ///
 /// Every older segment stays readable. Running writers follow within a third of LEASE_SECS, without a restart. Other
 /// changes of a column need a column of another name.

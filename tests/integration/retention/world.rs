@@ -71,8 +71,12 @@ impl Aged {
         builder.build().start().await.expect("starts")
     }
 
-    /// Retention of one transaction, as a writer does it regularly.
-    pub(crate) async fn expire(&self) {
+    /// Takes what is older than this many hours off the list.
+    pub(crate) async fn expire(&self, hours: u32) {
+        let topic = self.catalog.get_topic(&orders().topic).await.expect("read").expect("exists");
+        let retention_ms = Some(u64::from(hours) * 3_600_000);
+        let updated = self.catalog.update_topic_config(&topic.name, topic.schema_version, retention_ms, topic.config);
+        updated.await.expect("updated");
         self.catalog.expire_by_age(&orders().topic).await.expect("expired");
     }
 

@@ -168,7 +168,7 @@ impl History {
             0 => new.incarnation = Incarnation(7),
             1 => new.epoch = Epoch(new.epoch.0 + 1),
             2 => new.owner = OwnerId(Uuid::now_v7()),
-            3 => new.range = range(base, (u64::MAX >> self.random.u32(0..2)) - 1),
+            3 => new.range = range(base, ((u64::MAX >> self.random.u32(0..2)) - 1).max(base)),
             4 => new.segments.extend(new.segments.clone()),
             _ => {}
         }

@@ -57,6 +57,25 @@ impl Inner {
                 self.view.listed.remove(object);
                 self.view.doomed.insert(object.clone());
             }
+            Change::Acquired(_) | Change::Released(..) | Change::Halted(..) | Change::Resumed(_) => {
+                self.ownership_changed(state, &by, change)?;
+            }
+            Change::Swept(object) => self.trace.note("catalog", format!("{by} swept {}", object.key)),
+            Change::ClockJumped(milliseconds) => {
+                self.trace.note("catalog", format!("the clock jumped by {milliseconds} ms"));
+            }
+            Change::Restored => self.trace.note("catalog", "another server took over"),
+            Change::TopicCreated(_)
+            | Change::TopicDeleted(_)
+            | Change::WatermarkMoved(..)
+            | Change::SegmentAdded(_)
+            | Change::Other(_) => {}
+        }
+        self.rows_hold(state)
+    }
+
+    fn ownership_changed(&mut self, state: &CatalogState, by: &str, change: &Change) -> Result<(), Violation> {
+        match change {
             Change::Acquired(held) => {
                 let (partition, epoch, watermark) = (&held.partition, held.epoch, held.high_watermark);
                 self.trace.note("catalog", format!("{by} acquired {partition} epoch {epoch} at {watermark}"));
@@ -77,18 +96,9 @@ impl Inner {
                 self.view.begun.insert((partition.clone(), row.incarnation), current);
                 self.view.watermarks.insert((partition.clone(), row.incarnation), row.high_watermark);
             }
-            Change::Swept(object) => self.trace.note("catalog", format!("{by} swept {}", object.key)),
-            Change::ClockJumped(milliseconds) => {
-                self.trace.note("catalog", format!("the clock jumped by {milliseconds} ms"));
-            }
-            Change::Restored => self.trace.note("catalog", "another server took over"),
-            Change::TopicCreated(_)
-            | Change::TopicDeleted(_)
-            | Change::WatermarkMoved(..)
-            | Change::SegmentAdded(_)
-            | Change::Other(_) => {}
+            _ => {}
         }
-        self.rows_hold(state)
+        Ok(())
     }
 
     fn count_commit(&mut self, by: &str, request: &CommitRequest) {
