@@ -26,9 +26,9 @@ pub use error::{CatalogError, Result};
 pub use listing::{ListedGap, ListedSegment};
 pub use model::{
     AcquireOutcome, Agent, AgentRole, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, Contact,
-    Exceptions, Expiration, ExpiredBefore, FileId, Folded, Gap, GapKind, Grant, ImportedSegment, IncarnationStart,
-    Ingester, LAYOUT_NOW, LakeSnapshot, NewObject, NewSegment, NewToken, ObjectInfo, OpenTables, Ownership,
-    OwnershipView, Partition, PartitionOwner, PartitionState, PresentedToken, RecordedGap, RegisteredAgent,
+    Exceptions, Expiration, Expired, ExpiredBefore, ExpiredPart, FileId, Folded, Gap, GapKind, Grant, ImportedSegment,
+    IncarnationStart, Ingester, LAYOUT_NOW, LakeSnapshot, NewObject, NewSegment, NewToken, ObjectInfo, OpenTables,
+    Ownership, OwnershipView, Partition, PartitionOwner, PartitionState, PresentedToken, RecordedGap, RegisteredAgent,
     ReplacementIntent, Replay, ResumePoint, RetiredObject, Right, Scope, SegmentInfo, SegmentKind, SnapshotId, Suspect,
     TableColumn, TableFile, TableId, Tables, Token, TokenHash, TokenSecret, TokenState, Topic, TopicConfig,
     TopicPattern, TopicSnapshot, Upload, UploadIntent, UploadState, quarantine_columns, table_columns,
@@ -42,5 +42,6 @@ pub use store::{
     TableStore, TokenStore, TopicStore,
 };
 pub use topics::{
-    CreateTopicError, DeleteTopicError, UpdateTopicError, create_topic, delete_topic, open_topic, update_topic,
+    CreateTopicError, DeleteTopicError, UpdateTopicError, create_topic, delete_topic, open_topic, update_retention,
+    update_topic,
 };

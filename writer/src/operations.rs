@@ -1,7 +1,7 @@
 //! Operations: an operator's requests, and upkeep that needs no operator.
 //!
-//! Owns: `audit`, `infer`, `resume` and `quarantine`, which the binary shows; `janitor`, which deletes objects that are not
-//! listed.
+//! Owns: `audit`, `infer`, `resume` and `quarantine`, which the binary shows; `retention`, which takes what is too old
+//! off the list; `janitor`, which deletes objects that are not listed.
 //! Does not own: showing results.
 
 pub mod audit;
@@ -9,3 +9,4 @@ pub mod infer;
 pub(crate) mod janitor;
 pub mod quarantine;
 pub mod resume;
+pub(crate) mod retention;

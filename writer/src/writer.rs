@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::config::WriterConfig;
 use crate::error::Result;
 use crate::operations::janitor::Janitor;
+use crate::operations::retention::Retention;
 use crate::ownership::supervise::Supervisor;
 use crate::pipeline::context::{Context, Limits};
 use crate::pipeline::gather::{Gather, Parts};
@@ -127,6 +128,7 @@ impl Writer {
             second_sweep: self.config.janitor_second_sweep,
             lease: self.config.lease,
         };
+        let retention = Retention { catalog: Arc::clone(&context.catalog), hold: self.config.janitor_hold };
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);
         watchers.spawn(gathering);
@@ -135,6 +137,7 @@ impl Writer {
             watchers.spawn(relief::relieve_queue(Arc::clone(&self.queue), board.clone(), Arc::clone(&commands)));
         }
         watchers.spawn(janitor.run());
+        watchers.spawn(retention.run());
         watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));
         supervisor.begin().await?;
         let (totals, refresh) = (Arc::clone(supervisor.totals()), Arc::clone(&supervisor.refresh));

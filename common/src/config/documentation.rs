@@ -177,7 +177,7 @@ pub const SETTINGS: &[SettingDoc] = &[
         Kind::Number(60, 31_536_000),
         "86400",
         "60 to 31536000",
-        "how long an object that is not listed, or no longer, is left before it is deleted; deleted again after 7 times as long",
+        "how long an object that is not listed, or no longer, is left before it is deleted, and earlier states of the tables can be read; deleted again after 7 times as long",
     ),
     setting(
         "SHUTDOWN_TIMEOUT_SECS",

@@ -1,5 +1,6 @@
 //! Reading through the public door: DataFusion and DuckDB over objects that an SQLite catalog lists.
 
+mod attached;
 mod bounded;
 mod damage;
 mod duckdb;

@@ -33,6 +33,10 @@ pub(crate) const SKIPPED_OFFSETS: &str = "siltstone_skipped_offsets_total";
 pub(crate) const OBJECTS_DELETED: &str = "siltstone_janitor_objects_deleted_total";
 pub(crate) const COMMITS_FOLDED: &str = "siltstone_janitor_commits_folded_total";
 pub(crate) const SNAPSHOTS_DROPPED: &str = "siltstone_janitor_snapshots_dropped_total";
+pub(crate) const OBJECTS_EXPIRED: &str = "siltstone_retention_objects_total";
+pub(crate) const SEGMENTS_EXPIRED: &str = "siltstone_retention_segments_total";
+pub(crate) const RECORDS_EXPIRED: &str = "siltstone_retention_records_total";
+pub(crate) const BYTES_EXPIRED: &str = "siltstone_retention_bytes_total";
 pub(crate) const QUEUE_OFFSETS_LOST: &str = "siltstone_queue_offsets_lost_total";
 const MEMORY_USED: &str = "siltstone_memory_used_bytes";
 const MEMORY_PEAK: &str = "siltstone_memory_peak_bytes";
@@ -68,6 +72,10 @@ pub(crate) fn describe() {
     describe_counter!(OBJECTS_DELETED, "objects deleted that were never listed, or no longer");
     describe_counter!(COMMITS_FOLDED, "commits folded into a run with their neighbours");
     describe_counter!(SNAPSHOTS_DROPPED, "lake snapshots that were thinned out");
+    describe_counter!(OBJECTS_EXPIRED, "objects older than their topic's retention, taken off the list");
+    describe_counter!(SEGMENTS_EXPIRED, "segments of these objects");
+    describe_counter!(RECORDS_EXPIRED, "rows of these objects");
+    describe_counter!(BYTES_EXPIRED, "bytes of these objects");
     describe_counter!(QUEUE_OFFSETS_LOST, "offsets by which the queue's end was found to have moved back");
     describe_gauge!(MEMORY_USED, "bytes of messages and open segments held now");
     describe_gauge!(MEMORY_PEAK, "most bytes held at once since start");
@@ -87,6 +95,9 @@ pub(crate) fn describe() {
         counter!(name).increment(0);
     }
     for name in [OBJECTS_DELETED, COMMITS_FOLDED, SNAPSHOTS_DROPPED] {
+        counter!(name).increment(0);
+    }
+    for name in [OBJECTS_EXPIRED, SEGMENTS_EXPIRED, RECORDS_EXPIRED, BYTES_EXPIRED] {
         counter!(name).increment(0);
     }
     for reason in RollReason::ALL {
