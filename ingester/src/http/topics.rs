@@ -13,8 +13,8 @@ use axum::response::IntoResponse;
 use catalog::{DeleteTopicError, Right, Topic, TopicConfig, UpdateTopicError};
 use common::TopicName;
 use common::topic::{ColumnChange, ColumnSpec, Reading, TopicOptions};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::Api;
@@ -41,14 +41,22 @@ pub(super) struct NewTopic {
     pub(super) config: Map<String, Value>,
 }
 
-/// A change of columns and notations, as `siltstone topic update` makes it.
+/// A change of columns, notations and packing, as `siltstone topic update` makes it.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct TopicChange {
     columns: Vec<ColumnSpec>,
     drop_columns: Vec<String>,
     rename_columns: Vec<Renaming>,
+    #[serde(deserialize_with = "given")]
     reading: Option<Reading>,
+    #[serde(deserialize_with = "given")]
+    packed: Option<bool>,
+}
+
+/// A member that may be absent, and not null.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -114,12 +122,15 @@ pub(super) async fn update(
 ) -> Result<Json<Topic>, ApiError> {
     let change: TopicChange = read_json(&api, request).await?;
     if change == TopicChange::default() {
-        let text = "there is nothing to change; give columns, drop_columns, rename_columns or reading";
+        let text = "there is nothing to change; give columns, drop_columns, rename_columns, reading or packed";
         return Err(ApiError::invalid(text));
     }
     let topic = found(&api, &name).await?;
     let options = changed(&topic.config, change)?;
-    catalog::update_topic(api.catalog.as_ref(), &topic, options).await.map(Json).map_err(|error| match error {
+    let updated = catalog::update_topic(api.catalog.as_ref(), &topic, options).await;
+    // The next request with records goes by the new options.
+    api.producer.topics().forget(&name);
+    updated.map(Json).map_err(|error| match error {
         UpdateTopicError::Invalid(invalid) => ApiError::invalid(invalid.to_string()),
         UpdateTopicError::Catalog(error) => error.into(),
     })
@@ -159,6 +170,7 @@ fn changed(options: &TopicOptions, change: TopicChange) -> Result<TopicOptions, 
         options.evolve(&columns).map_err(|refused| ApiError::new(Code::Refused, refused.to_string()))?
     };
     changed.reading = change.reading.unwrap_or(changed.reading);
+    changed.packed = change.packed.unwrap_or(changed.packed);
     Ok(changed)
 }
 
