@@ -1,6 +1,7 @@
 //! Reading through the public door: DataFusion and DuckDB over objects that an SQLite catalog lists.
 
 mod bounded;
+mod chains;
 mod damage;
 mod duckdb;
 mod json;
