@@ -21,7 +21,7 @@ use crate::pipeline::group::Groups;
 use crate::service::handle::WriterHandle;
 use crate::service::running::RunningWriter;
 use crate::service::status::StatusBoard;
-use crate::service::{metrics, relief, watchers};
+use crate::service::{announce, metrics, relief, watchers};
 use lake::Storage;
 
 /// A writer before its start.
@@ -96,7 +96,9 @@ impl Writer {
             None => Arc::new(SqliteMetadataStore::new_in_memory().await?),
         };
         metrics::describe();
-        let (groups, grouping) = Groups::new(Arc::clone(&catalog));
+        let announcing = self.queue.announcements().map(|announcements| (announcements, Arc::default()));
+        let unannounced = announcing.as_ref().map(|(_, unannounced)| Arc::clone(unannounced));
+        let (groups, grouping) = Groups::new(Arc::clone(&catalog), unannounced);
         let context = Arc::new(Context {
             queue: Arc::clone(&self.queue),
             catalog,
@@ -123,6 +125,9 @@ impl Writer {
         watchers.spawn(relief::relieve_memory(context.limits.memory.clone(), board.clone(), Arc::clone(&commands)));
         if self.queue.memory().is_some() {
             watchers.spawn(relief::relieve_queue(Arc::clone(&self.queue), board.clone(), Arc::clone(&commands)));
+        }
+        if let Some((announcements, unannounced)) = announcing {
+            watchers.spawn(announce::announce(announcements, unannounced));
         }
         watchers.spawn(janitor.run());
         watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));

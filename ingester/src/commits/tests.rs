@@ -1,5 +1,7 @@
 //! Waits over a real catalog in memory, whose commits the tests make themselves.
 
+mod announced;
+
 use std::time::Duration;
 
 use catalog::{
