@@ -72,6 +72,14 @@ pub trait Queue: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The subjects of the messages that the stream holds and the pattern matches, each once.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] if the queue has no such stream, or it does not keep what nobody reads yet.
+    async fn subjects(&self, stream: &str, pattern: &str) -> Result<Vec<String>, QueueError> {
+        Err(QueueError::refused(format!("this queue has no streams with subjects, such as {stream} with {pattern}")))
+    }
+
     /// The way in which writers announce commits to other processes, if the queue has one.
     fn announcements(&self) -> Option<Arc<dyn Announcements>> {
         None

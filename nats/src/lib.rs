@@ -19,6 +19,7 @@ mod diagnose;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+mod held_subjects;
 mod intake;
 mod login;
 mod monitor;
@@ -246,6 +247,10 @@ impl Queue for NatsQueue {
         let answer = api::request::<serde_json::Value>(self.connection(), "INFO".to_owned(), &api::EMPTY).await?;
         answer.expected("JetStream")?;
         self.connection().check_version()
+    }
+
+    async fn subjects(&self, stream: &str, pattern: &str) -> Result<Vec<String>, QueueError> {
+        held_subjects::list(self.connection(), stream, pattern).await
     }
 
     fn announcements(&self) -> Option<Arc<dyn Announcements>> {

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use catalog::{Agent, Contact, MetadataStore, Scope, SqliteMetadataStore};
+use catalog::{Agent, AutoCreate, Contact, MetadataStore, Scope, SqliteMetadataStore};
 use common::clock::{SharedClock, system_clock};
 use common::{OwnerId, Queue, TopicName, agent_name};
 use object_store::ObjectStore;
@@ -18,6 +18,7 @@ use crate::operations::janitor::Janitor;
 use crate::ownership::supervise::Supervisor;
 use crate::pipeline::context::{Context, Limits};
 use crate::pipeline::group::Groups;
+use crate::service::auto_create::SubjectWatch;
 use crate::service::handle::WriterHandle;
 use crate::service::running::RunningWriter;
 use crate::service::status::StatusBoard;
@@ -50,6 +51,7 @@ pub struct Writer {
     /// Set by a simulation; else new at each start.
     owner: Option<OwnerId>,
     contact: Contact,
+    auto_create: AutoCreate,
     encode_inline: bool,
 }
 
@@ -72,6 +74,7 @@ impl Writer {
             clock: system_clock(),
             owner: None,
             contact: Contact::default(),
+            auto_create: AutoCreate::default(),
             encode_inline: false,
         }
     }
@@ -80,9 +83,10 @@ impl Writer {
     pub fn builder(queue: Arc<dyn Queue>, storage: Storage, catalog: Arc<dyn MetadataStore>) -> WriterBuilder {
         let (config, clock, topics) = (WriterConfig::default(), system_clock(), Vec::new());
         let catalog = Some(catalog);
-        let contact = Contact::default();
+        let (contact, auto_create) = (Contact::default(), AutoCreate::default());
+        let (owner, encode_inline) = (None, false);
         let writer =
-            Self { queue, storage, catalog, config, topics, clock, owner: None, contact, encode_inline: false };
+            Self { queue, storage, catalog, config, topics, clock, owner, contact, auto_create, encode_inline };
         WriterBuilder { writer }
     }
 
@@ -131,6 +135,10 @@ impl Writer {
         }
         watchers.spawn(janitor.run());
         watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));
+        if !self.auto_create.by_subject().is_empty() {
+            let refresh = Arc::clone(&supervisor.refresh);
+            watchers.spawn(SubjectWatch::new(&context, self.auto_create.clone(), refresh).run());
+        }
         supervisor.begin().await?;
         let (totals, refresh) = (Arc::clone(supervisor.totals()), Arc::clone(&supervisor.refresh));
         let handle = WriterHandle { context, board, clock: Arc::clone(&self.clock), totals, commands, refresh };
@@ -162,6 +170,13 @@ impl WriterBuilder {
     #[must_use]
     pub fn contact(mut self, contact: Contact) -> Self {
         self.writer.contact = contact;
+        self
+    }
+
+    /// Sets the rules by which subjects of streams become topics; none, unless given.
+    #[must_use]
+    pub fn auto_create(mut self, rules: AutoCreate) -> Self {
+        self.writer.auto_create = rules;
         self
     }
 

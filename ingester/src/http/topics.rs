@@ -10,12 +10,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use catalog::{DeleteTopicError, Right, Topic, TopicConfig, UpdateTopicError};
+use catalog::{DeleteTopicError, NewTopic, Right, Topic, UpdateTopicError};
 use common::TopicName;
 use common::topic::{ColumnChange, ColumnSpec, Reading, TopicOptions};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Api;
 use super::access::caller;
@@ -26,20 +26,6 @@ use super::path::TopicPath;
 
 /// Largest description of a topic: 2,000 columns with names of some length.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
-
-/// A topic that is to be created, in the form in which topics are shown.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewTopic {
-    pub(super) name: TopicName,
-    /// One, or one per stream, when absent.
-    #[serde(default)]
-    pub(super) partition_count: Option<u32>,
-    #[serde(default)]
-    pub(super) retention_ms: Option<u64>,
-    #[serde(default)]
-    pub(super) config: Map<String, Value>,
-}
 
 /// A change of columns, notations and packing, as `siltstone topic update` makes it.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -66,27 +52,6 @@ struct Renaming {
     to: String,
 }
 
-impl NewTopic {
-    pub(super) fn config(mut self) -> Result<TopicConfig, ApiError> {
-        if self.config.contains_key("columns") && !self.config.contains_key("format") {
-            self.config.insert("format".to_owned(), json!("json"));
-        }
-        let options: TopicOptions = serde_json::from_value(Value::Object(self.config))
-            .map_err(|error| ApiError::invalid(format!("config: {error}")))?;
-        // Ids belong to the topic that they were described of.
-        let options = options.without_ids();
-        let bound = u32::try_from(options.streams.len()).unwrap_or(u32::MAX);
-        let config = TopicConfig {
-            name: self.name,
-            partition_count: self.partition_count.unwrap_or(bound.max(1)),
-            retention_ms: self.retention_ms,
-            config: options,
-        };
-        config.definition().validate().map_err(|error| ApiError::invalid(error.to_string()))?;
-        Ok(config)
-    }
-}
-
 pub(super) async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Value>, ApiError> {
     Query::read(request.uri().query(), &[])?;
     let caller = caller(&request);
@@ -99,7 +64,7 @@ pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Res
     let caller = caller(&request);
     let new = read_json::<NewTopic>(&api, request).await?;
     caller.ensure(Right::Admin, &new.name)?;
-    let config = new.config()?;
+    let config = new.config().map_err(ApiError::invalid)?;
     let topic = catalog::create_topic(api.queue.as_ref(), api.catalog.as_ref(), config).await?;
     let place = format!("/v1/topics/{}", topic.name.encoded());
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(topic)))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{Contact, Ingester, MetadataStore};
+use catalog::{AutoCreate, Contact, Ingester, MetadataStore};
 use common::config::Settings;
 use common::{Message, OwnerId, Queue, TopicPartition};
 use lake::Storage;
@@ -11,7 +11,7 @@ use service::{Intake, IntakeLimits, Listener};
 use support::proxy::{Mode, Proxy};
 use uuid::Uuid;
 
-use crate::http::{Api, ApiOptions, ApiParts, AutoCreate};
+use crate::http::{Api, ApiOptions, ApiParts};
 use crate::producer::tests::faulty_queue::FaultyQueue;
 use crate::producer::tests::{config, name};
 use crate::{Producer, ProducerBuilder};
