@@ -5,6 +5,8 @@
 
 mod sink;
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
@@ -146,7 +148,7 @@ impl EncodedSegment {
             record_count: self.record_count,
             min_timestamp_us: self.min_timestamp_us,
             max_timestamp_us: self.max_timestamp_us,
-            object: self.object(bucket, &name.key, schema_version),
+            object: Arc::new(self.object(bucket, &name.key, schema_version)),
         }
     }
 }
@@ -194,7 +196,6 @@ fn properties(page_bytes: usize) -> WriterProperties {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-    use std::sync::Arc;
 
     use arrow_array::{Int64Array, TimestampMicrosecondArray};
     use arrow_schema::{DataType, Field, Schema};

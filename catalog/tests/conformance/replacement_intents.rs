@@ -2,6 +2,8 @@
 //!
 //! Owns: recording, giving up, dooming and consuming it. Does not own: the replacement itself (`replacing`).
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use catalog::{CatalogError, CommitOutcome, MetadataStore, ReplaceRefusal, Replacement, UploadState};
@@ -31,7 +33,8 @@ pub(crate) async fn a_replacement_needs_its_intent(store: &dyn MetadataStore) {
     of_commit.output.key = next.segments[0].object.key.clone();
     assert_intent_lost(store.replace(&of_commit).await);
     let mut of_replacement = request(&held, 30, 39);
-    of_replacement.segments[0].object.key = intended(store, held.owner, &objects[..2]).await.output.key;
+    Arc::make_mut(&mut of_replacement.segments[0].object).key =
+        intended(store, held.owner, &objects[..2]).await.output.key;
     let outcome = commit(store, &of_replacement).await;
     assert!(matches!(outcome, CommitOutcome::Refused(catalog::Refusal::IntentLost { .. })), "{outcome:?}");
     assert_done(&commit(store, &next).await, 40);

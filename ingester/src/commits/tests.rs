@@ -2,6 +2,7 @@
 
 mod announced;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{
@@ -127,7 +128,7 @@ fn segment(kind: SegmentKind, rows: u64) -> NewSegment {
         record_count: rows,
         min_timestamp_us: 0,
         max_timestamp_us: 1,
-        object: NewObject {
+        object: Arc::new(NewObject {
             bucket: String::new(),
             key: format!("orders/{id}.parquet"),
             record_count: rows,
@@ -136,7 +137,7 @@ fn segment(kind: SegmentKind, rows: u64) -> NewSegment {
             checksum: 0,
             schema_version: 1,
             statistics: vec![],
-        },
+        }),
     }
 }
 

@@ -269,7 +269,7 @@ fn output_name(replacement: &Replacement) -> ObjectName {
     ObjectName::new(&replacement.output.bucket, &replacement.output.key)
 }
 
-fn is_pending(known: &Upload, intent: &ReplacementIntent) -> bool {
+pub(super) fn is_pending(known: &Upload, intent: &ReplacementIntent) -> bool {
     known.state == UploadState::Pending
         && known.partition_id.is_none()
         && (&known.topic, known.owner) == (&intent.topic, Some(intent.owner))
