@@ -92,7 +92,7 @@ impl<'a> HttpService<'a> {
             ProducerError::AgentConnectionFailed { reason, .. } if reason.contains("refused") => Some(format!(
                 "nothing listens at {url}: does `siltstone up` or an ingester run there? INGEST_ADDR is its address"
             )),
-            ProducerError::AgentConnectionFailed { reason, .. } if reason.contains("UnknownIssuer") => Some(format!(
+            ProducerError::AgentConnectionFailed { reason, .. } if is_of_unknown_authority(reason) => Some(format!(
                 "the certificate of {url} comes from an authority that is not known here; --ca-file or {CA_VARIABLE} names a \
                  PEM file with it"
             )),
@@ -127,6 +127,11 @@ impl std::fmt::Display for TokenPlace {
             Self::File(path) => write!(f, "in {}", path.display()),
         }
     }
+}
+
+/// True if nobody who is trusted signed the certificate: another authority may have the same name.
+fn is_of_unknown_authority(reason: &str) -> bool {
+    ["UnknownIssuer", "BadSignature"].iter().any(|problem| reason.contains(problem))
 }
 
 /// The form of input for `topic`, as the service shows it.
