@@ -1,8 +1,9 @@
 //! Commits: waits until the catalog lists a record, or has it in quarantine.
 //!
-//! Owns: the door, and the wait for an answer. Those who wait also do the looking, one on behalf of all, so that no task
-//! is needed and nothing is asked while nobody waits.
-//! Does not own: publishing (`producer`), the commit itself (the writer), the look (`look`) and its time (`pace`).
+//! Owns: the door, and the wait for an answer. Those who wait also do the looking, one on behalf of all, so that
+//! nothing is asked while nobody waits.
+//! Does not own: publishing (`producer`), the commit itself (the writer), the look (`look`) and its time (`pace`), the
+//! hints of other processes (`announced`).
 
 mod announced;
 mod error;

@@ -96,6 +96,12 @@ impl<'a> HttpService<'a> {
                 "the certificate of {url} comes from an authority that is not known here; --ca-file or {CA_VARIABLE} names a \
                  PEM file with it"
             )),
+            ProducerError::AgentConnectionFailed { reason, .. } if reason.contains("CaUsedAsEndEntity") => {
+                Some(format!(
+                    "the certificate of {url} is one of an authority, which is not taken for that of a server: make it with \
+                 basicConstraints=CA:FALSE"
+                ))
+            }
             ProducerError::AgentConnectionFailed { .. } => {
                 Some(format!("is {url} right, and can this machine reach it?"))
             }

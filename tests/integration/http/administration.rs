@@ -99,7 +99,7 @@ async fn what_a_topic_cannot_be_is_refused_with_the_words_of_the_command() {
         (r#"{"reading":{"time_zone":"+00:00"}}"#, 400, "time zone"),
         (r#"{"packed":"yes"}"#, 400, "boolean"),
         (r#"{"packed":null}"#, 400, "boolean"),
-        (r#"{"packed":true,"reading":null}"#, 400, "reading"),
+        (r#"{"packed":true,"reading":null}"#, 400, "invalid type: null"),
     ] {
         let (answered, refused) = patch(body).await;
         assert_eq!(answered, status, "{body}: {refused}");

@@ -33,7 +33,7 @@ async fn requests(siltstone: &Siltstone, server: &Server, token: Option<&str>) {
     command.args(["run", &format!("{}/v1/openapi.json", server.url), "--no-color", "--exclude-checks", LEFT_OUT]);
     command.args(["--phases", "examples,coverage,fuzzing", "--generation-database", "none"]);
     command.args(["--request-timeout", "60", "--continue-on-failure"]);
-    command.args(["--max-examples", &setting("SILTSTONE_HTTP_EXAMPLES", 20).to_string()]);
+    command.args(["--max-examples", &setting("SILTSTONE_HTTP_EXAMPLES", 10).to_string()]);
     let seed = setting("SILTSTONE_HTTP_SEED", u64::from(std::process::id()));
     command.args(["--seed", &seed.to_string()]);
     if let Some(token) = token {

@@ -141,7 +141,7 @@ async fn publish_trusts_the_authority_of_the_flag_or_of_the_variable() {
     };
     let unknown = publish(Siltstone::new(), &[]).await;
     unknown.fails(1, &["invalid peer certificate: UnknownIssuer", "--ca-file or SILTSTONE_CA_FILE names a PEM file"]);
-    publish(Siltstone::new(), &["--ca-file", ca_file]).await.ok().says(&["published 1 message to orders"]);
+    publish(Siltstone::new(), &["--ca-file", ca_file]).await.ok().says(&["published 1 messages to orders"]);
     publish(Siltstone::new().with("SILTSTONE_CA_FILE", ca_file), &[]).await.ok();
     let other = other.ca_file().display().to_string();
     let flag_counts = publish(Siltstone::new().with("SILTSTONE_CA_FILE", ca_file), &["--ca-file", &other]).await;
@@ -152,4 +152,21 @@ async fn publish_trusts_the_authority_of_the_flag_or_of_the_variable() {
     siltstone.run(&plain).await.fails(2, &["--ca-file", "needs a --url that begins with https://"]);
     siltstone.run(&["publish", "orders", "--ca-file", ca_file]).await.fails(2, &["--url"]);
     secured.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_with_the_certificate_of_an_authority_is_explained_to_who_publishes() {
+    let siltstone = patient();
+    siltstone.run(&["topic", "create", "orders", "--column", "id:int64"]).await.ok();
+    let authority = Authority::new().expect("openssl");
+    let ca_file = authority.ca_file();
+    let key = ca_file.with_file_name("ca.key").display().to_string();
+    let ca_file = ca_file.to_str().expect("UTF-8");
+    let server = siltstone.clone().with("INGEST_TLS_CERT", ca_file).with("INGEST_TLS_KEY", &key);
+    let server = Server::start(&server).await;
+    let url = server.url.replace("http://127.0.0.1", "https://localhost");
+    let publish = ["publish", "orders", "--url", &url, "--ca-file", ca_file];
+    let refused = siltstone.run_with_input(&publish, b"{\"id\":1}\n").await;
+    refused.fails(1, &["CaUsedAsEndEntity", "make it with basicConstraints=CA:FALSE"]);
+    server.stop().await;
 }
