@@ -17,12 +17,14 @@ use crate::error::Result;
 use crate::operations::janitor::Janitor;
 use crate::ownership::supervise::Supervisor;
 use crate::pipeline::context::{Context, Limits};
+use crate::pipeline::gather::{Gather, Parts};
 use crate::pipeline::group::Groups;
+use crate::service::announce::{self, Unannounced};
 use crate::service::auto_create::SubjectWatch;
 use crate::service::handle::WriterHandle;
 use crate::service::running::RunningWriter;
 use crate::service::status::StatusBoard;
-use crate::service::{announce, metrics, relief, watchers};
+use crate::service::{metrics, relief, watchers};
 use lake::Storage;
 
 /// A writer before its start.
@@ -100,16 +102,25 @@ impl Writer {
             None => Arc::new(SqliteMetadataStore::new_in_memory().await?),
         };
         metrics::describe();
-        let announcing = self.queue.announcements().map(|announcements| (announcements, Arc::default()));
-        let unannounced = announcing.as_ref().map(|(_, unannounced)| Arc::clone(unannounced));
-        let (groups, grouping) = Groups::new(Arc::clone(&catalog), unannounced);
+        let announcements = self.queue.announcements();
+        let unannounced = Arc::new(Unannounced::new(announcements.is_some()));
+        let (groups, grouping) = Groups::new(Arc::clone(&catalog), Arc::clone(&unannounced));
+        let limits = Limits::new(&self.config, self.encode_inline);
+        let (gather, gathering) = Gather::new(Parts {
+            catalog: Arc::clone(&catalog),
+            storage: self.storage.clone(),
+            config: self.config.clone(),
+            limits: limits.clone(),
+            unannounced: Arc::clone(&unannounced),
+        });
         let context = Arc::new(Context {
             queue: Arc::clone(&self.queue),
             catalog,
             storage: self.storage.clone(),
             config: self.config.clone(),
             groups,
-            limits: Limits::new(&self.config, self.encode_inline),
+            gather,
+            limits,
         });
         let (board, commands) = (StatusBoard::default(), Arc::new(Mutex::default()));
         let owner = self.owner.unwrap_or_else(|| OwnerId(Uuid::now_v7()));
@@ -126,11 +137,12 @@ impl Writer {
         };
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);
+        watchers.spawn(gathering);
         watchers.spawn(relief::relieve_memory(context.limits.memory.clone(), board.clone(), Arc::clone(&commands)));
         if self.queue.memory().is_some() {
             watchers.spawn(relief::relieve_queue(Arc::clone(&self.queue), board.clone(), Arc::clone(&commands)));
         }
-        if let Some((announcements, unannounced)) = announcing {
+        if let Some(announcements) = announcements {
             watchers.spawn(announce::announce(announcements, unannounced));
         }
         watchers.spawn(janitor.run());

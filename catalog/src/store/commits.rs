@@ -50,7 +50,7 @@ pub trait CommitStore: Send + Sync {
     /// Records that the object of a replacement is about to be put. Repeating a recorded intent is harmless.
     ///
     /// # Errors
-    /// `TopicNotFound`; `Refused` if the key was used before: it is listed, retired, or belongs to an intent of another
+    /// `TopicNotFound`; `KeyUsed` if the key was used before: it is listed, retired, or belongs to an intent of another
     /// owner or to one that was given up.
     async fn record_replacement_intent(&self, intent: &ReplacementIntent) -> Result<()>;
 

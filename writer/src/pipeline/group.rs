@@ -29,10 +29,10 @@ struct Job<Request, Answer> {
 
 impl Groups {
     /// The handle and its work, which a task must run until the handle and all its clones are dropped. Commits are noted in
-    /// `unannounced`, if there is one.
+    /// `unannounced`.
     pub(crate) fn new(
         catalog: Arc<dyn MetadataStore>,
-        unannounced: Option<Arc<Unannounced>>,
+        unannounced: Arc<Unannounced>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         // One slot per member of a group: a request without a slot waits for the transaction before its own.
         let (intents, waiting_intents) = mpsc::channel(GROUP_COMMIT_MAX);
@@ -43,12 +43,10 @@ impl Groups {
             async move { catalog.record_intents(&group).await }.boxed()
         };
         let commit = move |group: Vec<CommitRequest>| {
-            let (catalog, unannounced) = (Arc::clone(&committing), unannounced.clone());
+            let (catalog, unannounced) = (Arc::clone(&committing), Arc::clone(&unannounced));
             async move {
                 let outcomes = catalog.commit(&group).await;
-                if let Some(unannounced) = unannounced {
-                    unannounced.note(outcomes.iter().filter_map(CommitOutcome::receipt));
-                }
+                unannounced.note(&outcomes);
                 outcomes
             }
             .boxed()
