@@ -27,6 +27,7 @@ const COMMANDS: &[&[&str]] = &[
     &["gaps"],
     &["agents"],
     &["audit"],
+    &["compact"],
     &["doctor"],
     &["duckdb-sql"],
     &["migrate"],
