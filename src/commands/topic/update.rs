@@ -10,6 +10,7 @@ use common::TopicName;
 use common::config::Settings;
 use common::topic::{ColumnChange, ColumnSpec, Member, TopicOptions};
 
+use super::arrangement::ArrangementArgs;
 use super::packing::PackingArgs;
 use super::reading::ReadingArgs;
 use super::schema::read_columns;
@@ -41,6 +42,8 @@ pub(crate) struct Args {
     #[arg(long = "rename-column", value_name = "NAME=NEW", value_parser = parse_renaming)]
     rename: Vec<(String, String)>,
     #[command(flatten)]
+    arrangement: ArrangementArgs,
+    #[command(flatten)]
     packing: PackingArgs,
     #[command(flatten)]
     reading: ReadingArgs,
@@ -54,10 +57,11 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     };
     let change = ColumnChange { drop: args.drop.clone(), rename: args.rename.clone(), declare };
     let is_of_columns = change != ColumnChange::default() || args.reading != ReadingArgs::default();
-    if !is_of_columns && args.packing == PackingArgs::default() {
+    let is_arranged = args.arrangement != ArrangementArgs::default();
+    if !is_of_columns && !is_arranged && args.packing == PackingArgs::default() {
         return Err(UsageError::new(format!(
-            "topic update {}: there is nothing to change; give --column, --schema, --drop-column, --rename-column, --packed \
-             or a notation of values (`siltstone topic update --help`)",
+            "topic update {}: there is nothing to change; give --column, --schema, --drop-column, --rename-column, --packed, \
+             --sort, --bloom or a notation of values (`siltstone topic update --help`)",
             args.name
         ))
         .into());
@@ -79,6 +83,9 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     if is_of_columns {
         output::note("running writers follow; `siltstone quarantine replay` publishes what did not fit before");
     }
+    if is_arranged {
+        output::note("objects that are merged from now on are arranged so; those that are there are not merged for it");
+    }
     if args.packing != PackingArgs::default() {
         output::note("running producers follow within 30 seconds, unless their metadata_refresh is another");
     }
@@ -91,6 +98,7 @@ fn changed(options: &TopicOptions, change: &ColumnChange, args: &Args) -> Result
         false => options.evolve(change).map_err(|refused| UsageError::new(refused.to_string()))?,
     };
     args.reading.apply(&mut changed.reading);
+    args.arrangement.apply(&mut changed);
     args.packing.apply(&mut changed);
     Ok(changed)
 }

@@ -5,6 +5,8 @@
 //!
 //! Each run has only some of the kinds of faults, so that rare combinations are not drowned by frequent faults.
 
+mod settings;
+
 use std::time::Duration;
 
 use common::topic::Format;
@@ -73,6 +75,8 @@ pub struct Profile {
     pub is_forced: bool,
     /// True when objects are replaced in every run, instead of in every third one.
     pub is_compacted: bool,
+    /// True when writers merge objects in every run, without a compactor.
+    pub is_merged: bool,
 }
 
 impl Profile {
@@ -104,22 +108,27 @@ impl Profile {
             (Recreate, 1),
             (Failover, 1),
         ];
-        Self { name: "all", most, is_forced: false, is_compacted: false }
+        Self { name: "all", most, is_forced: false, is_compacted: false, is_merged: false }
     }
 
     /// No faults.
     pub fn calm() -> Self {
-        Self { name: "calm", most: vec![], is_forced: false, is_compacted: false }
+        Self { name: "calm", most: vec![], is_forced: false, is_compacted: false, is_merged: false }
     }
 
     /// Only these kinds, in every run.
     pub fn only(name: &'static str, most: &[(Kind, u64)]) -> Self {
-        Self { name, most: most.to_vec(), is_forced: true, is_compacted: false }
+        Self { name, most: most.to_vec(), is_forced: true, is_compacted: false, is_merged: false }
     }
 
     /// The same with a compactor in every run.
     pub fn compacted(self) -> Self {
         Self { is_compacted: true, ..self }
+    }
+
+    /// The same with writers that merge objects in every run, and no compactor beside them.
+    pub fn merged(self) -> Self {
+        Self { is_merged: true, ..self }
     }
 
     /// The profile of this name.
@@ -190,12 +199,12 @@ pub struct Plan {
     pub config: writer::WriterConfig,
 }
 
-const LEASE: Duration = Duration::from_millis(2_500);
-const JANITOR_HOLD: Duration = Duration::from_secs(6);
-/// Later than any put that is under way.
-const JANITOR_SECOND_SWEEP: Duration = Duration::from_secs(42);
-
 impl Plan {
+    /// True when objects are replaced by others.
+    pub fn replaces(&self) -> bool {
+        self.has_compactor || self.config.compaction.is_on
+    }
+
     /// True when a fault of this kind is still to come.
     pub fn has(&self, wanted: Kind) -> bool {
         self.actions.iter().any(|(_, action)| matches!(action, Action::Fault { kind, .. } if *kind == wanted))
@@ -235,9 +244,12 @@ impl Plan {
         let end = Duration::from_millis(end_ms);
         // Not drawn, so that the other runs are those of the same seeds as ever.
         let is_packed = end_ms.is_multiple_of(3);
-        let config = config(chance);
-        let has_compactor = profile.is_compacted || chance.below(3) == 0;
+        let mut config = settings::config(chance);
+        let has_compactor = (profile.is_compacted || chance.below(3) == 0) && !profile.is_merged;
         let has_rival = profile.is_compacted || chance.below(4) == 0;
+        // Not drawn either.
+        let is_merging = profile.is_merged || profile.is_compacted || end_ms.is_multiple_of(2);
+        config.compaction = settings::compaction(is_merging, end_ms);
         Self { partition_count, slots, writers, format, is_packed, actions, end, has_compactor, has_rival, config }
     }
 }
@@ -269,19 +281,4 @@ fn publishes(chance: &Chance, partition_count: u32, end_ms: u64) -> Vec<(Duratio
         at_ms += chance.between(50..1_500);
     }
     actions
-}
-
-fn config(chance: &Chance) -> writer::WriterConfig {
-    writer::WriterConfig {
-        segment_bytes_max: 1024 * 1024,
-        segment_records_max: chance.between(2..40) as usize,
-        batch_age_max: Duration::from_millis(chance.between(100..2_000)),
-        block_size_target: 4096,
-        memory_budget_bytes: chance.pick(&[16 * 1024, 1024 * 1024]),
-        lease: LEASE,
-        janitor_hold: JANITOR_HOLD,
-        janitor_second_sweep: JANITOR_SECOND_SWEEP,
-        shutdown_timeout: Duration::from_secs(8),
-        ..writer::WriterConfig::default()
-    }
 }

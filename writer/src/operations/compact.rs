@@ -237,3 +237,6 @@ impl Compaction {
         Compacted { topic, kind, inputs, input_bytes, records, output_bytes, level }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,7 +85,9 @@ impl Run<'_> {
             inputs: self.work.inputs.iter().map(|input| input.file_id).collect(),
             output: encoded.object(&self.tools.storage.bucket, &key, self.work.topic.schema_version),
         };
-        self.replace(&replacement).await
+        let outcome = self.replace(&replacement).await;
+        failpoint::hit("compact.replaced").await;
+        outcome
     }
 
     /// The merged object.

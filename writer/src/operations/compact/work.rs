@@ -41,7 +41,7 @@ impl CompactionConfig {
             target_bytes: self.target_bytes,
             level_0_objects: self.objects_min,
             memory_bytes: self.memory_bytes - self.working_bytes(),
-            has_order: kind == SegmentKind::Data && has_order(topic),
+            has_order: kind == SegmentKind::Data && !topic.config.sort.is_empty(),
             schema_version: topic.schema_version,
         }
     }
@@ -54,11 +54,6 @@ impl CompactionConfig {
     fn sort_bytes(&self) -> usize {
         usize::try_from(self.working_bytes() / 2).unwrap_or(SORT_BYTES_MAX).min(SORT_BYTES_MAX)
     }
-}
-
-/// True if rows of the topic are sorted by columns of its own.
-fn has_order(_topic: &Topic) -> bool {
-    false
 }
 
 /// The jobs that are due for a topic, each of other objects. Objects of `shunned` are left alone.
@@ -131,11 +126,12 @@ impl Work {
 
     /// The form of the merged object.
     pub(super) fn form(&self, config: &CompactionConfig) -> MergedForm {
-        let table = match self.kind {
-            SegmentKind::Data => table_schema(&self.topic.config),
-            SegmentKind::Quarantine => quarantine_schema(),
+        let options = &self.topic.config;
+        let (table, sort, bloom) = match self.kind {
+            SegmentKind::Data => (table_schema(options), options.sort.clone(), options.bloom.clone()),
+            // Its columns are few, and it is small.
+            SegmentKind::Quarantine => (quarantine_schema(), Vec::new(), Vec::new()),
         };
-        let (sort, bloom) = (Vec::new(), Vec::new());
         MergedForm { table, sort, bloom, page_bytes: PAGE_BYTES, sort_bytes: config.sort_bytes() }
     }
 
