@@ -17,6 +17,8 @@ use crate::storage::Storage;
 
 /// Decoded bytes of one batch, about. Each input holds one.
 pub(super) const BATCH_BYTES: usize = 512 * 1024;
+/// The same of a run, of which there may be many.
+const RUN_BATCH_BYTES: usize = 128 * 1024;
 /// Most rows of one batch.
 pub(super) const BATCH_ROWS_MAX: usize = 8_192;
 
@@ -54,7 +56,8 @@ impl InputRows {
     pub(super) fn in_memory(file: Window) -> Result<Self, ParquetError> {
         let window_bytes = file.len_in_memory();
         let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
-        let batch_rows = builder.metadata().row_groups().iter().map(batch_rows).min().unwrap_or(1);
+        let batch_rows =
+            builder.metadata().row_groups().iter().map(|group| batch_rows(group, RUN_BATCH_BYTES)).min().unwrap_or(1);
         let reader = Some(builder.with_batch_size(batch_rows).build()?);
         Ok(Self { key: Path::default(), object: None, projection: None, reader, window_bytes })
     }
@@ -108,17 +111,17 @@ impl InputRows {
 
 fn reader(group: StoredGroup) -> Result<ParquetRecordBatchReader, ParquetError> {
     let StoredGroup { metadata, number, window } = group;
-    let rows = batch_rows(metadata.metadata().row_group(number));
+    let rows = batch_rows(metadata.metadata().row_group(number), BATCH_BYTES);
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(window, metadata);
     builder.with_row_groups(vec![number]).with_batch_size(rows).build()
 }
 
 /// Rows that make a batch of the wanted size. A dictionary may hide the size of texts, which is recorded apart.
-fn batch_rows(group: &RowGroupMetaData) -> usize {
+fn batch_rows(group: &RowGroupMetaData, bytes_max: usize) -> usize {
     let column = |column: &parquet::file::metadata::ColumnChunkMetaData| {
         column.uncompressed_size().max(column.unencoded_byte_array_data_bytes().unwrap_or_default())
     };
     let bytes: i64 = group.columns().iter().map(column).fold(0, i64::saturating_add);
     let row_bytes = usize::try_from(bytes / group.num_rows().max(1)).unwrap_or_default().max(1);
-    (BATCH_BYTES / row_bytes).clamp(1, BATCH_ROWS_MAX)
+    (bytes_max / row_bytes).clamp(1, BATCH_ROWS_MAX)
 }
