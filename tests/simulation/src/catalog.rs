@@ -51,6 +51,7 @@ mod server;
 mod session;
 mod state;
 mod tables;
+mod together;
 mod tokens;
 mod topics;
 

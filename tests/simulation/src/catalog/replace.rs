@@ -44,8 +44,7 @@ impl CatalogState {
         match self.uploads.get(&name) {
             Some(known) if is_pending(known, intent) => return Ok(()),
             known if known.is_some() || self.number_of(&name).is_some() => {
-                let reason = format!("the key {:?} was used before; every object needs a new one", intent.key);
-                return Err(CatalogError::Refused(reason));
+                return Err(CatalogError::KeyUsed(intent.key.clone()));
             }
             _ => {}
         }
@@ -269,7 +268,7 @@ fn output_name(replacement: &Replacement) -> ObjectName {
     ObjectName::new(&replacement.output.bucket, &replacement.output.key)
 }
 
-fn is_pending(known: &Upload, intent: &ReplacementIntent) -> bool {
+pub(super) fn is_pending(known: &Upload, intent: &ReplacementIntent) -> bool {
     known.state == UploadState::Pending
         && known.partition_id.is_none()
         && (&known.topic, known.owner) == (&intent.topic, Some(intent.owner))
