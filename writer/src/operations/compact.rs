@@ -15,9 +15,10 @@ mod standalone;
 mod work;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{CatalogError, FileId, SegmentKind};
+use catalog::{CatalogError, FileId, ObjectInfo, SegmentKind};
 use common::TopicName;
 use common::clock::SharedClock;
 use common::config::Settings;
@@ -206,7 +207,7 @@ impl Compaction {
             Outcome::Done { .. } => "done",
             Outcome::NotNow => return None,
             Outcome::Refused(_) => "refused",
-            Outcome::Failed(_) | Outcome::Hopeless(_) => "failed",
+            Outcome::Failed(_) | Outcome::Hopeless { .. } => "failed",
         };
         ::metrics::counter!(metrics::COMPACTION_JOBS, "outcome" => word).increment(1);
         match outcome {
@@ -215,11 +216,12 @@ impl Compaction {
             Outcome::Failed(reason) => {
                 tracing::warn!(%topic, kind, inputs, reason, "objects not merged, tried again later");
             }
-            Outcome::Hopeless(reason) => {
-                self.shunned.extend(work.inputs.iter().map(|input| input.file_id));
+            Outcome::Hopeless { reason, key } => {
+                let is_to_blame = |input: &&Arc<ObjectInfo>| key.as_ref().is_none_or(|key| *key == input.key);
+                self.shunned.extend(work.inputs.iter().filter(is_to_blame).map(|input| input.file_id));
                 tracing::error!(
                     %topic, kind, inputs, reason,
-                    "objects cannot be merged and are left alone by this process; `siltstone audit` says more"
+                    "objects cannot be merged; what is to blame is left alone by this process; `siltstone audit` says more"
                 );
             }
             Outcome::NotNow => {}

@@ -50,8 +50,8 @@ pub(super) enum Outcome {
     Refused(ReplaceRefusal),
     /// It may succeed later.
     Failed(String),
-    /// Its objects cannot be merged.
-    Hopeless(String),
+    /// Its objects cannot be merged. `key` is that of the only one to blame, if it is known.
+    Hopeless { reason: String, key: Option<String> },
 }
 
 /// One job under way.
@@ -92,7 +92,7 @@ impl Run<'_> {
 
     /// The merged object.
     async fn merged(&self, permit: &mut MemoryPermit) -> Result<EncodedSegment, Outcome> {
-        let inputs = self.work.merge_inputs().map_err(Outcome::Hopeless)?;
+        let inputs = self.work.merge_inputs().map_err(hopeless)?;
         let (storage, reserved) = (&self.tools.storage, permit.bytes());
         let mut merge = Merge::open(storage, &inputs, &self.work.form(&self.tools.config)).await.map_err(ended)?;
         loop {
@@ -104,7 +104,7 @@ impl Run<'_> {
                 Ok((merge, step))
             };
             let worked = self.tools.cpu.run(work).await;
-            let (back, step) = worked.map_err(|stop| Outcome::Hopeless(format!("a defect of the merge: {stop:?}")))?;
+            let (back, step) = worked.map_err(|stop| hopeless(format!("a defect of the merge: {stop:?}")))?;
             merge = back;
             permit.resize(reserved.max(merge.memory_bytes()));
             match step.map_err(ended)? {
@@ -167,7 +167,7 @@ impl Run<'_> {
             catalog.abandon_replacement(&replacement.intent()).await.ok();
         }
         match refusal {
-            ReplaceRefusal::Mismatch { reason } => Outcome::Hopeless(reason),
+            ReplaceRefusal::Mismatch { reason } => hopeless(reason),
             refusal => Outcome::Refused(refusal),
         }
     }
@@ -208,6 +208,11 @@ fn ended(error: MergeError) -> Outcome {
     match error {
         // Another process may have merged the same objects, and the janitor deleted them.
         MergeError::Unreadable { .. } => Outcome::Failed(error.to_string()),
-        MergeError::Altered { .. } | MergeError::Encoding(_) => Outcome::Hopeless(error.to_string()),
+        MergeError::Altered { ref key, .. } => Outcome::Hopeless { key: Some(key.clone()), reason: error.to_string() },
+        MergeError::Encoding(_) => hopeless(error.to_string()),
     }
+}
+
+fn hopeless(reason: String) -> Outcome {
+    Outcome::Hopeless { reason, key: None }
 }
