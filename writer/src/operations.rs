@@ -1,7 +1,7 @@
 //! Operations: an operator's requests, and upkeep that needs no operator.
 //!
 //! Owns: `audit`, `infer`, `resume` and `quarantine`, which the binary shows; `compact`, which merges small objects;
-//! `janitor`, which deletes objects that are not listed.
+//! `retention`, which takes what is too old off the list; `janitor`, which deletes objects that are not listed.
 //! Does not own: showing results.
 
 pub mod audit;
@@ -10,3 +10,4 @@ pub mod infer;
 pub(crate) mod janitor;
 pub mod quarantine;
 pub mod resume;
+pub(crate) mod retention;

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use catalog::{Agent, Contact, MetadataStore, Scope, SqliteMetadataStore};
+use catalog::{Agent, AutoCreate, Contact, MetadataStore, Scope, SqliteMetadataStore};
 use common::clock::{SharedClock, system_clock};
 use common::{OwnerId, Queue, TopicName, agent_name};
 use object_store::ObjectStore;
@@ -16,10 +16,13 @@ use crate::config::WriterConfig;
 use crate::error::Result;
 use crate::operations::compact::{Compaction, Tools};
 use crate::operations::janitor::Janitor;
+use crate::operations::retention::Retention;
 use crate::ownership::supervise::Supervisor;
 use crate::pipeline::context::{Context, Limits};
 use crate::pipeline::gather::{Gather, Parts};
 use crate::pipeline::group::Groups;
+use crate::service::announce::{self, Unannounced};
+use crate::service::auto_create::SubjectWatch;
 use crate::service::handle::WriterHandle;
 use crate::service::running::RunningWriter;
 use crate::service::status::StatusBoard;
@@ -52,6 +55,7 @@ pub struct Writer {
     /// Set by a simulation; else new at each start.
     owner: Option<OwnerId>,
     contact: Contact,
+    auto_create: AutoCreate,
     encode_inline: bool,
 }
 
@@ -74,6 +78,7 @@ impl Writer {
             clock: system_clock(),
             owner: None,
             contact: Contact::default(),
+            auto_create: AutoCreate::default(),
             encode_inline: false,
         }
     }
@@ -82,9 +87,10 @@ impl Writer {
     pub fn builder(queue: Arc<dyn Queue>, storage: Storage, catalog: Arc<dyn MetadataStore>) -> WriterBuilder {
         let (config, clock, topics) = (WriterConfig::default(), system_clock(), Vec::new());
         let catalog = Some(catalog);
-        let contact = Contact::default();
+        let (contact, auto_create) = (Contact::default(), AutoCreate::default());
+        let (owner, encode_inline) = (None, false);
         let writer =
-            Self { queue, storage, catalog, config, topics, clock, owner: None, contact, encode_inline: false };
+            Self { queue, storage, catalog, config, topics, clock, owner, contact, auto_create, encode_inline };
         WriterBuilder { writer }
     }
 
@@ -98,13 +104,16 @@ impl Writer {
             None => Arc::new(SqliteMetadataStore::new_in_memory().await?),
         };
         metrics::describe();
-        let (groups, grouping) = Groups::new(Arc::clone(&catalog));
+        let announcements = self.queue.announcements();
+        let unannounced = Arc::new(Unannounced::new(announcements.is_some()));
+        let (groups, grouping) = Groups::new(Arc::clone(&catalog), Arc::clone(&unannounced));
         let limits = Limits::new(&self.config, self.encode_inline);
         let (gather, gathering) = Gather::new(Parts {
             catalog: Arc::clone(&catalog),
             storage: self.storage.clone(),
             config: self.config.clone(),
             limits: limits.clone(),
+            unannounced: Arc::clone(&unannounced),
         });
         let context = Arc::new(Context {
             queue: Arc::clone(&self.queue),
@@ -128,6 +137,7 @@ impl Writer {
             second_sweep: self.config.janitor_second_sweep,
             lease: self.config.lease,
         };
+        let retention = Retention { catalog: Arc::clone(&context.catalog), hold: self.config.janitor_hold };
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);
         watchers.spawn(gathering);
@@ -135,8 +145,16 @@ impl Writer {
         if self.queue.memory().is_some() {
             watchers.spawn(relief::relieve_queue(Arc::clone(&self.queue), board.clone(), Arc::clone(&commands)));
         }
+        if let Some(announcements) = announcements {
+            watchers.spawn(announce::announce(announcements, unannounced));
+        }
         watchers.spawn(janitor.run());
+        watchers.spawn(retention.run());
         watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));
+        if !self.auto_create.by_subject().is_empty() {
+            let refresh = Arc::clone(&supervisor.refresh);
+            watchers.spawn(SubjectWatch::new(&context, self.auto_create.clone(), refresh).run());
+        }
         supervisor.begin().await?;
         let compaction = self.config.compaction.is_on.then(|| {
             let tools = Tools {
@@ -182,6 +200,13 @@ impl WriterBuilder {
     #[must_use]
     pub fn contact(mut self, contact: Contact) -> Self {
         self.writer.contact = contact;
+        self
+    }
+
+    /// Sets the rules by which subjects of streams become topics; none, unless given.
+    #[must_use]
+    pub fn auto_create(mut self, rules: AutoCreate) -> Self {
+        self.writer.auto_create = rules;
         self
     }
 

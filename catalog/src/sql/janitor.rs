@@ -42,12 +42,17 @@ impl<D> JanitorStore for SqlMetadataStore<D> {
         second_sweep: Duration,
         limit: u32,
     ) -> Result<Vec<Upload>> {
+        // Each condition behind the hold names one kind of reader that may still need the object: of the list, of a kept
+        // lake snapshot. Those of other tables add theirs here.
         let select = sql!(
             "SELECT " upload_columns " FROM uploads
              WHERE state = 'doomed' AND bucket = $4
                AND ((sweeps = 0 AND doomed_at < " now_ms " - $1) OR (sweeps = 1 AND doomed_at < " now_ms " - $2))
                AND NOT EXISTS (SELECT 1 FROM objects
                                WHERE objects.bucket = uploads.bucket AND objects.key = uploads.key)
+               AND NOT EXISTS (SELECT 1 FROM retired_objects AS r JOIN lake_snapshots AS s
+                                   ON s.snapshot_id >= r.begin_snapshot AND s.snapshot_id < r.end_snapshot
+                               WHERE r.bucket = uploads.bucket AND r.key = uploads.key)
              ORDER BY doomed_at, bucket, key LIMIT $3"
         );
         let values = values![input::lease_ms(hold), input::lease_ms(second_sweep), limit, bucket];

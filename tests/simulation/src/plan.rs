@@ -5,6 +5,7 @@
 //!
 //! Each run has only some of the kinds of faults, so that rare combinations are not drowned by frequent faults.
 
+mod publishes;
 mod settings;
 
 use std::time::Duration;
@@ -77,6 +78,8 @@ pub struct Profile {
     pub is_compacted: bool,
     /// True when writers merge objects in every run, without a compactor.
     pub is_merged: bool,
+    /// True when the topic has a retention in every run, instead of in every fourth one.
+    pub is_retained: bool,
 }
 
 impl Profile {
@@ -108,17 +111,17 @@ impl Profile {
             (Recreate, 1),
             (Failover, 1),
         ];
-        Self { name: "all", most, is_forced: false, is_compacted: false, is_merged: false }
+        Self { name: "all", most, is_forced: false, is_compacted: false, is_merged: false, is_retained: false }
     }
 
     /// No faults.
     pub fn calm() -> Self {
-        Self { name: "calm", most: vec![], is_forced: false, is_compacted: false, is_merged: false }
+        Self { name: "calm", most: vec![], is_forced: false, is_compacted: false, is_merged: false, is_retained: false }
     }
 
     /// Only these kinds, in every run.
     pub fn only(name: &'static str, most: &[(Kind, u64)]) -> Self {
-        Self { name, most: most.to_vec(), is_forced: true, is_compacted: false, is_merged: false }
+        Self { name, most: most.to_vec(), is_forced: true, is_compacted: false, is_merged: false, is_retained: false }
     }
 
     /// The same with a compactor in every run.
@@ -129,6 +132,11 @@ impl Profile {
     /// The same with writers that merge objects in every run, and no compactor beside them.
     pub fn merged(self) -> Self {
         Self { is_merged: true, ..self }
+    }
+
+    /// The same with a retention in every run.
+    pub fn retained(self) -> Self {
+        Self { is_retained: true, ..self }
     }
 
     /// The profile of this name.
@@ -195,9 +203,13 @@ pub struct Plan {
     pub has_compactor: bool,
     /// True when two compactors run at a time and take the same objects.
     pub has_rival: bool,
+    /// Retention of the topic.
+    pub retention: Option<Duration>,
     /// Settings of the writers.
     pub config: writer::WriterConfig,
 }
+
+const RETENTION_MS_MIN: u64 = 3_000;
 
 impl Plan {
     /// True when objects are replaced by others.
@@ -217,7 +229,7 @@ impl Plan {
         let writers = chance.between(1..4) as usize;
         let slots = writers + 1;
         let format = chance.pick(&[Format::Raw, Format::Json]);
-        let mut actions = publishes(chance, partition_count, end_ms);
+        let mut actions = publishes::publishes(chance, partition_count, end_ms);
         for (kind, most) in &profile.most {
             if !profile.is_forced && chance.below(2) == 0 {
                 continue;
@@ -244,13 +256,27 @@ impl Plan {
         let end = Duration::from_millis(end_ms);
         // Not drawn, so that the other runs are those of the same seeds as ever.
         let is_packed = end_ms.is_multiple_of(3);
+        let has_retention = profile.is_retained || end_ms.is_multiple_of(4);
+        let retention = has_retention.then(|| Duration::from_millis(RETENTION_MS_MIN + end_ms % 20_000));
         let mut config = settings::config(chance);
         let has_compactor = (profile.is_compacted || chance.below(3) == 0) && !profile.is_merged;
         let has_rival = profile.is_compacted || chance.below(4) == 0;
         // Not drawn either.
         let is_merging = profile.is_merged || profile.is_compacted || end_ms.is_multiple_of(2);
         config.compaction = settings::compaction(is_merging, end_ms);
-        Self { partition_count, slots, writers, format, is_packed, actions, end, has_compactor, has_rival, config }
+        Self {
+            partition_count,
+            slots,
+            writers,
+            format,
+            is_packed,
+            actions,
+            end,
+            has_compactor,
+            has_rival,
+            retention,
+            config,
+        }
     }
 }
 
@@ -265,20 +291,4 @@ fn lasting_ms(chance: &Chance, kind: Kind) -> u64 {
         Kind::CatalogDown => chance.between(200..6_000),
         _ => chance.between(200..8_000),
     }
-}
-
-fn publishes(chance: &Chance, partition_count: u32, end_ms: u64) -> Vec<(Duration, Action)> {
-    let mut actions = Vec::new();
-    let most = chance.pick(&[4, 12]);
-    let mut at_ms = 0;
-    while at_ms < end_ms {
-        let publish = Action::Publish {
-            partition_id: chance.below(u64::from(partition_count)) as u32,
-            count: chance.between(1..most),
-            is_repeated: chance.below(4) > 0,
-        };
-        actions.push((Duration::from_millis(at_ms), publish));
-        at_ms += chance.between(50..1_500);
-    }
-    actions
 }

@@ -39,6 +39,10 @@ pub(crate) const COMPACTION_BYTES_READ: &str = "siltstone_compaction_bytes_read_
 pub(crate) const COMPACTION_BYTES_WRITTEN: &str = "siltstone_compaction_bytes_written_total";
 pub(crate) const COMPACTION_BACKLOG: &str = "siltstone_compaction_backlog_objects";
 pub(crate) const WRITE_AMPLIFICATION: &str = "siltstone_write_amplification";
+pub(crate) const OBJECTS_EXPIRED: &str = "siltstone_retention_objects_total";
+pub(crate) const SEGMENTS_EXPIRED: &str = "siltstone_retention_segments_total";
+pub(crate) const RECORDS_EXPIRED: &str = "siltstone_retention_records_total";
+pub(crate) const BYTES_EXPIRED: &str = "siltstone_retention_bytes_total";
 pub(crate) const QUEUE_OFFSETS_LOST: &str = "siltstone_queue_offsets_lost_total";
 const MEMORY_USED: &str = "siltstone_memory_used_bytes";
 const MEMORY_PEAK: &str = "siltstone_memory_peak_bytes";
@@ -80,6 +84,10 @@ pub(crate) fn describe() {
     describe_counter!(COMPACTION_BYTES_WRITTEN, "bytes of the objects that took their place");
     describe_gauge!(COMPACTION_BACKLOG, "objects that were due to be merged at the last look");
     describe_gauge!(WRITE_AMPLIFICATION, "how often a byte of the live objects was written, at the last look");
+    describe_counter!(OBJECTS_EXPIRED, "objects older than their topic's retention, taken off the list");
+    describe_counter!(SEGMENTS_EXPIRED, "segments of these objects");
+    describe_counter!(RECORDS_EXPIRED, "rows of these objects");
+    describe_counter!(BYTES_EXPIRED, "bytes of these objects");
     describe_counter!(QUEUE_OFFSETS_LOST, "offsets by which the queue's end was found to have moved back");
     describe_gauge!(MEMORY_USED, "bytes of messages and open segments held now");
     describe_gauge!(MEMORY_PEAK, "most bytes held at once since start");
@@ -106,6 +114,9 @@ pub(crate) fn describe() {
     }
     for outcome in ["done", "refused", "failed"] {
         counter!(COMPACTION_JOBS, "outcome" => outcome).increment(0);
+    }
+    for name in [OBJECTS_EXPIRED, SEGMENTS_EXPIRED, RECORDS_EXPIRED, BYTES_EXPIRED] {
+        counter!(name).increment(0);
     }
     for reason in RollReason::ALL {
         counter!(SEGMENTS, "reason" => reason.as_str()).increment(0);

@@ -6,52 +6,16 @@ use std::sync::Arc;
 
 use catalog::{
     Agent, CommitRequest, ConsumerOffset, ExpiredBefore, FileId, ImportedSegment, Ingester, MetadataStore, Ownership,
-    Replacement, ReplacementIntent, Replay, ResumePoint, Scope, SegmentKind, TopicConfig, UploadIntent,
+    Replacement, Replay, ResumePoint, Scope, SegmentKind,
 };
-use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
+use common::{Epoch, Incarnation, OwnerId, TopicPartition};
 use uuid::Uuid;
 
 use super::super::fixture::{
     LONG_LEASE, contact, gap_request, imported, intents, name, new_object, new_segment, partition, range, request,
     statistics, topic_config,
 };
-
-/// One call.
-#[derive(Debug)]
-pub(super) enum Step {
-    CreateTopic(TopicConfig),
-    DeleteTopic(TopicName),
-    MoveWatermark(TopicPartition, u64),
-    AddSegment(ImportedSegment),
-    FindSegment(TopicPartition, u64),
-    DeleteBefore(TopicPartition, u64),
-    Expire(TopicName, Vec<ExpiredBefore>),
-    Heartbeat(Agent),
-    Announce(Ingester),
-    Withdraw(OwnerId),
-    Acquire(OwnerId, Vec<TopicPartition>),
-    Release(Vec<Ownership>),
-    Halt(Ownership),
-    Resume(TopicPartition, Incarnation, ResumePoint),
-    RemoveAgent(OwnerId),
-    MarkSuspect(Ownership, u64),
-    ClearSuspect(Ownership),
-    Intend(Vec<UploadIntent>),
-    Abandon(Vec<UploadIntent>),
-    Commit(Vec<CommitRequest>),
-    CommitTogether(Vec<CommitRequest>),
-    Resolve(CommitRequest),
-    Sweep(TopicPartition),
-    IntendReplacement(ReplacementIntent),
-    AbandonReplacement(ReplacementIntent),
-    Replace(Replacement),
-    ResolveReplacement(Replacement),
-    DoomAbandoned,
-    Fold,
-    SweepShared(TopicName),
-    CommitOffset(ConsumerOffset),
-    MarkReplayed(Replay),
-}
+use super::step::Step;
 
 /// The earlier calls that later ones refer to.
 pub(super) struct History {
@@ -204,9 +168,13 @@ impl History {
             0 => new.incarnation = Incarnation(7),
             1 => new.epoch = Epoch(new.epoch.0 + 1),
             2 => new.owner = OwnerId(Uuid::now_v7()),
-            3 => new.range = range(base, (u64::MAX >> self.random.u32(0..2)) - 1),
+            3 => new.range = range(base, ((u64::MAX >> self.random.u32(0..2)) - 1).max(base)),
             4 => new.segments.extend(new.segments.clone()),
             _ => {}
+        }
+        if self.chance(30) {
+            // Later than the clock of any backend: retention by age leaves it.
+            new.segments.iter_mut().for_each(|segment| segment.max_timestamp_us = 4_000_000_000_000_000);
         }
         // Now and then with an object of an earlier request.
         if let Some(old) = self.old_request()
@@ -310,7 +278,9 @@ impl History {
 
     /// Replacements, retention of several partitions, folding, and the janitor's work on intents of replacements.
     async fn on_objects(&mut self, store: &dyn MetadataStore) -> Step {
-        match self.random.u32(0..20) {
+        match self.random.u32(0..24) {
+            20 | 21 => Step::ExpireByAge(self.place().topic),
+            22 => Step::Keep(self.place().topic, self.chance(70).then_some(3_600_000)),
             0..9 => self.intend_replacement(store).await,
             9..12 => self.old_replacement().map_or(Step::Fold, Step::ResolveReplacement),
             12 => self.old_replacement().map_or(Step::Fold, Step::Replace),
