@@ -6,8 +6,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use common::config::Settings;
 
 use crate::commands::{
-    agents, audit, bench, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish, quarantine, query,
-    retention, segments, token, topic, up,
+    agents, audit, bench, compact, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish, quarantine,
+    query, retention, segments, token, topic, up,
 };
 use crate::exit::Exit;
 
@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Gaps(gaps::Args),
     Agents(agents::Args),
     Audit(audit::Args),
+    Compact(compact::Args),
     Doctor(doctor::Args),
     DuckdbSql(duckdb_sql::Args),
     Migrate(migrate::Args),
@@ -79,6 +80,7 @@ impl Command {
             Self::Gaps(args) => Box::pin(gaps::run(args, &settings, json)).await,
             Self::Agents(args) => Box::pin(agents::run(args, &settings, json)).await,
             Self::Audit(args) => Box::pin(audit::run(args, &settings, json)).await,
+            Self::Compact(args) => Box::pin(compact::run(args, &settings, json)).await,
             Self::Doctor(args) => Box::pin(doctor::run(args, &settings, json)).await,
             Self::DuckdbSql(args) => Box::pin(duckdb_sql::run(args, &settings, json)).await,
             Self::Migrate(args) => Box::pin(migrate::run(args, &settings, json)).await,

@@ -5,6 +5,7 @@
 pub(crate) mod agents;
 pub(crate) mod audit;
 pub(crate) mod bench;
+pub(crate) mod compact;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;

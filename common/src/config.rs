@@ -55,6 +55,23 @@ pub enum QueueAck {
     None,
 }
 
+/// Merging of small objects by writers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compaction {
+    /// Every writer merges.
+    On,
+    /// None does.
+    Off,
+}
+
+impl Compaction {
+    /// True if writers merge.
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -98,6 +115,9 @@ pub struct Settings {
     pub lease_secs: u64,
     /// Time for which an object that is not, or no longer, listed is kept before it is deleted.
     pub janitor_hold_secs: u64,
+    pub compaction: Compaction,
+    pub compaction_target_bytes: usize,
+    pub compaction_min_objects: usize,
     pub shutdown_timeout_secs: u64,
     pub http_addr: SocketAddr,
     pub ingest_addr: SocketAddr,
@@ -146,6 +166,9 @@ impl Default for Settings {
             upload_retries: 3,
             lease_secs: 10,
             janitor_hold_secs: 24 * 60 * 60,
+            compaction: Compaction::On,
+            compaction_target_bytes: 256 * MIB,
+            compaction_min_objects: 64,
             shutdown_timeout_secs: 30,
             http_addr: SocketAddr::from(([127, 0, 0, 1], 8080)),
             ingest_addr: SocketAddr::from(([127, 0, 0, 1], 8081)),

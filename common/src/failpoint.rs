@@ -31,6 +31,9 @@ pub const NAMES: &[&str] = &[
     "ack.done",
     "release.before",
     "release.done",
+    "compact.merged",
+    "compact.put",
+    "compact.replaced",
     "janitor.before_delete",
     "janitor.deleted",
 ];

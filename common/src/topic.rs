@@ -2,9 +2,10 @@
 //!
 //! Owns: the options stored as JSON in the catalog.
 //! Does not own: the names of the formats (`format`), the types of columns (`columns`), their ids (`numbering`), the
-//! notations that JSON may have (`reading`), the valid options (`validity`), their changes (`evolution`), the Arrow schema
+//! notations that JSON may have (`reading`), the order of rows (`arrangement`), the valid options (`validity`), their changes (`evolution`), the Arrow schema
 //! of a topic (crate `lake`), decoding (crate `writer`).
 
+mod arrangement;
 mod columns;
 mod evolution;
 mod format;
@@ -60,6 +61,12 @@ pub struct TopicOptions {
     /// Producers may put many records into one message ([`packing`](crate::packing)), which only Siltstone can read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub packed: bool,
+    /// Columns that the rows of merged objects are sorted by, before time and place; each rises.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sort: Vec<String>,
+    /// Columns on which merged objects have bloom filters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bloom: Vec<String>,
     /// Existing streams to read instead of managed ones: one per partition.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<BoundStream>,

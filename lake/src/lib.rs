@@ -1,6 +1,6 @@
 //! Objects: the shape of a listed Parquet object, its place in storage, putting it and reading it back.
 //!
-//! Owns: the table schema, keys, the footer, encoding a segment, statistics of its columns, storage, the protocol of a put,
+//! Owns: the table schema, keys, the footer, encoding a segment, merging objects, statistics of its columns, storage, the protocol of a put,
 //! reading listed objects and quarantined records, the values of headers, SQL text and SQL over them.
 //! Does not own: the list of objects (`catalog`), the end of a segment and the moment of its put (`writer`).
 
@@ -9,6 +9,7 @@ pub mod error;
 pub mod footer;
 pub mod headers;
 pub mod keys;
+pub mod merge;
 pub mod object;
 pub mod put;
 pub mod quarantine;

@@ -1,8 +1,10 @@
 //! Segment: record batches become one Parquet object in memory.
 //!
-//! Owns: the Parquet settings, size, checksum and statistics of the object that will be put.
-//! Does not own: the end of a segment (`roll`), the content of the footer (`footer`), its key and its upload.
+//! Owns: size, checksum and statistics of the object that will be put.
+//! Does not own: the Parquet settings (`layout`), the end of a segment (`roll`), the content of the footer (`footer`), its key
+//! and its upload.
 
+mod layout;
 mod sink;
 
 use std::sync::Arc;
@@ -16,15 +18,13 @@ use catalog::{ColumnStatistics, NewObject, NewSegment, SegmentKind};
 use object_store::PutPayload;
 use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
-use parquet::schema::types::ColumnPath;
 
+pub use self::layout::Layout;
 use self::sink::ChunkSink;
 use crate::keys::NewKey;
-use crate::schema::{OFFSET, TIMESTAMP};
+use crate::schema::TIMESTAMP;
 use crate::statistics::{self, Nans};
 
 /// A Parquet object being written.
@@ -62,7 +62,15 @@ impl SegmentEncoder {
     /// # Errors
     /// When Parquet cannot represent the schema.
     pub fn new(schema: &SchemaRef, page_bytes: usize) -> Result<Self, ParquetError> {
-        let writer = ArrowWriter::try_new(ChunkSink::default(), schema.clone(), Some(properties(page_bytes)))?;
+        Self::with_layout(schema, &Layout::as_written(page_bytes))
+    }
+
+    /// An empty segment of `schema` in another layout.
+    ///
+    /// # Errors
+    /// When Parquet cannot represent the schema.
+    pub fn with_layout(schema: &SchemaRef, layout: &Layout) -> Result<Self, ParquetError> {
+        let writer = ArrowWriter::try_new(ChunkSink::default(), schema.clone(), Some(layout.properties()))?;
         Ok(Self { writer, record_count: 0, timestamps_us: None, nans: Nans::default() })
     }
 
@@ -194,35 +202,6 @@ fn footer_bytes(payload: &PutPayload) -> u64 {
     u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]))
 }
 
-/// Encoded bytes of one row group: large enough for good compression, small enough for a reader's memory.
-const ROW_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// The fastest level: the writer shares its cores with the queue.
-const ZSTD_LEVEL: i32 = 1;
-
-/// Narrow columns end their pages here, for the page index. Each page costs a compression context of its own, so the
-/// usual 20,000 rows would cost more than they save.
-const PAGE_ROWS_MAX: usize = 100_000;
-
-fn properties(page_bytes: usize) -> WriterProperties {
-    let zstd = ZstdLevel::try_new(ZSTD_LEVEL).expect("a valid level");
-    let mut builder = WriterProperties::builder()
-        .set_created_by(format!("siltstone {}", env!("CARGO_PKG_VERSION")))
-        .set_writer_version(WriterVersion::PARQUET_1_0)
-        .set_compression(Compression::ZSTD(zstd))
-        .set_data_page_size_limit(page_bytes)
-        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
-        .set_statistics_enabled(EnabledStatistics::Page);
-    // Rising numbers: a dictionary would be as large as the column, differences are a few bits.
-    for name in [OFFSET, TIMESTAMP].map(ColumnPath::from) {
-        builder = builder
-            .set_column_dictionary_enabled(name.clone(), false)
-            .set_column_encoding(name, Encoding::DELTA_BINARY_PACKED);
-    }
-    builder.build()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -235,7 +214,7 @@ mod tests {
     use parquet::file::metadata::FooterTail;
 
     use super::*;
-    use crate::schema::timestamp_type;
+    use crate::schema::{OFFSET, timestamp_type};
 
     fn batch(from: i64, rows: i64) -> RecordBatch {
         let with_id = |field: Field, id: &str| {

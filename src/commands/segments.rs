@@ -2,6 +2,8 @@
 //!
 //! Owns: filtering and showing. Does not own: the segments.
 
+mod health;
+
 use std::collections::BTreeMap;
 
 use catalog::{FileId, ListedSegment, MetadataStore, SegmentInfo, SegmentKind};
@@ -15,7 +17,9 @@ use crate::units::{bytes_text, count_text, time_text};
 
 /// List committed segments.
 ///
-/// A segment is the range of offsets of one partition whose rows one object holds.
+/// A segment is the range of offsets of one partition whose rows one object holds. With --health it shows for each table how
+/// many objects it has, by level (0 as they were written, one more for each merge), how many are small, which are to be merged,
+/// and how often a byte was written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: siltstone segments orders --kind quarantine")]
 pub(crate) struct Args {
@@ -27,6 +31,9 @@ pub(crate) struct Args {
     /// Only this kind
     #[arg(long, value_enum)]
     kind: Option<Kind>,
+    /// Show the number of objects of each table instead, and what is to be merged
+    #[arg(long, conflicts_with_all = ["partition", "kind"])]
+    health: bool,
 }
 
 /// The kind of a segment.
@@ -58,6 +65,9 @@ pub(crate) fn object_bytes<'s>(segments: impl IntoIterator<Item = &'s SegmentInf
 
 /// Prints a table with totals, or with `json` the segments as the catalog holds them.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+    if args.health {
+        return health::run(args.topic.as_ref(), settings, json).await;
+    }
     let listed = reading_catalog(settings, async |catalog| list(&args, catalog.as_ref()).await);
     let segments = listed.await?;
     if json {

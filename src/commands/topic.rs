@@ -2,6 +2,7 @@
 //!
 //! Owns: the choice among them. Does not own: the work of each.
 
+mod arrangement;
 mod beginning;
 mod create;
 mod delete;

@@ -28,6 +28,7 @@ const COMMANDS: &[&[&str]] = &[
     &["gaps"],
     &["agents"],
     &["audit"],
+    &["compact"],
     &["doctor"],
     &["duckdb-sql"],
     &["migrate"],

@@ -8,6 +8,7 @@ mod agents;
 mod arguments;
 mod bench;
 mod binary;
+mod compaction;
 mod crash;
 mod demo;
 mod deployment;

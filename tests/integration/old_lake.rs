@@ -58,6 +58,26 @@ async fn goes_on(siltstone: &Siltstone) {
     }
     has_the_columns_of_now(siltstone, 836).await;
     audits_clean(siltstone).await;
+    is_compacted(siltstone).await;
+}
+
+/// Old and new objects become one of today's columns, with the same rows.
+async fn is_compacted(siltstone: &Siltstone) {
+    let siltstone = siltstone.clone().with("COMPACTION_MIN_OBJECTS", "2");
+    siltstone.run(&["compact", "--once"]).await.ok().says(&["orders: ", "events: "]);
+    let listed = siltstone.run(&["segments", "--json"]).await.ok().json();
+    let is_merged = |segment: &serde_json::Value| segment["level"].as_u64() > Some(0);
+    assert!(listed.as_array().expect("a list").iter().any(is_merged), "{listed}");
+    has_the_columns_of_now(&siltstone, 836).await;
+    for (sql, expected) in [
+        ("SELECT count(*) AS n, sum(id) AS s FROM orders", json!({"n": 836, "s": 275_625 + 104_950 + 2000})),
+        ("SELECT count(*) AS n FROM orders WHERE place = 'new' OR note = 'n'", json!({"n": 101})),
+        ("SELECT count(*) AS n FROM quarantine.orders", json!({"n": 16})),
+        ("SELECT count(*) AS n, sum(n) AS s, max(_offset) AS o FROM events", json!({"n": 140, "s": 45_870, "o": 100})),
+    ] {
+        assert_eq!(rows(&siltstone, sql).await, expected, "{sql}");
+    }
+    audits_clean(&siltstone).await;
 }
 
 /// Old objects say neither `_partition_id` nor `_incarnation`; both readers show them all the same, also among new ones.

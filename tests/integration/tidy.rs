@@ -21,7 +21,11 @@ const EDGES: [(&str, &[&str], &[&str]); 10] = [
     ("common", &[], &[]),
     ("nats", &["common"], &["async-nats", "nkeys"]),
     ("catalog", &["common"], &["sqlx"]),
-    ("lake", &["catalog", "common"], &["arrow-array", "arrow-schema", "datafusion", "object_store", "parquet"]),
+    (
+        "lake",
+        &["catalog", "common"],
+        &["arrow-array", "arrow-buffer", "arrow-schema", "datafusion", "object_store", "parquet"],
+    ),
     (
         "service",
         &["catalog", "common", "lake", "nats"],

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use common::config::Settings;
 
+use crate::operations::compact::CompactionConfig;
+
 /// Most messages of one decoded chunk. Parquet's row-group limit splits only between Arrow batches, so these stay
 /// small.
 pub(crate) const CHUNK_MESSAGES_MAX: usize = 8192;
@@ -55,6 +57,8 @@ pub struct WriterConfig {
     pub janitor_hold: Duration,
     /// Time after which the janitor deletes the object again; longer than any put may be under way.
     pub janitor_second_sweep: Duration,
+    /// Merging of small objects.
+    pub compaction: CompactionConfig,
     /// Longest duration of a shutdown.
     pub shutdown_timeout: Duration,
 }
@@ -78,6 +82,7 @@ impl From<&Settings> for WriterConfig {
             janitor_hold: Duration::from_secs(settings.janitor_hold_secs),
             janitor_second_sweep: (Duration::from_secs(settings.janitor_hold_secs) * SECOND_SWEEP_HOLDS)
                 .max(SECOND_SWEEP_MIN),
+            compaction: CompactionConfig::of_writer(settings),
             shutdown_timeout: Duration::from_secs(settings.shutdown_timeout_secs),
         }
     }

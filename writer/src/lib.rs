@@ -23,7 +23,7 @@ mod writer;
 pub use config::WriterConfig;
 pub use error::{Result, WriterError};
 pub use lake::Storage;
-pub use operations::{audit, infer, quarantine, resume};
+pub use operations::{audit, compact, infer, quarantine, resume};
 pub use pipeline::roll::RollReason;
 pub use pipeline::{decode, roll};
 pub use service::handle::WriterHandle;

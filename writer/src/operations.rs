@@ -1,10 +1,11 @@
 //! Operations: an operator's requests, and upkeep that needs no operator.
 //!
-//! Owns: `audit`, `infer`, `resume` and `quarantine`, which the binary shows; `retention`, which takes what is too old
-//! off the list; `janitor`, which deletes objects that are not listed.
+//! Owns: `audit`, `infer`, `resume` and `quarantine`, which the binary shows; `compact`, which merges small objects;
+//! `retention`, which takes what is too old off the list; `janitor`, which deletes objects that are not listed.
 //! Does not own: showing results.
 
 pub mod audit;
+pub mod compact;
 pub mod infer;
 pub(crate) mod janitor;
 pub mod quarantine;

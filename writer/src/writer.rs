@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::config::WriterConfig;
 use crate::error::Result;
+use crate::operations::compact::{Compaction, Tools};
 use crate::operations::janitor::Janitor;
 use crate::operations::retention::Retention;
 use crate::ownership::supervise::Supervisor;
@@ -155,12 +156,26 @@ impl Writer {
             watchers.spawn(SubjectWatch::new(&context, self.auto_create.clone(), refresh).run());
         }
         supervisor.begin().await?;
+        let compaction = self.config.compaction.is_on.then(|| {
+            let tools = Tools {
+                catalog: Arc::clone(&context.catalog),
+                storage: self.storage.clone(),
+                owner,
+                memory: context.limits.memory.clone(),
+                cpu: context.limits.cpu.clone(),
+                stop: supervisor.stop.clone(),
+                config: self.config.compaction.clone(),
+            };
+            let compaction = Compaction::new(tools, Arc::clone(&self.clock));
+            tokio::spawn(compaction.run(self.topics.clone(), board.clone()))
+        });
         let (totals, refresh) = (Arc::clone(supervisor.totals()), Arc::clone(&supervisor.refresh));
         let handle = WriterHandle { context, board, clock: Arc::clone(&self.clock), totals, commands, refresh };
         Ok(RunningWriter {
             handle,
             stop: supervisor.stop.clone(),
             supervisor: Some(tokio::spawn(supervisor.run())),
+            compaction,
             watchers,
         })
     }

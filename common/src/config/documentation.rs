@@ -180,6 +180,27 @@ pub const SETTINGS: &[SettingDoc] = &[
         "how long an object that is not listed, or no longer, is left before it is deleted, and earlier states of the tables can be read; deleted again after 7 times as long",
     ),
     setting(
+        "COMPACTION",
+        Kind::Choice(&["on", "off"]),
+        "on",
+        "on or off",
+        "merge small objects of a topic and day into large ones, in every writer",
+    ),
+    setting(
+        "COMPACTION_TARGET_BYTES",
+        Kind::Number(1 << 20, 1 << 32),
+        "268435456",
+        "1048576 to 4294967296",
+        "size that merged objects should reach; a quarter of MEMORY_BUDGET_BYTES must hold them",
+    ),
+    setting(
+        "COMPACTION_MIN_OBJECTS",
+        Kind::Number(2, 10_000),
+        "64",
+        "2 to 10000",
+        "number of objects as they were written that are merged at once; fewer after ten minutes",
+    ),
+    setting(
         "SHUTDOWN_TIMEOUT_SECS",
         Kind::Number(1, 3600),
         "30",

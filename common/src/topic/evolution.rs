@@ -52,11 +52,13 @@ impl TopicOptions {
         options.keep_ids();
         for name in &change.drop {
             let at = options.position(name)?;
+            options.check_dropped(name)?;
             options.columns.remove(at);
         }
         for (name, new_name) in &change.rename {
             let at = options.position(name)?;
             options.columns[at] = options.columns[at].renamed(new_name);
+            options.rename_arranged(name, new_name);
         }
         for wanted in &change.declare {
             options.declare(wanted)?;

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::arrangement;
 use super::columns::{ColumnSpec, ColumnType};
 use super::numbering::{DECLARED_ID_FIRST, written_ids};
 use super::reading::Reading;
@@ -59,6 +60,7 @@ impl TopicDefinition {
                 "{streams} streams are bound but there are {partitions} partitions; one each is needed"
             ));
         }
+        arrangement::check(options)?;
         if let Some(rows) = options.format.fixed_rows() {
             if !options.columns.is_empty() {
                 return Err(format!("format {} takes no columns: {rows}", options.format));

@@ -13,6 +13,7 @@ use common::topic::{BoundStream, ColumnSpec, Format, StreamLimits, TopicOptions}
 use common::{Queue, TopicName};
 use service::connect;
 
+use super::arrangement::ArrangementArgs;
 use super::beginning::{self, Beginning, parse_beginning};
 use super::infer::{self, Request, Source, parse_source, words};
 use super::packing::PackingArgs;
@@ -81,6 +82,8 @@ pub(crate) struct Args {
     /// How long streams remember message ids
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     duplicate_window: Option<Duration>,
+    #[command(flatten)]
+    arrangement: ArrangementArgs,
     #[command(flatten)]
     packing: PackingArgs,
     #[command(flatten)]
@@ -171,6 +174,7 @@ fn unchecked(args: Args) -> Result<TopicConfig, UsageError> {
         }
     };
     args.reading.apply(&mut options.reading);
+    args.arrangement.apply(&mut options);
     args.packing.apply(&mut options);
     options.format = match args.format {
         Some(format) => format,

@@ -152,6 +152,11 @@ fn text_of(description: &Description, settings: &Settings) -> String {
     }
     line("retention", topic.retention_ms.map_or_else(|| "unlimited".to_owned(), duration_text));
     line("partitioner", topic.config.partitioner.as_str().to_owned());
+    for (label, columns) in [("sorted by", &topic.config.sort), ("bloom filters", &topic.config.bloom)] {
+        if !columns.is_empty() {
+            line(label, columns.join(", "));
+        }
+    }
     if topic.config.packed {
         line("packing", "small records may travel packed".to_owned());
     }

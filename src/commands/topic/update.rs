@@ -11,6 +11,7 @@ use common::TopicName;
 use common::config::Settings;
 use common::topic::{ColumnChange, ColumnSpec, Member, TopicOptions};
 
+use super::arrangement::ArrangementArgs;
 use super::packing::PackingArgs;
 use super::reading::ReadingArgs;
 use super::schema::read_columns;
@@ -47,6 +48,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DURATION|none", value_parser = parse_retention)]
     retention: Option<Retention>,
     #[command(flatten)]
+    arrangement: ArrangementArgs,
+    #[command(flatten)]
     packing: PackingArgs,
     #[command(flatten)]
     reading: ReadingArgs,
@@ -60,10 +63,12 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     };
     let change = ColumnChange { drop: args.drop.clone(), rename: args.rename.clone(), declare };
     let is_of_columns = change != ColumnChange::default() || args.reading != ReadingArgs::default();
-    if !is_of_columns && args.packing == PackingArgs::default() && args.retention.is_none() {
+    let is_arranged = args.arrangement != ArrangementArgs::default();
+    let is_of_topic = is_arranged || args.retention.is_some() || args.packing != PackingArgs::default();
+    if !is_of_columns && !is_of_topic {
         return Err(UsageError::new(format!(
             "topic update {}: there is nothing to change; give --column, --schema, --drop-column, --rename-column, --packed, \
-             --retention or a notation of values (`siltstone topic update --help`)",
+             --sort, --bloom, --retention or a notation of values (`siltstone topic update --help`)",
             args.name
         ))
         .into());
@@ -89,6 +94,9 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     if is_of_columns {
         output::note("running writers follow; `siltstone quarantine replay` publishes what did not fit before");
     }
+    if is_arranged {
+        output::note("objects that are merged from now on are arranged so; those that are there are not merged for it");
+    }
     if args.retention.is_some_and(|retention| retention.0.is_some()) {
         let name = &topic.name;
         output::note(&format!(
@@ -108,6 +116,7 @@ fn changed(options: &TopicOptions, change: &ColumnChange, args: &Args) -> Result
         false => options.evolve(change).map_err(|refused| UsageError::new(refused.to_string()))?,
     };
     args.reading.apply(&mut changed.reading);
+    args.arrangement.apply(&mut changed);
     args.packing.apply(&mut changed);
     Ok(changed)
 }

@@ -93,6 +93,7 @@ impl World {
             .with("QUEUE_TYPE", "nats")
             .with("NATS_URL", &nats.url())
             .with("FLUSH_INTERVAL_SECS", "1")
+            .with("COMPACTION_MIN_OBJECTS", "4")
             .with("MAX_SEGMENT_RECORDS", "1000")
             .with("LEASE_SECS", &LEASE.as_secs().to_string());
         for (name, value) in settings {

@@ -11,7 +11,15 @@ use crate::binary::{DEADLINE, POLL, Siltstone};
 const MESSAGES: u64 = 60;
 const HALF: u64 = MESSAGES / 2;
 /// A step crashes at its second time, after a first commit, except the steps that happen once.
-const ONCE: [&str; 4] = ["takeover.done", "fetch.attached", "release.before", "release.done"];
+const ONCE: [&str; 7] = [
+    "takeover.done",
+    "fetch.attached",
+    "release.before",
+    "release.done",
+    "compact.merged",
+    "compact.put",
+    "compact.replaced",
+];
 /// Need objects to delete, or messages to find: tested elsewhere.
 const ELSEWHERE: [&str; 3] = ["batch.decode", "janitor.before_delete", "janitor.deleted"];
 const REPLIES: [&str; 3] = ["intent.reply", "put.reply", "commit.reply"];
@@ -19,7 +27,7 @@ const REPLIES: [&str; 3] = ["intent.reply", "put.reply", "commit.reply"];
 /// Runs a writer that crashes at `point`, then one without failpoints, to the end.
 async fn survives(points: String) {
     let (nats, siltstone) = on_nats().await;
-    let siltstone = siltstone.with("FLUSH_INTERVAL_SECS", "1");
+    let siltstone = siltstone.with("FLUSH_INTERVAL_SECS", "1").with("COMPACTION_MIN_OBJECTS", "2");
     create_orders(&siltstone).await;
     publish(&nats, 0..HALF).await;
     let mut first = Service::spawn(Kind::Writer, &siltstone.clone().with(failpoint::VARIABLE, &points));

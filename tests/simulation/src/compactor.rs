@@ -1,7 +1,8 @@
 //! The compactor: an actor of the simulation that replaces objects, takes old ones off the list and folds history.
 //!
 //! Owns: one process of it: starting, pausing, killing. Does not own: its work (`work`), the moment of its death
-//! (`world`). Nothing in the product does this yet; it follows the protocol that a product would follow.
+//! (`world`). Writers merge objects too (`plan::settings`);
+//! this one merges any objects, of any days, and sometimes loses a row, which the catalog must refuse.
 
 mod replace;
 mod work;

@@ -25,6 +25,8 @@ pub struct Mutation {
     pub faults: &'static [(Kind, u64)],
     /// True when each run replaces, retires and folds objects; the mutation shows nothing otherwise.
     pub is_compacted: bool,
+    /// True when writers merge objects in each run, without a compactor beside them.
+    pub is_merged: bool,
     /// True when the topic has a retention in each run.
     pub is_retained: bool,
 }
@@ -43,17 +45,27 @@ const fn mutation(
     off: &'static [&'static str],
     faults: &'static [(Kind, u64)],
 ) -> Mutation {
-    Mutation { name, guards, off, faults, is_compacted: false, is_retained: false }
+    Mutation { name, guards, off, faults, is_compacted: false, is_merged: false, is_retained: false }
 }
 
 /// One without a guard of replacing, retiring or folding.
 const fn compaction(name: &'static str, guards: fn(&mut Guards), faults: &'static [(Kind, u64)]) -> Mutation {
-    Mutation { name, guards, off: &[], faults, is_compacted: true, is_retained: false }
+    Mutation { name, guards, off: &[], faults, is_compacted: true, is_merged: false, is_retained: false }
+}
+
+/// One without a guard of the merges that writers do.
+const fn merging(
+    name: &'static str,
+    guards: fn(&mut Guards),
+    off: &'static [&'static str],
+    faults: &'static [(Kind, u64)],
+) -> Mutation {
+    Mutation { name, guards, off, faults, is_compacted: false, is_merged: true, is_retained: false }
 }
 
 /// One without a guard of retention by age.
 const fn retention(name: &'static str, guards: fn(&mut Guards), faults: &'static [(Kind, u64)]) -> Mutation {
-    Mutation { name, guards, off: &[], faults, is_compacted: true, is_retained: true }
+    Mutation { name, guards, off: &[], faults, is_compacted: true, is_merged: false, is_retained: true }
 }
 
 fn none(_: &mut Guards) {}
@@ -143,6 +155,9 @@ pub const MUTATIONS: &[Mutation] = &[
     compaction("snapshots numbered without the lock", |g| g.head_lock = false, NOISE),
     compaction("folding across the end of a segment", |g| g.fold_within_segments = false, NOISE),
     compaction("folding that loses a sum", |g| g.fold_sums = false, NOISE),
+    merging("writers that merge objects that are not live", |g| g.replace_live_check = false, &[], NOISE),
+    merging("writers that merge while snapshots are numbered without the lock", |g| g.head_lock = false, &[], NOISE),
+    merging("a merge that loses rows, without the compare", |g| g.replace_row_count = false, &["merge.every_row"], &[]),
     retention("deletion of objects that kept snapshots have", |g| g.gc_snapshot_check = false, NOISE),
     retention("retention by the clock of a writer", |g| g.age_by_database_clock = false, NOISE),
     retention("retention from the middle of a partition", |g| g.age_prefix = false, NOISE),
@@ -159,6 +174,7 @@ impl Mutation {
     fn profile(&self) -> Profile {
         let profile = Profile::only(self.name, self.faults);
         let profile = if self.is_compacted { profile.compacted() } else { profile };
+        let profile = if self.is_merged { profile.merged() } else { profile };
         if self.is_retained { profile.retained() } else { profile }
     }
 

@@ -5,6 +5,9 @@
 //!
 //! Each run has only some of the kinds of faults, so that rare combinations are not drowned by frequent faults.
 
+mod publishes;
+mod settings;
+
 use std::time::Duration;
 
 use common::topic::Format;
@@ -73,6 +76,8 @@ pub struct Profile {
     pub is_forced: bool,
     /// True when objects are replaced in every run, instead of in every third one.
     pub is_compacted: bool,
+    /// True when writers merge objects in every run, without a compactor.
+    pub is_merged: bool,
     /// True when the topic has a retention in every run, instead of in every fourth one.
     pub is_retained: bool,
 }
@@ -106,22 +111,27 @@ impl Profile {
             (Recreate, 1),
             (Failover, 1),
         ];
-        Self { name: "all", most, is_forced: false, is_compacted: false, is_retained: false }
+        Self { name: "all", most, is_forced: false, is_compacted: false, is_merged: false, is_retained: false }
     }
 
     /// No faults.
     pub fn calm() -> Self {
-        Self { name: "calm", most: vec![], is_forced: false, is_compacted: false, is_retained: false }
+        Self { name: "calm", most: vec![], is_forced: false, is_compacted: false, is_merged: false, is_retained: false }
     }
 
     /// Only these kinds, in every run.
     pub fn only(name: &'static str, most: &[(Kind, u64)]) -> Self {
-        Self { name, most: most.to_vec(), is_forced: true, is_compacted: false, is_retained: false }
+        Self { name, most: most.to_vec(), is_forced: true, is_compacted: false, is_merged: false, is_retained: false }
     }
 
     /// The same with a compactor in every run.
     pub fn compacted(self) -> Self {
         Self { is_compacted: true, ..self }
+    }
+
+    /// The same with writers that merge objects in every run, and no compactor beside them.
+    pub fn merged(self) -> Self {
+        Self { is_merged: true, ..self }
     }
 
     /// The same with a retention in every run.
@@ -199,13 +209,14 @@ pub struct Plan {
     pub config: writer::WriterConfig,
 }
 
-const LEASE: Duration = Duration::from_millis(2_500);
-const JANITOR_HOLD: Duration = Duration::from_secs(6);
 const RETENTION_MS_MIN: u64 = 3_000;
-/// Later than any put that is under way.
-const JANITOR_SECOND_SWEEP: Duration = Duration::from_secs(42);
 
 impl Plan {
+    /// True when objects are replaced by others.
+    pub fn replaces(&self) -> bool {
+        self.has_compactor || self.config.compaction.is_on
+    }
+
     /// True when a fault of this kind is still to come.
     pub fn has(&self, wanted: Kind) -> bool {
         self.actions.iter().any(|(_, action)| matches!(action, Action::Fault { kind, .. } if *kind == wanted))
@@ -218,7 +229,7 @@ impl Plan {
         let writers = chance.between(1..4) as usize;
         let slots = writers + 1;
         let format = chance.pick(&[Format::Raw, Format::Json]);
-        let mut actions = publishes(chance, partition_count, end_ms);
+        let mut actions = publishes::publishes(chance, partition_count, end_ms);
         for (kind, most) in &profile.most {
             if !profile.is_forced && chance.below(2) == 0 {
                 continue;
@@ -247,9 +258,12 @@ impl Plan {
         let is_packed = end_ms.is_multiple_of(3);
         let has_retention = profile.is_retained || end_ms.is_multiple_of(4);
         let retention = has_retention.then(|| Duration::from_millis(RETENTION_MS_MIN + end_ms % 20_000));
-        let config = config(chance);
-        let has_compactor = profile.is_compacted || chance.below(3) == 0;
+        let mut config = settings::config(chance);
+        let has_compactor = (profile.is_compacted || chance.below(3) == 0) && !profile.is_merged;
         let has_rival = profile.is_compacted || chance.below(4) == 0;
+        // Not drawn either.
+        let is_merging = profile.is_merged || profile.is_compacted || end_ms.is_multiple_of(2);
+        config.compaction = settings::compaction(is_merging, end_ms);
         Self {
             partition_count,
             slots,
@@ -276,36 +290,5 @@ fn lasting_ms(chance: &Chance, kind: Kind) -> u64 {
         Kind::Pause => chance.between(500..9_000),
         Kind::CatalogDown => chance.between(200..6_000),
         _ => chance.between(200..8_000),
-    }
-}
-
-fn publishes(chance: &Chance, partition_count: u32, end_ms: u64) -> Vec<(Duration, Action)> {
-    let mut actions = Vec::new();
-    let most = chance.pick(&[4, 12]);
-    let mut at_ms = 0;
-    while at_ms < end_ms {
-        let publish = Action::Publish {
-            partition_id: chance.below(u64::from(partition_count)) as u32,
-            count: chance.between(1..most),
-            is_repeated: chance.below(4) > 0,
-        };
-        actions.push((Duration::from_millis(at_ms), publish));
-        at_ms += chance.between(50..1_500);
-    }
-    actions
-}
-
-fn config(chance: &Chance) -> writer::WriterConfig {
-    writer::WriterConfig {
-        segment_bytes_max: 1024 * 1024,
-        segment_records_max: chance.between(2..40) as usize,
-        batch_age_max: Duration::from_millis(chance.between(100..2_000)),
-        block_size_target: 4096,
-        memory_budget_bytes: chance.pick(&[16 * 1024, 1024 * 1024]),
-        lease: LEASE,
-        janitor_hold: JANITOR_HOLD,
-        janitor_second_sweep: JANITOR_SECOND_SWEEP,
-        shutdown_timeout: Duration::from_secs(8),
-        ..writer::WriterConfig::default()
     }
 }

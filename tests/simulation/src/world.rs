@@ -209,7 +209,10 @@ impl World {
     fn start(&mut self, slot: usize) {
         self.starts += 1;
         self.restarts.remove(&slot);
-        self.slots[slot] = Some(WriterProcess::start(&self.around, self.starts, self.plan.config.clone()));
+        let mut config = self.plan.config.clone();
+        // The last one only clears up.
+        config.compaction.is_on &= !self.is_last;
+        self.slots[slot] = Some(WriterProcess::start(&self.around, self.starts, config));
     }
 
     /// Lets time pass; false as soon as a promise is broken.

@@ -33,6 +33,12 @@ pub(crate) const SKIPPED_OFFSETS: &str = "siltstone_skipped_offsets_total";
 pub(crate) const OBJECTS_DELETED: &str = "siltstone_janitor_objects_deleted_total";
 pub(crate) const COMMITS_FOLDED: &str = "siltstone_janitor_commits_folded_total";
 pub(crate) const SNAPSHOTS_DROPPED: &str = "siltstone_janitor_snapshots_dropped_total";
+pub(crate) const COMPACTION_JOBS: &str = "siltstone_compaction_jobs_total";
+pub(crate) const COMPACTION_OBJECTS: &str = "siltstone_compaction_objects_merged_total";
+pub(crate) const COMPACTION_BYTES_READ: &str = "siltstone_compaction_bytes_read_total";
+pub(crate) const COMPACTION_BYTES_WRITTEN: &str = "siltstone_compaction_bytes_written_total";
+pub(crate) const COMPACTION_BACKLOG: &str = "siltstone_compaction_backlog_objects";
+pub(crate) const WRITE_AMPLIFICATION: &str = "siltstone_write_amplification";
 pub(crate) const OBJECTS_EXPIRED: &str = "siltstone_retention_objects_total";
 pub(crate) const SEGMENTS_EXPIRED: &str = "siltstone_retention_segments_total";
 pub(crate) const RECORDS_EXPIRED: &str = "siltstone_retention_records_total";
@@ -72,6 +78,12 @@ pub(crate) fn describe() {
     describe_counter!(OBJECTS_DELETED, "objects deleted that were never listed, or no longer");
     describe_counter!(COMMITS_FOLDED, "commits folded into a run with their neighbours");
     describe_counter!(SNAPSHOTS_DROPPED, "lake snapshots that were thinned out");
+    describe_counter!(COMPACTION_JOBS, "jobs of compaction, by their outcome");
+    describe_counter!(COMPACTION_OBJECTS, "objects that were merged into others");
+    describe_counter!(COMPACTION_BYTES_READ, "bytes of the objects that were merged");
+    describe_counter!(COMPACTION_BYTES_WRITTEN, "bytes of the objects that took their place");
+    describe_gauge!(COMPACTION_BACKLOG, "objects that were due to be merged at the last look");
+    describe_gauge!(WRITE_AMPLIFICATION, "how often a byte of the live objects was written, at the last look");
     describe_counter!(OBJECTS_EXPIRED, "objects older than their topic's retention, taken off the list");
     describe_counter!(SEGMENTS_EXPIRED, "segments of these objects");
     describe_counter!(RECORDS_EXPIRED, "rows of these objects");
@@ -96,6 +108,12 @@ pub(crate) fn describe() {
     }
     for name in [OBJECTS_DELETED, COMMITS_FOLDED, SNAPSHOTS_DROPPED] {
         counter!(name).increment(0);
+    }
+    for name in [COMPACTION_OBJECTS, COMPACTION_BYTES_READ, COMPACTION_BYTES_WRITTEN] {
+        counter!(name).increment(0);
+    }
+    for outcome in ["done", "refused", "failed"] {
+        counter!(COMPACTION_JOBS, "outcome" => outcome).increment(0);
     }
     for name in [OBJECTS_EXPIRED, SEGMENTS_EXPIRED, RECORDS_EXPIRED, BYTES_EXPIRED] {
         counter!(name).increment(0);

@@ -47,6 +47,8 @@ pub struct RunningWriter {
     pub(crate) handle: WriterHandle,
     pub(crate) stop: CancellationToken,
     pub(crate) supervisor: Option<JoinHandle<Result<()>>>,
+    /// The task that merges objects. It ends soon after the stop; without it nothing is wrong.
+    pub(crate) compaction: Option<JoinHandle<()>>,
     /// The watchers; none of them ends by itself.
     pub(crate) watchers: JoinSet<()>,
 }
@@ -83,7 +85,7 @@ impl RunningWriter {
     pub async fn shutdown(&mut self) -> Result<Summary> {
         self.stop.cancel();
         let timeout = self.handle.context.config.shutdown_timeout;
-        let drained = tokio::time::timeout(timeout, self.ended()).await;
+        let drained = tokio::time::timeout(timeout, self.drained()).await;
         self.watchers.shutdown().await;
         match drained {
             Ok(ended) => ended.map(|()| self.handle.summary()),
@@ -94,6 +96,17 @@ impl RunningWriter {
                 Err(WriterError::ShutdownDeadline { seconds: timeout.as_secs() })
             }
         }
+    }
+
+    /// Waits for the pipelines, and then for a replacement that is on its way.
+    async fn drained(&mut self) -> Result<()> {
+        let ended = self.ended().await;
+        if let Some(compaction) = &mut self.compaction {
+            // A panic in it concerns no message.
+            compaction.await.ok();
+            self.compaction = None;
+        }
+        ended
     }
 
     /// An observer for readiness and metrics.
@@ -116,6 +129,9 @@ impl Drop for RunningWriter {
     fn drop(&mut self) {
         if let Some(supervisor) = &self.supervisor {
             supervisor.abort();
+        }
+        if let Some(compaction) = &self.compaction {
+            compaction.abort();
         }
     }
 }

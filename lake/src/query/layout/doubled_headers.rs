@@ -1,20 +1,18 @@
 //! Headers of version 0.1.0, in which a name that occurs twice is a key that occurs twice.
 //!
-//! Owns: their map with each key once, as objects of now have it. Does not own: the values of one name as one text
-//! (`lake::headers`), which objects need it (`layout`).
+//! Owns: the expression that makes their map one with each key once. Does not own: that map (`lake::headers`), which objects
+//! need it (`layout`).
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayBuilder, ArrayRef, AsArray, MapArray, StringBuilder, StructArray};
-use datafusion::arrow::buffer::OffsetBuffer;
-use datafusion::arrow::compute::cast;
+use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::config::ConfigOptions;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 
-use crate::headers::SEPARATOR;
+use crate::headers::with_unique_keys as unique;
 
 const NAME: &str = "with_unique_keys";
 
@@ -50,37 +48,11 @@ impl ScalarUDFImpl for UniqueKeys {
     }
 }
 
-/// The maps of `map`, each with its keys once and in order, and all values of a key as one text.
-fn unique(map: &MapArray) -> Result<MapArray> {
-    let (keys, values) = (cast(map.keys(), &DataType::Utf8)?, cast(map.values(), &DataType::Utf8)?);
-    let (keys, values) = (keys.as_string::<i32>(), values.as_string::<i32>());
-    let (mut names, mut texts) = (StringBuilder::new(), StringBuilder::new());
-    let mut lengths = Vec::with_capacity(map.len());
-    for bounds in map.value_offsets().windows(2) {
-        let entries = bounds[0] as usize..bounds[1] as usize;
-        let mut by_name: Vec<_> = entries.map(|entry| (keys.value(entry), values.value(entry))).collect();
-        by_name.sort_by_key(|(name, _)| *name);
-        let before = names.len();
-        for of_one_name in by_name.chunk_by(|(one, _), (two, _)| one == two) {
-            names.append_value(of_one_name[0].0);
-            let sent: Vec<&str> = of_one_name.iter().map(|(_, value)| *value).collect();
-            texts.append_value(sent.join(SEPARATOR));
-        }
-        lengths.push(names.len() - before);
-    }
-    let DataType::Map(field, is_sorted) = map.data_type() else { unreachable!("a map array has a map type") };
-    let entries: [ArrayRef; 2] = [Arc::new(names.finish()), Arc::new(texts.finish())];
-    let columns = entries.iter().zip(map.entries().columns()).map(|(new, old)| cast(new, old.data_type()));
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    let entries = StructArray::try_new(map.entries().fields().clone(), columns, None)?;
-    let offsets = OffsetBuffer::from_lengths(lengths);
-    Ok(MapArray::try_new(Arc::clone(field), offsets, entries, map.nulls().cloned(), *is_sorted)?)
-}
-
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::{Int32Array, RecordBatch, StringArray};
-    use datafusion::arrow::buffer::NullBuffer;
+    use datafusion::arrow::array::{ArrayRef, Int32Array, MapArray, RecordBatch, StringArray, StructArray};
+    use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
+    use datafusion::arrow::compute::cast;
     use datafusion::arrow::datatypes::{Field, Schema};
     use datafusion::physical_expr::expressions::Column;
 
