@@ -106,7 +106,7 @@ pub const MUTATIONS: &[Mutation] = &[
         &[],
         FAILOVERS,
     ),
-    mutation("a shared object without the rows of one that is refused", |g| g.together_all = false, &[], TAKEOVERS),
+    mutation("a shared object without the rows of one that is refused", |g| g.together_all = false, &[], FAILOVERS),
     mutation("a catalog that went back is not noticed", none, &["supervise.went_back"], FAILOVERS),
     mutation("takeover without dooming intents", |g| g.doom_at_takeover = false, &[], TAKEOVERS),
     mutation("takeover without a new epoch", |g| g.epoch_rises = false, &[], TAKEOVERS),
