@@ -5,6 +5,7 @@
 //! Does not own: objects (the writer puts them) and messages (the queue keeps them).
 
 pub mod audit;
+mod auto_create;
 mod commit;
 mod connect;
 mod database;
@@ -12,6 +13,7 @@ mod error;
 mod listing;
 mod migrations;
 mod model;
+mod new_topic;
 mod postgres;
 mod replace;
 mod schema;
@@ -20,6 +22,7 @@ mod sqlite;
 mod store;
 mod topics;
 
+pub use auto_create::{AutoCreate, SubjectRule};
 pub use commit::{CommitOutcome, CommitRequest, Refusal};
 pub use connect::{connect, connect_to_read, diagnose_without_catalog, file_of, libpq_words};
 pub use error::{CatalogError, Result};
@@ -33,6 +36,7 @@ pub use model::{
     TableColumn, TableFile, TableId, Tables, Token, TokenHash, TokenSecret, TokenState, Topic, TopicConfig,
     TopicPattern, TopicSnapshot, Upload, UploadIntent, UploadState, quarantine_columns, table_columns,
 };
+pub use new_topic::NewTopic;
 pub use postgres::{PostgresDatabase, PostgresMetadataStore};
 pub use replace::{REPLACEMENT_INPUTS_MAX, ReplaceOutcome, ReplaceRefusal, Replacement};
 pub use sql::SqlMetadataStore;

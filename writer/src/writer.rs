@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use catalog::{Agent, Contact, MetadataStore, Scope, SqliteMetadataStore};
+use catalog::{Agent, AutoCreate, Contact, MetadataStore, Scope, SqliteMetadataStore};
 use common::clock::{SharedClock, system_clock};
 use common::{OwnerId, Queue, TopicName, agent_name};
 use object_store::ObjectStore;
@@ -20,6 +20,8 @@ use crate::ownership::supervise::Supervisor;
 use crate::pipeline::context::{Context, Limits};
 use crate::pipeline::gather::{Gather, Parts};
 use crate::pipeline::group::Groups;
+use crate::service::announce::{self, Unannounced};
+use crate::service::auto_create::SubjectWatch;
 use crate::service::handle::WriterHandle;
 use crate::service::running::RunningWriter;
 use crate::service::status::StatusBoard;
@@ -52,6 +54,7 @@ pub struct Writer {
     /// Set by a simulation; else new at each start.
     owner: Option<OwnerId>,
     contact: Contact,
+    auto_create: AutoCreate,
     encode_inline: bool,
 }
 
@@ -74,6 +77,7 @@ impl Writer {
             clock: system_clock(),
             owner: None,
             contact: Contact::default(),
+            auto_create: AutoCreate::default(),
             encode_inline: false,
         }
     }
@@ -82,9 +86,10 @@ impl Writer {
     pub fn builder(queue: Arc<dyn Queue>, storage: Storage, catalog: Arc<dyn MetadataStore>) -> WriterBuilder {
         let (config, clock, topics) = (WriterConfig::default(), system_clock(), Vec::new());
         let catalog = Some(catalog);
-        let contact = Contact::default();
+        let (contact, auto_create) = (Contact::default(), AutoCreate::default());
+        let (owner, encode_inline) = (None, false);
         let writer =
-            Self { queue, storage, catalog, config, topics, clock, owner: None, contact, encode_inline: false };
+            Self { queue, storage, catalog, config, topics, clock, owner, contact, auto_create, encode_inline };
         WriterBuilder { writer }
     }
 
@@ -98,13 +103,16 @@ impl Writer {
             None => Arc::new(SqliteMetadataStore::new_in_memory().await?),
         };
         metrics::describe();
-        let (groups, grouping) = Groups::new(Arc::clone(&catalog));
+        let announcements = self.queue.announcements();
+        let unannounced = Arc::new(Unannounced::new(announcements.is_some()));
+        let (groups, grouping) = Groups::new(Arc::clone(&catalog), Arc::clone(&unannounced));
         let limits = Limits::new(&self.config, self.encode_inline);
         let (gather, gathering) = Gather::new(Parts {
             catalog: Arc::clone(&catalog),
             storage: self.storage.clone(),
             config: self.config.clone(),
             limits: limits.clone(),
+            unannounced: Arc::clone(&unannounced),
         });
         let context = Arc::new(Context {
             queue: Arc::clone(&self.queue),
@@ -136,9 +144,16 @@ impl Writer {
         if self.queue.memory().is_some() {
             watchers.spawn(relief::relieve_queue(Arc::clone(&self.queue), board.clone(), Arc::clone(&commands)));
         }
+        if let Some(announcements) = announcements {
+            watchers.spawn(announce::announce(announcements, unannounced));
+        }
         watchers.spawn(janitor.run());
         watchers.spawn(retention.run());
         watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));
+        if !self.auto_create.by_subject().is_empty() {
+            let refresh = Arc::clone(&supervisor.refresh);
+            watchers.spawn(SubjectWatch::new(&context, self.auto_create.clone(), refresh).run());
+        }
         supervisor.begin().await?;
         let (totals, refresh) = (Arc::clone(supervisor.totals()), Arc::clone(&supervisor.refresh));
         let handle = WriterHandle { context, board, clock: Arc::clone(&self.clock), totals, commands, refresh };
@@ -170,6 +185,13 @@ impl WriterBuilder {
     #[must_use]
     pub fn contact(mut self, contact: Contact) -> Self {
         self.writer.contact = contact;
+        self
+    }
+
+    /// Sets the rules by which subjects of streams become topics; none, unless given.
+    #[must_use]
+    pub fn auto_create(mut self, rules: AutoCreate) -> Self {
+        self.writer.auto_create = rules;
         self
     }
 

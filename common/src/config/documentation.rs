@@ -228,7 +228,7 @@ pub const SETTINGS: &[SettingDoc] = &[
         Kind::Path,
         "",
         "path of a JSON file",
-        "`up` and `ingester` create a topic of these names at the first HTTP request with records for it; unset, none",
+        "`up` and `ingester` create a topic of these names at the first HTTP request with records for it; `up` and `writer` create one for each subject of a stream that a rule names; unset, none",
     ),
     setting(
         "AGENT_GROUP",

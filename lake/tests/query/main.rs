@@ -2,6 +2,7 @@
 
 mod attached;
 mod bounded;
+mod chains;
 mod damage;
 mod duckdb;
 mod json;

@@ -209,6 +209,7 @@ impl Committer<'_> {
     async fn attempt(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
         failpoint::hit("commit.before").await;
         let outcomes = self.parts.catalog.commit_together(requests).await;
+        self.parts.unannounced.note(&outcomes);
         assert_eq!(outcomes.len(), requests.len(), "one outcome for each request");
         if !outcomes.iter().all(|outcome| matches!(outcome, CommitOutcome::Done(_)))
             || !failpoint::fails("commit.reply").await
