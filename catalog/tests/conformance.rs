@@ -144,6 +144,7 @@ on_every_backend! {
     together::a_fenced_partition_takes_the_others_back,
     together::a_shared_object_needs_its_intent,
     together::requests_that_do_not_belong_together_are_refused,
+    together::a_takeover_dooms_the_shared_objects_of_an_owner_that_expired,
     commits::a_commit_moves_the_watermark_and_lists_its_segments,
     commits::a_stale_epoch_is_fenced,
     commits::another_owner_is_fenced,

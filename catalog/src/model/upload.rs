@@ -79,7 +79,7 @@ pub struct UploadIntent {
     pub key: String,
 }
 
-/// An object that is about to be put for a replacement.
+/// An object that is about to be put for a replacement, or for a commit of partitions that share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplacementIntent {
     /// The topic.

@@ -88,6 +88,9 @@ async fn raise_epoch(session: &mut dyn Session, owner: OwnerId, seen: Partition)
         return Err(CatalogError::Fenced { partition, reason });
     };
     session.execute(&doom, values![&partition.topic, partition.partition_id, epoch]).await?;
+    if let Some(expired) = seen.owner.filter(|&expired| expired != owner) {
+        doom_shared(session, &partition, expired).await?;
+    }
     Ok(Ownership {
         partition,
         owner,
@@ -98,6 +101,17 @@ async fn raise_epoch(session: &mut dyn Session, owner: OwnerId, seen: Partition)
         takeovers: taken.unsigned("takeovers")?,
         suspect: suspect(&mut taken)?,
     })
+}
+
+/// Dooms the topic's shared objects of an owner that expired. Nothing needs them any more: if it lives, its commits find
+/// their intents gone, and it reads again.
+async fn doom_shared(session: &mut dyn Session, partition: &TopicPartition, expired: OwnerId) -> Result<()> {
+    let doom = sql!(
+        "UPDATE uploads SET state = 'doomed', doomed_at = " now_ms "
+         WHERE topic = $1 AND partition_id IS NULL AND owner = $2 AND state = 'pending'"
+    );
+    session.execute(&doom, values![&partition.topic, expired]).await?;
+    Ok(())
 }
 
 fn suspect(row: &mut Row) -> Result<Option<Suspect>> {

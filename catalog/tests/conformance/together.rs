@@ -1,10 +1,11 @@
 //! Cases: commits of many partitions whose rows share an object.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use catalog::{
-    CatalogError, CommitOutcome, CommitRequest, MetadataStore, NewObject, Ownership, Refusal, ReplacementIntent,
-    SegmentKind,
+    AcquireOutcome, CatalogError, CommitOutcome, CommitRequest, MetadataStore, NewObject, Ownership, Refusal,
+    ReplacementIntent, SegmentKind, UploadState,
 };
 use common::OwnerId;
 use uuid::Uuid;
@@ -151,4 +152,22 @@ pub(crate) async fn requests_that_do_not_belong_together_are_refused(store: &dyn
         assert_eq!(get_partition(store, &held.partition).await.high_watermark, 0);
     }
     store.commit_together(&requests).await.iter().for_each(|outcome| assert_done(outcome, 10));
+}
+
+pub(crate) async fn a_takeover_dooms_the_shared_objects_of_an_owner_that_expired(store: &dyn MetadataStore) {
+    let (held, requests) = prepared(store).await;
+    let next = agent(store).await;
+    // A lease of no time: everybody has expired.
+    let taken = store.acquire(next, Duration::ZERO, &[held[1].partition.clone()]).await.expect("asked").remove(0);
+    assert!(matches!(taken, AcquireOutcome::Acquired(_)), "{taken:?}");
+    let uploads = store.list_shared_uploads(&name("orders")).await.expect("read");
+    assert_eq!(uploads.iter().map(|upload| upload.state).collect::<Vec<_>>(), [UploadState::Doomed]);
+    assert_nothing_done(&store.commit_together(&requests).await);
+    // The others go on with a new object.
+    let anew = sharing(store, &[held[0].clone(), held[2].clone()]).await;
+    store.release(std::slice::from_ref(&held[0])).await.expect("released");
+    take(store, next, &held[0].partition).await;
+    let uploads = store.list_shared_uploads(&name("orders")).await.expect("read");
+    assert!(uploads.iter().any(|upload| upload.state == UploadState::Pending), "{uploads:?}: it has not expired");
+    store.abandon_replacement(&intent(&anew)).await.expect("given up");
 }

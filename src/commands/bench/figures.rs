@@ -85,6 +85,7 @@ pub(super) struct LiveReport {
     pub(super) freshness: Freshness,
     pub(super) segments: u64,
     pub(super) segment_bytes: u64,
+    pub(super) objects: u64,
     pub(super) rolls: BTreeMap<String, u64>,
     pub(super) budget_peak_bytes: usize,
 }

@@ -75,6 +75,7 @@ pub(super) async fn measure(
     live: Live,
 ) -> anyhow::Result<LiveReport> {
     output::note(&format!("live phase: {} messages a second for {} s", live.rate, live.seconds));
+    let objects_before = objects(catalog, bench).await?;
     let mut running = start_writer(queue, bench, catalog).await?;
     let commits = awaited::commits(queue, bench, catalog, &running)?;
     let commits = live.is_awaited.then_some(&commits);
@@ -102,9 +103,15 @@ pub(super) async fn measure(
         freshness,
         segments: summary.segments,
         segment_bytes: summary.bytes,
+        objects: objects(catalog, bench).await?.saturating_sub(objects_before),
         rolls: rolls_of(&summary),
         budget_peak_bytes,
     })
+}
+
+/// Number of live objects of the bench's topic.
+async fn objects(catalog: &Arc<dyn MetadataStore>, bench: &Bench) -> anyhow::Result<u64> {
+    Ok(catalog.snapshot(&bench.topic.name).await?.objects.len() as u64)
 }
 
 async fn publish(

@@ -205,8 +205,9 @@ impl fmt::Display for LiveReport {
         )?;
         writeln!(
             f,
-            "  segments           {}, {}; rolled by {}",
+            "  segments           {} in {} objects, {}; rolled by {}",
             count_text(self.segments),
+            count_text(self.objects),
             bytes_text(self.segment_bytes),
             rolls_text(&self.rolls)
         )?;

@@ -69,6 +69,11 @@ impl CatalogState {
             self.doom_pending(|upload| {
                 upload.partition().as_ref() == Some(partition) && upload.epoch <= Some(seen.epoch)
             });
+            if let Some(expired) = seen.owner.filter(|&expired| expired != owner) {
+                self.doom_pending(|upload| {
+                    upload.partition_id.is_none() && (&upload.topic, upload.owner) == (&partition.topic, Some(expired))
+                });
+            }
         }
         self.changed(Change::Acquired(held.clone()));
         Ok(AcquireOutcome::Acquired(held))
