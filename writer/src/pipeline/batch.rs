@@ -2,15 +2,16 @@
 //!
 //! Owns: the open batch, its contiguous range, and turning it into a sealed one. Messages wait undecoded until they
 //! fill a chunk.
-//! Does not own: decoding and encoding a chunk (`chunk`), the decision to roll (`roll`), Parquet (`segment`), the loop
+//! Does not own: a closed batch (`sealed`), decoding and encoding a chunk (`chunk`), the decision to roll (`roll`), Parquet (`segment`), the loop
 //! (`assemble`).
 
 mod chunk;
+mod sealed;
 mod table;
 
 use std::mem;
 
-use catalog::{Gap, Ownership, SegmentKind};
+use catalog::{Gap, Ownership};
 use common::clock::utc_day;
 use common::memory::MemoryPermit;
 use common::{Anchor, Message, OffsetRange};
@@ -21,11 +22,10 @@ use crate::config::{CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX};
 use crate::pipeline::decode::PartitionDecoder;
 use crate::pipeline::roll::RollReason;
 use crate::pipeline::tables::Doubt;
-use lake::footer::{Footer, FooterSegment};
-use lake::segment::EncodedSegment;
 
 pub(crate) use self::chunk::Refusal;
 use self::chunk::Tables;
+pub(crate) use self::sealed::{Content, SealedBatch, footer_of_one};
 use self::table::Table;
 pub(crate) use self::table::{Form, KeptRows};
 use crate::pipeline::gather::OpenToken;
@@ -58,34 +58,6 @@ pub(crate) enum Encoded {
     Whole(OpenBatch),
     /// The first of those that wait have records whose refusal is doubted.
     Doubtful(OpenBatch),
-}
-
-/// A closed batch, encoded, not yet stored.
-#[derive(Debug)]
-pub(crate) struct SealedBatch {
-    pub(crate) range: OffsetRange,
-    pub(crate) first_timestamp_us: i64,
-    pub(crate) message_count: u64,
-    pub(crate) anchor: Anchor,
-    pub(crate) gaps: Vec<Gap>,
-    /// The first record that went to quarantine.
-    pub(crate) first_refusal: Option<Refusal>,
-    pub(crate) content: Content,
-    pub(crate) schema_version: u32,
-    pub(crate) reason: RollReason,
-    /// Held until its rows are in an object with those of others, or in one of its own.
-    _open: Option<OpenToken>,
-    /// Held until the batch is committed.
-    _memory: MemoryPermit,
-}
-
-/// The rows of a closed batch, of each kind that it has.
-#[derive(Debug)]
-pub(crate) enum Content {
-    /// Few rows, for an object that many partitions share.
-    Rows(Vec<(SegmentKind, KeptRows)>),
-    /// Objects of its own.
-    Encoded(Vec<(SegmentKind, EncodedSegment)>),
 }
 
 /// The requirements of encoding besides the messages.
@@ -244,7 +216,7 @@ impl OpenBatch {
                 batch.open = None;
                 let (mut segments, range) = (Vec::new(), batch.range());
                 for (kind, table) in batch.tables.take() {
-                    let footer = footer(held, range, kind, schema_version);
+                    let footer = footer_of_one(held, range, kind, schema_version);
                     segments.push((kind, table.finish(encoding.page_bytes, footer.pairs())?));
                 }
                 Content::Encoded(segments)
@@ -269,60 +241,6 @@ impl OpenBatch {
     fn range(&self) -> OffsetRange {
         OffsetRange::until(self.base_offset, self.next_offset).expect("it ends behind a message that has an offset")
     }
-}
-
-impl Content {
-    fn memory_bytes(&self) -> usize {
-        match self {
-            Self::Rows(rows) => rows.iter().map(|(_, rows)| rows.memory_bytes()).sum(),
-            Self::Encoded(segments) => segments.iter().map(|(_, segment)| segment.size_bytes as usize).sum(),
-        }
-    }
-}
-
-impl SealedBatch {
-    /// True if its rows wait for an object that many partitions share.
-    pub(crate) fn is_gathered(&self) -> bool {
-        matches!(self.content, Content::Rows(_))
-    }
-
-    /// Its own objects, which leave it.
-    pub(crate) fn take_objects(&mut self) -> Vec<(SegmentKind, EncodedSegment)> {
-        match mem::replace(&mut self.content, Content::Encoded(vec![])) {
-            Content::Encoded(objects) => objects,
-            Content::Rows(_) => unreachable!("a batch is encoded before its upload"),
-        }
-    }
-
-    /// Memory of its rows or objects, in bytes.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        self.content.memory_bytes()
-    }
-
-    /// UTC day of all of its messages, counted from 1970.
-    pub(crate) fn day(&self) -> i64 {
-        utc_day(self.first_timestamp_us)
-    }
-
-    /// The same with objects of its own. Runs on a blocking thread.
-    pub(crate) fn alone(mut self, held: &Ownership, page_bytes: usize) -> Result<Self, ParquetError> {
-        if let Content::Rows(tables) = &self.content {
-            let mut segments = Vec::new();
-            for (kind, rows) in tables {
-                let footer = footer(held, self.range, *kind, self.schema_version);
-                segments.push((*kind, rows.encode(page_bytes, footer.pairs())?));
-            }
-            self.content = Content::Encoded(segments);
-        }
-        Ok(self)
-    }
-}
-
-/// The footer of an object with one segment.
-fn footer(held: &Ownership, range: OffsetRange, kind: SegmentKind, schema_version: u32) -> Footer {
-    let (partition_id, incarnation) = (held.partition.partition_id, held.incarnation);
-    let segment = FooterSegment { partition_id, incarnation, range, epoch: Some(held.epoch) };
-    Footer { topic: held.partition.topic.clone(), kind, schema_version, segment: Some(segment) }
 }
 
 fn hold_awaited(messages: &[Message]) -> bool {

@@ -62,7 +62,7 @@ impl Pipeline {
 
     async fn run(self, commands: mpsc::Receiver<Command>, progress: Arc<Progress>) -> Result<(), Stop> {
         let Self { context, board, totals, held, tables, dense, start, stop } = self;
-        let Context { queue, catalog, storage, config, groups, gather, limits } = context.as_ref();
+        let Context { queue, catalog, config, groups, gather, limits, .. } = context.as_ref();
         let members = gather.members(&held.partition.topic);
         let partition = held.partition.clone();
         let (fetched, fetched_input) = mpsc::channel(FETCHED_WAITING_MAX);
@@ -106,19 +106,8 @@ impl Pipeline {
             member: Arc::clone(&members).join(),
         };
         let high_watermark = held.high_watermark;
-        let uploader = Uploader {
-            held,
-            storage: storage.clone(),
-            groups: groups.clone(),
-            catalog: Arc::clone(catalog),
-            turns: Arc::clone(&limits.uploads),
-            retries: config.upload_retries,
-            progress: Arc::clone(&progress),
-            cpu: limits.cpu.clone(),
-            page_bytes,
-        };
         let committer = Committer {
-            uploader,
+            uploader: uploader(&context, held, &progress),
             groups: groups.clone(),
             catalog: Arc::clone(catalog),
             progress,
@@ -134,6 +123,20 @@ impl Pipeline {
         let ended = first_failure(Box::pin(fetcher.run()), Box::pin(assembler.run()), Box::pin(committer.run())).await;
         board.remove(&partition);
         ended
+    }
+}
+
+fn uploader(context: &Context, held: Ownership, progress: &Arc<Progress>) -> Uploader {
+    Uploader {
+        held,
+        storage: context.storage.clone(),
+        groups: context.groups.clone(),
+        catalog: Arc::clone(&context.catalog),
+        turns: Arc::clone(&context.limits.uploads),
+        retries: context.config.upload_retries,
+        progress: Arc::clone(progress),
+        cpu: context.limits.cpu.clone(),
+        page_bytes: context.config.block_size_target,
     }
 }
 

@@ -55,6 +55,16 @@ impl World {
         }
     }
 
+    /// Tends the writers until one of them has taken old rows off the list, for at most `time`.
+    pub(in crate::crash) async fn pass_expiry(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while !self.logs().iter().any(|log| log.contains("older than the retention, off the list"))
+            && Instant::now() < end
+        {
+            self.pass_time(POLL).await;
+        }
+    }
+
     /// Number of commits in the writers' logs.
     pub(in crate::crash) fn commits(&self) -> usize {
         self.logs()

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use catalog::{NewObject, NewSegment, SegmentKind};
 use common::{OffsetRange, TopicName, TopicPartition};
-use lake::footer::{Footer, FooterSegment};
+use lake::footer::Footer;
 use lake::keys::NewKey;
 use lake::segment::{EncodedSegment, SegmentEncoder};
 use parquet::errors::ParquetError;
 
 use super::Waiting;
-use crate::pipeline::batch::{Content, KeptRows};
+use crate::pipeline::batch::{Content, KeptRows, footer_of_one};
 
 /// The rows of one kind of all batches, in order of partition.
 pub(super) struct Rows {
@@ -26,14 +26,11 @@ impl Rows {
     pub(super) fn of(flush: &[Waiting], topic: &TopicName, kind: SegmentKind) -> Option<Self> {
         let with_rows = || flush.iter().filter_map(|waiting| Some((waiting, kept(waiting, kind)?)));
         let (first, _) = with_rows().next()?;
-        let alone = (with_rows().count() == 1).then_some(FooterSegment {
-            partition_id: first.held.partition.partition_id,
-            incarnation: first.held.incarnation,
-            range: first.batch.range,
-            epoch: Some(first.held.epoch),
-        });
         let schema_version = first.batch.schema_version;
-        let footer = Footer { topic: topic.clone(), kind, schema_version, segment: alone };
+        let footer = match with_rows().nth(1) {
+            None => footer_of_one(&first.held, first.batch.range, kind, schema_version),
+            Some(_) => Footer { topic: topic.clone(), kind, schema_version, segment: None },
+        };
         Some(Self { footer, batches: with_rows().flat_map(|(_, rows)| rows.batches()).cloned().collect() })
     }
 
