@@ -30,15 +30,17 @@ pub(crate) struct Retention {
 impl Retention {
     /// Looks without end.
     pub(crate) async fn run(self) {
-        let mut shortest = None;
+        // Soon after the start: the shortest retention is not known before the first look.
+        let mut next = PAUSE_MIN;
         loop {
             // Random, so that writers that started together do not look at the same time.
-            tokio::time::sleep(pause(self.hold, shortest).mul_f64(0.5 + fastrand::f64())).await;
+            tokio::time::sleep(next.mul_f64(0.5 + fastrand::f64())).await;
             match self.catalog.list_topics().await {
                 Ok(topics) => {
                     let limited = topics.iter().filter_map(|topic| Some((&topic.name, topic.retention_ms?)));
                     let limited: Vec<(&TopicName, u64)> = limited.collect();
-                    shortest = limited.iter().map(|(_, retention_ms)| Duration::from_millis(*retention_ms)).min();
+                    let shortest = limited.iter().map(|(_, retention_ms)| Duration::from_millis(*retention_ms)).min();
+                    next = pause(self.hold, shortest);
                     for (topic, _) in limited {
                         while self.expire(topic).await {}
                     }
