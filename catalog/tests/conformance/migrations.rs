@@ -28,7 +28,7 @@ fn killed_at(test: &str, url: &str, call: &str, step: usize) -> bool {
 
 /// Asserts that the next start has the whole schema and a working catalog.
 async fn check(backend: &Backend, what: &str) {
-    const VERSIONS: &str = "SELECT CAST(version AS TEXT) FROM _sqlx_migrations ORDER BY version";
+    const VERSIONS: &str = "SELECT CAST(version AS TEXT) AS text FROM _sqlx_migrations ORDER BY version";
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
     let mut versions: Vec<u32> = std::fs::read_dir(directory)
         .expect("listed")
