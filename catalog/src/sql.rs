@@ -17,6 +17,8 @@ mod expire;
 mod fold;
 mod fold_plan;
 mod history;
+mod iceberg;
+mod iceberg_state;
 mod input;
 mod intents;
 mod janitor;

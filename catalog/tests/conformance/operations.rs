@@ -7,13 +7,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use catalog::{
-    CatalogError, CommitOutcome, CommitRequest, ConsumerOffset, ExpiredBefore, MetadataStore, Ownership,
-    ReplaceOutcome, Replacement, Replay, ResumePoint, SegmentKind, Upload,
+    CatalogError, CommitOutcome, CommitRequest, ConsumerOffset, ExpiredBefore, MetadataStore, Ownership, Publication,
+    PublishScope, ReplaceOutcome, Replacement, Replay, ResumePoint, SegmentKind, Upload,
 };
 use common::Incarnation;
 use common::diagnosis::Finding;
 
 use super::fixture::*;
+use super::publishing::{intend_publication, publication};
 use super::replacing::{live_objects, replacement};
 
 /// The arguments of the operations, prepared so that each of them would succeed.
@@ -33,6 +34,8 @@ pub(crate) struct World {
     replacement: Replacement,
     /// Another one, whose intent is not.
     unintended: Replacement,
+    /// A publication whose intent is recorded.
+    publication: Publication,
 }
 
 impl World {
@@ -55,8 +58,11 @@ impl World {
         let inputs = live_objects(store, "orders").await;
         let replacement = replacement(owner, &inputs);
         store.record_replacement_intent(&replacement.intent()).await.expect("recorded");
+        let topic = name("orders");
+        let publication = publication(store, (&topic, SegmentKind::Data), owner, false).await.expect("it exists");
+        intend_publication(store, &publication).await;
         let unintended = super::replacing::replacement(owner, &inputs);
-        Self { next: request(&held, 10, 19), held, intended, halted, doomed, replacement, unintended }
+        Self { next: request(&held, 10, 19), held, intended, halted, doomed, replacement, unintended, publication }
     }
 
     fn resume_point(&self) -> ResumePoint {
@@ -146,6 +152,12 @@ operations! { |world|
     list_expirations(&world.held.partition);
     record_root("lake", "s3://lake/");
     open_tables(Some(&name("orders")));
+    list_published();
+    find_published(&name("orders"), SegmentKind::Data);
+    table_state(&name("orders"), SegmentKind::Data, PublishScope::Changes);
+    metadata_objects(&name("orders"), SegmentKind::Data);
+    publish(&world.publication);
+    unpublish(&name("orders"));
     record_replacement_intent(&world.unintended.intent());
     replace(&world.replacement);
     resolve_replacement(&world.replacement);
@@ -238,6 +250,7 @@ const CONTRACT: &[&str] = &[
     include_str!("../../src/store.rs"),
     include_str!("../../src/store/agents.rs"),
     include_str!("../../src/store/commits.rs"),
+    include_str!("../../src/store/iceberg.rs"),
     include_str!("../../src/store/janitor.rs"),
     include_str!("../../src/store/ownership.rs"),
     include_str!("../../src/store/readers.rs"),

@@ -36,6 +36,7 @@ mod faults;
 mod fixture;
 mod guards;
 mod history;
+mod iceberg;
 mod intents;
 mod janitor;
 mod judge;

@@ -43,7 +43,7 @@ impl CatalogState {
         let name = ObjectName::new(&intent.bucket, &intent.key);
         match self.uploads.get(&name) {
             Some(known) if is_pending(known, intent) => return Ok(()),
-            known if known.is_some() || self.number_of(&name).is_some() => {
+            known if known.is_some() || self.is_name_used(&name) => {
                 let reason = format!("the key {:?} was used before; every object needs a new one", intent.key);
                 return Err(CatalogError::Refused(reason));
             }
@@ -269,7 +269,7 @@ fn output_name(replacement: &Replacement) -> ObjectName {
     ObjectName::new(&replacement.output.bucket, &replacement.output.key)
 }
 
-fn is_pending(known: &Upload, intent: &ReplacementIntent) -> bool {
+pub(super) fn is_pending(known: &Upload, intent: &ReplacementIntent) -> bool {
     known.state == UploadState::Pending
         && known.partition_id.is_none()
         && (&known.topic, known.owner) == (&intent.topic, Some(intent.owner))

@@ -70,6 +70,7 @@ impl Inner {
             Change::ClockJumped(milliseconds) => {
                 self.trace.note("catalog", format!("the clock jumped by {milliseconds} ms"));
             }
+            Change::Published(table) => self.trace.note("catalog", format!("{by} published table {table}")),
             Change::Restored => self.trace.note("catalog", "another server took over"),
             Change::TopicCreated(_)
             | Change::TopicDeleted(_)
