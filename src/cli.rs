@@ -6,8 +6,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use common::config::Settings;
 
 use crate::commands::{
-    agents, audit, bench, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish, quarantine, query,
-    segments, token, topic, up,
+    agents, audit, bench, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish, publish_tables,
+    quarantine, query, segments, token, topic, up,
 };
 use crate::exit::Exit;
 
@@ -51,6 +51,7 @@ pub(crate) enum Command {
     Audit(audit::Args),
     Doctor(doctor::Args),
     DuckdbSql(duckdb_sql::Args),
+    PublishTables(publish_tables::Args),
     Migrate(migrate::Args),
     Config(config::Args),
     Bench(bench::Args),
@@ -79,6 +80,7 @@ impl Command {
             Self::Audit(args) => Box::pin(audit::run(args, &settings, json)).await,
             Self::Doctor(args) => Box::pin(doctor::run(args, &settings, json)).await,
             Self::DuckdbSql(args) => Box::pin(duckdb_sql::run(args, &settings, json)).await,
+            Self::PublishTables(args) => Box::pin(publish_tables::run(args, &settings, json)).await,
             Self::Migrate(args) => Box::pin(migrate::run(args, &settings, json)).await,
             Self::Config(args) => config::run(&args, &settings, json),
             Self::Bench(args) => Box::pin(bench::run(args, &settings, json)).await,

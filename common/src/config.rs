@@ -98,6 +98,7 @@ pub struct Settings {
     pub lease_secs: u64,
     /// Time for which an object that is not, or no longer, listed is kept before it is deleted.
     pub janitor_hold_secs: u64,
+    pub iceberg_publish_interval_secs: u64,
     pub shutdown_timeout_secs: u64,
     pub http_addr: SocketAddr,
     pub ingest_addr: SocketAddr,
@@ -146,6 +147,7 @@ impl Default for Settings {
             upload_retries: 3,
             lease_secs: 10,
             janitor_hold_secs: 24 * 60 * 60,
+            iceberg_publish_interval_secs: 0,
             shutdown_timeout_secs: 30,
             http_addr: SocketAddr::from(([127, 0, 0, 1], 8080)),
             ingest_addr: SocketAddr::from(([127, 0, 0, 1], 8081)),

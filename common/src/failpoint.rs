@@ -31,6 +31,10 @@ pub const NAMES: &[&str] = &[
     "ack.done",
     "release.before",
     "release.done",
+    "publish.manifests",
+    "publish.list",
+    "publish.before",
+    "publish.done",
     "janitor.before_delete",
     "janitor.deleted",
 ];

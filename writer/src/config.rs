@@ -55,6 +55,8 @@ pub struct WriterConfig {
     pub janitor_hold: Duration,
     /// Time after which the janitor deletes the object again; longer than any put may be under way.
     pub janitor_second_sweep: Duration,
+    /// Time between two publications of a table for readers of Iceberg; `None` publishes none.
+    pub publish_interval: Option<Duration>,
     /// Longest duration of a shutdown.
     pub shutdown_timeout: Duration,
 }
@@ -78,6 +80,9 @@ impl From<&Settings> for WriterConfig {
             janitor_hold: Duration::from_secs(settings.janitor_hold_secs),
             janitor_second_sweep: (Duration::from_secs(settings.janitor_hold_secs) * SECOND_SWEEP_HOLDS)
                 .max(SECOND_SWEEP_MIN),
+            publish_interval: Some(settings.iceberg_publish_interval_secs)
+                .filter(|secs| *secs > 0)
+                .map(Duration::from_secs),
             shutdown_timeout: Duration::from_secs(settings.shutdown_timeout_secs),
         }
     }

@@ -1,11 +1,12 @@
 //! Operations: an operator's requests, and upkeep that needs no operator.
 //!
 //! Owns: `audit`, `infer`, `resume` and `quarantine`, which the binary shows; `janitor`, which deletes objects that are not
-//! listed.
+//! listed; `publish`, which publishes tables for readers of Iceberg.
 //! Does not own: showing results.
 
 pub mod audit;
 pub mod infer;
 pub(crate) mod janitor;
+pub(crate) mod publish;
 pub mod quarantine;
 pub mod resume;

@@ -9,12 +9,14 @@ use catalog::{Agent, Contact, MetadataStore, Scope, SqliteMetadataStore};
 use common::clock::{SharedClock, system_clock};
 use common::{OwnerId, Queue, TopicName, agent_name};
 use object_store::ObjectStore;
+use open_tables::Publisher;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::config::WriterConfig;
 use crate::error::Result;
 use crate::operations::janitor::Janitor;
+use crate::operations::publish::PublishJob;
 use crate::ownership::supervise::Supervisor;
 use crate::pipeline::context::{Context, Limits};
 use crate::pipeline::group::Groups;
@@ -125,6 +127,11 @@ impl Writer {
             watchers.spawn(relief::relieve_queue(Arc::clone(&self.queue), board.clone(), Arc::clone(&commands)));
         }
         watchers.spawn(janitor.run());
+        if let Some(interval) = self.config.publish_interval {
+            let (catalog, storage) = (Arc::clone(&context.catalog), self.storage.clone());
+            let publisher = Publisher { catalog, storage, owner };
+            watchers.spawn(PublishJob { publisher, interval }.run());
+        }
         watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));
         supervisor.begin().await?;
         let (totals, refresh) = (Arc::clone(supervisor.totals()), Arc::clone(&supervisor.refresh));

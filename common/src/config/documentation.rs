@@ -180,6 +180,13 @@ pub const SETTINGS: &[SettingDoc] = &[
         "how long an object that is not listed, or no longer, is left before it is deleted; deleted again after 7 times as long",
     ),
     setting(
+        "ICEBERG_PUBLISH_INTERVAL_SECS",
+        Kind::Number(0, 86_400),
+        "0",
+        "0 to 86400",
+        "a writer publishes each changed table for readers of Iceberg about this often; 0: only `siltstone publish-tables` does",
+    ),
+    setting(
         "SHUTDOWN_TIMEOUT_SECS",
         Kind::Number(1, 3600),
         "30",

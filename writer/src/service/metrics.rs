@@ -33,6 +33,9 @@ pub(crate) const SKIPPED_OFFSETS: &str = "siltstone_skipped_offsets_total";
 pub(crate) const OBJECTS_DELETED: &str = "siltstone_janitor_objects_deleted_total";
 pub(crate) const COMMITS_FOLDED: &str = "siltstone_janitor_commits_folded_total";
 pub(crate) const SNAPSHOTS_DROPPED: &str = "siltstone_janitor_snapshots_dropped_total";
+pub(crate) const TABLES_PUBLISHED: &str = "siltstone_iceberg_tables_published_total";
+pub(crate) const PUBLICATIONS_FAILED: &str = "siltstone_iceberg_publications_failed_total";
+pub(crate) const ICEBERG_LAG: &str = "siltstone_iceberg_lag_seconds";
 pub(crate) const QUEUE_OFFSETS_LOST: &str = "siltstone_queue_offsets_lost_total";
 const MEMORY_USED: &str = "siltstone_memory_used_bytes";
 const MEMORY_PEAK: &str = "siltstone_memory_peak_bytes";
@@ -68,6 +71,9 @@ pub(crate) fn describe() {
     describe_counter!(OBJECTS_DELETED, "objects deleted that were never listed, or no longer");
     describe_counter!(COMMITS_FOLDED, "commits folded into a run with their neighbours");
     describe_counter!(SNAPSHOTS_DROPPED, "lake snapshots that were thinned out");
+    describe_counter!(TABLES_PUBLISHED, "versions of tables published for readers of Iceberg");
+    describe_counter!(PUBLICATIONS_FAILED, "publications for readers of Iceberg that failed and are tried again");
+    describe_gauge!(ICEBERG_LAG, "age of the oldest change that readers of Iceberg do not see, at the last look");
     describe_counter!(QUEUE_OFFSETS_LOST, "offsets by which the queue's end was found to have moved back");
     describe_gauge!(MEMORY_USED, "bytes of messages and open segments held now");
     describe_gauge!(MEMORY_PEAK, "most bytes held at once since start");
@@ -86,7 +92,7 @@ pub(crate) fn describe() {
     {
         counter!(name).increment(0);
     }
-    for name in [OBJECTS_DELETED, COMMITS_FOLDED, SNAPSHOTS_DROPPED] {
+    for name in [OBJECTS_DELETED, COMMITS_FOLDED, SNAPSHOTS_DROPPED, TABLES_PUBLISHED, PUBLICATIONS_FAILED] {
         counter!(name).increment(0);
     }
     for reason in RollReason::ALL {
