@@ -105,7 +105,7 @@ fn request(held: &Ownership) -> CommitRequest {
         record_count: 1_000,
         min_timestamp_us: 0,
         max_timestamp_us: 1,
-        object,
+        object: object.into(),
     };
     CommitRequest {
         partition: held.partition.clone(),

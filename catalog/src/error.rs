@@ -80,6 +80,9 @@ pub enum CatalogError {
     /// The replacement certainly did not happen: it may be sent again.
     #[error("the replacement by {0} did not happen; it may be sent again")]
     NotReplaced(String),
+    /// An object was put, or was to be put, under the key before.
+    #[error("the key {0:?} was used before; every object needs a new one")]
+    KeyUsed(String),
     /// The catalog cannot be used as configured: URL, version, permission, schema.
     #[error("catalog refused: {0}")]
     Refused(String),
@@ -123,7 +126,8 @@ impl CatalogError {
             | Self::InvalidOffset { .. }
             | Self::Fenced { .. }
             | Self::NotCommitted(_)
-            | Self::NotReplaced(_) => ErrorKind::Conflict,
+            | Self::NotReplaced(_)
+            | Self::KeyUsed(_) => ErrorKind::Conflict,
         }
     }
 }

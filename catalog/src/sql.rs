@@ -10,6 +10,7 @@ mod commit_compares;
 mod commit_inserts;
 mod commit_judge;
 mod commit_rows;
+mod commit_together;
 mod consumers;
 mod ending;
 mod exceptions;

@@ -39,6 +39,7 @@ mod conformance {
     mod sqlite_places;
     pub(crate) mod storms;
     pub(crate) mod tables;
+    pub(crate) mod together;
     pub(crate) mod tokens;
     pub(crate) mod topics;
 }
@@ -142,6 +143,10 @@ on_every_backend! {
     intents::a_repeated_intent_is_harmless,
     intents::a_key_is_never_used_twice,
     intents::each_intent_of_a_group_has_its_own_answer,
+    together::requests_that_share_an_object_are_committed_as_one,
+    together::a_fenced_partition_takes_the_others_back,
+    together::a_shared_object_needs_its_intent,
+    together::requests_that_do_not_belong_together_are_refused,
     commits::a_commit_moves_the_watermark_and_lists_its_segments,
     commits::a_stale_epoch_is_fenced,
     commits::another_owner_is_fenced,

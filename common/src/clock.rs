@@ -18,6 +18,13 @@ pub trait Clock: fmt::Debug + Send + Sync {
     }
 }
 
+const DAY_US: i64 = 24 * 3_600 * 1_000_000;
+
+/// The UTC day of a time in microseconds since the Unix epoch: the number of days since 1970-01-01.
+pub fn utc_day(time_us: i64) -> i64 {
+    time_us.div_euclid(DAY_US)
+}
+
 /// A clock shared by many components.
 pub type SharedClock = Arc<dyn Clock>;
 

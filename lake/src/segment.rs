@@ -5,10 +5,13 @@
 
 mod sink;
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_schema::SchemaRef;
+use arrow_select::concat::concat_batches;
 use catalog::{ColumnStatistics, NewObject, NewSegment, SegmentKind};
 use object_store::PutPayload;
 use object_store::path::Path;
@@ -71,12 +74,28 @@ impl SegmentEncoder {
         self.writer.write(batch)?;
         self.nans.see(batch);
         self.record_count += batch.num_rows() as u64;
-        if let Some(column) = batch.column_by_name(TIMESTAMP) {
-            let times = column.as_primitive::<TimestampMicrosecondType>().values();
-            for time in times {
-                let (min, max) = self.timestamps_us.unwrap_or((*time, *time));
-                self.timestamps_us = Some((min.min(*time), max.max(*time)));
+        self.timestamps_us = enclosing(self.timestamps_us, batch);
+        Ok(())
+    }
+
+    /// Adds the rows of many small batches of one schema, some thousand at a time: each write costs every column something.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_all(&mut self, batches: &[RecordBatch]) -> Result<(), ParquetError> {
+        let mut rest = batches;
+        while let [first, ..] = rest {
+            let mut rows = 0;
+            let enough = rest.iter().position(|batch| {
+                rows += batch.num_rows();
+                rows >= JOINED_ROWS_MAX
+            });
+            let (some, later) = rest.split_at(enough.map_or(rest.len(), |last| last + 1));
+            match some {
+                [only] => self.write(only)?,
+                several => self.write(&concat_batches(first.schema_ref(), several)?)?,
             }
+            rest = later;
         }
         Ok(())
     }
@@ -146,9 +165,22 @@ impl EncodedSegment {
             record_count: self.record_count,
             min_timestamp_us: self.min_timestamp_us,
             max_timestamp_us: self.max_timestamp_us,
-            object: self.object(bucket, &name.key, schema_version),
+            object: Arc::new(self.object(bucket, &name.key, schema_version)),
         }
     }
+}
+
+/// Rows that are written at once, if they come in small batches.
+const JOINED_ROWS_MAX: usize = 8_192;
+
+/// The smallest and the largest queue time of these and of the rows of `batch`, microseconds UTC.
+pub fn enclosing(timestamps_us: Option<(i64, i64)>, batch: &RecordBatch) -> Option<(i64, i64)> {
+    let Some(column) = batch.column_by_name(TIMESTAMP) else { return timestamps_us };
+    let times = column.as_primitive::<TimestampMicrosecondType>().values();
+    times.iter().fold(timestamps_us, |known, time| {
+        let (min, max) = known.unwrap_or((*time, *time));
+        Some((min.min(*time), max.max(*time)))
+    })
 }
 
 /// The length that the file itself gives: four bytes before the four of the magic number.
@@ -194,7 +226,6 @@ fn properties(page_bytes: usize) -> WriterProperties {
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
-    use std::sync::Arc;
 
     use arrow_array::{Int64Array, TimestampMicrosecondArray};
     use arrow_schema::{DataType, Field, Schema};

@@ -105,7 +105,7 @@ impl World {
             record_count: rows,
             min_timestamp_us: first,
             max_timestamp_us: last,
-            object: self.put(rows).await,
+            object: Arc::new(self.put(rows).await),
         };
         let partition = TopicPartition::new(self.topic.clone(), 0);
         let import = ImportedSegment { partition, incarnation: Incarnation(0), range, segment };

@@ -16,6 +16,7 @@ pub(crate) mod context;
 pub(crate) mod cpu;
 pub mod decode;
 pub(crate) mod fetch;
+pub(crate) mod gather;
 pub(crate) mod group;
 pub(crate) mod isolate;
 pub(crate) mod partition;

@@ -17,7 +17,7 @@ use common::queue::memory::InMemoryQueue;
 use common::{OutgoingMessage, OwnerId, Queue, TopicName, TopicPartition};
 use uuid::Uuid;
 
-use crate::pipeline::batch::{Encoded, Encoding, OpenBatch};
+use crate::pipeline::batch::{Encoded, Encoding, Form, OpenBatch};
 use crate::pipeline::decode::{PartitionDecoder, Source, TopicTable};
 use crate::pipeline::roll::RollReason;
 use crate::pipeline::tables::Doubt;
@@ -90,11 +90,11 @@ impl Lake {
         let decoder = PartitionDecoder::new(Arc::clone(&self.table), Source::of(&self.held));
         let mut encoding = Encoding { decoder, page_bytes: 1 << 16, condemned: None };
         let batch = OpenBatch::open(base_offset, messages, vec![], memory);
-        let encoded = batch.encode(&mut encoding, Doubt::None).expect("encoded");
+        let encoded = batch.encode(&mut encoding, Doubt::None, Form::Encoded).expect("encoded");
         let Encoded::Whole(batch) = encoded else { panic!("no refusal is doubted") };
         let mut batch = batch.seal(&encoding, &self.held, RollReason::Age).expect("sealed");
         let mut segments = Vec::new();
-        for (kind, encoded) in std::mem::take(&mut batch.segments) {
+        for (kind, encoded) in batch.take_objects() {
             let (range, epoch) = (batch.range, self.held.epoch);
             let first_timestamp_us = batch.first_timestamp_us;
             let partition = &self.partition;

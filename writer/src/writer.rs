@@ -19,6 +19,7 @@ use crate::operations::janitor::Janitor;
 use crate::operations::publish::PublishJob;
 use crate::ownership::supervise::Supervisor;
 use crate::pipeline::context::{Context, Limits};
+use crate::pipeline::gather::{Gather, Parts};
 use crate::pipeline::group::Groups;
 use crate::service::handle::WriterHandle;
 use crate::service::running::RunningWriter;
@@ -99,13 +100,21 @@ impl Writer {
         };
         metrics::describe();
         let (groups, grouping) = Groups::new(Arc::clone(&catalog));
+        let limits = Limits::new(&self.config, self.encode_inline);
+        let (gather, gathering) = Gather::new(Parts {
+            catalog: Arc::clone(&catalog),
+            storage: self.storage.clone(),
+            config: self.config.clone(),
+            limits: limits.clone(),
+        });
         let context = Arc::new(Context {
             queue: Arc::clone(&self.queue),
             catalog,
             storage: self.storage.clone(),
             config: self.config.clone(),
             groups,
-            limits: Limits::new(&self.config, self.encode_inline),
+            gather,
+            limits,
         });
         let (board, commands) = (StatusBoard::default(), Arc::new(Mutex::default()));
         let owner = self.owner.unwrap_or_else(|| OwnerId(Uuid::now_v7()));
@@ -122,6 +131,7 @@ impl Writer {
         };
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);
+        watchers.spawn(gathering);
         watchers.spawn(relief::relieve_memory(context.limits.memory.clone(), board.clone(), Arc::clone(&commands)));
         if self.queue.memory().is_some() {
             watchers.spawn(relief::relieve_queue(Arc::clone(&self.queue), board.clone(), Arc::clone(&commands)));

@@ -42,7 +42,7 @@ impl FromStr for SegmentKind {
     }
 }
 
-/// A segment that a commit lists, with the uploaded object that holds its rows and no others.
+/// A segment that a commit lists, with the uploaded object that holds its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSegment {
     /// Unique id: `<topic>-<partition>-<base_offset>-<uuid>`.
@@ -55,8 +55,8 @@ pub struct NewSegment {
     pub min_timestamp_us: i64,
     /// Largest queue time of its rows, microseconds UTC.
     pub max_timestamp_us: i64,
-    /// The object.
-    pub object: NewObject,
+    /// The object; one that several commits share holds the rows of all of them.
+    pub object: Arc<NewObject>,
 }
 
 /// A segment that is listed outside a commit.

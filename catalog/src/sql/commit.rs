@@ -15,7 +15,7 @@ use super::commit_judge::{Undo, judge_all};
 use super::commit_rows::{CommitColumns, Verdict, done, fenced, fenced_reason, none_done, outcomes};
 use super::ending::{Ending, begin, send_commit};
 use super::partition_row::lock_partition;
-use super::{SqlMetadataStore, intents, replace};
+use super::{SqlMetadataStore, commit_together, intents, replace};
 use crate::commit::{CommitOutcome, CommitRequest};
 use crate::database::{Access, Door, Transaction, roll_back};
 use crate::error::{CatalogError, Result};
@@ -63,6 +63,10 @@ impl<D> CommitStore for SqlMetadataStore<D> {
             connection.close_on_drop();
         }
         outcomes(requests, verdicts, &ending)
+    }
+
+    async fn commit_together(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
+        commit_together::commit_together(&self.door, requests).await
     }
 
     async fn resolve(&self, request: &CommitRequest) -> Result<CommitOutcome> {

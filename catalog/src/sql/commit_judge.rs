@@ -27,7 +27,7 @@ pub(super) async fn judge_all(
     requests: &[CommitRequest],
     undo: Undo,
 ) -> Result<Option<Vec<Verdict>>> {
-    let columns: Vec<Result<CommitColumns>> = requests.iter().map(CommitColumns::of).collect();
+    let columns: Vec<Result<CommitColumns>> = requests.iter().map(CommitColumns::of_own_objects).collect();
     let mut order: Vec<usize> = (0..requests.len()).collect();
     order.sort_by_key(|&index| &requests[index].partition);
     let mut verdicts: Vec<Option<Verdict>> = requests.iter().map(|_| None).collect();

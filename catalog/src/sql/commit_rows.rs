@@ -80,6 +80,15 @@ pub(crate) enum Verdict {
 }
 
 impl CommitColumns {
+    /// The columns of a request whose objects hold its rows alone.
+    ///
+    /// # Errors
+    /// `InvalidOffset` or `Refused` names the value that can never be stored.
+    pub(crate) fn of_own_objects(request: &CommitRequest) -> Result<Self> {
+        request.segments.iter().try_for_each(input::only_segment)?;
+        Self::of(request)
+    }
+
     /// # Errors
     /// `InvalidOffset` or `Refused` names the value that can never be stored.
     pub(crate) fn of(request: &CommitRequest) -> Result<Self> {

@@ -41,15 +41,21 @@ pub(crate) fn exact<'a>(name: &str, text: &'a str) -> Result<&'a str> {
     Ok(text)
 }
 
-/// Checks that a new segment and its object can be stored, and that they hold the same rows.
+/// Checks that a new segment and its object can be stored.
 pub(crate) fn segment(segment: &NewSegment) -> Result<()> {
     exact("segment id", &segment.id)?;
+    number("record_count", segment.record_count)?;
+    object(&segment.object)
+}
+
+/// Checks that the segment holds all rows of its object.
+pub(crate) fn only_segment(segment: &NewSegment) -> Result<()> {
     if segment.record_count != segment.object.record_count {
         let (of_segment, of_object) = (segment.record_count, segment.object.record_count);
         let rows = format!("it has {of_segment} rows, its object {of_object}");
         return Err(CatalogError::Refused(format!("segment {}: {rows}; it must hold all of them", segment.id)));
     }
-    object(&segment.object)
+    Ok(())
 }
 
 /// Checks that a new object can be stored.

@@ -88,7 +88,7 @@ pub(super) async fn record_replacement(session: &mut dyn Session, intent: &Repla
     if topic.is_empty() {
         return Err(CatalogError::TopicNotFound(intent.topic.to_string()));
     }
-    Err(CatalogError::Refused(format!("the key {key:?} was used before; every object needs a new one")))
+    Err(CatalogError::KeyUsed(key.to_owned()))
 }
 
 /// Dooms the intent of a replacement if it is still pending.

@@ -1,9 +1,9 @@
-//! New segments on the list, each with an object of its own.
+//! New segments on the list, and their objects.
 //!
 //! Owns: the rows that a commit or an import lists, in one snapshot. Does not own: permission to list them
 //! (`commit_judge`, `segments`), objects and snapshots as such (`objects`, `snapshots`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use common::{OffsetRange, TopicPartition};
 
@@ -52,23 +52,24 @@ pub(super) async fn list(session: &mut dyn Session, placed: &[Placed<'_>]) -> Re
         return Ok(None);
     }
     let tables: BTreeSet<TableId> = placed.iter().map(Placed::table).collect();
-    let snapshot = advance(session, Change::insert(&tables, placed.len() as u64)).await?;
-    let file_ids = || (snapshot.first_file_id..).map(FileId);
-    let listed: Vec<objects::Listed<'_>> = placed
+    let (objects, places) = objects_of(placed);
+    let snapshot = advance(session, Change::insert(&tables, objects.len() as u64)).await?;
+    let file_id = |place: usize| FileId(snapshot.first_file_id + place as u64);
+    let listed: Vec<objects::Listed<'_>> = objects
         .iter()
-        .zip(file_ids())
-        .map(|(placed, file_id)| objects::Listed {
-            file_id,
+        .enumerate()
+        .map(|(place, (placed, bounds))| objects::Listed {
+            file_id: file_id(place),
             table_id: placed.table(),
             snapshot: snapshot.id,
             level: 0,
             object: &placed.segment.object,
-            bounds: placed.bounds(),
+            bounds: *bounds,
         })
         .collect();
     objects::insert(session, &listed).await?;
     let mut rows = Vec::with_capacity(placed.len() * SEGMENTS.width);
-    for (Placed { partition, incarnation, range, segment, .. }, file_id) in placed.iter().zip(file_ids()) {
+    for (Placed { partition, incarnation, range, segment, .. }, place) in placed.iter().zip(places) {
         rows.extend_from_slice(values![
             &segment.id,
             &partition.topic,
@@ -81,9 +82,27 @@ pub(super) async fn list(session: &mut dyn Session, placed: &[Placed<'_>]) -> Re
             segment.min_timestamp_us,
             segment.max_timestamp_us,
             segment.object.schema_version,
-            file_id.0.cast_signed(),
+            file_id(place).0.cast_signed(),
         ]);
     }
     insert_all(session, &SEGMENTS, &rows).await?;
     Ok(Some(snapshot))
+}
+
+/// The objects of these segments in the order of their first segments, with bounds that enclose all of their segments, and
+/// the place of each segment's object among them.
+fn objects_of<'s>(placed: &'s [Placed<'s>]) -> (Vec<(&'s Placed<'s>, Bounds)>, Vec<usize>) {
+    let mut known = HashMap::with_capacity(placed.len());
+    let mut objects: Vec<(&Placed<'_>, Bounds)> = Vec::new();
+    let mut places = Vec::with_capacity(placed.len());
+    for placed in placed {
+        let name = (&placed.segment.object.bucket, &placed.segment.object.key);
+        let place = *known.entry(name).or_insert(objects.len());
+        match objects.get_mut(place) {
+            Some((_, bounds)) => *bounds = bounds.and(placed.bounds()),
+            None => objects.push((placed, placed.bounds())),
+        }
+        places.push(place);
+    }
+    (objects, places)
 }

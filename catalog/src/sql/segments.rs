@@ -104,6 +104,7 @@ impl<D> SegmentStore for SqlMetadataStore<D> {
 async fn add_segment(session: &mut dyn Session, imported: &ImportedSegment) -> Result<()> {
     let ImportedSegment { partition, incarnation, range, segment } = imported;
     input::segment(segment)?;
+    input::only_segment(segment)?;
     let (base, end) = (input::offset(range.base())?, input::offset(range.end())?);
     // The topic exists while one of its partitions is locked.
     if lock_incarnation(session, partition).await?.is_none() {

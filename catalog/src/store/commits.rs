@@ -30,6 +30,15 @@ pub trait CommitStore: Send + Sync {
     /// task of its own.
     async fn commit(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome>;
 
+    /// Commits requests of different partitions of one topic, by one owner, whose segments share objects: all of them or
+    /// none. Each object has its own intent, recorded by [`record_replacement_intent`](Self::record_replacement_intent)
+    /// and consumed here; its rows are those of its segments. Otherwise as [`commit`](Self::commit).
+    ///
+    /// One outcome each: all `Done`, or none. Then those that can never be committed are `Refused`; the rest are `NotDone`
+    /// and may be sent again, with objects that leave out the rows of the refused ones. After an `Unknown` outcome every
+    /// request is resolved by itself. The future must be driven to its end once polled: run it in a task of its own.
+    async fn commit_together(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome>;
+
     /// Settles an unknown outcome: on a fresh connection, locks the partition and looks for the commit. Never
     /// `Unknown`; `NotDone` means that the request may be sent again. A commit that was folded into a run since then is
     /// refused, as its request can no longer be identified.
@@ -41,7 +50,7 @@ pub trait CommitStore: Send + Sync {
     /// Records that the object of a replacement is about to be put. Repeating a recorded intent is harmless.
     ///
     /// # Errors
-    /// `TopicNotFound`; `Refused` if the key was used before: it is listed, retired, or belongs to an intent of another
+    /// `TopicNotFound`; `KeyUsed` if the key was used before: it is listed, retired, or belongs to an intent of another
     /// owner or to one that was given up.
     async fn record_replacement_intent(&self, intent: &ReplacementIntent) -> Result<()>;
 

@@ -1,5 +1,7 @@
 //! Cases: the commit protocol, one writer at a time.
 
+use std::sync::Arc;
+
 use catalog::{
     CatalogError, CommitOutcome, CommitRequest, Gap, MetadataStore, Ownership, Refusal, SegmentKind, UploadState,
 };
@@ -88,7 +90,7 @@ pub(crate) async fn a_missing_intent_refuses_the_commit_and_leaves_no_trace(stor
     assert_done(&commit(store, &both).await, 10);
     let mut moved = request(&held, 10, 19);
     intend(store, &moved).await;
-    moved.segments[0].object.bucket = "elsewhere".to_owned();
+    Arc::make_mut(&mut moved.segments[0].object).bucket = "elsewhere".to_owned();
     assert_intent_lost(&commit(store, &moved).await, &moved);
 }
 
@@ -277,7 +279,7 @@ pub(crate) async fn a_malformed_request_is_not_done_and_spoils_no_other(store: &
     let mut gaps_overlap = gap_request(&held, 0, 9);
     gaps_overlap.gaps.push(gaps_overlap.gaps[0].clone());
     let mut too_many = request(&held, 0, 9);
-    too_many.segments[0].object.size_bytes = u64::MAX;
+    Arc::make_mut(&mut too_many.segments[0].object).size_bytes = u64::MAX;
     for (number, malformed) in (0..).zip([two_of_a_kind, gap_outside, gaps_overlap, too_many]) {
         let good = request(&other, number * 10, number * 10 + 9);
         intend(store, &good).await;

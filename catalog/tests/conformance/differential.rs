@@ -5,6 +5,7 @@
 //! both databases would need one clock. The cases of the suite cover that.
 
 mod history;
+mod together;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -54,6 +55,10 @@ async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
         Step::Abandon(intents) => shown(store.abandon_intents(intents).await),
         Step::Commit(requests) => {
             let outcomes = store.commit(requests).await;
+            outcomes.iter().map(outcome).collect::<Vec<_>>().join(", ")
+        }
+        Step::CommitTogether(requests) => {
+            let outcomes = store.commit_together(requests).await;
             outcomes.iter().map(outcome).collect::<Vec<_>>().join(", ")
         }
         Step::Resolve(request) => outcome(&store.resolve(request).await.expect("looked up")),
@@ -236,7 +241,15 @@ async fn compare(sql: &dyn MetadataStore, seed: u64, tally: &mut Tally) {
         let step = history.next(model.store()).await;
         let (expected, answered) = (answer(sql, &step).await, answer(model.store(), &step).await);
         assert_eq!(answered, expected, "seed {seed}, step {number}: {step:?}");
-        if matches!(step, Step::Commit(_) | Step::Replace(_) | Step::ResolveReplacement(_) | Step::Publish(_)) {
+        let is_counted = matches!(
+            step,
+            Step::Commit(_)
+                | Step::CommitTogether(_)
+                | Step::Replace(_)
+                | Step::ResolveReplacement(_)
+                | Step::Publish(_)
+        );
+        if is_counted {
             count(&answered, tally);
         }
         history.heard(&step, model.store()).await;

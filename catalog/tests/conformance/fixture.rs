@@ -143,7 +143,7 @@ pub(crate) fn new_segment(held: &Ownership, kind: SegmentKind, base_offset: u64,
         record_count: rows,
         min_timestamp_us: -1,
         max_timestamp_us: 1_700_000_000_000_000,
-        object: new_object(format!("{}/partition={}/{id}.parquet", of.topic.encoded(), of.partition_id), rows),
+        object: new_object(format!("{}/partition={}/{id}.parquet", of.topic.encoded(), of.partition_id), rows).into(),
     }
 }
 
@@ -191,7 +191,7 @@ pub(crate) fn imported(of: &TopicPartition, base_offset: u64, end_offset: u64) -
         record_count: rows,
         min_timestamp_us: 1,
         max_timestamp_us: 2,
-        object,
+        object: object.into(),
     };
     ImportedSegment {
         partition: of.clone(),

@@ -3,6 +3,7 @@
 //! Owns: the commits that become a run, the facts that stay true of them, and the snapshots that are thinned out. Does
 //! not own: the size of a catalog after a month (`size`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{CommitOutcome, CommitRecord, CommitRequest, Folded, MetadataStore, Ownership, Refusal, SegmentKind};
@@ -37,7 +38,8 @@ async fn commit_both(store: &dyn MetadataStore, held: &Ownership, base: u64, row
     let mut request = request(held, base, base + 9);
     if let Some(rows) = rows {
         let mut segment = new_segment(held, SegmentKind::Quarantine, base, base + 9);
-        (segment.record_count, segment.object.record_count) = (rows, rows);
+        segment.record_count = rows;
+        Arc::make_mut(&mut segment.object).record_count = rows;
         request.segments.push(segment);
     }
     intend(store, &request).await;

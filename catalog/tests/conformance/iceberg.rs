@@ -126,9 +126,9 @@ pub(crate) async fn nothing_that_a_kept_snapshot_has_is_due(store: &dyn Metadata
     assert_eq!(due(store).await, gone);
     assert_eq!(store.metadata_objects(topic, DATA).await.expect("read"), third.objects);
     let intent = first.intents().next().expect("one");
-    assert!(matches!(store.record_replacement_intent(&intent).await, Err(CatalogError::Refused(_))), "used before");
+    assert!(matches!(store.record_replacement_intent(&intent).await, Err(CatalogError::KeyUsed(_))), "used before");
     let intent = third.intents().next().expect("one");
-    assert!(matches!(store.record_replacement_intent(&intent).await, Err(CatalogError::Refused(_))), "in use");
+    assert!(matches!(store.record_replacement_intent(&intent).await, Err(CatalogError::KeyUsed(_))), "in use");
 }
 
 pub(crate) async fn a_table_that_is_not_published_any_more_keeps_nothing(store: &dyn MetadataStore) {

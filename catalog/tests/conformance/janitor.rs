@@ -1,5 +1,7 @@
 //! Cases: doomed objects, and replays of quarantined records.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use catalog::{CatalogError, MetadataStore, Replay, Upload};
@@ -69,7 +71,7 @@ pub(crate) async fn a_listed_object_is_never_due_even_when_doomed(store: &dyn Me
     assert!(store.due_objects("other", NO_HOLD, NO_HOLD, 9).await.expect("read").is_empty(), "another bucket's");
     // An import lists it nevertheless; no writer does so.
     let mut import = imported(&held.partition, 0, 9);
-    import.segment.object.key = lost.segments[0].object.key.clone();
+    Arc::make_mut(&mut import.segment.object).key = lost.segments[0].object.key.clone();
     store.add_segment(import).await.expect("listed");
     assert!(store.due_objects("lake", NO_HOLD, NO_HOLD, 9).await.expect("read").is_empty(), "it is listed");
 }

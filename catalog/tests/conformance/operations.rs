@@ -16,6 +16,7 @@ use common::diagnosis::Finding;
 use super::fixture::*;
 use super::publishing::{intend_publication, publication};
 use super::replacing::{live_objects, replacement};
+use super::together::{intent, share};
 
 /// The arguments of the operations, prepared so that each of them would succeed.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct World {
     held: Ownership,
     /// A commit of it, whose intent is recorded.
     intended: CommitRequest,
+    /// A commit of it whose object has the intent of a shared one.
+    shared: CommitRequest,
     /// The commit after it, whose intent is not recorded.
     next: CommitRequest,
     /// A partition that is halted.
@@ -62,7 +65,12 @@ impl World {
         let publication = publication(store, (&topic, SegmentKind::Data), owner, false).await.expect("it exists");
         intend_publication(store, &publication).await;
         let unintended = super::replacing::replacement(owner, &inputs);
-        Self { next: request(&held, 10, 19), held, intended, halted, doomed, replacement, unintended, publication }
+        let mut shared = [request(&held, 0, 9)];
+        share(&mut shared);
+        store.record_replacement_intent(&intent(&shared)).await.expect("recorded");
+        let [shared] = shared;
+        let next = request(&held, 10, 19);
+        Self { next, held, intended, shared, halted, doomed, replacement, unintended, publication }
     }
 
     fn resume_point(&self) -> ResumePoint {
@@ -167,6 +175,7 @@ operations! { |world|
     list_shared_uploads(&name("orders"));
     record_intents(&intents(&world.next));
     commit(std::slice::from_ref(&world.intended));
+    commit_together(std::slice::from_ref(&world.shared));
     resolve(&world.intended);
     abandon_intents(&intents(&world.intended));
     heartbeat(&catalog::Agent { owner: world.held.owner, name: "again".to_owned(), scope: catalog::Scope::Nothing, contact: Default::default() });

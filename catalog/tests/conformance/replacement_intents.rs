@@ -2,6 +2,8 @@
 //!
 //! Owns: recording, giving up, dooming and consuming it. Does not own: the replacement itself (`replacing`).
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use catalog::{CatalogError, CommitOutcome, MetadataStore, ReplaceRefusal, Replacement, UploadState};
@@ -31,7 +33,8 @@ pub(crate) async fn a_replacement_needs_its_intent(store: &dyn MetadataStore) {
     of_commit.output.key = next.segments[0].object.key.clone();
     assert_intent_lost(store.replace(&of_commit).await);
     let mut of_replacement = request(&held, 30, 39);
-    of_replacement.segments[0].object.key = intended(store, held.owner, &objects[..2]).await.output.key;
+    Arc::make_mut(&mut of_replacement.segments[0].object).key =
+        intended(store, held.owner, &objects[..2]).await.output.key;
     let outcome = commit(store, &of_replacement).await;
     assert!(matches!(outcome, CommitOutcome::Refused(catalog::Refusal::IntentLost { .. })), "{outcome:?}");
     assert_done(&commit(store, &next).await, 40);
@@ -59,12 +62,12 @@ pub(crate) async fn the_intent_of_a_replacement_needs_a_topic_and_a_new_key(stor
     intend(store, &pending_key).await;
     for used in [of_other, with_key(&objects[0].key), with_key(&pending_key.segments[0].object.key)] {
         let error = store.record_replacement_intent(&used).await.expect_err("used before");
-        assert!(matches!(error, CatalogError::Refused(_)), "{error}");
+        assert!(matches!(error, CatalogError::KeyUsed(_)), "{error}");
     }
     done(store.replace(&first).await);
     for used in [first.intent(), with_key(&objects[0].key)] {
         let error = store.record_replacement_intent(&used).await.expect_err("live or retired");
-        assert!(matches!(error, CatalogError::Refused(_)), "{error}");
+        assert!(matches!(error, CatalogError::KeyUsed(_)), "{error}");
     }
     let mut absent = with_key("absent/new.parquet");
     absent.topic = TopicName::new("absent").expect("valid");
@@ -115,5 +118,5 @@ pub(crate) async fn a_deleted_topic_dooms_intents_and_retires_everything(store: 
     assert!(again.tables.data > tables.quarantine, "numbers of tables are never used again");
     assert!(store.list_retired(&name("orders")).await.expect("read").is_empty(), "those were of another table");
     let error = store.record_replacement_intent(&pending.intent()).await.expect_err("doomed");
-    assert!(matches!(error, CatalogError::Refused(_)), "{error}");
+    assert!(matches!(error, CatalogError::KeyUsed(_)), "{error}");
 }

@@ -1,5 +1,7 @@
 //! Cases: segments outside the commit, and snapshots.
 
+use std::sync::Arc;
+
 use catalog::{CatalogError, ImportedSegment, LAYOUT_NOW, MetadataStore, ResumePoint, SegmentKind};
 use common::{Incarnation, OffsetRange};
 
@@ -32,9 +34,10 @@ pub(crate) async fn a_segment_reads_back_as_it_was_added(store: &dyn MetadataSto
     let segment = &mut import.segment;
     (segment.min_timestamp_us, segment.max_timestamp_us) = (i64::MIN, i64::MAX);
     segment.record_count = i64::MAX as u64;
-    segment.object.record_count = i64::MAX as u64;
-    (segment.object.checksum, segment.object.schema_version) = (u32::MAX, u32::MAX);
-    segment.object.key = "orders/00000000000000000000.parquet".to_owned();
+    Arc::make_mut(&mut segment.object).record_count = i64::MAX as u64;
+    let object = Arc::make_mut(&mut segment.object);
+    (object.checksum, object.schema_version) = (u32::MAX, u32::MAX);
+    Arc::make_mut(&mut segment.object).key = "orders/00000000000000000000.parquet".to_owned();
     store.add_segment(import.clone()).await.expect("listed");
     let listed = store.get_segments(&orders).await.expect("read").remove(0);
     assert!(listed.created_at > 0, "by the clock of the database");
@@ -60,7 +63,7 @@ pub(crate) async fn a_range_key_or_id_that_is_listed_is_refused(store: &dyn Meta
     let listed = imported(&orders, 100, 199);
     store.add_segment(listed.clone()).await.expect("listed");
     let (mut same_key, mut same_id) = (imported(&orders, 300, 399), imported(&orders, 300, 399));
-    same_key.segment.object.key = listed.segment.object.key.clone();
+    Arc::make_mut(&mut same_key.segment.object).key = listed.segment.object.key.clone();
     same_id.segment.id = listed.segment.id.clone();
     for segment in [imported(&orders, 100, 150), imported(&orders, 0, 100), same_key, same_id] {
         let base = segment.range.base();
@@ -132,7 +135,8 @@ pub(crate) async fn offsets_above_the_largest_are_refused(store: &dyn MetadataSt
     assert!(is_refused(store.update_high_watermark(&orders, too_large).await.expect_err("too large")));
     assert!(is_refused(store.find_segment_for_offset(&orders, too_large).await.expect_err("too large")));
     let mut import = imported(&orders, 0, too_large);
-    (import.segment.record_count, import.segment.object.record_count) = (1, 1);
+    import.segment.record_count = 1;
+    Arc::make_mut(&mut import.segment.object).record_count = 1;
     assert!(is_refused(store.add_segment(import).await.expect_err("too large")));
     let held = take(store, agent(store).await, &orders).await;
     for end in [i64::MAX as u64, too_large, u64::MAX - 1] {

@@ -1,5 +1,6 @@
 //! Waits over a real catalog in memory, whose commits the tests make themselves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{
@@ -125,7 +126,7 @@ fn segment(kind: SegmentKind, rows: u64) -> NewSegment {
         record_count: rows,
         min_timestamp_us: 0,
         max_timestamp_us: 1,
-        object: NewObject {
+        object: Arc::new(NewObject {
             bucket: String::new(),
             key: format!("orders/{id}.parquet"),
             record_count: rows,
@@ -134,7 +135,7 @@ fn segment(kind: SegmentKind, rows: u64) -> NewSegment {
             checksum: 0,
             schema_version: 1,
             statistics: vec![],
-        },
+        }),
     }
 }
 

@@ -52,6 +52,7 @@ mod server;
 mod session;
 mod state;
 mod tables;
+mod together;
 mod tokens;
 mod topics;
 

@@ -9,6 +9,8 @@
 
 pub mod store;
 
+use std::sync::Arc;
+
 use catalog::{CommitOutcome, CommitRequest, UploadIntent};
 use common::CommitReceipt;
 use object_store::path::Path;
@@ -61,7 +63,8 @@ impl Forgeries {
     pub(crate) fn request(self, request: &CommitRequest) -> CommitRequest {
         let mut seen = request.clone();
         for segment in seen.segments.iter_mut().filter(|_| self.is_key_worn) {
-            segment.object.key = worn_key(&segment.object.key);
+            let object = Arc::make_mut(&mut segment.object);
+            object.key = worn_key(&object.key);
             segment.id = with_nil_uuid(&segment.id);
         }
         seen

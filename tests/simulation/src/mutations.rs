@@ -99,6 +99,7 @@ pub const MUTATIONS: &[Mutation] = &[
         &[],
         FAILOVERS,
     ),
+    mutation("a shared object without the rows of one that is refused", |g| g.together_all = false, &[], TAKEOVERS),
     mutation("a catalog that went back is not noticed", none, &["supervise.went_back"], FAILOVERS),
     mutation("takeover without dooming intents", |g| g.doom_at_takeover = false, &[], TAKEOVERS),
     mutation("takeover without a new epoch", |g| g.epoch_rises = false, &[], TAKEOVERS),

@@ -66,6 +66,8 @@ pub struct Figures {
     pub condemned: u64,
     /// Replacements.
     pub replacements: u64,
+    /// Commits of shared objects.
+    pub shared: u64,
     /// Objects that retention took off the list.
     pub expired: u64,
     /// Rows of commits that were folded away.

@@ -29,6 +29,8 @@ pub struct Total {
     pub gaps: u64,
     /// Replacements.
     pub replacements: u64,
+    /// Commits of shared objects.
+    pub shared: u64,
     /// Objects that retention took off the list.
     pub expired: u64,
     /// Rows of commits that were folded away.
@@ -52,6 +54,7 @@ impl Total {
         self.unknown_outcomes += outcome.unknown_outcomes;
         self.halts += outcome.figures.halts;
         self.gaps += outcome.figures.gaps;
+        self.shared += outcome.figures.shared;
         self.replacements += outcome.figures.replacements;
         self.expired += outcome.figures.expired;
         self.folded += outcome.figures.folded;
@@ -65,7 +68,7 @@ impl fmt::Display for Total {
         write!(
             f,
             "{} seeds, {:.1} virtual hours, {} messages, {} commits, {} faults, {} crashes, {} takeovers, {} unknown \
-             outcomes, {} halts, {} gaps, {} replacements, {} expired, {} folded, {} confirmed, {} violations",
+             outcomes, {} halts, {} gaps, {} shared, {} replacements, {} expired, {} folded, {} confirmed, {} violations",
             self.seeds,
             self.virtual_ms as f64 / 3_600_000.0,
             self.messages,
@@ -76,6 +79,7 @@ impl fmt::Display for Total {
             self.unknown_outcomes,
             self.halts,
             self.gaps,
+            self.shared,
             self.replacements,
             self.expired,
             self.folded,

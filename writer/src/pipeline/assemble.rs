@@ -4,11 +4,12 @@
 //! Does not own: fetching, uploading, the decision to roll (`roll`), encoding and closing (`encode`).
 
 mod encode;
+mod fetched;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use catalog::{Gap, MetadataStore, Ownership};
+use catalog::{MetadataStore, Ownership};
 use common::backoff::Backoff;
 use common::message::Message;
 use common::queue::Delivery;
@@ -22,34 +23,12 @@ use crate::pipeline::batch::{Encoding, OpenBatch, SealedBatch};
 use crate::pipeline::context::Stop;
 use crate::pipeline::cpu::Cpu;
 use crate::pipeline::decode::TopicTable;
+use crate::pipeline::gather::Member;
 use crate::pipeline::isolate::{Care, Caution};
 use crate::pipeline::roll::{RollPolicy, RollReason, when_awaited};
 use crate::pipeline::tables::TopicTables;
 use crate::service::status::Progress;
-
-/// Messages with the gaps before or among them.
-#[derive(Debug)]
-pub(crate) struct Fetched {
-    pub(crate) delivery: Delivery,
-    pub(crate) gaps: Vec<Gap>,
-}
-
-impl Fetched {
-    /// Splits it into parts of at most `messages_max` messages, each with the gaps before its last message.
-    fn split(self, messages_max: usize) -> impl Iterator<Item = Self> {
-        let Delivery { mut messages, mut memory } = self.delivery;
-        let mut gaps = self.gaps;
-        std::iter::from_fn(move || {
-            let rest = messages.split_off(messages_max.min(messages.len()));
-            let part = std::mem::replace(&mut messages, rest);
-            let last = part.last()?.offset;
-            let later = gaps.split_off(gaps.partition_point(|gap| gap.range.base() < last));
-            let gaps = std::mem::replace(&mut gaps, later);
-            let memory = memory.split(part.iter().map(Message::memory_bytes).sum());
-            Some(Self { delivery: Delivery { messages: part, memory }, gaps })
-        })
-    }
-}
+pub(crate) use fetched::Fetched;
 
 /// A command to the loop.
 #[derive(Debug)]
@@ -94,6 +73,8 @@ pub(crate) struct Assembler {
     pub(crate) policy: RollPolicy,
     pub(crate) next_offset: u64,
     pub(crate) batch: Option<OpenBatch>,
+    /// This partition among those of its topic.
+    pub(crate) member: Member,
 }
 
 impl Assembler {
@@ -112,6 +93,7 @@ impl Assembler {
                 Ok(()) = self.versions.changed() => self.close_version().await?,
                 // The batch may be due now.
                 Ok(()) = self.receipts.changed(), if holds_awaited => {}
+                () = self.member.called() => self.gathered().await?,
                 () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
                 fetched = self.input.recv() => match fetched {
                     Some(fetched) => self.add(fetched).await?,
@@ -135,8 +117,30 @@ impl Assembler {
         when_awaited(batch.holds_awaited, batch.base_offset, high_watermark)
     }
 
-    /// Adds fetched messages with the care that the deaths of earlier owners require.
+    /// Closes the open batch for the object that another partition's batch goes into, if it is small.
+    async fn gathered(&mut self) -> Result<(), Stop> {
+        match self.batch.as_ref().is_some_and(OpenBatch::is_small) {
+            true => self.roll(RollReason::Gathered).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Adds fetched messages, those of one UTC day after those of another.
     async fn add(&mut self, fetched: Fetched) -> Result<(), Stop> {
+        for part in fetched.by_day() {
+            if let (Some(batch), Some(day)) = (&self.batch, part.day())
+                && batch.day() != day
+            {
+                // Every object lies within one day.
+                self.roll(RollReason::Date).await?;
+            }
+            self.add_carefully(part).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds fetched messages with the care that the deaths of earlier owners require.
+    async fn add_carefully(&mut self, fetched: Fetched) -> Result<(), Stop> {
         let Some(first) = fetched.delivery.messages.first() else { return Ok(()) };
         match self.caution.at(first.offset) {
             Care::None => self.add_batch(fetched).await,
@@ -214,7 +218,9 @@ impl Assembler {
             Some(batch) => batch.extend(messages, gaps, memory),
             None => {
                 self.progress.batch_opened(self.next_offset, first_timestamp_us);
-                self.batch = Some(OpenBatch::open(self.next_offset, messages, gaps, memory));
+                let mut batch = OpenBatch::open(self.next_offset, messages, gaps, memory);
+                batch.count_as_small(self.member.open());
+                self.batch = Some(batch);
             }
         }
         if self.batch.as_ref().is_some_and(|batch| batch.has_chunk(self.policy.bytes_max())) {

@@ -6,10 +6,12 @@
 //! (`assemble`).
 
 mod chunk;
+mod table;
 
 use std::mem;
 
 use catalog::{Gap, Ownership, SegmentKind};
+use common::clock::utc_day;
 use common::memory::MemoryPermit;
 use common::{Anchor, Message, OffsetRange};
 use parquet::errors::ParquetError;
@@ -20,10 +22,13 @@ use crate::pipeline::decode::PartitionDecoder;
 use crate::pipeline::roll::RollReason;
 use crate::pipeline::tables::Doubt;
 use lake::footer::{Footer, FooterSegment};
-use lake::segment::{EncodedSegment, SegmentEncoder};
+use lake::segment::EncodedSegment;
 
-use self::chunk::Encoders;
 pub(crate) use self::chunk::Refusal;
+use self::chunk::Tables;
+use self::table::Table;
+pub(crate) use self::table::{Form, KeptRows};
+use crate::pipeline::gather::OpenToken;
 
 /// Messages on their way to becoming a segment.
 pub(crate) struct OpenBatch {
@@ -39,9 +44,11 @@ pub(crate) struct OpenBatch {
     first_refusal: Option<Refusal>,
     pending: Vec<Message>,
     pending_bytes: usize,
-    encoders: Encoders,
-    /// The last message in `encoders`.
+    tables: Tables,
+    /// The last message in `tables`.
     encoded: Option<Anchor>,
+    /// Held while the batch may go into an object with others.
+    open: Option<OpenToken>,
     memory: MemoryPermit,
 }
 
@@ -63,11 +70,22 @@ pub(crate) struct SealedBatch {
     pub(crate) gaps: Vec<Gap>,
     /// The first record that went to quarantine.
     pub(crate) first_refusal: Option<Refusal>,
-    pub(crate) segments: Vec<(SegmentKind, EncodedSegment)>,
+    pub(crate) content: Content,
     pub(crate) schema_version: u32,
     pub(crate) reason: RollReason,
+    /// Held until its rows are in an object with those of others, or in one of its own.
+    _open: Option<OpenToken>,
     /// Held until the batch is committed.
     _memory: MemoryPermit,
+}
+
+/// The rows of a closed batch, of each kind that it has.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// Few rows, for an object that many partitions share.
+    Rows(Vec<(SegmentKind, KeptRows)>),
+    /// Objects of its own.
+    Encoded(Vec<(SegmentKind, EncodedSegment)>),
 }
 
 /// The requirements of encoding besides the messages.
@@ -96,10 +114,26 @@ impl OpenBatch {
             first_refusal: None,
             pending_bytes: messages.iter().map(Message::memory_bytes).sum(),
             pending: messages,
-            encoders: Encoders::default(),
+            tables: Tables::default(),
             encoded: None,
+            open: None,
             memory,
         }
+    }
+
+    /// True if no row is encoded yet, so that the batch may go into an object with others.
+    pub(crate) fn is_small(&self) -> bool {
+        self.encoded.is_none()
+    }
+
+    /// Counts the batch as one that may go into an object with others.
+    pub(crate) fn count_as_small(&mut self, token: OpenToken) {
+        self.open = Some(token);
+    }
+
+    /// UTC day of its messages, counted from 1970.
+    pub(crate) fn day(&self) -> i64 {
+        utc_day(self.first_timestamp_us)
     }
 
     /// Adds the messages that follow.
@@ -128,14 +162,14 @@ impl OpenBatch {
 
     /// Estimated size of the larger of its segments, in bytes, without the waiting messages.
     pub(crate) fn encoded_bytes(&self) -> usize {
-        let encoded = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::estimated_size);
-        encoded(&self.encoders.data).max(encoded(&self.encoders.quarantine))
+        let size = |table: &Option<Table>| table.as_ref().map_or(0, Table::estimated_size);
+        size(&self.tables.data).max(size(&self.tables.quarantine))
     }
 
     /// Rows encoded so far, and at least one for each message that waits.
     pub(crate) fn record_count(&self) -> usize {
-        let encoded = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::record_count);
-        (encoded(&self.encoders.data) + encoded(&self.encoders.quarantine)) as usize + self.pending.len()
+        let rows = |table: &Option<Table>| table.as_ref().map_or(0, Table::record_count);
+        (rows(&self.tables.data) + rows(&self.tables.quarantine)) as usize + self.pending.len()
     }
 
     /// Memory accounted for, in bytes.
@@ -145,11 +179,11 @@ impl OpenBatch {
 
     /// Decodes and encodes all waiting messages, up to the first chunk with a refusal that is doubted. Runs on a blocking
     /// thread.
-    pub(crate) fn encode(mut self, encoding: &mut Encoding, doubt: Doubt) -> Result<Encoded, ParquetError> {
+    pub(crate) fn encode(mut self, encoding: &mut Encoding, doubt: Doubt, form: Form) -> Result<Encoded, ParquetError> {
         let mut messages = mem::take(&mut self.pending);
         let mut done = 0;
         for chunk in messages.chunks(CHUNK_MESSAGES_MAX) {
-            if !self.encode_chunk(encoding, chunk, doubt)? {
+            if !self.encode_chunk(encoding, chunk, doubt, form)? {
                 messages.drain(..done);
                 self.pending_bytes = messages.iter().map(Message::memory_bytes).sum();
                 self.pending = messages;
@@ -160,7 +194,10 @@ impl OpenBatch {
         }
         drop(messages);
         self.pending_bytes = 0;
-        self.memory.resize(self.encoders.memory_bytes());
+        if form == Form::Encoded {
+            self.open = None;
+        }
+        self.memory.resize(self.tables.memory_bytes());
         Ok(Encoded::Whole(self))
     }
 
@@ -183,14 +220,15 @@ impl OpenBatch {
             memory: self.memory.split(self.pending_bytes),
             pending_bytes: mem::take(&mut self.pending_bytes),
             pending: mem::take(&mut self.pending),
-            encoders: Encoders::default(),
+            tables: Tables::default(),
             encoded: None,
+            open: None,
         };
         let message_count = self.message_count - message_count;
         (Some(Self { next_offset: base_offset, message_count, anchor, ..self }), Some(waiting))
     }
 
-    /// Completes the segments of a batch of which all messages are encoded. Runs on a blocking thread.
+    /// Closes a batch of which all messages are decoded. Runs on a blocking thread.
     pub(crate) fn seal(
         self,
         encoding: &Encoding,
@@ -200,17 +238,19 @@ impl OpenBatch {
         let mut batch = self;
         assert!(batch.pending.is_empty(), "every message becomes a record before its batch is sealed");
         let schema_version = encoding.decoder.table().schema_version();
-        let mut segments = Vec::new();
-        let encoders = [
-            (SegmentKind::Data, batch.encoders.data.take()),
-            (SegmentKind::Quarantine, batch.encoders.quarantine.take()),
-        ];
-        for (kind, encoder) in encoders {
-            if let Some(encoder) = encoder {
-                segments.push((kind, encoder.finish(batch.footer(schema_version, held, kind).pairs())?));
+        let content = match batch.tables.take_kept().filter(|_| reason.is_gathered()) {
+            Some(rows) => Content::Rows(rows),
+            None => {
+                batch.open = None;
+                let (mut segments, range) = (Vec::new(), batch.range());
+                for (kind, table) in batch.tables.take() {
+                    let footer = footer(held, range, kind, schema_version);
+                    segments.push((kind, table.finish(encoding.page_bytes, footer.pairs())?));
+                }
+                Content::Encoded(segments)
             }
-        }
-        batch.memory.resize(segments.iter().map(|(_, segment)| segment.size_bytes as usize).sum());
+        };
+        batch.memory.resize(content.memory_bytes());
         Ok(SealedBatch {
             range: batch.range(),
             first_timestamp_us: batch.first_timestamp_us,
@@ -218,26 +258,71 @@ impl OpenBatch {
             anchor: batch.anchor,
             gaps: batch.gaps,
             first_refusal: batch.first_refusal,
-            segments,
+            content,
             schema_version,
             reason,
+            _open: batch.open,
             _memory: batch.memory,
         })
-    }
-
-    fn footer(&self, schema_version: u32, held: &Ownership, kind: SegmentKind) -> Footer {
-        let segment = FooterSegment {
-            partition_id: held.partition.partition_id,
-            incarnation: held.incarnation,
-            range: self.range(),
-            epoch: Some(held.epoch),
-        };
-        Footer { topic: held.partition.topic.clone(), kind, schema_version, segment: Some(segment) }
     }
 
     fn range(&self) -> OffsetRange {
         OffsetRange::until(self.base_offset, self.next_offset).expect("it ends behind a message that has an offset")
     }
+}
+
+impl Content {
+    fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Rows(rows) => rows.iter().map(|(_, rows)| rows.memory_bytes()).sum(),
+            Self::Encoded(segments) => segments.iter().map(|(_, segment)| segment.size_bytes as usize).sum(),
+        }
+    }
+}
+
+impl SealedBatch {
+    /// True if its rows wait for an object that many partitions share.
+    pub(crate) fn is_gathered(&self) -> bool {
+        matches!(self.content, Content::Rows(_))
+    }
+
+    /// Its own objects, which leave it.
+    pub(crate) fn take_objects(&mut self) -> Vec<(SegmentKind, EncodedSegment)> {
+        match mem::replace(&mut self.content, Content::Encoded(vec![])) {
+            Content::Encoded(objects) => objects,
+            Content::Rows(_) => unreachable!("a batch is encoded before its upload"),
+        }
+    }
+
+    /// Memory of its rows or objects, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.content.memory_bytes()
+    }
+
+    /// UTC day of all of its messages, counted from 1970.
+    pub(crate) fn day(&self) -> i64 {
+        utc_day(self.first_timestamp_us)
+    }
+
+    /// The same with objects of its own. Runs on a blocking thread.
+    pub(crate) fn alone(mut self, held: &Ownership, page_bytes: usize) -> Result<Self, ParquetError> {
+        if let Content::Rows(tables) = &self.content {
+            let mut segments = Vec::new();
+            for (kind, rows) in tables {
+                let footer = footer(held, self.range, *kind, self.schema_version);
+                segments.push((*kind, rows.encode(page_bytes, footer.pairs())?));
+            }
+            self.content = Content::Encoded(segments);
+        }
+        Ok(self)
+    }
+}
+
+/// The footer of an object with one segment.
+fn footer(held: &Ownership, range: OffsetRange, kind: SegmentKind, schema_version: u32) -> Footer {
+    let (partition_id, incarnation) = (held.partition.partition_id, held.incarnation);
+    let segment = FooterSegment { partition_id, incarnation, range, epoch: Some(held.epoch) };
+    Footer { topic: held.partition.topic.clone(), kind, schema_version, segment: Some(segment) }
 }
 
 fn hold_awaited(messages: &[Message]) -> bool {

@@ -2,13 +2,16 @@
 //!
 //! Owns: concurrent uploads of a partition that finish in order, the retry of a commit, and reading an unknown outcome
 //! back before anything else.
-//! Does not own: the transaction (catalog) and its grouping (`group`).
+//! Does not own: the transaction (catalog) and its grouping (`group`), objects that many partitions share (`gather`), the
+//! report of a commit (`report`).
+
+mod report;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use catalog::{CatalogError, CommitOutcome, CommitRequest, Gap, GapKind, MetadataStore, SegmentKind};
+use catalog::{CatalogError, CommitOutcome, CommitRequest, MetadataStore, NewSegment};
 use common::backoff::Backoff;
 use common::{CommitReceipt, ErrorKind, failpoint};
 use futures::StreamExt;
@@ -20,12 +23,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::PARTITION_UPLOADS_MAX;
 use crate::pipeline::assemble::Assembled;
-use crate::pipeline::batch::Refusal;
+use crate::pipeline::batch::SealedBatch;
 use crate::pipeline::context::Stop;
+use crate::pipeline::gather::{Committed, Gather, Members};
 use crate::pipeline::group::Groups;
 use crate::pipeline::upload::{UploadedBatch, Uploader};
 use crate::service::metrics;
-use crate::service::notices::Notice;
 use crate::service::status::Progress;
 use crate::service::summary::Totals;
 
@@ -42,10 +45,15 @@ pub(crate) struct Committer {
     pub(crate) high_watermark: u64,
     pub(crate) input: mpsc::Receiver<Assembled>,
     pub(crate) receipts: watch::Sender<Option<CommitReceipt>>,
+    /// Takes small batches, if the topic has other partitions here.
+    pub(crate) gather: Gather,
+    pub(crate) members: Arc<Members>,
 }
 
 enum Ready {
     Batch(Box<UploadedBatch>),
+    /// A small batch, to be committed with those of other partitions.
+    Small(Box<SealedBatch>),
     Flush(oneshot::Sender<()>),
 }
 
@@ -66,6 +74,7 @@ impl Committer {
                 },
                 Some(ready) = uploads.next(), if !uploads.is_empty() => match ready? {
                     Ready::Batch(batch) => self.settle(*batch).await?,
+                    Ready::Small(batch) => self.settle_together(*batch).await?,
                     Ready::Flush(answer) => {
                         // The caller may no longer wait.
                         answer.send(()).ok();
@@ -80,6 +89,9 @@ impl Committer {
     fn begin(&self, assembled: Assembled) -> Upload {
         match assembled {
             Assembled::Flush(answer) => future::ready(Ok(Ready::Flush(answer))).boxed(),
+            Assembled::Batch(batch) if batch.is_gathered() && !self.members.is_single() => {
+                future::ready(Ok(Ready::Small(Box::new(batch)))).boxed()
+            }
             Assembled::Batch(batch) => {
                 let task = AbortOnDropHandle::new(tokio::spawn(self.uploader.clone().upload(batch)));
                 async move {
@@ -97,18 +109,34 @@ impl Committer {
         // A hole or an overlap between batches would become one in the table.
         assert_eq!(request.range.base(), self.high_watermark, "a batch begins where the one before was committed");
         let receipt = self.commit(&request).await?;
-        failpoint::hit("commit.done").await;
-        // A receipt for anything else would ack messages that are not committed.
-        assert_eq!(*receipt.partition(), request.partition, "a receipt of this partition");
-        assert_eq!(receipt.epoch(), request.epoch, "a receipt of this ownership");
-        assert_eq!(receipt.high_watermark(), request.range.next(), "a receipt of the whole range and nothing more");
-        self.high_watermark = receipt.high_watermark();
         ::metrics::histogram!(metrics::COMMIT_SECONDS).record(started.elapsed().as_secs_f64());
+        self.committed(uploaded.batch(), uploaded.segments(), receipt).await;
+        Ok(())
+    }
+
+    /// Commits a small batch together with those of other partitions. Everything before it is committed.
+    async fn settle_together(&mut self, batch: SealedBatch) -> Result<(), Stop> {
+        assert_eq!(batch.range.base(), self.high_watermark, "a batch begins where the one before was committed");
+        let (held, members, progress) =
+            (self.uploader.held.clone(), Arc::clone(&self.members), Arc::clone(&self.progress));
+        let committed = self.gather.commit(held, members, progress, batch).await.ok_or(Stop::Neighbour)?;
+        let Committed { batch, segments, receipt } = committed?;
+        self.committed(&batch, &segments, receipt).await;
+        Ok(())
+    }
+
+    async fn committed(&mut self, batch: &SealedBatch, segments: &[NewSegment], receipt: CommitReceipt) {
+        failpoint::hit("commit.done").await;
+        let held = &self.uploader.held;
+        // A receipt for anything else would ack messages that are not committed.
+        assert_eq!(*receipt.partition(), held.partition, "a receipt of this partition");
+        assert_eq!(receipt.epoch(), held.epoch, "a receipt of this ownership");
+        assert_eq!(receipt.high_watermark(), batch.range.next(), "a receipt of the whole range and nothing more");
+        self.high_watermark = receipt.high_watermark();
         self.progress.committed(self.high_watermark);
         self.progress.failing.store(false, Ordering::Relaxed);
-        self.report(&uploaded);
+        self.report(batch, segments);
         self.receipts.send_replace(Some(receipt));
-        Ok(())
     }
 
     fn request(&self, uploaded: &UploadedBatch) -> CommitRequest {
@@ -189,68 +217,6 @@ impl Committer {
             tracing::warn!(%partition, base_offset, attempt, backoff_ms, %error, what);
         }
         tokio::time::sleep(wait).await;
-    }
-
-    fn report(&self, uploaded: &UploadedBatch) {
-        let batch = uploaded.batch();
-        let of_kind = |kind| uploaded.segments().iter().find(move |segment| segment.kind == kind);
-        let records = of_kind(SegmentKind::Data).map_or(0, |segment| segment.record_count);
-        let quarantined = of_kind(SegmentKind::Quarantine).map_or(0, |segment| segment.record_count);
-        let size_bytes: u64 = uploaded.segments().iter().map(|segment| segment.object.size_bytes).sum();
-        let reason = batch.reason.as_str();
-        ::metrics::counter!(metrics::SEGMENTS, "reason" => reason).increment(1);
-        ::metrics::counter!(metrics::RECORDS).increment(records);
-        ::metrics::counter!(metrics::QUARANTINED).increment(quarantined);
-        ::metrics::counter!(metrics::SEGMENT_BYTES).increment(size_bytes);
-        self.totals.committed(batch.message_count, records, quarantined, size_bytes, batch.reason);
-        let partition = &self.uploader.held.partition;
-        tracing::info!(
-            topic = %partition.topic,
-            partition = partition.partition_id,
-            base_offset = batch.range.base(),
-            end_offset = batch.range.end(),
-            messages = batch.message_count,
-            records,
-            quarantined,
-            size_bytes,
-            reason,
-            epoch = self.uploader.held.epoch.0,
-            key = uploaded.segments().first().map_or("", |segment| segment.object.key.as_str()),
-            "segment committed"
-        );
-        self.report_gaps(&batch.gaps);
-        if let Some(refusal) = &batch.first_refusal {
-            self.report_quarantine(quarantined, refusal);
-        }
-    }
-
-    fn report_gaps(&self, gaps: &[Gap]) {
-        let partition = &self.uploader.held.partition;
-        let of_kind = |kind| gaps.iter().filter(move |gap| gap.kind() == kind);
-        for gap in of_kind(GapKind::Lost) {
-            ::metrics::counter!(metrics::GAP_OFFSETS).increment(gap.range.count());
-            tracing::warn!(%partition, base_offset = gap.range.base(), end_offset = gap.range.end(), reason = gap.reason, "gap recorded");
-        }
-        for gap in of_kind(GapKind::Skipped) {
-            ::metrics::counter!(metrics::SKIPPED_OFFSETS).increment(gap.range.count());
-            tracing::info!(%partition, base_offset = gap.range.base(), end_offset = gap.range.end(), reason = gap.reason, "offsets skipped");
-        }
-        let compacted: u64 = of_kind(GapKind::Compacted).map(|gap| gap.range.count()).sum();
-        let Some(gap) = of_kind(GapKind::Compacted).next_back() else { return };
-        ::metrics::counter!(metrics::COMPACTED_OFFSETS).increment(compacted);
-        if let Some(offsets) = self.totals.notices.due(&partition.topic, Notice::Compaction, compacted) {
-            tracing::info!(topic = %partition.topic, offsets, reason = gap.reason, "offsets that the queue is meant to forget");
-        }
-    }
-
-    fn report_quarantine(&self, quarantined: u64, first: &Refusal) {
-        let partition = &self.uploader.held.partition;
-        let topic = partition.topic.to_string();
-        ::metrics::counter!(metrics::TOPIC_QUARANTINED, "topic" => topic).increment(quarantined);
-        if let Some(records) = self.totals.notices.due(&partition.topic, Notice::Quarantine, quarantined) {
-            let Refusal { offset, reason } = first;
-            tracing::warn!(%partition, records, offset, reason, "records went to quarantine");
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::{PROCESS_UPLOADS_MAX, WriterConfig};
 use crate::pipeline::cpu::Cpu;
+use crate::pipeline::gather::Gather;
 use crate::pipeline::group::Groups;
 
 /// The parts of every pipeline.
@@ -23,6 +24,7 @@ pub(crate) struct Context {
     pub(crate) storage: Storage,
     pub(crate) config: WriterConfig,
     pub(crate) groups: Groups,
+    pub(crate) gather: Gather,
     pub(crate) limits: Limits,
 }
 

@@ -62,7 +62,8 @@ impl Pipeline {
 
     async fn run(self, commands: mpsc::Receiver<Command>, progress: Arc<Progress>) -> Result<(), Stop> {
         let Self { context, board, totals, held, tables, dense, start, stop } = self;
-        let Context { queue, catalog, storage, config, groups, limits } = context.as_ref();
+        let Context { queue, catalog, storage, config, groups, gather, limits } = context.as_ref();
+        let members = gather.members(&held.partition.topic);
         let partition = held.partition.clone();
         let (fetched, fetched_input) = mpsc::channel(FETCHED_WAITING_MAX);
         let (assembled, assembled_input) = mpsc::channel(SEALED_WAITING_MAX);
@@ -102,6 +103,7 @@ impl Pipeline {
             policy: RollPolicy::from(config),
             next_offset: held.high_watermark,
             batch: None,
+            member: Arc::clone(&members).join(),
         };
         let high_watermark = held.high_watermark;
         let uploader = Uploader {
@@ -112,6 +114,8 @@ impl Pipeline {
             turns: Arc::clone(&limits.uploads),
             retries: config.upload_retries,
             progress: Arc::clone(&progress),
+            cpu: limits.cpu.clone(),
+            page_bytes,
         };
         let committer = Committer {
             uploader,
@@ -122,6 +126,8 @@ impl Pipeline {
             high_watermark,
             input: assembled_input,
             receipts,
+            gather: gather.clone(),
+            members,
         };
         // The steps share one task: they wait most of the time, and CPU work runs elsewhere. The first to fail
         // ends them all; the next owner reads again from the watermark.

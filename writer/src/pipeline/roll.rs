@@ -28,11 +28,15 @@ pub enum RollReason {
     Isolation,
     /// A producer waits for the commit of a message in it, and everything before it is committed.
     Awaited,
+    /// Another partition's batch was due, and goes into the same object.
+    Gathered,
+    /// The next message is of another UTC day.
+    Date,
 }
 
 impl RollReason {
     /// All reasons, for metrics and figures.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Size,
         Self::Age,
         Self::Rows,
@@ -42,7 +46,20 @@ impl RollReason {
         Self::Shutdown,
         Self::Isolation,
         Self::Awaited,
+        Self::Gathered,
+        Self::Date,
     ];
+
+    /// True if a small batch that is closed for this reason goes into one object with those of other partitions. A full
+    /// batch is not small, and isolation wants few messages in a commit.
+    pub(crate) fn is_gathered(self) -> bool {
+        !matches!(self, Self::Size | Self::Rows | Self::Isolation)
+    }
+
+    /// True if the batches of the topic's other partitions are to be closed with it.
+    pub(crate) fn calls_others(self) -> bool {
+        matches!(self, Self::Age | Self::Memory)
+    }
 
     /// The word in logs and metrics.
     pub fn as_str(self) -> &'static str {
@@ -56,6 +73,8 @@ impl RollReason {
             Self::Shutdown => "shutdown",
             Self::Isolation => "isolation",
             Self::Awaited => "awaited",
+            Self::Gathered => "gathered",
+            Self::Date => "date",
         }
     }
 }

@@ -19,11 +19,12 @@ use tokio::time::Instant;
 
 use crate::pipeline::batch::SealedBatch;
 use crate::pipeline::context::Stop;
+use crate::pipeline::cpu::Cpu;
 use crate::pipeline::group::Groups;
 use crate::service::metrics;
 use crate::service::status::Progress;
 
-/// A batch whose objects are stored; a commit needs it as the proof.
+/// A batch whose own objects are stored; a commit needs it as the proof.
 #[derive(Debug)]
 pub(crate) struct UploadedBatch {
     batch: SealedBatch,
@@ -56,15 +57,23 @@ pub(crate) struct Uploader {
     /// Failed attempts after which the partition counts as failing.
     pub(crate) retries: u32,
     pub(crate) progress: Arc<Progress>,
+    /// Encodes small batches.
+    pub(crate) cpu: Cpu,
+    pub(crate) page_bytes: usize,
 }
 
 impl Uploader {
-    /// Stores all segments of `batch`, however long it takes.
+    /// Stores all segments of `batch` in objects of its own, however long it takes.
     pub(crate) async fn upload(self, mut batch: SealedBatch) -> Result<UploadedBatch, Stop> {
         let started = Instant::now();
+        if batch.is_gathered() {
+            let (held, page_bytes) = (self.held.clone(), self.page_bytes);
+            batch = self.cpu.run(move || batch.alone(&held, page_bytes)).await?;
+        }
         let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
-        let mut segments = Vec::with_capacity(batch.segments.len());
-        for (kind, encoded) in std::mem::take(&mut batch.segments) {
+        let batch_objects = batch.take_objects();
+        let mut segments = Vec::with_capacity(batch_objects.len());
+        for (kind, encoded) in batch_objects {
             segments.push(self.store(&batch, kind, &encoded).await?);
         }
         ::metrics::histogram!(metrics::UPLOAD_SECONDS).record(started.elapsed().as_secs_f64());
@@ -116,16 +125,24 @@ impl Intents for Uploader {
 
 impl Observer for Uploader {
     fn retrying(&self, retry: &Retry<'_>) {
-        let Retry { step, key, attempt, wait, error } = retry;
-        ::metrics::counter!(metrics::UPLOAD_RETRIES).increment(1);
-        let backoff_ms = wait.as_millis() as u64;
-        if *attempt >= self.retries {
+        if report(retry, self.retries) {
             self.progress.failing.store(true, Ordering::Relaxed);
-            tracing::error!(%key, step, attempt, backoff_ms, %error, "upload keeps failing; its batch is kept and tried again");
-        } else {
-            tracing::warn!(%key, step, attempt, backoff_ms, %error, "upload failed, retrying");
         }
     }
+}
+
+/// Reports a failed step; true if the upload counts as failing, after `retries` of them.
+pub(crate) fn report(retry: &Retry<'_>, retries: u32) -> bool {
+    let Retry { step, key, attempt, wait, error } = retry;
+    ::metrics::counter!(metrics::UPLOAD_RETRIES).increment(1);
+    let backoff_ms = wait.as_millis() as u64;
+    let is_failing = *attempt >= retries;
+    if is_failing {
+        tracing::error!(%key, step, attempt, backoff_ms, %error, "upload keeps failing; its batch is kept and tried again");
+    } else {
+        tracing::warn!(%key, step, attempt, backoff_ms, %error, "upload failed, retrying");
+    }
+    is_failing
 }
 
 impl From<PutStop> for Stop {

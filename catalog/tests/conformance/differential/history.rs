@@ -5,6 +5,8 @@
 mod objects;
 mod published;
 
+use std::sync::Arc;
+
 use catalog::{
     Agent, CommitRequest, ConsumerOffset, ExpiredBefore, ImportedSegment, Ingester, MetadataStore, Ownership,
     Publication, Replacement, ReplacementIntent, Replay, ResumePoint, Scope, SegmentKind, TopicConfig, UploadIntent,
@@ -39,6 +41,7 @@ pub(super) enum Step {
     Intend(Vec<UploadIntent>),
     Abandon(Vec<UploadIntent>),
     Commit(Vec<CommitRequest>),
+    CommitTogether(Vec<CommitRequest>),
     Resolve(CommitRequest),
     Sweep(TopicPartition),
     IntendReplacement(ReplacementIntent),
@@ -57,10 +60,10 @@ pub(super) enum Step {
 
 /// The earlier calls that later ones refer to.
 pub(super) struct History {
-    random: fastrand::Rng,
+    pub(super) random: fastrand::Rng,
     owners: Vec<OwnerId>,
-    ownerships: Vec<Ownership>,
-    requests: Vec<CommitRequest>,
+    pub(super) ownerships: Vec<Ownership>,
+    pub(super) requests: Vec<CommitRequest>,
     replacements: Vec<Replacement>,
     /// A replacement with a new intent; the next call usually sends it.
     replaced_next: Option<Replacement>,
@@ -69,6 +72,8 @@ pub(super) struct History {
     publications: Vec<Publication>,
     /// Commits with new intents; the next call usually sends them.
     intended: Vec<CommitRequest>,
+    /// Commits that share an object with a new intent; the next call usually sends them.
+    pub(super) together_next: Option<Vec<CommitRequest>>,
     steps: usize,
 }
 
@@ -86,6 +91,7 @@ impl History {
             published_next: None,
             publications: vec![],
             intended: vec![],
+            together_next: None,
             steps: 0,
         }
     }
@@ -119,6 +125,16 @@ impl History {
         }
         if self.chance(8) {
             return self.on_published(store).await;
+        }
+        if let Some(requests) = self.together_next.take()
+            && self.chance(85)
+        {
+            return Step::CommitTogether(requests);
+        }
+        if self.chance(8)
+            && let Some(step) = self.together(store).await
+        {
+            return step;
         }
         if self.chance(22) {
             return self.on_objects(store).await;
@@ -161,7 +177,7 @@ impl History {
         Agent { owner: self.owners[index], name: format!("host-{index}\0"), scope, contact: contact(index) }
     }
 
-    fn chance(&mut self, percent: u32) -> bool {
+    pub(super) fn chance(&mut self, percent: u32) -> bool {
         self.random.u32(0..100) < percent
     }
 
@@ -171,7 +187,7 @@ impl History {
     }
 
     /// An ownership, mostly a recent one.
-    fn ownership(&mut self) -> Option<Ownership> {
+    pub(super) fn ownership(&mut self) -> Option<Ownership> {
         let back = if self.chance(85) { self.random.usize(0..3) } else { self.random.usize(0..40) };
         self.ownerships.iter().rev().nth(back).or(self.ownerships.last()).cloned()
     }
@@ -305,7 +321,7 @@ impl History {
         if let Some(old) = self.old_request().and_then(|mut old| old.segments.pop())
             && self.chance(40)
         {
-            import.segment.object.key = old.object.key;
+            Arc::make_mut(&mut import.segment.object).key = old.object.key.clone();
         }
         import
     }

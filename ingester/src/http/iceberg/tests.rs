@@ -4,13 +4,12 @@ use catalog::{Publication, PublishOutcome, PublishScope, PublishedHead, SegmentK
 use common::{OwnerId, TopicName};
 use serde_json::{Value, json};
 use support::http;
-use uuid::Uuid;
 
 use crate::http::tests::{Setup, answered};
 
 impl Setup {
     /// Publishes both tables of the topic for readers of Iceberg, with this metadata.
-    pub(super) async fn publish_tables(&self, metadata: &str) {
+    pub(in crate::http) async fn publish_tables(&self, metadata: &str) {
         let topic = TopicName::new("orders").expect("valid");
         for kind in SegmentKind::ALL {
             let state = self.catalog.table_state(&topic, kind, PublishScope::All).await.expect("read").expect("exists");

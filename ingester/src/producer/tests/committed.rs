@@ -1,5 +1,7 @@
 //! Results that come after the commit. The tests make the commits themselves.
 
+use std::sync::Arc;
+
 use catalog::{
     AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, NewObject, NewSegment, Ownership, OwnershipStore,
     Scope, SegmentKind, SqliteMetadataStore, TopicStore, UploadIntent,
@@ -49,7 +51,7 @@ impl World {
         let last = self.queue.read(&self.partition, end, end + 1).await.expect("read").remove(0);
         let (key, record_count) = (format!("orders/{base}.parquet"), end - base + 1);
         let (bucket, statistics) = Default::default();
-        let object = NewObject {
+        let object = Arc::new(NewObject {
             bucket,
             key: key.clone(),
             record_count,
@@ -58,7 +60,7 @@ impl World {
             checksum: 0,
             schema_version: 1,
             statistics,
-        };
+        });
         let (id, kind) = (format!("orders-0-{base}"), SegmentKind::Data);
         let segment = NewSegment { id, kind, record_count, min_timestamp_us: 0, max_timestamp_us: 1, object };
         let Ownership { incarnation, epoch, owner, .. } = *held;

@@ -32,6 +32,9 @@ pub struct Client<D> {
     pub(crate) confirmed: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// A transaction of commits.
+type Commit = fn(&mut CatalogState, &[CommitRequest]) -> Vec<CommitOutcome>;
+
 /// The way of a call to the tables.
 pub trait Door: Clone + fmt::Debug + Send + Sync + 'static {
     /// Runs the transaction, or fails on the way. Dropping the caller does not take back a transaction that was sent.
@@ -90,16 +93,31 @@ impl<D: Door> Client<D> {
     }
 
     /// Commits all requests in one transaction, and gives their outcomes.
-    async fn commit_all(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
+    async fn commit_all(&self, requests: &[CommitRequest], commit: Commit) -> Vec<CommitOutcome> {
         let seen: Vec<_> = requests.iter().map(|request| self.forgeries.request(request)).collect();
         let rows = Rows::These(requests.iter().map(|request| request.partition.clone()).collect());
         let call = Call { name: "commit", rows };
-        let failure = match self.door.run(call, move |state| state.commit(&seen)).await {
+        let failure = match self.door.run(call, move |state| commit(state, &seen)).await {
             Ok(outcomes) => return outcomes,
             Err(failure) => failure,
         };
         let outcome = if failure.maybe_applied { CommitOutcome::Unknown } else { CommitOutcome::NotDone };
         requests.iter().map(|_| outcome(failure.error.clone())).collect()
+    }
+
+    /// The same, with the forged outcomes of a writer that lacks guards.
+    async fn commit_forging(&self, requests: &[CommitRequest], commit: Commit) -> Vec<CommitOutcome> {
+        if self.forgeries.is_commit_confirmed_early {
+            let (client, later) = (self.clone(), requests.to_vec());
+            // Detached on purpose: the writer does not wait for it. The lock is fair, so that commits stay in order.
+            tokio::spawn(async move {
+                let _turn = client.confirmed.lock().await;
+                client.commit_all(&later, commit).await;
+            });
+            return requests.iter().map(confirmed).collect();
+        }
+        let outcomes = self.commit_all(requests, commit).await;
+        requests.iter().zip(outcomes).map(|(request, outcome)| self.forgeries.outcome(request, outcome)).collect()
     }
 
     async fn write<T, F>(&self, name: &'static str, rows: Rows, transaction: F) -> Result<T>
@@ -147,17 +165,11 @@ impl<D: Door> CommitStore for Client<D> {
     }
 
     async fn commit(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
-        if self.forgeries.is_commit_confirmed_early {
-            let (client, later) = (self.clone(), requests.to_vec());
-            // Detached on purpose: the writer does not wait for it. The lock is fair, so that commits stay in order.
-            tokio::spawn(async move {
-                let _turn = client.confirmed.lock().await;
-                client.commit_all(&later).await;
-            });
-            return requests.iter().map(confirmed).collect();
-        }
-        let outcomes = self.commit_all(requests).await;
-        requests.iter().zip(outcomes).map(|(request, outcome)| self.forgeries.outcome(request, outcome)).collect()
+        self.commit_forging(requests, CatalogState::commit).await
+    }
+
+    async fn commit_together(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
+        self.commit_forging(requests, CatalogState::commit_together).await
     }
 
     /// Waits for the partition's row, and so for a commit of it that the server has begun.

@@ -4,11 +4,12 @@
 //! all, or nothing when a row is not unique. Does not own: the compares (`judge`), and the faults of the transaction on
 //! its way (`session`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use ::catalog::{
-    CatalogError, CommitOutcome, CommitRecord, CommitRequest, FileId, Gap, LakeSnapshot, NewSegment, RecordedGap,
-    Refusal, Result, SegmentKind, Upload,
+    CatalogError, CommitOutcome, CommitRecord, CommitRequest, FileId, Gap, LakeSnapshot, NewSegment, ObjectInfo,
+    RecordedGap, Refusal, Result, SegmentKind, Upload,
 };
 use common::TopicPartition;
 
@@ -21,19 +22,31 @@ use super::state::{CatalogState, ObjectName, PartitionRow};
 use crate::forgery::confirmed;
 
 /// A request whose watermark is moved and whose intents are consumed, with the values that take this back.
-struct Accepted<'a> {
-    request: &'a CommitRequest,
-    before: PartitionRow,
-    consumed: Vec<Upload>,
-    commit_no: u64,
+pub(super) struct Accepted<'a> {
+    pub(super) request: &'a CommitRequest,
+    pub(super) before: PartitionRow,
+    pub(super) consumed: Vec<Upload>,
+    pub(super) commit_no: u64,
+}
+
+/// The objects of a transaction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// Each belongs to one request.
+    Own,
+    /// Requests may share them.
+    Shared,
 }
 
 /// Verdict on one request.
-enum Verdict {
+pub(super) enum Verdict {
     Done,
     Refused(Refusal),
     NotDone(CatalogError),
 }
+
+/// The objects of the segments that are yet to be listed, in order.
+type NewObjects = VecDeque<Arc<ObjectInfo>>;
 
 impl CatalogState {
     /// Commits the requests as one transaction, one outcome each, in the order given.
@@ -53,7 +66,7 @@ impl CatalogState {
             verdicts[index] = Some(verdict);
         }
         let head = self.head.clone();
-        if let Err(error) = self.insert_all(&accepted) {
+        if let Err(error) = self.insert_all(&accepted, Sharing::Own) {
             self.take_back(accepted, head);
             return requests.iter().map(|_| CommitOutcome::NotDone(error.clone())).collect();
         }
@@ -86,7 +99,7 @@ impl CatalogState {
         is_blocked: bool,
         accepted: &mut Vec<Accepted<'a>>,
     ) -> Verdict {
-        if let Err(error) = judge::check(request) {
+        if let Err(error) = judge::check_own_objects(request) {
             return Verdict::NotDone(error);
         }
         if is_blocked {
@@ -114,7 +127,7 @@ impl CatalogState {
     }
 
     /// Step 1. Gives the row as it was and the number of the commit, or `None` where any of the compares fails.
-    fn move_watermark(&mut self, request: &CommitRequest) -> Option<(PartitionRow, u64)> {
+    pub(super) fn move_watermark(&mut self, request: &CommitRequest) -> Option<(PartitionRow, u64)> {
         let (guards, now_ms) = (self.guards, self.now_ms);
         let row = self.partitions.get_mut(&request.partition)?;
         if judge::failed_compare(&guards, row, request).is_some() {
@@ -149,7 +162,7 @@ impl CatalogState {
     }
 
     /// True when this same request is among the commits, regardless of the present owner.
-    fn is_committed(&self, request: &CommitRequest) -> bool {
+    pub(super) fn is_committed(&self, request: &CommitRequest) -> bool {
         let commits = self.commits.get(&request.partition);
         commits.is_some_and(|commits| commits.iter().any(|record| judge::is_record_of(record, request)))
     }
@@ -163,7 +176,7 @@ impl CatalogState {
         (first < last).then(|| format!("its range was folded into the run of commits {first} to {last}"))
     }
 
-    fn why_not(&self, request: &CommitRequest, row: Option<&PartitionRow>) -> Verdict {
+    pub(super) fn why_not(&self, request: &CommitRequest, row: Option<&PartitionRow>) -> Verdict {
         let reason = match row {
             None => "it does not exist".to_owned(),
             Some(row) => match judge::failed_compare(&self.guards, row, request) {
@@ -176,29 +189,53 @@ impl CatalogState {
     }
 
     /// Step 3 of all requests. On an error, some of the rows are inserted.
-    fn insert_all(&mut self, accepted: &[Accepted<'_>]) -> Result<()> {
-        let mut listing = self.listing(accepted);
+    pub(super) fn insert_all(&mut self, accepted: &[Accepted<'_>], sharing: Sharing) -> Result<()> {
+        let listing = self.listing(accepted);
+        let mut objects = listing.map(|listing| self.new_objects(accepted, listing, sharing)).unwrap_or_default();
         for accepted in accepted {
             if self.guards.unique_rows {
-                self.refuse_known_rows(accepted.request, accepted.commit_no)?;
+                self.refuse_known_rows(accepted.request, accepted.commit_no, sharing)?;
             }
-            self.insert(accepted, &mut listing);
+            self.insert(accepted, listing, &mut objects);
         }
         Ok(())
     }
 
     /// One snapshot for the whole group, if any object is listed.
     fn listing(&mut self, accepted: &[Accepted<'_>]) -> Option<Listing> {
-        let (mut tables, mut objects) = (BTreeSet::new(), 0);
+        let (mut tables, mut objects) = (BTreeSet::new(), BTreeSet::new());
         for request in accepted.iter().map(|accepted| accepted.request) {
             tables.extend(request.segments.iter().filter_map(|of| self.table(&request.partition.topic, of.kind)));
-            objects += request.segments.len() as u64;
+            objects.extend(request.segments.iter().map(|of| (&of.object.bucket, &of.object.key)));
         }
-        (objects > 0).then(|| self.snapshot_of(Word::InsertedInto, &tables, objects))
+        let count = objects.len() as u64;
+        (count > 0).then(|| self.snapshot_of(Word::InsertedInto, &tables, count))
+    }
+
+    /// The object of each segment in order: with its bounds, and a number each. Shared ones are the same.
+    fn new_objects(&self, accepted: &[Accepted<'_>], mut listing: Listing, sharing: Sharing) -> NewObjects {
+        let mut known: BTreeMap<ObjectName, ObjectInfo> = BTreeMap::new();
+        let mut names = Vec::new();
+        for request in accepted.iter().map(|accepted| accepted.request) {
+            let place = Place { partition: &request.partition, incarnation: request.incarnation, range: request.range };
+            for segment in &request.segments {
+                let name = ObjectName::new(&segment.object.bucket, &segment.object.key);
+                match known.get_mut(&name).filter(|_| sharing == Sharing::Shared) {
+                    Some(object) => place.widen(object, segment),
+                    None => {
+                        known.insert(name.clone(), self.object_of(&place, segment, listing));
+                        listing.first_file_id = FileId(listing.first_file_id.0 + 1);
+                    }
+                }
+                names.push(name);
+            }
+        }
+        let known: BTreeMap<_, _> = known.into_iter().map(|(name, object)| (name, Arc::new(object))).collect();
+        names.iter().map(|name| Arc::clone(&known[name])).collect()
     }
 
     /// Refuses rows that the unique indexes refuse.
-    fn refuse_known_rows(&self, request: &CommitRequest, commit_no: u64) -> Result<()> {
+    fn refuse_known_rows(&self, request: &CommitRequest, commit_no: u64, sharing: Sharing) -> Result<()> {
         let of = &request.partition;
         let refuse = |what: &str| Err(CatalogError::Inconsistent(format!("{of}: {what} is recorded already")));
         let commits = self.commits.get(of).map_or(&[][..], Vec::as_slice);
@@ -215,7 +252,8 @@ impl CatalogState {
             let is_twin = |other: &NewSegment| {
                 (&other.object.bucket, &other.object.key) == (&segment.object.bucket, &segment.object.key)
             };
-            let is_known = self.segment_ids.contains(&segment.id) || self.is_listed(&object);
+            let is_listed = sharing == Sharing::Own && self.is_listed(&object);
+            let is_known = self.segment_ids.contains(&segment.id) || is_listed;
             let is_at_base = self.segments_of(of).iter().any(|other| {
                 (other.incarnation, other.kind, other.range.base())
                     == (request.incarnation, segment.kind, request.range.base())
@@ -232,7 +270,7 @@ impl CatalogState {
         if gaps.iter().any(is_known) { refuse("a gap of the same base") } else { Ok(()) }
     }
 
-    fn insert(&mut self, accepted: &Accepted<'_>, listing: &mut Option<Listing>) {
+    fn insert(&mut self, accepted: &Accepted<'_>, listing: Option<Listing>, objects: &mut NewObjects) {
         let (request, now_ms) = (accepted.request, self.now_ms);
         let id_of = |kind| request.segments.iter().find(|segment| segment.kind == kind).map(|s| s.id.clone());
         let rows_of = |kind| request.segments.iter().filter(|of| of.kind == kind).map(|of| of.record_count).sum();
@@ -255,9 +293,11 @@ impl CatalogState {
         self.commits.entry(request.partition.clone()).or_default().push(record);
         let place = Place { partition: &request.partition, incarnation: request.incarnation, range: request.range };
         for segment in &request.segments {
-            let listing = listing.as_mut().expect("the group lists a segment");
-            self.list(&place, segment, *listing);
-            listing.first_file_id = FileId(listing.first_file_id.0 + 1);
+            let object = objects.pop_front().expect("one for each segment");
+            if !self.objects.contains_key(&object.file_id) {
+                self.list_object(&place.partition.topic, Arc::clone(&object), &segment.object.statistics);
+            }
+            self.list_segment(&place, segment, object);
         }
         for gap in &request.gaps {
             let gap = Gap { reason: limits::note(&gap.reason), ..gap.clone() };
@@ -267,7 +307,7 @@ impl CatalogState {
     }
 
     /// Rolls the whole group back, latest first.
-    fn take_back(&mut self, accepted: Vec<Accepted<'_>>, head: LakeSnapshot) {
+    pub(super) fn take_back(&mut self, accepted: Vec<Accepted<'_>>, head: LakeSnapshot) {
         self.undo_snapshot(head);
         for accepted in accepted.into_iter().rev() {
             let of = &accepted.request.partition;
@@ -298,7 +338,7 @@ impl CatalogState {
     }
 }
 
-fn outcome(request: &CommitRequest, verdict: Verdict) -> CommitOutcome {
+pub(super) fn outcome(request: &CommitRequest, verdict: Verdict) -> CommitOutcome {
     match verdict {
         Verdict::Done => confirmed(request),
         Verdict::Refused(refusal) => CommitOutcome::Refused(refusal),

@@ -46,6 +46,8 @@ pub enum Change {
     Doomed(ObjectName),
     /// A request was committed.
     Committed(CommitRequest),
+    /// Requests were committed whose rows share objects.
+    CommittedTogether(Vec<CommitRequest>),
     /// A partition was taken over.
     Acquired(Ownership),
     /// A partition was given back by its owner.

@@ -2,6 +2,7 @@
 //!
 //! Owns: a well-behaved writer's use of the catalog, in few words; ids are counted, not drawn. Does not own: tests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::catalog::{
@@ -76,7 +77,7 @@ pub(crate) fn request(held: &Ownership, base_offset: u64, end_offset: u64, objec
         record_count: range(base_offset, end_offset).count(),
         min_timestamp_us: 1,
         max_timestamp_us: 2,
-        object: NewObject {
+        object: Arc::new(NewObject {
             bucket: "lake".to_owned(),
             key: format!("orders/{object}.parquet"),
             record_count: range(base_offset, end_offset).count(),
@@ -85,7 +86,7 @@ pub(crate) fn request(held: &Ownership, base_offset: u64, end_offset: u64, objec
             checksum: 7,
             schema_version: 1,
             statistics: vec![],
-        },
+        }),
     };
     CommitRequest {
         partition: held.partition.clone(),

@@ -26,6 +26,8 @@ pub struct Guards {
     pub intent_pending: bool,
     /// Commit: rows of commits, segments and gaps are unique, as the indexes demand.
     pub unique_rows: bool,
+    /// Commit of shared objects: all requests or none.
+    pub together_all: bool,
     /// Intent: the partition must be active and held at the intent's epoch by its owner.
     pub intent_fence: bool,
     /// Intent: a key that is listed, doomed or of another intent cannot be used again.
@@ -76,6 +78,7 @@ impl Default for Guards {
             intent_epoch: true,
             intent_pending: true,
             unique_rows: true,
+            together_all: true,
             intent_fence: true,
             key_reuse_check: true,
             doom_at_takeover: true,

@@ -85,6 +85,12 @@ pub(crate) fn fenced(request: &CommitRequest, reason: impl Into<String>) -> Refu
     Refusal::Fenced { partition: request.partition.clone(), epoch: request.epoch, reason: reason.into() }
 }
 
+/// Refuses a request that can never be stored, or whose objects hold rows of others.
+pub(crate) fn check_own_objects(request: &CommitRequest) -> Result<()> {
+    request.segments.iter().try_for_each(limits::only_segment)?;
+    check(request)
+}
+
 /// Refuses a request that can never be stored.
 pub(crate) fn check(request: &CommitRequest) -> Result<()> {
     check_ranges(request)?;

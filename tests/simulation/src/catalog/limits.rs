@@ -41,6 +41,16 @@ pub(crate) fn segment(segment: &NewSegment) -> Result<()> {
     object(&segment.object)
 }
 
+/// Refuses a segment that does not hold all rows of its object.
+pub(crate) fn only_segment(segment: &NewSegment) -> Result<()> {
+    let (rows, of_object) = (segment.record_count, segment.object.record_count);
+    if rows == of_object {
+        return Ok(());
+    }
+    let reason = format!("it has {rows} rows, its object {of_object}; it must hold all of them");
+    Err(CatalogError::Refused(format!("segment {}: {reason}", segment.id)))
+}
+
 /// Checks all values of a new object.
 pub(crate) fn object(object: &NewObject) -> Result<()> {
     number("record_count", object.record_count)?;

@@ -26,6 +26,19 @@ pub(crate) struct Place<'a> {
     pub(crate) range: OffsetRange,
 }
 
+impl Place<'_> {
+    /// Widens the bounds of an object, so that they enclose this segment.
+    pub(crate) fn widen(&self, object: &mut ObjectInfo, segment: &NewSegment) {
+        let partition_id = self.partition.partition_id;
+        object.min_partition_id = object.min_partition_id.min(partition_id);
+        object.max_partition_id = object.max_partition_id.max(partition_id);
+        object.min_offset = object.min_offset.min(self.range.base());
+        object.max_offset = object.max_offset.max(self.range.end());
+        object.min_timestamp_us = object.min_timestamp_us.min(segment.min_timestamp_us);
+        object.max_timestamp_us = object.max_timestamp_us.max(segment.max_timestamp_us);
+    }
+}
+
 /// The ids of the segments of each object.
 pub(crate) type SegmentIds = BTreeMap<FileId, Vec<String>>;
 
@@ -35,10 +48,17 @@ impl CatalogState {
         self.tables.get(topic).map(|tables| tables.of(kind))
     }
 
-    /// Puts a segment and its object on the lists.
+    /// Puts a segment and its object, which holds its rows alone, on the lists.
     pub(crate) fn list(&mut self, place: &Place<'_>, segment: &NewSegment, listing: Listing) {
+        let object = Arc::new(self.object_of(place, segment, listing));
+        self.list_object(&place.partition.topic, Arc::clone(&object), &segment.object.statistics);
+        self.list_segment(place, segment, object);
+    }
+
+    /// The object of a segment, with the segment's bounds.
+    pub(crate) fn object_of(&self, place: &Place<'_>, segment: &NewSegment, listing: Listing) -> ObjectInfo {
         let (partition, range) = (place.partition, place.range);
-        let info = ObjectInfo {
+        ObjectInfo {
             level: 0,
             min_partition_id: partition.partition_id,
             max_partition_id: partition.partition_id,
@@ -47,9 +67,12 @@ impl CatalogState {
             min_timestamp_us: segment.min_timestamp_us,
             max_timestamp_us: segment.max_timestamp_us,
             ..self.new_object(&segment.object, segment.kind, listing)
-        };
-        let object = Arc::new(info);
-        self.list_object(&partition.topic, Arc::clone(&object), &segment.object.statistics);
+        }
+    }
+
+    /// Puts a segment on its list.
+    pub(crate) fn list_segment(&mut self, place: &Place<'_>, segment: &NewSegment, object: Arc<ObjectInfo>) {
+        let (partition, range) = (place.partition, place.range);
         let listed = SegmentInfo {
             id: segment.id.clone(),
             topic: partition.topic.clone(),

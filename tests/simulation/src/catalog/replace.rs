@@ -44,8 +44,7 @@ impl CatalogState {
         match self.uploads.get(&name) {
             Some(known) if is_pending(known, intent) => return Ok(()),
             known if known.is_some() || self.is_name_used(&name) => {
-                let reason = format!("the key {:?} was used before; every object needs a new one", intent.key);
-                return Err(CatalogError::Refused(reason));
+                return Err(CatalogError::KeyUsed(intent.key.clone()));
             }
             _ => {}
         }

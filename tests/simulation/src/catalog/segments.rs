@@ -21,6 +21,7 @@ impl CatalogState {
     pub(crate) fn add_segment(&mut self, import: &ImportedSegment) -> Result<()> {
         let (partition, segment, range) = (&import.partition, &import.segment, import.range);
         limits::segment(segment)?;
+        limits::only_segment(segment)?;
         limits::offset(range.end())?;
         self.row(partition)?;
         let overlaps = |other: &SegmentInfo| {

@@ -154,7 +154,7 @@ impl Intents for Worker {
     async fn record(&self, key: &Path) -> Option<Result<(), CatalogError>> {
         match self.catalog.record_replacement_intent(&self.intent(key)).await {
             // It was recorded by an attempt whose answer was lost, and doomed since: there is nothing more to record.
-            Err(CatalogError::Refused(_)) => None,
+            Err(CatalogError::KeyUsed(_)) => None,
             answer => Some(answer),
         }
     }

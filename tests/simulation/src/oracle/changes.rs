@@ -14,7 +14,12 @@ impl Inner {
         match change {
             Change::Committed(request) => {
                 self.count_commit(&by, request);
-                self.committed(state, request)?;
+                self.committed(state, std::slice::from_ref(request))?;
+            }
+            Change::CommittedTogether(requests) => {
+                requests.iter().for_each(|request| self.count_commit(&by, request));
+                self.figures.shared += 1;
+                self.committed(state, requests)?;
             }
             Change::Intended(intent) => {
                 self.trace.note("catalog", format!("{by} intends {}", intent.key));

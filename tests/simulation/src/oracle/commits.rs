@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use catalog::{CommitRequest, NewObject, SegmentKind};
+use catalog::{CommitRequest, NewObject, NewSegment, SegmentKind};
 use common::checksum::crc32c;
 use common::{Incarnation, TopicPartition};
 
@@ -18,19 +18,33 @@ const DEATHS_TO_CONDEMN: u32 = 2;
 type Suspects = BTreeMap<(TopicPartition, u64), u32>;
 
 impl Inner {
-    pub(super) fn committed(&mut self, state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
-        let watermarks = self.committed.entry((request.partition.clone(), request.epoch)).or_default();
-        watermarks.insert(request.range.end() + 1);
-        row_agrees(state, request)?;
-        chain_goes_on(state, request)?;
-        self.objects_are_new(state, request)?;
-        let rows = self.rows_of(request)?;
-        self.content_agrees(request, &rows)
+    /// Requests of one transaction, whose objects hold their rows and no others.
+    pub(super) fn committed(&mut self, state: &CatalogState, requests: &[CommitRequest]) -> Result<(), Violation> {
+        for request in requests {
+            let watermarks = self.committed.entry((request.partition.clone(), request.epoch)).or_default();
+            watermarks.insert(request.range.end() + 1);
+            row_agrees(state, request)?;
+            chain_goes_on(state, request)?;
+        }
+        let objects = objects_of(requests);
+        self.objects_are_new(state, &objects)?;
+        let mut placed = PlacedRows::new();
+        for segment in &objects {
+            self.read_object(&segment.object, segment.kind, &mut placed)?;
+        }
+        for request in requests {
+            let rows = self.take_rows(request, &mut placed);
+            self.content_agrees(request, &rows)?;
+        }
+        match placed.keys().next() {
+            Some(place) => broken(6, format!("{place:?} was committed, and no request is of its partition")),
+            None => Ok(()),
+        }
     }
 
     /// 8, 11.
-    fn objects_are_new(&mut self, state: &CatalogState, request: &CommitRequest) -> Result<(), Violation> {
-        for segment in &request.segments {
+    fn objects_are_new(&mut self, state: &CatalogState, segments: &[&NewSegment]) -> Result<(), Violation> {
+        for segment in segments {
             let new = &segment.object;
             let object = ObjectName::new(&new.bucket, &new.key);
             if self.is_forgotten(&object) {
@@ -49,24 +63,17 @@ impl Inner {
         Ok(())
     }
 
-    /// 7; the rows of all objects together, which are of this partition and incarnation.
-    fn rows_of(&mut self, request: &CommitRequest) -> Result<Rows, Violation> {
+    /// The rows that are of the partition and incarnation of the request, in its range or not.
+    fn take_rows(&mut self, request: &CommitRequest, placed: &mut PlacedRows) -> Rows {
         let (partition_id, incarnation) = (request.partition.partition_id, request.incarnation.0);
-        let mut placed = PlacedRows::new();
-        for segment in &request.segments {
-            self.read_object(&segment.object, segment.kind, &mut placed)?;
-        }
-        if let Some(place) =
-            placed.keys().find(|place| (place.partition_id, place.incarnation) != (partition_id, incarnation))
-        {
-            return broken(6, format!("{}: {place:?} was committed in incarnation {incarnation}", request.partition));
-        }
+        let is_of = |place: &Place| (place.partition_id, place.incarnation) == (partition_id, incarnation);
+        let of_request: PlacedRows = placed.extract_if(.., |place, _| is_of(place)).collect();
         let range = rows::range(partition_id, incarnation, request.range);
         let known: Vec<Place> = self.rows.range(range.clone()).map(|(place, _)| *place).collect();
         known.iter().for_each(|place| drop(self.rows.remove(place)));
-        let of_range = placed.iter().filter(|(place, _)| range.contains(place));
+        let of_range = of_request.iter().filter(|(place, _)| range.contains(place));
         self.rows.extend(of_range.map(|(place, row)| (*place, row.clone())));
-        Ok(placed.into_iter().map(|(place, row)| ((place.offset, place.row), row)).collect())
+        of_request.into_iter().map(|(place, row)| ((place.offset, place.row), row)).collect()
     }
 
     /// 6, 7: adds the rows of an object, which must equal its listing.
@@ -161,6 +168,13 @@ impl Inner {
         let last = self.view.agreeing.get(&key).and_then(|agreeing| agreeing.last().copied()).unwrap_or_default();
         self.histories.same_until(partition, last).saturating_add(1) >= watermark
     }
+}
+
+/// One segment of each object that the requests list.
+fn objects_of(requests: &[CommitRequest]) -> Vec<&NewSegment> {
+    let mut seen = BTreeSet::new();
+    let segments = requests.iter().flat_map(|request| &request.segments);
+    segments.filter(|segment| seen.insert((&segment.object.bucket, &segment.object.key))).collect()
 }
 
 /// The histories that the range follows after an unnoticeable loss of the one before: the stream lost its tail and kept

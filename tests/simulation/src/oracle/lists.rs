@@ -22,6 +22,7 @@ impl Inner {
             matches!(
                 change,
                 Change::Committed(_)
+                    | Change::CommittedTogether(_)
                     | Change::Replaced(..)
                     | Change::SegmentsDeleted(_)
                     | Change::SegmentAdded(_)

@@ -11,7 +11,7 @@ use parquet::errors::ParquetError;
 use tokio::time::Instant;
 
 use super::{Assembled, Assembler};
-use crate::pipeline::batch::{Encoded, Encoding, OpenBatch, SealedBatch};
+use crate::pipeline::batch::{Encoded, Encoding, Form, OpenBatch, SealedBatch};
 use crate::pipeline::context::Stop;
 use crate::pipeline::decode::{PartitionDecoder, Source};
 use crate::pipeline::roll::RollReason;
@@ -40,9 +40,11 @@ impl Assembler {
         let is_known = self.versions.has_changed().unwrap_or(false);
         let mut doubt = if is_known { Doubt::All } else { self.tables.doubt() };
         while let Some(batch) = self.batch.take() {
+            let is_gathered = batch.is_small() && reason.is_some_and(RollReason::is_gathered);
+            let form = if is_gathered { Form::Rows } else { Form::Encoded };
             let (next_offset, held) = (batch.next_offset, self.held.clone());
             let worked = self.on_cpu(move |encoding| {
-                Ok(match (batch.encode(encoding, doubt)?, reason) {
+                Ok(match (batch.encode(encoding, doubt, form)?, reason) {
                     (Encoded::Whole(batch), Some(reason)) => Worked::Closed(batch.seal(encoding, &held, reason)?),
                     (encoded, _) => Worked::Open(encoded),
                 })
@@ -116,6 +118,9 @@ impl Assembler {
 
     pub(super) async fn roll(&mut self, reason: RollReason) -> Result<(), Stop> {
         let started = Instant::now();
+        if reason.calls_others() && self.batch.as_ref().is_some_and(OpenBatch::is_small) {
+            self.member.call_others();
+        }
         let Some(sealed) = self.encode_and_close(Some(reason)).await? else { return Ok(()) };
         ::metrics::histogram!(metrics::ROLL_SECONDS).record(started.elapsed().as_secs_f64());
         self.hand_on(Assembled::Batch(sealed)).await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use catalog::SqliteMetadataStore;
+use catalog::{Gap, SqliteMetadataStore};
 use common::memory::MemoryBudget;
 use common::topic::TopicOptions;
 use common::{Epoch, Incarnation, OffsetRange, OwnerId, TopicName, TopicPartition};
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::*;
 use crate::config::WriterConfig;
 use crate::pipeline::decode::{PartitionDecoder, Source};
+use crate::pipeline::gather::Members;
 
 const AGE_MAX: Duration = Duration::from_secs(60);
 /// The precision of a timer.
@@ -120,6 +121,7 @@ async fn assembler() -> (Assembler, Neighbours) {
         policy: RollPolicy::from(&config),
         next_offset: 0,
         batch: None,
+        member: Arc::new(Members::default()).join(),
     };
     (assembler, Neighbours { fetches, commands: orders, assembled, receipts, held, budget: MemoryBudget::new(1 << 20) })
 }

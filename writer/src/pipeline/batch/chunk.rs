@@ -7,20 +7,21 @@
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use catalog::SegmentKind;
 use common::{Message, failpoint};
 use parquet::errors::ParquetError;
 
+use super::table::{Form, KeptRows, Table};
 use super::{Encoding, OpenBatch};
 use crate::pipeline::decode::Decoded;
 use crate::pipeline::tables::Doubt;
 use lake::schema::{OFFSET, REASON};
-use lake::segment::SegmentEncoder;
 
-/// The segments of an open batch; each begins with its first row.
+/// The rows of an open batch; each table begins with its first row.
 #[derive(Default)]
-pub(super) struct Encoders {
-    pub(super) data: Option<SegmentEncoder>,
-    pub(super) quarantine: Option<SegmentEncoder>,
+pub(super) struct Tables {
+    pub(super) data: Option<Table>,
+    pub(super) quarantine: Option<Table>,
 }
 
 /// A record that could not be decoded.
@@ -46,28 +47,29 @@ impl OpenBatch {
         encoding: &mut Encoding,
         chunk: &[Message],
         doubt: Doubt,
+        form: Form,
     ) -> Result<bool, ParquetError> {
         let page_bytes = encoding.page_bytes;
         if encoding.condemned.is_none() && doubt.concerns(chunk) {
             let Some(looked) = encoding.look(chunk) else { return Ok(false) };
             if let Looked::Whole(decoded) = looked {
-                self.encode_part(page_bytes, decoded)?;
+                self.encode_part(page_bytes, decoded, form)?;
                 return Ok(true);
             }
         }
         let mut encoded = Ok(());
         encoding.decode(chunk, &mut |part| {
             if encoded.is_ok() {
-                encoded = self.encode_part(page_bytes, part);
+                encoded = self.encode_part(page_bytes, part, form);
             }
         });
         encoded.map(|()| true)
     }
 
-    fn encode_part(&mut self, page_bytes: usize, part: Decoded) -> Result<(), ParquetError> {
+    fn encode_part(&mut self, page_bytes: usize, part: Decoded, form: Form) -> Result<(), ParquetError> {
         let refusal = part.quarantine.as_ref().and_then(Refusal::first_of);
         self.first_refusal = self.first_refusal.take().or(refusal);
-        self.encoders.write(page_bytes, part)
+        self.tables.write(page_bytes, part, form)
     }
 }
 
@@ -102,22 +104,37 @@ impl Encoding {
     }
 }
 
-impl Encoders {
-    fn write(&mut self, page_bytes: usize, decoded: Decoded) -> Result<(), ParquetError> {
+impl Tables {
+    fn write(&mut self, page_bytes: usize, decoded: Decoded, form: Form) -> Result<(), ParquetError> {
         for (slot, rows) in [(&mut self.data, decoded.rows), (&mut self.quarantine, decoded.quarantine)] {
-            let Some(rows) = rows else { continue };
-            let encoder = match slot {
-                Some(encoder) => encoder,
-                None => slot.insert(SegmentEncoder::new(&rows.schema(), page_bytes)?),
-            };
-            encoder.write(&rows)?;
+            if let Some(rows) = rows {
+                Table::write(slot, rows, form, page_bytes)?;
+            }
         }
         Ok(())
     }
 
+    /// The tables that there are.
+    pub(super) fn take(&mut self) -> impl Iterator<Item = (SegmentKind, Table)> {
+        let tables = [(SegmentKind::Data, self.data.take()), (SegmentKind::Quarantine, self.quarantine.take())];
+        tables.into_iter().filter_map(|(kind, table)| Some((kind, table?)))
+    }
+
+    /// The rows, if all are kept as they were decoded and there are some.
+    pub(super) fn take_kept(&mut self) -> Option<Vec<(SegmentKind, KeptRows)>> {
+        let is_kept = |table: &Option<Table>| !matches!(table, Some(Table::Encoder(_)));
+        if !is_kept(&self.data) || !is_kept(&self.quarantine) {
+            return None;
+        }
+        let kept = |(kind, table)| match table {
+            Table::Kept(rows) => Some((kind, rows)),
+            Table::Encoder(_) => None,
+        };
+        Some(self.take().filter_map(kept).collect()).filter(|rows: &Vec<_>| !rows.is_empty())
+    }
+
     pub(super) fn memory_bytes(&self) -> usize {
-        let bytes = |encoder: &Option<SegmentEncoder>| encoder.as_ref().map_or(0, SegmentEncoder::memory_bytes);
-        bytes(&self.data) + bytes(&self.quarantine)
+        [&self.data, &self.quarantine].into_iter().flatten().map(Table::memory_bytes).sum()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Each switch takes away its own compare, and no other.
 
+use std::sync::Arc;
+
 use std::time::Duration;
 
 use ::catalog::{
@@ -69,7 +71,8 @@ async fn the_compare_of_the_state() {
 
 #[tokio::test]
 async fn the_compares_of_the_intent() {
-    let rename = |request: &mut CommitRequest| request.segments[0].object.key = "elsewhere".to_owned();
+    let rename =
+        |request: &mut CommitRequest| Arc::make_mut(&mut request.segments[0].object).key = "elsewhere".to_owned();
     let [on, off] = with_and_without(|guards| guards.intent_check = false, rename).await;
     assert!(is_intent_lost(&on) && is_done(&off), "{on:?} {off:?}");
     for off in [|_: &mut Guards| {}, |guards: &mut Guards| guards.intent_pending = false] {

@@ -34,26 +34,28 @@ fn batch(last: &str) -> OpenBatch {
 }
 
 fn records(batch: &OpenBatch) -> [Option<u64>; 2] {
-    [&batch.encoders.data, &batch.encoders.quarantine].map(|encoder| encoder.as_ref().map(SegmentEncoder::record_count))
+    [&batch.tables.data, &batch.tables.quarantine].map(|table| table.as_ref().map(Table::record_count))
 }
 
 #[test]
 fn a_doubted_refusal_behind_many_records_leaves_nothing_encoded() {
-    let mut encoding = encoding();
-    let doubtful = batch("{\"n\":\"x\"}").encode(&mut encoding, Doubt::All).expect("encodes");
-    let Encoded::Doubtful(waiting) = doubtful else { panic!("the refusal is doubted") };
-    assert_eq!(records(&waiting), [None, None]);
-    let Encoded::Whole(whole) = waiting.encode(&mut encoding, Doubt::None).expect("encodes") else {
-        panic!("no refusal is doubted")
-    };
-    assert_eq!(records(&whole), [Some(RECORDS as u64 - 1), Some(1)]);
-    assert_eq!(whole.first_refusal.expect("one").offset, 5);
+    for form in [Form::Rows, Form::Encoded] {
+        let mut encoding = encoding();
+        let doubtful = batch("{\"n\":\"x\"}").encode(&mut encoding, Doubt::All, form).expect("encodes");
+        let Encoded::Doubtful(waiting) = doubtful else { panic!("the refusal is doubted") };
+        assert_eq!(records(&waiting), [None, None]);
+        let Encoded::Whole(whole) = waiting.encode(&mut encoding, Doubt::None, form).expect("encodes") else {
+            panic!("no refusal is doubted")
+        };
+        assert_eq!(records(&whole), [Some(RECORDS as u64 - 1), Some(1)]);
+        assert_eq!(whole.first_refusal.expect("one").offset, 5);
+    }
 }
 
 #[test]
 fn a_chunk_that_is_looked_at_first_is_encoded_once() {
     for doubt in [Doubt::All, Doubt::Replayed, Doubt::None] {
-        let encoded = batch("{\"n\":2}").encode(&mut encoding(), doubt).expect("encodes");
+        let encoded = batch("{\"n\":2}").encode(&mut encoding(), doubt, Form::Rows).expect("encodes");
         let Encoded::Whole(whole) = encoded else { panic!("nothing is refused") };
         assert_eq!(records(&whole), [Some(RECORDS as u64), None], "{doubt:?}");
     }
