@@ -178,9 +178,10 @@ mod tests {
                 reader.array(|reader| Ok(seen.push(reader.boolean()?))).expect("an array");
                 assert_eq!(seen, [true, false]);
             }
-            for end in 0..bytes.len() {
-                let is_cut = end < bytes.len() && (count > 0 || end + 16 < bytes.len());
-                assert!(!is_cut || Container::read(&bytes[..end]).is_err(), "cut at {end} of {}", bytes.len());
+            // The head alone is a file without records.
+            let head = ContainerWriter::new(&schema, &[("a", "1"), ("b", "")]).finish().len();
+            for end in (0..bytes.len()).filter(|end| *end != head) {
+                assert!(Container::read(&bytes[..end]).is_err(), "cut at {end} of {}", bytes.len());
             }
         }
     }

@@ -1,7 +1,7 @@
 //! `publish-tables`: tables for readers of Iceberg are published now.
 //!
-//! Owns: the choice of topics, the registration of this process while it publishes, showing what was published. Does not
-//! own: a publication (crate `open_tables`).
+//! Owns: the choice of topics, the registration of this process while it publishes, showing what was published.
+//! Does not own: a publication (crate `open_tables`).
 
 use std::sync::Arc;
 use std::time::Duration;

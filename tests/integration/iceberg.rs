@@ -38,7 +38,7 @@ def rows(arrow):
 where, namespace, name, action = sys.argv[1:5]
 catalog = RestCatalog("lake", uri=where) if where.startswith("http") else SqlCatalog("siltstone", uri=where)
 if action == "list":
-    answer = [[list(space) for space in catalog.list_namespaces()], [list(table) for table in catalog.list_tables(namespace)]]
+    answer = [sorted(list(space) for space in catalog.list_namespaces()), sorted(list(table) for table in catalog.list_tables(namespace))]
 else:
     table = catalog.load_table((namespace, name))
     if action == "rows":
@@ -153,9 +153,7 @@ async fn every_topic_is_a_table_of_every_type_and_so_is_its_quarantine() {
     let catalog = sqlite(&lake);
     let spaces = json!([["quarantine"], ["topics"]]);
     let listed = read(&catalog, ("topics", "-"), &["list"]).await;
-    let mut namespaces = listed[0].as_array().expect("a list").clone();
-    namespaces.sort_by_key(ToString::to_string);
-    assert_eq!((json!(namespaces), &listed[1]), (spaces, &json!([["topics", "a%b"], ["topics", "all"]])));
+    assert_eq!(listed, json!([spaces, [["topics", "a%b"], ["topics", "all"]]]));
     assert_eq!(read(&catalog, ("topics", "all"), &["schema"]).await, all_fields());
     assert_eq!(read(&catalog, ("topics", "all"), &["rows"]).await, all_rows());
     assert_eq!(read(&catalog, ("topics", "a%b"), &["rows"]).await, json!([]), "an empty table");
@@ -301,7 +299,7 @@ async fn tables_follow_changes_of_columns_replacements_and_retention_and_keep_ea
     publish(&lake).await;
     lake.run(&["topic", "update", "t", "--column", "id:int64", "--column", "name:string"]).await.ok();
     lake.run(&["topic", "update", "t", "--rename-column", "name=title", "--drop-column", "gone"]).await.ok();
-    settle(&lake, "t", &[r#"{"id":5000000000,"title":"n"}"#]).await;
+    settle(&lake, "t", &[r#"{"id":5000000000,"name":"n"}"#]).await;
     publish(&lake).await;
     let catalog = sqlite(&lake);
     let ids = async || {

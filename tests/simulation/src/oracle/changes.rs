@@ -75,12 +75,12 @@ impl Inner {
             Change::ClockJumped(milliseconds) => {
                 self.trace.note("catalog", format!("the clock jumped by {milliseconds} ms"));
             }
-            Change::Published(table) => self.trace.note("catalog", format!("{by} published table {table}")),
             Change::Restored => self.trace.note("catalog", "another server took over"),
             Change::TopicCreated(_)
             | Change::TopicDeleted(_)
             | Change::WatermarkMoved(..)
             | Change::SegmentAdded(_)
+            | Change::Published(_)
             | Change::Other(_) => {}
         }
         self.rows_hold(state)
