@@ -7,7 +7,7 @@ use common::config::Settings;
 
 use crate::commands::{
     agents, audit, bench, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish, publish_tables,
-    quarantine, query, segments, token, topic, up,
+    quarantine, query, retention, segments, token, topic, up,
 };
 use crate::exit::Exit;
 
@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Publish(publish::Args),
     Query(query::Args),
     Segments(segments::Args),
+    Retention(retention::Args),
     Quarantine(quarantine::Args),
     Gaps(gaps::Args),
     Agents(agents::Args),
@@ -74,6 +75,7 @@ impl Command {
             Self::Publish(args) => Box::pin(publish::run(args, &settings, json)).await,
             Self::Query(args) => Box::pin(query::run(args, &settings, json)).await,
             Self::Segments(args) => Box::pin(segments::run(args, &settings, json)).await,
+            Self::Retention(args) => Box::pin(retention::run(args, &settings, json)).await,
             Self::Quarantine(args) => Box::pin(quarantine::run(args, &settings, json)).await,
             Self::Gaps(args) => Box::pin(gaps::run(args, &settings, json)).await,
             Self::Agents(args) => Box::pin(agents::run(args, &settings, json)).await,
@@ -102,6 +104,7 @@ mod tests {
             ("doctor", "Canary objects"),
             ("duckdb-sql", "duckdb -init"),
             ("migrate", "A writer does so too"),
+            ("retention", "Each partition loses"),
         ] {
             let mut cli = Cli::command();
             let command = cli.find_subcommand_mut(command).expect("a command");

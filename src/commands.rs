@@ -16,6 +16,7 @@ pub(crate) mod publish;
 pub(crate) mod publish_tables;
 pub(crate) mod quarantine;
 pub(crate) mod query;
+pub(crate) mod retention;
 pub(crate) mod segments;
 pub(crate) mod token;
 pub(crate) mod topic;

@@ -28,6 +28,24 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{text:?} is not a duration; allowed is a whole number with ms, s, m, h, d or w"))
 }
 
+/// The time for which segments are kept, in milliseconds; `None` keeps all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Retention(pub(crate) Option<u64>);
+
+/// Reads a retention: `none`, or a duration that is not zero.
+pub(crate) fn parse_retention(text: &str) -> Result<Retention, String> {
+    match parse(text, DURATION_UNITS) {
+        _ if text.trim() == "none" => Ok(Retention(None)),
+        Some(0) => Err(format!(
+            "{text:?} would keep nothing; allowed is a longer duration such as 7d, or none, which keeps everything"
+        )),
+        Some(milliseconds) if i64::try_from(milliseconds).is_ok() => Ok(Retention(Some(milliseconds))),
+        _ => Err(format!(
+            "{text:?} is not a duration; allowed is a whole number with ms, s, m, h, d or w, or none, which keeps everything"
+        )),
+    }
+}
+
 /// Reads a size in bytes such as `1048576`, `512MiB`, `10GB`.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     parse(text, SIZE_UNITS)
@@ -94,6 +112,16 @@ mod tests {
         assert_eq!(parse_size("10 GB"), Ok(10_000_000_000));
         for text in ["", "d", "7", "-1d", "1.5h", "7y", "99999999999999999999d", "18446744073709551615w"] {
             assert!(parse_duration(text).expect_err(text).contains("whole number"));
+        }
+    }
+
+    #[test]
+    fn a_retention_is_a_duration_or_none() {
+        assert_eq!(parse_retention("7d"), Ok(Retention(Some(604_800_000))));
+        assert_eq!(parse_retention("none"), Ok(Retention(None)));
+        assert!(parse_retention("0s").expect_err("nothing").contains("or none, which keeps everything"));
+        for text in ["", "None of it", "-1d", "7", "106751991168d"] {
+            assert!(parse_retention(text).expect_err(text).contains("not a duration"), "{text}");
         }
     }
 

@@ -44,6 +44,16 @@ pub enum CommitOutcome {
     Unknown(CatalogError),
 }
 
+impl CommitOutcome {
+    /// The proof, if it is recorded.
+    pub fn receipt(&self) -> Option<&CommitReceipt> {
+        match self {
+            Self::Done(receipt) => Some(receipt),
+            Self::Refused(_) | Self::NotDone(_) | Self::Unknown(_) => None,
+        }
+    }
+}
+
 /// The reason why a request can never be committed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

@@ -5,6 +5,7 @@
 //! Does not own: objects (the writer puts them) and messages (the queue keeps them).
 
 pub mod audit;
+mod auto_create;
 mod commit;
 mod connect;
 mod database;
@@ -12,6 +13,7 @@ mod error;
 mod listing;
 mod migrations;
 mod model;
+mod new_topic;
 mod postgres;
 mod replace;
 mod schema;
@@ -20,21 +22,23 @@ mod sqlite;
 mod store;
 mod topics;
 
+pub use auto_create::{AutoCreate, SubjectRule};
 pub use commit::{CommitOutcome, CommitRequest, Refusal};
 pub use connect::{connect, connect_to_read, diagnose_without_catalog, file_of, libpq_words};
 pub use error::{CatalogError, Result};
 pub use listing::{ListedGap, ListedSegment};
 pub use model::{
     AcquireOutcome, Agent, AgentRole, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, Contact,
-    Exceptions, Expiration, ExpiredBefore, FileId, Folded, Gap, GapKind, Grant, ICEBERG_CATALOG, ImportedSegment,
-    IncarnationStart, Ingester, LAYOUT_NOW, LakeSnapshot, MetadataObject, NewObject, NewSegment, NewToken, ObjectInfo,
-    OpenTables, Ownership, OwnershipView, Partition, PartitionOwner, PartitionState, PresentedToken, Publication,
-    PublishOutcome, PublishScope, PublishedFile, PublishedHead, PublishedTable, RecordedGap, RegisteredAgent,
-    ReplacementIntent, Replay, ResumePoint, RetiredObject, Right, Scope, SegmentInfo, SegmentKind, SnapshotId,
-    StateFile, Suspect, TableColumn, TableFile, TableId, TableState, Tables, Token, TokenHash, TokenSecret, TokenState,
-    Topic, TopicConfig, TopicPattern, TopicSnapshot, Upload, UploadIntent, UploadState, iceberg_namespace,
-    quarantine_columns, table_columns,
+    Exceptions, Expiration, Expired, ExpiredBefore, ExpiredPart, FileId, Folded, Gap, GapKind, Grant, ICEBERG_CATALOG,
+    ImportedSegment, IncarnationStart, Ingester, LAYOUT_NOW, LakeSnapshot, MetadataObject, NewObject, NewSegment,
+    NewToken, ObjectInfo, OpenTables, Ownership, OwnershipView, Partition, PartitionOwner, PartitionState,
+    PresentedToken, Publication, PublishOutcome, PublishScope, PublishedFile, PublishedHead, PublishedTable,
+    RecordedGap, RegisteredAgent, ReplacementIntent, Replay, ResumePoint, RetiredObject, Right, Scope, SegmentInfo,
+    SegmentKind, SnapshotId, StateFile, Suspect, TableColumn, TableFile, TableId, TableState, Tables, Token, TokenHash,
+    TokenSecret, TokenState, Topic, TopicConfig, TopicPattern, TopicSnapshot, Upload, UploadIntent, UploadState,
+    iceberg_namespace, quarantine_columns, table_columns,
 };
+pub use new_topic::NewTopic;
 pub use postgres::{PostgresDatabase, PostgresMetadataStore};
 pub use replace::{REPLACEMENT_INPUTS_MAX, ReplaceOutcome, ReplaceRefusal, Replacement};
 pub use sql::SqlMetadataStore;
@@ -44,5 +48,6 @@ pub use store::{
     SegmentStore, TableStore, TokenStore, TopicStore,
 };
 pub use topics::{
-    CreateTopicError, DeleteTopicError, UpdateTopicError, create_topic, delete_topic, open_topic, update_topic,
+    CreateTopicError, DeleteTopicError, UpdateTopicError, create_topic, delete_topic, open_topic, update_retention,
+    update_topic,
 };

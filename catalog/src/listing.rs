@@ -105,7 +105,7 @@ impl ListedGap {
         Self {
             partition: partition.clone(),
             incarnation: incarnation.0,
-            kind: gap.kind(),
+            kind: gap.kind,
             base_offset: gap.range.base(),
             end_offset: gap.range.end(),
             count: gap.range.count(),

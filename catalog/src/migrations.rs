@@ -35,6 +35,7 @@ pub(crate) static SQLITE: LazyLock<Migrator> = migrations! {
     7 "agents" "007_agents.sql",
     8 "tables for readers" "008_tables_for_readers.sql",
     11 "iceberg" "011_iceberg.sql",
+    12 "gap kind" "012_gap_kind.sql",
 };
 
 /// The schema in PostgreSQL.
@@ -49,6 +50,7 @@ pub(crate) static POSTGRES: LazyLock<Migrator> = migrations! {
     7 "agents" "007_agents.sql",
     8 "tables for readers" "008_tables_for_readers.sql",
     11 "iceberg" "011_iceberg.sql",
+    12 "gap kind" "012_gap_kind.sql",
 };
 
 fn migration(version: i64, description: &'static str, sql: &'static str) -> Migration {

@@ -10,6 +10,7 @@ mod history;
 mod iceberg;
 mod object;
 mod ownership;
+mod retention;
 mod segment;
 mod statistics;
 mod table;
@@ -29,6 +30,7 @@ pub use self::object::{
     FileId, Folded, LAYOUT_NOW, LakeSnapshot, NewObject, ObjectInfo, RetiredObject, SnapshotId, TableId, Tables,
 };
 pub use self::ownership::{AcquireOutcome, Agent, Ownership, OwnershipView, PartitionOwner, Scope, Suspect};
+pub use self::retention::{Expired, ExpiredPart};
 pub use self::segment::{
     Exceptions, ExpiredBefore, ImportedSegment, NewSegment, SegmentInfo, SegmentKind, TopicSnapshot,
 };

@@ -31,6 +31,8 @@ mod replace;
 mod replace_rows;
 mod replays;
 mod resume;
+mod retention;
+mod retention_plan;
 pub(crate) mod rows;
 mod segments;
 mod snapshots;

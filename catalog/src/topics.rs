@@ -132,7 +132,7 @@ pub enum UpdateTopicError {
     Catalog(#[from] CatalogError),
 }
 
-/// Gives `topic`, as the caller read it, other options. Running writers follow.
+/// Gives `topic`, as the caller read it, other options, and leaves its retention alone. Running writers follow.
 ///
 /// # Errors
 /// [`UpdateTopicError::Invalid`] changes nothing; the catalog refuses if the topic was changed since it was read.
@@ -142,7 +142,21 @@ pub async fn update_topic(
     options: TopicOptions,
 ) -> Result<Topic, UpdateTopicError> {
     TopicDefinition { options: options.clone(), ..topic.definition() }.validate()?;
-    Ok(catalog.update_topic_config(&topic.name, topic.schema_version, topic.retention_ms, options).await?)
+    Ok(catalog.update_topic_options(&topic.name, topic.schema_version, options).await?)
+}
+
+/// Gives `topic`, as the caller read it, another retention in milliseconds, and these options. `None` keeps everything.
+///
+/// # Errors
+/// As [`update_topic`].
+pub async fn update_retention(
+    catalog: &dyn TopicStore,
+    topic: &Topic,
+    retention_ms: Option<u64>,
+    options: TopicOptions,
+) -> Result<Topic, UpdateTopicError> {
+    TopicDefinition { options: options.clone(), ..topic.definition() }.validate()?;
+    Ok(catalog.update_topic_config(&topic.name, topic.schema_version, retention_ms, options).await?)
 }
 
 /// Opens the topic in the queue: a queue that does not outlive its process continues numbering from the watermarks of

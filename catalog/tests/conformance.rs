@@ -5,6 +5,7 @@
 
 mod conformance {
     pub(crate) mod agents;
+    pub(crate) mod aging;
     pub(crate) mod backend;
     pub(crate) mod commits;
     pub(crate) mod consumers;
@@ -39,6 +40,7 @@ mod conformance {
     mod sqlite_places;
     pub(crate) mod storms;
     pub(crate) mod tables;
+    mod thinning;
     pub(crate) mod together;
     pub(crate) mod tokens;
     pub(crate) mod topics;
@@ -96,6 +98,7 @@ on_every_backend! {
     topics::topics_are_listed_by_name,
     topics::an_invalid_definition_is_refused,
     topics::changed_options_raise_the_schema_version_and_equal_ones_do_not,
+    topics::a_change_of_options_leaves_the_retention_alone,
     topics::of_two_changes_of_one_version_the_second_is_refused,
     topics::a_deleted_topic_takes_everything_along_and_may_be_made_again,
     topics::nothing_meant_for_a_deleted_topic_fits_one_made_again,
@@ -136,6 +139,7 @@ on_every_backend! {
     ownership::a_view_shows_who_is_there_and_who_owns_what,
     ownership::a_halted_partition_resumes_in_a_new_incarnation,
     janitor::an_object_is_due_after_the_hold_and_once_more_later,
+    janitor::an_object_of_a_kept_snapshot_is_never_due,
     janitor::a_listed_or_pending_object_is_never_due,
             janitor::a_listed_object_is_never_due_even_when_doomed,
     janitor::replays_are_marked_once_per_record,
@@ -188,6 +192,12 @@ on_every_backend! {
     retention::statistics_are_kept_of_the_time_at_level_0_and_of_everything_above,
     retention::a_retired_object_is_forgotten_when_it_is_deleted,
     retention::names_that_differ_in_case_alone_are_one_name,
+    aging::what_is_older_than_the_retention_goes_in_one_snapshot,
+    aging::an_old_object_behind_a_young_one_stays,
+    aging::an_object_of_several_partitions_goes_when_all_its_segments_may_go,
+    aging::earlier_incarnations_go_first,
+    aging::rows_without_a_time_count_from_their_listing,
+    aging::the_age_counts_from_the_clock_of_the_database,
     folding::commits_under_live_segments_of_their_own_stay_apart,
     folding::commits_under_one_segment_become_a_run,
     folding::the_newest_commit_stays_as_it_is,
@@ -195,7 +205,7 @@ on_every_backend! {
     folding::a_run_has_the_same_segments_of_both_kinds,
     folding::what_retention_took_folds_by_itself,
     folding::a_partition_goes_on_after_its_history_was_folded,
-    folding::snapshots_of_the_last_minute_are_kept,
+    folding::snapshots_of_the_last_minute_are_kept_unless_the_hold_is_shorter,
     consumers::an_offset_counts_in_the_history_that_it_was_read_in,
     races::of_two_owners_that_commit_at_once_exactly_one_wins,
     races::of_two_commits_of_one_owner_at_the_same_base_exactly_one_wins,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use catalog::audit::{ObjectRecords, PartitionRecords, check_objects, check_partition};
 use catalog::{
-    Agent, CatalogError, CommittedOffset, Expiration, FileId, MetadataStore, Scope, SegmentKind, SnapshotId,
+    Agent, CatalogError, CommittedOffset, Expiration, FileId, GapKind, MetadataStore, Scope, SegmentKind, SnapshotId,
     TopicConfig, connect,
 };
 use common::{Incarnation, OffsetRange, OwnerId, TopicName, TopicPartition};
@@ -239,4 +239,33 @@ async fn check_names(store: &dyn MetadataStore) {
     assert_eq!((snapshot.tables.data.0, snapshot.tables.quarantine.0), (8, 9), "numbers are never used again");
     let missing = OffsetRange::new(0, 9).expect("in order");
     assert!(snapshot.segments.iter().all(|segment| !segment.range.overlaps(missing)), "a new topic is empty");
+}
+
+/// Gaps as earlier versions recorded them, with the causes in words.
+const OLD_GAPS: &str = "
+    INSERT INTO topics (name, partition_count, config, schema_version, created_at, updated_at) VALUES
+        ('t', 1, '{}', 1, 10, 10);
+    INSERT INTO partitions (topic, partition_id, high_watermark, incarnation, epoch, owner, anchor_offset,
+        anchor_timestamp_us, anchor_hash, commit_no, created_at, updated_at) VALUES
+        ('t', 0, 0, 0, 0, NULL, NULL, NULL, NULL, 0, 10, 10);
+    INSERT INTO gaps (topic, partition_id, incarnation, base_offset, end_offset, reason, created_at) VALUES
+        ('t', 0, 0, 1, 2, 'deleted in the queue before the writer came', 20),
+        ('t', 0, 0, 3, 3, 'compacted: the stream keeps the newest 1 of each subject', 20),
+        ('t', 0, 0, 5, 9, 'skipped: the topic was created to begin behind them', 20),
+        ('t', 0, 0, 11, 11, 'was compacted: by hand', 20);";
+
+async fn check_kinds_of_gaps(database: Database) {
+    database.run(OLD_GAPS).await;
+    let store = connect(database.url()).await.expect("migrates");
+    let partition = TopicPartition::new(TopicName::new("t").expect("valid"), 0);
+    let gaps = store.list_gaps(&partition).await.expect("read");
+    let kinds: Vec<_> = gaps.iter().map(|recorded| (recorded.gap.range.base(), recorded.gap.kind)).collect();
+    assert_eq!(kinds, [(1, GapKind::Lost), (3, GapKind::Compacted), (5, GapKind::Skipped), (11, GapKind::Lost)]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn gaps_get_the_kind_that_their_reason_says() {
+    check_kinds_of_gaps(Database::sqlite(4).await).await;
+    check_kinds_of_gaps(Database::postgres(4).await).await;
 }

@@ -52,6 +52,11 @@ impl AgentUrl {
         Ok(Self(Arc::from(url.as_str().trim_end_matches('/'))))
     }
 
+    /// True if the agent is reached by TLS.
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
     /// The URL, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -96,7 +101,8 @@ mod tests {
             ("https://[::1]:1/silt//", "https://[::1]:1/silt"),
             ("http://host:80", "http://host"),
         ] {
-            assert_eq!(AgentUrl::new(given).expect(given).as_str(), kept);
+            let url = AgentUrl::new(given).expect(given);
+            assert_eq!((url.as_str(), url.is_https()), (kept, given.starts_with("https:")));
         }
     }
 

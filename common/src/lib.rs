@@ -25,6 +25,7 @@ pub mod queue;
 pub mod range;
 pub mod receipt;
 pub mod secret;
+pub mod subject;
 pub mod text;
 pub mod timestamp;
 pub mod topic;

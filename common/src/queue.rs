@@ -4,15 +4,18 @@
 //! Does not own: positions. The catalog has each partition's high watermark; a queue only serves from an offset. One
 //! conformance suite, which every implementation passes, exercises the contract.
 
+mod announcements;
 pub mod config;
 pub mod history;
 pub mod memory;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use self::announcements::{Announcement, Announcements};
 use crate::diagnosis::Finding;
 use crate::error::ErrorKind;
 use crate::ids::{Epoch, TopicName, TopicPartition};
@@ -66,6 +69,19 @@ pub trait Queue: fmt::Debug + Send + Sync {
     /// The memory of this process that holds the messages, if it does. While a publisher waits for it, only commits make
     /// room: the writer then closes batches early.
     fn memory(&self) -> Option<&MemoryBudget> {
+        None
+    }
+
+    /// The subjects of the messages that the stream holds and the pattern matches, each once.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] if the queue has no such stream, or it does not keep what nobody reads yet.
+    async fn subjects(&self, stream: &str, pattern: &str) -> Result<Vec<String>, QueueError> {
+        Err(QueueError::refused(format!("this queue has no streams with subjects, such as {stream} with {pattern}")))
+    }
+
+    /// The way in which writers announce commits to other processes, if the queue has one.
+    fn announcements(&self) -> Option<Arc<dyn Announcements>> {
         None
     }
 

@@ -1,10 +1,13 @@
 //! Commits: waits until the catalog lists a record, or has it in quarantine.
 //!
-//! Owns: the door, and the wait for an answer. Those who wait also do the looking, one on behalf of all, so that no task
-//! is needed and nothing is asked while nobody waits.
-//! Does not own: publishing (`producer`), the commit itself (the writer), the look (`look`) and its time (`pace`).
+//! Owns: the door, and the wait for an answer. Those who wait also do the looking, one on behalf of all, so that
+//! nothing is asked while nobody waits.
+//! Does not own: publishing (`producer`), the commit itself (the writer), the look (`look`) and its time (`pace`), the
+//! hints of other processes (`announced`).
 
+mod announced;
 mod error;
+mod found;
 mod look;
 mod pace;
 mod places;
@@ -23,6 +26,7 @@ use common::{Incarnation, Queue, QueueError, TopicName, TopicPartition};
 use lake::Storage;
 use tokio::sync::watch;
 
+use self::announced::Listener;
 pub use self::error::WaitError;
 use self::pace::Pace;
 use self::places::{Place, Places};
@@ -89,7 +93,9 @@ pub struct Commits {
     queue: Option<Arc<dyn Queue>>,
     storage: Option<Storage>,
     hints: Option<watch::Receiver<u64>>,
-    places: Places,
+    /// Present if the queue carries hints of writers in other processes.
+    listener: Option<Listener>,
+    places: Arc<Places>,
     // A std mutex: held to find or add, never across an await.
     rows: Mutex<HashMap<TopicName, Arc<Rows>>>,
 }
@@ -97,14 +103,16 @@ pub struct Commits {
 impl Commits {
     /// Waits for commits in `catalog`.
     pub fn new(catalog: Arc<dyn MetadataStore>) -> Self {
-        Self { catalog, queue: None, storage: None, hints: None, places: Places::default(), rows: Mutex::default() }
+        let (queue, storage, hints, listener) = (None, None, None, None);
+        Self { catalog, queue, storage, hints, listener, places: Arc::default(), rows: Mutex::default() }
     }
 
-    /// Compares the committed history with that of `queue`, the queue that records are published to. Without it, a queue
-    /// that was made again goes unnoticed until the writer notices, and a record whose id was known gives
-    /// [`WaitError::OtherHistory`].
+    /// Compares the committed history with that of `queue`, the queue that records are published to, and takes the
+    /// announcements of writers that come through it as hints. Without it, a queue that was made again goes unnoticed until
+    /// the writer notices, and a record whose id was known gives [`WaitError::OtherHistory`].
     #[must_use]
     pub fn with_queue(mut self, queue: Arc<dyn Queue>) -> Self {
+        self.listener = queue.announcements().map(Listener::new);
         self.queue = Some(queue);
         self
     }
@@ -130,6 +138,9 @@ impl Commits {
     /// # Errors
     /// `TopicGone`, `Catalog` and `Queue`; publish nothing then.
     pub async fn before(&self, partition: &TopicPartition) -> Result<Before, WaitError> {
+        if let Some(listener) = &self.listener {
+            listener.begin(&self.places);
+        }
         let (history, row) = futures::future::join(self.history(partition), self.row(partition)).await;
         let history = history?;
         let row = row?.ok_or_else(|| WaitError::TopicGone { partition: partition.clone() })?;
@@ -178,7 +189,7 @@ impl Commits {
     /// Waits for the turn to look, then for the time, and looks once on behalf of all.
     async fn lead(&self, place: &Place) {
         let mut pace = place.turn.lock().await;
-        pace.next(&place.arrived).await;
+        pace.next(&place.arrived, &place.announced).await;
         self.look(place).await;
     }
 

@@ -39,7 +39,7 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
-use catalog::MetadataStore;
+use catalog::{AutoCreate, MetadataStore};
 use common::Queue;
 use common::clock::system_clock;
 use common::memory::MemoryBudget;
@@ -50,8 +50,6 @@ use self::error::{ApiError, Code};
 use self::tokens::Tokens;
 use crate::commits::Commits;
 use crate::producer::Producer;
-
-pub use self::auto_create::AutoCreate;
 
 /// Bytes of the producer's buffer at least: its own limit.
 const BUFFER_BYTES_MIN: usize = 4096;

@@ -1,11 +1,12 @@
 //! Sending over HTTP: to the agents of a group, or to one address.
 //!
 //! `directory` knows the agents and which of them answer, `request` is one request to one of them, `reply` its answer,
-//! `deliver` the attempts, and `progress` what they have reached. `docs/http.md` describes the service behind it.
+//! `authority` the certificates that are trusted, `deliver` the attempts, and `progress` what they have reached. `docs/http.md` describes the service behind it.
 //!
 //! Owns: the parts that these share, and looking at a topic. Does not own: batches and their order (`producer`), the
 //! service (`http`).
 
+mod authority;
 mod deliver;
 mod directory;
 mod progress;
@@ -14,6 +15,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +44,7 @@ pub(crate) enum Agents {
 #[derive(Clone, Debug)]
 pub(crate) struct RemoteOptions {
     pub(crate) token: Option<Secret>,
+    pub(crate) ca_file: Option<PathBuf>,
     pub(crate) acks: Acks,
     pub(crate) request_timeout: Duration,
     pub(crate) commit_timeout: Duration,
@@ -65,7 +68,7 @@ impl Remote {
     /// # Errors
     /// None answers, or the catalog does not.
     pub(crate) async fn connect(agents: Agents, options: RemoteOptions) -> Result<Self> {
-        let client = Client::new(options.token.as_ref())?;
+        let client = Client::new(options.token.as_ref(), options.ca_file.as_deref())?;
         let directory = Arc::new(Directory::open(agents, client.clone(), options.request_timeout).await?);
         let mut tasks = JoinSet::new();
         if directory.is_group() {

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{Contact, Ingester, MetadataStore};
+use catalog::{AutoCreate, Contact, Ingester, MetadataStore};
 use common::config::InvalidSetting;
 use common::config::Settings;
 use common::{OwnerId, Queue, agent_name};
 use service::{Intake, IntakeLimits, Listener, Pages, Result, ServiceError, Shell, connect};
 use uuid::Uuid;
 
-use crate::http::{self, Api, ApiOptions, ApiParts, AutoCreate, OpenError};
+use crate::http::{self, Api, ApiOptions, ApiParts, OpenError};
 use crate::presence::Presence;
 
 /// The shell's deadline is later than that of the requests by this margin, and ends parts that hang even then.

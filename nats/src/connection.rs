@@ -3,7 +3,7 @@
 //! Owns: connecting, reconnecting without end, the signal that messages in transit may be lost, the server's last
 //! complaint. Does not own: requests and their answers (`api`), the login (`login`).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::announcements::ANNOUNCEMENTS_SUBJECT;
 use crate::config::NatsConfig;
 use crate::login;
 use crate::server_version::{Judgement, judge};
@@ -39,6 +40,8 @@ pub(super) struct Connection {
     losses: watch::Receiver<u64>,
     reader_count: AtomicUsize,
     complaint: Complaint,
+    /// The server denies this login the subject of announcements.
+    is_announcing_denied: Arc<AtomicBool>,
     /// The last version judged untested, so that it is logged once.
     warned_of: Mutex<String>,
     config: NatsConfig,
@@ -54,8 +57,12 @@ impl Connection {
         let (loss, losses) = watch::channel(0_u64);
         let complaint: Complaint = Arc::new(watch::channel(None).0);
         let noted = Arc::clone(&complaint);
+        let is_announcing_denied = Arc::new(AtomicBool::new(false));
+        let denied = Arc::clone(&is_announcing_denied);
         let options = login::options(config).await?.max_reconnects(None).event_callback(move |event| {
-            note_event(&event, &loss, &noted);
+            if !note_announcing_denied(&event, &denied) {
+                note_event(&event, &loss, &noted);
+            }
             std::future::ready(())
         });
         let client = connect(config, options).await?;
@@ -67,8 +74,18 @@ impl Connection {
         let publish_permits = Semaphore::new(PUBLISHES_IN_FLIGHT_MAX);
         let (reader_count, warned_of) = (AtomicUsize::new(0), Mutex::default());
         let (config, probing) = (config.clone(), tokio::sync::Mutex::default());
-        let connection =
-            Self { client, jetstream, publish_permits, losses, reader_count, complaint, warned_of, config, probing };
+        let connection = Self {
+            client,
+            jetstream,
+            publish_permits,
+            losses,
+            reader_count,
+            complaint,
+            is_announcing_denied,
+            warned_of,
+            config,
+            probing,
+        };
         connection.check_version()?;
         Ok(connection)
     }
@@ -150,6 +167,11 @@ impl Connection {
         is_denied.then(|| QueueError::refused(format!("this NATS login lacks a permission: {words}")))
     }
 
+    /// True once the server denied this login the subject of announcements, until it is connected anew.
+    pub(super) fn is_announcing_denied(&self) -> bool {
+        self.is_announcing_denied.load(Ordering::Relaxed)
+    }
+
     /// The subject of a request to the JetStream API, in the configured domain.
     pub(super) fn api_subject(&self, request: &str) -> String {
         match self.domain() {
@@ -187,6 +209,24 @@ impl Connection {
     pub(super) fn reader_count(&self) -> usize {
         self.reader_count.load(Ordering::Relaxed)
     }
+}
+
+/// True if the event is a denial of the subject of announcements, without which everything works.
+fn note_announcing_denied(event: &Event, denied: &AtomicBool) -> bool {
+    match event {
+        Event::Connected => denied.store(false, Ordering::Relaxed),
+        Event::ServerError(error) => {
+            let words = error.to_string().to_lowercase();
+            if words.contains("permissions violation") && words.contains(ANNOUNCEMENTS_SUBJECT) {
+                if !denied.swap(true, Ordering::Relaxed) {
+                    tracing::debug!(%event, "commits are announced no more; those who wait ask the catalog");
+                }
+                return true;
+            }
+        }
+        _ => {}
+    }
+    false
 }
 
 fn note_event(event: &Event, loss: &watch::Sender<u64>, complaint: &Complaint) {

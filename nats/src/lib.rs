@@ -6,6 +6,7 @@
 //! This crate keeps no position: the catalog has each partition's high watermark.
 
 mod ack_subject;
+mod announcements;
 mod api;
 mod bare;
 mod config;
@@ -18,6 +19,7 @@ mod diagnose;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+mod held_subjects;
 mod intake;
 mod login;
 mod monitor;
@@ -41,6 +43,7 @@ use std::sync::{Arc, RwLock};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::announcements::ANNOUNCEMENTS_SUBJECT;
 pub use self::config::{AckMode, NatsConfig};
 use self::connection::Connection;
 use self::subscription::NatsSubscription;
@@ -48,7 +51,7 @@ use self::topic_streams::PartitionStream;
 use common::diagnosis::Finding;
 use common::ids::{TopicName, TopicPartition};
 use common::message::{Message, OutgoingMessage};
-use common::queue::{Bounds, PublishAck, Queue, QueueError, SubscribeRequest, Subscription};
+use common::queue::{Announcements, Bounds, PublishAck, Queue, QueueError, SubscribeRequest, Subscription};
 use common::topic::TopicDefinition;
 
 /// A queue on NATS JetStream. Cloning gives another handle of the same connection.
@@ -244,6 +247,15 @@ impl Queue for NatsQueue {
         let answer = api::request::<serde_json::Value>(self.connection(), "INFO".to_owned(), &api::EMPTY).await?;
         answer.expected("JetStream")?;
         self.connection().check_version()
+    }
+
+    async fn subjects(&self, stream: &str, pattern: &str) -> Result<Vec<String>, QueueError> {
+        held_subjects::list(self.connection(), stream, pattern).await
+    }
+
+    fn announcements(&self) -> Option<Arc<dyn Announcements>> {
+        let connection = Arc::clone(&self.shared.connection);
+        Some(Arc::new(announcements::NatsAnnouncements { connection }))
     }
 
     async fn diagnose(&self, topics: &[TopicDefinition]) -> Vec<Finding> {

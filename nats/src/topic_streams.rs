@@ -222,7 +222,7 @@ fn check_plain(topic: &TopicDefinition) -> Result<(), QueueError> {
     )))
 }
 
-fn check_stream_name(stream: &str) -> Result<(), QueueError> {
+pub(super) fn check_stream_name(stream: &str) -> Result<(), QueueError> {
     let is_valid = |c: char| !c.is_whitespace() && !c.is_control() && !".*>/\\".contains(c);
     if !stream.is_empty() && stream.chars().all(is_valid) {
         return Ok(());

@@ -16,6 +16,8 @@ mod limits;
 mod memory;
 #[path = "queue_conformance/nats.rs"]
 mod nats;
+#[path = "queue_conformance/nats_announcements.rs"]
+mod nats_announcements;
 #[path = "queue_conformance/nats_cluster.rs"]
 mod nats_cluster;
 #[path = "queue_conformance/nats_faults.rs"]

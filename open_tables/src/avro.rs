@@ -175,7 +175,11 @@ mod tests {
                 assert_eq!(reader.long().expect("a number"), number);
                 assert_eq!(reader.string().expect("a text"), "text");
                 let mut seen = Vec::new();
-                reader.array(|reader| Ok(seen.push(reader.boolean()?))).expect("an array");
+                let item = |reader: &mut Reader<'_>| {
+                    seen.push(reader.boolean()?);
+                    Ok(())
+                };
+                reader.array(item).expect("an array");
                 assert_eq!(seen, [true, false]);
             }
             // The head alone is a file without records.

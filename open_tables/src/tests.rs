@@ -150,6 +150,7 @@ impl World {
     /// A janitor that deletes everything that is due without any hold.
     async fn sweep(&mut self) {
         tokio::time::advance(Duration::from_millis(5)).await;
+        self.model.fold_history(Duration::ZERO).await.expect("folded");
         let due = self.model.due_objects("", Duration::ZERO, Duration::ZERO, 1_000).await.expect("read");
         for upload in &due {
             self.storage.store.delete(&Path::parse(&upload.key).expect("a path")).await.ok();

@@ -182,7 +182,13 @@ fn looked_at(report: &AuditReport, check: Check, is_deep: bool) -> String {
             count(chain.expired_segments)
         ),
         Check::Uploads => format!("{} intents and doomed objects", count(chain.uploads)),
-        Check::Objects => format!("{} objects, {}", count(objects.objects), bytes_text(objects.bytes)),
+        Check::Objects => {
+            let retired = match objects.retired {
+                0 => String::new(),
+                retired => format!(", {} more in earlier snapshots", count(retired)),
+            };
+            format!("{} objects, {}{retired}", count(objects.objects), bytes_text(objects.bytes))
+        }
         Check::Rows => {
             let sampled = if is_deep { "" } else { ", sampled" };
             format!("{} rows of {} commits{sampled}", count(objects.rows), count(objects.decoded_commits))

@@ -121,7 +121,7 @@ mod tests {
         let sums = summed(vec![
             gap(0, 0, Gap::skipped(range(1, 4))),
             gap(0, 0, compacted(5, 5)),
-            gap(0, 0, Gap { range: range(7, 7), reason: "purged".to_owned() }),
+            gap(0, 0, Gap::lost(range(7, 7), "purged")),
             gap(0, 0, compacted(8, 9)),
             gap(0, 1, compacted(2, 3)),
             gap(1, 0, compacted(2, 2)),

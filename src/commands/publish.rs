@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// With --url: read the token from this file instead of SILTSTONE_TOKEN
     #[arg(long, value_name = "FILE", requires = "url")]
     token_file: Option<PathBuf>,
+    /// With --url https://…: also trust the certificate authority in this PEM file; SILTSTONE_CA_FILE unless given
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca_file: Option<PathBuf>,
     /// How the input is cut into messages; text for a text topic and ndjson for others, unless given
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -107,7 +110,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     let mut tally = Tally::default();
     match &args.url {
         Some(url) => {
-            let service = HttpService::new(url, args.token_file.as_deref())?;
+            let service = HttpService::new(url, args.token_file.as_deref(), args.ca_file.as_deref())?;
             let fed = to_service(&service, &args, input, &mut tally).await;
             fed.inspect_err(|error| service.advise(error))?;
         }

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use anyhow::bail;
+use catalog::AutoCreate;
 use common::config::Settings;
 use common::{TopicName, TopicPartition};
 use ingester::Acks;
 use ingester::feed::{Feed, FeedOptions, Tally};
-use ingester::http::{ApiParts, AutoCreate};
+use ingester::http::ApiParts;
 use ingester::service::HttpService;
 use serde_json::json;
 use service::{Listener, connect};

@@ -20,6 +20,7 @@ const COMMANDS: &[&[&str]] = &[
     &["publish"],
     &["query"],
     &["segments"],
+    &["retention"],
     &["quarantine"],
     &["quarantine", "list"],
     &["quarantine", "show"],

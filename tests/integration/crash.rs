@@ -43,6 +43,8 @@ struct Scale {
     restarts: usize,
     /// True if the network between them is faulty too.
     network: bool,
+    /// Retention of the topic: longer than any run, or so short that old messages go meanwhile.
+    retention_secs: u64,
 }
 
 /// The run that every change must pass; each number can be set in the environment.
@@ -56,6 +58,7 @@ const SHORT: Scale = Scale {
     terms: 1,
     restarts: 1,
     network: true,
+    retention_secs: 86_400,
 };
 
 impl Scale {
@@ -72,6 +75,7 @@ impl Scale {
             terms: set("TERMS", SHORT.terms),
             restarts,
             network: set("NETWORK", SHORT.network),
+            retention_secs: set("RETENTION", SHORT.retention_secs),
         }
     }
 
@@ -122,10 +126,13 @@ fn say(line: &str) {
     told.expect("standard output takes a line");
 }
 
-/// Publishes all messages under faults, then heals them, waits for the last commit and judges.
-async fn run(kind: Kind, scale: Scale) {
+/// Publishes all messages under faults, then heals them, waits for the last commit and judges. Returns the number of
+/// messages that retention took.
+async fn run(kind: Kind, scale: Scale) -> u64 {
     say(&format!("crash run: {kind:?} with {scale:?}"));
     let mut world = World::start(kind, scale.partitions, scale.writers).await;
+    let retention = format!("{}s", scale.retention_secs);
+    world.siltstone.run(&["topic", "update", "orders", "--retention", &retention]).await.ok();
     let (allowed, permits) = watch::channel(0);
     let publishing = tokio::spawn(publisher::publish(world.nats.url(), scale.plan(), permits));
     let mut faults = chaos::rage(&mut world, &scale, &allowed).await;
@@ -137,6 +144,7 @@ async fn run(kind: Kind, scale: Scale) {
     let verdict = oracle::judge(&world, &scale.plan(), &published).await;
     say(&Figures { kind, scale: &scale, published: &published, faults: &faults, verdict: &verdict }.to_string());
     assert!(verdict.is_clean(), "{:#?}", verdict.violations);
+    verdict.expired
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,4 +155,13 @@ async fn writers_on_postgres_and_s3_lose_and_double_nothing_under_fire() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writers_on_sqlite_and_a_directory_lose_and_double_nothing_under_fire() {
     run(Kind::SqliteLocal, Scale::from_env()).await;
+}
+
+/// Only the oldest messages of each partition go, and none before its age.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retention_under_fire_takes_old_messages_and_no_others() {
+    let scale = Scale::from_env();
+    let retention_secs = scale.retention_secs.min(10);
+    let expired = run(Kind::SqliteLocal, Scale { retention_secs, ..scale }).await;
+    assert!(expired > 0, "nothing was old enough");
 }

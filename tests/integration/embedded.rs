@@ -1,5 +1,6 @@
 //! Siltstone inside another program: the library of the crate, by its public door.
 
+mod bucket;
 mod ends;
 mod records;
 

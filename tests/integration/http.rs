@@ -10,6 +10,7 @@ mod examples;
 mod kills;
 mod nats;
 mod pressure;
+mod properties;
 mod secured;
 
 use std::path::{Path, PathBuf};

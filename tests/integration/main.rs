@@ -28,6 +28,7 @@ mod places;
 mod queries;
 mod readers;
 mod reading;
+mod retention;
 mod secrets;
 mod service;
 mod settings;

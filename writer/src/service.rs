@@ -2,11 +2,14 @@
 //!
 //! `connected` opens the parts that settings name. `running` is a running writer, `handle` what many tasks may do with it, `flush` its wait for commits, and `status` has
 //! the state of its partitions.
-//! `discard` and `watchers` warn of discards, and `relief` makes room in memory. `metrics`, `summary` and `pages` show the state.
+//! `discard` and `watchers` warn of discards, `relief` makes room in memory, `announce` tells other processes of commits, and `auto_create` makes topics
+//! of subjects. `metrics`, `summary` and `pages` show the state.
 //!
 //! Owns: the order of starting and stopping the parts of a writer's process, and its log lines at both ends.
 //! Does not own: the writer (`writer`), the process around it (the crate `service`).
 
+pub(crate) mod announce;
+pub(crate) mod auto_create;
 mod connected;
 pub(crate) mod discard;
 mod error;

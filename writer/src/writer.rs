@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use catalog::{Agent, Contact, MetadataStore, Scope, SqliteMetadataStore};
+use catalog::{Agent, AutoCreate, Contact, MetadataStore, Scope, SqliteMetadataStore};
 use common::clock::{SharedClock, system_clock};
 use common::{OwnerId, Queue, TopicName, agent_name};
 use object_store::ObjectStore;
@@ -17,10 +17,13 @@ use crate::config::WriterConfig;
 use crate::error::Result;
 use crate::operations::janitor::Janitor;
 use crate::operations::publish::PublishJob;
+use crate::operations::retention::Retention;
 use crate::ownership::supervise::Supervisor;
 use crate::pipeline::context::{Context, Limits};
 use crate::pipeline::gather::{Gather, Parts};
 use crate::pipeline::group::Groups;
+use crate::service::announce::{self, Unannounced};
+use crate::service::auto_create::SubjectWatch;
 use crate::service::handle::WriterHandle;
 use crate::service::running::RunningWriter;
 use crate::service::status::StatusBoard;
@@ -53,6 +56,7 @@ pub struct Writer {
     /// Set by a simulation; else new at each start.
     owner: Option<OwnerId>,
     contact: Contact,
+    auto_create: AutoCreate,
     encode_inline: bool,
 }
 
@@ -75,6 +79,7 @@ impl Writer {
             clock: system_clock(),
             owner: None,
             contact: Contact::default(),
+            auto_create: AutoCreate::default(),
             encode_inline: false,
         }
     }
@@ -83,9 +88,10 @@ impl Writer {
     pub fn builder(queue: Arc<dyn Queue>, storage: Storage, catalog: Arc<dyn MetadataStore>) -> WriterBuilder {
         let (config, clock, topics) = (WriterConfig::default(), system_clock(), Vec::new());
         let catalog = Some(catalog);
-        let contact = Contact::default();
+        let (contact, auto_create) = (Contact::default(), AutoCreate::default());
+        let (owner, encode_inline) = (None, false);
         let writer =
-            Self { queue, storage, catalog, config, topics, clock, owner: None, contact, encode_inline: false };
+            Self { queue, storage, catalog, config, topics, clock, owner, contact, auto_create, encode_inline };
         WriterBuilder { writer }
     }
 
@@ -99,13 +105,16 @@ impl Writer {
             None => Arc::new(SqliteMetadataStore::new_in_memory().await?),
         };
         metrics::describe();
-        let (groups, grouping) = Groups::new(Arc::clone(&catalog));
+        let announcements = self.queue.announcements();
+        let unannounced = Arc::new(Unannounced::new(announcements.is_some()));
+        let (groups, grouping) = Groups::new(Arc::clone(&catalog), Arc::clone(&unannounced));
         let limits = Limits::new(&self.config, self.encode_inline);
         let (gather, gathering) = Gather::new(Parts {
             catalog: Arc::clone(&catalog),
             storage: self.storage.clone(),
             config: self.config.clone(),
             limits: limits.clone(),
+            unannounced: Arc::clone(&unannounced),
         });
         let context = Arc::new(Context {
             queue: Arc::clone(&self.queue),
@@ -129,6 +138,7 @@ impl Writer {
             second_sweep: self.config.janitor_second_sweep,
             lease: self.config.lease,
         };
+        let retention = Retention { catalog: Arc::clone(&context.catalog), hold: self.config.janitor_hold };
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);
         watchers.spawn(gathering);
@@ -136,13 +146,21 @@ impl Writer {
         if self.queue.memory().is_some() {
             watchers.spawn(relief::relieve_queue(Arc::clone(&self.queue), board.clone(), Arc::clone(&commands)));
         }
+        if let Some(announcements) = announcements {
+            watchers.spawn(announce::announce(announcements, unannounced));
+        }
         watchers.spawn(janitor.run());
         if let Some(interval) = self.config.publish_interval {
             let (catalog, storage) = (Arc::clone(&context.catalog), self.storage.clone());
             let publisher = Publisher { catalog, storage, owner };
             watchers.spawn(PublishJob { publisher, interval }.run());
         }
+        watchers.spawn(retention.run());
         watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));
+        if !self.auto_create.by_subject().is_empty() {
+            let refresh = Arc::clone(&supervisor.refresh);
+            watchers.spawn(SubjectWatch::new(&context, self.auto_create.clone(), refresh).run());
+        }
         supervisor.begin().await?;
         let (totals, refresh) = (Arc::clone(supervisor.totals()), Arc::clone(&supervisor.refresh));
         let handle = WriterHandle { context, board, clock: Arc::clone(&self.clock), totals, commands, refresh };
@@ -174,6 +192,13 @@ impl WriterBuilder {
     #[must_use]
     pub fn contact(mut self, contact: Contact) -> Self {
         self.writer.contact = contact;
+        self
+    }
+
+    /// Sets the rules by which subjects of streams become topics; none, unless given.
+    #[must_use]
+    pub fn auto_create(mut self, rules: AutoCreate) -> Self {
+        self.writer.auto_create = rules;
         self
     }
 

@@ -2,10 +2,13 @@
 //!
 //! Owns: their shape. Does not own: the request of a commit (`commit`).
 
+use std::str::FromStr;
+
 use common::{Anchor, Epoch, Incarnation, OffsetRange, OwnerId};
 use serde::{Deserialize, Serialize};
 
 use super::{SegmentKind, SnapshotId};
+use crate::error::CatalogError;
 
 /// Offsets that were missing in the queue when the writer read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,12 +16,14 @@ pub struct Gap {
     /// The missing offsets.
     #[serde(flatten)]
     pub range: OffsetRange,
-    /// The known cause.
+    /// The kind of the cause.
+    pub kind: GapKind,
+    /// The known cause, for people.
     pub reason: String,
 }
 
-/// The cause of a gap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// The kind of the cause of a gap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GapKind {
     /// Limits, a purge or somebody's hand took messages that nobody had read.
@@ -30,7 +35,10 @@ pub enum GapKind {
 }
 
 impl GapKind {
-    /// Its name in output.
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Lost, Self::Compacted, Self::Skipped];
+
+    /// Its name, in SQL and in output.
     pub fn word(self) -> &'static str {
         match self {
             Self::Lost => "lost",
@@ -40,31 +48,30 @@ impl GapKind {
     }
 }
 
-/// The beginnings of the reasons by which the kinds are told apart: a reason is all that is stored of a cause.
-const COMPACTED: &str = "compacted: ";
-const SKIPPED: &str = "skipped: ";
+impl FromStr for GapKind {
+    type Err = CatalogError;
+    fn from_str(word: &str) -> Result<Self, CatalogError> {
+        let found = Self::ALL.into_iter().find(|kind| kind.word() == word);
+        found.ok_or_else(|| CatalogError::Inconsistent(format!("gap kind {word:?}")))
+    }
+}
 
 impl Gap {
+    /// Offsets that somebody or something took from the queue.
+    pub fn lost(range: OffsetRange, reason: impl Into<String>) -> Self {
+        Self { range, kind: GapKind::Lost, reason: reason.into() }
+    }
+
     /// Offsets that a queue forgot which keeps `kept_per_subject` messages of each subject.
     pub fn compacted(range: OffsetRange, kept_per_subject: u64) -> Self {
-        let reason = format!("{COMPACTED}the stream keeps the newest {kept_per_subject} of each subject");
-        Self { range, reason }
+        let reason = format!("compacted: the stream keeps the newest {kept_per_subject} of each subject");
+        Self { range, kind: GapKind::Compacted, reason }
     }
 
     /// Offsets that an operator chose not to read.
     pub fn skipped(range: OffsetRange) -> Self {
-        Self { range, reason: format!("{SKIPPED}the topic was created to begin behind them") }
-    }
-
-    /// The cause.
-    pub fn kind(&self) -> GapKind {
-        if self.reason.starts_with(COMPACTED) {
-            GapKind::Compacted
-        } else if self.reason.starts_with(SKIPPED) {
-            GapKind::Skipped
-        } else {
-            GapKind::Lost
-        }
+        let reason = "skipped: the topic was created to begin behind them".to_owned();
+        Self { range, kind: GapKind::Skipped, reason }
     }
 }
 
@@ -176,12 +183,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_of_a_gap_is_in_its_reason() {
-        let range = OffsetRange::new(3, 5).expect("in order");
-        assert_eq!(Gap::compacted(range, 1).kind(), GapKind::Compacted);
-        assert_eq!(Gap::skipped(range).kind(), GapKind::Skipped);
-        let lost = Gap { range, reason: "deleted in the queue before the writer came".to_owned() };
-        assert_eq!(lost.kind(), GapKind::Lost);
-        assert_eq!(Gap::compacted(range, 1).reason, "compacted: the stream keeps the newest 1 of each subject");
+    fn each_kind_has_a_word_that_is_read_back() {
+        for kind in GapKind::ALL {
+            assert_eq!(kind.word().parse::<GapKind>().expect("known"), kind);
+            assert_eq!(serde_json::to_value(kind).expect("text"), kind.word());
+        }
+        let error = "compact".parse::<GapKind>().expect_err("no kind").to_string();
+        assert!(error.contains("gap kind \"compact\""), "{error}");
     }
 }

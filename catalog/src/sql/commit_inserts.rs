@@ -24,8 +24,8 @@ const COMMITS: Insert = Insert {
 
 const GAPS: Insert = Insert {
     table: "gaps",
-    columns: "topic, partition_id, incarnation, base_offset, end_offset, reason, created_at",
-    width: 6,
+    columns: "topic, partition_id, incarnation, base_offset, end_offset, kind, reason, created_at",
+    width: 7,
     has_time: true,
 };
 
@@ -105,6 +105,7 @@ async fn insert_gaps(session: &mut dyn Session, accepted: &[Accepted<'_>]) -> Re
                 columns.incarnation,
                 gap.range.base().cast_signed(),
                 gap.range.end().cast_signed(),
+                gap.kind.word(),
                 input::note(&gap.reason),
             ]);
         }

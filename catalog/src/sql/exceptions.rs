@@ -13,7 +13,7 @@ use crate::model::{Exceptions, Gap, SegmentInfo};
 
 /// Ranges do not overlap, so only the last one that begins at or before `$4` can reach it from the left.
 const GAPS: Sql = sql!(
-    "SELECT base_offset, end_offset, reason FROM gaps
+    "SELECT base_offset, end_offset, kind, reason FROM gaps
      WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND end_offset >= $4 AND base_offset <= $5
        AND base_offset >= COALESCE((
            SELECT MAX(base_offset) FROM gaps
@@ -59,7 +59,7 @@ async fn gaps(
 ) -> Result<Vec<Gap>> {
     let (base, end) = (input::offset(range.base())?, input::offset(range.end())?);
     let found = session.fetch(&GAPS, values![&of.topic, of.partition_id, incarnation, base, end]).await?;
-    found.into_iter().map(|mut row| Ok(Gap { range: row.range()?, reason: row.text("reason")? })).collect()
+    found.into_iter().map(|mut row| row.gap()).collect()
 }
 
 async fn quarantine(

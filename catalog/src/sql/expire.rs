@@ -1,7 +1,7 @@
 //! Retention: the oldest segments of partitions leave the list.
 //!
-//! Owns: the choice of segments within the limits, and the transaction that removes them. Does not own: the limits, and
-//! deleting objects (the janitor).
+//! Owns: the choice of segments within limits of offsets, and taking chosen objects off the list. Does not own: the
+//! choice by age (`retention`), the limits, and deleting objects (the janitor).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -13,7 +13,7 @@ use super::partition_row::lock_incarnation;
 use super::snapshots::{Change, advance};
 use crate::database::{Row, Session, sql, values};
 use crate::error::Result;
-use crate::model::{ExpiredBefore, FileId, SegmentKind};
+use crate::model::{ExpiredBefore, FileId, SegmentKind, TableId, Tables};
 
 /// A live segment of a partition's current incarnation that begins below the cut.
 #[derive(Clone, Copy, Debug)]
@@ -51,21 +51,61 @@ pub(super) async fn expire(session: &mut dyn Session, topic: &TopicName, before:
     if segments.is_empty() {
         return Ok(0);
     }
-    let kinds: BTreeSet<SegmentKind> = segments.iter().map(|segment| segment.kind).collect();
-    let snapshot = advance(session, Change::delete(&kinds.into_iter().map(|kind| tables.of(kind)).collect())).await?;
-    let files: BTreeSet<FileId> = segments.iter().map(|segment| segment.file_id).collect();
-    let retired = objects::retire(session, &input::numbers(files.iter().map(|file| file.0))?, snapshot).await?;
-    let doomed = objects::doom(session, topic.as_str(), tables, snapshot).await?;
-    let mut taken = 0;
-    for place in &places {
-        let of_place = segments.iter().filter(|segment| segment.partition_id == place.partition.partition_id);
-        if let Some(end) = of_place.map(|segment| segment.range.next()).max() {
-            taken += place.take_segments(session, end).await?;
-        }
+    let mut leaving = Leaving::default();
+    for segment in &segments {
+        let place = places.iter().find(|place| place.partition.partition_id == segment.partition_id);
+        let incarnation = place.expect("each candidate is of a locked partition").incarnation;
+        leaving.add(segment.file_id, tables.of(segment.kind), (segment.partition_id, incarnation), segment.range);
     }
+    take_off(session, topic, tables, &leaving).await
+}
+
+/// Objects that leave the list with all their segments.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    files: BTreeSet<FileId>,
+    of_tables: BTreeSet<TableId>,
+    /// The offset behind the last segment, by partition and incarnation.
+    ends: BTreeMap<(u32, i64), u64>,
+    segments: u64,
+}
+
+impl Leaving {
+    /// Adds a segment of an object.
+    pub(super) fn add(&mut self, file_id: FileId, table: TableId, place: (u32, i64), range: OffsetRange) {
+        self.files.insert(file_id);
+        self.of_tables.insert(table);
+        let end = self.ends.entry(place).or_default();
+        *end = range.next().max(*end);
+        self.segments += 1;
+    }
+}
+
+/// Takes the objects off the list in one snapshot, and returns the number of their segments. The topic and the
+/// partitions of these segments are locked.
+pub(super) async fn take_off(
+    session: &mut dyn Session,
+    topic: &TopicName,
+    tables: Tables,
+    leaving: &Leaving,
+) -> Result<u64> {
+    let upsert = sql!(
+        "INSERT INTO expirations (topic, partition_id, incarnation, before_offset) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (topic, partition_id, incarnation) DO UPDATE SET before_offset = excluded.before_offset
+         WHERE expirations.before_offset < excluded.before_offset"
+    );
+    let delete = sql!("DELETE FROM segments WHERE file_id IN " numbers_1);
+    let files = input::numbers(leaving.files.iter().map(|file| file.0))?;
+    let snapshot = advance(session, Change::delete(&leaving.of_tables)).await?;
+    let retired = objects::retire(session, &files, snapshot).await?;
+    let doomed = objects::doom(session, topic.as_str(), tables, snapshot).await?;
+    for ((partition_id, incarnation), end) in &leaving.ends {
+        session.execute(&upsert, values![topic, *partition_id, *incarnation, input::offset(*end)?]).await?;
+    }
+    let taken = session.execute(&delete, values![&files]).await?;
     let dropped = objects::drop_retired(session, tables, snapshot).await?;
-    let objects = files.len() as u64;
-    assert!(taken == segments.len() as u64, "{taken} segments of {topic} went, not {}", segments.len());
+    let objects = leaving.files.len() as u64;
+    assert!(taken == leaving.segments, "{taken} segments of {topic} went, not {}", leaving.segments);
     assert!([retired, doomed, dropped] == [objects; 3], "{retired}, {doomed}, {dropped} of {objects} objects went");
     Ok(taken)
 }
@@ -127,21 +167,6 @@ impl Place {
         let values = values![&self.partition.topic, self.partition.partition_id, self.incarnation, input::offset(cut)?];
         let counted = |mut row: Row| Ok((FileId(row.unsigned("file_id")?), row.unsigned("count")?));
         session.fetch(&select, values).await?.into_iter().map(counted).collect()
-    }
-
-    /// Takes the segments that end below `end` off the list, and records the expiration.
-    async fn take_segments(&self, session: &mut dyn Session, end: u64) -> Result<u64> {
-        let upsert = sql!(
-            "INSERT INTO expirations (topic, partition_id, incarnation, before_offset) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (topic, partition_id, incarnation) DO UPDATE SET before_offset = excluded.before_offset
-             WHERE expirations.before_offset < excluded.before_offset"
-        );
-        let delete = sql!(
-            "DELETE FROM segments WHERE topic = $1 AND partition_id = $2 AND incarnation = $3 AND end_offset < $4"
-        );
-        let values = values![&self.partition.topic, self.partition.partition_id, self.incarnation, input::offset(end)?];
-        session.execute(&upsert, values).await?;
-        Ok(session.execute(&delete, values).await?)
     }
 }
 

@@ -16,6 +16,8 @@ use crate::model::{CommitRecord, Folded};
 
 /// Commits that one transaction reads.
 const COMMITS_AT_ONCE: u32 = 2_000;
+/// Time for which each snapshot is kept, unless the hold is shorter.
+const MINUTE_MS: i64 = 60_000;
 
 /// See [`JanitorStore::fold_history`](crate::JanitorStore::fold_history).
 pub(super) async fn fold(door: &Door, hold: Duration) -> Result<Folded> {
@@ -128,13 +130,18 @@ impl Place<'_> {
     }
 }
 
-/// Deletes snapshots except those of the last minute, the last of each minute within `hold`, and the newest.
+/// Deletes the snapshots that [`JanitorStore::fold_history`](crate::JanitorStore::fold_history) does not keep.
 async fn thin_out(door: &Door, hold_ms: i64) -> Result<u64> {
+    // The newest snapshot that is older than the hold is the state with which the hold began: it stays, too.
     let delete = sql!(
-        "DELETE FROM lake_snapshots
-         WHERE snapshot_id < (SELECT snapshot_id FROM lake_head) AND time_us < " now_us " - 60000000
-           AND (time_us / 1000 < " now_ms " - $1
+        "WITH first AS (
+             SELECT COALESCE(max(snapshot_id), -1) AS id FROM lake_snapshots WHERE time_us / 1000 < " now_ms " - $1
+         )
+         DELETE FROM lake_snapshots
+         WHERE snapshot_id < (SELECT snapshot_id FROM lake_head) AND time_us < " now_us " - $2
+           AND snapshot_id <> (SELECT id FROM first)
+           AND (snapshot_id < (SELECT id FROM first)
                 OR snapshot_id NOT IN (SELECT max(snapshot_id) FROM lake_snapshots GROUP BY time_us / 60000000))"
     );
-    door.execute(&delete, values![hold_ms]).await
+    door.execute(&delete, values![hold_ms, hold_ms.min(MINUTE_MS) * 1_000]).await
 }

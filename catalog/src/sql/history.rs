@@ -7,11 +7,11 @@ use common::TopicPartition;
 use super::rows;
 use crate::database::{Door, Row, sql, values};
 use crate::error::{CatalogError, Result};
-use crate::model::{CommitRecord, Expiration, Gap, IncarnationStart, RecordedGap, SnapshotId};
+use crate::model::{CommitRecord, Expiration, IncarnationStart, RecordedGap, SnapshotId};
 
 pub(super) async fn gaps(door: &Door, of: &TopicPartition) -> Result<Vec<RecordedGap>> {
     let select = sql!(
-        "SELECT incarnation, base_offset, end_offset, reason, created_at FROM gaps
+        "SELECT incarnation, base_offset, end_offset, kind, reason, created_at FROM gaps
          WHERE topic = $1 AND partition_id = $2 ORDER BY incarnation, base_offset"
     );
     rows::all(door.fetch(&select, values![&of.topic, of.partition_id]).await?)
@@ -43,11 +43,7 @@ pub(super) async fn expirations(door: &Door, of: &TopicPartition) -> Result<Vec<
 impl TryFrom<Row> for RecordedGap {
     type Error = CatalogError;
     fn try_from(mut row: Row) -> Result<Self> {
-        Ok(Self {
-            incarnation: row.incarnation()?,
-            gap: Gap { range: row.range()?, reason: row.text("reason")? },
-            created_at: row.integer("created_at")?,
-        })
+        Ok(Self { incarnation: row.incarnation()?, gap: row.gap()?, created_at: row.integer("created_at")? })
     }
 }
 

@@ -43,6 +43,8 @@ impl<D> JanitorStore for SqlMetadataStore<D> {
         second_sweep: Duration,
         limit: u32,
     ) -> Result<Vec<Upload>> {
+        // Each condition behind the hold names one kind of reader that may still need the object: of the list, of a kept
+        // lake snapshot. Those of other tables add theirs here.
         let select = sql!(
             "SELECT " upload_columns " FROM uploads
              WHERE state = 'doomed' AND bucket = $4
@@ -52,6 +54,9 @@ impl<D> JanitorStore for SqlMetadataStore<D> {
                AND NOT EXISTS (SELECT 1 FROM iceberg_objects
                                WHERE iceberg_objects.bucket = uploads.bucket AND iceberg_objects.key = uploads.key)
                AND NOT EXISTS (SELECT 1 FROM retired_objects AS r JOIN iceberg_published AS p ON p.file_id = r.file_id
+                               WHERE r.bucket = uploads.bucket AND r.key = uploads.key)
+               AND NOT EXISTS (SELECT 1 FROM retired_objects AS r JOIN lake_snapshots AS s
+                                   ON s.snapshot_id >= r.begin_snapshot AND s.snapshot_id < r.end_snapshot
                                WHERE r.bucket = uploads.bucket AND r.key = uploads.key)
              ORDER BY doomed_at, bucket, key LIMIT $3"
         );

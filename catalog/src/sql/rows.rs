@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::database::Row;
 use crate::error::{CatalogError, Result};
-use crate::model::{Agent, ConsumerOffset, Contact, Partition, PartitionOwner, RegisteredAgent, Scope, Topic};
+use crate::model::{Agent, ConsumerOffset, Contact, Gap, Partition, PartitionOwner, RegisteredAgent, Scope, Topic};
 
 /// Lists of columns, as fragments of statements.
 macro_rules! columns {
@@ -216,6 +216,11 @@ impl Row {
     }
 
     /// The name of a value of `T`.
+    /// A gap without its incarnation and time.
+    pub(crate) fn gap(&mut self) -> Result<Gap> {
+        Ok(Gap { range: self.range()?, kind: self.word("kind")?, reason: self.text("reason")? })
+    }
+
     pub(crate) fn word<T: FromStr<Err = CatalogError>>(&mut self, name: &str) -> Result<T> {
         self.text(name)?.parse()
     }

@@ -12,12 +12,12 @@ use common::{OffsetRange, TopicName, TopicPartition};
 use super::listing::{self, Placed};
 use super::objects::{self, TopicLock, tables_of};
 use super::partition_row::lock_incarnation;
-use super::{SqlMetadataStore, exceptions, expire, history, input, rows, snapshots, statistics};
+use super::{SqlMetadataStore, exceptions, expire, history, input, retention, rows, snapshots, statistics};
 use crate::database::{Row, Session, Sql, sql, values};
 use crate::error::{CatalogError, Result, is_unique_violation};
 use crate::model::{
-    ColumnStatistics, CommitRecord, Exceptions, Expiration, ExpiredBefore, FileId, ImportedSegment, IncarnationStart,
-    LakeSnapshot, ObjectInfo, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
+    ColumnStatistics, CommitRecord, Exceptions, Expiration, Expired, ExpiredBefore, FileId, ImportedSegment,
+    IncarnationStart, LakeSnapshot, ObjectInfo, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
 };
 use crate::store::SegmentStore;
 
@@ -56,6 +56,14 @@ impl<D> SegmentStore for SqlMetadataStore<D> {
 
     async fn expire_segments(&self, topic: &TopicName, before: &[ExpiredBefore]) -> Result<u64> {
         self.door.write(|session| Box::pin(expire::expire(session, topic, before))).await
+    }
+
+    async fn expire_by_age(&self, topic: &TopicName) -> Result<Expired> {
+        retention::expire(&self.door, topic).await
+    }
+
+    async fn due_by_age(&self, topic: &TopicName) -> Result<Expired> {
+        retention::due(&self.door, topic).await
     }
 
     async fn snapshot(&self, topic: &TopicName) -> Result<TopicSnapshot> {

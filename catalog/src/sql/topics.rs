@@ -43,7 +43,12 @@ impl<D> TopicStore for SqlMetadataStore<D> {
         retention_ms: Option<u64>,
         config: TopicOptions,
     ) -> Result<Topic> {
-        let change = TopicChange { seen_version, retention_ms, config: &config };
+        let change = TopicChange { seen_version, retention_ms: Some(retention_ms), config: &config };
+        self.door.write(|session| Box::pin(update_topic(session, name, change))).await
+    }
+
+    async fn update_topic_options(&self, name: &TopicName, seen_version: u32, config: TopicOptions) -> Result<Topic> {
+        let change = TopicChange { seen_version, retention_ms: None, config: &config };
         self.door.write(|session| Box::pin(update_topic(session, name, change))).await
     }
 
@@ -66,7 +71,8 @@ impl<D> TopicStore for SqlMetadataStore<D> {
 #[derive(Clone, Copy)]
 struct TopicChange<'a> {
     seen_version: u32,
-    retention_ms: Option<u64>,
+    /// Absent: it stays as it is.
+    retention_ms: Option<Option<u64>>,
     config: &'a TopicOptions,
 }
 
@@ -147,10 +153,11 @@ async fn delete_topic(session: &mut dyn Session, name: &TopicName) -> Result<()>
 }
 
 async fn update_topic(session: &mut dyn Session, name: &TopicName, change: TopicChange<'_>) -> Result<Topic> {
-    let (retention_ms, config) = storable(name, change.retention_ms, change.config)?;
     let Some(topic) = lock_topic(session, name).await? else {
         return Err(CatalogError::TopicNotFound(name.to_string()));
     };
+    let retention_ms = change.retention_ms.unwrap_or(topic.retention_ms);
+    let (retention_ms, config) = storable(name, retention_ms, change.config)?;
     if topic.schema_version != change.seen_version {
         let (topic, seen, now) = (name.clone(), change.seen_version, topic.schema_version);
         return Err(CatalogError::TopicChanged { topic, seen, now });

@@ -15,7 +15,7 @@ use crate::model::{Folded, Upload};
 pub trait JanitorStore: Send + Sync {
     /// Doomed objects of `bucket` that are due: never deleted and doomed for longer than `hold`, or deleted once and
     /// doomed for longer than `second_sweep`, by the database's clock; oldest first, at most `limit`. Never a listed
-    /// one.
+    /// one, and never one that a kept lake snapshot has.
     async fn due_objects(
         &self,
         bucket: &str,
@@ -36,8 +36,9 @@ pub trait JanitorStore: Send + Sync {
     ///
     /// Neighbouring commits of a partition fold if the same live data segment, or none, and the same live quarantine
     /// segment, or none, cover both: each live segment still begins and ends where a run does. The newest commit of a
-    /// partition is never folded. The lake snapshots of the last minute, the last of each minute within `hold`, and the
-    /// newest are kept. Runs in transactions of bounded size, each of which leaves the catalog consistent.
+    /// partition is never folded. Kept are the newest lake snapshot, those of the last minute (of the hold, if that is
+    /// shorter), the last of each minute within `hold`, and the one before these: each state of the tables within the hold
+    /// can be read, to the minute. Runs in transactions of bounded size, each of which leaves the catalog consistent.
     async fn fold_history(&self, hold: Duration) -> Result<Folded>;
 
     /// Intents and doomed objects of a partition, by key.

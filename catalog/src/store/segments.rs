@@ -7,8 +7,8 @@ use common::{OffsetRange, TopicName, TopicPartition};
 
 use crate::error::Result;
 use crate::model::{
-    ColumnStatistics, CommitRecord, Exceptions, Expiration, ExpiredBefore, FileId, ImportedSegment, IncarnationStart,
-    LakeSnapshot, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
+    ColumnStatistics, CommitRecord, Exceptions, Expiration, Expired, ExpiredBefore, FileId, ImportedSegment,
+    IncarnationStart, LakeSnapshot, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
 };
 
 /// Segments, objects, and the history of partitions.
@@ -37,6 +37,20 @@ pub trait SegmentStore: Send + Sync {
     /// the change `deleted_from_table:<id>` for each table; without such segments nothing is written. Partitions that
     /// do not exist are ignored; for a partition that is named twice the greater offset counts.
     async fn expire_segments(&self, topic: &TopicName, before: &[ExpiredBefore]) -> Result<u64>;
+
+    /// Takes the objects off the list whose rows are all older than the topic's retention, of both kinds and of all
+    /// incarnations, in one transaction and one lake snapshot.
+    ///
+    /// The age is the difference between the database's clock, read in this transaction, and the greatest queue time of
+    /// an object; an object whose queue times are all 1970 or earlier counts from its listing. An object stays if a
+    /// segment of it follows one that stays: each partition loses its oldest part, incarnation by incarnation. Expirations and
+    /// changes as of [`SegmentStore::expire_segments`]; without such objects nothing is written. A large backlog
+    /// goes in several calls, whole days of queue time, the oldest first: the answer then says that there is more. Repeating
+    /// it is harmless.
+    async fn expire_by_age(&self, topic: &TopicName) -> Result<Expired>;
+
+    /// The objects that [`SegmentStore::expire_by_age`] would take now, in one call or several. Changes nothing.
+    async fn due_by_age(&self, topic: &TopicName) -> Result<Expired>;
 
     /// [`SegmentStore::expire_segments`] of one partition.
     async fn delete_segments_before(&self, partition: &TopicPartition, offset: u64) -> Result<u64> {

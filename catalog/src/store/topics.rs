@@ -53,6 +53,12 @@ pub trait TopicStore: Send + Sync {
         config: TopicOptions,
     ) -> Result<Topic>;
 
+    /// [`TopicStore::update_topic_config`] with the retention that the topic has in that moment.
+    ///
+    /// # Errors
+    /// As [`TopicStore::update_topic_config`].
+    async fn update_topic_options(&self, name: &TopicName, seen_version: u32, config: TopicOptions) -> Result<Topic>;
+
     /// The partition, if it exists.
     async fn get_partition(&self, partition: &TopicPartition) -> Result<Option<Partition>>;
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use catalog::{
-    CatalogError, CommitOutcome, CommitRequest, Gap, MetadataStore, Ownership, Refusal, SegmentKind, UploadState,
+    CatalogError, CommitOutcome, CommitRequest, Gap, GapKind, MetadataStore, Ownership, Refusal, SegmentKind,
+    UploadState,
 };
 use common::{Anchor, Epoch, Incarnation, OwnerId};
 use uuid::Uuid;
@@ -243,13 +244,19 @@ pub(crate) async fn gaps_and_quarantine_are_committed_without_data(store: &dyn M
     assert_done(&commit(store, &gap_request(&held, 0, 99)).await, 100);
     let mut quarantine = gap_request(&held, 100, 199);
     quarantine.segments = vec![new_segment(&held, SegmentKind::Quarantine, 100, 199)];
-    let gap = |base, end| Gap { range: range(base, end), reason: "purged \0 'x'".to_owned() };
-    quarantine.gaps = vec![gap(100, 109), gap(150, 150)];
+    // The kind is what was said, whatever the words of the reason.
+    let other_words = Gap { kind: GapKind::Skipped, ..Gap::lost(range(150, 150), "compacted: by hand") };
+    let compacted = Gap::compacted(range(160, 161), 3);
+    quarantine.gaps = vec![Gap::lost(range(100, 109), "purged \0 'x'"), other_words.clone(), compacted.clone()];
     intend(store, &quarantine).await;
     assert_done(&commit(store, &quarantine).await, 200);
     let gaps = store.list_gaps(&held.partition).await.expect("read");
     let ranges: Vec<_> = gaps.iter().map(|recorded| (recorded.gap.range.base(), recorded.gap.range.end())).collect();
-    assert_eq!(ranges, [(0, 99), (100, 109), (150, 150)]);
+    assert_eq!(ranges, [(0, 99), (100, 109), (150, 150), (160, 161)]);
+    assert_eq!((gaps[0].gap.kind, gaps[1].gap.kind), (GapKind::Lost, GapKind::Lost));
+    assert_eq!((&gaps[2].gap, &gaps[3].gap), (&other_words, &compacted));
+    let exceptions = store.exceptions(&held.partition, range(120, 199)).await.expect("read").expect("there");
+    assert_eq!(exceptions.gaps, [other_words, compacted]);
     assert_eq!(gaps[0].gap.reason, "expired in the queue");
     assert_eq!(gaps[1].gap.reason, "purged \u{fffd} 'x'");
     let segments = store.get_segments(&held.partition).await.expect("read");

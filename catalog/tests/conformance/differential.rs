@@ -5,6 +5,7 @@
 //! both databases would need one clock. The cases of the suite cover that.
 
 mod history;
+mod step;
 mod together;
 
 use std::collections::BTreeMap;
@@ -13,12 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{
-    CatalogError, CommitOutcome, MetadataStore, Partition, PublishScope, Refusal, ReplaceOutcome, ReplaceRefusal,
-    Result, SegmentInfo, SegmentKind, TableState, TopicSnapshot,
+    CatalogError, CommitOutcome, Expired, MetadataStore, Partition, PublishScope, Refusal, ReplaceOutcome,
+    ReplaceRefusal, Result, SegmentInfo, SegmentKind, TableState, TopicSnapshot,
 };
-use common::TopicPartition;
+use common::{TopicName, TopicPartition};
 
-use self::history::{History, Step};
+use self::history::History;
+use self::step::Step;
 use super::backend::Backend;
 use super::fixture::{LONG_LEASE, range, until_all_is_past};
 
@@ -73,6 +75,8 @@ async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
             replaced(&store.resolve_replacement(replacement).await.expect("looked up"))
         }
         Step::DoomAbandoned => shown(store.doom_abandoned_replacements(LONG_LEASE).await),
+        Step::ExpireByAge(topic) => expired(store, topic).await,
+        Step::Keep(topic, retention_ms) => kept(store, topic, *retention_ms).await,
         Step::Fold => {
             until_all_is_past(store).await;
             shown(store.fold_history(Duration::ZERO).await)
@@ -93,6 +97,19 @@ async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
         Step::Unpublish(topic) => shown(store.unpublish(topic).await),
         Step::MarkReplayed(replay) => shown(store.mark_replayed(std::slice::from_ref(replay)).await),
     }
+}
+
+async fn expired(store: &dyn MetadataStore, topic: &TopicName) -> String {
+    let timeless = |of| Expired { before_us: None, ..of };
+    let due = timeless(store.due_by_age(topic).await.expect("read"));
+    let expired = store.expire_by_age(topic).await.map(timeless);
+    format!("{} of {due:?}", shown(expired))
+}
+
+async fn kept(store: &dyn MetadataStore, topic: &TopicName, retention_ms: Option<u64>) -> String {
+    let Some(now) = store.get_topic(topic).await.expect("read") else { return "no such topic".to_owned() };
+    let updated = store.update_topic_config(topic, now.schema_version, retention_ms, now.config).await;
+    shown(updated.map(|topic| (topic.schema_version, topic.retention_ms)))
 }
 
 fn shown<T: Debug>(answer: Result<T>) -> String {

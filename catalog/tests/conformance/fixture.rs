@@ -115,7 +115,7 @@ pub(crate) fn request(held: &Ownership, base_offset: u64, end_offset: u64) -> Co
 
 /// A commit without segments: the whole range is a gap.
 pub(crate) fn gap_request(held: &Ownership, base_offset: u64, end_offset: u64) -> CommitRequest {
-    let gaps = vec![Gap { range: range(base_offset, end_offset), reason: "expired in the queue".to_owned() }];
+    let gaps = vec![Gap::lost(range(base_offset, end_offset), "expired in the queue")];
     CommitRequest { gaps, message_count: 0, ..empty_request(held, base_offset, end_offset) }
 }
 

@@ -187,13 +187,17 @@ pub(crate) async fn a_partition_goes_on_after_its_history_was_folded(store: &dyn
     assert_eq!(after.iter().map(|run| run.incarnation.0).collect::<Vec<_>>(), [0, 1]);
 }
 
-pub(crate) async fn snapshots_of_the_last_minute_are_kept(store: &dyn MetadataStore) {
+pub(crate) async fn snapshots_of_the_last_minute_are_kept_unless_the_hold_is_shorter(store: &dyn MetadataStore) {
     let held = owned(store, "orders").await;
     for base in [0, 10, 20] {
         commit_range(store, &held, base, base + 9).await;
     }
     let before = store.list_snapshots().await.expect("read");
-    let folded = store.fold_history(Duration::ZERO).await.expect("folded");
+    let folded = store.fold_history(Duration::from_secs(60)).await.expect("folded");
     assert_eq!(folded.snapshots, 0);
     assert_eq!(store.list_snapshots().await.expect("read"), before);
+    until_all_is_past(store).await;
+    let folded = store.fold_history(Duration::ZERO).await.expect("folded");
+    assert_eq!(folded.snapshots, before.len() as u64 - 1);
+    assert_eq!(store.list_snapshots().await.expect("read"), before[before.len() - 1..], "the newest never goes");
 }

@@ -17,6 +17,8 @@ const LONG_HOLD: Duration = LONG_LEASE;
 async fn due(store: &dyn MetadataStore, hold: Duration, second_sweep: Duration) -> Vec<Upload> {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     loop {
+        // An object is not due while a lake snapshot has it.
+        store.fold_history(NO_HOLD).await.expect("folded");
         let due = store.due_objects("lake", hold, second_sweep, 100).await.expect("read");
         if !due.is_empty() {
             return due;
@@ -41,6 +43,17 @@ pub(crate) async fn an_object_is_due_after_the_hold_and_once_more_later(store: &
     assert_eq!(second.iter().map(|upload| upload.sweeps).collect::<Vec<_>>(), [1]);
     store.swept(&second).await.expect("noted");
     assert!(store.list_uploads(&held.partition).await.expect("read").is_empty(), "forgotten");
+}
+
+pub(crate) async fn an_object_of_a_kept_snapshot_is_never_due(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    commit_range(store, &held, 0, 9).await;
+    assert_eq!(store.delete_segments_before(&held.partition, 10).await.expect("deleted"), 1);
+    until_all_is_past(store).await;
+    assert!(store.due_objects("lake", NO_HOLD, NO_HOLD, 9).await.expect("read").is_empty(), "a snapshot has it");
+    store.fold_history(LONG_HOLD).await.expect("folded");
+    assert!(store.due_objects("lake", NO_HOLD, NO_HOLD, 9).await.expect("read").is_empty(), "it is kept");
+    assert_eq!(due(store, NO_HOLD, NO_HOLD).await.len(), 1, "it was thinned out");
 }
 
 pub(crate) async fn a_listed_or_pending_object_is_never_due(store: &dyn MetadataStore) {

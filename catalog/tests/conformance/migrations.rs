@@ -30,8 +30,12 @@ fn killed_at(test: &str, url: &str, call: &str, step: usize) -> bool {
 async fn check(backend: &Backend, what: &str) {
     const VERSIONS: &str = "SELECT CAST(version AS TEXT) FROM _sqlx_migrations ORDER BY version";
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite");
-    let versions: Vec<String> =
-        (1..=std::fs::read_dir(directory).expect("listed").count()).map(|version| version.to_string()).collect();
+    let mut versions: Vec<u32> = std::fs::read_dir(directory)
+        .expect("listed")
+        .map(|file| file.expect("listed").file_name().to_string_lossy()[..3].parse().expect("a number"))
+        .collect();
+    versions.sort_unstable();
+    let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
     let store = backend.open_again().await;
     store.verify().await.expect(what);
     let held = owned(&*store, "orders").await;

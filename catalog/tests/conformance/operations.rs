@@ -141,6 +141,7 @@ operations! { |world|
     get_topic(&name("orders"));
     list_topics();
     update_topic_config(&name("orders"), 1, Some(5), Default::default());
+    update_topic_options(&name("orders"), 1, Default::default());
     get_partition(&world.held.partition);
     list_partitions(&name("orders"));
     update_high_watermark(&partition("orders", 2), 50);
@@ -154,6 +155,8 @@ operations! { |world|
     list_incarnations(&world.held.partition);
     delete_segments_before(&partition("orders", 2), 15);
     expire_segments(&name("orders"), &[ExpiredBefore { partition_id: 2, offset: 15 }]);
+    expire_by_age(&name("orders"));
+    due_by_age(&name("orders"));
     list_retired(&name("orders"));
     list_snapshots();
     object_statistics(&name("orders"), SegmentKind::Data, &[TIMESTAMP_FIELD]);

@@ -71,6 +71,19 @@ pub(crate) async fn changed_options_raise_the_schema_version_and_equal_ones_do_n
     assert!(matches!(error, CatalogError::TopicNotFound(_)), "{error}");
 }
 
+pub(crate) async fn a_change_of_options_leaves_the_retention_alone(store: &dyn MetadataStore) {
+    let created = create_topic(store, "orders", 1).await;
+    store.update_topic_config(&created.name, 1, Some(7), created.config.clone()).await.expect("updated");
+    let columns = r#"{"format":"json","columns":[{"name":"x","type":"string"}]}"#;
+    let options: TopicOptions = serde_json::from_str(columns).expect("parses");
+    let changed = store.update_topic_options(&created.name, 1, options.clone()).await.expect("updated");
+    assert_eq!((changed.schema_version, changed.retention_ms, &changed.config), (2, Some(7), &options));
+    let refused = store.update_topic_options(&created.name, 1, created.config).await.expect_err("an old version");
+    assert!(matches!(refused, CatalogError::TopicChanged { seen: 1, now: 2, .. }), "{refused}");
+    let absent = store.update_topic_options(&name("absent"), 1, options).await.expect_err("absent");
+    assert!(matches!(absent, CatalogError::TopicNotFound(_)), "{absent}");
+}
+
 pub(crate) async fn of_two_changes_of_one_version_the_second_is_refused(store: &dyn MetadataStore) {
     let created = create_topic(store, "orders", 1).await;
     let with = |column: &str| -> TopicOptions {

@@ -177,7 +177,7 @@ pub const SETTINGS: &[SettingDoc] = &[
         Kind::Number(60, 31_536_000),
         "86400",
         "60 to 31536000",
-        "how long an object that is not listed, or no longer, is left before it is deleted; deleted again after 7 times as long",
+        "how long an object that is not listed, or no longer, is left before it is deleted, and earlier states of the tables can be read; deleted again after 7 times as long",
     ),
     setting(
         "ICEBERG_PUBLISH_INTERVAL_SECS",
@@ -235,7 +235,7 @@ pub const SETTINGS: &[SettingDoc] = &[
         Kind::Path,
         "",
         "path of a JSON file",
-        "`up` and `ingester` create a topic of these names at the first HTTP request with records for it; unset, none",
+        "`up` and `ingester` create a topic of these names at the first HTTP request with records for it; `up` and `writer` create one for each subject of a stream that a rule names; unset, none",
     ),
     setting(
         "AGENT_GROUP",

@@ -63,7 +63,7 @@ fn is_true(value: &bool) -> bool {
 
 /// The type of a column, and the JSON that it accepts. Any other JSON sends the record to quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ColumnType {
     /// `true` or `false`.
     Bool,

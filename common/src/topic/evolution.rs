@@ -5,7 +5,7 @@
 //! options as a whole (`validity`).
 
 use super::TopicOptions;
-use super::columns::ColumnSpec;
+use super::columns::{ColumnSpec, ColumnType};
 use super::format::Format;
 use super::member::Member;
 use super::widening::wider;
@@ -71,6 +71,16 @@ impl TopicOptions {
 
     fn position(&self, name: &str) -> Result<usize, String> {
         self.columns.iter().position(|column| column.name == name).ok_or_else(|| {
+            let of_struct = |column: &&ColumnSpec| {
+                let inside = name.strip_prefix(&column.name).is_some_and(|rest| rest.starts_with('.'));
+                inside && matches!(column.column_type, ColumnType::Struct(_))
+            };
+            if let Some(column) = self.columns.iter().find(of_struct) {
+                return format!(
+                    "{name:?} is inside of column {}: nothing inside an object can be dropped or renamed",
+                    column.name
+                );
+            }
             let names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
             format!("there is no column {name:?}; the columns are {}", names.join(", "))
         })

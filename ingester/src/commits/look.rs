@@ -15,7 +15,8 @@ use lake::Storage;
 use lake::quarantine::{QuarantineReader, QuarantinedRecord};
 
 use super::error::WaitError;
-use super::places::{Answers, Found, Place, Shown, Trouble, is_below};
+use super::found::{Answers, Found, Shown, Trouble};
+use super::places::{Place, is_below};
 use super::{Commits, Fate};
 
 /// Most offsets from the first to the last that one reading answers; the next look goes on behind them.

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -31,13 +32,14 @@ impl Pace {
     }
 
     /// Returns when it is time for a look: at first, and later after an interval or a hint. `arrived`: somebody new
-    /// waits, so that the intervals begin anew. Cancel-safe.
-    pub(super) async fn next(&mut self, arrived: &Notify) {
+    /// waits, so that the intervals begin anew; `announced`: a hint for this partition alone. Cancel-safe.
+    pub(super) async fn next(&mut self, arrived: &Notify, announced: &Notify) {
         while let Some(last) = self.last {
             let interval = if self.is_hinted { SPACING } else { self.interval };
             tokio::select! {
                 biased;
                 () = hinted(&mut self.hints), if !self.is_hinted => self.is_hinted = true,
+                () = announced.notified(), if !self.is_hinted => self.is_hinted = true,
                 () = arrived.notified() => self.interval = INTERVAL_MIN,
                 () = tokio::time::sleep_until(last + interval) => break,
             }
@@ -46,6 +48,8 @@ impl Pace {
         if let Some(hints) = &mut self.hints {
             hints.mark_unchanged();
         }
+        // What was announced until now is seen by this look.
+        announced.notified().now_or_never();
         self.last = Some(Instant::now());
         self.interval = (self.interval * 3 / 2).min(INTERVAL_MAX);
     }
@@ -68,49 +72,70 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn looks_are_close_at_first_and_grow_apart() {
-        let (mut pace, arrived) = (Pace::new(None), Notify::new());
+        let (mut pace, arrived, announced) = (Pace::new(None), Notify::new(), Notify::new());
         let began = Instant::now();
-        pace.next(&arrived).await;
+        pace.next(&arrived, &announced).await;
         assert_eq!(began.elapsed(), Duration::ZERO, "the first look is at once");
         let mut looks = 1;
         while began.elapsed() < Duration::from_secs(10) {
-            pace.next(&arrived).await;
+            pace.next(&arrived, &announced).await;
             looks += 1;
         }
         assert!((100..=120).contains(&looks), "{looks} in ten seconds");
         let last = Instant::now();
         arrived.notify_one();
-        pace.next(&arrived).await;
+        pace.next(&arrived, &announced).await;
         assert!(last.elapsed() <= Duration::from_millis(6), "{:?}", last.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_hint_is_followed_at_once_and_many_are_not_followed_each() {
         let (hint, hints) = watch::channel(0);
-        let (mut pace, arrived) = (Pace::new(Some(hints)), Notify::new());
+        let (mut pace, arrived, announced) = (Pace::new(Some(hints)), Notify::new(), Notify::new());
         // Grown to the longest interval.
         for _ in 0..20 {
-            pace.next(&arrived).await;
+            pace.next(&arrived, &announced).await;
         }
         let began = Instant::now();
         hint.send_modify(|count| *count += 1);
-        pace.next(&arrived).await;
+        pace.next(&arrived, &announced).await;
         assert!(began.elapsed() <= Duration::from_millis(3), "{:?}", began.elapsed());
         // A hint before the look is not followed again.
-        pace.next(&arrived).await;
+        pace.next(&arrived, &announced).await;
         assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
         let (began, mut looks) = (Instant::now(), 0);
         while began.elapsed() < Duration::from_secs(1) {
             hint.send_modify(|count| *count += 1);
-            pace.next(&arrived).await;
+            pace.next(&arrived, &announced).await;
             looks += 1;
         }
         assert!((300..=600).contains(&looks), "{looks} in a second of hints");
         // Without a sender, the intervals alone count.
         drop(hint);
-        pace.next(&arrived).await;
+        pace.next(&arrived, &announced).await;
         let began = Instant::now();
-        pace.next(&arrived).await;
+        pace.next(&arrived, &announced).await;
         assert!(began.elapsed() >= Duration::from_millis(5), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_announcement_is_followed_at_once_and_many_before_a_look_are_followed_by_one() {
+        let (mut pace, arrived, announced) = (Pace::new(None), Notify::new(), Notify::new());
+        for _ in 0..20 {
+            pace.next(&arrived, &announced).await;
+        }
+        let began = Instant::now();
+        announced.notify_one();
+        pace.next(&arrived, &announced).await;
+        assert!(began.elapsed() <= Duration::from_millis(3), "{:?}", began.elapsed());
+        // The second one comes while the first is followed.
+        let followed = async {
+            announced.notify_one();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            announced.notify_one();
+        };
+        tokio::join!(pace.next(&arrived, &announced), followed);
+        pace.next(&arrived, &announced).await;
+        assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
     }
 }

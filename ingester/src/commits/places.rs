@@ -7,17 +7,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use catalog::{CatalogError, Partition, PartitionState};
-use common::{ErrorKind, TopicPartition, mutation};
+use catalog::{Partition, PartitionState};
+use common::queue::Announcement;
+use common::{TopicPartition, mutation};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::error::WaitError;
+use super::found::{Answers, Found, Shown, Trouble};
 use super::pace::Pace;
 use super::{Before, Fate};
-
-/// The answers to those who wait, by offset.
-pub(super) type Answers = BTreeMap<u64, Result<Fate, WaitError>>;
 
 /// Every partition that somebody waits for.
 #[derive(Debug, Default)]
@@ -34,6 +33,8 @@ pub(super) struct Place {
     pub(super) turn: tokio::sync::Mutex<Pace>,
     /// Somebody new waits.
     pub(super) arrived: Notify,
+    /// A writer says that something is committed that somebody waits for.
+    pub(super) announced: Notify,
     /// Wakes those who wait, in the order in which they came.
     changed: Notify,
     // Std mutexes: held to read, change or count, never across an await.
@@ -71,42 +72,6 @@ pub(super) struct View {
     trouble: Option<Trouble>,
 }
 
-/// What a look found.
-#[derive(Debug)]
-pub(super) struct Shown {
-    pub(super) found: Found,
-    pub(super) answers: Answers,
-    /// The queue's history, if it was compared.
-    pub(super) history: Option<String>,
-    pub(super) trouble: Option<Trouble>,
-}
-
-impl From<Found> for Shown {
-    fn from(found: Found) -> Self {
-        Self { found, answers: Answers::new(), history: None, trouble: None }
-    }
-}
-
-/// The answer of the catalog.
-#[derive(Debug)]
-pub(super) enum Found {
-    /// There is no such partition.
-    Gone,
-    /// The catalog failed in a way that waiting does not mend.
-    Failed(CatalogError),
-    /// The partition.
-    Row(Box<Partition>),
-}
-
-/// An obstacle that may pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// The catalog or the queue does not answer.
-    Unavailable(String),
-    /// The catalog lists the batch, and its quarantine cannot be read.
-    Quarantine(String),
-}
-
 /// One who waits. Dropping it ends the wait.
 #[derive(Debug)]
 pub(super) struct Visitor<'a> {
@@ -130,6 +95,18 @@ impl Places {
         drop(waiting);
         place.arrived.notify_one();
         Visitor { places: self, place, offset, looks_before }
+    }
+}
+
+impl Places {
+    /// Wakes the look at the partition if somebody waits for an offset below the announced watermark.
+    pub(super) fn announced(&self, announcement: &Announcement) {
+        let places = lock(&self.places);
+        let Some(place) = places.get(&announcement.partition) else { return };
+        let first = lock(&place.waiting).offsets.keys().next().copied();
+        if first.is_some_and(|offset| offset < announcement.high_watermark) {
+            place.announced.notify_one();
+        }
     }
 }
 
@@ -220,6 +197,7 @@ impl Place {
             partition: partition.clone(),
             turn: tokio::sync::Mutex::new(pace),
             arrived: Notify::new(),
+            announced: Notify::new(),
             changed: Notify::new(),
             view: Mutex::default(),
             waiting: Mutex::default(),
@@ -280,12 +258,6 @@ impl View {
             (Some(Found::Row(known)), Found::Row(row)) => !self.is_of(row) || known.state != row.state,
             _ => true,
         }
-    }
-}
-
-impl Trouble {
-    pub(super) fn is_of(error: &CatalogError) -> Option<Self> {
-        (error.kind() == ErrorKind::Unavailable).then(|| Self::Unavailable(error.to_string()))
     }
 }
 

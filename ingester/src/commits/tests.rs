@@ -1,5 +1,7 @@
 //! Waits over a real catalog in memory, whose commits the tests make themselves.
 
+mod announced;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -173,7 +175,7 @@ async fn a_record_in_a_gap_is_lost() {
     let world = World::new().await;
     let held = world.take().await;
     let before = world.publish(["a", "b", "c"]).await;
-    let gap = Gap { range: range(1, 1), reason: "deleted in the queue before the writer came".to_owned() };
+    let gap = Gap::lost(range(1, 1), "deleted in the queue before the writer came");
     let request = world.request(&held, &world.queue, 0, 2).await;
     world.commit(CommitRequest { gaps: vec![gap], ..request }).await;
     for offset in [0, 2] {

@@ -77,8 +77,16 @@ impl RecordCode {
 pub(super) struct Place {
     pub(super) partition: u32,
     pub(super) offset: u64,
+    /// The place in a packed message, whose records share the offset; 0, which is not shown, for a message of its own.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) record: u32,
     /// Nothing was stored now: an earlier request with the same key stored it.
     pub(super) duplicate: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_zero(record: &u32) -> bool {
+    *record == 0
 }
 
 impl Serialize for RecordCode {
@@ -146,7 +154,7 @@ mod tests {
     use super::*;
 
     fn status(codes: &[Option<RecordCode>]) -> u16 {
-        let place = Place { partition: 0, offset: 5, duplicate: false };
+        let place = Place { partition: 0, offset: 5, record: 0, duplicate: false };
         let outcomes: Vec<Outcome> = codes
             .iter()
             .map(|code| code.map_or_else(|| Outcome::stored(place), |code| Outcome::failed(code, "why")))
@@ -170,9 +178,11 @@ mod tests {
 
     #[test]
     fn entries_have_a_place_or_an_error_or_both() {
-        let place = Place { partition: 1, offset: 5, duplicate: true };
+        let place = Place { partition: 1, offset: 5, record: 0, duplicate: true };
         let json = |outcome: &Outcome| serde_json::to_string(outcome).expect("serializes");
         assert_eq!(json(&Outcome::stored(place)), r#"{"partition":1,"offset":5,"duplicate":true}"#);
+        let packed = Outcome::stored(Place { record: 3, duplicate: false, ..place });
+        assert_eq!(json(&packed), r#"{"partition":1,"offset":5,"record":3,"duplicate":false}"#);
         let failed = Outcome::failed(RecordCode::InvalidRecord, "not JSON");
         assert_eq!(json(&failed), r#"{"error":{"code":"invalid_record","message":"not JSON"}}"#);
         let both = Outcome { place: Some(place), ..failed };

@@ -17,7 +17,7 @@ use super::record::Records;
 use crate::acks::Acks;
 use crate::commits::{Before, Fate, WaitError};
 use crate::error::ProducerError;
-use crate::outcome::{SendFailure, SendOutcome};
+use crate::outcome::{SendFailure, SendOutcome, SendResult};
 
 /// Most records in one part.
 const PART_RECORDS_MAX: usize = 5_000;
@@ -177,7 +177,8 @@ impl<'a> Sender<'a> {
         let deadline = Instant::now() + self.api.options.timeout;
         let mut stored: BTreeMap<u32, Vec<(PublishAck, usize)>> = BTreeMap::new();
         for (index, outcome) in self.outcomes.iter().enumerate() {
-            if let Some(Place { partition, offset, duplicate }) = outcome.as_ref().and_then(|outcome| outcome.place) {
+            if let Some(Place { partition, offset, duplicate, .. }) = outcome.as_ref().and_then(|outcome| outcome.place)
+            {
                 stored.entry(partition).or_default().push((PublishAck { offset, duplicate }, index));
             }
         }
@@ -220,7 +221,8 @@ fn scrubbed(error: &dyn std::fmt::Display) -> String {
 fn outcome_of(sent: SendOutcome) -> Outcome {
     match sent {
         Ok(sent) => {
-            Outcome::stored(Place { partition: sent.partition, offset: sent.offset, duplicate: sent.duplicate })
+            let SendResult { partition, offset, record, duplicate, .. } = sent;
+            Outcome::stored(Place { partition, offset, record, duplicate })
         }
         Err(SendFailure { error, is_not_stored, .. }) => {
             let code = match &*error {

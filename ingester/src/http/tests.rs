@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{MetadataStore, NewToken, TopicConfig};
+use catalog::{AutoCreate, MetadataStore, NewToken, TopicConfig};
 use common::config::Settings;
 use common::queue::memory::InMemoryQueue;
 use common::topic::{Format, TopicOptions};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use service::{Intake, IntakeLimits, Listener};
 use support::http::{self, Response};
 
-use super::{Api, ApiOptions, ApiParts, AutoCreate};
+use super::{Api, ApiOptions, ApiParts};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const NDJSON: (&str, &str) = ("Content-Type", "application/x-ndjson");

@@ -10,12 +10,12 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use catalog::{DeleteTopicError, Right, Topic, TopicConfig, UpdateTopicError};
+use catalog::{DeleteTopicError, NewTopic, Right, Topic, UpdateTopicError};
 use common::TopicName;
 use common::topic::{ColumnChange, ColumnSpec, Reading, TopicOptions};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 
 use super::Api;
 use super::access::caller;
@@ -27,28 +27,22 @@ use super::path::TopicPath;
 /// Largest description of a topic: 2,000 columns with names of some length.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// A topic that is to be created, in the form in which topics are shown.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewTopic {
-    pub(super) name: TopicName,
-    /// One, or one per stream, when absent.
-    #[serde(default)]
-    pub(super) partition_count: Option<u32>,
-    #[serde(default)]
-    pub(super) retention_ms: Option<u64>,
-    #[serde(default)]
-    pub(super) config: Map<String, Value>,
-}
-
-/// A change of columns and notations, as `siltstone topic update` makes it.
+/// A change of columns, notations and packing, as `siltstone topic update` makes it.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct TopicChange {
     columns: Vec<ColumnSpec>,
     drop_columns: Vec<String>,
     rename_columns: Vec<Renaming>,
+    #[serde(deserialize_with = "given")]
     reading: Option<Reading>,
+    #[serde(deserialize_with = "given")]
+    packed: Option<bool>,
+}
+
+/// A member that may be absent, and not null.
+fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -56,27 +50,6 @@ struct TopicChange {
 struct Renaming {
     from: String,
     to: String,
-}
-
-impl NewTopic {
-    pub(super) fn config(mut self) -> Result<TopicConfig, ApiError> {
-        if self.config.contains_key("columns") && !self.config.contains_key("format") {
-            self.config.insert("format".to_owned(), json!("json"));
-        }
-        let options: TopicOptions = serde_json::from_value(Value::Object(self.config))
-            .map_err(|error| ApiError::invalid(format!("config: {error}")))?;
-        // Ids belong to the topic that they were described of.
-        let options = options.without_ids();
-        let bound = u32::try_from(options.streams.len()).unwrap_or(u32::MAX);
-        let config = TopicConfig {
-            name: self.name,
-            partition_count: self.partition_count.unwrap_or(bound.max(1)),
-            retention_ms: self.retention_ms,
-            config: options,
-        };
-        config.definition().validate().map_err(|error| ApiError::invalid(error.to_string()))?;
-        Ok(config)
-    }
 }
 
 pub(super) async fn list(State(api): State<Arc<Api>>, request: Request) -> Result<Json<Value>, ApiError> {
@@ -91,7 +64,7 @@ pub(super) async fn create(State(api): State<Arc<Api>>, request: Request) -> Res
     let caller = caller(&request);
     let new = read_json::<NewTopic>(&api, request).await?;
     caller.ensure(Right::Admin, &new.name)?;
-    let config = new.config()?;
+    let config = new.config().map_err(ApiError::invalid)?;
     let topic = catalog::create_topic(api.queue.as_ref(), api.catalog.as_ref(), config).await?;
     let place = format!("/v1/topics/{}", topic.name.encoded());
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(topic)))
@@ -114,12 +87,15 @@ pub(super) async fn update(
 ) -> Result<Json<Topic>, ApiError> {
     let change: TopicChange = read_json(&api, request).await?;
     if change == TopicChange::default() {
-        let text = "there is nothing to change; give columns, drop_columns, rename_columns or reading";
+        let text = "there is nothing to change; give columns, drop_columns, rename_columns, reading or packed";
         return Err(ApiError::invalid(text));
     }
     let topic = found(&api, &name).await?;
     let options = changed(&topic.config, change)?;
-    catalog::update_topic(api.catalog.as_ref(), &topic, options).await.map(Json).map_err(|error| match error {
+    let updated = catalog::update_topic(api.catalog.as_ref(), &topic, options).await;
+    // The next request with records goes by the new options.
+    api.producer.topics().forget(&name);
+    updated.map(Json).map_err(|error| match error {
         UpdateTopicError::Invalid(invalid) => ApiError::invalid(invalid.to_string()),
         UpdateTopicError::Catalog(error) => error.into(),
     })
@@ -159,6 +135,7 @@ fn changed(options: &TopicOptions, change: TopicChange) -> Result<TopicOptions, 
         options.evolve(&columns).map_err(|refused| ApiError::new(Code::Refused, refused.to_string()))?
     };
     changed.reading = change.reading.unwrap_or(changed.reading);
+    changed.packed = change.packed.unwrap_or(changed.packed);
     Ok(changed)
 }
 

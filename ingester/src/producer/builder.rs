@@ -3,6 +3,7 @@
 //! Owns: what each option means. Does not own: allowed values (`options`), and which options go together (`target`).
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,13 @@ impl ProducerBuilder {
     /// A token that is sent to agents with every request; none by default.
     pub fn token(mut self, token: impl Into<Secret>) -> Self {
         self.target.token = Some(token.into());
+        self
+    }
+
+    /// A PEM file with a certificate authority, or several, that is trusted besides the system's: for agents at `https://`
+    /// addresses, and for NATS, which must then use TLS. None by default. It is read once.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.target.ca_file = Some(path.into());
         self
     }
 

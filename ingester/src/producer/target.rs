@@ -4,6 +4,7 @@
 //! sending over HTTP (`remote`).
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub(super) struct Target {
     pub(super) catalog: Option<Arc<dyn MetadataStore>>,
     pub(super) address: Option<String>,
     pub(super) token: Option<Secret>,
+    pub(super) ca_file: Option<PathBuf>,
     pub(super) agent_group: Option<String>,
     pub(super) agent_refresh_interval: Option<Duration>,
     pub(super) commits: Option<Arc<Commits>>,
@@ -65,7 +67,7 @@ impl Target {
         let way = self.way()?;
         let (queue, catalog) = match way {
             Way::Queue(queue, catalog) => (queue, catalog),
-            Way::Nats(url, catalog) => (connect_nats(url).await?, catalog),
+            Way::Nats(url, catalog) => (connect_nats(url, self.ca_file).await?, catalog),
             Way::Agents(agents) => return self.open_agents(agents, refresh, options).await,
         };
         check(queue.as_ref(), options.request_timeout).await?;
@@ -83,6 +85,7 @@ impl Target {
         };
         let remote = RemoteOptions {
             token: self.token,
+            ca_file: self.ca_file,
             acks: options.acks,
             request_timeout: options.request_timeout,
             commit_timeout: options.commit_timeout,
@@ -119,6 +122,10 @@ impl Target {
             let url = AgentUrl::new(address).map_err(|error| {
                 refused("address", masked_url(address), format!("{AGENT_URL_ALLOWED}; {}", error.reason))
             })?;
+            if self.ca_file.is_some() && !url.is_https() {
+                let allowed = "none together with an address that begins with http://".to_owned();
+                return Err(refused("ca_file", self.shown("ca_file"), allowed));
+            }
             return Ok(Way::Agents(Agents::Address(url)));
         }
         let name = match &self.agent_group {
@@ -131,9 +138,10 @@ impl Target {
 
     /// Refuses options that the target does not use.
     fn refuse_what_has_no_effect(&self, target: Option<&str>) -> Result<(), ConfigError> {
-        let options: [(&'static str, bool, &[Option<&str>]); 5] = [
+        let options: [(&'static str, bool, &[Option<&str>]); 6] = [
             ("catalog", self.catalog.is_some(), &[Some("address")]),
             ("token", self.token.is_some(), &[Some("queue"), Some("nats")]),
+            ("ca_file", self.ca_file.is_some(), &[Some("queue")]),
             ("agent_group", self.agent_group.is_some(), &[Some("queue"), Some("nats"), Some("address")]),
             (
                 "agent_refresh_interval",
@@ -160,6 +168,7 @@ impl Target {
             "nats" => self.nats.as_ref().map(ToString::to_string),
             "address" => self.address.as_deref().map(masked_url),
             "token" => self.token.as_ref().map(ToString::to_string),
+            "ca_file" => self.ca_file.as_ref().map(|path| path.display().to_string()),
             "agent_group" => self.agent_group.clone(),
             "agent_refresh_interval" => self.agent_refresh_interval.map(|time| format!("{time:?}")),
             _ => None,
@@ -188,8 +197,8 @@ fn checked_nats(url: &SecretUrl) -> Result<SecretUrl, ConfigError> {
     Err(refused("nats", url.to_string(), allowed.to_owned()))
 }
 
-async fn connect_nats(url: SecretUrl) -> Result<Arc<dyn Queue>> {
-    let connected = NatsQueue::connect(NatsConfig { url, ..NatsConfig::default() }).await;
+async fn connect_nats(url: SecretUrl, ca_file: Option<PathBuf>) -> Result<Arc<dyn Queue>> {
+    let connected = NatsQueue::connect(NatsConfig { url, ca_file, ..NatsConfig::default() }).await;
     connected.map(|queue| Arc::new(queue) as Arc<dyn Queue>).map_err(|error| match error.kind() {
         ErrorKind::Unavailable => ProducerError::NoAgentsAvailable { reason: error.to_string() },
         _ => error.into(),

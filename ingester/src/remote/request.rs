@@ -3,6 +3,7 @@
 //! Owns: the HTTP client with its connections, the paths, the reading of an answer within limits, and the errors of the
 //! way there. Does not own: the meaning of an answer to records (`reply`), repeating (`deliver`).
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
+use super::authority;
 use super::reply::{ErrorBody, ErrorText};
 use crate::acks::Acks;
 use crate::error::{ProducerError, Result};
@@ -65,28 +67,34 @@ struct TopicBody {
 }
 
 impl Client {
-    /// A client that sends `token` with every request.
+    /// A client that sends `token` with every request, and trusts the authorities in `ca_file` besides the system's.
     ///
     /// # Errors
-    /// The token cannot be sent in a header.
-    pub(super) fn new(token: Option<&Secret>) -> Result<Self> {
+    /// The token cannot be sent in a header, or the file holds no certificate that can be used.
+    pub(super) fn new(token: Option<&Secret>, ca_file: Option<&Path>) -> Result<Self> {
         let mut headers = HeaderMap::new();
         if let Some(token) = token {
             headers.insert(AUTHORIZATION, bearer(token)?);
         }
-        let http = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .default_headers(headers)
             // A redirect would carry records and token to a place that nobody named.
             .redirect(Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT_MAX)
             .pool_idle_timeout(IDLE_MAX)
-            .tcp_nodelay(true)
-            .build();
-        let http = http.map_err(|error| ConfigError {
-            option: "address",
-            value: "given".to_owned(),
-            allowed: format!("an HTTP client of this machine, which cannot be made: {}", causes(&error)),
+            .tcp_nodelay(true);
+        let builder = match ca_file {
+            Some(path) => authority::trusted(builder, path)?,
+            None => builder,
+        };
+        let http = builder.build().map_err(|error| match ca_file {
+            Some(path) => authority::refused(path, &causes(&error)),
+            None => ConfigError {
+                option: "address",
+                value: "given".to_owned(),
+                allowed: format!("an HTTP client of this machine, which cannot be made: {}", causes(&error)),
+            },
         })?;
         Ok(Self { http })
     }
@@ -234,10 +242,10 @@ mod tests {
     #[test]
     fn a_token_that_cannot_be_sent_is_refused_and_not_shown() {
         for token in ["", "a b", "a\nb", "hush\u{e9}"] {
-            let error = Client::new(Some(&token.into())).expect_err(token).to_string();
+            let error = Client::new(Some(&token.into()), None).expect_err(token).to_string();
             assert!(error.contains("token = *") && error.contains("printable ASCII"), "{error}");
             assert!(!error.contains("hush"), "{error}");
         }
-        assert!(!format!("{:?}", Client::new(Some(&"hush".into())).expect("valid")).contains("hush"));
+        assert!(!format!("{:?}", Client::new(Some(&"hush".into()), None).expect("valid")).contains("hush"));
     }
 }

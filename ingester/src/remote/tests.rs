@@ -3,6 +3,7 @@
 mod errors;
 mod fleet;
 mod service;
+mod tls;
 
 use std::time::Duration;
 

@@ -2,13 +2,17 @@
 //!
 //! Owns: the order in which such a chain is put together; the value is the same. The parser makes a tree as deep as the
 //! chain is long, and DataFusion computes the type of each of its nodes from all nodes below it: planning time
-//! grows with the square of the length. It still does for AND below a scan, where DataFusion puts filters together anew.
+//! grows with the square of the length. `filters` does the same for the filters of physical plans.
 //! Does not own: chains of `+`, `-` and `*` (`checked::arithmetic`).
+
+mod filters;
+mod in_turn;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator};
 
+pub(super) use self::filters::FlattenFilters;
 use super::rewriting::rewrite;
 
 /// Shorter chains stay as they are written.

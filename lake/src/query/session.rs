@@ -17,6 +17,7 @@ use datafusion::prelude::SessionConfig;
 use tempfile::TempDir;
 
 use super::bounded::{BoundSizes, BoundUnnest, Bounds};
+use super::chains::FlattenFilters;
 use super::checked::CheckNumbers;
 use super::contained::ContainScans;
 use super::exact_average::ExactAverage;
@@ -78,6 +79,7 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
         .with_analyzer_rules(analyzer_rules(bounds))
         .with_optimizer_rules(rules::rules())
         .with_physical_optimizer_rules(pushdown::rules())
+        .with_physical_optimizer_rule(Arc::new(FlattenFilters))
         .with_physical_optimizer_rule(Arc::new(ContainScans))
         .with_physical_optimizer_rule(Arc::new(BoundUnnest(bounds)))
         .with_query_planner(Arc::new(FrugalPlanner { budget: options.memory_bytes_max, bounds }))

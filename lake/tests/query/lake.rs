@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use catalog::{
-    ImportedSegment, MetadataStore, SegmentKind, SegmentStore, SqliteMetadataStore, TopicConfig, TopicStore,
+    ImportedSegment, MetadataStore, SegmentKind, SegmentStore, SqliteMetadataStore, TableStore, TopicConfig, TopicStore,
 };
 use common::topic::TopicOptions;
 use common::{Incarnation, OffsetRange, TopicName, TopicPartition};
@@ -21,6 +21,7 @@ use lake::keys::NewKey;
 use lake::query::{QueryOptions, QuerySession, QueryStore};
 use lake::schema::{self, quarantine_schema, table_schema};
 use lake::segment::{EncodedSegment, SegmentEncoder};
+use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -45,8 +46,25 @@ impl Lake {
         Self::over(Arc::new(InMemory::new()), "siltstone://data", "", "").await
     }
 
+    /// Catalog and objects in files, for other programs.
+    pub(crate) async fn in_directory(directory: &std::path::Path) -> Self {
+        let catalog = SqliteMetadataStore::new(&directory.join("catalog.db")).await.expect("an SQLite file");
+        catalog.record_root("", &format!("{}/", directory.display())).await.expect("recorded");
+        let store = LocalFileSystem::new_with_prefix(directory).expect("a directory");
+        Self::with_catalog(Arc::new(catalog), Arc::new(store), "file:///", ("", "")).await
+    }
+
     pub(crate) async fn over(store: Arc<dyn ObjectStore>, url: &str, bucket: &str, prefix: &str) -> Self {
         let catalog = Arc::new(SqliteMetadataStore::new_in_memory().await.expect("an SQLite in memory"));
+        Self::with_catalog(catalog, store, url, (bucket, prefix)).await
+    }
+
+    async fn with_catalog(
+        catalog: Arc<SqliteMetadataStore>,
+        store: Arc<dyn ObjectStore>,
+        url: &str,
+        (bucket, prefix): (&str, &str),
+    ) -> Self {
         let store = Arc::new(SpyingStore::new(store));
         let query_store = QueryStore { url: url.parse().expect("a URL"), store: Arc::clone(&store) as _ };
         let session = QuerySession::open(Arc::clone(&catalog) as Arc<dyn MetadataStore>, query_store).expect("opens");

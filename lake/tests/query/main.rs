@@ -1,6 +1,8 @@
 //! Reading through the public door: DataFusion and DuckDB over objects that an SQLite catalog lists.
 
+mod attached;
 mod bounded;
+mod chains;
 mod damage;
 mod duckdb;
 mod json;

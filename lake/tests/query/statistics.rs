@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::lake::{Lake, name, rows};
 
-const TOPIC: &str = "t";
+pub(crate) const TOPIC: &str = "t";
 const COLUMNS: &str = r#"{"format":"json","columns":[{"name":"i","type":"int64"},{"name":"j","type":"int32"},
     {"name":"f","type":"float64"},{"name":"s","type":"string"},{"name":"b","type":"bool"},{"name":"d","type":"date"},
     {"name":"t","type":"timestamp_us"},{"name":"m","type":{"decimal":{"precision":7,"scale":2}}},
@@ -24,19 +24,19 @@ const COLUMNS: &str = r#"{"format":"json","columns":[{"name":"i","type":"int64"}
 
 /// The declared columns of a row.
 #[derive(Clone, Debug)]
-struct Values {
-    i: Option<i64>,
-    j: Option<i32>,
-    f: Option<f64>,
-    s: Option<String>,
-    b: Option<bool>,
-    d: Option<i32>,
-    t: Option<i64>,
-    m: Option<i128>,
-    x: Option<Vec<u8>>,
+pub(crate) struct Values {
+    pub(crate) i: Option<i64>,
+    pub(crate) j: Option<i32>,
+    pub(crate) f: Option<f64>,
+    pub(crate) s: Option<String>,
+    pub(crate) b: Option<bool>,
+    pub(crate) d: Option<i32>,
+    pub(crate) t: Option<i64>,
+    pub(crate) m: Option<i128>,
+    pub(crate) x: Option<Vec<u8>>,
 }
 
-fn values() -> impl Strategy<Value = Values> {
+pub(crate) fn values() -> impl Strategy<Value = Values> {
     let f = prop_oneof![
         (-3..3_i32).prop_map(f64::from),
         prop::sample::select(vec![-0.0, 0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e300, 0.1])
@@ -81,12 +81,18 @@ fn condition() -> impl Strategy<Value = String> {
         on("t", time()),
         on("m", decimal()),
         on("x", bytes()),
+        on("_offset", (0..18_u32).prop_map(|offset| offset.to_string())),
+        on("_timestamp", (0..18_u32).prop_map(|second| format!("TIMESTAMP '2026-01-01T00:00:{second:02}Z'"))),
     ];
     let names = || prop::sample::select(vec!["i", "j", "f", "s", "b", "d", "t", "m", "x"]);
     prop_oneof![
         6 => compared,
         1 => (names(), any::<bool>()).prop_map(|(name, not)| format!("{name} IS {}NULL", if not { "NOT " } else { "" })),
         1 => proptest::collection::vec(number(), 1..8).prop_map(|list| format!("i IN ({})", list.join(", "))),
+        1 => proptest::collection::vec(text(), 1..5).prop_map(|list| format!("s IN ({})", list.join(", "))),
+        1 => proptest::collection::vec(day(), 1..4).prop_map(|list| format!("d IN ({})", list.join(", "))),
+        1 => (number(), number()).prop_map(|(low, high)| format!("(j BETWEEN {low} AND {high})")),
+        1 => (time(), time()).prop_map(|(low, high)| format!("(t BETWEEN {low} AND {high})")),
         1 => "[ab%]{1,3}".prop_map(|pattern| format!("s LIKE '{pattern}'")),
     ]
 }
@@ -96,7 +102,7 @@ fn on(name: &'static str, literal: impl Strategy<Value = String> + 'static) -> B
     (operators, literal).prop_map(move |(operator, literal)| format!("({name} {operator} {literal})")).boxed()
 }
 
-fn filter() -> impl Strategy<Value = String> {
+pub(crate) fn filter() -> impl Strategy<Value = String> {
     condition().prop_recursive(2, 4, 2, |inner| {
         prop_oneof![
             (inner.clone(), inner.clone()).prop_map(|(one, two)| format!("({one} AND {two})")),
@@ -138,9 +144,14 @@ fn batch(values: &[Values], base: u64) -> RecordBatch {
     RecordBatch::try_new(plain.schema(), columns).expect("columns of the schema")
 }
 
-/// A lake with one object of level 0 for each of `objects`.
 async fn lake_of(objects: &[Vec<Values>]) -> Lake {
     let lake = Lake::in_memory().await;
+    list(&lake, objects).await;
+    lake
+}
+
+/// Creates the topic, with one object of level 0 for each of `objects`.
+pub(crate) async fn list(lake: &Lake, objects: &[Vec<Values>]) {
     lake.create(TOPIC, 1, COLUMNS).await;
     let mut base = 0;
     for (number, values) in objects.iter().enumerate() {
@@ -151,11 +162,10 @@ async fn lake_of(objects: &[Vec<Values>]) -> Lake {
         lake.list(TOPIC, (0, range), SegmentKind::Data, (&key, &encoded)).await;
         base = next;
     }
-    lake
 }
 
 /// Replaces every object by one with the same rows, of which all statistics are recorded; `spoil` changes them.
-async fn record_statistics(lake: &Lake, objects: &[Vec<Values>], spoil: fn(&mut catalog::ColumnStatistics)) {
+pub(crate) async fn record_statistics(lake: &Lake, objects: &[Vec<Values>], spoil: fn(&mut catalog::ColumnStatistics)) {
     let owner = OwnerId(Uuid::now_v7());
     lake.catalog
         .heartbeat(&Agent { owner, name: "test".to_owned(), scope: Scope::All, contact: Default::default() })
@@ -245,8 +255,13 @@ async fn a_bound_that_cannot_be_read_leaves_nothing_out() {
     }
 }
 
+/// The number of lakes of a property; `SILTSTONE_STATISTICS_LAKES` sets another.
+pub(crate) fn cases(default: u32) -> u32 {
+    std::env::var("SILTSTONE_STATISTICS_LAKES").map_or(default, |text| text.parse().expect("a number of lakes"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(cases(64)))]
     #[test]
     fn statistics_change_no_answer(
         objects in proptest::collection::vec(proptest::collection::vec(values(), 1..5), 1..5),

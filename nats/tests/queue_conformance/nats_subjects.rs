@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use common::TopicDefinition;
 use common::partitioner::Partitioner;
-use common::queue::Queue;
+use common::queue::{Queue, QueueError};
 use common::topic::BoundStream;
 use nats::subjects;
 use support::nats::{NatsOptions, NatsServer};
@@ -83,4 +84,34 @@ async fn the_subjects_of_a_bound_stream_are_those_that_are_read_of_it() {
     assert_eq!(publish_to(&jetstream, subject).await, "EVENTS");
     let mut subscription = subscribe(&harness.queue, &partition(&topic, 0), 0).await;
     assert_eq!(offsets(&take(&mut *subscription, 1).await), [1]);
+}
+
+#[tokio::test]
+async fn the_subjects_that_a_stream_holds_are_listed_by_a_pattern() {
+    let harness = NatsHarness::start().await;
+    let jetstream = harness.jetstream().await;
+    let stream = |name: &str, retention| Config {
+        name: name.to_owned(),
+        subjects: vec![format!("{name}.>")],
+        retention,
+        ..Config::default()
+    };
+    jetstream.create_stream(stream("LOGS", RetentionPolicy::Limits)).await.expect("made");
+    jetstream.create_stream(stream("WANTED", RetentionPolicy::Interest)).await.expect("made");
+    for subject in ["LOGS.web", "LOGS.app", "LOGS.web", "LOGS.a.b"] {
+        assert_eq!(publish_to(&jetstream, subject.to_owned()).await, "LOGS");
+    }
+    let listed = async |stream: &str, pattern: &str| step(harness.queue.subjects(stream, pattern)).await;
+    assert_eq!(listed("LOGS", "LOGS.*").await.expect("listed"), ["LOGS.app", "LOGS.web"]);
+    assert_eq!(listed("LOGS", "LOGS.>").await.expect("listed").len(), 3);
+    assert!(listed("LOGS", "OTHER.>").await.expect("listed").is_empty());
+    for (stream, part) in
+        [("ABSENT", "does not exist"), ("WANTED", "keeps only what a consumer wants"), ("A.B", "invalid")]
+    {
+        let error = listed(stream, ">").await.expect_err(part);
+        assert!(matches!(error, QueueError::Refused { .. }) && error.to_string().contains(part), "{error}");
+    }
+    let memory = common::queue::memory::InMemoryQueue::default();
+    let error = memory.subjects("LOGS", ">").await.expect_err("it has no streams");
+    assert!(error.to_string().contains("no streams with subjects"), "{error}");
 }

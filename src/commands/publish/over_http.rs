@@ -1,6 +1,6 @@
-//! Publishing to an HTTP service: its token, and what to do about its errors.
+//! Publishing to an HTTP service: its token, the authority of its certificate, and what to do about its errors.
 //!
-//! Owns: where the token comes from, the producer's options for a service elsewhere, advice on errors.
+//! Owns: where token and authority come from, the producer's options for a service elsewhere, advice on errors.
 //! Does not own: sending (`ingester`), the arguments (`publish`).
 
 use std::path::{Path, PathBuf};
@@ -19,12 +19,16 @@ use crate::output::{self, UsageError};
 /// The environment variable with the token.
 const TOKEN_VARIABLE: &str = "SILTSTONE_TOKEN";
 
+/// The environment variable with the path of a certificate authority.
+const CA_VARIABLE: &str = "SILTSTONE_CA_FILE";
+
 /// Longest wait for a commit. The service ends earlier when the queue's duplicate window would.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A service, and the token for it.
+/// A service, the token for it, and the authority that is trusted besides the system's.
 pub(super) struct HttpService<'a> {
     url: &'a AgentUrl,
+    ca_file: Option<PathBuf>,
     token: Option<(Secret, TokenPlace)>,
 }
 
@@ -34,11 +38,17 @@ enum TokenPlace {
 }
 
 impl<'a> HttpService<'a> {
-    /// The service at `url`, with the token of the file or else of the environment.
+    /// The service at `url`, with the token of the file or else of the environment, and the authority likewise.
     ///
     /// # Errors
-    /// The file cannot be read, or has no token.
-    pub(super) fn new(url: &'a AgentUrl, token_file: Option<&Path>) -> anyhow::Result<Self> {
+    /// The file with the token cannot be read, or has none; or an authority is given for a URL without TLS.
+    pub(super) fn new(url: &'a AgentUrl, token_file: Option<&Path>, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+        if let Some(path) = ca_file.filter(|_| !url.is_https()) {
+            let shown = path.display();
+            return Err(UsageError::new(format!("--ca-file {shown} needs a --url that begins with https://")).into());
+        }
+        let of_environment = || std::env::var_os(CA_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let ca_file = ca_file.map(Path::to_owned).or_else(of_environment).filter(|_| url.is_https());
         let token = match token_file {
             Some(path) => Some((read_token(path)?, TokenPlace::File(path.to_owned()))),
             None => match std::env::var(TOKEN_VARIABLE) {
@@ -46,7 +56,7 @@ impl<'a> HttpService<'a> {
                 _ => None,
             },
         };
-        Ok(Self { url, token })
+        Ok(Self { url, ca_file, token })
     }
 
     /// A producer for a stream.
@@ -55,6 +65,10 @@ impl<'a> HttpService<'a> {
             .address(self.url.as_str())
             .batch_timeout(feeding::LINGER)
             .commit_timeout(COMMIT_TIMEOUT);
+        let builder = match &self.ca_file {
+            Some(path) => builder.ca_file(path),
+            None => builder,
+        };
         match &self.token {
             Some((token, _)) => builder.token(token.clone()),
             None => builder,
@@ -78,6 +92,16 @@ impl<'a> HttpService<'a> {
             ProducerError::AgentConnectionFailed { reason, .. } if reason.contains("refused") => Some(format!(
                 "nothing listens at {url}: does `siltstone up` or an ingester run there? INGEST_ADDR is its address"
             )),
+            ProducerError::AgentConnectionFailed { reason, .. } if is_of_unknown_authority(reason) => Some(format!(
+                "the certificate of {url} comes from an authority that is not known here; --ca-file or {CA_VARIABLE} names a \
+                 PEM file with it"
+            )),
+            ProducerError::AgentConnectionFailed { reason, .. } if reason.contains("CaUsedAsEndEntity") => {
+                Some(format!(
+                    "the certificate of {url} is one of an authority, which is not taken for that of a server: make it with \
+                 basicConstraints=CA:FALSE"
+                ))
+            }
             ProducerError::AgentConnectionFailed { .. } => {
                 Some(format!("is {url} right, and can this machine reach it?"))
             }
@@ -109,6 +133,11 @@ impl std::fmt::Display for TokenPlace {
             Self::File(path) => write!(f, "in {}", path.display()),
         }
     }
+}
+
+/// True if nobody who is trusted signed the certificate: another authority may have the same name.
+fn is_of_unknown_authority(reason: &str) -> bool {
+    ["UnknownIssuer", "BadSignature"].iter().any(|problem| reason.contains(problem))
 }
 
 /// The form of input for `topic`, as the service shows it.

@@ -22,7 +22,7 @@ use super::schema::read_options;
 use crate::columns::{format_parser, parse_column};
 use crate::opened::with_new_catalog;
 use crate::output::{self, UsageError};
-use crate::units::{parse_duration, parse_size};
+use crate::units::{Retention, parse_duration, parse_retention, parse_size};
 
 /// Create a topic, with the streams it needs in the queue.
 ///
@@ -55,9 +55,9 @@ pub(crate) struct Args {
     /// With --infer: create the topic with the proposed columns
     #[arg(long, requires = "infer")]
     yes: bool,
-    /// How long segments are kept, such as 7d; without limit by default
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    retention: Option<Duration>,
+    /// How long segments are kept, such as 7d, by the queue's time of publish; none, the default, keeps all of them
+    #[arg(long, value_name = "DURATION|none", value_parser = parse_retention, default_value = "none")]
+    retention: Retention,
     /// How keys are spread: siphash, or nats as in the server's {{partition(n,…)}} mapping
     #[arg(long, value_parser = ["siphash", "nats"])]
     partitioner: Option<String>,
@@ -196,8 +196,7 @@ fn unchecked(args: Args) -> Result<TopicConfig, UsageError> {
     }
     let bound = u32::try_from(options.streams.len()).unwrap_or(u32::MAX);
     let partition_count = args.partitions.unwrap_or(bound.max(1));
-    let retention_ms = args.retention.map(|retention| u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
-    Ok(TopicConfig { name: args.name, partition_count, retention_ms, config: options })
+    Ok(TopicConfig { name: args.name, partition_count, retention_ms: args.retention.0, config: options })
 }
 
 fn merged(set: StreamLimits, from_schema: StreamLimits) -> StreamLimits {

@@ -1,4 +1,5 @@
-//! `topic update`: columns that are added, take more, get another name or go, the notations of values, packed messages.
+//! `topic update`: columns that are added, take more, get another name or go, the notations of values, packed messages,
+//! retention.
 //!
 //! Owns: the arguments, and the answer. Does not own: the rules that keep every older segment readable
 //! (`TopicOptions::evolve`), the running writers, which follow the catalog, and quarantined records (`quarantine
@@ -16,8 +17,9 @@ use super::schema::read_columns;
 use crate::columns::{parse_column, parse_renaming};
 use crate::opened::with_catalog;
 use crate::output::{self, UsageError};
+use crate::units::{Retention, duration_text, parse_retention};
 
-/// Add columns, let columns take more, or let records travel packed.
+/// Change columns, the packing of records, or the retention.
 ///
 /// Every older segment stays readable. Running writers follow within a third of LEASE_SECS, without a restart. Other
 /// changes of a column need a column of another name.
@@ -40,6 +42,10 @@ pub(crate) struct Args {
     /// Another name for a column, which goes on reading the same member; repeat it
     #[arg(long = "rename-column", value_name = "NAME=NEW", value_parser = parse_renaming)]
     rename: Vec<(String, String)>,
+    /// How long segments are kept, such as 7d, by the queue's time of publish; none keeps all of them. See `siltstone
+    /// retention --help`
+    #[arg(long, value_name = "DURATION|none", value_parser = parse_retention)]
+    retention: Option<Retention>,
     #[command(flatten)]
     packing: PackingArgs,
     #[command(flatten)]
@@ -54,10 +60,10 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     };
     let change = ColumnChange { drop: args.drop.clone(), rename: args.rename.clone(), declare };
     let is_of_columns = change != ColumnChange::default() || args.reading != ReadingArgs::default();
-    if !is_of_columns && args.packing == PackingArgs::default() {
+    if !is_of_columns && args.packing == PackingArgs::default() && args.retention.is_none() {
         return Err(UsageError::new(format!(
-            "topic update {}: there is nothing to change; give --column, --schema, --drop-column, --rename-column, --packed \
-             or a notation of values (`siltstone topic update --help`)",
+            "topic update {}: there is nothing to change; give --column, --schema, --drop-column, --rename-column, --packed, \
+             --retention or a notation of values (`siltstone topic update --help`)",
             args.name
         ))
         .into());
@@ -65,7 +71,11 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     let (before, topic) = with_catalog(settings, async |catalog| {
         let Some(topic) = catalog.get_topic(&args.name).await? else { bail!("topic not found: {}", args.name) };
         let options = changed(&topic.config, &change, &args)?;
-        let updated = catalog::update_topic(catalog.as_ref(), &topic, options).await.map_err(|error| match error {
+        let updated = match args.retention {
+            Some(Retention(kept_ms)) => catalog::update_retention(catalog.as_ref(), &topic, kept_ms, options).await,
+            None => catalog::update_topic(catalog.as_ref(), &topic, options).await,
+        };
+        let updated = updated.map_err(|error| match error {
             UpdateTopicError::Invalid(invalid) => UsageError::new(invalid.to_string()).into(),
             UpdateTopicError::Catalog(error) => anyhow::Error::from(error),
         })?;
@@ -78,6 +88,13 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     output::print(&answer(&before, &topic))?;
     if is_of_columns {
         output::note("running writers follow; `siltstone quarantine replay` publishes what did not fit before");
+    }
+    if args.retention.is_some_and(|retention| retention.0.is_some()) {
+        let name = &topic.name;
+        output::note(&format!(
+            "running writers take what is older off the list within a minute or two; `siltstone retention {name} --dry-run` \
+             shows it"
+        ));
     }
     if args.packing != PackingArgs::default() {
         output::note("running producers follow within 30 seconds, unless their metadata_refresh is another");
@@ -106,6 +123,11 @@ fn answer(before: &Topic, topic: &Topic) -> String {
     if topic.config.packed != before.config.packed {
         let travel = if topic.config.packed { "may travel packed" } else { "travel one in a message" };
         text.push_str(&format!("small records {travel} from now on\n"));
+    }
+    if topic.retention_ms != before.retention_ms {
+        let kept =
+            topic.retention_ms.map_or_else(|| "without limit".to_owned(), |ms| format!("for {}", duration_text(ms)));
+        text.push_str(&format!("segments are kept {kept}\n"));
     }
     let reading = topic.config.reading.arguments();
     if !reading.is_empty() {

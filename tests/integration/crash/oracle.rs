@@ -4,6 +4,7 @@
 
 pub(super) mod readers;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use sqlx::{PgPool, SqlitePool};
@@ -24,6 +25,8 @@ pub(super) struct Verdict {
     /// Sound messages in quarantine, because their readers were killed repeatedly.
     condemned: u64,
     gaps: u64,
+    /// Messages that retention took.
+    pub(super) expired: u64,
     lost: u64,
     doubled: u64,
     altered: u64,
@@ -60,7 +63,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} rows and {} quarantined ({} condemned) in {} commits, audit {}, {} gaps, {} lost, {} doubled, {} altered, {} foreign, \
+            "{} rows and {} quarantined ({} condemned) in {} commits, audit {}, {} gaps, {} expired, {} lost, {} doubled, {} altered, {} foreign, \
              {} violations",
             self.rows,
             self.quarantined,
@@ -68,6 +71,7 @@ impl fmt::Display for Verdict {
             self.commits,
             if self.is_audit_clean { "clean" } else { "not clean" },
             self.gaps,
+            self.expired,
             self.lost,
             self.doubled,
             self.altered,
@@ -80,13 +84,14 @@ impl fmt::Display for Verdict {
 /// Judges a world whose writers have ended.
 pub(super) async fn judge(world: &World, plan: &Plan, published: &Published) -> Verdict {
     let mut verdict = Verdict::default();
-    let expected = Expected::new(plan, published, &mut verdict);
+    let (commits, counts, expired) = read_catalog(world).await;
+    let expected = Expected { expired, ..Expected::new(plan, published, &mut verdict) };
     let readers = [("DataFusion", with_datafusion(world).await), ("DuckDB", with_duckdb(world).await)];
     for (reader, [rows, quarantined]) in readers {
         (verdict.rows, verdict.quarantined) = (rows.len() as u64, quarantined.len() as u64);
         expected.compare(reader, &rows, &quarantined, &mut verdict);
     }
-    judge_catalog(world, published, &mut verdict).await;
+    judge_catalog(world, published, (commits, counts), &mut verdict).await;
     judge_audit(world, &mut verdict).await;
     verdict
 }
@@ -102,6 +107,8 @@ async fn judge_audit(world: &World, verdict: &mut Verdict) {
 struct Expected<'a> {
     plan: &'a Plan,
     numbers: Vec<Vec<Option<u64>>>,
+    /// The offset below which retention took everything, by partition: the oldest messages and no others.
+    expired: BTreeMap<i64, i64>,
 }
 
 impl<'a> Expected<'a> {
@@ -116,11 +123,15 @@ impl<'a> Expected<'a> {
             }
             numbers.push(by_offset);
         }
-        Self { plan, numbers }
+        Self { plan, numbers, expired: BTreeMap::new() }
+    }
+
+    fn is_expired(&self, partition: usize, offset: u64) -> bool {
+        self.expired.get(&(partition as i64)).is_some_and(|before| (offset as i64) < *before)
     }
 
     fn compare(&self, reader: &str, rows: &[Row], quarantined: &[Row], verdict: &mut Verdict) {
-        verdict.condemned = 0;
+        (verdict.condemned, verdict.expired) = (0, 0);
         let mut seen: Vec<Vec<u32>> = self.numbers.iter().map(|numbers| vec![0; numbers.len()]).collect();
         let rows = rows.iter().map(|row| (row, false)).chain(quarantined.iter().map(|row| (row, true)));
         for (row, is_quarantined) in rows {
@@ -131,6 +142,10 @@ impl<'a> Expected<'a> {
                 verdict.tell(format!("{reader}: {place} was never confirmed: {row:?}"));
                 continue;
             };
+            if self.is_expired(row.p as usize, row.o) {
+                verdict.foreign += 1;
+                verdict.tell(format!("{reader}: {place} (message {n}) was expired and is there"));
+            }
             let times = &mut seen[row.p as usize][row.o as usize];
             *times += 1;
             if *times > 1 {
@@ -146,7 +161,9 @@ impl<'a> Expected<'a> {
         }
         for (partition, numbers) in self.numbers.iter().enumerate() {
             for (offset, n) in numbers.iter().enumerate().filter_map(|(offset, n)| Some((offset, (*n)?))) {
-                if seen[partition][offset] == 0 {
+                if seen[partition][offset] == 0 && self.is_expired(partition, offset as u64) {
+                    verdict.expired += 1;
+                } else if seen[partition][offset] == 0 {
                     verdict.lost += 1;
                     verdict.tell(format!("{reader}: {partition}/{offset} (message {n}) is lost"));
                 }
@@ -196,16 +213,27 @@ const COMMITS: &str = "SELECT partition_id, commit_no, base_offset, end_offset, 
     FROM commits WHERE topic = 'orders' ORDER BY partition_id, commit_no";
 const GAPS: &str = "SELECT count(*) FROM gaps";
 const PENDING: &str = "SELECT count(*) FROM uploads WHERE state = 'pending'";
+/// Objects that retention took before their age, as far as their snapshots are kept.
+const EARLY: &str = "SELECT count(*) FROM retired_objects AS r
+    JOIN lake_snapshots AS s ON s.snapshot_id = r.end_snapshot AND s.changes LIKE 'deleted_from_table:%'
+    JOIN topics AS t ON t.table_id = r.table_id OR t.quarantine_table_id = r.table_id
+    WHERE r.max_timestamp_us / 1000 > r.retired_at - t.retention_ms";
+const EXPIRED: &str = "SELECT partition_id, before_offset FROM expirations WHERE topic = 'orders'";
 const OWNED: &str = "SELECT count(*) FROM partitions WHERE owner IS NOT NULL";
 
 /// Ranges chain, the watermark is their end, each epoch has one owner, no intent is pending and no partition is
 /// owned.
-async fn judge_catalog(world: &World, published: &Published, verdict: &mut Verdict) {
-    let (commits, [gaps, pending, owned]) = read_catalog(world).await;
+async fn judge_catalog(
+    world: &World,
+    published: &Published,
+    (commits, [gaps, pending, owned, early]): (Vec<Commit>, [i64; 4]),
+    verdict: &mut Verdict,
+) {
     (verdict.commits, verdict.gaps) = (commits.len() as u64, gaps as u64);
     verdict.check(gaps == 0, || format!("{gaps} gaps: the queue lost what it had confirmed, or it was not seen"));
     verdict.check(pending == 0, || format!("{pending} intents are pending after the last writer ended"));
     verdict.check(owned == 0, || format!("{owned} partitions are owned after the last writer ended"));
+    verdict.check(early == 0, || format!("retention took {early} objects before their age"));
     for partition in world.partitions().await {
         let id = partition["partition_id"].as_i64().expect("a number");
         let (mut next, mut number, mut epoch, mut owner) = (0, 0, 0, "");
@@ -227,18 +255,20 @@ async fn judge_catalog(world: &World, published: &Published, verdict: &mut Verdi
     }
 }
 
-async fn read_catalog(world: &World) -> (Vec<Commit>, [i64; 3]) {
-    let counts = [GAPS, PENDING, OWNED];
-    let mut numbers = [0; 3];
-    let commits: Vec<CommitRow> = match (&world.postgres, world.kind) {
+/// Commits, counts, and the offsets up to which retention came.
+async fn read_catalog(world: &World) -> (Vec<Commit>, [i64; 4], BTreeMap<i64, i64>) {
+    let counts = [GAPS, PENDING, OWNED, EARLY];
+    let mut numbers = [0; 4];
+    let (commits, expired): (Vec<CommitRow>, Vec<(i64, i64)>) = match (&world.postgres, world.kind) {
         (Some(server), _) => {
             let pool = PgPool::connect(&server.url()).await.expect("connects");
             for (number, sql) in numbers.iter_mut().zip(counts) {
                 *number = sqlx::query_scalar(sql).fetch_one(&pool).await.expect(sql);
             }
             let commits = sqlx::query_as(COMMITS).fetch_all(&pool).await.expect(COMMITS);
+            let expired = sqlx::query_as(EXPIRED).fetch_all(&pool).await.expect(EXPIRED);
             pool.close().await;
-            commits
+            (commits, expired)
         }
         (None, Kind::PostgresS3) => panic!("no PostgreSQL"),
         (None, Kind::SqliteLocal) => {
@@ -248,13 +278,14 @@ async fn read_catalog(world: &World) -> (Vec<Commit>, [i64; 3]) {
                 *number = sqlx::query_scalar(sql).fetch_one(&pool).await.expect(sql);
             }
             let commits = sqlx::query_as(COMMITS).fetch_all(&pool).await.expect(COMMITS);
+            let expired = sqlx::query_as(EXPIRED).fetch_all(&pool).await.expect(EXPIRED);
             let intact: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(&pool).await.expect("checked");
             assert_eq!(intact, "ok", "the file is damaged");
             pool.close().await;
-            commits
+            (commits, expired)
         }
     };
-    (commits.into_iter().map(Commit::from).collect(), numbers)
+    (commits.into_iter().map(Commit::from).collect(), numbers, expired.into_iter().collect())
 }
 
 /// A judge that detects no violation would find every run clean.
@@ -268,11 +299,15 @@ fn the_judge_finds_what_is_lost_doubled_altered_foreign_or_in_the_wrong_table() 
     let set_aside =
         |n: u64, reason: &str| Row { n: None, text: plan.payload(n), reason: Some(reason.to_owned()), ..row(n) };
     let sound = || (0..300).filter(|n| *n != broken).map(row).collect::<Vec<_>>();
-    let judged = |rows: &[Row], quarantined: &[Row]| {
+    let judged_behind = |before: i64, rows: &[Row], quarantined: &[Row]| {
         let mut verdict = Verdict::default();
-        Expected::new(&plan, &published, &mut verdict).compare("test", rows, quarantined, &mut verdict);
-        [verdict.lost, verdict.doubled, verdict.altered, verdict.foreign, verdict.condemned]
+        let expired = BTreeMap::from([(0, before)]);
+        let expected = Expected { expired, ..Expected::new(&plan, &published, &mut verdict) };
+        expected.compare("test", rows, quarantined, &mut verdict);
+        let found = [verdict.lost, verdict.doubled, verdict.altered, verdict.foreign, verdict.condemned];
+        (verdict.expired, found)
     };
+    let judged = |rows: &[Row], quarantined: &[Row]| judged_behind(0, rows, quarantined).1;
     let quarantined = [set_aside(broken, "not a number")];
     assert_eq!(judged(&sound(), &quarantined), [0, 0, 0, 0, 0]);
     assert_eq!(judged(&sound(), &[]), [1, 0, 0, 0, 0], "lost from quarantine");
@@ -289,4 +324,8 @@ fn the_judge_finds_what_is_lost_doubled_altered_foreign_or_in_the_wrong_table() 
     assert_eq!(judged(&sound()[1..], &wrong_table), [0, 0, 1, 0, 0], "a sound message is in quarantine");
     let condemned = [set_aside(broken, "not a number"), set_aside(0, "not decoded: the writer died 2 times")];
     assert_eq!(judged(&sound()[1..], &condemned), [0, 0, 0, 0, 1], "set aside for its readers' deaths");
+    // Message n has offset n + 1: of the first two, retention took both.
+    assert_eq!(judged_behind(3, &sound()[2..], &quarantined), (2, [0; 5]), "expired");
+    assert_eq!(judged_behind(3, &sound()[3..], &quarantined), (2, [1, 0, 0, 0, 0]), "lost behind what expired");
+    assert_eq!(judged_behind(3, &sound()[1..], &quarantined), (1, [0, 0, 0, 1, 0]), "expired and still there");
 }

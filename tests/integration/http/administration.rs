@@ -97,6 +97,9 @@ async fn what_a_topic_cannot_be_is_refused_with_the_words_of_the_command() {
         (r#"{"columns":[{"name":"b","type":"string","nullable":false}]}"#, 422, "b"),
         (r#"{"drop_columns":["x"]}"#, 422, "there is no column \"x\""),
         (r#"{"reading":{"time_zone":"+00:00"}}"#, 400, "time zone"),
+        (r#"{"packed":"yes"}"#, 400, "boolean"),
+        (r#"{"packed":null}"#, 400, "boolean"),
+        (r#"{"packed":true,"reading":null}"#, 400, "invalid type: null"),
     ] {
         let (answered, refused) = patch(body).await;
         assert_eq!(answered, status, "{body}: {refused}");
@@ -105,4 +108,39 @@ async fn what_a_topic_cannot_be_is_refused_with_the_words_of_the_command() {
     assert_eq!(server.request("POST", "/v1/topics", &[], b"{}").await.0, 415, "a type is needed");
     assert_eq!(server.request("GET", "/v1/topics/orders?verbose=1", &[], b"").await.0, 400);
     assert_eq!(siltstone.run(&["topic", "list", "--json"]).await.ok().json().as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_topic_that_is_changed_to_packed_answers_with_the_places_that_the_rows_have() {
+    let siltstone = patient();
+    siltstone.run(&["topic", "create", "t", "--column", "n:int64"]).await.ok();
+    let server = Server::start(&siltstone).await;
+    let patch = async |is_packed: bool| {
+        let body = json!({ "packed": is_packed }).to_string();
+        let (status, topic) = server.request("PATCH", "/v1/topics/t", &[JSON], body.as_bytes()).await;
+        assert_eq!((status, topic["config"]["packed"] == json!(true)), (200, is_packed), "{topic}");
+    };
+    let post = async |numbers: std::ops::Range<u64>, acks: &str| {
+        let body: String = format!("[{}]", numbers.map(|n| format!("{{\"n\":{n}}}")).collect::<Vec<_>>().join(","));
+        let path = format!("/v1/topics/t/records?acks={acks}");
+        let (status, answer) = server.request("POST", &path, &[JSON], body.as_bytes()).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["records"].as_array().expect("a list").clone()
+    };
+    // The topic is known to the service before it is changed.
+    assert_eq!(post(0..2, "queued").await[1], json!({ "partition": 0, "offset": 1, "duplicate": false }));
+    patch(true).await;
+    let packed = post(2..52, "queued").await;
+    assert_eq!(packed[0], json!({ "partition": 0, "offset": 2, "duplicate": false }));
+    assert_eq!(packed[49], json!({ "partition": 0, "offset": 2, "record": 49, "duplicate": false }));
+    patch(false).await;
+    let alone = post(52..54, "committed").await;
+    assert_eq!(alone[1], json!({ "partition": 0, "offset": 4, "duplicate": false }));
+    let rows = siltstone.run(&["query", "--json", "SELECT _offset, _row FROM t ORDER BY n"]).await.ok();
+    let rows = rows.out.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+    let places = rows.map(|row| (row["_offset"].as_u64(), row["_row"].as_u64())).collect::<Vec<_>>();
+    let answered = |record: &serde_json::Value| (record["offset"].as_u64(), record["record"].as_u64().or(Some(0)));
+    assert_eq!(places.len(), 54);
+    assert_eq!(places[2..], packed.iter().chain(&alone).map(answered).collect::<Vec<_>>());
+    server.stop().await;
 }

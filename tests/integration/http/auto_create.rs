@@ -5,9 +5,10 @@ use std::path::Path;
 use futures::future::join_all;
 use serde_json::json;
 use support::nats::NatsServer;
+use tokio::time::{Instant, sleep};
 
 use super::{JSON, Server, count, patient};
-use crate::binary::Siltstone;
+use crate::binary::{DEADLINE, POLL, Siltstone};
 
 const RULES: &str = r#"[{"topics":"logs-*","partition_count":3,"config":{"columns":[{"name":"n","type":"int64"}]}},
                        {"topics":"clicks","config":{"format":"raw"}}]"#;
@@ -83,4 +84,63 @@ async fn rules_that_cannot_be_read_end_the_start_and_are_named() {
     let absent = patient().with("AUTO_CREATE", "/nowhere/rules.json").run(&["up"]).await;
     absent.fails(2, &["AUTO_CREATE=/nowhere/rules.json", "cannot be read"]);
     assert!(!Path::new("/nowhere").exists());
+}
+
+const SUBJECT_RULES: &str = r#"[{"stream":"LOGS","subjects":"logs.*","name":"logs-{1}",
+    "config":{"columns":[{"name":"n","type":"int64"}]}}]"#;
+
+/// Waits until the table holds so many different numbers, and asserts that none is there twice.
+async fn until_rows(siltstone: &Siltstone, topic: &str, rows: u64) {
+    let end = Instant::now() + DEADLINE;
+    let count = format!("SELECT count(DISTINCT n) AS c FROM \"{topic}\"");
+    loop {
+        let found = siltstone.run(&["query", "--json", &count]).await;
+        if found.code == 0 && found.json()["c"] == rows {
+            break;
+        }
+        assert!(Instant::now() < end, "{topic}: {found:?}");
+        sleep(POLL).await;
+    }
+    assert_eq!(super::count(siltstone, &format!("SELECT count(*) AS c FROM \"{topic}\"")).await, rows);
+}
+
+#[tokio::test]
+async fn a_first_message_to_a_subject_of_the_rules_creates_its_topic_and_nothing_is_lost() {
+    let nats = NatsServer::start().await.expect("a NATS server");
+    let context = async_nats::jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
+    let subjects = vec!["logs.>".to_owned()];
+    let config = async_nats::jetstream::stream::Config { name: "LOGS".to_owned(), subjects, ..Default::default() };
+    context.create_stream(config).await.expect("made");
+    let publish = async |subject: &'static str, numbers: std::ops::Range<u32>| {
+        for n in numbers {
+            let stored = context.publish(subject, format!("{{\"n\":{n}}}").into()).await.expect("sent");
+            stored.await.expect("stored");
+        }
+    };
+    // Before any writer runs, as well as later.
+    publish("logs.web", 0..5).await;
+    let siltstone = with_rules(patient().with("FLUSH_INTERVAL_SECS", "1"), SUBJECT_RULES);
+    let siltstone = siltstone.with("QUEUE_TYPE", "nats").with("NATS_URL", &nats.url());
+    let servers = [Server::start(&siltstone).await, Server::start(&siltstone).await];
+    until_rows(&siltstone, "logs-web", 5).await;
+    publish("logs.app", 0..3).await;
+    publish("logs.web", 5..7).await;
+    publish("logs.WEB", 0..2).await;
+    publish("logs.a.b", 0..2).await;
+    until_rows(&siltstone, "logs-app", 3).await;
+    until_rows(&siltstone, "logs-web", 7).await;
+    // A topic of a subject takes records over HTTP as well, under its subject.
+    let path = "/v1/topics/logs-web/records?acks=committed";
+    let (status, sent) = servers[0].request("POST", path, &[JSON], br#"{"n":7}"#).await;
+    assert_eq!(status, 200, "{sent}");
+    until_rows(&siltstone, "logs-web", 8).await;
+    let listed = siltstone.run(&["topic", "list", "--json"]).await.ok().json();
+    let names: Vec<_> = listed.as_array().expect("a list").iter().map(|topic| topic["name"].clone()).collect();
+    assert_eq!(names, [json!("logs-app"), json!("logs-web")], "no other subject gives a topic");
+    let told = servers.iter().map(|server| server.log_text()).collect::<String>();
+    assert!(told.contains("no topic for subject logs.WEB of stream LOGS") && told.contains("another case"), "{told}");
+    for server in servers {
+        server.stop().await;
+    }
+    siltstone.run(&["audit", "--deep"]).await.ok();
 }

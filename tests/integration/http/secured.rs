@@ -125,3 +125,48 @@ async fn a_certificate_that_cannot_be_used_is_named_at_the_start() {
     let alone = patient().with("INGEST_TLS_KEY", &key.display().to_string()).run(&["up"]).await;
     alone.fails(2, &["INGEST_TLS_CERT and INGEST_TLS_KEY belong together"]);
 }
+
+#[tokio::test]
+async fn publish_trusts_the_authority_of_the_flag_or_of_the_variable() {
+    let siltstone = patient();
+    siltstone.run(&["topic", "create", "orders", "--column", "id:int64"]).await.ok();
+    let publisher = token(&siltstone, &["publisher", "--allow", "produce:orders", "--allow", "read:orders"]).await;
+    let secured = Secured::start(siltstone.clone()).await;
+    let url = format!("https://localhost:{}", secured.port);
+    let (ca_file, other) = (secured.authority.ca_file(), Authority::new().expect("openssl"));
+    let ca_file = ca_file.to_str().expect("UTF-8");
+    let publish = async |client: Siltstone, more: &[&str]| {
+        let client = client.with("SILTSTONE_TOKEN", &publisher);
+        client.run_with_input(&[&["publish", "orders", "--url", &url][..], more].concat(), b"{\"id\":1}\n").await
+    };
+    let unknown = publish(Siltstone::new(), &[]).await;
+    unknown.fails(1, &["invalid peer certificate: UnknownIssuer", "--ca-file or SILTSTONE_CA_FILE names a PEM file"]);
+    publish(Siltstone::new(), &["--ca-file", ca_file]).await.ok().says(&["published 1 messages to orders"]);
+    publish(Siltstone::new().with("SILTSTONE_CA_FILE", ca_file), &[]).await.ok();
+    let other = other.ca_file().display().to_string();
+    let flag_counts = publish(Siltstone::new().with("SILTSTONE_CA_FILE", ca_file), &["--ca-file", &other]).await;
+    flag_counts.fails(1, &["invalid peer certificate", "--ca-file or SILTSTONE_CA_FILE names a PEM file"]);
+    let absent = publish(Siltstone::new().with("SILTSTONE_CA_FILE", "/absent.pem"), &[]).await;
+    absent.fails(1, &["producer option ca_file = /absent.pem", "No such file"]);
+    let plain = ["publish", "orders", "--url", "http://localhost:1", "--ca-file", ca_file];
+    siltstone.run(&plain).await.fails(2, &["--ca-file", "needs a --url that begins with https://"]);
+    siltstone.run(&["publish", "orders", "--ca-file", ca_file]).await.fails(2, &["--url"]);
+    secured.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_with_the_certificate_of_an_authority_is_explained_to_who_publishes() {
+    let siltstone = patient();
+    siltstone.run(&["topic", "create", "orders", "--column", "id:int64"]).await.ok();
+    let authority = Authority::new().expect("openssl");
+    let ca_file = authority.ca_file();
+    let key = ca_file.with_file_name("ca.key").display().to_string();
+    let ca_file = ca_file.to_str().expect("UTF-8");
+    let server = siltstone.clone().with("INGEST_TLS_CERT", ca_file).with("INGEST_TLS_KEY", &key);
+    let server = Server::start(&server).await;
+    let url = server.url.replace("http://127.0.0.1", "https://localhost");
+    let publish = ["publish", "orders", "--url", &url, "--ca-file", ca_file];
+    let refused = siltstone.run_with_input(&publish, b"{\"id\":1}\n").await;
+    refused.fails(1, &["CaUsedAsEndEntity", "make it with basicConstraints=CA:FALSE"]);
+    server.stop().await;
+}

@@ -52,7 +52,7 @@ async fn gaps(siltstone: &Siltstone) -> Vec<(u64, u64, String)> {
     let store: Arc<dyn MetadataStore> = catalog::connect(&format!("sqlite:{}", path.display())).await.expect("opens");
     let orders = TopicPartition::new(TopicName::new("orders").expect("valid"), 0);
     let recorded = store.list_gaps(&orders).await.expect("lists").into_iter();
-    recorded.map(|recorded| recorded.gap).map(|Gap { range, reason }| (range.base(), range.end(), reason)).collect()
+    recorded.map(|recorded| recorded.gap).map(|Gap { range, reason, .. }| (range.base(), range.end(), reason)).collect()
 }
 
 /// Waits until the partition of a running writer is halted, and returns the reason, which must be the same everywhere

@@ -25,6 +25,7 @@
 //! clock, or on the order of a hash map: on a paused current-thread runtime, one seed is one history.
 
 mod agents;
+mod aging;
 mod client;
 mod clock;
 mod commit;
@@ -56,6 +57,7 @@ mod together;
 mod tokens;
 mod topics;
 
+pub(crate) use aging::newest_us;
 pub use client::{Call, Client, Door, Failure, Rows};
 pub use clock::VirtualClock;
 pub use event::{Change, Event};

@@ -25,6 +25,8 @@ pub struct Mutation {
     pub faults: &'static [(Kind, u64)],
     /// True when each run replaces, retires and folds objects; the mutation shows nothing otherwise.
     pub is_compacted: bool,
+    /// True when the topic has a retention in each run.
+    pub is_retained: bool,
 }
 
 /// Seeds within which a mutation must be found out.
@@ -41,12 +43,17 @@ const fn mutation(
     off: &'static [&'static str],
     faults: &'static [(Kind, u64)],
 ) -> Mutation {
-    Mutation { name, guards, off, faults, is_compacted: false }
+    Mutation { name, guards, off, faults, is_compacted: false, is_retained: false }
 }
 
 /// One without a guard of replacing, retiring or folding.
 const fn compaction(name: &'static str, guards: fn(&mut Guards), faults: &'static [(Kind, u64)]) -> Mutation {
-    Mutation { name, guards, off: &[], faults, is_compacted: true }
+    Mutation { name, guards, off: &[], faults, is_compacted: true, is_retained: false }
+}
+
+/// One without a guard of retention by age.
+const fn retention(name: &'static str, guards: fn(&mut Guards), faults: &'static [(Kind, u64)]) -> Mutation {
+    Mutation { name, guards, off: &[], faults, is_compacted: true, is_retained: true }
 }
 
 fn none(_: &mut Guards) {}
@@ -99,7 +106,7 @@ pub const MUTATIONS: &[Mutation] = &[
         &[],
         FAILOVERS,
     ),
-    mutation("a shared object without the rows of one that is refused", |g| g.together_all = false, &[], TAKEOVERS),
+    mutation("a shared object without the rows of one that is refused", |g| g.together_all = false, &[], FAILOVERS),
     mutation("a catalog that went back is not noticed", none, &["supervise.went_back"], FAILOVERS),
     mutation("takeover without dooming intents", |g| g.doom_at_takeover = false, &[], TAKEOVERS),
     mutation("takeover without a new epoch", |g| g.epoch_rises = false, &[], TAKEOVERS),
@@ -136,6 +143,9 @@ pub const MUTATIONS: &[Mutation] = &[
     compaction("snapshots numbered without the lock", |g| g.head_lock = false, NOISE),
     compaction("folding across the end of a segment", |g| g.fold_within_segments = false, NOISE),
     compaction("folding that loses a sum", |g| g.fold_sums = false, NOISE),
+    retention("deletion of objects that kept snapshots have", |g| g.gc_snapshot_check = false, NOISE),
+    retention("retention by the clock of a writer", |g| g.age_by_database_clock = false, NOISE),
+    retention("retention from the middle of a partition", |g| g.age_prefix = false, NOISE),
 ];
 
 impl Mutation {
@@ -148,7 +158,8 @@ impl Mutation {
 
     fn profile(&self) -> Profile {
         let profile = Profile::only(self.name, self.faults);
-        if self.is_compacted { profile.compacted() } else { profile }
+        let profile = if self.is_compacted { profile.compacted() } else { profile };
+        if self.is_retained { profile.retained() } else { profile }
     }
 
     /// The same run with all guards on, which must hold.

@@ -4,7 +4,8 @@
 //! missing, 3 ranges chain, 4 one owner per epoch, 5 no watermark goes back, 6 right content, 7 listed objects exist,
 //! 8 keys are used once, 9 anchors, 10 acks after commits, 11 doomed intents stay doomed, 12 fenced writers, 13
 //! progress, 14 loud halts, 15 the lists of objects and segments agree, 16 snapshots rise and name the live objects, 17
-//! a replacement keeps every row, 18 runs of commits and live segments agree, 19 what a producer was told is committed.
+//! a replacement keeps every row, 18 runs of commits and live segments agree, 19 what a producer was told is committed,
+//! 20 retention takes the oldest part of partitions, and nothing that is younger, 21 kept snapshots have their objects.
 //! Does not own: the end of a run (`world`), the tables (`catalog`).
 //!
 //! Ranges that chain (3), hold exactly the messages of one history (6) and are compared row by row with the published
@@ -16,6 +17,7 @@ mod confirmations;
 mod histories;
 mod lists;
 mod replacements;
+mod retention;
 mod runs;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -70,6 +72,8 @@ pub struct Figures {
     pub shared: u64,
     /// Objects that retention took off the list.
     pub expired: u64,
+    /// Objects that retention took off the list for their age.
+    pub aged: u64,
     /// Rows of commits that were folded away.
     pub folded: u64,
     /// Losses of a tail that no reader can notice: see `commits::follow_unnoticed`.
@@ -103,6 +107,9 @@ struct Inner {
     /// Objects that were doomed when the clock was put forward: the janitor may delete them although a lagging server
     /// lists them again, and forget them before the last request about them arrives.
     swept_early: BTreeSet<String>,
+    /// Retired objects that snapshots had when a lagging server took over: the lost one may have thinned these out, and
+    /// handed the objects to the janitor.
+    seen_again: BTreeSet<ObjectName>,
     /// Confirmed commits; those before a failover are forgotten.
     confirmations: Vec<Confirmation>,
     failovers: u64,
@@ -123,6 +130,8 @@ pub struct View {
     listed: BTreeSet<ObjectName>,
     /// The newest lake snapshot.
     newest: Option<LakeSnapshot>,
+    /// Retired objects that a kept snapshot has.
+    seen: BTreeSet<ObjectName>,
     /// Live objects at some of the last snapshots.
     live: VecDeque<(SnapshotId, BTreeSet<FileId>)>,
 }
@@ -141,6 +150,7 @@ impl Oracle {
             ever_intended: BTreeSet::new(),
             rows: PlacedRows::new(),
             swept_early: BTreeSet::new(),
+            seen_again: BTreeSet::new(),
             confirmations: Vec::new(),
             failovers: 0,
             figures: Figures::default(),
@@ -230,8 +240,12 @@ impl Oracle {
     /// Called before an object is deleted.
     fn deleting(&self, key: &str) {
         let mut inner = self.lock();
-        if inner.view.listed.contains(&ObjectName::new("", key)) {
+        let name = ObjectName::new("", key);
+        if inner.view.listed.contains(&name) {
             inner.broken(7, format!("{key} is listed and was deleted"));
+        }
+        if inner.view.seen.contains(&name) && !inner.seen_again.contains(&name) {
+            inner.broken(21, format!("{key} was deleted while a kept snapshot had it"));
         }
     }
 

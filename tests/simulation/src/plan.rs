@@ -73,6 +73,8 @@ pub struct Profile {
     pub is_forced: bool,
     /// True when objects are replaced in every run, instead of in every third one.
     pub is_compacted: bool,
+    /// True when the topic has a retention in every run, instead of in every fourth one.
+    pub is_retained: bool,
 }
 
 impl Profile {
@@ -104,22 +106,27 @@ impl Profile {
             (Recreate, 1),
             (Failover, 1),
         ];
-        Self { name: "all", most, is_forced: false, is_compacted: false }
+        Self { name: "all", most, is_forced: false, is_compacted: false, is_retained: false }
     }
 
     /// No faults.
     pub fn calm() -> Self {
-        Self { name: "calm", most: vec![], is_forced: false, is_compacted: false }
+        Self { name: "calm", most: vec![], is_forced: false, is_compacted: false, is_retained: false }
     }
 
     /// Only these kinds, in every run.
     pub fn only(name: &'static str, most: &[(Kind, u64)]) -> Self {
-        Self { name, most: most.to_vec(), is_forced: true, is_compacted: false }
+        Self { name, most: most.to_vec(), is_forced: true, is_compacted: false, is_retained: false }
     }
 
     /// The same with a compactor in every run.
     pub fn compacted(self) -> Self {
         Self { is_compacted: true, ..self }
+    }
+
+    /// The same with a retention in every run.
+    pub fn retained(self) -> Self {
+        Self { is_retained: true, ..self }
     }
 
     /// The profile of this name.
@@ -186,12 +193,15 @@ pub struct Plan {
     pub has_compactor: bool,
     /// True when two compactors run at a time and take the same objects.
     pub has_rival: bool,
+    /// Retention of the topic.
+    pub retention: Option<Duration>,
     /// Settings of the writers.
     pub config: writer::WriterConfig,
 }
 
 const LEASE: Duration = Duration::from_millis(2_500);
 const JANITOR_HOLD: Duration = Duration::from_secs(6);
+const RETENTION_MS_MIN: u64 = 3_000;
 /// Later than any put that is under way.
 const JANITOR_SECOND_SWEEP: Duration = Duration::from_secs(42);
 
@@ -235,10 +245,24 @@ impl Plan {
         let end = Duration::from_millis(end_ms);
         // Not drawn, so that the other runs are those of the same seeds as ever.
         let is_packed = end_ms.is_multiple_of(3);
+        let has_retention = profile.is_retained || end_ms.is_multiple_of(4);
+        let retention = has_retention.then(|| Duration::from_millis(RETENTION_MS_MIN + end_ms % 20_000));
         let config = config(chance);
         let has_compactor = profile.is_compacted || chance.below(3) == 0;
         let has_rival = profile.is_compacted || chance.below(4) == 0;
-        Self { partition_count, slots, writers, format, is_packed, actions, end, has_compactor, has_rival, config }
+        Self {
+            partition_count,
+            slots,
+            writers,
+            format,
+            is_packed,
+            actions,
+            end,
+            has_compactor,
+            has_rival,
+            retention,
+            config,
+        }
     }
 }
 

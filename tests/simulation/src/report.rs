@@ -33,6 +33,8 @@ pub struct Total {
     pub shared: u64,
     /// Objects that retention took off the list.
     pub expired: u64,
+    /// Objects that retention took off the list for their age.
+    pub aged: u64,
     /// Rows of commits that were folded away.
     pub folded: u64,
     /// Records whose commit was confirmed to a producer.
@@ -57,6 +59,7 @@ impl Total {
         self.shared += outcome.figures.shared;
         self.replacements += outcome.figures.replacements;
         self.expired += outcome.figures.expired;
+        self.aged += outcome.figures.aged;
         self.folded += outcome.figures.folded;
         self.confirmed += outcome.figures.confirmed;
         self.violations += u64::from(outcome.violation.is_some());
@@ -68,7 +71,8 @@ impl fmt::Display for Total {
         write!(
             f,
             "{} seeds, {:.1} virtual hours, {} messages, {} commits, {} faults, {} crashes, {} takeovers, {} unknown \
-             outcomes, {} halts, {} gaps, {} shared, {} replacements, {} expired, {} folded, {} confirmed, {} violations",
+             outcomes, {} halts, {} gaps, {} shared, {} replacements, {} expired, {} aged, {} folded, {} confirmed, {} \
+             violations",
             self.seeds,
             self.virtual_ms as f64 / 3_600_000.0,
             self.messages,
@@ -82,6 +86,7 @@ impl fmt::Display for Total {
             self.shared,
             self.replacements,
             self.expired,
+            self.aged,
             self.folded,
             self.confirmed,
             self.violations

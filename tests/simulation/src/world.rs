@@ -101,7 +101,7 @@ impl World {
         let config = TopicConfig {
             name: topic.clone(),
             partition_count: plan.partition_count,
-            retention_ms: None,
+            retention_ms: plan.retention.map(|retention| retention.as_millis() as u64),
             config: options,
         };
         catalog.create_topic(config).await.expect("a new catalog takes a valid topic");

@@ -29,9 +29,15 @@ use crate::python;
 ///
 /// A time with a zone would need a further Python package, so it is cast to one without: the session's zone is UTC.
 const PROGRAM: &str = r#"
-import datetime, decimal, json, struct, sys, threading
+import datetime, decimal, glob, importlib.util, json, os, struct, sys, threading
 import duckdb
 connection = duckdb.connect(config={"threads": 1})
+for name in filter(None, sys.argv[1].split(",")):
+    package = importlib.util.find_spec("duckdb_extension_" + name)
+    if package is None:
+        sys.exit("the package of the DuckDB extension %s is not installed: run scripts/setup-tools" % name)
+    [path] = glob.glob(os.path.join(os.path.dirname(package.origin), "extensions", "*", name + ".duckdb_extension"))
+    connection.execute("load '%s'" % path.replace("'", "''"))
 connection.execute("set timezone = 'UTC'")
 connection.execute("set enable_progress_bar = false")
 EPOCH_DAY, EPOCH = datetime.date(1970, 1, 1), datetime.datetime(1970, 1, 1)
@@ -97,7 +103,12 @@ pub struct DuckDbSession {
 impl DuckDbSession {
     /// Starts the process.
     pub fn start() -> Result<Self> {
-        let (process, questions, answers) = python::talk(PROGRAM, &[])?;
+        Self::start_with(&[])
+    }
+
+    /// Starts the process with these extensions (`ducklake`, `sqlite_scanner`), which come from PyPI packages.
+    pub fn start_with(extensions: &[&str]) -> Result<Self> {
+        let (process, questions, answers) = python::talk(PROGRAM, &[&extensions.join(",")])?;
         Ok(Self { questions, answers: BufReader::new(answers), _process: process })
     }
 

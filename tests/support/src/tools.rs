@@ -35,6 +35,11 @@ pub fn python() -> Result<PathBuf> {
     from_venv("python")
 }
 
+/// The tester of HTTP services by their OpenAPI document. The error names the command that installs it.
+pub fn schemathesis() -> Result<PathBuf> {
+    from_venv("schemathesis")
+}
+
 /// A program of the newest installed PostgreSQL, such as `initdb`; else the one on the path.
 pub fn postgres(program: &str) -> Result<PathBuf> {
     let mut versions: Vec<(u32, PathBuf)> = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! Owns: the order of the checks, the amount read at once, the sums. Changes nothing; writers may work meanwhile.
 //! Does not own: the checks of the catalog alone (`catalog::audit`), an object's bytes (`object`), its rows (`rows`),
-//! the messages of the rows (`messages`), the comparison with the queue (`stream`), showing.
+//! the messages of the rows (`messages`), the comparison with the queue (`stream`), retired objects (`snapshots`), showing.
 
 mod iceberg;
 mod messages;
@@ -10,6 +10,7 @@ mod object;
 mod piece;
 mod recorded;
 mod rows;
+mod snapshots;
 mod stream;
 mod work;
 
@@ -58,6 +59,8 @@ pub struct ObjectCounts {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Retired objects that kept lake snapshots have, each of which was looked for.
+    pub retired: u64,
     /// Commits whose rows were decoded.
     pub decoded_commits: u64,
     /// Rows decoded.
@@ -125,6 +128,9 @@ impl Audit<'_> {
             notes: Vec::new(),
         };
         report.add(self.object_problems(&snapshot).await?);
+        let (retired, problems) = self.earlier_snapshots(topic).await?;
+        report.objects.retired = retired;
+        report.add(problems);
         let mut objects = TopicObjects::load(self.catalog, &snapshot.topic).await?;
         for partition_id in 0..snapshot.topic.partition_count {
             if self.partition_id.is_some_and(|only| only != partition_id) {

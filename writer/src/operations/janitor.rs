@@ -5,9 +5,10 @@
 //! an object. Nor does it own the choice of history to fold: the catalog keeps the part that audits, resumes and
 //! readers of older snapshots need.
 //!
-//! An object is deleted after a hold, during which readers of an older snapshot may still read it, and once more much
-//! later: a put of a writer that died may land after the first deletion. Every writer runs a janitor; two at the same
-//! time repeat each other's work, which is harmless.
+//! An object is deleted after a hold, during which readers of an older snapshot may still read it, and not before the
+//! catalog has dropped each lake snapshot that has it. It is deleted once more much later: a put of a writer that died
+//! may land after the first deletion. Every writer runs a janitor; two at the same time repeat each other's work, which
+//! is harmless.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,11 +51,12 @@ impl Janitor {
             // Random, so that writers that started together do not look at the same time.
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
             self.give_up_replacements().await;
-            while self.sweep().await == Swept::More {}
+            // First: an object is not due while a lake snapshot has it.
             if fold_due <= Instant::now() {
                 self.fold_history().await;
                 fold_due = Instant::now() + FOLD_PAUSE_MAX.min(self.hold);
             }
+            while self.sweep().await == Swept::More {}
         }
     }
 

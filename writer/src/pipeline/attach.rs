@@ -113,10 +113,9 @@ fn missing_before(bounds: &Bounds, position: u64) -> Option<Gap> {
     let range = OffsetRange::until(base_offset, bounds.first_offset)?;
     Some(match bounds.kept_per_subject {
         Some(kept_per_subject) => Gap::compacted(range, kept_per_subject),
-        None => Gap {
-            range,
-            reason: "discarded by the queue before the writer came: purged, deleted, or beyond its limits".to_owned(),
-        },
+        None => {
+            Gap::lost(range, "discarded by the queue before the writer came: purged, deleted, or beyond its limits")
+        }
     })
 }
 

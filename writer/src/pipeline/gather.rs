@@ -30,6 +30,7 @@ use crate::config::WriterConfig;
 use crate::pipeline::batch::{Content, SealedBatch};
 use crate::pipeline::context::{Limits, Stop};
 use crate::pipeline::roll::RollReason;
+use crate::service::announce::Unannounced;
 use crate::service::status::Progress;
 
 /// Longest time that a closed batch waits for those that are due with it.
@@ -54,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) storage: Storage,
     pub(crate) config: WriterConfig,
     pub(crate) limits: Limits,
+    /// Commits are noted here.
+    pub(crate) unannounced: Arc<Unannounced>,
 }
 
 /// A small batch that begins at its partition's watermark.

@@ -12,6 +12,7 @@ use futures::future::{BoxFuture, FutureExt};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::GROUP_COMMIT_MAX;
+use crate::service::announce::Unannounced;
 
 /// Takes intents and commits. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -27,8 +28,12 @@ struct Job<Request, Answer> {
 }
 
 impl Groups {
-    /// The handle and its work, which a task must run until the handle and all its clones are dropped.
-    pub(crate) fn new(catalog: Arc<dyn MetadataStore>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+    /// The handle and its work, which a task must run until the handle and all its clones are dropped. Commits are noted in
+    /// `unannounced`.
+    pub(crate) fn new(
+        catalog: Arc<dyn MetadataStore>,
+        unannounced: Arc<Unannounced>,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         // One slot per member of a group: a request without a slot waits for the transaction before its own.
         let (intents, waiting_intents) = mpsc::channel(GROUP_COMMIT_MAX);
         let (commits, waiting_commits) = mpsc::channel(GROUP_COMMIT_MAX);
@@ -38,8 +43,13 @@ impl Groups {
             async move { catalog.record_intents(&group).await }.boxed()
         };
         let commit = move |group: Vec<CommitRequest>| {
-            let catalog = Arc::clone(&committing);
-            async move { catalog.commit(&group).await }.boxed()
+            let (catalog, unannounced) = (Arc::clone(&committing), Arc::clone(&unannounced));
+            async move {
+                let outcomes = catalog.commit(&group).await;
+                unannounced.note(&outcomes);
+                outcomes
+            }
+            .boxed()
         };
         let work = async move {
             futures::future::join(run(waiting_intents, record), run(waiting_commits, commit)).await;

@@ -42,7 +42,7 @@ impl Position {
             if let Some(range) = missing.filter(|_| self.dense && !mutation::is_off("fetch.gaps")) {
                 gaps.push(match self.kept_per_subject {
                     Some(kept_per_subject) => Gap::compacted(range, kept_per_subject),
-                    None => Gap { range, reason: "deleted in the queue before the writer came".to_owned() },
+                    None => Gap::lost(range, "deleted in the queue before the writer came"),
                 });
             }
             expected = message.offset + 1;
@@ -82,7 +82,7 @@ mod tests {
 
     fn gaps(position: u64, dense: bool, before: Option<(u64, u64)>, offsets: &[u64]) -> Vec<(u64, u64)> {
         let before = before.and_then(|(base, end)| OffsetRange::new(base, end));
-        let before = before.map(|range| Gap { range, reason: String::new() });
+        let before = before.map(|range| Gap::lost(range, ""));
         let mut position =
             Position { next_offset: position, last_read: None, gap: before, kept_per_subject: None, dense };
         let fetched = position.advance(delivery(offsets));
@@ -106,7 +106,7 @@ mod tests {
         let mut position =
             Position { next_offset: 5, last_read: None, gap: None, kept_per_subject: Some(3), dense: true };
         let fetched = position.advance(delivery(&[6, 9]));
-        let kinds: Vec<_> = fetched.gaps.iter().map(|gap| (gap.kind(), gap.range.count())).collect();
+        let kinds: Vec<_> = fetched.gaps.iter().map(|gap| (gap.kind, gap.range.count())).collect();
         assert_eq!(kinds, [(GapKind::Compacted, 1), (GapKind::Compacted, 2)]);
     }
 

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use catalog::{Contact, MetadataStore};
+use catalog::{AutoCreate, Contact, MetadataStore};
 use common::config::Settings;
 use common::{Queue, TopicName};
 use lake::Storage;
-use service::connect;
+use service::{ServiceError, connect};
 
 use crate::config::WriterConfig;
 use crate::error::WriterError;
@@ -47,11 +47,13 @@ impl Connected {
     /// Starts a writer with the settings' limits, listed with its `address` if it has one.
     ///
     /// # Errors
-    /// The catalog's, or that a topic of the settings does not exist.
+    /// The catalog's, that a topic of the settings does not exist, or a rule of `AUTO_CREATE` is not valid.
     pub async fn start(&self, settings: &Settings, address: Option<String>) -> Result<RunningWriter, ServeError> {
+        let auto_create = AutoCreate::of(settings).map_err(ServiceError::from)?;
         let started = Writer::builder(Arc::clone(&self.queue), self.storage.clone(), Arc::clone(&self.catalog))
             .config(WriterConfig::from(settings))
             .topics(self.topics.clone())
+            .auto_create(auto_create)
             .contact(Contact { group: settings.agent_group.clone(), address })
             .build()
             .start()

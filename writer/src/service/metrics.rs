@@ -36,6 +36,10 @@ pub(crate) const SNAPSHOTS_DROPPED: &str = "siltstone_janitor_snapshots_dropped_
 pub(crate) const TABLES_PUBLISHED: &str = "siltstone_iceberg_tables_published_total";
 pub(crate) const PUBLICATIONS_FAILED: &str = "siltstone_iceberg_publications_failed_total";
 pub(crate) const ICEBERG_LAG: &str = "siltstone_iceberg_lag_seconds";
+pub(crate) const OBJECTS_EXPIRED: &str = "siltstone_retention_objects_total";
+pub(crate) const SEGMENTS_EXPIRED: &str = "siltstone_retention_segments_total";
+pub(crate) const RECORDS_EXPIRED: &str = "siltstone_retention_records_total";
+pub(crate) const BYTES_EXPIRED: &str = "siltstone_retention_bytes_total";
 pub(crate) const QUEUE_OFFSETS_LOST: &str = "siltstone_queue_offsets_lost_total";
 const MEMORY_USED: &str = "siltstone_memory_used_bytes";
 const MEMORY_PEAK: &str = "siltstone_memory_peak_bytes";
@@ -74,6 +78,10 @@ pub(crate) fn describe() {
     describe_counter!(TABLES_PUBLISHED, "versions of tables published for readers of Iceberg");
     describe_counter!(PUBLICATIONS_FAILED, "publications for readers of Iceberg that failed and are tried again");
     describe_gauge!(ICEBERG_LAG, "age of the oldest change that readers of Iceberg do not see, at the last look");
+    describe_counter!(OBJECTS_EXPIRED, "objects older than their topic's retention, taken off the list");
+    describe_counter!(SEGMENTS_EXPIRED, "segments of these objects");
+    describe_counter!(RECORDS_EXPIRED, "rows of these objects");
+    describe_counter!(BYTES_EXPIRED, "bytes of these objects");
     describe_counter!(QUEUE_OFFSETS_LOST, "offsets by which the queue's end was found to have moved back");
     describe_gauge!(MEMORY_USED, "bytes of messages and open segments held now");
     describe_gauge!(MEMORY_PEAK, "most bytes held at once since start");
@@ -93,6 +101,9 @@ pub(crate) fn describe() {
         counter!(name).increment(0);
     }
     for name in [OBJECTS_DELETED, COMMITS_FOLDED, SNAPSHOTS_DROPPED, TABLES_PUBLISHED, PUBLICATIONS_FAILED] {
+        counter!(name).increment(0);
+    }
+    for name in [OBJECTS_EXPIRED, SEGMENTS_EXPIRED, RECORDS_EXPIRED, BYTES_EXPIRED] {
         counter!(name).increment(0);
     }
     for reason in RollReason::ALL {

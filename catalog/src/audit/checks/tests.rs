@@ -139,12 +139,12 @@ const DAMAGES: &[Damage] = &[
     }),
     ("a gap appears", |records, index| {
         let commit = pick(&mut records.commits, index);
-        let gap = Gap { range: range(commit.range.end(), commit.range.end()), reason: String::new() };
+        let gap = Gap::lost(range(commit.range.end(), commit.range.end()), "");
         let recorded = RecordedGap { incarnation: commit.incarnation, gap, created_at: 0 };
         records.gaps.push(recorded);
     }),
     ("a gap lies outside of every commit", |records, _| {
-        let gap = Gap { range: range(2_000_000, 2_000_000), reason: String::new() };
+        let gap = Gap::lost(range(2_000_000, 2_000_000), "");
         records.gaps.push(RecordedGap { incarnation: Incarnation(0), gap, created_at: 0 });
     }),
     ("a listed object is doomed", |records, index| {

@@ -8,55 +8,16 @@ mod published;
 use std::sync::Arc;
 
 use catalog::{
-    Agent, CommitRequest, ConsumerOffset, ExpiredBefore, ImportedSegment, Ingester, MetadataStore, Ownership,
-    Publication, Replacement, ReplacementIntent, Replay, ResumePoint, Scope, SegmentKind, TopicConfig, UploadIntent,
+    Agent, CommitRequest, ConsumerOffset, ImportedSegment, Ingester, MetadataStore, Ownership, Publication,
+    Replacement, Replay, ResumePoint, Scope, SegmentKind,
 };
-use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
+use common::{Epoch, Incarnation, OwnerId, TopicPartition};
 use uuid::Uuid;
 
 use super::super::fixture::{
     LONG_LEASE, contact, gap_request, imported, intents, name, new_segment, partition, range, request, topic_config,
 };
-
-/// One call.
-#[derive(Debug)]
-pub(super) enum Step {
-    CreateTopic(TopicConfig),
-    DeleteTopic(TopicName),
-    MoveWatermark(TopicPartition, u64),
-    AddSegment(ImportedSegment),
-    FindSegment(TopicPartition, u64),
-    DeleteBefore(TopicPartition, u64),
-    Expire(TopicName, Vec<ExpiredBefore>),
-    Heartbeat(Agent),
-    Announce(Ingester),
-    Withdraw(OwnerId),
-    Acquire(OwnerId, Vec<TopicPartition>),
-    Release(Vec<Ownership>),
-    Halt(Ownership),
-    Resume(TopicPartition, Incarnation, ResumePoint),
-    RemoveAgent(OwnerId),
-    MarkSuspect(Ownership, u64),
-    ClearSuspect(Ownership),
-    Intend(Vec<UploadIntent>),
-    Abandon(Vec<UploadIntent>),
-    Commit(Vec<CommitRequest>),
-    CommitTogether(Vec<CommitRequest>),
-    Resolve(CommitRequest),
-    Sweep(TopicPartition),
-    IntendReplacement(ReplacementIntent),
-    AbandonReplacement(ReplacementIntent),
-    Replace(Replacement),
-    ResolveReplacement(Replacement),
-    DoomAbandoned,
-    Fold,
-    SweepShared(TopicName),
-    CommitOffset(ConsumerOffset),
-    MarkReplayed(Replay),
-    IntendPublication(Box<Publication>),
-    Publish(Box<Publication>),
-    Unpublish(TopicName),
-}
+use super::step::Step;
 
 /// The earlier calls that later ones refer to.
 pub(super) struct History {
@@ -222,9 +183,13 @@ impl History {
             0 => new.incarnation = Incarnation(7),
             1 => new.epoch = Epoch(new.epoch.0 + 1),
             2 => new.owner = OwnerId(Uuid::now_v7()),
-            3 => new.range = range(base, (u64::MAX >> self.random.u32(0..2)) - 1),
+            3 => new.range = range(base, ((u64::MAX >> self.random.u32(0..2)) - 1).max(base)),
             4 => new.segments.extend(new.segments.clone()),
             _ => {}
+        }
+        if self.chance(30) {
+            // Later than the clock of any backend: retention by age leaves it.
+            new.segments.iter_mut().for_each(|segment| segment.max_timestamp_us = 4_000_000_000_000_000);
         }
         // Now and then with an object of an earlier request.
         if let Some(old) = self.old_request()

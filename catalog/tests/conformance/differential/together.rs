@@ -8,7 +8,8 @@ use catalog::{CommitRequest, MetadataStore, Ownership, ReplacementIntent};
 
 use super::super::fixture::request;
 use super::super::together::{intent, share};
-use super::history::{History, Step};
+use super::history::History;
+use super::step::Step;
 
 impl History {
     /// The intent of an object that ownerships of one owner and topic are about to share; the next call usually commits

@@ -80,6 +80,21 @@ fn a_format_with_fixed_columns_takes_none() {
 }
 
 #[test]
+fn what_is_inside_of_a_struct_is_named_as_such() {
+    let before = column("before", object(vec![column("id", ColumnType::Int64, true)]), true);
+    let options = held().evolve(&declared(&[before])).expect("added");
+    for change in [dropped("before.id"), renamed("before.id", "key")] {
+        let refused = options.evolve(&change).expect_err("inside").to_string();
+        assert_eq!(
+            refused,
+            "\"before.id\" is inside of column before: nothing inside an object can be dropped or renamed"
+        );
+    }
+    let refused = options.evolve(&dropped("name.id")).expect_err("no struct").to_string();
+    assert!(refused.contains("there is no column \"name.id\""), "{refused}");
+}
+
+#[test]
 fn a_dropped_column_leaves_its_id_to_nobody() {
     let without = held().evolve(&dropped("name")).expect("dropped");
     assert_eq!((shown(&without), ids(&without)), (vec!["id:int32!".to_owned()], vec![("id".to_owned(), 100)]));

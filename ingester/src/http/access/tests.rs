@@ -212,7 +212,7 @@ async fn an_address_that_others_reach_is_not_served_without_tokens() {
         catalog: Arc::clone(&setup.catalog),
         storage: lake::Storage::memory(),
         hints: None,
-        auto_create: crate::http::AutoCreate::default(),
+        auto_create: catalog::AutoCreate::default(),
     };
     let error = Api::open(parts(&setup), options).await.expect_err("no token");
     assert!(matches!(error, crate::http::OpenError::NoToken), "{error}");

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{Contact, Ingester, MetadataStore};
+use catalog::{AutoCreate, Contact, Ingester, MetadataStore};
+use common::config::Settings;
 use common::{Message, OwnerId, Queue, TopicPartition};
 use lake::Storage;
 use service::{Intake, IntakeLimits, Listener};
 use support::proxy::{Mode, Proxy};
 use uuid::Uuid;
 
-use crate::http::{Api, ApiOptions, ApiParts, AutoCreate};
+use crate::http::{Api, ApiOptions, ApiParts};
 use crate::producer::tests::faulty_queue::FaultyQueue;
 use crate::producer::tests::{config, name};
 use crate::{Producer, ProducerBuilder};
@@ -40,9 +41,15 @@ impl Fleet {
 
     /// Starts an agent, which is not registered.
     pub(super) async fn start(&self) -> Running {
+        self.start_with(Settings::default()).await
+    }
+
+    /// Starts an agent with the certificate that the settings name.
+    pub(super) async fn start_with(&self, settings: Settings) -> Running {
         let queue = Arc::clone(&self.queue) as Arc<dyn Queue>;
         let parts = parts(queue, Arc::clone(&self.catalog));
-        serve(Api::open(parts, self.options).await.expect("queue and catalog answer").router()).await
+        let api = Api::open(parts, self.options).await.expect("queue and catalog answer");
+        serve_with(settings, api.router()).await
     }
 
     /// Starts an agent of the group `default`.
@@ -95,11 +102,17 @@ pub(super) fn parts(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> A
 
 /// Serves any routes behind a proxy.
 pub(super) async fn serve(router: axum::Router) -> Running {
-    let settings = common::config::Settings { ingest_addr: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+    serve_with(Settings::default(), router).await
+}
+
+/// The same, with a certificate if the settings name one.
+pub(super) async fn serve_with(settings: Settings, router: axum::Router) -> Running {
+    let settings = Settings { ingest_addr: ([127, 0, 0, 1], 0).into(), ..settings };
     let listener = Listener::bind_ingest(&settings).await.expect("any port");
+    let scheme = if listener.has_tls() { "https" } else { "http" };
     let intake = Intake::serve(listener, router, IntakeLimits::default());
     let proxy = Proxy::start(intake.addr()).await.expect("a proxy");
-    let contact = Contact { address: Some(format!("http://{}", proxy.address())), ..Contact::default() };
+    let contact = Contact { address: Some(format!("{scheme}://{}", proxy.address())), ..Contact::default() };
     let (id, lease) = (OwnerId(Uuid::now_v7()), Duration::from_secs(3600));
     let ingester = Ingester { id, name: "test".to_owned(), contact, lease };
     Running { _intake: intake, proxy, ingester }

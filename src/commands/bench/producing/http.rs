@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use catalog::AutoCreate;
 use common::config::Settings;
-use ingester::http::{ApiParts, AutoCreate};
+use ingester::http::ApiParts;
 use ingester::service::HttpService;
 use service::{Listener, connect};
 use tokio::sync::watch;

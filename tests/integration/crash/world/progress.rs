@@ -57,7 +57,10 @@ impl World {
 
     /// Number of commits in the writers' logs.
     pub(in crate::crash) fn commits(&self) -> usize {
-        self.logs().iter().map(|log| log.matches("segment committed").count()).sum()
+        self.logs()
+            .iter()
+            .map(|log| log.matches("segment committed").count() + log.matches("segments committed").count())
+            .sum()
     }
 
     /// The partitions as `topic describe` shows them.

@@ -32,6 +32,8 @@ pub enum Change {
     SegmentAdded(ObjectName),
     /// Retention took segments off the list, and with them these objects.
     SegmentsDeleted(Vec<ObjectName>),
+    /// Retention by age took segments off the list, and with them these objects. The topic's retention in milliseconds.
+    Aged(Vec<FileId>, u64),
     /// An intent is recorded.
     Intended(UploadIntent),
     /// An intent of a replacement is recorded.

@@ -56,6 +56,12 @@ pub struct Guards {
     pub gc_hold: bool,
     /// Janitor: an object that is listed is never due.
     pub gc_listed_check: bool,
+    /// Janitor: an object that a kept lake snapshot has is never due.
+    pub gc_snapshot_check: bool,
+    /// Retention: the age counts from the database's clock, not from that of a writer.
+    pub age_by_database_clock: bool,
+    /// Retention: an object stays behind one that stays.
+    pub age_prefix: bool,
     /// Janitor: a pending intent is never due, however old.
     pub gc_doomed_only: bool,
     /// Janitor: an object that a kept snapshot of Iceberg has is never due.
@@ -93,6 +99,9 @@ impl Default for Guards {
             fold_sums: true,
             gc_hold: true,
             gc_listed_check: true,
+            gc_snapshot_check: true,
+            age_by_database_clock: true,
+            age_prefix: true,
             gc_doomed_only: true,
             gc_iceberg_check: true,
             publish_compare: true,

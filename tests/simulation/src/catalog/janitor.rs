@@ -22,12 +22,17 @@ impl CatalogState {
                 && self.is_held_long_enough(upload, hold, second_sweep)
                 && !(self.guards.gc_listed_check && self.is_listed(name))
                 && !(self.guards.gc_iceberg_check && self.is_kept_for_iceberg(name))
+                && !(self.guards.gc_snapshot_check && self.is_in_a_kept_snapshot(name))
         };
         let mut due: Vec<Upload> = self.uploads.iter().filter(is_due).map(|(_, upload)| upload.clone()).collect();
         // Stable: by bucket and key among those of one moment.
         due.sort_by_key(doomed_since);
         due.truncate(usize::try_from(limit).expect("a usize has 32 bits at least"));
         due
+    }
+
+    fn is_in_a_kept_snapshot(&self, name: &ObjectName) -> bool {
+        self.retired_names.get(name).is_some_and(|file_id| self.is_seen_by_a_snapshot(*file_id))
     }
 
     fn may_be_deleted(&self, upload: &Upload) -> bool {

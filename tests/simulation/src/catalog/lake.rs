@@ -3,7 +3,7 @@
 //! Owns: the head, from which every number of a snapshot, table and object comes, and the choice of snapshots to keep.
 //! Does not own: changes of the lists (the files of the roles).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ::catalog::{FileId, LakeSnapshot, SnapshotId, TableId, Tables};
@@ -111,21 +111,29 @@ impl CatalogState {
 
     /// Drops the snapshots that are no longer needed one by one; returns their number.
     pub(crate) fn thin_out_snapshots(&mut self, hold: Duration) -> u64 {
-        let now_us = self.now_ms * 1000;
-        let oldest_us = now_us - limits::duration_ms(hold) * 1000;
+        let (now_us, hold_us) = (self.now_ms * 1000, limits::duration_ms(hold) * 1000);
         let before = self.snapshots.len();
-        let last_of_minute: BTreeSet<SnapshotId> = {
-            let mut last = std::collections::BTreeMap::new();
-            for snapshot in self.snapshots.values() {
-                last.insert(snapshot.time_us.div_euclid(MINUTE_US), snapshot.snapshot_id);
-            }
-            last.into_values().collect()
-        };
+        let mut last_of_minute = BTreeMap::new();
+        for snapshot in self.snapshots.values() {
+            last_of_minute.insert(snapshot.time_us.div_euclid(MINUTE_US), snapshot.snapshot_id);
+        }
+        let last_of_minute: BTreeSet<SnapshotId> = last_of_minute.into_values().collect();
+        let is_before_the_hold = |of: &&LakeSnapshot| of.time_us.div_euclid(1000) < (now_us - hold_us).div_euclid(1000);
+        let begin = self.snapshots.values().rfind(is_before_the_hold).map(|snapshot| snapshot.snapshot_id);
         let newest = self.head.snapshot_id;
-        self.snapshots.retain(|snapshot_id, snapshot| {
-            let is_last = last_of_minute.contains(snapshot_id) && snapshot.time_us >= oldest_us;
-            *snapshot_id == newest || snapshot.time_us >= now_us - MINUTE_US || is_last
+        self.snapshots.retain(|id, snapshot| {
+            *id == newest
+                || snapshot.time_us >= now_us - hold_us.min(MINUTE_US)
+                || begin == Some(*id)
+                || (begin.is_none_or(|begin| begin < *id) && last_of_minute.contains(id))
         });
         (before - self.snapshots.len()) as u64
+    }
+
+    /// True while a reader of a kept snapshot needs the retired object.
+    pub(crate) fn is_seen_by_a_snapshot(&self, file_id: FileId) -> bool {
+        let Some(row) = self.retired.get(&file_id) else { return false };
+        let seen = row.object.object.begin_snapshot..row.object.end_snapshot;
+        self.snapshots.range(seen).next().is_some()
     }
 }

@@ -83,14 +83,14 @@ impl CatalogState {
         Ok(())
     }
 
-    pub(crate) fn update_topic_config(
+    /// Without `retention_ms` the retention stays as it is.
+    pub(crate) fn update_topic(
         &mut self,
         name: &TopicName,
         seen_version: u32,
-        retention_ms: Option<u64>,
+        retention_ms: Option<Option<u64>>,
         options: TopicOptions,
     ) -> Result<Topic> {
-        storable(retention_ms)?;
         let Some(topic) = self.topics.get_mut(name) else {
             return Err(CatalogError::TopicNotFound(name.to_string()));
         };
@@ -99,6 +99,8 @@ impl CatalogState {
             return Err(CatalogError::TopicChanged { topic: name.clone(), seen, now });
         }
         valid(name, topic.partition_count, &options)?;
+        let retention_ms = retention_ms.unwrap_or(topic.retention_ms);
+        storable(retention_ms)?;
         topic.schema_version += u32::from(topic.config != options);
         topic.config = options;
         topic.retention_ms = retention_ms;

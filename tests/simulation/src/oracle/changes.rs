@@ -5,6 +5,7 @@
 
 use ::catalog::CommitRequest;
 
+use super::retention::is_of_age;
 use super::{Inner, Violation, broken};
 use crate::catalog::{CatalogState, Change, Event, ObjectName};
 
@@ -39,6 +40,11 @@ impl Inner {
                 self.trace.note("catalog", format!("{by} expired {} objects", objects.len()));
                 self.figures.expired += objects.len() as u64;
             }
+            Change::Aged(objects, retention_ms) => {
+                self.trace.note("catalog", format!("{by} expired {objects:?} by age"));
+                self.figures.aged += objects.len() as u64;
+                is_of_age(state, event.at_ms, objects, *retention_ms)?;
+            }
             Change::HistoryFolded(folded) => {
                 self.trace.note("catalog", format!("{by} folded {folded:?}"));
                 self.figures.folded += folded.commits;
@@ -51,6 +57,26 @@ impl Inner {
                 self.view.listed.remove(object);
                 self.view.doomed.insert(object.clone());
             }
+            Change::Acquired(_) | Change::Released(..) | Change::Halted(..) | Change::Resumed(_) => {
+                self.ownership_changed(state, &by, change)?;
+            }
+            Change::Swept(object) => self.trace.note("catalog", format!("{by} swept {}", object.key)),
+            Change::ClockJumped(milliseconds) => {
+                self.trace.note("catalog", format!("the clock jumped by {milliseconds} ms"));
+            }
+            Change::Restored => self.trace.note("catalog", "another server took over"),
+            Change::TopicCreated(_)
+            | Change::TopicDeleted(_)
+            | Change::WatermarkMoved(..)
+            | Change::SegmentAdded(_)
+            | Change::Published(_)
+            | Change::Other(_) => {}
+        }
+        self.rows_hold(state)
+    }
+
+    fn ownership_changed(&mut self, state: &CatalogState, by: &str, change: &Change) -> Result<(), Violation> {
+        match change {
             Change::Acquired(held) => {
                 let (partition, epoch, watermark) = (&held.partition, held.epoch, held.high_watermark);
                 self.trace.note("catalog", format!("{by} acquired {partition} epoch {epoch} at {watermark}"));
@@ -71,19 +97,9 @@ impl Inner {
                 self.view.begun.insert((partition.clone(), row.incarnation), current);
                 self.view.watermarks.insert((partition.clone(), row.incarnation), row.high_watermark);
             }
-            Change::Swept(object) => self.trace.note("catalog", format!("{by} swept {}", object.key)),
-            Change::ClockJumped(milliseconds) => {
-                self.trace.note("catalog", format!("the clock jumped by {milliseconds} ms"));
-            }
-            Change::Restored => self.trace.note("catalog", "another server took over"),
-            Change::TopicCreated(_)
-            | Change::TopicDeleted(_)
-            | Change::WatermarkMoved(..)
-            | Change::SegmentAdded(_)
-            | Change::Published(_)
-            | Change::Other(_) => {}
+            _ => {}
         }
-        self.rows_hold(state)
+        Ok(())
     }
 
     fn count_commit(&mut self, by: &str, request: &CommitRequest) {

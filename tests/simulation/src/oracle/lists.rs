@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use catalog::{FileId, LakeSnapshot, ObjectInfo, SegmentInfo, SnapshotId};
 use common::TopicPartition;
 
+use super::retention::{begins_behind_expirations, seen_by_snapshots};
 use super::runs::runs_agree;
 use super::{Inner, Violation, broken};
 use crate::catalog::{CatalogState, Change, Event, ObjectName};
@@ -25,6 +26,7 @@ impl Inner {
                     | Change::CommittedTogether(_)
                     | Change::Replaced(..)
                     | Change::SegmentsDeleted(_)
+                    | Change::Aged(..)
                     | Change::SegmentAdded(_)
                     | Change::HistoryFolded(_)
                     | Change::TopicDeleted(_)
@@ -38,6 +40,11 @@ impl Inner {
         objects_agree(state)?;
         self.snapshots_rise(state)?;
         self.snapshots_say(state)?;
+        begins_behind_expirations(state)?;
+        self.view.seen = seen_by_snapshots(state);
+        if event.changes.iter().any(|change| matches!(change, Change::Restored)) {
+            self.seen_again.extend(self.view.seen.iter().cloned());
+        }
         runs_agree(state)
     }
 

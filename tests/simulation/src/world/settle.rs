@@ -52,7 +52,8 @@ impl World {
             return;
         }
         // A standby that lags beyond the janitor's hold lists objects that were replaced and deleted since.
-        let is_recent = !self.plan.has_compactor || began.elapsed() < self.plan.config.janitor_hold;
+        let retires = self.plan.has_compactor || self.plan.retention.is_some();
+        let is_recent = !retires || began.elapsed() < self.plan.config.janitor_hold;
         if let Some(standby) = standby.filter(|_| is_recent) {
             standby.take_over();
             if !self.settle("after a failover").await {

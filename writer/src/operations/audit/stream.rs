@@ -78,7 +78,7 @@ impl<'q> StreamView<'q> {
             return Ok(Opened::OtherHistory(Box::new(problem.at(position))));
         }
         let bounds = queue.bounds(partition).await?;
-        let skipped = records.gaps.iter().filter(|recorded| recorded.gap.kind() == GapKind::Skipped);
+        let skipped = records.gaps.iter().filter(|recorded| recorded.gap.kind == GapKind::Skipped);
         let skipped = skipped.map(|recorded| (recorded.incarnation, recorded.gap.range)).collect();
         let (turn, page) = (Semaphore::new(1), AtomicUsize::new(FIRST_PAGE_MESSAGES));
         let view = Self { queue, partition: partition.clone(), bounds, skipped, turn, page };

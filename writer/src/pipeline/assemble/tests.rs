@@ -213,7 +213,7 @@ fn parts_of_a_delivery_keep_order_gaps_and_memory() {
     let budget = MemoryBudget::new(1 << 20);
     let messages: Vec<Message> = [3, 4, 9].map(message).into();
     let memory = budget.try_acquire(messages.iter().map(Message::memory_bytes).sum()).expect("free");
-    let gap = |base, end| Gap { range: OffsetRange::new(base, end).expect("a range"), reason: String::new() };
+    let gap = |base, end| Gap::lost(OffsetRange::new(base, end).expect("a range"), "");
     let fetched = Fetched { delivery: Delivery { messages, memory }, gaps: vec![gap(1, 2), gap(5, 8)] };
     let parts: Vec<Fetched> = fetched.split(1).collect();
     let seen: Vec<_> = parts.iter().map(|p| (p.delivery.messages[0].offset, p.gaps.clone())).collect();

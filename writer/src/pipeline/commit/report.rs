@@ -54,7 +54,7 @@ impl Committer {
 
     fn report_gaps(&self, gaps: &[Gap]) {
         let partition = &self.uploader.held.partition;
-        let of_kind = |kind| gaps.iter().filter(move |gap| gap.kind() == kind);
+        let of_kind = |kind| gaps.iter().filter(move |gap| gap.kind == kind);
         for gap in of_kind(GapKind::Lost) {
             ::metrics::counter!(metrics::GAP_OFFSETS).increment(gap.range.count());
             tracing::warn!(%partition, base_offset = gap.range.base(), end_offset = gap.range.end(), reason = gap.reason, "gap recorded");

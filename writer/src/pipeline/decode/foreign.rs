@@ -39,6 +39,8 @@ mod tests {
         for (payload, part) in [
             (&b"\x1f\x8b\x08\x00"[..], "gzip"),
             (b"\x28\xb5\x2f\xfd\x04", "zstd"),
+            (b"\x04\x22\x4d\x18\x64", "lz4"),
+            (b"\xff\x06\x00\x00sNaPpY", "snappy"),
             (b"x\x9c\xab", "zlib"),
             (b"\xff\xfe{\x00", "UTF-16"),
             (b"{\x00\"\x00", "UTF-16"),

@@ -10,6 +10,7 @@ use common::Message;
 use common::topic::ColumnType;
 
 use super::Decoder;
+use super::foreign::kind_of;
 use super::sink::{Row, RowSink};
 use super::unpack::each_message;
 
@@ -23,8 +24,9 @@ impl Decoder for TextDecoder {
     fn decode(&mut self, messages: &[Message], sink: &mut RowSink<'_>) {
         sink.reserve_bytes(VALUE, messages.iter().map(|message| message.payload.len()).sum());
         each_message(messages, sink, |records| {
-            for line in lines(records.payload()) {
-                records.row(line, |row| write(line, row));
+            let payload = records.payload();
+            for line in lines(payload) {
+                records.row(line, |row| write(line, row).map_err(|reason| explained(reason, line, payload)));
             }
         });
     }
@@ -46,6 +48,14 @@ fn without_end(line: &[u8]) -> &[u8] {
 fn write(line: &[u8], row: &mut Row<'_>) -> Result<(), String> {
     let text = std::str::from_utf8(line).map_err(|error| format!("not UTF-8: {error}"))?;
     row.columns[VALUE].push_text(&ColumnType::String, text).map_err(|refusal| refusal.to_string())
+}
+
+/// The reason, with what the payload is instead of text, as far as its first bytes tell.
+fn explained(reason: String, line: &[u8], payload: &[u8]) -> String {
+    match kind_of(payload).filter(|_| std::str::from_utf8(line).is_err()) {
+        Some(kind) => format!("{reason}; the payload is {kind}"),
+        None => reason,
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use catalog::{NewObject, NewSegment, SegmentKind};
 use common::{OffsetRange, TopicName, TopicPartition};
-use lake::footer::Footer;
+use lake::footer::{Footer, FooterSegment};
 use lake::keys::NewKey;
 use lake::segment::{EncodedSegment, SegmentEncoder};
 use parquet::errors::ParquetError;
@@ -15,25 +15,35 @@ use parquet::errors::ParquetError;
 use super::Waiting;
 use crate::pipeline::batch::{Content, KeptRows};
 
-/// Encodes the rows of one kind of all batches, which come in order of partition; `None` if there are none. Runs on a
-/// blocking thread.
-pub(super) fn encode(
-    rows: &[RecordBatch],
-    topic: TopicName,
-    kind: SegmentKind,
-    schema_version: u32,
-    page_bytes: usize,
-) -> Result<Option<EncodedSegment>, ParquetError> {
-    let Some(first) = rows.first() else { return Ok(None) };
-    let mut encoder = SegmentEncoder::new(&first.schema(), page_bytes)?;
-    encoder.write_all(rows)?;
-    let footer = Footer { topic, kind, schema_version, segment: None };
-    encoder.finish(footer.pairs()).map(Some)
+/// The rows of one kind of all batches, in order of partition.
+pub(super) struct Rows {
+    footer: Footer,
+    batches: Vec<RecordBatch>,
 }
 
-/// The rows of one kind, batch after batch. Cheap: they share their memory.
-pub(super) fn rows_of(waiting: &[Waiting], kind: SegmentKind) -> Vec<RecordBatch> {
-    waiting.iter().filter_map(|waiting| kept(waiting, kind)).flat_map(KeptRows::batches).cloned().collect()
+impl Rows {
+    /// Those of a flush; `None` if there are none. Cheap: rows share their memory.
+    pub(super) fn of(flush: &[Waiting], topic: &TopicName, kind: SegmentKind) -> Option<Self> {
+        let with_rows = || flush.iter().filter_map(|waiting| Some((waiting, kept(waiting, kind)?)));
+        let (first, _) = with_rows().next()?;
+        let alone = (with_rows().count() == 1).then_some(FooterSegment {
+            partition_id: first.held.partition.partition_id,
+            incarnation: first.held.incarnation,
+            range: first.batch.range,
+            epoch: Some(first.held.epoch),
+        });
+        let schema_version = first.batch.schema_version;
+        let footer = Footer { topic: topic.clone(), kind, schema_version, segment: alone };
+        Some(Self { footer, batches: with_rows().flat_map(|(_, rows)| rows.batches()).cloned().collect() })
+    }
+
+    /// One object of them. Runs on a blocking thread.
+    pub(super) fn encode(&self, page_bytes: usize) -> Result<EncodedSegment, ParquetError> {
+        let first = self.batches.first().expect("a batch has rows of a kind or none of it");
+        let mut encoder = SegmentEncoder::new(&first.schema(), page_bytes)?;
+        encoder.write_all(&self.batches)?;
+        encoder.finish(self.footer.pairs())
+    }
 }
 
 /// The segment of a batch in the object of a kind, if it has rows of that kind.

@@ -16,6 +16,7 @@ use super::*;
 use crate::pipeline::batch::{Encoded, Encoding, Form, OpenBatch};
 use crate::pipeline::decode::{PartitionDecoder, Source, TopicTable};
 use crate::pipeline::tables::Doubt;
+use crate::service::announce::Unannounced;
 
 const DAY_US: i64 = 24 * 3_600 * 1_000_000;
 
@@ -66,7 +67,9 @@ impl World {
         }
         let config = WriterConfig::default();
         let limits = Limits::new(&config, true);
-        let parts = Parts { catalog: Arc::clone(&catalog) as _, storage: Storage::memory(), config, limits };
+        let unannounced = Arc::new(Unannounced::new(false));
+        let parts =
+            Parts { catalog: Arc::clone(&catalog) as _, storage: Storage::memory(), config, limits, unannounced };
         let (gather, work) = Gather::new(parts);
         let members = gather.members(&name());
         let joined = held.iter().map(|_| Arc::clone(&members).join()).collect();

@@ -16,7 +16,7 @@ use lake::put::{Intents, Observer, Retry, SegmentPut};
 use object_store::path::Path;
 use tokio::time::Instant;
 
-use super::objects::{encode, rows_of, segment_of};
+use super::objects::{Rows, segment_of};
 use super::{Committed, Parts, Waiting};
 use crate::pipeline::context::Stop;
 use crate::service::metrics;
@@ -40,6 +40,7 @@ pub(super) async fn commit(parts: &Parts, topic: &TopicName, mut flush: Vec<Wait
         let committer = Committer { parts, flush: &flush, retries: parts.config.upload_retries };
         match committer.commit(&requests).await {
             Ok(ends) if ends.iter().any(|end| matches!(end, End::Done(_))) => {
+                report(topic, &requests, &stored);
                 return flush.into_iter().zip(requests).zip(ends).for_each(answer);
             }
             // Some are fenced: none is committed, and the others go on without them.
@@ -69,9 +70,8 @@ async fn store(parts: &Parts, topic: &TopicName, flush: &[Waiting]) -> Result<St
     let intents = SharedIntents { parts, topic, owner: flush[0].held.owner };
     let mut stored = Stored::new();
     for kind in SegmentKind::ALL {
-        let (rows, of) = (rows_of(flush, kind), topic.clone());
-        let work = move || encode(&rows, of, kind, schema_version, page_bytes);
-        let Some(encoded) = parts.limits.cpu.run(work).await? else { continue };
+        let Some(rows) = Rows::of(flush, topic, kind) else { continue };
+        let encoded = parts.limits.cpu.run(move || rows.encode(page_bytes)).await?;
         let name = SharedName { topic, kind, first_timestamp_us };
         let new_key = || name.new_key(&parts.storage.prefix);
         let observer = Reporter { flush, retries: parts.config.upload_retries };
@@ -121,6 +121,23 @@ fn request(waiting: &Waiting, stored: &Stored) -> CommitRequest {
         segments: segments.collect(),
         gaps: batch.gaps.clone(),
     }
+}
+
+/// One line for all partitions: there may be thousands.
+fn report(topic: &TopicName, requests: &[CommitRequest], stored: &Stored) {
+    let rows_of = |wanted: SegmentKind| -> u64 {
+        stored.iter().filter(|(kind, ..)| *kind == wanted).map(|(.., object)| object.record_count).sum()
+    };
+    tracing::info!(
+        %topic,
+        partitions = requests.len(),
+        messages = requests.iter().map(|request| request.message_count).sum::<u64>(),
+        records = rows_of(SegmentKind::Data),
+        quarantined = rows_of(SegmentKind::Quarantine),
+        size_bytes = stored.iter().map(|(.., object)| object.size_bytes).sum::<u64>(),
+        key = stored.first().map_or("", |(.., object)| object.key.as_str()),
+        "segments committed"
+    );
 }
 
 fn answer(((waiting, request), end): ((Waiting, CommitRequest), End)) {
@@ -192,6 +209,7 @@ impl Committer<'_> {
     async fn attempt(&self, requests: &[CommitRequest]) -> Vec<CommitOutcome> {
         failpoint::hit("commit.before").await;
         let outcomes = self.parts.catalog.commit_together(requests).await;
+        self.parts.unannounced.note(&outcomes);
         assert_eq!(outcomes.len(), requests.len(), "one outcome for each request");
         if !outcomes.iter().all(|outcome| matches!(outcome, CommitOutcome::Done(_)))
             || !failpoint::fails("commit.reply").await

@@ -130,7 +130,7 @@ pub(super) fn records(steps: &[Step]) -> PartitionRecords {
             committed_at: 0,
         };
         if step.gap > 0 {
-            let gap = Gap { range: range(base_offset, base_offset + step.gap - 1), reason: "gone".to_owned() };
+            let gap = Gap::lost(range(base_offset, base_offset + step.gap - 1), "gone");
             made.gaps.push(RecordedGap { incarnation: commit.incarnation, gap, created_at: 0 });
         }
         made.segments.push(segment(&id("data"), &commit, SegmentKind::Data, step.messages));

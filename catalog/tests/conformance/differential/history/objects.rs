@@ -5,12 +5,15 @@ use common::OwnerId;
 use uuid::Uuid;
 
 use super::super::super::fixture::{new_object, statistics};
-use super::{History, Step};
+use super::super::step::Step;
+use super::History;
 
 impl History {
     /// Replacements, retention of several partitions, folding, and the janitor's work on intents of replacements.
     pub(super) async fn on_objects(&mut self, store: &dyn MetadataStore) -> Step {
-        match self.random.u32(0..20) {
+        match self.random.u32(0..24) {
+            20 | 21 => Step::ExpireByAge(self.place().topic),
+            22 => Step::Keep(self.place().topic, self.chance(70).then_some(3_600_000)),
             0..9 => self.intend_replacement(store).await,
             9..12 => self.old_replacement().map_or(Step::Fold, Step::ResolveReplacement),
             12 => self.old_replacement().map_or(Step::Fold, Step::Replace),

@@ -5,7 +5,8 @@ use common::OwnerId;
 use uuid::Uuid;
 
 use super::super::super::publishing::publication;
-use super::{History, Step};
+use super::super::step::Step;
+use super::History;
 
 impl History {
     pub(super) async fn on_published(&mut self, store: &dyn MetadataStore) -> Step {

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use ::catalog::{
     AgentStore, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, ConsumerStore, Exceptions, Expiration,
-    ExpiredBefore, FileId, ImportedSegment, IncarnationStart, Ingester, LakeSnapshot, NewToken, OpenTables, Partition,
-    RecordedGap, RegisteredAgent, Replay, ReplayStore, Result, RetiredObject, SegmentInfo, SegmentKind, SegmentStore,
-    TableStore, Token, TokenStore, Topic, TopicConfig, TopicSnapshot, TopicStore,
+    Expired, ExpiredBefore, FileId, ImportedSegment, IncarnationStart, Ingester, LakeSnapshot, NewToken, OpenTables,
+    Partition, RecordedGap, RegisteredAgent, Replay, ReplayStore, Result, RetiredObject, SegmentInfo, SegmentKind,
+    SegmentStore, TableStore, Token, TokenStore, Topic, TopicConfig, TopicSnapshot, TopicStore,
 };
 use async_trait::async_trait;
 use common::topic::TopicOptions;
 use common::{OffsetRange, OwnerId, TopicName, TopicPartition};
 
 use super::{Client, Door, Rows};
+use crate::catalog::state::CatalogState;
 
 #[async_trait]
 impl<D: Door> TopicStore for Client<D> {
@@ -45,9 +46,15 @@ impl<D: Door> TopicStore for Client<D> {
     ) -> Result<Topic> {
         let name = name.clone();
         self.write("update_topic_config", Rows::None, move |state| {
-            state.update_topic_config(&name, seen_version, retention_ms, config)
+            state.update_topic(&name, seen_version, Some(retention_ms), config)
         })
         .await
+    }
+
+    async fn update_topic_options(&self, name: &TopicName, seen_version: u32, config: TopicOptions) -> Result<Topic> {
+        let name = name.clone();
+        let update = move |state: &mut CatalogState| state.update_topic(&name, seen_version, None, config);
+        self.write("update_topic_options", Rows::None, update).await
     }
 
     async fn get_partition(&self, partition: &TopicPartition) -> Result<Option<Partition>> {
@@ -89,6 +96,16 @@ impl<D: Door> SegmentStore for Client<D> {
         let rows = Rows::These(before.iter().map(of).collect());
         let (topic, before) = (topic.clone(), before.to_vec());
         self.write("expire_segments", rows, move |state| state.expire_segments(&topic, &before)).await
+    }
+
+    async fn expire_by_age(&self, topic: &TopicName) -> Result<Expired> {
+        let name = topic.clone();
+        self.write("expire_by_age", Rows::OfTopic(name.clone()), move |state| state.expire_by_age(&name)).await
+    }
+
+    async fn due_by_age(&self, topic: &TopicName) -> Result<Expired> {
+        let topic = topic.clone();
+        self.read("due_by_age", move |state| Ok(state.due_by_age(&topic))).await
     }
 
     async fn snapshot(&self, topic: &TopicName) -> Result<TopicSnapshot> {

@@ -113,6 +113,19 @@ fn a_line_that_is_no_text_is_refused_alone() {
     );
 }
 
+#[test]
+fn a_line_of_a_compressed_payload_names_the_compression() {
+    for (payload, kind) in [
+        (&b"\x1f\x8b\x08\xff"[..], "compressed with gzip"),
+        (b"\x28\xb5\x2f\xfd\x04", "compressed with zstd"),
+        (b"\x04\x22\x4d\x18\xe4", "compressed with lz4"),
+    ] {
+        let records = run(&[payload]);
+        let Err((_, reason)) = &records[0].2 else { panic!("{records:?}") };
+        assert!(reason.starts_with("not UTF-8: ") && reason.ends_with(&format!("; the payload is {kind}")), "{reason}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_cut_into_lines_of_which_each_is_kept(
