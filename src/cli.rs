@@ -6,8 +6,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use common::config::Settings;
 
 use crate::commands::{
-    agents, audit, bench, compact, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish, quarantine,
-    query, retention, segments, token, topic, up,
+    agents, audit, bench, compact, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish,
+    publish_tables, quarantine, query, retention, segments, token, topic, up,
 };
 use crate::exit::Exit;
 
@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Compact(compact::Args),
     Doctor(doctor::Args),
     DuckdbSql(duckdb_sql::Args),
+    PublishTables(publish_tables::Args),
     Migrate(migrate::Args),
     Config(config::Args),
     Bench(bench::Args),
@@ -83,6 +84,7 @@ impl Command {
             Self::Compact(args) => Box::pin(compact::run(args, &settings, json)).await,
             Self::Doctor(args) => Box::pin(doctor::run(args, &settings, json)).await,
             Self::DuckdbSql(args) => Box::pin(duckdb_sql::run(args, &settings, json)).await,
+            Self::PublishTables(args) => Box::pin(publish_tables::run(args, &settings, json)).await,
             Self::Migrate(args) => Box::pin(migrate::run(args, &settings, json)).await,
             Self::Config(args) => config::run(&args, &settings, json),
             Self::Bench(args) => Box::pin(bench::run(args, &settings, json)).await,

@@ -14,6 +14,7 @@ pub(crate) mod duckdb_sql;
 pub(crate) mod gaps;
 pub(crate) mod migrate;
 pub(crate) mod publish;
+pub(crate) mod publish_tables;
 pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod retention;

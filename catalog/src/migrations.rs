@@ -34,6 +34,7 @@ pub(crate) static SQLITE: LazyLock<Migrator> = migrations! {
     6 "tokens" "006_tokens.sql",
     7 "agents" "007_agents.sql",
     8 "tables for readers" "008_tables_for_readers.sql",
+    11 "iceberg" "011_iceberg.sql",
     12 "gap kind" "012_gap_kind.sql",
 };
 
@@ -48,6 +49,7 @@ pub(crate) static POSTGRES: LazyLock<Migrator> = migrations! {
     6 "tokens" "006_tokens.sql",
     7 "agents" "007_agents.sql",
     8 "tables for readers" "008_tables_for_readers.sql",
+    11 "iceberg" "011_iceberg.sql",
     12 "gap kind" "012_gap_kind.sql",
 };
 

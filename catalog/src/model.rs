@@ -7,6 +7,7 @@
 mod agent;
 mod consumer;
 mod history;
+mod iceberg;
 mod object;
 mod ownership;
 mod retention;
@@ -21,6 +22,10 @@ mod upload;
 pub use self::agent::{AgentRole, Contact, Ingester, RegisteredAgent};
 pub use self::consumer::{CommittedOffset, ConsumerOffset, Replay};
 pub use self::history::{CommitRecord, Expiration, Gap, GapKind, IncarnationStart, RecordedGap, ResumePoint};
+pub use self::iceberg::{
+    ICEBERG_CATALOG, MetadataObject, Publication, PublishOutcome, PublishScope, PublishedFile, PublishedHead,
+    PublishedTable, StateFile, TableState, iceberg_namespace,
+};
 pub use self::object::{
     FileId, Folded, LAYOUT_NOW, LakeSnapshot, NewObject, ObjectInfo, RetiredObject, SnapshotId, TableId, Tables,
 };

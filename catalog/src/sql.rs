@@ -18,6 +18,8 @@ mod expire;
 mod fold;
 mod fold_plan;
 mod history;
+mod iceberg;
+mod iceberg_state;
 mod input;
 mod intents;
 mod janitor;

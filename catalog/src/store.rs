@@ -5,6 +5,7 @@
 
 mod agents;
 mod commits;
+mod iceberg;
 mod janitor;
 mod ownership;
 mod readers;
@@ -20,6 +21,7 @@ use common::diagnosis::Finding;
 
 pub use self::agents::AgentStore;
 pub use self::commits::CommitStore;
+pub use self::iceberg::IcebergStore;
 pub use self::janitor::JanitorStore;
 pub use self::ownership::OwnershipStore;
 pub use self::readers::{ConsumerStore, ReplayStore};
@@ -35,6 +37,7 @@ pub trait MetadataStore:
     TopicStore
     + SegmentStore
     + TableStore
+    + IcebergStore
     + CommitStore
     + OwnershipStore
     + AgentStore

@@ -14,6 +14,7 @@ mod conformance {
     mod door;
     pub(crate) mod fixture;
     pub(crate) mod folding;
+    pub(crate) mod iceberg;
     pub(crate) mod intents;
     pub(crate) mod janitor;
     mod lanes;
@@ -25,6 +26,7 @@ mod conformance {
     mod pooler;
     mod postgres_faults;
     mod postgres_tls;
+    pub(crate) mod publishing;
     pub(crate) mod races;
     mod reading;
     mod reading_files;
@@ -86,6 +88,11 @@ macro_rules! on_every_backend {
 on_every_backend! {
     tables::each_topic_is_two_tables_whose_columns_follow_its_options,
     tables::live_objects_have_the_address_of_their_store,
+    iceberg::a_table_is_behind_until_it_is_published,
+    iceberg::a_publication_needs_its_intents_live_objects_and_the_newest_version,
+    iceberg::nothing_that_a_kept_snapshot_has_is_due,
+    iceberg::a_table_that_is_not_published_any_more_keeps_nothing,
+    iceberg::the_state_of_a_table_has_what_came_and_went_and_its_days,
     topics::test_create_and_get_topic,
     topics::test_duplicate_topic_fails,
     topics::topics_are_listed_by_name,

@@ -34,6 +34,10 @@ pub const NAMES: &[&str] = &[
     "compact.merged",
     "compact.put",
     "compact.replaced",
+    "publish.manifests",
+    "publish.list",
+    "publish.before",
+    "publish.done",
     "janitor.before_delete",
     "janitor.deleted",
 ];

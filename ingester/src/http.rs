@@ -1,7 +1,8 @@
 //! The HTTP service: any program publishes records, creates topics and looks at them.
 //!
 //! `records` takes records (`body`, `encoding` and `lines` cut them out, `record` makes messages, `send` sends them,
-//! `answer` reports each); `topics` and `listings` serve what the catalog lists; `guard` stands at the door, `access` before
+//! `answer` reports each); `topics` and `listings` serve what the catalog lists, `iceberg` the tables
+//! that are published for its readers; `guard` stands at the door, `access` before
 //! each route of the table `routes`, with the callers that `tokens` knows.
 //!
 //! Owns: the parts that handlers share. `docs/http.md` describes the service for its users.
@@ -14,6 +15,7 @@ mod body;
 mod encoding;
 mod error;
 mod guard;
+mod iceberg;
 mod lines;
 mod listings;
 mod metrics;
@@ -36,6 +38,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn;
+use axum::response::{IntoResponse, Response};
 use catalog::{AutoCreate, MetadataStore};
 use common::Queue;
 use common::clock::system_clock;
@@ -170,8 +173,12 @@ pub(crate) fn describe_metrics() {
     metrics::describe();
 }
 
-async fn unknown_path(uri: Uri) -> ApiError {
-    ApiError::new(Code::NotFound, format!("there is no {:?}; /v1/openapi.json describes the paths", uri.path()))
+async fn unknown_path(uri: Uri) -> Response {
+    if let Some(error) = iceberg::unknown(&uri) {
+        return error.into_response();
+    }
+    let text = format!("there is no {:?}; /v1/openapi.json describes the paths", uri.path());
+    ApiError::new(Code::NotFound, text).into_response()
 }
 
 async fn unknown_method(method: Method, uri: Uri) -> ApiError {

@@ -1,11 +1,12 @@
 //! Object keys: one shape, unique, never reused.
 //!
 //! Owns: `<prefix>/<topic>[.quarantine]/<yyyy-mm-dd>/<partition>/<base>-<end>-<epoch>-<uuid>.parquet` for the object of one
-//! segment, and `<prefix>/<topic>[.quarantine]/<yyyy-mm-dd>/<uuid>.parquet` for one that may hold segments of many partitions.
+//! segment, and `<prefix>/<topic>[.quarantine]/<yyyy-mm-dd>/<uuid>.parquet` for one that may hold segments of many partitions; the
+//! directory of a table's metadata.
 //! Does not own: the existence of an object under a key.
 //!
 //! No part has the form `name=value`: readers of directories take that for a column, in place of a declared one of its name.
-//! Rows and quarantine never share a directory, so that a pattern over a topic's directory is its table alone. An encoded
+//! Rows, quarantine and metadata never share a directory, so that a pattern over a topic's directory is its table alone. An encoded
 //! topic holds no dot: no topic's directory is another one's quarantine. Objects of version 0.1.0 keep keys of another
 //! shape; nothing takes a key apart.
 
@@ -78,11 +79,19 @@ impl SegmentName<'_> {
 /// Directory of the objects of a table and day.
 fn directory(topic: &TopicName, kind: SegmentKind, first_timestamp_us: i64) -> String {
     let date = DateTime::from_timestamp_micros(first_timestamp_us).unwrap_or_default().format("%Y-%m-%d");
-    let quarantine = match kind {
+    format!("{}{}/{date}", topic.encoded(), suffix(kind))
+}
+
+/// The directory of the metadata of a table, whose own id this is: `<prefix>/<topic>[.quarantine].iceberg/<uuid>`.
+pub fn table_directory(prefix: &Path, topic: &TopicName, kind: SegmentKind, uuid: &str) -> Path {
+    below(prefix, &format!("{}{}.iceberg/{uuid}", topic.encoded(), suffix(kind)))
+}
+
+fn suffix(kind: SegmentKind) -> &'static str {
+    match kind {
         SegmentKind::Data => "",
         SegmentKind::Quarantine => ".quarantine",
-    };
-    format!("{}{quarantine}/{date}", topic.encoded())
+    }
 }
 
 fn below(prefix: &Path, path: &str) -> Path {

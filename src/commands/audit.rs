@@ -25,7 +25,8 @@ const CONSEQUENCE: &str = "it cannot be compared";
 ///
 /// From catalog and objects: ranges chain from the first offset to the watermark; every offset is in one segment, in
 /// quarantine or in a recorded gap; each object exists with its size and checksum. Against the stream, where it still
-/// holds them: the messages are the committed ones. Without --deep the rows of a few segments of each partition are
+/// holds them: the messages are the committed ones. Where tables are published for readers of Iceberg: their metadata
+/// is whole and lists the objects of a lake snapshot. Without --deep the rows of a few segments of each partition are
 /// decoded and compared, with it all of them. Nothing is changed, and writers may be at work.
 ///
 /// Exit code 0 when all of it holds, 1 when not.
@@ -131,7 +132,11 @@ fn report_text(report: &AuditReport, is_deep: bool) -> String {
     let mut table = Table::new(&[("CHECK", left), ("LOOKED AT", left), ("HOLDS", left), ("VERDICT", left)]);
     for check in Check::ALL {
         let found = report.problem_counts.get(&check).copied().unwrap_or_default();
-        let is_looked_at = check != Check::Stream || report.objects.stream_messages > 0 || found > 0;
+        let is_looked_at = match check {
+            Check::Stream => report.objects.stream_messages > 0 || found > 0,
+            Check::Iceberg => report.objects.iceberg_metadata > 0 || found > 0,
+            _ => true,
+        };
         let verdict = match found {
             0 if is_looked_at => "ok".to_owned(),
             0 => "-".to_owned(),
@@ -191,5 +196,9 @@ fn looked_at(report: &AuditReport, check: Check, is_deep: bool) -> String {
         Check::Stream => {
             format!("{} messages held, {} discarded", count(objects.stream_messages), count(objects.stream_discarded))
         }
+        Check::Iceberg => match objects.iceberg_metadata {
+            0 => "not published".to_owned(),
+            metadata => format!("{} objects by {} of metadata", count(objects.iceberg_objects), count(metadata)),
+        },
     }
 }

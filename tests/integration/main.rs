@@ -18,6 +18,7 @@ mod embedded;
 mod evolution;
 mod exactly_once;
 mod http;
+mod iceberg;
 mod infer;
 mod json;
 mod nats;

@@ -59,6 +59,8 @@ pub struct WriterConfig {
     pub janitor_second_sweep: Duration,
     /// Merging of small objects.
     pub compaction: CompactionConfig,
+    /// Time between two publications of a table for readers of Iceberg; `None` publishes none.
+    pub publish_interval: Option<Duration>,
     /// Longest duration of a shutdown.
     pub shutdown_timeout: Duration,
 }
@@ -83,6 +85,9 @@ impl From<&Settings> for WriterConfig {
             janitor_second_sweep: (Duration::from_secs(settings.janitor_hold_secs) * SECOND_SWEEP_HOLDS)
                 .max(SECOND_SWEEP_MIN),
             compaction: CompactionConfig::of_writer(settings),
+            publish_interval: Some(settings.iceberg_publish_interval_secs)
+                .filter(|secs| *secs > 0)
+                .map(Duration::from_secs),
             shutdown_timeout: Duration::from_secs(settings.shutdown_timeout_secs),
         }
     }

@@ -9,6 +9,7 @@ use catalog::{Agent, AutoCreate, Contact, MetadataStore, Scope, SqliteMetadataSt
 use common::clock::{SharedClock, system_clock};
 use common::{OwnerId, Queue, TopicName, agent_name};
 use object_store::ObjectStore;
+use open_tables::Publisher;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -16,6 +17,7 @@ use crate::config::WriterConfig;
 use crate::error::Result;
 use crate::operations::compact::{Compaction, Tools};
 use crate::operations::janitor::Janitor;
+use crate::operations::publish::PublishJob;
 use crate::operations::retention::Retention;
 use crate::ownership::supervise::Supervisor;
 use crate::pipeline::context::{Context, Limits};
@@ -149,6 +151,11 @@ impl Writer {
             watchers.spawn(announce::announce(announcements, unannounced));
         }
         watchers.spawn(janitor.run());
+        if let Some(interval) = self.config.publish_interval {
+            let (catalog, storage) = (Arc::clone(&context.catalog), self.storage.clone());
+            let publisher = Publisher { catalog, storage, owner };
+            watchers.spawn(PublishJob { publisher, interval }.run());
+        }
         watchers.spawn(retention.run());
         watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));
         if !self.auto_create.by_subject().is_empty() {

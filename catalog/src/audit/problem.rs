@@ -26,12 +26,22 @@ pub enum Check {
     Rows,
     /// The queue has the same messages, where it still holds them.
     Stream,
+    /// Readers of Iceberg see the objects that were live in the lake snapshot they are shown.
+    Iceberg,
 }
 
 impl Check {
     /// All kinds, in the order of the checks.
-    pub const ALL: [Self; 7] =
-        [Self::Commits, Self::Offsets, Self::Segments, Self::Uploads, Self::Objects, Self::Rows, Self::Stream];
+    pub const ALL: [Self; 8] = [
+        Self::Commits,
+        Self::Offsets,
+        Self::Segments,
+        Self::Uploads,
+        Self::Objects,
+        Self::Rows,
+        Self::Stream,
+        Self::Iceberg,
+    ];
 
     /// Its name.
     pub fn word(self) -> &'static str {
@@ -43,6 +53,7 @@ impl Check {
             Self::Objects => "objects",
             Self::Rows => "rows",
             Self::Stream => "stream",
+            Self::Iceberg => "iceberg",
         }
     }
 
@@ -56,6 +67,7 @@ impl Check {
             Self::Objects => "exist with their size and CRC-32C",
             Self::Rows => "footer, count, order and messages as committed",
             Self::Stream => "messages still held are the committed ones",
+            Self::Iceberg => "readers see the objects of a lake snapshot",
         }
     }
 }

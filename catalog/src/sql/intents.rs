@@ -74,7 +74,8 @@ pub(super) async fn record_replacement(session: &mut dyn Session, intent: &Repla
          SELECT $1, $2, name, CAST(NULL AS BIGINT), 0, $4, 'pending', " now_ms "
          FROM topics
          WHERE name = $3 AND NOT EXISTS (SELECT 1 FROM objects WHERE objects.bucket = $1 AND objects.key = $2)
-           AND NOT EXISTS (SELECT 1 FROM retired_objects WHERE bucket = $1 AND key = $2)" for_share "
+           AND NOT EXISTS (SELECT 1 FROM retired_objects WHERE bucket = $1 AND key = $2)
+           AND NOT EXISTS (SELECT 1 FROM iceberg_objects WHERE bucket = $1 AND key = $2)" for_share "
          ON CONFLICT (bucket, key) DO UPDATE SET state = 'pending'
          WHERE uploads.topic = excluded.topic AND uploads.partition_id IS NULL AND uploads.epoch = 0
            AND uploads.owner = excluded.owner AND uploads.state = 'pending'"
@@ -99,6 +100,16 @@ pub(super) async fn abandon_replacement(session: &mut dyn Session, intent: &Repl
     let (bucket, key) = (input::exact("bucket", &intent.bucket)?, input::exact("key", &intent.key)?);
     session.execute(&update, values![bucket, key, &intent.topic, intent.owner]).await?;
     Ok(())
+}
+
+/// True if the intent of a replacement is pending; it stays so until the end of the transaction.
+pub(super) async fn is_replacement_pending(session: &mut dyn Session, intent: &ReplacementIntent) -> Result<bool> {
+    let select = sql!(
+        "SELECT key FROM uploads WHERE bucket = $1 AND key = $2 AND topic = $3 AND partition_id IS NULL AND epoch = 0
+            AND owner = $4 AND state = 'pending'" for_update
+    );
+    let values = values![&intent.bucket, &intent.key, &intent.topic, intent.owner];
+    Ok(!session.fetch(&select, values).await?.is_empty())
 }
 
 /// Consumes the intent of a replacement; true if it was pending.

@@ -1,6 +1,7 @@
 //! Objects that are not listed, for the janitor to delete.
 //!
-//! Owns: the statement that selects due objects; it checks the list of objects again, independent of the intent.
+//! Owns: the statement that selects due objects; it checks the list of objects and what readers of Iceberg have again,
+//! independent of the intent.
 //! Does not own: deleting, dooming an object (`ownership`, `intents`, `objects`, `topics`), folding history (`fold`).
 
 use std::time::Duration;
@@ -50,6 +51,10 @@ impl<D> JanitorStore for SqlMetadataStore<D> {
                AND ((sweeps = 0 AND doomed_at < " now_ms " - $1) OR (sweeps = 1 AND doomed_at < " now_ms " - $2))
                AND NOT EXISTS (SELECT 1 FROM objects
                                WHERE objects.bucket = uploads.bucket AND objects.key = uploads.key)
+               AND NOT EXISTS (SELECT 1 FROM iceberg_objects
+                               WHERE iceberg_objects.bucket = uploads.bucket AND iceberg_objects.key = uploads.key)
+               AND NOT EXISTS (SELECT 1 FROM retired_objects AS r JOIN iceberg_published AS p ON p.file_id = r.file_id
+                               WHERE r.bucket = uploads.bucket AND r.key = uploads.key)
                AND NOT EXISTS (SELECT 1 FROM retired_objects AS r JOIN lake_snapshots AS s
                                    ON s.snapshot_id >= r.begin_snapshot AND s.snapshot_id < r.end_snapshot
                                WHERE r.bucket = uploads.bucket AND r.key = uploads.key)

@@ -46,6 +46,10 @@ macro_rules! columns {
     (lake_column_names) => {
         "column_id, column_order, name, type, nullable, parent_column"
     };
+    (iceberg_head_columns) => {
+        "version, metadata_location, bucket, root, lake_snapshot, next_file_id, schema_version, metadata, manifests, \
+         expires_at"
+    };
     (token_columns) => {
         "id, name, hash, grants, created_at, expires_at, revoked_at"
     };

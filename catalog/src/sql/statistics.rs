@@ -65,21 +65,44 @@ pub(super) async fn of_objects(
     // No column of a Parquet file has a negative id.
     let ids = input::numbers(field_ids.iter().filter_map(|id| u64::try_from(*id).ok()))?;
     let found = session.fetch(&select, values![&ids, topic, kind.as_str()]).await?;
-    let column = |mut row: Row| {
-        let file_id = FileId(row.unsigned("file_id")?);
-        let id = row.integer("column_id")?;
-        let field_id = i32::try_from(id).map_err(|_| CatalogError::Inconsistent(format!("column_id is {id}")))?;
-        let statistics = ColumnStatistics {
-            field_id,
-            compressed_bytes: row.unsigned("column_bytes")?,
-            value_count: row.unsigned("value_count")?,
-            null_count: row.unsigned("null_count")?,
-            min: row.optional_text("min_value")?,
-            max: row.optional_text("max_value")?,
-        };
-        Ok((file_id, statistics))
-    };
     found.into_iter().map(column).collect()
+}
+
+/// The stored statistics of the current columns of a table for these objects.
+pub(super) async fn of_files(
+    session: &mut dyn Session,
+    table: TableId,
+    objects: impl Iterator<Item = FileId>,
+) -> Result<Vec<(FileId, ColumnStatistics)>> {
+    let select = sql!(
+        "SELECT s.file_id, s.column_id, s.column_bytes, s.value_count, s.null_count, s.min_value, s.max_value
+         FROM segment_stats AS s
+         WHERE s.table_id = $2 AND s.file_id IN " numbers_1 "
+            AND s.column_id IN (SELECT column_id FROM lake_columns WHERE table_id = $2 AND end_snapshot IS NULL)
+         ORDER BY s.file_id, s.column_id"
+    );
+    let numbers: Vec<u64> = objects.map(|object| object.0).collect();
+    if numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let numbers = input::numbers(numbers)?;
+    let found = session.fetch(&select, values![&numbers, table.0.cast_signed()]).await?;
+    found.into_iter().map(column).collect()
+}
+
+fn column(mut row: Row) -> Result<(FileId, ColumnStatistics)> {
+    let file_id = FileId(row.unsigned("file_id")?);
+    let id = row.integer("column_id")?;
+    let field_id = i32::try_from(id).map_err(|_| CatalogError::Inconsistent(format!("column_id is {id}")))?;
+    let statistics = ColumnStatistics {
+        field_id,
+        compressed_bytes: row.unsigned("column_bytes")?,
+        value_count: row.unsigned("value_count")?,
+        null_count: row.unsigned("null_count")?,
+        min: row.optional_text("min_value")?,
+        max: row.optional_text("max_value")?,
+    };
+    Ok((file_id, statistics))
 }
 
 /// Deletes the statistics of an object. The columns of its table are found step by step in the index.

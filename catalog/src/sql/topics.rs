@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::objects::{self, TopicLock, tables_of};
 use super::partition_row::lock_partition;
 use super::snapshots::{Change, advance};
-use super::{SqlMetadataStore, input, rows, tables, topic_names};
+use super::{SqlMetadataStore, iceberg, input, rows, tables, topic_names};
 use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result, is_unique_violation};
 use crate::model::{Partition, PartitionState, TableId, Tables, Topic, TopicConfig};
@@ -144,6 +144,7 @@ async fn delete_topic(session: &mut dyn Session, name: &TopicName) -> Result<()>
     let retired = objects::retire_all(session, numbers, snapshot).await?;
     let doomed = objects::doom(session, name.as_str(), numbers, snapshot).await?;
     tables::drop_columns(session, numbers).await?;
+    iceberg::drop_tables(session, name.as_str(), numbers).await?;
     // The foreign keys delete all other rows of the topic.
     session.execute(&sql!("DELETE FROM topics WHERE name = $1"), values![name]).await?;
     let dropped = objects::drop_retired(session, numbers, snapshot).await?;

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{
-    CatalogError, CommitOutcome, Expired, MetadataStore, Partition, Refusal, ReplaceOutcome, ReplaceRefusal, Result,
-    SegmentInfo, SegmentKind, TopicSnapshot,
+    CatalogError, CommitOutcome, Expired, MetadataStore, Partition, PublishScope, Refusal, ReplaceOutcome,
+    ReplaceRefusal, Result, SegmentInfo, SegmentKind, TableState, TopicSnapshot,
 };
 use common::{TopicName, TopicPartition};
 
@@ -86,6 +86,15 @@ async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
             shown(store.swept(&uploads).await)
         }
         Step::CommitOffset(offset) => shown(store.commit_offset(offset.clone()).await),
+        Step::IntendPublication(publication) => {
+            let mut answers = Vec::new();
+            for intent in publication.intents() {
+                answers.push(shown(store.record_replacement_intent(&intent).await));
+            }
+            answers.join(", ")
+        }
+        Step::Publish(publication) => shown(store.publish(publication).await),
+        Step::Unpublish(topic) => shown(store.unpublish(topic).await),
         Step::MarkReplayed(replay) => shown(store.mark_replayed(std::slice::from_ref(replay)).await),
     }
 }
@@ -185,13 +194,29 @@ async fn lists(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
             upload.doomed_at = upload.doomed_at.map(|_| 0);
         }),
     ];
+    shown.push(timeless(store.list_published().await, |table| {
+        table.behind = table.behind.map(|_| Duration::ZERO);
+        table.age = table.age.map(|_| Duration::ZERO);
+    }));
     let mut tables = store.open_tables(None).await.expect("read");
     tables.schema = None;
     shown.push(format!("{tables:?}"));
     for kind in SegmentKind::ALL {
         shown.push(format!("{:?}", store.object_statistics(topic, kind, &[2, 4, 100]).await.expect("read")));
+        shown.push(format!("{:?}", store.find_published(topic, kind).await.expect("read")));
+        shown.push(format!("{:?}", store.metadata_objects(topic, kind).await.expect("read")));
+        for scope in [PublishScope::Changes, PublishScope::All] {
+            let state = store.table_state(topic, kind, scope).await.expect("read");
+            shown.push(format!("{:?}", state.map(timeless_state)));
+        }
     }
     shown
+}
+
+fn timeless_state(mut state: TableState) -> TableState {
+    (state.now_ms, state.uuid) = (0, String::new());
+    state.files.iter_mut().for_each(|file| file.object.created_at = 0);
+    state
 }
 
 fn timeless_snapshot(mut snapshot: TopicSnapshot) -> TopicSnapshot {
@@ -233,7 +258,15 @@ async fn compare(sql: &dyn MetadataStore, seed: u64, tally: &mut Tally) {
         let step = history.next(model.store()).await;
         let (expected, answered) = (answer(sql, &step).await, answer(model.store(), &step).await);
         assert_eq!(answered, expected, "seed {seed}, step {number}: {step:?}");
-        if matches!(step, Step::Commit(_) | Step::CommitTogether(_) | Step::Replace(_) | Step::ResolveReplacement(_)) {
+        let is_counted = matches!(
+            step,
+            Step::Commit(_)
+                | Step::CommitTogether(_)
+                | Step::Replace(_)
+                | Step::ResolveReplacement(_)
+                | Step::Publish(_)
+        );
+        if is_counted {
             count(&answered, tally);
         }
         history.heard(&step, model.store()).await;
@@ -267,6 +300,11 @@ fn count(answered: &str, tally: &mut Tally) {
         "intent lost",
         "mismatch",
         "not replaced",
+        "Published",
+        "TableGone",
+        "Overtaken",
+        "ObjectGone",
+        "IntentLost",
     ];
     for kind in kinds {
         *tally.entry(kind.to_owned()).or_default() += answered.matches(kind).count();

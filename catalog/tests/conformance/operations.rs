@@ -7,13 +7,14 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use catalog::{
-    CatalogError, CommitOutcome, CommitRequest, ConsumerOffset, ExpiredBefore, MetadataStore, Ownership,
-    ReplaceOutcome, Replacement, Replay, ResumePoint, SegmentKind, Upload,
+    CatalogError, CommitOutcome, CommitRequest, ConsumerOffset, ExpiredBefore, MetadataStore, Ownership, Publication,
+    PublishScope, ReplaceOutcome, Replacement, Replay, ResumePoint, SegmentKind, Upload,
 };
 use common::Incarnation;
 use common::diagnosis::Finding;
 
 use super::fixture::*;
+use super::publishing::{intend_publication, publication};
 use super::replacing::{live_objects, replacement};
 use super::together::{intent, share};
 
@@ -36,6 +37,8 @@ pub(crate) struct World {
     replacement: Replacement,
     /// Another one, whose intent is not.
     unintended: Replacement,
+    /// A publication whose intent is recorded.
+    publication: Publication,
 }
 
 impl World {
@@ -58,12 +61,16 @@ impl World {
         let inputs = live_objects(store, "orders").await;
         let replacement = replacement(owner, &inputs);
         store.record_replacement_intent(&replacement.intent()).await.expect("recorded");
+        let topic = name("orders");
+        let publication = publication(store, (&topic, SegmentKind::Data), owner, false).await.expect("it exists");
+        intend_publication(store, &publication).await;
         let unintended = super::replacing::replacement(owner, &inputs);
         let mut shared = [request(&held, 0, 9)];
         share(&mut shared);
         store.record_replacement_intent(&intent(&shared)).await.expect("recorded");
         let [shared] = shared;
-        Self { next: request(&held, 10, 19), held, intended, shared, halted, doomed, replacement, unintended }
+        let next = request(&held, 10, 19);
+        Self { next, held, intended, shared, halted, doomed, replacement, unintended, publication }
     }
 
     fn resume_point(&self) -> ResumePoint {
@@ -156,6 +163,12 @@ operations! { |world|
     list_expirations(&world.held.partition);
     record_root("lake", "s3://lake/");
     open_tables(Some(&name("orders")));
+    list_published();
+    find_published(&name("orders"), SegmentKind::Data);
+    table_state(&name("orders"), SegmentKind::Data, PublishScope::Changes);
+    metadata_objects(&name("orders"), SegmentKind::Data);
+    publish(&world.publication);
+    unpublish(&name("orders"));
     record_replacement_intent(&world.unintended.intent());
     replace(&world.replacement);
     resolve_replacement(&world.replacement);
@@ -249,6 +262,7 @@ const CONTRACT: &[&str] = &[
     include_str!("../../src/store.rs"),
     include_str!("../../src/store/agents.rs"),
     include_str!("../../src/store/commits.rs"),
+    include_str!("../../src/store/iceberg.rs"),
     include_str!("../../src/store/janitor.rs"),
     include_str!("../../src/store/ownership.rs"),
     include_str!("../../src/store/readers.rs"),

@@ -201,6 +201,13 @@ pub const SETTINGS: &[SettingDoc] = &[
         "number of objects as they were written that are merged at once; fewer after ten minutes",
     ),
     setting(
+        "ICEBERG_PUBLISH_INTERVAL_SECS",
+        Kind::Number(0, 86_400),
+        "0",
+        "0 to 86400",
+        "a writer publishes each changed table for readers of Iceberg about this often; 0: only `siltstone publish-tables` does",
+    ),
+    setting(
         "SHUTDOWN_TIMEOUT_SECS",
         Kind::Number(1, 3600),
         "30",

@@ -34,7 +34,20 @@ impl Settings {
         self.storage_type = self.checked_storage_type()?;
         self.check_nats_login()?;
         self.check_ingest_tls()?;
+        self.check_publishing()?;
         Ok(self)
+    }
+
+    /// Readers of Iceberg are other processes.
+    fn check_publishing(&self) -> Result<(), InvalidSetting> {
+        let interval = self.iceberg_publish_interval_secs;
+        if interval > 0 && self.storage_type == StorageType::Memory {
+            return Err(InvalidSetting::new(format!(
+                "ICEBERG_PUBLISH_INTERVAL_SECS={interval} contradicts STORAGE_TYPE=memory, which no other process can read; \
+                 choose another store, or leave the interval unset"
+            )));
+        }
+        Ok(())
     }
 
     /// The kind of store: the URL's, with which an explicit type must agree.

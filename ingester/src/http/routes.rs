@@ -12,7 +12,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use catalog::Right;
 
 use super::access::{Demand, Gate, ask};
-use super::{Api, listings, openapi, records, topics};
+use super::{Api, iceberg, listings, openapi, records, topics};
 
 /// A path with one method.
 pub(super) struct Route {
@@ -48,6 +48,29 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET", "/v1/topics/{topic}/quarantine", Demand::OnTopic(Right::Read), |method| {
         on(method, listings::quarantine)
     }),
+    route("GET", "/iceberg/v1/config", Demand::Token, |method| on(method, iceberg::config)),
+    route("GET", "/iceberg/v1/siltstone/namespaces", Demand::Token, |method| on(method, iceberg::namespaces)),
+    route("GET", "/iceberg/v1/siltstone/namespaces/topics", Demand::Token, |method| {
+        on(method, iceberg::topics_namespace)
+    }),
+    route("GET", "/iceberg/v1/siltstone/namespaces/topics/tables", Demand::Token, |method| {
+        on(method, iceberg::topics_tables)
+    }),
+    route("GET", "/iceberg/v1/siltstone/namespaces/topics/tables/{topic}", Demand::OnTopic(Right::Read), |method| {
+        on(method, iceberg::topics_table)
+    }),
+    route("GET", "/iceberg/v1/siltstone/namespaces/quarantine", Demand::Token, |method| {
+        on(method, iceberg::quarantine_namespace)
+    }),
+    route("GET", "/iceberg/v1/siltstone/namespaces/quarantine/tables", Demand::Token, |method| {
+        on(method, iceberg::quarantine_tables)
+    }),
+    route(
+        "GET",
+        "/iceberg/v1/siltstone/namespaces/quarantine/tables/{topic}",
+        Demand::OnTopic(Right::Read),
+        |method| on(method, iceberg::quarantine_table),
+    ),
 ];
 
 impl Route {

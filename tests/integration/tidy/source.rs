@@ -6,8 +6,20 @@
 use std::path::{Path, PathBuf};
 
 /// Folders with code of the workspace.
-const FOLDERS: [&str; 11] =
-    ["catalog", "common", "examples", "fuzz", "ingester", "lake", "nats", "service", "src", "tests", "writer"];
+const FOLDERS: [&str; 12] = [
+    "catalog",
+    "common",
+    "examples",
+    "fuzz",
+    "ingester",
+    "lake",
+    "nats",
+    "open_tables",
+    "service",
+    "src",
+    "tests",
+    "writer",
+];
 
 /// A Rust file.
 pub(super) struct Source {

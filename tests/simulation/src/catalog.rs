@@ -37,6 +37,7 @@ mod faults;
 mod fixture;
 mod guards;
 mod history;
+mod iceberg;
 mod intents;
 mod janitor;
 mod judge;

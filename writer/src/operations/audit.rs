@@ -4,6 +4,7 @@
 //! Does not own: the checks of the catalog alone (`catalog::audit`), an object's bytes (`object`), its rows (`rows`),
 //! the messages of the rows (`messages`), the comparison with the queue (`stream`), retired objects (`snapshots`), showing.
 
+mod iceberg;
 mod messages;
 mod object;
 mod piece;
@@ -68,6 +69,10 @@ pub struct ObjectCounts {
     pub stream_messages: u64,
     /// Messages of compared segments that the queue no longer holds, which is normal.
     pub stream_discarded: u64,
+    /// Objects of the metadata that readers of Iceberg follow.
+    pub iceberg_metadata: u64,
+    /// Objects of rows that readers of Iceberg find.
+    pub iceberg_objects: u64,
 }
 
 /// The findings of an audit.
@@ -134,6 +139,9 @@ impl Audit<'_> {
             let Some(records) = PartitionRecords::load(self.catalog, &snapshot, partition_id).await? else { continue };
             report.partitions += 1;
             self.audit_partition(&records, &mut report, &mut objects, progress).await?;
+        }
+        if self.partition_id.is_none() {
+            self.audit_iceberg(topic, &mut report).await?;
         }
         Ok(report)
     }

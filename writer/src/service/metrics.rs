@@ -39,6 +39,9 @@ pub(crate) const COMPACTION_BYTES_READ: &str = "siltstone_compaction_bytes_read_
 pub(crate) const COMPACTION_BYTES_WRITTEN: &str = "siltstone_compaction_bytes_written_total";
 pub(crate) const COMPACTION_BACKLOG: &str = "siltstone_compaction_backlog_objects";
 pub(crate) const WRITE_AMPLIFICATION: &str = "siltstone_write_amplification";
+pub(crate) const TABLES_PUBLISHED: &str = "siltstone_iceberg_tables_published_total";
+pub(crate) const PUBLICATIONS_FAILED: &str = "siltstone_iceberg_publications_failed_total";
+pub(crate) const ICEBERG_LAG: &str = "siltstone_iceberg_lag_seconds";
 pub(crate) const OBJECTS_EXPIRED: &str = "siltstone_retention_objects_total";
 pub(crate) const SEGMENTS_EXPIRED: &str = "siltstone_retention_segments_total";
 pub(crate) const RECORDS_EXPIRED: &str = "siltstone_retention_records_total";
@@ -84,6 +87,9 @@ pub(crate) fn describe() {
     describe_counter!(COMPACTION_BYTES_WRITTEN, "bytes of the objects that took their place");
     describe_gauge!(COMPACTION_BACKLOG, "objects that were due to be merged at the last look");
     describe_gauge!(WRITE_AMPLIFICATION, "how often a byte of the live objects was written, at the last look");
+    describe_counter!(TABLES_PUBLISHED, "versions of tables published for readers of Iceberg");
+    describe_counter!(PUBLICATIONS_FAILED, "publications for readers of Iceberg that failed and are tried again");
+    describe_gauge!(ICEBERG_LAG, "age of the oldest change that readers of Iceberg do not see, at the last look");
     describe_counter!(OBJECTS_EXPIRED, "objects older than their topic's retention, taken off the list");
     describe_counter!(SEGMENTS_EXPIRED, "segments of these objects");
     describe_counter!(RECORDS_EXPIRED, "rows of these objects");
@@ -106,7 +112,7 @@ pub(crate) fn describe() {
     {
         counter!(name).increment(0);
     }
-    for name in [OBJECTS_DELETED, COMMITS_FOLDED, SNAPSHOTS_DROPPED] {
+    for name in [OBJECTS_DELETED, COMMITS_FOLDED, SNAPSHOTS_DROPPED, TABLES_PUBLISHED, PUBLICATIONS_FAILED] {
         counter!(name).increment(0);
     }
     for name in [COMPACTION_OBJECTS, COMPACTION_BYTES_READ, COMPACTION_BYTES_WRITTEN] {

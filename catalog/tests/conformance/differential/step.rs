@@ -3,8 +3,8 @@
 //! Owns: their arguments. Does not own: the choice of the next call (`history`), making it.
 
 use catalog::{
-    Agent, CommitRequest, ConsumerOffset, ExpiredBefore, ImportedSegment, Ingester, Ownership, Replacement,
-    ReplacementIntent, Replay, ResumePoint, TopicConfig, UploadIntent,
+    Agent, CommitRequest, ConsumerOffset, ExpiredBefore, ImportedSegment, Ingester, Ownership, Publication,
+    Replacement, ReplacementIntent, Replay, ResumePoint, TopicConfig, UploadIntent,
 };
 use common::{Incarnation, OwnerId, TopicName, TopicPartition};
 
@@ -45,4 +45,7 @@ pub(super) enum Step {
     SweepShared(TopicName),
     CommitOffset(ConsumerOffset),
     MarkReplayed(Replay),
+    IntendPublication(Box<Publication>),
+    Publish(Box<Publication>),
+    Unpublish(TopicName),
 }

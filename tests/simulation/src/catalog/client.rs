@@ -1,7 +1,7 @@
 //! The calls of the catalog's contract.
 //!
 //! Owns: the transaction of each call of the contract, and the rows that it locks; written once, for the model itself
-//! and for sessions. The roles that the protocol depends on are here, the others in `client/tables.rs`.
+//! and for sessions. The roles that the protocol depends on are here, the others in `client/`.
 //! Does not own: a call's way to the server (`server`, `session`).
 
 use std::fmt;
@@ -19,6 +19,7 @@ use common::{Incarnation, OwnerId, TopicName, TopicPartition};
 use super::state::CatalogState;
 use crate::forgery::{Forgeries, confirmed};
 
+mod iceberg;
 mod tables;
 
 /// A catalog behind some door.

@@ -2,7 +2,7 @@
 //!
 //! Owns: one variant for each kind of change to the tables. Does not own: the consequences.
 
-use ::catalog::{CommitRequest, FileId, Folded, Ownership, Replacement, UploadIntent};
+use ::catalog::{CommitRequest, FileId, Folded, Ownership, Replacement, TableId, UploadIntent};
 use common::{OwnerId, TopicName, TopicPartition};
 
 use super::state::ObjectName;
@@ -40,6 +40,8 @@ pub enum Change {
     ReplacementIntended(ObjectName),
     /// An object took the place of others.
     Replaced(Box<Replacement>, FileId),
+    /// Readers of Iceberg see a new version of the table.
+    Published(TableId),
     /// Commits were folded, or snapshots thinned out.
     HistoryFolded(Folded),
     /// An intent or an object was handed to the janitor.

@@ -64,6 +64,12 @@ pub struct Guards {
     pub age_prefix: bool,
     /// Janitor: a pending intent is never due, however old.
     pub gc_doomed_only: bool,
+    /// Janitor: an object that a kept snapshot of Iceberg has is never due.
+    pub gc_iceberg_check: bool,
+    /// Publication: it follows the newest one.
+    pub publish_compare: bool,
+    /// Publication: each added object is live.
+    pub publish_live_check: bool,
 }
 
 impl Default for Guards {
@@ -97,6 +103,9 @@ impl Default for Guards {
             age_by_database_clock: true,
             age_prefix: true,
             gc_doomed_only: true,
+            gc_iceberg_check: true,
+            publish_compare: true,
+            publish_live_check: true,
         }
     }
 }

@@ -21,6 +21,7 @@ impl CatalogState {
                 && self.may_be_deleted(upload)
                 && self.is_held_long_enough(upload, hold, second_sweep)
                 && !(self.guards.gc_listed_check && self.is_listed(name))
+                && !(self.guards.gc_iceberg_check && self.is_kept_for_iceberg(name))
                 && !(self.guards.gc_snapshot_check && self.is_in_a_kept_snapshot(name))
         };
         let mut due: Vec<Upload> = self.uploads.iter().filter(is_due).map(|(_, upload)| upload.clone()).collect();

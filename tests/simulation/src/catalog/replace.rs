@@ -43,7 +43,7 @@ impl CatalogState {
         let name = ObjectName::new(&intent.bucket, &intent.key);
         match self.uploads.get(&name) {
             Some(known) if is_pending(known, intent) => return Ok(()),
-            known if known.is_some() || self.number_of(&name).is_some() => {
+            known if known.is_some() || self.is_name_used(&name) => {
                 return Err(CatalogError::KeyUsed(intent.key.clone()));
             }
             _ => {}

@@ -15,6 +15,7 @@ use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
 use super::agents::IngesterRow;
 use super::event::Change;
 use super::guards::Guards;
+use super::iceberg::{HeadRow, MetadataRow, PublishedRow};
 use super::lake;
 
 /// Bucket and key of an object.
@@ -126,6 +127,12 @@ pub struct CatalogState {
     pub retired: BTreeMap<FileId, RetiredRow>,
     /// Statistics of live and retired objects, by table, field id and object.
     pub statistics: BTreeMap<(TableId, i32, FileId), ColumnStatistics>,
+    /// The newest metadata of tables of Iceberg.
+    pub iceberg_heads: BTreeMap<TableId, HeadRow>,
+    /// Objects of rows that kept snapshots of Iceberg have.
+    pub iceberg_published: BTreeMap<FileId, PublishedRow>,
+    /// Objects of metadata that kept snapshots of Iceberg need.
+    pub iceberg_objects: BTreeMap<ObjectName, MetadataRow>,
     /// The newest lake snapshot.
     pub head: LakeSnapshot,
     /// Lake snapshots that are kept.
@@ -212,6 +219,9 @@ impl CatalogState {
             objects: BTreeMap::new(),
             retired: BTreeMap::new(),
             statistics: BTreeMap::new(),
+            iceberg_heads: BTreeMap::new(),
+            iceberg_published: BTreeMap::new(),
+            iceberg_objects: BTreeMap::new(),
             head,
             snapshots,
             expirations: BTreeMap::new(),
@@ -263,6 +273,9 @@ impl CatalogState {
             ("objects", self.objects.len()),
             ("retired_objects", self.retired.len()),
             ("segment_stats", self.statistics.len()),
+            ("iceberg_heads", self.iceberg_heads.len()),
+            ("iceberg_published", self.iceberg_published.len()),
+            ("iceberg_objects", self.iceberg_objects.len()),
             ("lake_snapshots", self.snapshots.len()),
             ("expirations", self.expirations.values().map(BTreeMap::len).sum()),
             ("commits", rows(&self.commits)),

@@ -60,7 +60,9 @@ impl CatalogState {
         self.doom_pending(|upload| &upload.topic == name);
         let ids = self.ids_by_object(name);
         let tables = self.tables.remove(name).map(|tables| BTreeSet::from([tables.data, tables.quarantine]));
-        let listing = self.snapshot_of(Word::Dropped, &tables.unwrap_or_default(), 0);
+        let tables = tables.unwrap_or_default();
+        let listing = self.snapshot_of(Word::Dropped, &tables, 0);
+        self.drop_published(name, &tables);
         let epoch = partitions.iter().map(|of| self.partitions[of].partition.epoch).max().unwrap_or_default();
         self.retired_epochs.insert(name.clone(), epoch);
         for of in &partitions {

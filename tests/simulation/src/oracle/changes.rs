@@ -69,6 +69,7 @@ impl Inner {
             | Change::TopicDeleted(_)
             | Change::WatermarkMoved(..)
             | Change::SegmentAdded(_)
+            | Change::Published(_)
             | Change::Other(_) => {}
         }
         self.rows_hold(state)
