@@ -15,6 +15,7 @@ mod inspect;
 mod manifest;
 mod manifest_list;
 mod metadata;
+mod outcome;
 mod place;
 mod plan;
 mod publish;
@@ -25,4 +26,5 @@ mod tests;
 
 pub use error::{Error, Result};
 pub use inspect::{Discrepancy, Inspection, inspect};
-pub use publish::{Done, Extent, Published, Publisher};
+pub use outcome::{Done, Extent, Published};
+pub use publish::Publisher;

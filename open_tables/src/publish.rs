@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use catalog::{
-    MetadataStore, Publication, PublishOutcome, PublishScope, PublishedFile, PublishedHead, SegmentKind, SnapshotId,
-    StateFile, TableState, iceberg_namespace,
+    MetadataStore, Publication, PublishOutcome, PublishScope, PublishedFile, PublishedHead, SegmentKind, StateFile,
+    TableState, iceberg_namespace,
 };
 use common::{OwnerId, TopicName, failpoint};
 use lake::Storage;
@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{self, ManifestSchema};
 use crate::manifest_list::{self, Manifest};
 use crate::metadata::{Metadata, Snapshot, Subject};
+use crate::outcome::{Done, Extent, Published};
 use crate::place::{Place, address, key_of, new_snapshot_id, version_of};
 use crate::plan::{Last, NewSnapshot, Plan, Stored, has_fields, numbers};
 use crate::schema;
@@ -39,43 +40,6 @@ pub struct Publisher {
     pub storage: Storage,
     /// The owner of its intents, which sends heartbeats as an agent.
     pub owner: OwnerId,
-}
-
-/// How much of a table is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// What changed since the last version.
-    Changes,
-    /// Everything, if the store lacks a part of the last version or has another one in its place; else what changed.
-    Mended,
-}
-
-/// A published table.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Published {
-    /// The lake snapshot that readers see.
-    pub lake_snapshot: SnapshotId,
-    /// The address of its metadata.
-    pub metadata_location: String,
-    /// Objects that came with it.
-    pub added_objects: u64,
-    /// Objects that went with it.
-    pub removed_objects: u64,
-    /// Objects of metadata that were written.
-    pub written: u64,
-    /// True if all of the metadata was written anew.
-    pub is_rebuilt: bool,
-}
-
-/// The end of a publication.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// Readers see a new version.
-    Published(Published),
-    /// The last version shows the newest state already.
-    Unchanged(PublishedHead),
-    /// There is no such topic any more.
-    Gone,
 }
 
 impl Publisher {

@@ -21,7 +21,7 @@ use crate::manifest::{self, ListedFile};
 use crate::manifest_list;
 use crate::metadata::Metadata;
 use crate::place::key_of;
-use crate::publish::{Done, Extent, Publisher};
+use crate::{Done, Extent, Publisher};
 use crate::{Error, inspect};
 
 const DAY_US: i64 = 86_400_000_000;

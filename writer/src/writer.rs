@@ -17,7 +17,7 @@ use crate::config::WriterConfig;
 use crate::error::Result;
 use crate::operations::compact::{Compaction, Tools};
 use crate::operations::janitor::Janitor;
-use crate::operations::publish::PublishJob;
+use crate::operations::publish;
 use crate::operations::retention::Retention;
 use crate::ownership::supervise::Supervisor;
 use crate::pipeline::context::{Context, Limits};
@@ -151,11 +151,8 @@ impl Writer {
             watchers.spawn(announce::announce(announcements, unannounced));
         }
         watchers.spawn(janitor.run());
-        if let Some(interval) = self.config.publish_interval {
-            let (catalog, storage) = (Arc::clone(&context.catalog), self.storage.clone());
-            let publisher = Publisher { catalog, storage, owner };
-            watchers.spawn(PublishJob { publisher, interval }.run());
-        }
+        let publisher = Publisher { catalog: Arc::clone(&context.catalog), storage: self.storage.clone(), owner };
+        watchers.spawn(publish::run(publisher, self.config.publish_interval));
         watchers.spawn(retention.run());
         watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));
         if !self.auto_create.by_subject().is_empty() {

@@ -13,16 +13,23 @@ use open_tables::{Done, Extent, Publisher};
 
 use crate::service::metrics;
 
+/// Publishes without end; nothing if there is no interval.
+pub(crate) async fn run(publisher: Publisher, interval: Option<Duration>) {
+    match interval {
+        Some(interval) => PublishJob { publisher, interval }.run().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The publisher of one process.
-pub(crate) struct PublishJob {
-    pub(crate) publisher: Publisher,
+struct PublishJob {
+    publisher: Publisher,
     /// Time between two publications of a table that changes.
-    pub(crate) interval: Duration,
+    interval: Duration,
 }
 
 impl PublishJob {
-    /// Publishes without end.
-    pub(crate) async fn run(self) {
+    async fn run(self) {
         loop {
             // Random, so that writers that started together do not look at the same time.
             tokio::time::sleep(self.interval.mul_f64(0.5 + fastrand::f64())).await;
