@@ -1,7 +1,9 @@
 //! The writer as a library: its builder and its start.
 //!
-//! Owns: the builder, and the order of starting the parts. Does not own: settings from the environment (`connect`),
+//! Owns: the builder, and the order of starting the parts. Does not own: operations (`upkeep`), settings from the environment (`connect`),
 //! signals and pages (`service`).
+
+mod upkeep;
 
 use std::sync::{Arc, Mutex};
 
@@ -9,16 +11,11 @@ use catalog::{Agent, AutoCreate, Contact, MetadataStore, Scope, SqliteMetadataSt
 use common::clock::{SharedClock, system_clock};
 use common::{OwnerId, Queue, TopicName, agent_name};
 use object_store::ObjectStore;
-use open_tables::Publisher;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::config::WriterConfig;
 use crate::error::Result;
-use crate::operations::compact::{Compaction, Tools};
-use crate::operations::janitor::Janitor;
-use crate::operations::publish;
-use crate::operations::retention::Retention;
 use crate::ownership::supervise::Supervisor;
 use crate::pipeline::context::{Context, Limits};
 use crate::pipeline::gather::{Gather, Parts};
@@ -132,14 +129,6 @@ impl Writer {
         let agent = Agent { owner, name: agent_name(), scope, contact: self.contact.clone() };
         let mut supervisor =
             Supervisor::new(Arc::clone(&context), agent, self.topics.clone(), board.clone(), Arc::clone(&commands));
-        let janitor = Janitor {
-            catalog: Arc::clone(&context.catalog),
-            storage: self.storage.clone(),
-            hold: self.config.janitor_hold,
-            second_sweep: self.config.janitor_second_sweep,
-            lease: self.config.lease,
-        };
-        let retention = Retention { catalog: Arc::clone(&context.catalog), hold: self.config.janitor_hold };
         let mut watchers = JoinSet::new();
         watchers.spawn(grouping);
         watchers.spawn(gathering);
@@ -150,29 +139,14 @@ impl Writer {
         if let Some(announcements) = announcements {
             watchers.spawn(announce::announce(announcements, unannounced));
         }
-        watchers.spawn(janitor.run());
-        let publisher = Publisher { catalog: Arc::clone(&context.catalog), storage: self.storage.clone(), owner };
-        watchers.spawn(publish::run(publisher, self.config.publish_interval));
-        watchers.spawn(retention.run());
+        self.start_upkeep(&context, owner, &mut watchers);
         watchers.spawn(watchers::watch_lag(Arc::clone(&self.queue), board.clone(), Arc::clone(&self.clock)));
         if !self.auto_create.by_subject().is_empty() {
             let refresh = Arc::clone(&supervisor.refresh);
             watchers.spawn(SubjectWatch::new(&context, self.auto_create.clone(), refresh).run());
         }
         supervisor.begin().await?;
-        let compaction = self.config.compaction.is_on.then(|| {
-            let tools = Tools {
-                catalog: Arc::clone(&context.catalog),
-                storage: self.storage.clone(),
-                owner,
-                memory: context.limits.memory.clone(),
-                cpu: context.limits.cpu.clone(),
-                stop: supervisor.stop.clone(),
-                config: self.config.compaction.clone(),
-            };
-            let compaction = Compaction::new(tools, Arc::clone(&self.clock));
-            tokio::spawn(compaction.run(self.topics.clone(), board.clone()))
-        });
+        let compaction = self.start_compaction(&context, owner, supervisor.stop.clone(), &board);
         let (totals, refresh) = (Arc::clone(supervisor.totals()), Arc::clone(&supervisor.refresh));
         let handle = WriterHandle { context, board, clock: Arc::clone(&self.clock), totals, commands, refresh };
         Ok(RunningWriter {
