@@ -13,7 +13,7 @@ use crate::opened::reading_catalog;
 use crate::output::{self, Align, Table};
 use crate::units::{count_text, duration_text, time_text};
 
-/// List the agents that are alive: ingesters, which take records over HTTP, and writers.
+/// List the agents that are alive: ingesters and writers.
 ///
 /// An agent registers in the catalog, renews its lease three times in LEASE_SECS, and is removed when it stops in good
 /// order. One that gave no sign for its lease is dead and not listed. Producers that are given a catalog send to the

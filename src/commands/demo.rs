@@ -31,7 +31,7 @@ use crate::settle::until_committed;
 
 const BATCH_MESSAGES: usize = 1000;
 
-/// Show everything in one process: publish orders, settle them into Parquet, query them.
+/// Show it all in one process: publish orders, settle them into Parquet, query.
 ///
 /// Needs no server: queue and catalog of a run are its own, in a directory of its own. At the end the table and the
 /// quarantine must hold exactly what was published.

@@ -31,6 +31,7 @@ const COMMANDS: &[&[&str]] = &[
     &["compact"],
     &["doctor"],
     &["duckdb-sql"],
+    &["publish-tables"],
     &["migrate"],
     &["config"],
     &["bench"],

@@ -104,6 +104,10 @@ pub(crate) fn describe() {
     describe_gauge!(FRESHNESS, "age of the oldest message that is fetched and not committed");
     describe_gauge!(MARGIN_MESSAGES, "messages that may be published before the queue discards an uncommitted one");
     describe_gauge!(MARGIN_SECONDS, "seconds before the queue discards an uncommitted message for its age");
+    set_to_zero();
+}
+
+fn set_to_zero() {
     for name in [MESSAGES, MESSAGE_BYTES, RECORDS, QUARANTINED, SEGMENT_BYTES] {
         counter!(name).increment(0);
     }
