@@ -34,8 +34,8 @@ pub(crate) static SQLITE: LazyLock<Migrator> = migrations! {
     6 "tokens" "006_tokens.sql",
     7 "agents" "007_agents.sql",
     8 "tables for readers" "008_tables_for_readers.sql",
-    11 "iceberg" "011_iceberg.sql",
-    12 "gap kind" "012_gap_kind.sql",
+    9 "iceberg" "009_iceberg.sql",
+    10 "gap kind" "010_gap_kind.sql",
 };
 
 /// The schema in PostgreSQL.
@@ -49,8 +49,8 @@ pub(crate) static POSTGRES: LazyLock<Migrator> = migrations! {
     6 "tokens" "006_tokens.sql",
     7 "agents" "007_agents.sql",
     8 "tables for readers" "008_tables_for_readers.sql",
-    11 "iceberg" "011_iceberg.sql",
-    12 "gap kind" "012_gap_kind.sql",
+    9 "iceberg" "009_iceberg.sql",
+    10 "gap kind" "010_gap_kind.sql",
 };
 
 fn migration(version: i64, description: &'static str, sql: &'static str) -> Migration {

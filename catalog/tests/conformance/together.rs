@@ -157,7 +157,8 @@ pub(crate) async fn requests_that_do_not_belong_together_are_refused(store: &dyn
 pub(crate) async fn a_takeover_dooms_the_shared_objects_of_an_owner_that_expired(store: &dyn MetadataStore) {
     let (held, requests) = prepared(store).await;
     let next = agent(store).await;
-    // A lease of no time: everybody has expired.
+    // With a lease of no time, everybody has expired.
+    until_all_is_past(store).await;
     let taken = store.acquire(next, Duration::ZERO, &[held[1].partition.clone()]).await.expect("asked").remove(0);
     assert!(matches!(taken, AcquireOutcome::Acquired(_)), "{taken:?}");
     let uploads = store.list_shared_uploads(&name("orders")).await.expect("read");

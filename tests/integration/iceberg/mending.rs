@@ -54,7 +54,10 @@ async fn missing_and_altered_metadata_is_found_and_written_anew() {
     lake.run(&["audit"]).await.ok();
     for kind in [".metadata.json", "snap-", "-m0.avro"] {
         let objects = metadata(&lake);
-        let object = objects.iter().rfind(|path| path.display().to_string().contains(kind)).expect("one");
+        // Earlier ones are still there; readers see the latest.
+        let of_kind = objects.iter().filter(|path| path.display().to_string().contains(kind));
+        let written = |path: &&std::path::PathBuf| path.metadata().and_then(|of| of.modified()).expect("a file");
+        let object = of_kind.max_by_key(written).expect("one");
         let mut bytes = std::fs::read(object).expect("readable");
         *bytes.last_mut().expect("not empty") ^= 1;
         std::fs::write(object, bytes).expect("altered");

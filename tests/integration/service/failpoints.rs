@@ -11,7 +11,7 @@ use crate::binary::{DEADLINE, POLL, Siltstone};
 const MESSAGES: u64 = 60;
 const HALF: u64 = MESSAGES / 2;
 /// A step crashes at its second time, after a first commit, except the steps that happen once.
-const ONCE: [&str; 7] = [
+const ONCE: [&str; 11] = [
     "takeover.done",
     "fetch.attached",
     "release.before",
@@ -19,6 +19,10 @@ const ONCE: [&str; 7] = [
     "compact.merged",
     "compact.put",
     "compact.replaced",
+    "publish.manifests",
+    "publish.list",
+    "publish.before",
+    "publish.done",
 ];
 /// Need objects to delete, or messages to find: tested elsewhere.
 const ELSEWHERE: [&str; 3] = ["batch.decode", "janitor.before_delete", "janitor.deleted"];
@@ -28,6 +32,8 @@ const REPLIES: [&str; 3] = ["intent.reply", "put.reply", "commit.reply"];
 async fn survives(points: String) {
     let (nats, siltstone) = on_nats().await;
     let siltstone = siltstone.with("FLUSH_INTERVAL_SECS", "1").with("COMPACTION_MIN_OBJECTS", "2");
+    let interval = if points.starts_with("publish") { "1" } else { "0" };
+    let siltstone = siltstone.with("ICEBERG_PUBLISH_INTERVAL_SECS", interval);
     create_orders(&siltstone).await;
     publish(&nats, 0..HALF).await;
     let mut first = Service::spawn(Kind::Writer, &siltstone.clone().with(failpoint::VARIABLE, &points));
