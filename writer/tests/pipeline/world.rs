@@ -1,6 +1,6 @@
 //! A queue, a store and a catalog for one test, and an oracle that reads the committed rows back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,18 +72,22 @@ impl World {
 
     /// Every `(partition, offset, row)` of a kind, sorted, with duplicates.
     pub(crate) async fn rows(&self, topic: &TopicName, kind: SegmentKind) -> Vec<(i32, i64, i32)> {
-        let mut rows = Vec::new();
-        for segment in self.segments(topic).await.iter().filter(|segment| segment.kind == kind) {
+        let (mut rows, mut objects) = (Vec::new(), BTreeSet::new());
+        let segments = self.segments(topic).await;
+        let of_kind = || segments.iter().filter(|segment| segment.kind == kind);
+        let is_covered = |partition_id: i32, offset: i64| {
+            let offset = u64::try_from(offset).expect("an offset");
+            of_kind().any(|of| i64::from(of.partition_id) == i64::from(partition_id) && of.range.contains(offset))
+        };
+        // Segments of several partitions may share an object.
+        for segment in of_kind().filter(|segment| objects.insert(segment.object.file_id)) {
             for batch in self.read(segment).await {
                 let partitions = batch.column(0).as_primitive::<Int32Type>().values();
                 let offsets = batch.column(1).as_primitive::<Int64Type>().values();
                 let numbers = batch.column(2).as_primitive::<Int32Type>().values();
-                rows.extend((0..batch.num_rows()).map(|i| (partitions[i], offsets[i], numbers[i])));
-                let (low, high) = (segment.range.base() as i64, segment.range.end() as i64);
-                assert!(
-                    offsets.iter().all(|offset| (low..=high).contains(offset)),
-                    "rows lie in their segment's range"
-                );
+                let found = (0..batch.num_rows()).map(|i| (partitions[i], offsets[i], numbers[i]));
+                assert!(found.clone().all(|(of, offset, _)| is_covered(of, offset)), "rows lie in segments");
+                rows.extend(found);
             }
         }
         rows.sort_unstable();

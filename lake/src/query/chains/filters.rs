@@ -120,16 +120,25 @@ mod tests {
         Ok(value.as_any().downcast_ref::<BooleanArray>().expect("truth values").clone())
     }
 
+    /// As much as queries are planned on.
+    const STACK_BYTES: usize = 256 << 20;
+
     #[test]
     fn a_deep_chain_keeps_its_operands_in_order_and_becomes_flat() {
-        for (count, most) in [(16, 5), (1_000, 11), (10_000, 15)] {
+        let flattens = |count: i64, most: usize| {
             let all: Vec<_> = (0..count).map(|number| compared(Operator::NotEq, number)).collect();
             let deep = conjunction(all.iter().cloned());
             assert_eq!(depth(&deep), all.len());
             let flat = joined(&operands(&deep).expect("it is deep"));
             assert!(depth(&flat) <= most, "{count}");
             assert_eq!(split_conjunction(&flat), all.iter().collect::<Vec<_>>());
-        }
+        };
+        let on_a_deep_stack = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
+            for (count, most) in [(16, 5), (1_000, 11), (10_000, 15)] {
+                flattens(count, most);
+            }
+        });
+        on_a_deep_stack.expect("a thread").join().expect("each chain becomes flat");
         let short = conjunction((0..15).map(|number| compared(Operator::NotEq, number)));
         assert!(operands(&short).is_none(), "short chains stay as they are");
     }
