@@ -99,13 +99,19 @@ mod tests {
     use super::*;
 
     fn batch() -> RecordBatch {
-        let schema = Schema::new(vec![Field::new("n", DataType::Int64, true)]);
+        let [n, m] = [("n", true), ("m", false)].map(|(name, nullable)| Field::new(name, DataType::Int64, nullable));
         let numbers = Int64Array::from_iter((0..200).map(|n| (n % 7 != 3).then_some(n)));
-        RecordBatch::try_new(Arc::new(schema), vec![Arc::new(numbers)]).expect("a batch")
+        let all = Int64Array::from_iter_values(0..200);
+        RecordBatch::try_new(Arc::new(Schema::new(vec![n, m])), vec![Arc::new(numbers), Arc::new(all)])
+            .expect("a batch")
     }
 
     fn compared(op: Operator, number: i64) -> Arc<dyn PhysicalExpr> {
-        Arc::new(BinaryExpr::new(col("n", &batch().schema()).expect("there"), op, lit(number)))
+        compared_in("n", op, number)
+    }
+
+    fn compared_in(column: &str, op: Operator, number: i64) -> Arc<dyn PhysicalExpr> {
+        Arc::new(BinaryExpr::new(col(column, &batch().schema()).expect("there"), op, lit(number)))
     }
 
     /// `100 / n >= 0`, which fails for a zero.
@@ -146,12 +152,14 @@ mod tests {
     #[test]
     fn operands_in_turn_have_the_values_and_the_errors_of_the_chain() {
         let differ = |range: std::ops::Range<i64>| range.map(|number| compared(Operator::NotEq, number)).collect();
-        let few = compared(Operator::Lt, 20);
+        let [few, not_zero] =
+            [(Operator::Lt, 20), (Operator::NotEq, 0)].map(|(op, number)| compared_in("m", op, number));
+        let ever = |number| compared_in("m", Operator::NotEq, number);
         let cases: [(Vec<Arc<dyn PhysicalExpr>>, bool); 5] = [
             (differ(0..40), true),
             ([differ(0..20), vec![compared(Operator::Gt, 500)], differ(20..40)].concat(), true),
-            // Few rows are left before the division, and none of them is zero.
-            ([vec![few], differ(0..20), vec![divided()]].concat(), true),
+            // Few rows are left before the division, and none of them is zero: an operand without nulls keeps the others out.
+            ([vec![few, not_zero], (300..320).map(ever).collect(), vec![divided()]].concat(), true),
             ([differ(1..20), vec![divided()]].concat(), false),
             ([vec![lit(true)], differ(0..20), vec![lit(false)]].concat(), true),
         ];
