@@ -10,6 +10,7 @@
 //! Each step is an `attempt_…`, which holds the failpoints, and a plain loop around it.
 
 mod patience;
+mod shared;
 
 use std::error::Error;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use crate::object::{Found, Keep, ListedObject};
 use crate::segment::EncodedSegment;
 use crate::storage::{PutError, Storage};
 use patience::{patience, within};
+pub use shared::SharedIntents;
 
 /// Records the intents of one owner.
 #[async_trait]

@@ -1,6 +1,6 @@
 //! Storing objects of metadata.
 //!
-//! Owns: their intents, and giving them up. Does not own: the steps of a put (`lake::put`), consuming the intents (the
+//! Owns: the list of their intents, and giving them up. Does not own: the steps of a put and one intent (`lake::put`), consuming the intents (the
 //! catalog's publication).
 
 use std::sync::{Arc, Mutex};
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use catalog::{CatalogError, MetadataObject, MetadataStore, ReplacementIntent};
+use catalog::{CatalogError, MetadataObject, MetadataStore};
 use common::checksum::crc32c;
 use common::{OwnerId, TopicName};
 use lake::Storage;
 use lake::keys::NewKey;
-use lake::put::{Intents, Observer, Retry, SegmentPut};
+use lake::put::{Intents, Observer, Retry, SegmentPut, SharedIntents};
 use lake::segment::EncodedSegment;
 use object_store::path::Path;
 
@@ -48,16 +48,8 @@ impl<'a> Objects<'a> {
     /// Stores an object, and returns its key.
     pub(crate) async fn put(&mut self, bytes: Vec<u8>, new_key: &(dyn Fn() -> NewKey + Send + Sync)) -> Result<String> {
         let (size_bytes, checksum) = (bytes.len() as u64, crc32c(&bytes));
-        let encoded = EncodedSegment {
-            payload: Bytes::from(bytes).into(),
-            size_bytes,
-            checksum,
-            record_count: 0,
-            min_timestamp_us: 0,
-            max_timestamp_us: 0,
-            footer_bytes: 0,
-            statistics: Vec::new(),
-        };
+        let encoded =
+            EncodedSegment { payload: Bytes::from(bytes).into(), size_bytes, checksum, ..EncodedSegment::default() };
         let put = SegmentPut { storage: self.storage, encoded: &encoded, new_key, intents: &*self, observer: &Logged };
         let stored = tokio::time::timeout(PUT_MAX, put.run()).await;
         let stored = stored.map_err(|_| Error::Store(format!("the store took no object within {PUT_MAX:?}")))?;
@@ -82,13 +74,9 @@ impl<'a> Objects<'a> {
         }
     }
 
-    fn intent(&self, key: &Path) -> ReplacementIntent {
-        ReplacementIntent {
-            topic: self.topic.clone(),
-            owner: self.owner,
-            bucket: self.storage.bucket.clone(),
-            key: key.to_string(),
-        }
+    fn intents(&self) -> SharedIntents<'_> {
+        let Self { catalog, storage, topic, owner, .. } = *self;
+        SharedIntents { catalog: catalog.as_ref(), storage, topic, owner }
     }
 }
 
@@ -96,11 +84,11 @@ impl<'a> Objects<'a> {
 impl Intents for Objects<'_> {
     async fn record(&self, key: &Path) -> Option<Result<(), CatalogError>> {
         self.intended.lock().expect("no holder of this lock panics").push(key.clone());
-        Some(self.catalog.record_replacement_intent(&self.intent(key)).await)
+        self.intents().record(key).await
     }
 
     async fn abandon(&self, key: &Path) -> Result<(), CatalogError> {
-        self.catalog.abandon_replacement(&self.intent(key)).await
+        self.intents().abandon(key).await
     }
 }
 

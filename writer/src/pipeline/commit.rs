@@ -105,7 +105,7 @@ impl Committer {
 
     async fn settle(&mut self, uploaded: UploadedBatch) -> Result<(), Stop> {
         let started = Instant::now();
-        let request = self.request(&uploaded);
+        let request = uploaded.batch().request(&self.uploader.held, uploaded.segments().to_vec());
         // A hole or an overlap between batches would become one in the table.
         assert_eq!(request.range.base(), self.high_watermark, "a batch begins where the one before was committed");
         let receipt = self.commit(&request).await?;
@@ -137,21 +137,6 @@ impl Committer {
         self.progress.failing.store(false, Ordering::Relaxed);
         self.report(batch, segments);
         self.receipts.send_replace(Some(receipt));
-    }
-
-    fn request(&self, uploaded: &UploadedBatch) -> CommitRequest {
-        let (held, batch) = (&self.uploader.held, uploaded.batch());
-        CommitRequest {
-            partition: held.partition.clone(),
-            incarnation: held.incarnation,
-            epoch: held.epoch,
-            owner: held.owner,
-            range: batch.range,
-            anchor: batch.anchor,
-            message_count: batch.message_count,
-            segments: uploaded.segments().to_vec(),
-            gaps: batch.gaps.clone(),
-        }
     }
 
     /// Repeats the same request until it is known to be done or known to be impossible.

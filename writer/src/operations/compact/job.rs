@@ -9,14 +9,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use catalog::{CatalogError, MetadataStore, ReplaceOutcome, ReplaceRefusal, Replacement, ReplacementIntent};
+use catalog::{CatalogError, MetadataStore, ReplaceOutcome, ReplaceRefusal, Replacement};
 use common::backoff::Backoff;
 use common::memory::{MemoryBudget, MemoryPermit};
 use common::{OwnerId, failpoint};
 use lake::Storage;
 use lake::keys::{NewKey, SharedName};
 use lake::merge::{Merge, MergeError, Step};
-use lake::put::{Intents, Observer, PutStop, Retry, SegmentPut};
+use lake::put::{Intents, Observer, PutStop, Retry, SegmentPut, SharedIntents};
 use lake::segment::EncodedSegment;
 use object_store::path::Path;
 use tokio_util::sync::CancellationToken;
@@ -172,25 +172,25 @@ impl Run<'_> {
         }
     }
 
-    fn intent(&self, key: &Path) -> ReplacementIntent {
-        let topic = self.work.topic.name.clone();
-        let (bucket, key) = (self.tools.storage.bucket.clone(), key.to_string());
-        ReplacementIntent { topic, owner: self.tools.owner, bucket, key }
+    fn intents(&self) -> SharedIntents<'_> {
+        let Tools { catalog, storage, owner, .. } = self.tools;
+        SharedIntents { catalog: catalog.as_ref(), storage, topic: &self.work.topic.name, owner: *owner }
     }
 }
 
 #[async_trait]
 impl Intents for Run<'_> {
     async fn record(&self, key: &Path) -> Option<Result<(), CatalogError>> {
-        match self.tools.catalog.record_replacement_intent(&self.intent(key)).await {
-            // The topic was deleted, or an attempt whose answer was lost recorded the intent, which was doomed since.
-            Err(CatalogError::Refused(_) | CatalogError::TopicNotFound(_)) => None,
-            answer => Some(answer),
+        match self.intents().record(key).await {
+            // The topic was deleted, an attempt whose answer was lost recorded the intent, which was doomed since, or the
+            // database does not allow it.
+            Some(Err(CatalogError::TopicNotFound(_) | CatalogError::KeyUsed(_) | CatalogError::Refused(_))) => None,
+            answer => answer,
         }
     }
 
     async fn abandon(&self, key: &Path) -> Result<(), CatalogError> {
-        self.tools.catalog.abandon_replacement(&self.intent(key)).await
+        self.intents().abandon(key).await
     }
 }
 

@@ -1,11 +1,11 @@
 //! Sealed: a closed batch.
 //!
-//! Owns: its rows, which wait for an object that many partitions share, or its own objects, and the footers of these.
+//! Owns: its commit as a request, its rows, which wait for an object that many partitions share, or its own objects, and the footers of these.
 //! Does not own: closing it (`batch`).
 
 use std::mem;
 
-use catalog::{Gap, Ownership, SegmentKind};
+use catalog::{CommitRequest, Gap, NewSegment, Ownership, SegmentKind};
 use common::clock::utc_day;
 use common::memory::MemoryPermit;
 use common::{Anchor, OffsetRange};
@@ -60,6 +60,21 @@ impl SealedBatch {
     /// True if its rows wait for an object that many partitions share.
     pub(crate) fn is_gathered(&self) -> bool {
         matches!(self.content, Content::Rows(_))
+    }
+
+    /// The commit of the batch by its owner, with these stored segments.
+    pub(crate) fn request(&self, held: &Ownership, segments: Vec<NewSegment>) -> CommitRequest {
+        CommitRequest {
+            partition: held.partition.clone(),
+            incarnation: held.incarnation,
+            epoch: held.epoch,
+            owner: held.owner,
+            range: self.range,
+            anchor: self.anchor,
+            message_count: self.message_count,
+            segments,
+            gaps: self.gaps.clone(),
+        }
     }
 
     /// Its own objects, which leave it.

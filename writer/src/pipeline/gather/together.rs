@@ -7,13 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use async_trait::async_trait;
-use catalog::{CatalogError, CommitOutcome, CommitRequest, NewObject, ReplacementIntent, SegmentKind};
+use catalog::{CatalogError, CommitOutcome, CommitRequest, NewObject, SegmentKind};
 use common::backoff::Backoff;
-use common::{CommitReceipt, ErrorKind, OwnerId, TopicName, failpoint};
+use common::{CommitReceipt, ErrorKind, TopicName, failpoint};
 use lake::keys::{NewKey, SharedName};
-use lake::put::{Intents, Observer, Retry, SegmentPut};
-use object_store::path::Path;
+use lake::put::{Intents, Observer, Retry, SegmentPut, SharedIntents};
 use tokio::time::Instant;
 
 use super::objects::{Rows, segment_of};
@@ -45,8 +43,7 @@ pub(super) async fn commit(parts: &Parts, topic: &TopicName, mut flush: Vec<Wait
             }
             // Some are fenced: none is committed, and the others go on without them.
             Ok(ends) => {
-                let intents = SharedIntents { parts, topic, owner: flush[0].held.owner };
-                give_up(&intents, &stored).await;
+                give_up(&intents(parts, topic, &flush), &stored).await;
                 let mut rest = Vec::new();
                 for (waiting, end) in flush.into_iter().zip(ends) {
                     match end {
@@ -67,7 +64,7 @@ async fn store(parts: &Parts, topic: &TopicName, flush: &[Waiting]) -> Result<St
     let _turn = parts.limits.uploads.acquire().await.expect("the semaphore is never closed");
     let (schema_version, page_bytes) = (flush[0].batch.schema_version, parts.config.block_size_target);
     let first_timestamp_us = flush.iter().map(|waiting| waiting.batch.first_timestamp_us).min().unwrap_or_default();
-    let intents = SharedIntents { parts, topic, owner: flush[0].held.owner };
+    let intents = intents(parts, topic, flush);
     let mut stored = Stored::new();
     for kind in SegmentKind::ALL {
         let Some(rows) = Rows::of(flush, topic, kind) else { continue };
@@ -98,6 +95,12 @@ async fn store(parts: &Parts, topic: &TopicName, flush: &[Waiting]) -> Result<St
     Ok(stored)
 }
 
+/// The intents of a flush: all its batches have one owner.
+fn intents<'a>(parts: &'a Parts, topic: &'a TopicName, flush: &[Waiting]) -> SharedIntents<'a> {
+    let (catalog, storage) = (parts.catalog.as_ref(), &parts.storage);
+    SharedIntents { catalog, storage, topic, owner: flush[0].held.owner }
+}
+
 /// Gives the objects up. An intent that stays is doomed once this process is gone.
 async fn give_up(intents: &SharedIntents<'_>, stored: &Stored) {
     for (_, name, _) in stored {
@@ -108,19 +111,8 @@ async fn give_up(intents: &SharedIntents<'_>, stored: &Stored) {
 }
 
 fn request(waiting: &Waiting, stored: &Stored) -> CommitRequest {
-    let (held, batch) = (&waiting.held, &waiting.batch);
     let segments = stored.iter().filter_map(|(kind, name, object)| segment_of(waiting, *kind, object, name));
-    CommitRequest {
-        partition: held.partition.clone(),
-        incarnation: held.incarnation,
-        epoch: held.epoch,
-        owner: held.owner,
-        range: batch.range,
-        anchor: batch.anchor,
-        message_count: batch.message_count,
-        segments: segments.collect(),
-        gaps: batch.gaps.clone(),
-    }
+    waiting.batch.request(&waiting.held, segments.collect())
 }
 
 /// One line for all partitions: there may be thousands.
@@ -249,31 +241,6 @@ impl Committer<'_> {
             tracing::warn!(%topic, partitions, attempt, backoff_ms, %error, what);
         }
         tokio::time::sleep(wait).await;
-    }
-}
-
-/// Records the intents of shared objects.
-struct SharedIntents<'a> {
-    parts: &'a Parts,
-    topic: &'a TopicName,
-    owner: OwnerId,
-}
-
-impl SharedIntents<'_> {
-    fn intent(&self, key: &Path) -> ReplacementIntent {
-        let (topic, owner) = (self.topic.clone(), self.owner);
-        ReplacementIntent { topic, owner, bucket: self.parts.storage.bucket.clone(), key: key.to_string() }
-    }
-}
-
-#[async_trait]
-impl Intents for SharedIntents<'_> {
-    async fn record(&self, key: &Path) -> Option<Result<(), CatalogError>> {
-        Some(self.parts.catalog.record_replacement_intent(&self.intent(key)).await)
-    }
-
-    async fn abandon(&self, key: &Path) -> Result<(), CatalogError> {
-        self.parts.catalog.abandon_replacement(&self.intent(key)).await
     }
 }
 
