@@ -18,7 +18,8 @@ pub trait Clock: fmt::Debug + Send + Sync {
     }
 }
 
-const DAY_US: i64 = 24 * 3_600 * 1_000_000;
+/// Microseconds of a UTC day, which has no leap seconds.
+pub const DAY_US: i64 = 24 * 3_600 * 1_000_000;
 
 /// The UTC day of a time in microseconds since the Unix epoch: the number of days since 1970-01-01.
 pub fn utc_day(time_us: i64) -> i64 {

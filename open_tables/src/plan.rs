@@ -9,13 +9,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use catalog::{FileId, StateFile, TableState};
+use common::clock::utc_day;
 use serde_json::Value;
 
 use crate::manifest::{Entry, SPEC_BY_DAY, SPEC_WHOLE_TABLE, Status};
 use crate::manifest_list::{Counts, Manifest};
 use crate::metadata::{LAKE_SNAPSHOT, Metadata};
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// The objects of one manifest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +39,7 @@ impl Group {
 
 /// The day of a time in microseconds since 1970.
 fn day(time_us: i64) -> i32 {
-    i32::try_from(time_us.div_euclid(DAY_US)).expect("64 bits of microseconds are fewer days than 2^31")
+    i32::try_from(utc_day(time_us)).expect("64 bits of microseconds are fewer days than 2^31")
 }
 
 /// The last version, if it can be built on.

@@ -10,6 +10,7 @@ use catalog::{
     OwnershipStore, PublishScope, ReplaceOutcome, Replacement, Scope, SegmentKind, SegmentStore, TableStore,
     TopicConfig, TopicStore,
 };
+use common::clock::DAY_US;
 use common::{Incarnation, OffsetRange, OwnerId, TopicName, TopicPartition};
 use lake::Storage;
 use object_store::ObjectStoreExt;
@@ -24,7 +25,6 @@ use crate::place::key_of;
 use crate::{Done, Extent, Publisher};
 use crate::{Error, inspect};
 
-const DAY_US: i64 = 86_400_000_000;
 const DATA: SegmentKind = SegmentKind::Data;
 
 /// A topic and those who work on it.

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use common::TopicName;
+use common::clock::utc_day;
 
 use super::{rows, statistics};
 use crate::database::{Row, Session, sql, values};
@@ -14,8 +15,6 @@ use crate::model::{
     FileId, MetadataObject, PublishScope, PublishedFile, PublishedHead, PublishedTable, SegmentKind, SnapshotId,
     StateFile, TableId, TableState,
 };
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// See [`IcebergStore::table_state`](crate::IcebergStore::table_state).
 pub(super) async fn read(
@@ -99,7 +98,7 @@ impl Files<'_, '_> {
         let kind = self.kind;
         let mut live = came.into_iter().map(|row| file(row, kind, true)).collect::<Result<Vec<_>>>()?;
         let went = went.into_iter().map(|row| file(row, kind, false)).collect::<Result<Vec<_>>>()?;
-        let day = |file: &StateFile| file.object.min_timestamp_us.div_euclid(DAY_US);
+        let day = |file: &StateFile| utc_day(file.object.min_timestamp_us);
         let days: BTreeSet<i64> = live.iter().chain(&went).map(day).collect();
         live.extend(self.published(&days, next).await?);
         let mut files = self.with_statistics(live).await?;

@@ -5,11 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use common::clock::{DAY_US, utc_day};
 use common::{Incarnation, OffsetRange};
 
 use crate::model::{FileId, SegmentKind};
-
-const DAY_US: i64 = 24 * 3_600 * 1_000_000;
 
 /// A live object that is old enough.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +75,7 @@ impl OldPart {
         if all.len() <= objects_max {
             return (all, false);
         }
-        let day_of = |file_id: &FileId| self.objects[file_id].newest_us.div_euclid(DAY_US);
+        let day_of = |file_id: &FileId| utc_day(self.objects[file_id].newest_us);
         let days: BTreeSet<i64> = all.iter().map(day_of).collect();
         let mut chosen = BTreeSet::new();
         for day in days {

@@ -12,13 +12,12 @@ use ::catalog::{
     UploadState, quarantine_columns, table_columns,
 };
 use common::TopicName;
+use common::clock::utc_day;
 
 use super::event::Change;
 use super::limits;
 use super::replace::is_pending;
 use super::state::{CatalogState, ObjectName};
-
-const DAY_US: i64 = 86_400_000_000;
 
 /// A row of `iceberg_heads`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +145,7 @@ impl CatalogState {
         };
         let gone = self.retired.iter().filter(|(file_id, row)| row.table == table && is_gone(file_id));
         let gone: Vec<&ObjectInfo> = gone.map(|(_, row)| &row.object.object).collect();
-        let day = |object: &ObjectInfo| object.min_timestamp_us.div_euclid(DAY_US);
+        let day = |object: &ObjectInfo| utc_day(object.min_timestamp_us);
         let is_new = |object: &ObjectInfo| object.file_id.0 >= head.next_file_id;
         let came = live.iter().copied().filter(|object| is_new(object));
         let days: BTreeSet<i64> = came.chain(gone.iter().copied()).map(day).collect();

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use catalog::{FileId, ObjectInfo};
+use common::clock::{DAY_US, utc_day};
 
 /// Objects of level 1 and above that are merged at once.
 const HIGHER_OBJECTS: usize = 8;
@@ -22,7 +23,6 @@ const MERGES_MAX: u32 = 4;
 const LARGE_AS_WRITTEN: u64 = 32 * 1024 * 1024;
 /// Time after the end of a day until its last pass, for messages that come late.
 const DAY_OVER_MS: i64 = 60 * 60 * 1_000;
-const DAY_US: i64 = 86_400 * 1_000_000;
 
 /// A live object, as the policy sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +88,7 @@ impl Policy {
     pub(super) fn jobs(&self, objects: &[Candidate], now: i64) -> Vec<Job> {
         let mut days: BTreeMap<(i64, i64), Vec<&Candidate>> = BTreeMap::new();
         for object in objects.iter().filter(|object| self.is_mergeable(object)) {
-            let day = |timestamp_us: i64| timestamp_us.div_euclid(DAY_US);
-            days.entry((day(object.min_timestamp_us), day(object.max_timestamp_us))).or_default().push(object);
+            days.entry((utc_day(object.min_timestamp_us), utc_day(object.max_timestamp_us))).or_default().push(object);
         }
         let mut jobs: Vec<Job> = Vec::new();
         for ((_, last_day), mut objects) in days {

@@ -6,10 +6,10 @@
 //! numbers in a smaller unit than the column's.
 
 use chrono::DateTime;
+use common::clock::utc_day;
 
 const YEARS: &str = "outside the years 0001 to 9999, which are all that readers hold";
 const DAYS: std::ops::RangeInclusive<i64> = -719_162..=2_932_896;
-const DAY_US: i64 = 86_400_000_000;
 
 /// Units of numbers that stand for times, in nanoseconds.
 const UNITS: [(&str, i128); 4] =
@@ -46,7 +46,7 @@ pub(super) fn text_days(text: &str, days: i64) -> Result<i32, String> {
 }
 
 fn is_within(micros: i64) -> bool {
-    DAYS.contains(&micros.div_euclid(DAY_US))
+    DAYS.contains(&utc_day(micros))
 }
 
 #[cold]
