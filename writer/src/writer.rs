@@ -1,7 +1,7 @@
 //! The writer as a library: its builder and its start.
 //!
-//! Owns: the builder, and the order of starting the parts. Does not own: operations (`upkeep`), settings from the environment (`connect`),
-//! signals and pages (`service`).
+//! Owns: the builder, and the order of starting the parts. Does not own: operations (`upkeep`), settings from the
+//! environment (`connect`), signals and pages (`service`).
 
 mod upkeep;
 

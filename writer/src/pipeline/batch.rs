@@ -2,8 +2,8 @@
 //!
 //! Owns: the open batch, its contiguous range, and turning it into a sealed one. Messages wait undecoded until they
 //! fill a chunk.
-//! Does not own: a closed batch (`sealed`), decoding and encoding a chunk (`chunk`), the decision to roll (`roll`), Parquet (`segment`), the loop
-//! (`assemble`).
+//! Does not own: a closed batch (`sealed`), decoding and encoding a chunk (`chunk`), the decision to roll (`roll`),
+//! Parquet (`segment`), the loop (`assemble`).
 
 mod chunk;
 mod sealed;

@@ -126,7 +126,6 @@ async fn run(parts: Parts, mut jobs: mpsc::Receiver<Waiting>) {
     let (mut arrived, mut is_open) = (Vec::new(), true);
     while is_open || !topics.is_empty() {
         let next = topics.values().filter(|topic| !topic.is_flushing).filter_map(|topic| topic.since).min();
-        let mut is_due = false;
         tokio::select! {
             // Arrivals first, so that a flush takes all that are there.
             biased;
@@ -134,7 +133,7 @@ async fn run(parts: Parts, mut jobs: mpsc::Receiver<Waiting>) {
             Some(topic) = flushes.next(), if !flushes.is_empty() => {
                 topics.entry(topic).and_modify(|topic| topic.is_flushing = false);
             }
-            () = wait_for(next) => is_due = true,
+            () = wait_for(next) => {}
         }
         for waiting in arrived.drain(..) {
             let topic = topics.entry(waiting.held.partition.topic.clone()).or_default();
@@ -143,7 +142,7 @@ async fn run(parts: Parts, mut jobs: mpsc::Receiver<Waiting>) {
         }
         let now = Instant::now();
         for (name, topic) in &mut topics {
-            if topic.is_ready(now, is_due || !is_open) {
+            if topic.is_ready(now) {
                 let flush = topic.take();
                 topic.is_flushing = true;
                 let (parts, name) = (parts.clone(), name.clone());
@@ -171,12 +170,12 @@ async fn wait_for(since: Option<Instant>) {
 impl Topic {
     /// True when a flush is to begin: all open batches have come, or the first has waited long enough, or a producer waits
     /// for one of them.
-    fn is_ready(&self, now: Instant, may_be_due: bool) -> bool {
+    fn is_ready(&self, now: Instant) -> bool {
         let (Some(since), Some(first)) = (self.since, self.waiting.first()) else { return false };
         if self.is_flushing {
             return false;
         }
-        (may_be_due && now >= since + GATHER_WAIT)
+        now >= since + GATHER_WAIT
             || self.waiting.len() >= first.members.open()
             || self.waiting.iter().any(|waiting| waiting.batch.reason == RollReason::Awaited)
     }

@@ -7,6 +7,7 @@ use catalog::{
     AcquireOutcome, Agent, JanitorStore, OwnershipStore, Scope, SegmentStore, SqliteMetadataStore, TopicConfig,
     TopicSnapshot, TopicStore,
 };
+use common::clock::{DAY_US, utc_day};
 use common::memory::MemoryBudget;
 use common::topic::TopicOptions;
 use common::{Message, OwnerId, TopicPartition};
@@ -17,8 +18,6 @@ use crate::pipeline::batch::{Encoded, Encoding, Form, OpenBatch};
 use crate::pipeline::decode::{PartitionDecoder, Source, TopicTable};
 use crate::pipeline::tables::Doubt;
 use crate::service::announce::Unannounced;
-
-const DAY_US: i64 = 24 * 3_600 * 1_000_000;
 
 /// A topic of `t` with partitions that one owner holds, and a gather at work.
 struct World {
@@ -171,12 +170,12 @@ async fn a_flush_begins_when_all_have_come_or_the_wait_is_over_or_somebody_waits
     let now = Instant::now();
     let topic = |reason, is_flushing| Topic { waiting: vec![waiting(reason)], since: Some(now), is_flushing };
     let open = world.joined[1].open();
-    assert!(!topic(RollReason::Age, false).is_ready(now, true));
-    assert!(topic(RollReason::Age, false).is_ready(now + GATHER_WAIT, true));
-    assert!(topic(RollReason::Awaited, false).is_ready(now, false));
+    assert!(!topic(RollReason::Age, false).is_ready(now));
+    assert!(topic(RollReason::Age, false).is_ready(now + GATHER_WAIT));
+    assert!(topic(RollReason::Awaited, false).is_ready(now));
     drop(open);
-    assert!(topic(RollReason::Age, false).is_ready(now, false));
-    assert!(!topic(RollReason::Awaited, true).is_ready(now + GATHER_WAIT, true), "one flush at a time");
+    assert!(topic(RollReason::Age, false).is_ready(now));
+    assert!(!topic(RollReason::Awaited, true).is_ready(now + GATHER_WAIT), "one flush at a time");
 }
 
 #[tokio::test]
@@ -187,9 +186,7 @@ async fn every_object_lies_within_one_day() {
     for committed in futures::future::join_all(commits).await {
         committed.expect("committed");
     }
-    let days = |object: &Arc<catalog::ObjectInfo>| {
-        (object.min_timestamp_us.div_euclid(DAY_US), object.max_timestamp_us.div_euclid(DAY_US))
-    };
+    let days = |object: &Arc<catalog::ObjectInfo>| (utc_day(object.min_timestamp_us), utc_day(object.max_timestamp_us));
     assert_eq!(world.snapshot().await.objects.iter().map(days).collect::<Vec<_>>(), [(0, 0), (1, 1)]);
 }
 
