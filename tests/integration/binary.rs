@@ -69,6 +69,11 @@ impl Siltstone {
         self.run_with_input(arguments, b"").await
     }
 
+    /// Publishes lines to a topic of the memory queue, and returns when they are committed.
+    pub(crate) async fn settle(&self, topic: &str, lines: &[&str]) {
+        self.run_with_input(&["up", "--stdin", topic, "--no-check"], lines.join("\n").as_bytes()).await.ok();
+    }
+
     /// Runs it with `input` on standard input.
     pub(crate) async fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Answer {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().expect("the binary starts");

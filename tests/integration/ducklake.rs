@@ -8,13 +8,10 @@ use std::path::Path;
 use serde_json::Value;
 use support::duckdb::query_with;
 
+use crate::all_types;
 use crate::binary::Siltstone;
 
 const LOCAL: [&str; 2] = ["ducklake", "sqlite_scanner"];
-
-async fn settle(lake: &Siltstone, topic: &str, lines: &[&str]) {
-    lake.run_with_input(&["up", "--stdin", topic, "--no-check"], lines.join("\n").as_bytes()).await.ok();
-}
 
 /// The rows of `sql` after the statements that `duckdb-sql` prints.
 async fn rows(lake: &Siltstone, sql: &str) -> Vec<Vec<String>> {
@@ -49,28 +46,10 @@ const SCHEMA: [[&str; 2]; 20] = [
 #[tokio::test]
 async fn every_topic_is_a_table_of_its_columns_and_so_is_its_quarantine() {
     let lake = Siltstone::new();
-    let columns = [
-        "id:int64!",
-        "n:int32",
-        "d:float64",
-        "amount:decimal(12,2)",
-        "ok:bool",
-        "raw:binary",
-        "day:date",
-        "at:timestamp",
-        "tags:list(string)",
-        "place:struct(lat:float64, city:string)",
-        "doc:json",
-    ];
-    let arguments: Vec<&str> = columns.iter().flat_map(|column| ["--column", column]).collect();
-    lake.run(&[&["topic", "create", "all", "--partitions", "2"][..], &arguments].concat()).await.ok();
+    let create = [&["topic", "create", "all", "--partitions", "2"][..], &all_types::columns()].concat();
+    lake.run(&create).await.ok();
     lake.run(&["topic", "create", "empty", "--format", "text"]).await.ok();
-    let lines = [
-        r#"{"id":1,"n":-5,"d":0.5,"amount":12.5,"ok":true,"raw":"AAE=","day":"2026-01-31","at":"2026-01-31T12:00:00.25Z","tags":["a",null],"place":{"lat":1.5,"city":"Ü"},"doc":{"k":[1]},"more":7}"#,
-        r#"{"id":2}"#,
-        r#"{"id":"three"}"#,
-    ];
-    settle(&lake, "all", &lines).await;
+    lake.settle("all", &all_types::LINES).await;
     let all = rows(
         &lake,
         "SELECT id, n, d, amount, ok, raw, day, \"at\", tags, place, doc->'k', _extra->>'more' FROM \"all\" ORDER BY id",
@@ -103,12 +82,12 @@ async fn every_topic_is_a_table_of_its_columns_and_so_is_its_quarantine() {
 async fn a_query_sees_what_is_committed_then_and_earlier_states_by_their_number() {
     let lake = Siltstone::new();
     lake.run(&["topic", "create", "t", "--column", "id:int32"]).await.ok();
-    settle(&lake, "t", &[r#"{"id":1}"#]).await;
+    lake.settle("t", &[r#"{"id":1}"#]).await;
     let attach = lake.run(&["duckdb-sql"]).await.ok().out;
     let same = async |sql: &str| query_with(&LOCAL, &[], &format!("{attach}{sql}")).await.expect("DuckDB answers");
     let first = same("SELECT max(snapshot_id) FROM lake.snapshots()").await[0][0].clone();
     lake.run(&["topic", "update", "t", "--column", "id:int64", "--column", "name:string"]).await.ok();
-    settle(&lake, "t", &[r#"{"id":5000000000,"name":"n"}"#]).await;
+    lake.settle("t", &[r#"{"id":5000000000,"name":"n"}"#]).await;
     // The statements need not be printed again.
     assert_eq!(same("SELECT id, name FROM t ORDER BY id").await, [["1", "NULL"], ["5000000000", "n"]]);
     assert_eq!(same(&format!("SELECT * EXCLUDE (_timestamp) FROM t AT (VERSION => {first})")).await.len(), 1);
@@ -164,7 +143,7 @@ async fn nothing_that_duckdb_is_told_changes_or_deletes_anything() {
     let lake = Siltstone::new();
     lake.run(&["topic", "create", "t", "--column", "id:int64"]).await.ok();
     for id in 0..3 {
-        settle(&lake, "t", &[&format!(r#"{{"id":{id}}}"#)]).await;
+        lake.settle("t", &[&format!(r#"{{"id":{id}}}"#)]).await;
     }
     let state = async || {
         let listed: Value = lake.run(&["segments", "t", "--json"]).await.ok().json();
@@ -195,7 +174,7 @@ async fn a_role_of_postgres_that_sees_the_views_alone_reads_every_topic() {
     let url = support::postgres::fresh_database().await.expect("a database");
     let lake = Siltstone::new().with("CATALOG_URL", &url);
     lake.run(&["topic", "create", "t", "--column", "id:int64"]).await.ok();
-    settle(&lake, "t", &[r#"{"id":1}"#, r#"{"id":"x"}"#]).await;
+    lake.settle("t", &[r#"{"id":1}"#, r#"{"id":"x"}"#]).await;
     let role = format!("analyst_{}", support::unique_name());
     support::postgres::execute(&url, &format!("create role {role} login in role lake_reader")).await.expect("made");
     let attach = lake.run(&["duckdb-sql"]).await.ok().out;

@@ -12,6 +12,7 @@ use catalog::{MetadataStore, NewObject, ReplaceOutcome, Replacement, SegmentKind
 use common::{OwnerId, TopicName, TopicPartition};
 use serde_json::{Value, json};
 
+use crate::all_types;
 use crate::binary::Siltstone;
 use crate::http::{Server, patient};
 
@@ -72,38 +73,16 @@ async fn read(catalog: &str, table: (&str, &str), action: &[&str]) -> Value {
     serde_json::from_str(printed.trim()).expect("JSON")
 }
 
-async fn settle(lake: &Siltstone, topic: &str, lines: &[&str]) {
-    lake.run_with_input(&["up", "--stdin", topic, "--no-check"], lines.join("\n").as_bytes()).await.ok();
-}
-
 async fn publish(lake: &Siltstone) {
     lake.run(&["publish-tables"]).await.ok();
 }
 
 /// A topic with a column of every type, two rows and a record in quarantine.
 async fn all_types(lake: &Siltstone) {
-    let columns = [
-        "id:int64!",
-        "n:int32",
-        "d:float64",
-        "amount:decimal(12,2)",
-        "ok:bool",
-        "raw:binary",
-        "day:date",
-        "at:timestamp",
-        "tags:list(string)",
-        "place:struct(lat:float64, city:string)",
-        "doc:json",
-    ];
-    let arguments: Vec<&str> = columns.iter().flat_map(|column| ["--column", column]).collect();
-    lake.run(&[&["topic", "create", "all"][..], &arguments].concat()).await.ok();
+    let create = [&["topic", "create", "all"][..], &all_types::columns()].concat();
+    lake.run(&create).await.ok();
     lake.run(&["topic", "create", "a%b", "--format", "text"]).await.ok();
-    let lines = [
-        r#"{"id":1,"n":-5,"d":0.5,"amount":12.5,"ok":true,"raw":"AAE=","day":"2026-01-31","at":"2026-01-31T12:00:00.25Z","tags":["a",null],"place":{"lat":1.5,"city":"Ü"},"doc":{"k":[1]},"more":7}"#,
-        r#"{"id":2}"#,
-        r#"{"id":"three"}"#,
-    ];
-    settle(lake, "all", &lines).await;
+    lake.settle("all", &all_types::LINES).await;
 }
 
 /// The rows of that topic.
@@ -159,7 +138,7 @@ async fn every_topic_is_a_table_of_every_type_and_so_is_its_quarantine() {
     assert_eq!(read(&catalog, ("topics", "a%b"), &["rows"]).await, json!([]), "an empty table");
     let quarantined = read(&catalog, ("quarantine", "all"), &["rows"]).await;
     assert_eq!(quarantined[0]["payload"], "0x7b226964223a227468726565227d");
-    settle(&lake, "a%b", &["one", "two"]).await;
+    lake.settle("a%b", &["one", "two"]).await;
     publish(&lake).await;
     let text = read(&catalog, ("topics", "a%b"), &["rows"]).await;
     assert_eq!((&text[0]["value"], &text[1]["value"]), (&json!("one"), &json!("two")));
@@ -295,11 +274,11 @@ async fn replace_oldest(lake: &Siltstone, catalog: &Arc<dyn MetadataStore>, topi
 async fn tables_follow_changes_of_columns_replacements_and_retention_and_keep_earlier_snapshots() {
     let lake = lake();
     lake.run(&["topic", "create", "t", "--column", "id:int32", "--column", "gone:string"]).await.ok();
-    settle(&lake, "t", &[r#"{"id":1,"gone":"x"}"#, r#"{"id":2}"#]).await;
+    lake.settle("t", &[r#"{"id":1,"gone":"x"}"#, r#"{"id":2}"#]).await;
     publish(&lake).await;
     lake.run(&["topic", "update", "t", "--column", "id:int64", "--column", "name:string"]).await.ok();
     lake.run(&["topic", "update", "t", "--rename-column", "name=title", "--drop-column", "gone"]).await.ok();
-    settle(&lake, "t", &[r#"{"id":5000000000,"name":"n"}"#]).await;
+    lake.settle("t", &[r#"{"id":5000000000,"name":"n"}"#]).await;
     publish(&lake).await;
     let catalog = sqlite(&lake);
     let ids = async || {

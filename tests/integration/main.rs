@@ -5,6 +5,7 @@
 //! Does not own: the promises of each crate (their own tests).
 
 mod agents;
+mod all_types;
 mod arguments;
 mod bench;
 mod binary;

@@ -6,7 +6,7 @@
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{lake, publish, read, settle, sqlite};
+use super::{lake, publish, read, sqlite};
 use crate::binary::{DEADLINE, POLL, Siltstone};
 use crate::http::{Server, patient};
 
@@ -32,7 +32,7 @@ async fn killed_at_any_step_the_next_run_publishes_the_same_once() {
     let sound = lake();
     sound.run(&["topic", "create", "t", "--format", "text"]).await.ok();
     for (number, point) in ["publish.manifests", "publish.list", "publish.before", "publish.done"].iter().enumerate() {
-        settle(&sound, "t", &["a line"]).await;
+        sound.settle("t", &["a line"]).await;
         // Both tables are published: the first one is killed, and an empty quarantine has no manifests.
         let deadly = sound.clone().with("SILTSTONE_FAILPOINTS", &format!("{point}=crash"));
         let killed = deadly.run(&["publish-tables", "t"]).await;
@@ -49,7 +49,7 @@ async fn killed_at_any_step_the_next_run_publishes_the_same_once() {
 async fn missing_and_altered_metadata_is_found_and_written_anew() {
     let lake = lake();
     lake.run(&["topic", "create", "t", "--format", "text"]).await.ok();
-    settle(&lake, "t", &["one", "two"]).await;
+    lake.settle("t", &["one", "two"]).await;
     publish(&lake).await;
     lake.run(&["audit"]).await.ok();
     for kind in [".metadata.json", "snap-", "-m0.avro"] {
@@ -79,7 +79,7 @@ async fn missing_and_altered_metadata_is_found_and_written_anew() {
 async fn a_writer_publishes_by_itself() {
     let lake = patient().with("ICEBERG_PUBLISH_INTERVAL_SECS", "1");
     lake.run(&["topic", "create", "t", "--format", "text"]).await.ok();
-    settle(&lake, "t", &["one", "two"]).await;
+    lake.settle("t", &["one", "two"]).await;
     let server = Server::start(&lake).await;
     let end = Instant::now() + DEADLINE;
     let tables = format!("{}/iceberg/v1/siltstone/namespaces/topics/tables/t", server.url);

@@ -7,21 +7,27 @@ use anyhow::{Context, Result, bail};
 use crate::python;
 use crate::s3::S3;
 
-/// The extensions come from PyPI packages: nothing is downloaded. Rows are printed as lines of tab-separated, escaped
-/// texts.
-const PROGRAM: &str = r#"
+/// Loads the extensions that the first argument names into `connection`. They come from PyPI packages: nothing is downloaded.
+pub(crate) const LOAD_EXTENSIONS: &str = r#"
 import glob, importlib.util, os, sys
-import duckdb
-connection = duckdb.connect()
-connection.execute("set timezone = 'UTC'")
-# It would be drawn among the rows of a query that takes two seconds.
-connection.execute("set enable_progress_bar = false")
 for name in filter(None, sys.argv[1].split(",")):
     package = importlib.util.find_spec("duckdb_extension_" + name)
     if package is None:
         sys.exit("the package of the DuckDB extension %s is not installed: run scripts/setup-tools" % name)
     [path] = glob.glob(os.path.join(os.path.dirname(package.origin), "extensions", "*", name + ".duckdb_extension"))
     connection.execute("load '%s'" % path.replace("'", "''"))
+"#;
+
+const CONNECT: &str = r#"
+import duckdb
+connection = duckdb.connect()
+connection.execute("set timezone = 'UTC'")
+# It would be drawn among the rows of a query that takes two seconds.
+connection.execute("set enable_progress_bar = false")
+"#;
+
+/// Rows are printed as lines of tab-separated, escaped texts.
+const ANSWER: &str = r#"
 for statement in sys.argv[2:]:
     connection.execute(statement)
 result = connection.execute(sys.stdin.read())
@@ -53,7 +59,9 @@ pub async fn query_s3(s3: &S3, sql: &str) -> Result<Vec<Vec<String>>> {
 pub async fn query_with(extensions: &[&str], setup: &[&str], sql: &str) -> Result<Vec<Vec<String>>> {
     let loaded = extensions.join(",");
     let arguments: Vec<&str> = std::iter::once(loaded.as_str()).chain(setup.iter().copied()).collect();
-    let text = python::run_with_input(PROGRAM, &arguments, sql).await.with_context(|| format!("DuckDB: {sql}"))?;
+    let program = [CONNECT, LOAD_EXTENSIONS, ANSWER].concat();
+    let text =
+        python::run_with_input(program.as_str(), &arguments, sql).await.with_context(|| format!("DuckDB: {sql}"))?;
     text.lines().map(|line| line.split('\t').map(unescaped).collect()).collect()
 }
 

@@ -8,8 +8,14 @@ use std::process::{ChildStdin, ChildStdout};
 
 use anyhow::{Context, Result, bail};
 
+use crate::duckdb::LOAD_EXTENSIONS;
 use crate::process::Process;
 use crate::python;
+
+const CONNECT: &str = r#"
+import duckdb
+connection = duckdb.connect(config={"threads": 1})
+"#;
 
 /// Answers a line `"SQL"` with `{"rows": [[value, …], …]}` or `{"error": "text"}`. A value is `null`, `true`, `false`, or
 /// a pair of its kind and its content:
@@ -28,16 +34,8 @@ use crate::python;
 /// | `o` | anything else, as Python's text |
 ///
 /// A time with a zone would need a further Python package, so it is cast to one without: the session's zone is UTC.
-const PROGRAM: &str = r#"
-import datetime, decimal, glob, importlib.util, json, os, struct, sys, threading
-import duckdb
-connection = duckdb.connect(config={"threads": 1})
-for name in filter(None, sys.argv[1].split(",")):
-    package = importlib.util.find_spec("duckdb_extension_" + name)
-    if package is None:
-        sys.exit("the package of the DuckDB extension %s is not installed: run scripts/setup-tools" % name)
-    [path] = glob.glob(os.path.join(os.path.dirname(package.origin), "extensions", "*", name + ".duckdb_extension"))
-    connection.execute("load '%s'" % path.replace("'", "''"))
+const ANSWER: &str = r#"
+import datetime, decimal, json, struct, sys, threading
 connection.execute("set timezone = 'UTC'")
 connection.execute("set enable_progress_bar = false")
 EPOCH_DAY, EPOCH = datetime.date(1970, 1, 1), datetime.datetime(1970, 1, 1)
@@ -108,7 +106,8 @@ impl DuckDbSession {
 
     /// Starts the process with these extensions (`ducklake`, `sqlite_scanner`), which come from PyPI packages.
     pub fn start_with(extensions: &[&str]) -> Result<Self> {
-        let (process, questions, answers) = python::talk(PROGRAM, &[&extensions.join(",")])?;
+        let program = [CONNECT, LOAD_EXTENSIONS, ANSWER].concat();
+        let (process, questions, answers) = python::talk(program.as_str(), &[&extensions.join(",")])?;
         Ok(Self { questions, answers: BufReader::new(answers), _process: process })
     }
 
