@@ -3,25 +3,30 @@
 //! Owns: the contract between those who read records and the one that decodes the queue's messages.
 //! Does not own: the queue and the decoder (`writer::tail`), the rows below a watermark (segments).
 //!
-//! A reader takes a catalog snapshot first, its segments below each watermark, and the tail from there on. Messages
-//! that are committed meanwhile may leave the queue: [`TailRows::has_holes`] then says that the catalog must be asked.
+//! A reader takes a catalog snapshot first: its segments below each watermark, and the tail from there on. Messages that are
+//! committed meanwhile may leave the queue: a [`TailCursor`] finds out where their rows are.
+
+mod cursor;
 
 use std::fmt::Debug;
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use catalog::{Partition, Topic};
-use common::{ErrorKind, QueueError, TopicPartition};
+use catalog::{CatalogError, Partition, Topic};
+use common::{Anchor, ErrorKind, QueueError, TopicPartition};
+
+pub use self::cursor::{TailCursor, TailStep};
 
 /// The messages of a queue from the watermarks on, as rows.
 #[async_trait]
 pub trait TailSource: Debug + Send + Sync {
-    /// The end of the queue of each of `partitions`, which are rows of `topic` from one catalog snapshot, in their order.
+    /// Looks at the end of the queue of each of `partitions`, which are rows of `topic` from one catalog snapshot; one answer
+    /// for each, in their order.
     ///
     /// # Errors
-    /// [`TailError::OtherHistory`] if a queue's history is not the one in which a watermark counts; [`TailError::Unsupported`]
-    /// if the queue may forget messages before they are committed by design.
-    async fn ends(&self, topic: &Topic, partitions: &[&Partition]) -> Result<Vec<TailEnd>, TailError>;
+    /// [`TailError::OtherHistory`] if the queue's history is not the one in which the watermark counts;
+    /// [`TailError::Unsupported`] if the queue cannot give every record once; errors of the queue.
+    async fn ends(&self, topic: &Topic, partitions: &[&Partition]) -> Vec<Result<TailEnd, TailError>>;
 
     /// Rows of the messages with offsets in the requested range, in order, as many as the limits allow, at least those of
     /// one message if there is one. Makes no consumer, and changes nothing in the queue.
@@ -36,14 +41,16 @@ pub trait TailSource: Debug + Send + Sync {
 pub struct TailRequest<'r> {
     /// The topic, whose columns the rows have.
     pub topic: &'r Topic,
-    /// The partition as a catalog snapshot has it: its incarnation, watermark and anchor say which history is meant.
+    /// The partition as the catalog snapshot has it: its incarnation, watermark and anchor say which history is meant.
     pub partition: &'r Partition,
     /// The first offset wanted, at or above the watermark.
     pub from_offset: u64,
-    /// Exclusive. A greater one than the queue's end means its end.
+    /// Exclusive, at most the end of `end`.
     pub to_offset: u64,
-    /// The history of an earlier look, which must still be the queue's.
-    pub history: Option<&'r str>,
+    /// An earlier look, whose history must still be the queue's.
+    pub end: &'r TailEnd,
+    /// The last message that was read before, which the queue must still hold, or have dropped after its commit.
+    pub after: Option<Anchor>,
     /// Bounds of this answer.
     pub limits: TailLimits,
 }
@@ -70,9 +77,9 @@ pub struct TailEnd {
     pub partition_id: u32,
     /// The first offset that can have rows: the watermark, or a later offset that the topic was told to begin at.
     pub first_offset: u64,
-    /// Exclusive: the offset of the next message.
+    /// Exclusive: the offset of the next message, at least `first_offset`.
     pub next_offset: u64,
-    /// The queue's description of its history, for [`TailRequest::history`].
+    /// The queue's description of its history.
     pub history: String,
 }
 
@@ -89,6 +96,11 @@ pub struct TailRows {
     /// after their commit. Ask the catalog for the watermark *after* this answer: if it is above the first offset wanted,
     /// leave out the rows below it, and read those offsets from segments. Rows at or above it are complete.
     pub has_holes: bool,
+    /// Offsets from the first wanted up to this one are gone from the queue, although each of them had a message: they were
+    /// committed, or the queue lost them. Those that the catalog does not know as committed are lost.
+    pub gone_before: Option<u64>,
+    /// The last message that was read, for [`TailRequest::after`].
+    pub last: Option<Anchor>,
     /// Messages that became these rows.
     pub message_count: usize,
     /// Their size in memory.
@@ -117,6 +129,9 @@ pub enum TailError {
     /// The queue.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The catalog, which was asked for the place of messages that the queue no longer holds.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
     /// The messages could not be decoded, by a defect of the decoder.
     #[error("decoding messages of partition {partition} from offset {from_offset} on: {reason}")]
     Decoding {
@@ -134,6 +149,7 @@ impl TailError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Queue(error) => error.kind(),
+            Self::Catalog(error) => error.kind(),
             Self::OtherHistory { .. } | Self::Unsupported { .. } | Self::Decoding { .. } => ErrorKind::Fatal,
         }
     }
