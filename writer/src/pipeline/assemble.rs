@@ -42,7 +42,8 @@ pub(crate) enum Command {
 /// The input of upload and commit.
 #[derive(Debug)]
 pub(crate) enum Assembled {
-    Batch(SealedBatch),
+    /// Boxed: a channel has room for many items from its start, and there are thousands of channels.
+    Batch(Box<SealedBatch>),
     /// Answer after every earlier batch is committed.
     Flush(oneshot::Sender<()>),
 }
@@ -229,7 +230,7 @@ impl Assembler {
         self.show_memory();
         let Some(batch) = &self.batch else { return Ok(()) };
         // A steady stream must not starve the timer, so the age is checked here as well.
-        let full = self.policy.when_full(batch.encoded_bytes(), batch.record_count());
+        let full = self.policy.when_full(batch.encoded_bytes(self.tables.size_ratio.value()), batch.record_count());
         match full.or_else(|| self.policy.when_old(batch.opened_at.elapsed())) {
             Some(reason) => self.roll(reason).await,
             None => Ok(()),

@@ -51,6 +51,9 @@ impl Assembler {
             });
             match worked.await? {
                 Worked::Closed(sealed) => {
+                    if let Some(size) = sealed.data_size() {
+                        self.tables.size_ratio.learn(size, sealed.payload_bytes, self.policy.bytes_max());
+                    }
                     self.next_offset = next_offset;
                     self.closed().await;
                     return Ok(Some(sealed));
@@ -103,7 +106,7 @@ impl Assembler {
             let (encoded, waiting) = batch.part();
             if let Some(encoded) = encoded {
                 let sealed = self.finish(encoded, RollReason::Schema).await?;
-                self.hand_on(Assembled::Batch(sealed)).await?;
+                self.hand_on(Assembled::Batch(Box::new(sealed))).await?;
             }
             if let Some(waiting) = &waiting {
                 self.progress.batch_opened(waiting.base_offset, waiting.first_timestamp_us);
@@ -123,7 +126,7 @@ impl Assembler {
         }
         let Some(sealed) = self.encode_and_close(Some(reason)).await? else { return Ok(()) };
         ::metrics::histogram!(metrics::ROLL_SECONDS).record(started.elapsed().as_secs_f64());
-        self.hand_on(Assembled::Batch(sealed)).await
+        self.hand_on(Assembled::Batch(Box::new(sealed))).await
     }
 
     /// Closes a batch of which all messages are encoded.

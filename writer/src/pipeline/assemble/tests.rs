@@ -54,7 +54,7 @@ impl Neighbours {
 
     async fn batch(&mut self) -> SealedBatch {
         match self.assembled.recv().await {
-            Some(Assembled::Batch(batch)) => batch,
+            Some(Assembled::Batch(batch)) => *batch,
             other => panic!("a batch, not {other:?}"),
         }
     }

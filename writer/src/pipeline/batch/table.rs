@@ -106,6 +106,14 @@ impl Table {
         }
     }
 
+    /// Size of what is complete and compressed, in bytes.
+    pub(super) fn complete_size(&self) -> usize {
+        match self {
+            Self::Kept(_) => 0,
+            Self::Encoder(encoder) => encoder.complete_size(),
+        }
+    }
+
     pub(super) fn record_count(&self) -> u64 {
         match self {
             Self::Kept(kept) => kept.record_count(),
