@@ -60,7 +60,7 @@ pub(crate) struct Assembler {
     pub(crate) tables: Arc<TopicTables>,
     /// The versions of `tables`.
     pub(crate) versions: watch::Receiver<Arc<TopicTable>>,
-    pub(crate) input: mpsc::Receiver<Fetched>,
+    pub(crate) input: mpsc::Receiver<Box<Fetched>>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) output: mpsc::Sender<Assembled>,
     /// The commits of earlier batches.
@@ -97,7 +97,7 @@ impl Assembler {
                 () = self.member.called() => self.gathered().await?,
                 () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
                 fetched = self.input.recv() => match fetched {
-                    Some(fetched) => self.add(fetched).await?,
+                    Some(fetched) => self.add(*fetched).await?,
                     None => break,
                 },
             }
@@ -153,7 +153,7 @@ impl Assembler {
                 }
                 Ok(())
             }
-            Care::Singles => self.add_singly(fetched).await,
+            Care::Singles => Box::pin(self.add_singly(fetched)).await,
         }
     }
 
@@ -243,7 +243,7 @@ impl Assembler {
             Command::Flush(answer) => {
                 // The channel may hold one delivery that was fetched before the flush.
                 if let Ok(fetched) = self.input.try_recv() {
-                    self.add(fetched).await?;
+                    self.add(*fetched).await?;
                 }
                 self.roll(RollReason::Flush).await?;
                 self.hand_on(Assembled::Flush(answer)).await

@@ -28,12 +28,13 @@ enum Worked {
 impl Assembler {
     /// Encodes what waits.
     pub(super) async fn encode(&mut self) -> Result<(), Stop> {
-        self.encode_and_close(None).await.map(|_| ())
+        Box::pin(self.encode_and_close(None)).await.map(|_| ())
     }
 
     /// Encodes what waits, and with a reason closes the batch, if there is one. The columns may have changed since the
     /// writer last looked, perhaps for these very records: the topic is looked at before their refusal counts.
     ///
+    /// In a box where it is called: its state is large, and thousands of partitions would keep room for it while they wait.
     /// Both are one piece of work: an encoder takes a megabyte and more, which thousands of batches that are due at the same
     /// time would hold between the two.
     async fn encode_and_close(&mut self, reason: Option<RollReason>) -> Result<Option<SealedBatch>, Stop> {
@@ -124,7 +125,7 @@ impl Assembler {
         if reason.calls_others() && self.batch.as_ref().is_some_and(OpenBatch::is_small) {
             self.member.call_others();
         }
-        let Some(sealed) = self.encode_and_close(Some(reason)).await? else { return Ok(()) };
+        let Some(sealed) = Box::pin(self.encode_and_close(Some(reason))).await? else { return Ok(()) };
         ::metrics::histogram!(metrics::ROLL_SECONDS).record(started.elapsed().as_secs_f64());
         self.hand_on(Assembled::Batch(Box::new(sealed))).await
     }
