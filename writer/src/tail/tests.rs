@@ -174,7 +174,7 @@ async fn offsets_that_were_committed_and_dropped_meanwhile_are_found_in_the_cata
     assert!(matches!(last, TailStep::End), "{last:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn offsets_that_nobody_has_are_lost_in_so_many_words() {
     let mut lake = Lake::new(20).await;
     lake.commit(5).await;

@@ -57,7 +57,7 @@ pub(super) fn start(around: &Surroundings, plan: &Plan, topic: &TopicName) {
 impl Reader {
     async fn run(self) {
         loop {
-            self.pause(1_500).await;
+            self.pause(3_000).await;
             self.look().await;
         }
     }
