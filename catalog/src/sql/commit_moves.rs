@@ -29,14 +29,16 @@ pub(super) async fn move_watermarks(
         "SELECT partition_id FROM partitions WHERE partition_id IN " numbers_1 " AND topic = $2 ORDER BY partition_id" for_update
     );
     session.fetch(&lock, values![&partitions, topic]).await?;
+    // As a table of its own: SQLite would read the list once for each partition of the topic.
     let update = sql!(
-        "UPDATE partitions SET high_watermark = new_watermark, anchor_offset = new_offset,
+        "WITH moves AS MATERIALIZED " moves_1 "
+         UPDATE partitions SET high_watermark = new_watermark, anchor_offset = new_offset,
                 anchor_timestamp_us = new_timestamp_us, anchor_hash = new_hash,
                 commit_no = commit_no + 1, takeovers = 0,
                 suspect_offset = CASE WHEN suspect_offset >= new_watermark THEN suspect_offset END,
                 suspect_times = CASE WHEN suspect_offset >= new_watermark THEN suspect_times ELSE 0 END,
                 updated_at = " now_ms "
-         FROM " moves_1 " AS moves
+         FROM moves
          WHERE topic = $2 AND partition_id = of_partition AND incarnation = of_incarnation AND epoch = of_epoch
            AND owner = $3 AND high_watermark = from_watermark AND state = 'active'
          RETURNING CAST(partition_id AS BIGINT), commit_no"
