@@ -7,7 +7,7 @@ use common::config::Settings;
 
 use crate::commands::{
     agents, audit, bench, compact, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish,
-    publish_tables, quarantine, query, retention, segments, token, topic, up,
+    publish_tables, quarantine, query, retention, segments, tail, token, topic, up,
 };
 use crate::exit::Exit;
 
@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Token(token::Args),
     Publish(publish::Args),
     Query(query::Args),
+    Tail(tail::Args),
     Segments(segments::Args),
     Retention(retention::Args),
     Quarantine(quarantine::Args),
@@ -75,6 +76,7 @@ impl Command {
             Self::Token(args) => Box::pin(token::run(args, &settings, json)).await,
             Self::Publish(args) => Box::pin(publish::run(args, &settings, json)).await,
             Self::Query(args) => Box::pin(query::run(args, &settings, json)).await,
+            Self::Tail(args) => Box::pin(tail::run(args, &settings, json)).await,
             Self::Segments(args) => Box::pin(segments::run(args, &settings, json)).await,
             Self::Retention(args) => Box::pin(retention::run(args, &settings, json)).await,
             Self::Quarantine(args) => Box::pin(quarantine::run(args, &settings, json)).await,

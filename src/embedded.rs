@@ -18,13 +18,13 @@ use catalog::{MetadataStore, Topic, TopicConfig};
 use common::config::Settings;
 use common::{OutgoingMessage, Queue, QueueError, TopicName};
 use ingester::{Producer, ProducerError};
-use lake::query::{BatchStream, QueryError, QueryOptions, QuerySession, QueryStore};
+use lake::query::{BatchStream, HotTail, HotTailSettings, QueryError, QueryOptions, QuerySession, QueryStore};
 use service::connect;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use writer::service::Connected;
-use writer::{RunningWriter, Summary, WriterError, WriterHandle};
+use writer::{QueueTail, RunningWriter, Summary, WriterError, WriterHandle};
 
 use self::inlet::Inlet;
 use self::life::Life;
@@ -64,8 +64,9 @@ impl Siltstone {
         let connected = Connected::open(&settings).await.map_err(Box::new)?;
         let running = connected.start(&settings, None).await.map_err(Box::new)?;
         let Connected { queue, catalog, storage, topics } = connected;
-        let session =
-            open_session(&settings, Arc::clone(&catalog), QueryStore { url: storage.url, store: storage.store })?;
+        let store = QueryStore { url: storage.url, store: storage.store };
+        let session = open_session(&settings, Arc::clone(&catalog), store)?
+            .with_hot_tail(HotTail::of(Arc::new(QueueTail::new(Arc::clone(&queue)))));
         let (life, stop) = (Life::default(), CancellationToken::new());
         let inlet = Arc::new(Inlet::new(queue, life.clone()));
         let producer = Producer::new(Arc::clone(&inlet) as Arc<dyn Queue>, Arc::clone(&catalog));
@@ -137,8 +138,8 @@ impl Siltstone {
         self.life.unless_ended(sent_and_settled).await?
     }
 
-    /// The rows of one SELECT, SHOW or EXPLAIN over everything that is committed: the same tables and rules as
-    /// `siltstone query`.
+    /// The rows of one SELECT, SHOW or EXPLAIN over everything that was appended, committed or not: the same tables and
+    /// rules as `siltstone query`. `SET siltstone.hot_tail = off` shows committed rows alone from then on.
     ///
     /// # Errors
     /// [`Error::Query`].
@@ -237,7 +238,9 @@ impl Drop for Siltstone {
 
 /// A session with the memory of the settings.
 fn open_session(settings: &Settings, catalog: Arc<dyn MetadataStore>, store: QueryStore) -> Result<QuerySession> {
-    let options = QueryOptions { memory_bytes_max: settings.memory_budget_bytes, ..QueryOptions::default() };
+    let hot_tail = HotTailSettings { mode: settings.hot_tail, ..HotTailSettings::default() };
+    let memory_bytes_max = settings.memory_budget_bytes;
+    let options = QueryOptions { memory_bytes_max, hot_tail, ..QueryOptions::default() };
     Ok(QuerySession::open_with(catalog, store, options).map_err(Box::new)?)
 }
 

@@ -8,6 +8,7 @@ mod columns;
 mod commands;
 mod exit;
 mod feeding;
+mod hot_tail;
 mod input;
 mod opened;
 mod output;

@@ -59,10 +59,21 @@ pub(crate) fn print_json_text(json: &str) -> anyhow::Result<()> {
 
 /// The same for bytes that are written as they are.
 pub(crate) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    is_read(bytes).map(|_| ())
+}
+
+/// Writes a part of an answer without an end, as text for people or as JSON; false once nobody reads it any more.
+pub(crate) fn print_part(json: bool, text: &str) -> anyhow::Result<bool> {
+    let text = if json { escaped_json(text) } else { escaped_lines(text) };
+    is_read(text.as_bytes())
+}
+
+fn is_read(bytes: &[u8]) -> anyhow::Result<bool> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -8,6 +8,7 @@
 mod catalog_place;
 mod documentation;
 mod effective;
+mod hot_tail;
 mod log_level;
 mod misspelling;
 mod reading;
@@ -30,6 +31,7 @@ use crate::agent_url::AgentUrl;
 pub use catalog_place::CatalogPlace;
 pub use documentation::{Kind, SETTINGS, SettingDoc};
 pub use effective::{EffectiveSetting, Origin};
+pub use hot_tail::HotTailMode;
 pub use storage_type::StorageType;
 pub use store_variables::{StoreVariable, is_true};
 
@@ -118,6 +120,7 @@ pub struct Settings {
     pub compaction: Compaction,
     pub compaction_target_bytes: usize,
     pub compaction_min_objects: usize,
+    pub hot_tail: HotTailMode,
     pub iceberg_publish_interval_secs: u64,
     pub shutdown_timeout_secs: u64,
     pub http_addr: SocketAddr,
@@ -170,6 +173,7 @@ impl Default for Settings {
             compaction: Compaction::On,
             compaction_target_bytes: 256 * MIB,
             compaction_min_objects: 64,
+            hot_tail: HotTailMode::Auto,
             iceberg_publish_interval_secs: 0,
             shutdown_timeout_secs: 30,
             http_addr: SocketAddr::from(([127, 0, 0, 1], 8080)),

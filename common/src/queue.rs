@@ -8,6 +8,7 @@ mod announcements;
 pub mod config;
 pub mod history;
 pub mod memory;
+mod page;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use self::announcements::{Announcement, Announcements};
+pub use self::page::{Page, PageLimits};
 use crate::diagnosis::Finding;
 use crate::error::ErrorKind;
 use crate::ids::{Epoch, TopicName, TopicPartition};
@@ -62,6 +64,22 @@ pub trait Queue: fmt::Debug + Send + Sync {
         from_offset: u64,
         to_offset: u64,
     ) -> Result<Vec<Message>, QueueError>;
+
+    /// The first of the messages that [`Queue::read`] gives, as many as the limits allow, at least one if there is one.
+    /// Every message of the range that the queue holds below the page's `next_offset` is in the page.
+    async fn read_page(
+        &self,
+        partition: &TopicPartition,
+        from_offset: u64,
+        to_offset: u64,
+        limits: PageLimits,
+    ) -> Result<Page, QueueError> {
+        // By count alone: offsets are at least as many as messages.
+        let count = u64::try_from(limits.messages_max.max(1)).unwrap_or(u64::MAX);
+        let next_offset = to_offset.min(from_offset.saturating_add(count));
+        let messages = self.read(partition, from_offset, next_offset).await?;
+        Ok(Page { messages, next_offset })
+    }
 
     /// Succeeds if the queue answers now; for readiness.
     async fn check(&self) -> Result<(), QueueError>;

@@ -140,7 +140,7 @@ fn keys(snapshot: &TopicSnapshot, kind: SegmentKind) -> Keys<'_> {
 }
 
 /// The name as SQL of DuckDB and of DataFusion writes it, whatever its characters are.
-pub(crate) fn identifier(name: &str) -> String {
+pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -20,6 +20,7 @@ pub mod schema;
 pub mod segment;
 pub mod statistics;
 pub mod storage;
+pub mod tail;
 
 pub use error::{LakeError, Result};
 pub use storage::Storage;

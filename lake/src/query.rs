@@ -1,7 +1,8 @@
 //! SQL over the objects that the catalog lists, with DataFusion.
 //!
 //! Owns: the query session: its tables, one catalog snapshot per topic and query, memory limits.
-//! Does not own: the lists (the catalog's stores), writing, and messages that are not committed yet.
+//! Does not own: the lists (the catalog's stores), writing, and the queue of messages that are not committed yet (`hot`
+//! reads them through `crate::tail`).
 //!
 //! Tables: each topic under its own name (quote it where it is not a plain word), its quarantined records as
 //! `quarantine."<topic>"`, and the catalog itself as `siltstone.topics`, `siltstone.partitions` and
@@ -11,12 +12,14 @@ mod bounded;
 mod chains;
 mod checked;
 mod contained;
+mod error;
 mod exact_average;
 mod exact_store;
 mod exact_sum;
 mod extremes;
 mod format;
 mod frugal;
+mod hot;
 mod json;
 mod labels;
 mod layout;
@@ -46,12 +49,11 @@ use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList};
 use datafusion::common::ResolvedTableReference;
 use datafusion::dataframe::DataFrame;
-use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
@@ -59,12 +61,14 @@ use object_store::ObjectStore;
 use tempfile::TempDir;
 use url::Url;
 
-use catalog::CatalogError;
 use catalog::MetadataStore;
 
 pub use contained::is_panic_contained;
 pub use datafusion::execution::SendableRecordBatchStream as BatchStream;
+pub use error::QueryError;
 pub use format::{format_table, write_json_lines};
+use hot::QueryTails;
+pub use hot::{HotTail, HotTailMode, HotTailSettings, SessionSettings};
 pub use object::{UnreadableSegment, unreadable_segment};
 pub use provider::{SegmentCounts, segment_counts};
 use schemas::QueryCatalog;
@@ -74,6 +78,8 @@ const CATALOG: &str = "siltstone";
 const TOPICS_SCHEMA: &str = "public";
 const QUARANTINE_SCHEMA: &str = "quarantine";
 const SYSTEM_SCHEMA: &str = "siltstone";
+/// The reason for which a session sees no tails, unless it is given some.
+const NO_QUEUE: &str = "this session was opened without a queue";
 const INFORMATION_SCHEMA: &str = "information_schema";
 
 /// The store that segments are read from.
@@ -102,69 +108,14 @@ pub struct QueryOptions {
     /// Read each object whole and compare it with its checksum before any of it is used. Without it a changed byte may
     /// be an error, or another value: Parquet's pages carry no checksums of their own.
     pub verify: bool,
+    /// Settings of the hot tail with which sessions begin.
+    pub hot_tail: HotTailSettings,
 }
 
 impl Default for QueryOptions {
     fn default() -> Self {
-        Self { memory_bytes_max: 512 * 1024 * 1024, parallelism: 0, verify: false }
-    }
-}
-
-/// A failure to plan a query.
-#[derive(Debug, thiserror::Error)]
-pub enum QueryError {
-    /// The query names a table that does not exist.
-    #[error("no table {table}; {}", known_topics(topics))]
-    UnknownTable {
-        /// The table as resolved from the query.
-        table: String,
-        /// Every topic.
-        topics: Vec<String>,
-    },
-    /// The query names a column that does not exist.
-    #[error("no column {column}; {}", known_columns(columns))]
-    UnknownColumn {
-        /// The column as it was typed.
-        column: String,
-        /// The columns in its place, quoted.
-        columns: Vec<String>,
-    },
-    /// An unquoted name fits several that differ in case alone.
-    #[error("{name} may be {}; quote the one that is meant", candidates.join(" or "))]
-    AmbiguousName {
-        /// The name as it was typed.
-        name: String,
-        /// What it may be, quoted.
-        candidates: Vec<String>,
-    },
-    /// The store's URL cannot name a store.
-    #[error("store URL {url} is not usable: {reason}")]
-    Store {
-        /// The URL without password.
-        url: String,
-        /// The defect of the URL.
-        reason: String,
-    },
-    /// The catalog could not be read.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
-    /// The query is not valid, or cannot be carried out.
-    #[error(transparent)]
-    Query(#[from] DataFusionError),
-}
-
-fn known_topics(topics: &[String]) -> String {
-    if topics.is_empty() {
-        return "there are no topics yet".to_owned();
-    }
-    let quoted: Vec<_> = topics.iter().map(|topic| crate::duckdb::identifier(topic)).collect();
-    format!("topics are {} (quote names that are not plain words)", quoted.join(", "))
-}
-
-fn known_columns(columns: &[String]) -> String {
-    match columns {
-        [] => "there are no columns here (text is written in 'single quotes')".to_owned(),
-        some => format!("columns are {} (text is written in 'single quotes')", some.join(", ")),
+        let hot_tail = HotTailSettings::default();
+        Self { memory_bytes_max: 512 * 1024 * 1024, parallelism: 0, verify: false, hot_tail }
     }
 }
 
@@ -177,6 +128,8 @@ pub struct QuerySession {
     /// Functions, rules and settings; every query gets a copy with its own tables.
     template: SessionState,
     verify: bool,
+    hot: HotTail,
+    settings: SessionSettings,
     /// Holds the temporary files of queries, and takes them with it.
     _folder: Option<TempDir>,
 }
@@ -211,17 +164,39 @@ impl QuerySession {
         runtime.register_object_store(store_url.as_ref(), Arc::clone(&store.store));
         let template = session::template(options, Arc::clone(&runtime))?;
         let verify = options.verify;
-        Ok(Self { catalog, store_url, store: store.store, runtime, template, verify, _folder: folder })
+        let (hot, settings) = (HotTail::unavailable(NO_QUEUE), SessionSettings::new(options.hot_tail));
+        let store = store.store;
+        Ok(Self { catalog, store_url, store, runtime, template, verify, hot, settings, _folder: folder })
     }
 
-    /// Plans one statement over a fresh snapshot of every topic it names. Only reading is allowed.
+    /// The same session, whose tables end with the tails from `hot`.
+    #[must_use]
+    pub fn with_hot_tail(self, hot: HotTail) -> Self {
+        Self { hot, ..self }
+    }
+
+    /// The settings of [`QuerySession::sql`].
+    pub fn settings(&self) -> &SessionSettings {
+        &self.settings
+    }
+
+    /// Plans one statement over a fresh snapshot of every topic it names. Only reading is allowed, and SET and RESET of
+    /// the settings of the hot tail.
     ///
     /// # Errors
     /// [`QueryError::UnknownTable`] lists the topics that exist, [`QueryError::UnknownColumn`] the columns in reach; otherwise
     /// the catalog's or DataFusion's error.
     pub async fn sql(&self, sql: &str) -> Result<DataFrame, QueryError> {
-        let tables = Arc::new(self.query_catalog().await?);
-        let state = self.state_with(Arc::clone(&tables))?;
+        self.sql_with(sql, &self.settings).await
+    }
+
+    /// [`QuerySession::sql`] under the settings of one connection, or of one query.
+    ///
+    /// # Errors
+    /// As [`QuerySession::sql`].
+    pub async fn sql_with(&self, sql: &str, settings: &SessionSettings) -> Result<DataFrame, QueryError> {
+        let tables = Arc::new(self.query_catalog(settings.hot_tail()).await?);
+        let state = self.state_with(Arc::clone(&tables), settings.hot_tail())?;
         let dialect = state.config().options().sql_parser.dialect;
         let mut statement = state.sql_to_statement(sql, &dialect)?;
         json::binding::tighten(&mut statement);
@@ -231,25 +206,34 @@ impl QuerySession {
             check_exists(&tables, &reference.resolve(CATALOG, TOPICS_SCHEMA))?;
         }
         let plan = chains::balance(planned(&state, statement, &tables).await?)?;
+        if hot::is_set(&plan, settings)? {
+            return Ok(DataFrame::new(state, LogicalPlanBuilder::empty(false).build()?));
+        }
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan)?;
         Ok(SessionContext::new_with_state(state).execute_logical_plan(plan).await?)
     }
 
-    async fn query_catalog(&self) -> Result<QueryCatalog, QueryError> {
+    async fn query_catalog(&self, hot_tail: HotTailSettings) -> Result<QueryCatalog, QueryError> {
         let topics = self.catalog.list_topics().await?;
         let readers = reader::NamedReaderFactory::new(
             Arc::clone(&self.store),
             self.runtime.cache_manager.get_file_metadata_cache(),
             self.verify,
         );
-        Ok(QueryCatalog::new(Arc::clone(&self.catalog), topics, self.store_url.clone(), Arc::new(readers)))
+        let tails = QueryTails::new(self.hot.clone(), hot_tail);
+        let (catalog, store_url) = (Arc::clone(&self.catalog), self.store_url.clone());
+        Ok(QueryCatalog::new(catalog, topics, store_url, Arc::new(readers), tails))
     }
 
-    fn state_with(&self, tables: Arc<QueryCatalog>) -> Result<SessionState, QueryError> {
+    fn state_with(&self, tables: Arc<QueryCatalog>, hot_tail: HotTailSettings) -> Result<SessionState, QueryError> {
         let catalogs = MemoryCatalogProviderList::new();
         catalogs.register_catalog(CATALOG.to_owned(), tables as Arc<dyn CatalogProvider>);
-        Ok(SessionStateBuilder::new_from_existing(self.template.clone()).with_catalog_list(Arc::new(catalogs)).build())
+        let builder = SessionStateBuilder::new_from_existing(self.template.clone());
+        let mut state = builder.with_catalog_list(Arc::new(catalogs)).build();
+        // SHOW finds them here.
+        state.config_mut().options_mut().extensions.insert(hot_tail);
+        Ok(state)
     }
 }
 

@@ -51,7 +51,9 @@ use self::topic_streams::PartitionStream;
 use common::diagnosis::Finding;
 use common::ids::{TopicName, TopicPartition};
 use common::message::{Message, OutgoingMessage};
-use common::queue::{Announcements, Bounds, PublishAck, Queue, QueueError, SubscribeRequest, Subscription};
+use common::queue::{
+    Announcements, Bounds, Page, PageLimits, PublishAck, Queue, QueueError, SubscribeRequest, Subscription,
+};
 use common::topic::TopicDefinition;
 
 /// A queue on NATS JetStream. Cloning gives another handle of the same connection.
@@ -240,6 +242,22 @@ impl Queue for NatsQueue {
             self.check_copied(&stream, from_offset).await?;
         }
         Ok(messages)
+    }
+
+    async fn read_page(
+        &self,
+        partition: &TopicPartition,
+        from_offset: u64,
+        to_offset: u64,
+        limits: PageLimits,
+    ) -> Result<Page, QueueError> {
+        let stream = self.stream(partition)?;
+        let page = read::page(self.connection(), &stream, (from_offset, to_offset), limits).await?;
+        if page.messages.is_empty() && from_offset < to_offset && stream.mirror_of.is_some() {
+            self.check_copied(&stream, from_offset).await?;
+            return Ok(Page { next_offset: to_offset, ..page });
+        }
+        Ok(page)
     }
 
     async fn check(&self) -> Result<(), QueueError> {

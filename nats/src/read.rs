@@ -1,37 +1,35 @@
 //! Stored messages by offset, without a consumer: reading them, and deleting one.
 //!
-//! Owns: the choice among the server's kinds of request. Does not own: the use of the messages.
+//! Owns: the choice among the server's kinds of request. Does not own: the requests (`batch`, `leader`), the use of the
+//! messages.
 //!
 //! Many messages of a stream with one copy come in batches from direct gets. A single message (an anchor: absence
 //! matters), a stream with replicas (a follower may be behind), and several filters go to the stream's leader, one
-//! message per request.
+//! message per request. A page of a stream with replicas takes what a follower has in a row, and asks the leader for the
+//! rest.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod batch;
+mod leader;
 
-use async_nats::client::Request;
 use async_nats::jetstream::ErrorCode;
-use async_nats::{HeaderMap, StatusCode};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use chrono::DateTime;
-use futures::StreamExt;
-use serde::Deserialize;
 use serde_json::json;
 
+use self::batch::{BATCH_MAX, batch};
+pub(super) use self::leader::next_from_leader;
+use self::leader::window;
 use crate::api::{self, Answer, server_error};
-use crate::connection::{Connection, REQUEST_TIMEOUT};
-use crate::headers::{self, Decoded};
+use crate::connection::Connection;
 use crate::topic_streams::PartitionStream;
 use common::message::Message;
-use common::queue::QueueError;
-
-/// Limits of one answer of batched direct gets, so that the client's channel and the server's buffer can hold it.
-const BATCH_MAX: u64 = 1_000;
-const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+use common::queue::{Page, PageLimits, QueueError};
 
 /// The first server version that answers direct gets in batches.
 const BATCH_SERVER: (i64, i64, i64) = (2, 11, 0);
+
+/// Most requests to the leader at once.
+const WINDOW_MAX: usize = 64;
+/// Bytes of messages that requests at once ask for, as far as the messages before tell.
+const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 
 /// The stored messages with `from <= offset < to`.
 pub(super) async fn read(
@@ -42,14 +40,10 @@ pub(super) async fn read(
 ) -> Result<Vec<Message>, QueueError> {
     let mut messages = Vec::new();
     let mut position = from.max(1);
-    let (major, minor, patch) = BATCH_SERVER;
-    let mut is_batched = to.saturating_sub(position) > 1
-        && !stream.is_leader_needed
-        && stream.filters.len() <= 1
-        && connection.client.is_server_compatible(major, minor, patch);
+    let mut is_batched = to.saturating_sub(position) > 1 && !stream.is_leader_needed && may_batch(connection, stream);
     while position < to {
         let found = if is_batched {
-            match batch(connection, stream, position, (to - position).min(BATCH_MAX)).await {
+            match batch(connection, stream, position, (to - position).min(BATCH_MAX), usize::MAX).await {
                 Ok(found) => found,
                 // A message that the client cannot read ends the connection; the leader's answers do not.
                 Err(error) => {
@@ -68,25 +62,71 @@ pub(super) async fn read(
     Ok(messages)
 }
 
-/// The first message with an offset of at least `from` that passes the filters, according to the stream's leader.
-pub(super) async fn next_from_leader(
+/// The first of them that fit the limits, at least one if there is one.
+pub(super) async fn page(
     connection: &Connection,
     stream: &PartitionStream,
-    from: u64,
-) -> Result<Option<Message>, QueueError> {
-    let any = [">".to_owned()];
-    let filters = if stream.filters.is_empty() { &any[..] } else { &stream.filters };
-    let mut first: Option<Message> = None;
-    for filter in filters {
-        let request = json!({ "seq": from.max(1), "next_by_subj": filter });
-        match api::request::<Found>(connection, format!("STREAM.MSG.GET.{}", stream.stream), &request).await? {
-            Answer::Done(found) if first.as_ref().is_some_and(|first| first.offset <= found.message.seq) => {}
-            Answer::Done(found) => first = Some(found.message.decode().map_err(QueueError::unavailable)?),
-            Answer::Refused(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {}
-            Answer::Refused(error) => return Err(server_error(&format!("stream {}", stream.stream), &error)),
+    (from, to): (u64, u64),
+    limits: PageLimits,
+) -> Result<Page, QueueError> {
+    let mut page = Page { messages: Vec::new(), next_offset: from.max(1) };
+    let (mut bytes, mut width) = (0, 1);
+    // A follower says nothing of what it passes over, so that only what it has in a row is taken from it.
+    let is_dense_needed = stream.is_leader_needed;
+    let mut is_batched = may_batch(connection, stream) && (!is_dense_needed || stream.filters.is_empty());
+    loop {
+        let position = page.next_offset;
+        let (messages_room, bytes_room) =
+            (limits.messages_max.saturating_sub(page.messages.len()), limits.bytes_max.saturating_sub(bytes));
+        if position >= to || !page.messages.is_empty() && (messages_room == 0 || bytes_room == 0) {
+            return Ok(page);
         }
+        let count = (to - position).min(BATCH_MAX).min(u64::try_from(messages_room.max(1)).unwrap_or(u64::MAX));
+        let found = if is_batched {
+            match batch(connection, stream, position, count, bytes_room).await {
+                Ok(found) if is_dense_needed && !is_dense(&found, position) => {
+                    is_batched = false;
+                    continue;
+                }
+                Ok(found) => found,
+                // A message that the client cannot read ends the connection; the leader's answers do not.
+                Err(error) => {
+                    tracing::debug!(stream = %stream.stream, %error, "batched read failed, going on one by one");
+                    is_batched = false;
+                    continue;
+                }
+            }
+        } else {
+            let found = window(connection, stream, position, width.min(usize::try_from(count).unwrap_or(1))).await?;
+            width = next_width(width, &found);
+            found
+        };
+        let Some(last) = found.last() else {
+            // A mirror has not copied the rest yet.
+            page.next_offset = if stream.mirror_of.is_some() { position } else { to };
+            return Ok(page);
+        };
+        page.next_offset = (last.offset + 1).min(to);
+        let wanted = found.into_iter().filter(|message| message.offset < to);
+        page.messages.extend(wanted.inspect(|message| bytes += message.memory_bytes()));
     }
-    Ok(first)
+}
+
+fn may_batch(connection: &Connection, stream: &PartitionStream) -> bool {
+    let (major, minor, patch) = BATCH_SERVER;
+    stream.allows_direct && stream.filters.len() <= 1 && connection.client.is_server_compatible(major, minor, patch)
+}
+
+/// True if the messages are some, one after the other from `position` on.
+fn is_dense(messages: &[Message], position: u64) -> bool {
+    !messages.is_empty() && (position..).zip(messages).all(|(offset, message)| message.offset == offset)
+}
+
+/// The number of requests to make at once after one of `width` found these messages: more in a row of small ones.
+fn next_width(width: usize, found: &[Message]) -> usize {
+    let bytes: usize = found.iter().map(Message::memory_bytes).sum();
+    let fitting = found.len().saturating_mul(WINDOW_BYTES).checked_div(bytes).unwrap_or(1);
+    if found.len() == width { (width * 2).min(fitting).clamp(1, WINDOW_MAX) } else { 1 }
 }
 
 /// Deletes one message; an absent one is no error. Only for committed messages that cannot be acked.
@@ -100,90 +140,38 @@ pub(super) async fn delete(connection: &Connection, stream: &PartitionStream, of
     }
 }
 
-#[derive(Deserialize)]
-struct Found {
-    message: Stored,
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
 
-/// A stored message in the leader's form: headers and payload in base64, so that no content can disturb the client,
-/// which ends its connection at an unreadable header.
-#[derive(Deserialize)]
-struct Stored {
-    subject: String,
-    seq: u64,
-    #[serde(default)]
-    hdrs: String,
-    #[serde(default)]
-    data: String,
-    time: String,
-}
+    use super::*;
 
-impl Stored {
-    fn decode(self) -> Result<Message, String> {
-        let time = DateTime::parse_from_rfc3339(&self.time).map_err(|error| error.to_string())?;
-        let stored = STANDARD.decode(self.hdrs).map_err(|error| error.to_string())?;
-        let Decoded { key, headers, is_awaited } = headers::decode_stored(&stored);
-        Ok(Message {
-            offset: self.seq,
-            timestamp_us: time.timestamp_micros(),
-            key,
-            headers,
-            subject: Arc::from(self.subject),
-            payload: STANDARD.decode(self.data).map_err(|error| error.to_string())?.into(),
-            is_awaited,
-        })
-    }
-}
-
-/// Up to `count` messages from `from` on, in one batch.
-async fn batch(
-    connection: &Connection,
-    stream: &PartitionStream,
-    from: u64,
-    count: u64,
-) -> Result<Vec<Message>, QueueError> {
-    let lost = |reason: &dyn std::fmt::Display| {
-        QueueError::unavailable(format!("reading stream {} from {from}: {reason}", stream.stream))
-    };
-    let inbox = connection.client.new_inbox();
-    let mut frames = connection.client.subscribe(inbox.clone()).await.map_err(|error| lost(&error))?;
-    let filter = stream.filters.first().map_or(">", String::as_str);
-    let request = json!({
-        "seq": from, "batch": count, "max_bytes": BATCH_BYTES_MAX, "next_by_subj": filter,
-    });
-    let request = Request::new().inbox(inbox).payload(request.to_string().into());
-    let subject = format!("DIRECT.GET.{}", stream.stream);
-    connection.jetstream.send_request(subject, request).await.map_err(|error| lost(&error))?;
-    let mut messages: Vec<Message> = Vec::new();
-    loop {
-        let frame = tokio::time::timeout(REQUEST_TIMEOUT + Duration::from_secs(5), frames.next()).await;
-        let Ok(Some(frame)) = frame else { return Err(lost(&"no answer")) };
-        let headers = frame.headers.unwrap_or_default();
-        let Some(message) = message_of(&headers, frame.payload) else {
-            return match frame.status.map(|status| status.as_u16()) {
-                // End of the batch, or no message at all.
-                Some(204 | 404) => Ok(messages),
-                Some(status) if status == StatusCode::NO_RESPONDERS.as_u16() => Err(lost(&"no stream answered")),
-                _ => Err(lost(&frame.description.unwrap_or_else(|| "an answer that cannot be read".to_owned()))),
-            };
+    fn messages(offsets: &[u64], bytes: usize) -> Vec<Message> {
+        let message = |offset: &u64| Message {
+            offset: *offset,
+            timestamp_us: 0,
+            key: None,
+            headers: vec![],
+            subject: Arc::from("t"),
+            payload: vec![0; bytes].into(),
+            is_awaited: false,
         };
-        if let (Some(previous), Some(expected)) = (messages.last(), number(&headers, "Nats-Last-Sequence"))
-            && previous.offset != expected
-        {
-            return Err(lost(&format!("offset {expected} was lost on the way")));
-        }
-        messages.push(message);
+        offsets.iter().map(message).collect()
     }
-}
 
-fn message_of(map: &HeaderMap, payload: bytes::Bytes) -> Option<Message> {
-    let offset = number(map, "Nats-Sequence")?;
-    let time = DateTime::parse_from_rfc3339(map.get_last("Nats-Time-Stamp")?.as_str()).ok()?;
-    let subject = Arc::from(map.get_last("Nats-Subject")?.as_str());
-    let Decoded { key, headers, is_awaited } = headers::decode(map);
-    Some(Message { offset, timestamp_us: time.timestamp_micros(), key, headers, subject, payload, is_awaited })
-}
+    #[test]
+    fn only_messages_in_a_row_from_the_position_on_are_dense() {
+        assert!(is_dense(&messages(&[3, 4, 5], 0), 3));
+        assert!(!is_dense(&messages(&[3, 5], 0), 3));
+        assert!(!is_dense(&messages(&[4, 5], 0), 3));
+        assert!(!is_dense(&[], 3), "a follower that has nothing may be behind");
+    }
 
-fn number(map: &HeaderMap, name: &str) -> Option<u64> {
-    map.get_last(name)?.as_str().parse().ok()
+    #[test]
+    fn many_small_messages_in_a_row_are_asked_for_at_once() {
+        assert_eq!(next_width(1, &messages(&[1], 10)), 2);
+        assert_eq!(next_width(WINDOW_MAX, &messages(&[1; WINDOW_MAX], 10)), WINDOW_MAX);
+        assert_eq!(next_width(8, &messages(&[1, 2, 3], 10)), 1, "the stream has holes here");
+        assert_eq!(next_width(2, &messages(&[1, 2], WINDOW_BYTES)), 1, "large messages come one by one");
+    }
 }

@@ -44,6 +44,8 @@ pub(super) struct PartitionStream {
     pub(super) message_bytes_max: usize,
     /// True if only the leader certainly holds every message: requests then go to it alone.
     pub(super) is_leader_needed: bool,
+    /// True if every copy of it answers direct gets.
+    pub(super) allows_direct: bool,
     /// Number of the latest subscription in this process.
     pub(super) reader: AtomicU64,
     /// The positions at which readers lost their connection, to find a message that causes the loss.
@@ -195,6 +197,7 @@ pub(super) async fn open_one(
             .ok()
             .filter(|max| *max > 0)
             .unwrap_or(usize::MAX),
+        allows_direct: info.config.allow_direct,
         is_leader_needed: !info.config.allow_direct || info.config.num_replicas > 1,
         stream,
         filters,

@@ -69,6 +69,7 @@ for_every_queue! {
     cases::a_message_id_is_stored_once,
     cases::content_comes_back_untouched,
     cases::stored_messages_are_read_and_bounded,
+    cases::pages_hold_each_stored_message_once,
     cases::an_offset_below_the_first_starts_at_the_first,
     cases::unknown_topics_and_partitions_are_named,
     cases::creating_again_is_harmless_and_differing_is_refused,

@@ -4,7 +4,8 @@
 //! the pipeline to committed segments, both over the same messages; their ratio is the figure that travels
 //! between machines. A live phase then measures freshness.
 //! Does not own: each phase (`publish`, `ceiling`, `pipeline`, `live`), the messages (`load`), the figures (`figures`),
-//! showing them (`report`); other measurements: embedded use (`embedded`), the way into the queue (`producing`).
+//! showing them (`report`); other measurements: embedded use (`embedded`), the way into the queue (`producing`), hot tails
+//! (`visible`).
 
 mod awaited;
 mod ceiling;
@@ -18,6 +19,7 @@ mod producing;
 mod publish;
 mod report;
 mod setup;
+mod visible;
 
 use std::path::PathBuf;
 
@@ -97,6 +99,10 @@ pub(crate) struct Args {
     /// answer with --clients
     #[arg(long, conflicts_with_all = ["topic", "reread", "live_rate", "live_seconds", "acks", "many_partitions", "embedded"])]
     http: bool,
+    /// Instead of all that: the time from publish to visible in SQL while messages come at --live-rate for --live-seconds,
+    /// with a writer in this process, and counts of the whole table that are compared with what was confirmed
+    #[arg(long, conflicts_with_all = ["topic", "reread", "runs", "many_partitions", "embedded", "producer", "http"])]
+    visible: bool,
     /// With --producer and --http: time answers with so many clients, each with one record at a time
     #[arg(long, value_name = "N,…", default_value = "1,64,1000", value_delimiter = ',',
           value_parser = clap::value_parser!(u16).range(1..))]
@@ -134,6 +140,12 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     if args.embedded {
         let report = Box::pin(embedded::measure(&settings, args.format, args.size, args.messages, args.keep)).await?;
         return output::show(json, &report, || report.to_string());
+    }
+    if args.visible {
+        let Args { format, partitions, live_rate: rate, live_seconds: seconds, .. } = args;
+        let load = visible::Load { format, payload_bytes: args.size, partitions, rate, seconds };
+        let figures = Box::pin(visible::measure(&settings, load)).await?;
+        return output::show(json, &figures, || figures.to_string());
     }
     let bench = Box::pin(Bench::prepare(&args, settings)).await?;
     if let Some(way) = args.way() {

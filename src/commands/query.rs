@@ -1,4 +1,4 @@
-//! `query`: SQL over everything that is committed.
+//! `query`: SQL over everything that is committed, and over published messages where the queue can be read.
 //!
 //! Owns: reading the statement and showing the rows. Does not own: planning and reading (lake::query).
 
@@ -12,19 +12,20 @@ use catalog::MetadataStore;
 use common::config::Settings;
 use futures::StreamExt;
 use lake::query::{
-    QueryError, QueryOptions, QuerySession, QueryStore, format_table, is_panic_contained, unreadable_segment,
-    write_json_lines,
+    HotTailMode, HotTailSettings, QueryError, QueryOptions, QuerySession, QueryStore, format_table, is_panic_contained,
+    unreadable_segment, write_json_lines,
 };
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::stop::Stop;
+use crate::hot_tail;
 use crate::input::read_text;
 use crate::opened::{self, reading_catalog};
 use crate::output::{self, UsageError};
 use crate::units::count_text;
 
-/// Query committed records with SQL.
+/// Query records with SQL.
 ///
 /// Each topic is a table of its name. Names are found without regard to case unless they are "quoted"; quote those that
 /// are not plain words. Records that could not be decoded are in quarantine."TOPIC"; the catalog itself is in
@@ -35,6 +36,10 @@ use crate::units::count_text;
 pub(crate) struct Args {
     /// One SELECT, SHOW or EXPLAIN statement; `-` reads it from standard input
     sql: String,
+    /// See published messages before they are committed: where the queue can be read (auto), or else fail (on); or committed
+    /// rows alone (off). The default is that of HOT_TAIL
+    #[arg(long, value_name = "auto|on|off")]
+    hot_tail: Option<HotTailMode>,
     /// Read each object whole and compare it with its checksum before any of it is used
     #[arg(long)]
     verify: bool,
@@ -45,8 +50,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let sql = statement(&args.sql)?;
     silence_contained_panics();
-    let options =
-        QueryOptions { memory_bytes_max: settings.memory_budget_bytes, verify: args.verify, ..QueryOptions::default() };
+    let options = QueryOptions {
+        memory_bytes_max: settings.memory_budget_bytes,
+        verify: args.verify,
+        hot_tail: HotTailSettings { mode: args.hot_tail.unwrap_or(settings.hot_tail), ..HotTailSettings::default() },
+        ..QueryOptions::default()
+    };
     let (signalled, signal) = oneshot::channel();
     // Of its own thread: planning a long statement holds this one.
     let _stopping = AbortOnDropHandle::new(tokio::spawn(Stop::listen()?.tell(signalled)));
@@ -89,7 +98,7 @@ async fn answer(
 ) -> anyhow::Result<()> {
     let storage = opened::storage(settings)?;
     let store = QueryStore { url: storage.url, store: storage.store };
-    let session = QuerySession::open_with(catalog, store, options)?;
+    let session = QuerySession::open_with(catalog, store, options)?.with_hot_tail(hot_tail::of(settings, output::note));
     let started = Instant::now();
     let frame = match session.sql(sql).await {
         Err(

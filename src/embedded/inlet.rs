@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use common::diagnosis::Finding;
 use common::memory::MemoryBudget;
-use common::queue::{Bounds, PublishAck, SubscribeRequest};
+use common::queue::{Bounds, Page, PageLimits, PublishAck, SubscribeRequest};
 use common::{Message, OutgoingMessage, Queue, QueueError, Subscription, TopicDefinition, TopicPartition};
 use tokio_util::task::TaskTracker;
 
@@ -100,6 +100,16 @@ impl Queue for Inlet {
         to_offset: u64,
     ) -> Result<Vec<Message>, QueueError> {
         self.queue.read(partition, from_offset, to_offset).await
+    }
+
+    async fn read_page(
+        &self,
+        partition: &TopicPartition,
+        from_offset: u64,
+        to_offset: u64,
+        limits: PageLimits,
+    ) -> Result<Page, QueueError> {
+        self.queue.read_page(partition, from_offset, to_offset, limits).await
     }
 
     async fn check(&self) -> Result<(), QueueError> {

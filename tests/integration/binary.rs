@@ -59,7 +59,8 @@ impl Siltstone {
         let mut command = Command::new(env!("CARGO_BIN_EXE_siltstone"));
         command.args(arguments).current_dir(self.path()).env_clear();
         command.env("STORAGE_PATH", self.data()).envs(["HTTP_ADDR", "INGEST_ADDR"].map(|name| (name, "127.0.0.1:0")));
-        command.envs(self.settings.iter().cloned());
+        // Most tests ask what is committed.
+        command.env("HOT_TAIL", "off").envs(self.settings.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -18,6 +18,7 @@ mod ducklake;
 mod embedded;
 mod evolution;
 mod exactly_once;
+mod hot_tail;
 mod http;
 mod iceberg;
 mod infer;

@@ -16,6 +16,7 @@ mod operations;
 mod ownership;
 mod pipeline;
 pub mod service;
+mod tail;
 #[cfg(test)]
 mod test_lake;
 mod writer;
@@ -30,4 +31,5 @@ pub use service::handle::WriterHandle;
 pub use service::running::{Observer, RunningWriter};
 pub use service::status::PartitionStatus;
 pub use service::summary::Summary;
+pub use tail::QueueTail;
 pub use writer::{Writer, WriterBuilder};

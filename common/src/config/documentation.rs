@@ -201,6 +201,13 @@ pub const SETTINGS: &[SettingDoc] = &[
         "number of objects as they were written that are merged at once; fewer after ten minutes",
     ),
     setting(
+        "HOT_TAIL",
+        Kind::Choice(&["auto", "on", "off"]),
+        "auto",
+        "auto, on or off",
+        "queries see published messages before they are committed: where the queue can be read, or else fail, or never",
+    ),
+    setting(
         "ICEBERG_PUBLISH_INTERVAL_SECS",
         Kind::Number(0, 86_400),
         "0",

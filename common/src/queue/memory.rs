@@ -4,6 +4,7 @@
 //! Does not own: one partition's messages (`partition`), reading them (`subscription`), remembered message ids
 //! (`duplicates`). Each partition has its own lock; publishers of different partitions meet only at the capacity.
 
+mod acceptable;
 mod duplicates;
 mod partition;
 mod subscription;
@@ -15,23 +16,20 @@ use std::sync::{Arc, RwLock};
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use self::acceptable::MESSAGE_BYTES_MAX;
 use self::partition::Partition;
 use self::subscription::MemorySubscription;
 use crate::clock::{SharedClock, system_clock};
 use crate::diagnosis::{Area, Finding};
 use crate::ids::{TopicName, TopicPartition};
 use crate::memory::MemoryBudget;
-use crate::message::{MESSAGE_OVERHEAD_BYTES, Message, OutgoingMessage};
+use crate::message::{Message, OutgoingMessage};
 use crate::queue::config::QueueConfig;
-use crate::queue::{Bounds, PublishAck, Queue, QueueError, SubscribeRequest, Subscription};
+use crate::queue::{Bounds, Page, PageLimits, PublishAck, Queue, QueueError, SubscribeRequest, Subscription};
 use crate::topic::TopicDefinition;
 
 /// Capacity of the default queue, in bytes.
 pub const CAPACITY_BYTES_DEFAULT: usize = 256 * 1024 * 1024;
-
-/// Largest message that a queue of any capacity accepts, in bytes of payload, key and headers; NATS has the same
-/// limit.
-pub const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Capacity is taken in chunks of this many bytes of a call: rarely enough to be cheap, often enough that a large
 /// call proceeds while the reader frees bytes.
@@ -49,13 +47,14 @@ pub struct InMemoryQueue {
 struct Shared {
     clock: SharedClock,
     capacity: MemoryBudget,
-    history: String,
     // Read once per call, written when a topic is added or removed; never held across an await.
     topics: RwLock<HashMap<TopicName, Arc<Topic>>>,
 }
 
 struct Topic {
     definition: TopicDefinition,
+    /// Tells the topic from an earlier one of its name.
+    history: String,
     partitions: Vec<Arc<Partition>>,
 }
 
@@ -67,12 +66,7 @@ impl InMemoryQueue {
 
     /// The same with a clock for timestamps and the duplicate window.
     pub fn with_clock(capacity_bytes: usize, clock: SharedClock) -> Self {
-        let shared = Shared {
-            clock,
-            capacity: MemoryBudget::new(capacity_bytes),
-            history: format!("memory {}", Uuid::now_v7()),
-            topics: RwLock::default(),
-        };
+        let shared = Shared { clock, capacity: MemoryBudget::new(capacity_bytes), topics: RwLock::default() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -122,10 +116,14 @@ impl InMemoryQueue {
     }
 
     fn partition(&self, partition: &TopicPartition) -> Result<Arc<Partition>, QueueError> {
+        Ok(self.topic_and_partition(partition)?.1)
+    }
+
+    fn topic_and_partition(&self, partition: &TopicPartition) -> Result<(Arc<Topic>, Arc<Partition>), QueueError> {
         let topic = self.topic(&partition.topic).ok_or_else(|| not_open(&partition.topic))?;
         let partition_count = topic.definition.partition_count;
         match topic.partitions.get(partition.partition_id as usize) {
-            Some(found) => Ok(Arc::clone(found)),
+            Some(found) => Ok((Arc::clone(&topic), Arc::clone(found))),
             None => Err(QueueError::PartitionUnknown { partition: partition.clone(), partition_count }),
         }
     }
@@ -137,28 +135,13 @@ impl InMemoryQueue {
         let topic = topics.entry(definition.name.clone()).or_insert_with(|| Arc::new(Topic::new(definition)));
         Ok(Arc::clone(topic))
     }
-
-    fn check_messages(&self, messages: &[OutgoingMessage]) -> Result<(), QueueError> {
-        let bytes_max = MESSAGE_BYTES_MAX.min(self.shared.capacity.capacity_bytes());
-        for message in messages {
-            let bytes = message.memory_bytes() - MESSAGE_OVERHEAD_BYTES;
-            if bytes > MESSAGE_BYTES_MAX || bytes + MESSAGE_OVERHEAD_BYTES > self.shared.capacity.capacity_bytes() {
-                return Err(QueueError::MessageTooLarge { bytes, bytes_max });
-            }
-            if let Some((name, _)) = message.headers.iter().find(|(_, value)| value.contains('\n')) {
-                return Err(QueueError::unsendable(format!(
-                    "the value of header {name:?} holds a line break; allowed is a single line"
-                )));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Topic {
     fn new(definition: &TopicDefinition) -> Self {
         let partition = |id| Arc::new(Partition::new(TopicPartition::new(definition.name.clone(), id)));
-        Self { definition: definition.clone(), partitions: (0..definition.partition_count).map(partition).collect() }
+        let partitions = (0..definition.partition_count).map(partition).collect();
+        Self { definition: definition.clone(), history: format!("memory {}", Uuid::now_v7()), partitions }
     }
 }
 
@@ -206,7 +189,7 @@ impl Queue for InMemoryQueue {
         messages: Vec<OutgoingMessage>,
     ) -> Result<Vec<PublishAck>, QueueError> {
         let partition = self.partition(to)?;
-        self.check_messages(&messages)?;
+        acceptable::check(&messages, self.shared.capacity.capacity_bytes())?;
         let mut acks = Vec::with_capacity(messages.len());
         let mut messages = messages.into_iter().peekable();
         let chunk_bytes_max = CHUNK_BYTES.min(self.shared.capacity.capacity_bytes());
@@ -232,11 +215,12 @@ impl Queue for InMemoryQueue {
     }
 
     async fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, QueueError> {
-        let (first_offset, next_offset) = self.partition(partition)?.bounds();
+        let (topic, partition) = self.topic_and_partition(partition)?;
+        let (first_offset, next_offset) = partition.bounds();
         Ok(Bounds {
             first_offset,
             next_offset,
-            history: self.shared.history.clone(),
+            history: topic.history.clone(),
             limits: None,
             created_us: None,
             kept_per_subject: None,
@@ -250,6 +234,16 @@ impl Queue for InMemoryQueue {
         to_offset: u64,
     ) -> Result<Vec<Message>, QueueError> {
         Ok(self.partition(partition)?.read(from_offset, to_offset))
+    }
+
+    async fn read_page(
+        &self,
+        partition: &TopicPartition,
+        from_offset: u64,
+        to_offset: u64,
+        limits: PageLimits,
+    ) -> Result<Page, QueueError> {
+        Ok(self.partition(partition)?.read_page(from_offset, to_offset, limits))
     }
 
     async fn check(&self) -> Result<(), QueueError> {

@@ -21,6 +21,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, Statistics};
 use futures::{FutureExt, StreamExt, stream};
 
+use super::hot::TailExec;
 use super::object::{QueriedObject, unreadable_segment};
 
 tokio::task_local! {
@@ -69,7 +70,7 @@ pub(super) fn note_opened(object: &QueriedObject) {
     });
 }
 
-/// Puts a [`ContainedScan`] over every scan of segments: the last rule, so that all others see the scan itself.
+/// Puts a [`ContainedScan`] over every scan of segments or of a tail: the last rule, so that all others see the scan itself.
 #[derive(Debug)]
 pub(super) struct ContainScans;
 
@@ -77,9 +78,10 @@ impl PhysicalOptimizerRule for ContainScans {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let contain = |node: Arc<dyn ExecutionPlan>| {
             let scan = node.downcast_ref::<DataSourceExec>();
-            Ok(match scan.and_then(DataSourceExec::downcast_to_file_source::<ParquetSource>) {
-                Some(_) => Transformed::yes(Arc::new(ContainedScan { scan: node }) as Arc<dyn ExecutionPlan>),
-                None => Transformed::no(node),
+            let is_of_objects = scan.and_then(DataSourceExec::downcast_to_file_source::<ParquetSource>).is_some();
+            Ok(match is_of_objects || node.is::<TailExec>() {
+                true => Transformed::yes(Arc::new(ContainedScan { scan: node }) as Arc<dyn ExecutionPlan>),
+                false => Transformed::no(node),
             })
         };
         plan.transform_up(contain).data()

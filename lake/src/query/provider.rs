@@ -1,12 +1,13 @@
-//! The table of a topic, or of its quarantine: the live objects of one snapshot.
+//! The table of a topic, or of its quarantine: the live objects of one snapshot, and the tail behind them.
 //!
 //! Owns: turning a snapshot and a query's filters into Parquet scans over exactly the objects that may matter.
 //! Does not own: taking the snapshot (`schemas`), the choice of objects (`pruning`), the columns of older objects
-//! (`layout`), and decoding Parquet (DataFusion).
+//! (`layout`), decoding Parquet (DataFusion), and the tail (`hot`).
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::DFSchema;
@@ -25,6 +26,7 @@ use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
+use super::hot::{QueryTails, TopicTail};
 use super::layout::{LakeObject, adapter, laid_out_alike};
 use super::object::ListedChecksum;
 use super::pruning::prune;
@@ -33,6 +35,7 @@ use super::recorded::Recorded;
 use super::settled_scan::{SettledReads, marked};
 use super::statistics::statistics_of;
 use crate::schema::{is_system, quarantine_schema, table_schema};
+use crate::tail::TailRows;
 use catalog::{MetadataStore, ObjectInfo, SegmentKind, TopicSnapshot};
 use common::TopicName;
 
@@ -52,16 +55,18 @@ pub(super) struct Sources {
     pub(super) catalog: Arc<dyn MetadataStore>,
     pub(super) store_url: ObjectStoreUrl,
     pub(super) readers: Arc<NamedReaderFactory>,
+    pub(super) tails: Arc<QueryTails>,
 }
 
 /// Objects of one kind, as of one catalog snapshot.
 #[derive(Debug)]
 pub(super) struct LakeTable {
-    topic: TopicName,
-    kind: SegmentKind,
-    schema: SchemaRef,
-    objects: Vec<LakeObject>,
-    sources: Sources,
+    pub(super) topic: TopicName,
+    pub(super) kind: SegmentKind,
+    pub(super) schema: SchemaRef,
+    pub(super) objects: Vec<LakeObject>,
+    pub(super) sources: Sources,
+    pub(super) tail: Arc<TopicTail>,
 }
 
 impl LakeTable {
@@ -72,7 +77,16 @@ impl LakeTable {
         };
         let schema = marked(&schema);
         let objects = LakeObject::all(snapshot, kind);
-        Self { topic: snapshot.topic.name.clone(), kind, schema, objects, sources }
+        let tail = sources.tails.of(snapshot);
+        Self { topic: snapshot.topic.name.clone(), kind, schema, objects, sources, tail }
+    }
+
+    /// The rows of this kind.
+    pub(super) fn of_kind<'r>(&self, rows: &'r TailRows) -> &'r [RecordBatch] {
+        match self.kind {
+            SegmentKind::Data => &rows.rows,
+            SegmentKind::Quarantine => &rows.quarantine,
+        }
     }
 
     /// The objects that may hold a row for which all `filters` are true; opens none of them.
@@ -87,7 +101,7 @@ impl LakeTable {
     }
 
     /// A scan over objects of one layout; `unsaid` is the incarnation that their rows lack.
-    fn scan_of(
+    pub(super) fn scan_of(
         &self,
         objects: &[&LakeObject],
         unsaid: Option<i32>,
@@ -135,14 +149,14 @@ fn reads(unsaid: Option<i32>) -> Arc<dyn PhysicalExprAdapterFactory> {
 }
 
 /// The request to a scan.
-struct Wanted<'a> {
-    projection: Option<&'a Vec<usize>>,
-    limit: Option<usize>,
-    options: TableParquetOptions,
+pub(super) struct Wanted<'a> {
+    pub(super) projection: Option<&'a Vec<usize>>,
+    pub(super) limit: Option<usize>,
+    pub(super) options: TableParquetOptions,
     /// Partitions of the plan, at most.
-    partitions: usize,
+    pub(super) partitions: usize,
     /// Objects that were left out, to be shown with the scan.
-    pruned: usize,
+    pub(super) pruned: usize,
 }
 
 /// The schema a reader needs: a declared column may be missing from older segments, so each may be null.
@@ -176,8 +190,8 @@ fn object_meta(object: &ObjectInfo) -> Result<ObjectMeta> {
     })
 }
 
-/// Keeps as many objects as certainly hold `limit` rows.
-fn take_rows(objects: &mut Vec<&LakeObject>, limit: usize) {
+/// Keeps as many objects as certainly hold `limit` rows; false if all of them do not.
+fn take_rows(objects: &mut Vec<&LakeObject>, limit: usize) -> bool {
     let mut rows = 0;
     let enough = objects.iter().position(|object| {
         rows += object.info.record_count;
@@ -186,6 +200,7 @@ fn take_rows(objects: &mut Vec<&LakeObject>, limit: usize) {
     if let Some(last) = enough {
         objects.truncate(last + 1);
     }
+    enough.is_some()
 }
 
 #[async_trait]
@@ -211,9 +226,10 @@ impl TableProvider for LakeTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let mut objects = self.pruned(filters, session).await?;
-        if let (true, Some(limit)) = (filters.is_empty(), limit) {
-            take_rows(&mut objects, limit);
-        }
+        let is_enough = match (filters.is_empty(), limit) {
+            (true, Some(limit)) => take_rows(&mut objects, limit),
+            _ => false,
+        };
         let mut wanted = Wanted {
             projection,
             limit,
@@ -221,12 +237,14 @@ impl TableProvider for LakeTable {
             partitions: session.config().target_partitions(),
             pruned: self.objects.len() - objects.len(),
         };
+        let tail = if is_enough { None } else { self.tail_of(filters, session, &wanted).await? };
         let mut scans = Vec::new();
         for (unsaid, alike) in laid_out_alike(objects)? {
             scans.push(self.scan_of(&alike, unsaid, &wanted)?);
             // The first scan alone shows them.
             wanted.pruned = 0;
         }
+        scans.extend(tail.map(|tail| Arc::new(tail) as Arc<dyn ExecutionPlan>));
         match scans.len() {
             0 => self.scan_of(&[], None, &wanted),
             1 => Ok(scans.swap_remove(0)),

@@ -13,6 +13,7 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 
+use super::hot::QueryTails;
 use super::provider::{LakeTable, Sources};
 use super::reader::NamedReaderFactory;
 use super::{QUARANTINE_SCHEMA, SYSTEM_SCHEMA, TOPICS_SCHEMA, system};
@@ -43,9 +44,10 @@ impl QueryCatalog {
         topics: Vec<Topic>,
         store_url: ObjectStoreUrl,
         readers: Arc<NamedReaderFactory>,
+        tails: Arc<QueryTails>,
     ) -> Self {
         let snapshots = Mutex::default();
-        let sources = Sources { catalog, store_url, readers };
+        let sources = Sources { catalog, store_url, readers, tails };
         let tables = Mutex::default();
         Self { shared: Arc::new(Shared { sources, topics, snapshots, tables }) }
     }

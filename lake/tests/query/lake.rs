@@ -33,6 +33,7 @@ pub(crate) fn timestamp_us(offset: u64) -> i64 {
     1_767_225_600_000_000 + i64::try_from(offset).expect("small") * 1_000_000
 }
 
+#[derive(Debug)]
 pub(crate) struct Lake {
     pub(crate) catalog: Arc<SqliteMetadataStore>,
     pub(crate) store: Arc<SpyingStore>,
@@ -171,6 +172,13 @@ impl Lake {
         let encoded = encoder.finish(vec![]).expect("in memory");
         self.store.put(&Path::parse(key).expect("a valid key"), encoded.payload.clone()).await.expect("put");
         encoded
+    }
+
+    /// Another handle of the same lake.
+    pub(crate) fn alike(&self) -> Self {
+        let (catalog, store) = (Arc::clone(&self.catalog), Arc::clone(&self.store));
+        let (bucket, prefix) = (self.bucket.clone(), self.prefix.clone());
+        Self { catalog, store, session: self.session(QueryOptions::default()), bucket, prefix }
     }
 
     /// Another session, with empty caches.

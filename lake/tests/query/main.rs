@@ -5,6 +5,7 @@ mod bounded;
 mod chains;
 mod damage;
 mod duckdb;
+mod hot_tail;
 mod json;
 mod lake;
 mod memory;

@@ -1,6 +1,7 @@
 //! Messages in every queue: delivered in order, once, again after a loss, never twice.
 
 use common::message::OutgoingMessage;
+use common::queue::{Page, PageLimits};
 use common::{ErrorKind, QueueError};
 
 use crate::harness::*;
@@ -129,6 +130,31 @@ pub(crate) async fn stored_messages_are_read_and_bounded(harness: &dyn Harness) 
     assert!(beyond.is_empty());
     assert!(step(queue.read(&partition, 9, 3)).await.expect("reads").is_empty(), "an empty range");
     step(queue.check()).await.expect("answers");
+}
+
+pub(crate) async fn pages_hold_each_stored_message_once(harness: &dyn Harness) {
+    let (queue, partition) = (harness.queue(), one_partition(harness).await);
+    let stored = publish(queue, &partition, 0..2_500).await;
+    let (first, end) = (stored[0], stored[2_499] + 1);
+    for (messages_max, bytes_max) in [(1, 1), (1_100, usize::MAX), (usize::MAX, 50_000), (usize::MAX, usize::MAX)] {
+        let (mut next, mut seen) = (first, Vec::new());
+        // Pages of one message show their shape soon.
+        while next < end && seen.len() < 1_300 * messages_max.min(2) {
+            let limits = PageLimits { messages_max, bytes_max };
+            let page = step(queue.read_page(&partition, next, u64::MAX, limits)).await.expect("reads");
+            assert!(!page.messages.is_empty() && page.messages.len() <= messages_max);
+            assert!(page.next_offset > page.messages[page.messages.len() - 1].offset);
+            seen.extend(offsets(&page.messages));
+            next = page.next_offset;
+        }
+        assert_eq!(seen, stored[..seen.len()]);
+        assert!(seen.len() >= 1_300, "{}", seen.len());
+    }
+    let all = PageLimits { messages_max: usize::MAX, bytes_max: usize::MAX };
+    let beyond = step(queue.read_page(&partition, end, end + 5, all)).await.expect("reads");
+    assert_eq!(beyond, Page { messages: vec![], next_offset: end + 5 });
+    let part = step(queue.read_page(&partition, stored[3], stored[7], all)).await.expect("reads");
+    assert_eq!((offsets(&part.messages), part.next_offset), (stored[3..7].to_vec(), stored[7]));
 }
 
 pub(crate) async fn an_offset_below_the_first_starts_at_the_first(harness: &dyn Harness) {

@@ -30,6 +30,8 @@ async fn a_hundred_records_have_their_places_and_are_in_sql_after_a_flush() {
         *expected += 1;
     }
     assert_eq!(next.len(), PARTITIONS as usize, "keys are spread");
+    assert_eq!(number(&siltstone, "SELECT count(*) FROM test").await, 100, "a record that has a place is in SQL");
+    siltstone.query("SET siltstone.hot_tail = off").await.expect("set");
     assert_eq!(number(&siltstone, "SELECT count(*) FROM test").await, 0, "a place is no commit");
     siltstone.flush_all().await.expect("committed");
     assert_eq!(number(&siltstone, "SELECT count(DISTINCT id) FROM test").await, 100);

@@ -149,6 +149,8 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation("puts without an intent", |g| g.intent_check = false, &["upload.intent"], LATE),
     mutation("a wait that takes the watermark as inclusive", none, &["commits.below"], NOISE),
     mutation("a wait without the compare of histories", none, &["commits.history"], HISTORY),
+    mutation("a tail without the compare of histories", none, &["tail.history"], HISTORY),
+    mutation("a tail that takes what was dropped for absent", none, &["tail.seam"], NOISE),
     compaction("replacement of objects that are not live", |g| g.replace_live_check = false, NOISE),
     compaction("replacement without its intent", |g| g.replace_intent = false, NOISE),
     compaction("replacement without the compare of rows", |g| g.replace_row_count = false, NOISE),

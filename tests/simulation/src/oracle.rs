@@ -5,7 +5,8 @@
 //! 8 keys are used once, 9 anchors, 10 acks after commits, 11 doomed intents stay doomed, 12 fenced writers, 13
 //! progress, 14 loud halts, 15 the lists of objects and segments agree, 16 snapshots rise and name the live objects, 17
 //! a replacement keeps every row, 18 runs of commits and live segments agree, 19 what a producer was told is committed,
-//! 20 retention takes the oldest part of partitions, and nothing that is younger, 21 kept snapshots have their objects.
+//! 20 retention takes the oldest part of partitions, and nothing that is younger, 21 kept snapshots have their objects, 22
+//! the segments of a snapshot and the tail behind them have every record once, and none of another history.
 //! Does not own: the end of a run (`world`), the tables (`catalog`).
 //!
 //! Ranges that chain (3), hold exactly the messages of one history (6) and are compared row by row with the published
@@ -19,6 +20,7 @@ mod lists;
 mod replacements;
 mod retention;
 mod runs;
+mod tails;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -35,6 +37,7 @@ use crate::store::StoreServer;
 use crate::trace::Trace;
 pub use confirmations::Confirmation;
 pub use histories::{Histories, History, Known};
+pub use tails::{Agreed, TailSeen};
 
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +83,10 @@ pub struct Figures {
     pub unnoticed: u64,
     /// Records whose commit a producer waited for and was told of.
     pub confirmed: u64,
+    /// Tails that were read to their ends.
+    pub tails: u64,
+    /// Those of them of which a part was committed while they were read.
+    pub seams: u64,
 }
 
 /// The oracle. Cloning gives another handle.

@@ -203,6 +203,8 @@ pub struct Plan {
     pub has_compactor: bool,
     /// True when two compactors run at a time and take the same objects.
     pub has_rival: bool,
+    /// True when streams drop messages once they are acked. Without faults that need the messages to be noticed.
+    pub drops_acked: bool,
     /// Retention of the topic.
     pub retention: Option<Duration>,
     /// Settings of the writers.
@@ -264,6 +266,10 @@ impl Plan {
         // Not drawn either.
         let is_merging = profile.is_merged || profile.is_compacted || end_ms.is_multiple_of(2);
         config.compaction = settings::compaction(is_merging, end_ms);
+        let forgets = |(_, action): &(Duration, Action)| {
+            matches!(action, Action::Fault { kind: Kind::TailLoss | Kind::Recreate | Kind::Failover, .. })
+        };
+        let drops_acked = (end_ms % 5) < 2 && !actions.iter().any(forgets);
         Self {
             partition_count,
             slots,
@@ -274,6 +280,7 @@ impl Plan {
             end,
             has_compactor,
             has_rival,
+            drops_acked,
             retention,
             config,
         }

@@ -39,6 +39,10 @@ pub struct Total {
     pub folded: u64,
     /// Records whose commit was confirmed to a producer.
     pub confirmed: u64,
+    /// Tails that readers read to their ends.
+    pub tails: u64,
+    /// Those of which a part was committed while they were read.
+    pub seams: u64,
     /// Runs in which a promise was broken.
     pub violations: u64,
 }
@@ -62,6 +66,8 @@ impl Total {
         self.aged += outcome.figures.aged;
         self.folded += outcome.figures.folded;
         self.confirmed += outcome.figures.confirmed;
+        self.tails += outcome.figures.tails;
+        self.seams += outcome.figures.seams;
         self.violations += u64::from(outcome.violation.is_some());
     }
 }
@@ -72,7 +78,7 @@ impl fmt::Display for Total {
             f,
             "{} seeds, {:.1} virtual hours, {} messages, {} commits, {} faults, {} crashes, {} takeovers, {} unknown \
              outcomes, {} halts, {} gaps, {} shared, {} replacements, {} expired, {} aged, {} folded, {} confirmed, {} \
-             violations",
+             tails with {} seams, {} violations",
             self.seeds,
             self.virtual_ms as f64 / 3_600_000.0,
             self.messages,
@@ -89,6 +95,8 @@ impl fmt::Display for Total {
             self.aged,
             self.folded,
             self.confirmed,
+            self.tails,
+            self.seams,
             self.violations
         )
     }

@@ -153,7 +153,11 @@ pub fn read(format: Format, kind: SegmentKind, object: Bytes, rows: &mut PlacedR
     Ok(())
 }
 
-fn read_batch(format: Format, kind: SegmentKind, batch: &RecordBatch, rows: &mut PlacedRows) -> Result<(), String> {
+/// Adds the rows of a batch to `rows`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_batch(format: Format, kind: SegmentKind, batch: &RecordBatch, rows: &mut PlacedRows) -> Result<(), String> {
     let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("no column {name}"));
     let partitions = column(PARTITION)?.as_primitive::<Int32Type>();
     let incarnations = column(INCARNATION)?.as_primitive::<Int32Type>();

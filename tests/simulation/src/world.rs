@@ -1,12 +1,14 @@
 //! The world: real writers among models, from a plan to a verdict.
 //!
 //! Owns: the run's loop, restarting writers that ended. Does not own: faults (`faults`), their end (`settle`),
-//! the operator (`operator`), compactors (`compactors`), publishing (`producers`), invariants (`oracle`).
+//! the operator (`operator`), compactors (`compactors`), publishing (`producers`), reading tails (`readers`), invariants
+//! (`oracle`).
 
 mod compactors;
 mod faults;
 mod operator;
 mod producers;
+mod readers;
 mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,6 +100,9 @@ impl World {
         let definition =
             TopicDefinition { name: topic.clone(), partition_count: plan.partition_count, options: options.clone() };
         queue.create_topic(&definition).expect("a new server takes a valid topic");
+        if plan.drops_acked {
+            queue.drop_acked();
+        }
         let config = TopicConfig {
             name: topic.clone(),
             partition_count: plan.partition_count,
@@ -119,6 +124,7 @@ impl World {
             forgeries,
         };
         let producers = Producers::new(&around, &plan, &chance);
+        readers::start(&around, &plan, &topic);
         let slots = (0..plan.slots).map(|_| None).collect();
         Self {
             plan,

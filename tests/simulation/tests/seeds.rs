@@ -47,6 +47,7 @@ fn two_thousand_seeds_keep_every_promise() {
     // A run without commits and faults shows nothing.
     assert!(total.commits > 20_000 && total.crashes > 500 && total.takeovers > 500, "{total}");
     assert!(total.confirmed > 50_000, "{total}");
+    assert!(total.tails > 50_000 && total.seams > 100, "{total}");
     assert!(total.unknown_outcomes > 100 && total.halts > 100 && total.gaps > 100, "{total}");
 }
 

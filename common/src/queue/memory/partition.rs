@@ -12,7 +12,7 @@ use super::duplicates::{Duplicates, NewId};
 use crate::ids::TopicPartition;
 use crate::memory::MemoryPermit;
 use crate::message::{Message, OutgoingMessage};
-use crate::queue::PublishAck;
+use crate::queue::{Page, PageLimits, PublishAck};
 
 pub(super) struct Partition {
     id: TopicPartition,
@@ -145,6 +145,23 @@ impl Partition {
         let from = state.index_of(from_offset);
         let to = state.index_of(to_offset).max(from);
         state.messages.range(from..to).cloned().collect()
+    }
+
+    /// The first messages of a range that fit the limits, at least one if there is one.
+    pub(super) fn read_page(&self, from_offset: u64, to_offset: u64, limits: PageLimits) -> Page {
+        let state = self.lock();
+        let (mut messages, mut bytes) = (Vec::new(), 0);
+        for message in state.messages.range(state.index_of(from_offset)..) {
+            if message.offset >= to_offset {
+                break;
+            }
+            bytes += message.memory_bytes();
+            if !messages.is_empty() && (messages.len() >= limits.messages_max || bytes > limits.bytes_max) {
+                return Page { messages, next_offset: message.offset };
+            }
+            messages.push(message.clone());
+        }
+        Page { messages, next_offset: to_offset.max(from_offset) }
     }
 
     pub(super) fn bounds(&self) -> (u64, u64) {

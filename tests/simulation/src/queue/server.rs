@@ -50,6 +50,7 @@ struct State {
     topics: BTreeMap<TopicName, TopicDefinition>,
     streams: BTreeMap<TopicPartition, Held>,
     consumer_count: u64,
+    drops_acked: bool,
 }
 
 /// A stream with its consumers.
@@ -167,6 +168,21 @@ impl QueueServer {
             held.stream.set_messages_max(messages_max);
             self.tell_removed(partition, &held.stream.discard_old());
         });
+    }
+
+    /// From now on the streams keep messages only until they are acked, as work queues do.
+    pub fn drop_acked(&self) {
+        self.lock().drops_acked = true;
+    }
+
+    /// Messages below `high_watermark` are acked.
+    pub(super) fn acked(&self, partition: &TopicPartition, high_watermark: u64) {
+        let mut state = self.lock();
+        if state.drops_acked
+            && let Some(held) = state.streams.get_mut(partition)
+        {
+            held.stream.remove(0..=high_watermark.saturating_sub(1));
+        }
     }
 
     /// Removes messages by hand.

@@ -129,8 +129,9 @@ impl Subscription for ModelSubscription {
             acks.acked(receipt);
         }
         self.check()?;
-        // The server moves its ack floor, which nothing here depends on.
-        self.link.post(|| {});
+        let (server, partition, high_watermark) =
+            (self.server.clone(), self.partition.clone(), receipt.high_watermark());
+        self.link.post(move || server.acked(&partition, high_watermark));
         Ok(())
     }
 
