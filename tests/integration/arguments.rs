@@ -19,6 +19,7 @@ const COMMANDS: &[&[&str]] = &[
     &["token", "revoke"],
     &["publish"],
     &["query"],
+    &["tail"],
     &["segments"],
     &["retention"],
     &["quarantine"],
