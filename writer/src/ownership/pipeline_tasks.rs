@@ -3,7 +3,7 @@
 //! Owns: spawning, aborting and joining them, their command senders, and the reason for the end of a task that panicked
 //! or was aborted. Does not own: the choice of partitions (`tenures`), the work (`pipeline`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use catalog::Ownership;
@@ -28,12 +28,14 @@ pub(crate) struct PipelineTasks {
     commands: CommandSenders,
     tasks: JoinSet<Result<(), Stop>>,
     handles: BTreeMap<TopicPartition, AbortHandle>,
+    /// The partition of each task.
+    partitions: HashMap<Id, TopicPartition>,
 }
 
 impl PipelineTasks {
     pub(crate) fn new(context: Arc<Context>, board: StatusBoard, commands: CommandSenders) -> Self {
-        let (tasks, handles) = (JoinSet::new(), BTreeMap::new());
-        Self { context, board, totals: Arc::default(), commands, tasks, handles }
+        let (tasks, handles, partitions) = (JoinSet::new(), BTreeMap::new(), HashMap::new());
+        Self { context, board, totals: Arc::default(), commands, tasks, handles, partitions }
     }
 
     /// The sums over all pipelines since the start.
@@ -63,7 +65,9 @@ impl PipelineTasks {
         };
         let (commands, work) = pipeline.prepare();
         self.commands.lock().expect("no holder panics").insert(partition.clone(), commands);
-        let earlier = self.handles.insert(partition, self.tasks.spawn(work));
+        let handle = self.tasks.spawn(work);
+        self.partitions.insert(handle.id(), partition.clone());
+        let earlier = self.handles.insert(partition, handle);
         assert!(earlier.is_none(), "a partition has one pipeline at most");
     }
 
@@ -89,10 +93,9 @@ impl PipelineTasks {
         Some((partition, end))
     }
 
-    /// Removes the handle of the task `id` and returns its partition. It scans all handles, because ends are rare.
+    /// Removes the handle of the task `id` and returns its partition.
     fn forget(&mut self, id: Id) -> TopicPartition {
-        let partition = self.handles.iter().find_map(|(partition, handle)| (handle.id() == id).then_some(partition));
-        let partition = partition.expect("every pipeline was entered when it was spawned").clone();
+        let partition = self.partitions.remove(&id).expect("every pipeline was entered when it was spawned");
         self.handles.remove(&partition);
         partition
     }

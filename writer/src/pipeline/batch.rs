@@ -139,6 +139,11 @@ impl OpenBatch {
         self.pending.len() >= CHUNK_MESSAGES_MAX || self.pending_bytes >= CHUNK_BYTES_MAX.min(segment_bytes_max)
     }
 
+    /// Bytes of the messages that wait to be encoded.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
     /// Estimated size of the larger of its segments, in bytes, without the waiting messages. `ratio` is that of the topic's
     /// data.
     pub(crate) fn encoded_bytes(&self, ratio: Option<f64>) -> usize {

@@ -84,6 +84,8 @@ pub(crate) struct Committed {
 struct Topic {
     waiting: Vec<Waiting>,
     bytes: usize,
+    /// A producer waits for one of them.
+    is_awaited: bool,
     /// When the first and the last of them came.
     came: Option<(Instant, Instant)>,
     is_flushing: bool,
@@ -172,6 +174,7 @@ impl Topic {
     fn add(&mut self, waiting: Waiting, now: Instant) {
         self.came = Some((self.came.map_or(now, |(first, _)| first), now));
         self.bytes += waiting.batch.memory_bytes();
+        self.is_awaited |= waiting.batch.reason == RollReason::Awaited;
         self.waiting.push(waiting);
     }
 
@@ -187,10 +190,7 @@ impl Topic {
         if self.is_flushing {
             return false;
         }
-        now >= due
-            || self.bytes >= FLUSH_BYTES_MAX
-            || self.waiting.len() >= first.members.open()
-            || self.waiting.iter().any(|waiting| waiting.batch.reason == RollReason::Awaited)
+        now >= due || self.bytes >= FLUSH_BYTES_MAX || self.waiting.len() >= first.members.open() || self.is_awaited
     }
 
     /// The batches of the next flush: of one day and one version of the schema, in order of partition.
@@ -207,6 +207,7 @@ impl Topic {
         let later = self.waiting.split_off(count);
         // They have waited already.
         self.came = self.came.filter(|_| !later.is_empty());
+        self.is_awaited = later.iter().any(|waiting| waiting.batch.reason == RollReason::Awaited);
         self.bytes = later.iter().map(|waiting| waiting.batch.memory_bytes()).sum();
         std::mem::replace(&mut self.waiting, later)
     }

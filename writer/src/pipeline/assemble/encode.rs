@@ -44,7 +44,8 @@ impl Assembler {
             let is_gathered = batch.is_small() && reason.is_some_and(RollReason::is_gathered);
             let form = if is_gathered { Form::Rows } else { Form::Encoded };
             let (next_offset, held) = (batch.next_offset, self.held.clone());
-            let worked = self.on_cpu(move |encoding| {
+            let bytes = if is_gathered { batch.pending_bytes() } else { usize::MAX };
+            let worked = self.on_cpu(bytes, move |encoding| {
                 Ok(match (batch.encode(encoding, doubt, form)?, reason) {
                     (Encoded::Whole(batch), Some(reason)) => Worked::Closed(batch.seal(encoding, &held, reason)?),
                     (encoded, _) => Worked::Open(encoded),
@@ -134,7 +135,7 @@ impl Assembler {
     async fn finish(&mut self, batch: OpenBatch, reason: RollReason) -> Result<SealedBatch, Stop> {
         self.next_offset = batch.next_offset;
         let held = self.held.clone();
-        let sealed = self.on_cpu(move |encoding| batch.seal(encoding, &held, reason)).await?;
+        let sealed = self.on_cpu(usize::MAX, move |encoding| batch.seal(encoding, &held, reason)).await?;
         self.closed().await;
         Ok(sealed)
     }
@@ -147,10 +148,11 @@ impl Assembler {
     /// Runs `work` off the async threads. A failure ends the loop.
     async fn on_cpu<T: Send + 'static>(
         &mut self,
+        bytes: usize,
         work: impl FnOnce(&mut Encoding) -> Result<T, ParquetError> + Send + 'static,
     ) -> Result<T, Stop> {
         let mut encoding = self.encoding.take().expect("the last work gave it back");
-        let (done, encoding) = self.cpu.run(move || Ok((work(&mut encoding)?, encoding))).await?;
+        let (done, encoding) = self.cpu.run_on(bytes, move || Ok((work(&mut encoding)?, encoding))).await?;
         self.encoding = Some(encoding);
         Ok(done)
     }
