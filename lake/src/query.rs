@@ -1,16 +1,21 @@
 //! SQL over the objects that the catalog lists, with DataFusion.
 //!
-//! Owns: the query session: its tables, one catalog snapshot per topic and query, memory limits.
+//! Owns: the query session: planning a statement over one moment of the catalog, memory limits.
 //! Does not own: the lists (the catalog's stores), writing, and messages that are not committed yet.
 //!
 //! Tables: each topic under its own name (quote it where it is not a plain word), its quarantined records as
-//! `quarantine."<topic>"`, and the catalog itself as `siltstone.topics`, `siltstone.partitions` and
-//! `siltstone.segments`. Unquoted names are found without regard to case. Nothing is listed in the object store: an object that the catalog does not list is not read.
+//! `quarantine."<topic>"`, and the catalog itself as `siltstone.topics`, `siltstone.segments` and the other system tables.
+//! Unquoted names are found without regard to case. Nothing is listed in the object store: an object that the catalog
+//! does not list is not read.
 
+mod attached;
+mod binding;
 mod bounded;
 mod chains;
 mod checked;
 mod contained;
+mod error;
+mod exact;
 mod exact_average;
 mod exact_store;
 mod exact_sum;
@@ -18,9 +23,11 @@ mod extremes;
 mod format;
 mod frugal;
 mod json;
+mod known;
 mod labels;
 mod layout;
 mod mixed;
+mod named;
 mod names;
 mod object;
 mod operators;
@@ -46,7 +53,6 @@ use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList};
 use datafusion::common::ResolvedTableReference;
 use datafusion::dataframe::DataFrame;
-use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -59,15 +65,20 @@ use object_store::ObjectStore;
 use tempfile::TempDir;
 use url::Url;
 
-use catalog::CatalogError;
 use catalog::MetadataStore;
 
+pub use attached::Lake;
 pub use contained::is_panic_contained;
 pub use datafusion::execution::SendableRecordBatchStream as BatchStream;
+pub use error::QueryError;
 pub use format::{format_table, write_json_lines};
+use known::Known;
 pub use object::{UnreadableSegment, unreadable_segment};
+use provider::Sources;
 pub use provider::{SegmentCounts, segment_counts};
+use reader::NamedReaderFactory;
 use schemas::QueryCatalog;
+pub use session::exact_context;
 
 /// Name of DataFusion's catalog and, in it, of the schema of system tables.
 const CATALOG: &str = "siltstone";
@@ -110,80 +121,19 @@ impl Default for QueryOptions {
     }
 }
 
-/// A failure to plan a query.
-#[derive(Debug, thiserror::Error)]
-pub enum QueryError {
-    /// The query names a table that does not exist.
-    #[error("no table {table}; {}", known_topics(topics))]
-    UnknownTable {
-        /// The table as resolved from the query.
-        table: String,
-        /// Every topic.
-        topics: Vec<String>,
-    },
-    /// The query names a column that does not exist.
-    #[error("no column {column}; {}", known_columns(columns))]
-    UnknownColumn {
-        /// The column as it was typed.
-        column: String,
-        /// The columns in its place, quoted.
-        columns: Vec<String>,
-    },
-    /// An unquoted name fits several that differ in case alone.
-    #[error("{name} may be {}; quote the one that is meant", candidates.join(" or "))]
-    AmbiguousName {
-        /// The name as it was typed.
-        name: String,
-        /// What it may be, quoted.
-        candidates: Vec<String>,
-    },
-    /// The store's URL cannot name a store.
-    #[error("store URL {url} is not usable: {reason}")]
-    Store {
-        /// The URL without password.
-        url: String,
-        /// The defect of the URL.
-        reason: String,
-    },
-    /// The catalog could not be read.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
-    /// The query is not valid, or cannot be carried out.
-    #[error(transparent)]
-    Query(#[from] DataFusionError),
-}
-
-fn known_topics(topics: &[String]) -> String {
-    if topics.is_empty() {
-        return "there are no topics yet".to_owned();
-    }
-    let quoted: Vec<_> = topics.iter().map(|topic| crate::duckdb::identifier(topic)).collect();
-    format!("topics are {} (quote names that are not plain words)", quoted.join(", "))
-}
-
-fn known_columns(columns: &[String]) -> String {
-    match columns {
-        [] => "there are no columns here (text is written in 'single quotes')".to_owned(),
-        some => format!("columns are {} (text is written in 'single quotes')", some.join(", ")),
-    }
-}
-
-/// Plans SQL over the topics of one catalog. Each query reads the state committed when it is planned.
+/// Plans SQL over the topics of one catalog. Each query reads the state committed when it is planned: one state, whatever
+/// tables it names.
 pub struct QuerySession {
-    catalog: Arc<dyn MetadataStore>,
-    store_url: ObjectStoreUrl,
-    store: Arc<dyn ObjectStore>,
-    runtime: Arc<RuntimeEnv>,
+    lake: Arc<Known>,
     /// Functions, rules and settings; every query gets a copy with its own tables.
     template: SessionState,
-    verify: bool,
     /// Holds the temporary files of queries, and takes them with it.
     _folder: Option<TempDir>,
 }
 
 impl fmt::Debug for QuerySession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QuerySession").field("store_url", &self.store_url).finish_non_exhaustive()
+        f.debug_struct("QuerySession").field("lake", &self.lake).finish_non_exhaustive()
     }
 }
 
@@ -205,23 +155,22 @@ impl QuerySession {
         store: QueryStore,
         options: QueryOptions,
     ) -> Result<Self, QueryError> {
-        let store_url = store_url(&store.url)?;
         let folder = session::folder();
         let runtime = Arc::new(session::runtime(options, folder.as_ref())?);
-        runtime.register_object_store(store_url.as_ref(), Arc::clone(&store.store));
-        let template = session::template(options, Arc::clone(&runtime))?;
-        let verify = options.verify;
-        Ok(Self { catalog, store_url, store: store.store, runtime, template, verify, _folder: folder })
+        let lake = Arc::new(Known::new(sources(catalog, &store, &runtime, options.verify)?));
+        let template = session::template(options, runtime)?;
+        Ok(Self { lake, template, _folder: folder })
     }
 
-    /// Plans one statement over a fresh snapshot of every topic it names. Only reading is allowed.
+    /// Plans one statement over one moment of all tables that it names. Only reading is allowed.
     ///
     /// # Errors
     /// [`QueryError::UnknownTable`] lists the topics that exist, [`QueryError::UnknownColumn`] the columns in reach; otherwise
     /// the catalog's or DataFusion's error.
     pub async fn sql(&self, sql: &str) -> Result<DataFrame, QueryError> {
-        let tables = Arc::new(self.query_catalog().await?);
-        let state = self.state_with(Arc::clone(&tables))?;
+        let topics = self.lake.sources.catalog.list_topics().await?;
+        let tables = QueryCatalog::of(Arc::clone(&self.lake), topics);
+        let state = self.state_with(&tables);
         let dialect = state.config().options().sql_parser.dialect;
         let mut statement = state.sql_to_statement(sql, &dialect)?;
         json::binding::tighten(&mut statement);
@@ -233,24 +182,29 @@ impl QuerySession {
         let plan = chains::balance(planned(&state, statement, &tables).await?)?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan)?;
+        let plan = binding::bound(plan).await?;
         Ok(SessionContext::new_with_state(state).execute_logical_plan(plan).await?)
     }
 
-    async fn query_catalog(&self) -> Result<QueryCatalog, QueryError> {
-        let topics = self.catalog.list_topics().await?;
-        let readers = reader::NamedReaderFactory::new(
-            Arc::clone(&self.store),
-            self.runtime.cache_manager.get_file_metadata_cache(),
-            self.verify,
-        );
-        Ok(QueryCatalog::new(Arc::clone(&self.catalog), topics, self.store_url.clone(), Arc::new(readers)))
-    }
-
-    fn state_with(&self, tables: Arc<QueryCatalog>) -> Result<SessionState, QueryError> {
+    fn state_with(&self, tables: &QueryCatalog) -> SessionState {
         let catalogs = MemoryCatalogProviderList::new();
-        catalogs.register_catalog(CATALOG.to_owned(), tables as Arc<dyn CatalogProvider>);
-        Ok(SessionStateBuilder::new_from_existing(self.template.clone()).with_catalog_list(Arc::new(catalogs)).build())
+        catalogs.register_catalog(CATALOG.to_owned(), Arc::new(tables.clone()));
+        SessionStateBuilder::new_from_existing(self.template.clone()).with_catalog_list(Arc::new(catalogs)).build()
     }
+}
+
+/// The sources of tables that are read in this runtime.
+fn sources(
+    catalog: Arc<dyn MetadataStore>,
+    store: &QueryStore,
+    runtime: &RuntimeEnv,
+    is_verifying: bool,
+) -> Result<Sources, QueryError> {
+    let store_url = store_url(&store.url)?;
+    runtime.register_object_store(store_url.as_ref(), Arc::clone(&store.store));
+    let footers = runtime.cache_manager.get_file_metadata_cache();
+    let readers = Arc::new(NamedReaderFactory::new(Arc::clone(&store.store), footers, is_verifying));
+    Ok(Sources { catalog, store_url, readers })
 }
 
 /// The plan of a statement whose tables exist. Planning is what knows the scopes of names, so it says which ones are to be

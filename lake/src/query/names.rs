@@ -15,7 +15,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::schemas::QueryCatalog;
-use super::{CATALOG, INFORMATION_SCHEMA, QUARANTINE_SCHEMA, QueryError, SYSTEM_SCHEMA, TOPICS_SCHEMA, system};
+use super::system::SystemTable;
+use super::{CATALOG, INFORMATION_SCHEMA, QUARANTINE_SCHEMA, QueryError, SYSTEM_SCHEMA, TOPICS_SCHEMA};
 use crate::duckdb::identifier;
 
 const SCHEMAS: [&str; 4] = [TOPICS_SCHEMA, QUARANTINE_SCHEMA, SYSTEM_SCHEMA, INFORMATION_SCHEMA];
@@ -111,7 +112,7 @@ impl Tables<'_> {
                 let topics = self.catalog.topic_names();
                 find_part(table, topics.iter().map(String::as_str))
             }
-            SYSTEM_SCHEMA => find_part(table, system::TABLES),
+            SYSTEM_SCHEMA => find_part(table, SystemTable::ALL.map(SystemTable::name)),
             INFORMATION_SCHEMA => find_part(table, INFORMATION_TABLES),
             _ => Ok(()),
         }

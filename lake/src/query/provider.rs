@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::DFSchema;
+use datafusion::common::{DFSchema, Statistics};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
@@ -25,6 +25,8 @@ use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
+use super::exact::make_exact;
+use super::known::KnownTopic;
 use super::layout::{LakeObject, adapter, laid_out_alike};
 use super::object::ListedChecksum;
 use super::pruning::prune;
@@ -33,8 +35,8 @@ use super::recorded::Recorded;
 use super::settled_scan::{SettledReads, marked};
 use super::statistics::statistics_of;
 use crate::schema::{is_system, quarantine_schema, table_schema};
-use catalog::{MetadataStore, ObjectInfo, SegmentKind, TopicSnapshot};
-use common::TopicName;
+use catalog::{MetadataStore, ObjectInfo, SegmentKind};
+use common::topic::TopicOptions;
 
 /// Bytes read from the end of an object at first: footer and page index of a typical segment in one request.
 const FOOTER_BYTES_HINT: usize = 64 * 1024;
@@ -57,33 +59,47 @@ pub(super) struct Sources {
 /// Objects of one kind, as of one catalog snapshot.
 #[derive(Debug)]
 pub(super) struct LakeTable {
-    topic: TopicName,
+    topic: Arc<KnownTopic>,
     kind: SegmentKind,
     schema: SchemaRef,
-    objects: Vec<LakeObject>,
     sources: Sources,
+    /// Columns whose extremes alone are asked for.
+    extremes: Vec<String>,
+}
+
+/// The columns of a topic's records of a kind, as a query sees them.
+pub(super) fn table_schema_of(options: &TopicOptions, kind: SegmentKind) -> SchemaRef {
+    match kind {
+        SegmentKind::Data => marked(&readable(&table_schema(options))),
+        SegmentKind::Quarantine => marked(&quarantine_schema()),
+    }
 }
 
 impl LakeTable {
-    pub(super) fn new(snapshot: &TopicSnapshot, kind: SegmentKind, sources: Sources) -> Self {
-        let schema = match kind {
-            SegmentKind::Data => readable(&table_schema(&snapshot.topic.config)),
-            SegmentKind::Quarantine => quarantine_schema(),
-        };
-        let schema = marked(&schema);
-        let objects = LakeObject::all(snapshot, kind);
-        Self { topic: snapshot.topic.name.clone(), kind, schema, objects, sources }
+    /// The records of a topic at one moment. `schema` is of [`table_schema_of`], perhaps of a moment before: columns are found
+    /// by their numbers.
+    pub(super) fn new(topic: Arc<KnownTopic>, kind: SegmentKind, schema: SchemaRef, sources: Sources) -> Self {
+        Self { topic, kind, schema, sources, extremes: Vec::new() }
+    }
+
+    /// The same for a query that asks for nothing but counts and extremes of all rows, the extremes of these columns.
+    pub(super) fn for_extremes(self, extremes: Vec<String>) -> Self {
+        Self { extremes, ..self }
+    }
+
+    fn objects(&self) -> &[LakeObject] {
+        self.topic.objects(self.kind)
     }
 
     /// The objects that may hold a row for which all `filters` are true; opens none of them.
     async fn pruned(&self, filters: &[Expr], session: &dyn Session) -> Result<Vec<&LakeObject>> {
         if filters.is_empty() {
-            return Ok(self.objects.iter().collect());
+            return Ok(self.objects().iter().collect());
         }
         let catalog = self.sources.catalog.as_ref();
-        let recorded = Recorded::load(catalog, (&self.topic, self.kind), &self.schema, filters).await?;
+        let recorded = Recorded::load(&self.topic, (catalog, self.kind), &self.schema, filters).await?;
         let df_schema = DFSchema::try_from(Arc::clone(&self.schema))?;
-        prune(self.objects.iter().collect(), &recorded, &df_schema, filters, session)
+        prune(self.objects().iter().collect(), &recorded, &df_schema, filters, session)
     }
 
     /// A scan over objects of one layout; `unsaid` is the incarnation that their rows lack.
@@ -107,12 +123,22 @@ impl LakeTable {
         record_counts(&source, objects.len(), wanted.pruned);
         let config = FileScanConfigBuilder::new(self.sources.store_url.clone(), Arc::new(source))
             .with_file_groups(groups)
-            .with_statistics(statistics_of(&infos, &self.schema))
+            .with_statistics(wanted.exact.clone().unwrap_or_else(|| statistics_of(&infos, &self.schema)))
             .with_expr_adapter(Some(reads(unsaid)))
             .with_projection_indices(wanted.projection.cloned())?
             .with_limit(wanted.limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
+    }
+
+    /// Statistics that have the extremes which the catalog knows.
+    async fn exact(&self, objects: &[&LakeObject]) -> Result<Statistics> {
+        let infos: Vec<&ObjectInfo> = objects.iter().map(|object| object.info.as_ref()).collect();
+        let mut statistics = statistics_of(&infos, &self.schema);
+        let catalog = self.sources.catalog.as_ref();
+        let table = (self.topic.as_ref(), self.kind, self.schema.as_ref());
+        make_exact(&mut statistics, &self.extremes, table, (catalog, objects)).await?;
+        Ok(statistics)
     }
 
     fn files(&self, objects: &[&ObjectInfo]) -> Result<Vec<PartitionedFile>> {
@@ -143,6 +169,8 @@ struct Wanted<'a> {
     partitions: usize,
     /// Objects that were left out, to be shown with the scan.
     pruned: usize,
+    /// Statistics in place of those of the objects' rows.
+    exact: Option<Statistics>,
 }
 
 /// The schema a reader needs: a declared column may be missing from older segments, so each may be null.
@@ -219,10 +247,15 @@ impl TableProvider for LakeTable {
             limit,
             options: session.table_options().parquet.clone(),
             partitions: session.config().target_partitions(),
-            pruned: self.objects.len() - objects.len(),
+            pruned: self.objects().len() - objects.len(),
+            exact: None,
         };
         let mut scans = Vec::new();
-        for (unsaid, alike) in laid_out_alike(objects)? {
+        let groups = laid_out_alike(objects)?;
+        if let (true, [alike]) = (filters.is_empty() && !self.extremes.is_empty(), groups.values().collect::<Vec<_>>().as_slice()) {
+            wanted.exact = Some(self.exact(alike).await?);
+        }
+        for (unsaid, alike) in groups {
             scans.push(self.scan_of(&alike, unsaid, &wanted)?);
             // The first scan alone shows them.
             wanted.pruned = 0;

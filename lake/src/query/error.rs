@@ -1,0 +1,64 @@
+//! The failure to plan a query.
+//!
+//! Owns: its kinds and texts. Does not own: failures of running one (DataFusion), unreadable objects (`object`).
+
+use catalog::CatalogError;
+use datafusion::error::DataFusionError;
+
+/// A failure to plan a query.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The query names a table that does not exist.
+    #[error("no table {table}; {}", known_topics(topics))]
+    UnknownTable {
+        /// The table as resolved from the query.
+        table: String,
+        /// Every topic.
+        topics: Vec<String>,
+    },
+    /// The query names a column that does not exist.
+    #[error("no column {column}; {}", known_columns(columns))]
+    UnknownColumn {
+        /// The column as it was typed.
+        column: String,
+        /// The columns in its place, quoted.
+        columns: Vec<String>,
+    },
+    /// An unquoted name fits several that differ in case alone.
+    #[error("{name} may be {}; quote the one that is meant", candidates.join(" or "))]
+    AmbiguousName {
+        /// The name as it was typed.
+        name: String,
+        /// What it may be, quoted.
+        candidates: Vec<String>,
+    },
+    /// The store's URL cannot name a store.
+    #[error("store URL {url} is not usable: {reason}")]
+    Store {
+        /// The URL without password.
+        url: String,
+        /// The defect of the URL.
+        reason: String,
+    },
+    /// The catalog could not be read.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The query is not valid, or cannot be carried out.
+    #[error(transparent)]
+    Query(#[from] DataFusionError),
+}
+
+fn known_topics(topics: &[String]) -> String {
+    if topics.is_empty() {
+        return "there are no topics yet".to_owned();
+    }
+    let quoted: Vec<_> = topics.iter().map(|topic| crate::duckdb::identifier(topic)).collect();
+    format!("topics are {} (quote names that are not plain words)", quoted.join(", "))
+}
+
+fn known_columns(columns: &[String]) -> String {
+    match columns {
+        [] => "there are no columns here (text is written in 'single quotes')".to_owned(),
+        some => format!("columns are {} (text is written in 'single quotes')", some.join(", ")),
+    }
+}
