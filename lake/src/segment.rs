@@ -118,6 +118,11 @@ impl SegmentEncoder {
         self.writer.bytes_written() + self.writer.in_progress_size()
     }
 
+    /// Size of the complete row groups, in bytes.
+    pub fn complete_size(&self) -> usize {
+        self.writer.bytes_written()
+    }
+
     /// Memory it occupies, in bytes.
     pub fn memory_bytes(&self) -> usize {
         self.writer.memory_size() + self.writer.inner().memory_bytes()

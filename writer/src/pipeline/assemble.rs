@@ -42,7 +42,8 @@ pub(crate) enum Command {
 /// The input of upload and commit.
 #[derive(Debug)]
 pub(crate) enum Assembled {
-    Batch(SealedBatch),
+    /// Boxed: a channel has room for many items from its start, and there are thousands of channels.
+    Batch(Box<SealedBatch>),
     /// Answer after every earlier batch is committed.
     Flush(oneshot::Sender<()>),
 }
@@ -59,7 +60,7 @@ pub(crate) struct Assembler {
     pub(crate) tables: Arc<TopicTables>,
     /// The versions of `tables`.
     pub(crate) versions: watch::Receiver<Arc<TopicTable>>,
-    pub(crate) input: mpsc::Receiver<Fetched>,
+    pub(crate) input: mpsc::Receiver<Box<Fetched>>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) output: mpsc::Sender<Assembled>,
     /// The commits of earlier batches.
@@ -96,7 +97,7 @@ impl Assembler {
                 () = self.member.called() => self.gathered().await?,
                 () = sleep_until(deadline) => self.roll(RollReason::Age).await?,
                 fetched = self.input.recv() => match fetched {
-                    Some(fetched) => self.add(fetched).await?,
+                    Some(fetched) => self.add(*fetched).await?,
                     None => break,
                 },
             }
@@ -152,7 +153,7 @@ impl Assembler {
                 }
                 Ok(())
             }
-            Care::Singles => self.add_singly(fetched).await,
+            Care::Singles => Box::pin(self.add_singly(fetched)).await,
         }
     }
 
@@ -229,7 +230,7 @@ impl Assembler {
         self.show_memory();
         let Some(batch) = &self.batch else { return Ok(()) };
         // A steady stream must not starve the timer, so the age is checked here as well.
-        let full = self.policy.when_full(batch.encoded_bytes(), batch.record_count());
+        let full = self.policy.when_full(batch.encoded_bytes(self.tables.size_ratio.value()), batch.record_count());
         match full.or_else(|| self.policy.when_old(batch.opened_at.elapsed())) {
             Some(reason) => self.roll(reason).await,
             None => Ok(()),
@@ -242,7 +243,7 @@ impl Assembler {
             Command::Flush(answer) => {
                 // The channel may hold one delivery that was fetched before the flush.
                 if let Ok(fetched) = self.input.try_recv() {
-                    self.add(fetched).await?;
+                    self.add(*fetched).await?;
                 }
                 self.roll(RollReason::Flush).await?;
                 self.hand_on(Assembled::Flush(answer)).await

@@ -7,6 +7,7 @@
 
 mod chunk;
 mod sealed;
+mod size;
 mod table;
 
 use std::mem;
@@ -26,6 +27,8 @@ use crate::pipeline::tables::Doubt;
 pub(crate) use self::chunk::Refusal;
 use self::chunk::Tables;
 pub(crate) use self::sealed::{Content, SealedBatch, footer_of_one};
+use self::size::KnownSizes;
+pub(crate) use self::size::SizeRatio;
 use self::table::Table;
 pub(crate) use self::table::{Form, KeptRows};
 use crate::pipeline::gather::OpenToken;
@@ -47,6 +50,8 @@ pub(crate) struct OpenBatch {
     tables: Tables,
     /// The last message in `tables`.
     encoded: Option<Anchor>,
+    /// Bytes of the payloads in `tables`.
+    encoded_payload_bytes: usize,
     /// Held while the batch may go into an object with others.
     open: Option<OpenToken>,
     memory: MemoryPermit,
@@ -88,6 +93,7 @@ impl OpenBatch {
             pending: messages,
             tables: Tables::default(),
             encoded: None,
+            encoded_payload_bytes: 0,
             open: None,
             memory,
         }
@@ -132,10 +138,16 @@ impl OpenBatch {
         self.pending.len() >= CHUNK_MESSAGES_MAX || self.pending_bytes >= CHUNK_BYTES_MAX.min(segment_bytes_max)
     }
 
-    /// Estimated size of the larger of its segments, in bytes, without the waiting messages.
-    pub(crate) fn encoded_bytes(&self) -> usize {
-        let size = |table: &Option<Table>| table.as_ref().map_or(0, Table::estimated_size);
-        size(&self.tables.data).max(size(&self.tables.quarantine))
+    /// Estimated size of the larger of its segments, in bytes, without the waiting messages. `ratio` is that of the topic's
+    /// data.
+    pub(crate) fn encoded_bytes(&self, ratio: Option<f64>) -> usize {
+        let size = |table: &Table, ratio| {
+            let (messages, complete, estimated) =
+                (self.encoded_payload_bytes, table.complete_size(), table.estimated_size());
+            KnownSizes { messages, complete, estimated }.size(ratio)
+        };
+        let data = self.tables.data.as_ref().map_or(0, |table| size(table, ratio));
+        data.max(self.tables.quarantine.as_ref().map_or(0, |table| size(table, None)))
     }
 
     /// Rows encoded so far, and at least one for each message that waits.
@@ -162,6 +174,7 @@ impl OpenBatch {
                 return Ok(Encoded::Doubtful(self));
             }
             self.encoded = chunk.last().map(Anchor::of);
+            self.encoded_payload_bytes += chunk.iter().map(|message| message.payload.len()).sum::<usize>();
             done += chunk.len();
         }
         drop(messages);
@@ -194,6 +207,7 @@ impl OpenBatch {
             pending: mem::take(&mut self.pending),
             tables: Tables::default(),
             encoded: None,
+            encoded_payload_bytes: 0,
             open: None,
         };
         let message_count = self.message_count - message_count;
@@ -227,6 +241,7 @@ impl OpenBatch {
             range: batch.range(),
             first_timestamp_us: batch.first_timestamp_us,
             message_count: batch.message_count,
+            payload_bytes: batch.encoded_payload_bytes,
             anchor: batch.anchor,
             gaps: batch.gaps,
             first_refusal: batch.first_refusal,

@@ -90,10 +90,10 @@ impl Committer {
         match assembled {
             Assembled::Flush(answer) => future::ready(Ok(Ready::Flush(answer))).boxed(),
             Assembled::Batch(batch) if batch.is_gathered() && !self.members.is_single() => {
-                future::ready(Ok(Ready::Small(Box::new(batch)))).boxed()
+                future::ready(Ok(Ready::Small(batch))).boxed()
             }
             Assembled::Batch(batch) => {
-                let task = AbortOnDropHandle::new(tokio::spawn(self.uploader.clone().upload(batch)));
+                let task = AbortOnDropHandle::new(tokio::spawn(self.uploader.clone().upload(*batch)));
                 async move {
                     let uploaded = task.await.map_err(|error| Stop::Internal(format!("upload ended: {error}")))?;
                     Ok(Ready::Batch(Box::new(uploaded?)))

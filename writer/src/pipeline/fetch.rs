@@ -40,7 +40,7 @@ pub(crate) struct Fetcher {
     pub(crate) progress: Arc<Progress>,
     /// Queue end at the first attach; `Caution` reads it.
     pub(crate) queue_end: Arc<OnceLock<u64>>,
-    pub(crate) output: mpsc::Sender<Fetched>,
+    pub(crate) output: mpsc::Sender<Box<Fetched>>,
     pub(crate) receipts: watch::Receiver<Option<CommitReceipt>>,
     pub(crate) stop: CancellationToken,
 }
@@ -195,7 +195,7 @@ impl Fetcher {
                     let fetched = self.position.advance(delivery);
                     ::metrics::counter!(metrics::MESSAGES).increment(fetched.delivery.messages.len() as u64);
                     ::metrics::counter!(metrics::MESSAGE_BYTES).increment(fetched.delivery.memory.bytes() as u64);
-                    place.send(fetched);
+                    place.send(Box::new(fetched));
                     // Updated only now, because a flush that follows must find the messages downstream.
                     self.progress.fetched(self.position.next_offset);
                 }

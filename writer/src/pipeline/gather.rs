@@ -33,10 +33,12 @@ use crate::pipeline::roll::RollReason;
 use crate::service::announce::Unannounced;
 use crate::service::status::Progress;
 
+/// A flush begins when no batch has come for so long: those that are due together come one after the other.
+const GATHER_PAUSE: Duration = Duration::from_millis(200);
 /// Longest time that a closed batch waits for those that are due with it.
-const GATHER_WAIT: Duration = Duration::from_millis(200);
+const GATHER_WAIT: Duration = Duration::from_secs(1);
 /// Most bytes of rows in one flush; the rest follows in the next.
-const FLUSH_BYTES_MAX: usize = 32 * 1024 * 1024;
+const FLUSH_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Batches that wait to be taken up.
 const JOBS_WAITING_MAX: usize = 1_024;
 
@@ -81,8 +83,9 @@ pub(crate) struct Committed {
 #[derive(Default)]
 struct Topic {
     waiting: Vec<Waiting>,
-    /// When the first of them came.
-    since: Option<Instant>,
+    bytes: usize,
+    /// When the first and the last of them came.
+    came: Option<(Instant, Instant)>,
     is_flushing: bool,
 }
 
@@ -125,7 +128,7 @@ async fn run(parts: Parts, mut jobs: mpsc::Receiver<Waiting>) {
     let mut flushes: FuturesUnordered<BoxFuture<'static, TopicName>> = FuturesUnordered::new();
     let (mut arrived, mut is_open) = (Vec::new(), true);
     while is_open || !topics.is_empty() {
-        let next = topics.values().filter(|topic| !topic.is_flushing).filter_map(|topic| topic.since).min();
+        let next = topics.values().filter(|topic| !topic.is_flushing).filter_map(Topic::due).min();
         tokio::select! {
             // Arrivals first, so that a flush takes all that are there.
             biased;
@@ -135,12 +138,10 @@ async fn run(parts: Parts, mut jobs: mpsc::Receiver<Waiting>) {
             }
             () = wait_for(next) => {}
         }
-        for waiting in arrived.drain(..) {
-            let topic = topics.entry(waiting.held.partition.topic.clone()).or_default();
-            topic.since.get_or_insert_with(Instant::now);
-            topic.waiting.push(waiting);
-        }
         let now = Instant::now();
+        for waiting in arrived.drain(..) {
+            topics.entry(waiting.held.partition.topic.clone()).or_default().add(waiting, now);
+        }
         for (name, topic) in &mut topics {
             if topic.is_ready(now) {
                 let flush = topic.take();
@@ -159,23 +160,35 @@ async fn run(parts: Parts, mut jobs: mpsc::Receiver<Waiting>) {
     }
 }
 
-/// Returns when a batch that came at `since` has waited long enough.
-async fn wait_for(since: Option<Instant>) {
-    match since {
-        Some(since) => tokio::time::sleep_until(since + GATHER_WAIT).await,
+/// Returns at `due`, if there is such a time.
+async fn wait_for(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
 }
 
 impl Topic {
-    /// True when a flush is to begin: all open batches have come, or the first has waited long enough, or a producer waits
+    fn add(&mut self, waiting: Waiting, now: Instant) {
+        self.came = Some((self.came.map_or(now, |(first, _)| first), now));
+        self.bytes += waiting.batch.memory_bytes();
+        self.waiting.push(waiting);
+    }
+
+    /// When those that wait have waited long enough, whatever comes.
+    fn due(&self) -> Option<Instant> {
+        self.came.map(|(first, last)| (last + GATHER_PAUSE).min(first + GATHER_WAIT))
+    }
+
+    /// True when a flush is to begin: all open batches have come, or no more come, or there are enough, or a producer waits
     /// for one of them.
     fn is_ready(&self, now: Instant) -> bool {
-        let (Some(since), Some(first)) = (self.since, self.waiting.first()) else { return false };
+        let (Some(due), Some(first)) = (self.due(), self.waiting.first()) else { return false };
         if self.is_flushing {
             return false;
         }
-        now >= since + GATHER_WAIT
+        now >= due
+            || self.bytes >= FLUSH_BYTES_MAX
             || self.waiting.len() >= first.members.open()
             || self.waiting.iter().any(|waiting| waiting.batch.reason == RollReason::Awaited)
     }
@@ -193,7 +206,8 @@ impl Topic {
         let count = self.waiting.iter().map(fits).take_while(|fits| *fits).count();
         let later = self.waiting.split_off(count);
         // They have waited already.
-        self.since = self.since.filter(|_| !later.is_empty());
+        self.came = self.came.filter(|_| !later.is_empty());
+        self.bytes = later.iter().map(|waiting| waiting.batch.memory_bytes()).sum();
         std::mem::replace(&mut self.waiting, later)
     }
 }

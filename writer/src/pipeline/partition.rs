@@ -57,14 +57,23 @@ impl Pipeline {
         let (sender, commands) = mpsc::channel(COMMANDS_WAITING_MAX);
         let progress = self.board.insert(self.held.partition.clone(), self.held.high_watermark);
         progress.start.store(self.start, Ordering::Relaxed);
-        (sender, self.run(commands, progress))
+        let (board, partition) = (self.board.clone(), self.held.partition.clone());
+        let steps = self.steps(commands, progress);
+        let work = async move {
+            // The steps share one task: they wait most of the time, and CPU work runs elsewhere. The first to fail
+            // ends them all; the next owner reads again from the watermark.
+            let ended = first_failure(steps).await;
+            board.remove(&partition);
+            ended
+        };
+        (sender, work)
     }
 
-    async fn run(self, commands: mpsc::Receiver<Command>, progress: Arc<Progress>) -> Result<(), Stop> {
-        let Self { context, board, totals, held, tables, dense, start, stop } = self;
+    /// The steps, each in a box: built inside the task, they would take their room a second time in its state.
+    fn steps(self, commands: mpsc::Receiver<Command>, progress: Arc<Progress>) -> Vec<Step> {
+        let Self { context, board: _, totals, held, tables, dense, start, stop } = self;
         let Context { queue, catalog, config, groups, gather, limits, .. } = context.as_ref();
         let members = gather.members(&held.partition.topic);
-        let partition = held.partition.clone();
         let (fetched, fetched_input) = mpsc::channel(FETCHED_WAITING_MAX);
         let (assembled, assembled_input) = mpsc::channel(SEALED_WAITING_MAX);
         let (receipts, acks) = watch::channel(None);
@@ -118,11 +127,7 @@ impl Pipeline {
             gather: gather.clone(),
             members,
         };
-        // The steps share one task: they wait most of the time, and CPU work runs elsewhere. The first to fail
-        // ends them all; the next owner reads again from the watermark.
-        let ended = first_failure(Box::pin(fetcher.run()), Box::pin(assembler.run()), Box::pin(committer.run())).await;
-        board.remove(&partition);
-        ended
+        vec![Box::pin(fetcher.run()), Box::pin(assembler.run()), Box::pin(committer.run())]
     }
 }
 
@@ -143,8 +148,7 @@ fn uploader(context: &Context, held: Ownership, progress: &Arc<Progress>) -> Upl
 type Step = std::pin::Pin<Box<dyn Future<Output = Result<(), Stop>> + Send>>;
 
 /// Runs the steps to their ends. Any other reason takes precedence over [`Stop::Neighbour`].
-async fn first_failure(fetch: Step, assemble: Step, commit: Step) -> Result<(), Stop> {
-    let mut running = vec![fetch, assemble, commit];
+async fn first_failure(mut running: Vec<Step>) -> Result<(), Stop> {
     let mut lost_neighbour = None;
     while !running.is_empty() {
         let (ended, _, others) = futures::future::select_all(running).await;

@@ -1,6 +1,6 @@
 //! Tables: the table of one topic in its current version, which all pipelines of the topic share.
 //!
-//! Owns: taking a newer version, and how often one is looked for because records were refused.
+//! Owns: taking a newer version, the sizes that its objects teach, and how often one is looked for because records were refused.
 //! Does not own: the regular look at all topics (`ownership::topics`), decoding (`decode`), swapping decoders (`assemble`).
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::error::Result;
+use crate::pipeline::batch::SizeRatio;
 use crate::pipeline::decode::TopicTable;
 
 /// The header that a replayed record carries: `<incarnation>/<partition>/<offset>/<row>` of the one in quarantine.
@@ -30,6 +31,8 @@ pub(crate) struct TopicTables {
     /// When the last look that was answered began. A lock, because all pipelines of the topic share it; held for one
     /// statement.
     last_look: Mutex<Option<Instant>>,
+    /// Of the topic's data.
+    pub(crate) size_ratio: SizeRatio,
     /// One pipeline looks for all.
     turn: Semaphore,
 }
@@ -53,6 +56,7 @@ impl TopicTables {
             created_at: topic.created_at,
             current: watch::channel(TopicTable::new(topic)).0,
             last_look: Mutex::default(),
+            size_ratio: SizeRatio::default(),
             turn: Semaphore::new(1),
         })
     }

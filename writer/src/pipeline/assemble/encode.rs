@@ -28,12 +28,13 @@ enum Worked {
 impl Assembler {
     /// Encodes what waits.
     pub(super) async fn encode(&mut self) -> Result<(), Stop> {
-        self.encode_and_close(None).await.map(|_| ())
+        Box::pin(self.encode_and_close(None)).await.map(|_| ())
     }
 
     /// Encodes what waits, and with a reason closes the batch, if there is one. The columns may have changed since the
     /// writer last looked, perhaps for these very records: the topic is looked at before their refusal counts.
     ///
+    /// In a box where it is called: its state is large, and thousands of partitions would keep room for it while they wait.
     /// Both are one piece of work: an encoder takes a megabyte and more, which thousands of batches that are due at the same
     /// time would hold between the two.
     async fn encode_and_close(&mut self, reason: Option<RollReason>) -> Result<Option<SealedBatch>, Stop> {
@@ -51,6 +52,9 @@ impl Assembler {
             });
             match worked.await? {
                 Worked::Closed(sealed) => {
+                    if let Some(size) = sealed.data_size() {
+                        self.tables.size_ratio.learn(size, sealed.payload_bytes, self.policy.bytes_max());
+                    }
                     self.next_offset = next_offset;
                     self.closed().await;
                     return Ok(Some(sealed));
@@ -103,7 +107,7 @@ impl Assembler {
             let (encoded, waiting) = batch.part();
             if let Some(encoded) = encoded {
                 let sealed = self.finish(encoded, RollReason::Schema).await?;
-                self.hand_on(Assembled::Batch(sealed)).await?;
+                self.hand_on(Assembled::Batch(Box::new(sealed))).await?;
             }
             if let Some(waiting) = &waiting {
                 self.progress.batch_opened(waiting.base_offset, waiting.first_timestamp_us);
@@ -121,9 +125,9 @@ impl Assembler {
         if reason.calls_others() && self.batch.as_ref().is_some_and(OpenBatch::is_small) {
             self.member.call_others();
         }
-        let Some(sealed) = self.encode_and_close(Some(reason)).await? else { return Ok(()) };
+        let Some(sealed) = Box::pin(self.encode_and_close(Some(reason))).await? else { return Ok(()) };
         ::metrics::histogram!(metrics::ROLL_SECONDS).record(started.elapsed().as_secs_f64());
-        self.hand_on(Assembled::Batch(sealed)).await
+        self.hand_on(Assembled::Batch(Box::new(sealed))).await
     }
 
     /// Closes a batch of which all messages are encoded.

@@ -35,7 +35,7 @@ fn awaited(offset: u64) -> Message {
 
 /// The loop's neighbours.
 struct Neighbours {
-    fetches: mpsc::Sender<Fetched>,
+    fetches: mpsc::Sender<Box<Fetched>>,
     commands: mpsc::Sender<Command>,
     assembled: mpsc::Receiver<Assembled>,
     receipts: watch::Sender<Option<CommitReceipt>>,
@@ -49,12 +49,12 @@ impl Neighbours {
         let bytes = messages.iter().map(Message::memory_bytes).sum();
         let memory = self.budget.try_acquire(bytes).expect("free");
         let fetched = Fetched { delivery: Delivery { messages, memory }, gaps: vec![] };
-        self.fetches.send(fetched).await.expect("room");
+        self.fetches.send(Box::new(fetched)).await.expect("room");
     }
 
     async fn batch(&mut self) -> SealedBatch {
         match self.assembled.recv().await {
-            Some(Assembled::Batch(batch)) => batch,
+            Some(Assembled::Batch(batch)) => *batch,
             other => panic!("a batch, not {other:?}"),
         }
     }

@@ -24,6 +24,8 @@ pub(crate) struct SealedBatch {
     pub(crate) range: OffsetRange,
     pub(crate) first_timestamp_us: i64,
     pub(crate) message_count: u64,
+    /// Bytes of the messages' payloads.
+    pub(crate) payload_bytes: usize,
     pub(crate) anchor: Anchor,
     pub(crate) gaps: Vec<Gap>,
     /// The first record that went to quarantine.
@@ -83,6 +85,13 @@ impl SealedBatch {
             Content::Encoded(objects) => objects,
             Content::Rows(_) => unreachable!("a batch is encoded before its upload"),
         }
+    }
+
+    /// Size of its own object of data, if it has one.
+    pub(crate) fn data_size(&self) -> Option<usize> {
+        let Content::Encoded(objects) = &self.content else { return None };
+        let data = objects.iter().find(|(kind, _)| *kind == SegmentKind::Data);
+        data.map(|(_, object)| object.size_bytes as usize)
     }
 
     /// Memory of its rows or objects, in bytes.

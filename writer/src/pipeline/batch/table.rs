@@ -22,10 +22,9 @@ pub(crate) enum Form {
 }
 
 /// The rows of one kind.
-#[allow(clippy::large_enum_variant, reason = "there are two for each batch at work")]
 pub(super) enum Table {
     Kept(KeptRows),
-    Encoder(SegmentEncoder),
+    Encoder(Box<SegmentEncoder>),
 }
 
 /// Rows as they were decoded, at least one.
@@ -92,7 +91,7 @@ impl Table {
             }
             Self::Kept(kept) => {
                 kept.push(rows);
-                *slot = Some(Self::Encoder(kept.encoder(page_bytes)?));
+                *slot = Some(Self::Encoder(Box::new(kept.encoder(page_bytes)?)));
                 Ok(())
             }
         }
@@ -103,6 +102,14 @@ impl Table {
         match self {
             Self::Kept(kept) => kept.bytes,
             Self::Encoder(encoder) => encoder.estimated_size(),
+        }
+    }
+
+    /// Size of what is complete and compressed, in bytes.
+    pub(super) fn complete_size(&self) -> usize {
+        match self {
+            Self::Kept(_) => 0,
+            Self::Encoder(encoder) => encoder.complete_size(),
         }
     }
 

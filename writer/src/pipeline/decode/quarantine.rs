@@ -26,7 +26,8 @@ pub(super) struct Quarantine {
 impl Quarantine {
     pub(super) fn new(source: Source) -> Self {
         let system = SystemColumns::with_capacity(source, 0);
-        Self { system, reasons: StringBuilder::new(), payloads: BinaryBuilder::new() }
+        let (reasons, payloads) = (StringBuilder::with_capacity(0, 0), BinaryBuilder::with_capacity(0, 0));
+        Self { system, reasons, payloads }
     }
 
     /// Keeps `payload`, record number `row` of `message`.

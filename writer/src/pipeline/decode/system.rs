@@ -98,8 +98,9 @@ struct HeaderColumn {
 impl Default for HeaderColumn {
     fn default() -> Self {
         Self {
-            names: StringBuilder::new(),
-            values: StringBuilder::new(),
+            // Most messages have none, and room for the usual thousand would stay with the few rows of a slow partition.
+            names: StringBuilder::with_capacity(0, 0),
+            values: StringBuilder::with_capacity(0, 0),
             ends: vec![0],
             nulls: NullBufferBuilder::new(0),
         }

@@ -155,12 +155,12 @@ async fn a_batch_waits_a_moment_for_those_that_are_still_open() {
     let batch = world.batch(0, 1, RollReason::Age, 0);
     let began = Instant::now();
     world.commit(0, batch).await.expect("committed");
-    assert!(began.elapsed() >= GATHER_WAIT, "another batch is open");
+    assert!(began.elapsed() >= GATHER_PAUSE, "another batch is open");
     drop(open);
 }
 
 #[tokio::test]
-async fn a_flush_begins_when_all_have_come_or_the_wait_is_over_or_somebody_waits() {
+async fn a_flush_begins_when_all_have_come_or_no_more_come_or_somebody_waits() {
     let world = World::new(2).await;
     let waiting = |reason| {
         let (held, members) = (world.held[0].clone(), Arc::clone(&world.members));
@@ -168,14 +168,43 @@ async fn a_flush_begins_when_all_have_come_or_the_wait_is_over_or_somebody_waits
         Waiting { held, members, progress: Arc::default(), batch, answer }
     };
     let now = Instant::now();
-    let topic = |reason, is_flushing| Topic { waiting: vec![waiting(reason)], since: Some(now), is_flushing };
+    let topic = |reason| {
+        let mut topic = Topic::default();
+        topic.add(waiting(reason), now);
+        topic
+    };
     let open = world.joined[1].open();
-    assert!(!topic(RollReason::Age, false).is_ready(now));
-    assert!(topic(RollReason::Age, false).is_ready(now + GATHER_WAIT));
-    assert!(topic(RollReason::Awaited, false).is_ready(now));
+    assert!(!topic(RollReason::Age).is_ready(now));
+    assert!(topic(RollReason::Age).is_ready(now + GATHER_PAUSE));
+    assert!(topic(RollReason::Awaited).is_ready(now));
     drop(open);
-    assert!(topic(RollReason::Age, false).is_ready(now));
-    assert!(!topic(RollReason::Awaited, true).is_ready(now + GATHER_WAIT), "one flush at a time");
+    assert!(topic(RollReason::Age).is_ready(now));
+    let mut flushing = topic(RollReason::Awaited);
+    flushing.is_flushing = true;
+    assert!(!flushing.is_ready(now + GATHER_WAIT), "one flush at a time");
+}
+
+#[tokio::test]
+async fn a_flush_waits_while_batches_come_up_to_a_limit_of_time_and_of_bytes() {
+    let world = World::new(1).await;
+    let _open = (world.joined[0].open(), world.joined[0].open(), world.joined[0].open());
+    let come = |topic: &mut Topic, now| {
+        let (held, members) = (world.held[0].clone(), Arc::clone(&world.members));
+        let (batch, answer) = (world.batch(0, 1, RollReason::Age, 0), oneshot::channel().0);
+        topic.add(Waiting { held, members, progress: Arc::default(), batch, answer }, now);
+    };
+    let now = Instant::now();
+    let mut topic = Topic::default();
+    come(&mut topic, now);
+    come(&mut topic, now + GATHER_PAUSE / 2);
+    assert!(!topic.is_ready(now + GATHER_PAUSE), "the last one came a moment ago");
+    assert_eq!(topic.due(), Some(now + GATHER_PAUSE / 2 + GATHER_PAUSE));
+    topic.came = Some((now, now + GATHER_WAIT));
+    assert_eq!(topic.due(), Some(now + GATHER_WAIT), "the first one has waited long enough");
+    topic.bytes = FLUSH_BYTES_MAX;
+    assert!(topic.is_ready(now + GATHER_PAUSE / 2), "more would not fit");
+    assert_eq!(topic.take().len(), 2);
+    assert_eq!((topic.bytes, topic.due()), (0, None));
 }
 
 #[tokio::test]
