@@ -14,6 +14,7 @@ mod bounded;
 mod chains;
 mod checked;
 mod contained;
+mod counts;
 mod error;
 mod exact;
 mod exact_average;
@@ -31,6 +32,8 @@ mod named;
 mod names;
 mod object;
 mod operators;
+mod order;
+mod parameters;
 mod precedence;
 mod provider;
 mod pruning;
@@ -67,15 +70,19 @@ use url::Url;
 
 use catalog::MetadataStore;
 
+/// The version of DataFusion whose contexts [`Lake::register`] takes.
+pub use datafusion;
+
 pub use attached::Lake;
 pub use contained::is_panic_contained;
+pub use counts::{SegmentCounts, execute, rows_read, segment_counts};
 pub use datafusion::execution::SendableRecordBatchStream as BatchStream;
 pub use error::QueryError;
-pub use format::{format_table, write_json_lines};
+pub use format::{ParquetRows, format_expanded, format_table, write_csv, write_csv_header, write_json_lines};
 use known::Known;
 pub use object::{UnreadableSegment, unreadable_segment};
+pub use parameters::Parameters;
 use provider::Sources;
-pub use provider::{SegmentCounts, segment_counts};
 use reader::NamedReaderFactory;
 use schemas::QueryCatalog;
 pub use session::exact_context;
@@ -168,6 +175,28 @@ impl QuerySession {
     /// [`QueryError::UnknownTable`] lists the topics that exist, [`QueryError::UnknownColumn`] the columns in reach; otherwise
     /// the catalog's or DataFusion's error.
     pub async fn sql(&self, sql: &str) -> Result<DataFrame, QueryError> {
+        self.plan(sql, None).await
+    }
+
+    /// The same with a value for each placeholder of the statement.
+    ///
+    /// # Errors
+    /// [`QueryError::Parameter`] when a placeholder has no value, a value no placeholder, or a text is no value of the type
+    /// that is needed in its place; otherwise as [`QuerySession::sql`].
+    pub async fn sql_with(&self, sql: &str, parameters: &Parameters) -> Result<DataFrame, QueryError> {
+        self.plan(sql, Some(parameters)).await
+    }
+
+    /// Names of tables as they are typed, and of their columns, for completion: topics, quarantines, system tables.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub async fn names(&self) -> Result<Vec<String>, QueryError> {
+        let topics = self.lake.sources.catalog.list_topics().await?;
+        Ok(names::typed(&QueryCatalog::of(Arc::clone(&self.lake), topics)))
+    }
+
+    async fn plan(&self, sql: &str, parameters: Option<&Parameters>) -> Result<DataFrame, QueryError> {
         let topics = self.lake.sources.catalog.list_topics().await?;
         let tables = QueryCatalog::of(Arc::clone(&self.lake), topics);
         let state = self.state_with(&tables);
@@ -179,7 +208,12 @@ impl QuerySession {
         for reference in state.resolve_table_references(&statement)? {
             check_exists(&tables, &reference.resolve(CATALOG, TOPICS_SCHEMA))?;
         }
-        let plan = chains::balance(planned(&state, statement, &tables).await?)?;
+        let plan = planned(&state, statement, &tables).await?;
+        let plan = match parameters {
+            Some(values) => parameters::filled(plan, values)?,
+            None => plan,
+        };
+        let plan = chains::balance(plan)?;
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan)?;
         let plan = binding::bound(plan).await?;

@@ -15,7 +15,7 @@ use crate::model::{
 #[async_trait]
 pub trait SegmentStore: Send + Sync {
     /// Lists a segment and its object outside a commit, for imports and repairs; the writer never calls it. Makes a
-    /// lake snapshot as a commit does.
+    /// lake snapshot as a commit does. The rows of its object are in the order of their offsets.
     ///
     /// # Errors `PartitionNotFound`; `InvalidOffset` if the range overlaps a listed segment of its kind, or if its id
     /// or key is listed, or was and the janitor has not yet removed it.

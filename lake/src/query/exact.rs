@@ -114,7 +114,8 @@ async fn offset_extreme(
     let mut values: HashMap<u64, bool> = HashMap::new();
     for (figures, object) in figures.iter().zip(objects) {
         let exact = recorded(figures);
-        let bound = exact.unwrap_or(if matches!(end, End::Min) { object.info.min_offset } else { object.info.max_offset });
+        let bound =
+            exact.unwrap_or(if matches!(end, End::Min) { object.info.min_offset } else { object.info.max_offset });
         *values.entry(bound).or_default() |= exact.is_some();
     }
     let found = if matches!(end, End::Min) { values.iter().min() } else { values.iter().max() };

@@ -9,26 +9,27 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Statistics};
 use datafusion::common::config::TableParquetOptions;
+use datafusion::common::{DFSchema, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::metrics::MetricBuilder;
 use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
+use super::counts::record_counts;
 use super::exact::make_exact;
 use super::known::KnownTopic;
 use super::layout::{LakeObject, adapter, laid_out_alike};
 use super::object::ListedChecksum;
+use super::order;
 use super::pruning::prune;
 use super::reader::NamedReaderFactory;
 use super::recorded::Recorded;
@@ -43,9 +44,6 @@ const FOOTER_BYTES_HINT: usize = 64 * 1024;
 
 /// Statistics are given per file only up to this many files × columns: each is about 250 bytes.
 const FILE_STATISTICS_MAX: usize = 200_000;
-
-const SEGMENTS_SCANNED: &str = "segments_scanned";
-const SEGMENTS_PRUNED: &str = "segments_pruned";
 
 /// The sources of tables.
 #[derive(Clone, Debug)]
@@ -124,6 +122,7 @@ impl LakeTable {
         let config = FileScanConfigBuilder::new(self.sources.store_url.clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(wanted.exact.clone().unwrap_or_else(|| statistics_of(&infos, &self.schema)))
+            .with_output_ordering(order::declared(objects, (&self.topic.snapshot.topic, self.kind), &self.schema))
             .with_expr_adapter(Some(reads(unsaid)))
             .with_projection_indices(wanted.projection.cloned())?
             .with_limit(wanted.limit)
@@ -252,7 +251,9 @@ impl TableProvider for LakeTable {
         };
         let mut scans = Vec::new();
         let groups = laid_out_alike(objects)?;
-        if let (true, [alike]) = (filters.is_empty() && !self.extremes.is_empty(), groups.values().collect::<Vec<_>>().as_slice()) {
+        if let (true, [alike]) =
+            (filters.is_empty() && !self.extremes.is_empty(), groups.values().collect::<Vec<_>>().as_slice())
+        {
             wanted.exact = Some(self.exact(alike).await?);
         }
         for (unsaid, alike) in groups {
@@ -266,35 +267,4 @@ impl TableProvider for LakeTable {
             _ => UnionExec::try_new(scans),
         }
     }
-}
-
-fn record_counts(source: &ParquetSource, scanned: usize, pruned: usize) {
-    let counter = |name: &'static str| MetricBuilder::new(source.metrics()).global_counter(name);
-    counter(SEGMENTS_SCANNED).add(scanned);
-    counter(SEGMENTS_PRUNED).add(pruned);
-}
-
-/// Counts of the objects that a plan opens and of those that it prunes by the catalog's statistics. `EXPLAIN ANALYZE`
-/// shows them as `segments_scanned` and `segments_pruned`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SegmentCounts {
-    /// Objects that may be opened.
-    pub scanned: usize,
-    /// Objects that will not be opened.
-    pub pruned: usize,
-}
-
-/// Sums the counts of all scans in a physical plan.
-pub fn segment_counts(plan: &dyn ExecutionPlan) -> SegmentCounts {
-    let mut counts = SegmentCounts::default();
-    if let Some(metrics) = plan.metrics() {
-        let value = |name| metrics.sum_by_name(name).map_or(0, |value| value.as_usize());
-        counts = SegmentCounts { scanned: value(SEGMENTS_SCANNED), pruned: value(SEGMENTS_PRUNED) };
-    }
-    for child in plan.children() {
-        let below = segment_counts(child.as_ref());
-        counts.scanned += below.scanned;
-        counts.pruned += below.pruned;
-    }
-    counts
 }
