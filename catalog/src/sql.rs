@@ -9,6 +9,7 @@ mod commit;
 mod commit_compares;
 mod commit_inserts;
 mod commit_judge;
+mod commit_moves;
 mod commit_rows;
 mod commit_together;
 mod consumers;

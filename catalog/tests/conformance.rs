@@ -151,6 +151,7 @@ on_every_backend! {
     intents::a_key_is_never_used_twice,
     intents::each_intent_of_a_group_has_its_own_answer,
     together::requests_that_share_an_object_are_committed_as_one,
+    together::thousands_of_partitions_share_an_object,
     together::a_fenced_partition_takes_the_others_back,
     together::a_shared_object_needs_its_intent,
     together::requests_that_do_not_belong_together_are_refused,

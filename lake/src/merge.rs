@@ -31,7 +31,7 @@ use self::runs::Unsorted;
 use self::sources::{Merged, Sources};
 use self::window::StoredObject;
 use crate::object::ListedObject;
-use crate::segment::{EncodedSegment, Layout, SegmentEncoder};
+use crate::segment::{EncodedSegment, Layout, Pages, SegmentEncoder};
 use crate::storage::Storage;
 
 /// Encoded bytes of a row group of a merged object: a merge of merged objects holds one of each input.
@@ -57,8 +57,8 @@ pub struct MergedForm {
     pub sort: Vec<String>,
     /// Columns with bloom filters.
     pub bloom: Vec<String>,
-    /// Target size of a data page, in bytes.
-    pub page_bytes: usize,
+    /// Its data pages.
+    pub pages: Pages,
     /// Decoded bytes that are sorted at a time.
     pub sort_bytes: usize,
 }
@@ -124,7 +124,7 @@ impl Merge {
     pub async fn open(storage: &Storage, inputs: &[MergeInput], form: &MergedForm) -> Result<Self, MergeError> {
         let order = RowOrder::new(&form.table, &form.sort)?;
         let layout = Layout {
-            page_bytes: form.page_bytes,
+            pages: form.pages,
             zstd_level: ZSTD_LEVEL,
             row_group_bytes: MERGED_GROUP_BYTES,
             sorting: Some(order.leaves()),

@@ -21,7 +21,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 
-pub use self::layout::Layout;
+pub use self::layout::{Layout, Pages};
 use self::sink::ChunkSink;
 use crate::keys::NewKey;
 use crate::schema::TIMESTAMP;
@@ -57,12 +57,12 @@ pub struct EncodedSegment {
 }
 
 impl SegmentEncoder {
-    /// An empty segment of `schema` with data pages of about `page_bytes` bytes.
+    /// An empty segment of `schema` with such data pages: a number is their size in bytes.
     ///
     /// # Errors
     /// When Parquet cannot represent the schema.
-    pub fn new(schema: &SchemaRef, page_bytes: usize) -> Result<Self, ParquetError> {
-        Self::with_layout(schema, &Layout::as_written(page_bytes))
+    pub fn new(schema: &SchemaRef, pages: impl Into<Pages>) -> Result<Self, ParquetError> {
+        Self::with_layout(schema, &Layout::as_written(pages.into()))
     }
 
     /// An empty segment of `schema` in another layout.

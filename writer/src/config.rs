@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::config::Settings;
 
 use crate::operations::compact::CompactionConfig;
+use lake::segment::Pages;
 
 /// Most messages of one decoded chunk. Parquet's row-group limit splits only between Arrow batches, so these stay
 /// small.
@@ -47,6 +48,8 @@ pub struct WriterConfig {
     pub batch_age_max: Duration,
     /// Target size of a Parquet data page, in bytes.
     pub block_size_target: usize,
+    /// Compress objects; false in simulations alone, which have very many small ones.
+    pub is_compressed: bool,
     /// Memory for messages and open segments of all partitions together, in bytes.
     pub memory_budget_bytes: usize,
     /// Failed attempts before an upload or commit is logged as an error; the attempts continue.
@@ -65,6 +68,13 @@ pub struct WriterConfig {
     pub shutdown_timeout: Duration,
 }
 
+impl WriterConfig {
+    /// The data pages of objects.
+    pub(crate) fn pages(&self) -> Pages {
+        Pages { bytes: self.block_size_target, is_compressed: self.is_compressed }
+    }
+}
+
 impl Default for WriterConfig {
     fn default() -> Self {
         Self::from(&Settings::default())
@@ -78,6 +88,7 @@ impl From<&Settings> for WriterConfig {
             segment_records_max: settings.max_segment_records,
             batch_age_max: settings.flush_interval(),
             block_size_target: 1024 * 1024,
+            is_compressed: true,
             memory_budget_bytes: settings.memory_budget_bytes,
             upload_retries: settings.upload_retries,
             lease: Duration::from_secs(settings.lease_secs),

@@ -88,7 +88,7 @@ impl Lake {
         assert_eq!(messages.len() as u64, count, "the queue holds what is to be committed");
         let memory = MemoryBudget::new(1 << 20).acquire(1).await;
         let decoder = PartitionDecoder::new(Arc::clone(&self.table), Source::of(&self.held));
-        let mut encoding = Encoding { decoder, page_bytes: 1 << 16, condemned: None };
+        let mut encoding = Encoding { decoder, pages: (1 << 16).into(), condemned: None };
         let batch = OpenBatch::open(base_offset, messages, vec![], memory);
         let encoded = batch.encode(&mut encoding, Doubt::None, Form::Encoded).expect("encoded");
         let Encoded::Whole(batch) = encoded else { panic!("no refusal is doubted") };

@@ -34,7 +34,7 @@ macro_rules! sql {
 ///
 /// SQLite needs no row locks: the only writer holds the whole database. PostgreSQL's clock is read when the statement
 /// runs, not when the transaction began: the statement may have waited for locks in between. A list of any length is
-/// one parameter, the first, as a JSON array: `WHERE file_id IN " numbers_1`.
+/// one parameter, the first, as a JSON array: `WHERE file_id IN " numbers_1`; `moves_1` is one of arrays, as a relation.
 /// `entering_views` lets the rest of a transaction find the views for readers of DuckLake, which PostgreSQL has in a schema
 /// of their own.
 macro_rules! fragment {
@@ -64,6 +64,20 @@ macro_rules! fragment {
     };
     (postgres texts_1) => {
         "(SELECT value FROM json_array_elements_text(CAST($1 AS JSON)) AS listed (value))"
+    };
+    (sqlite moves_1) => {
+        "(SELECT json_extract(value, '$[0]') AS of_partition, json_extract(value, '$[1]') AS of_incarnation,
+         json_extract(value, '$[2]') AS of_epoch, json_extract(value, '$[3]') AS from_watermark,
+         json_extract(value, '$[4]') AS new_watermark, json_extract(value, '$[5]') AS new_offset,
+         json_extract(value, '$[6]') AS new_timestamp_us, json_extract(value, '$[7]') AS new_hash FROM
+         json_each($1))"
+    };
+    (postgres moves_1) => {
+        "(SELECT CAST(value ->> 0 AS BIGINT) AS of_partition, CAST(value ->> 1 AS BIGINT) AS of_incarnation,
+         CAST(value ->> 2 AS BIGINT) AS of_epoch, CAST(value ->> 3 AS BIGINT) AS from_watermark, CAST(value ->> 4
+         AS BIGINT) AS new_watermark, CAST(value ->> 5 AS BIGINT) AS new_offset, CAST(value ->> 6 AS BIGINT) AS
+         new_timestamp_us, CAST(value ->> 7 AS BIGINT) AS new_hash FROM json_array_elements(CAST($1 AS JSON)) AS
+         listed (value))"
     };
     (sqlite for_update) => {
         ""

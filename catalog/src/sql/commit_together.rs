@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::commit_compares::{Moved, move_watermark, why_not};
+use super::commit_compares::{Moved, why_not};
 use super::commit_inserts::{self, Accepted};
+use super::commit_moves::move_watermarks;
 use super::commit_rows::{CommitColumns, Verdict, none_done, outcomes};
 use super::ending::{Ending, begin, send_commit};
 use super::intents;
@@ -95,15 +96,13 @@ fn check(requests: &[CommitRequest]) -> Result<Vec<CommitColumns>> {
     Ok(columns)
 }
 
-/// Steps 1 to 3 for all requests, in the order in which every transaction locks partitions.
+/// Steps 1 to 3 for all requests.
 async fn judge(session: &mut dyn Session, requests: &[CommitRequest], columns: &[CommitColumns]) -> Result<Judged> {
-    let mut order: Vec<usize> = (0..requests.len()).collect();
-    order.sort_by_key(|&index| &requests[index].partition);
+    let moved = move_watermarks(session, requests, columns).await?;
     let mut accepted = Vec::with_capacity(requests.len());
     let mut reasons: BTreeMap<usize, Verdict> = BTreeMap::new();
-    for index in order {
-        let (request, columns) = (&requests[index], &columns[index]);
-        match move_watermark(session, request, columns).await? {
+    for (index, (moved, (request, columns))) in moved.into_iter().zip(requests.iter().zip(columns)).enumerate() {
+        match moved {
             Some(Moved { commit_no, tables }) => {
                 assert!(request.range.next() > request.range.base() && commit_no > 0, "{} rises", request.partition);
                 accepted.push(Accepted { request, columns, commit_no, tables });

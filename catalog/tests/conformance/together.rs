@@ -83,6 +83,33 @@ pub(crate) async fn requests_that_share_an_object_are_committed_as_one(store: &d
     }
 }
 
+pub(crate) async fn thousands_of_partitions_share_an_object(store: &dyn MetadataStore) {
+    const PARTITIONS: u32 = 2_000;
+    create_topic(store, "wide", PARTITIONS).await;
+    let owner = agent(store).await;
+    let wanted: Vec<_> = (0..PARTITIONS).map(|partition_id| partition("wide", partition_id)).collect();
+    let taken = store.acquire(owner, Duration::from_secs(3_600), &wanted).await.expect("asked");
+    let held: Vec<Ownership> = taken
+        .into_iter()
+        .map(|outcome| match outcome {
+            AcquireOutcome::Acquired(held) => held,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let mut requests = sharing(store, &held).await;
+    let wrong = held.len() / 2;
+    requests[wrong].epoch.0 += 1;
+    assert_nothing_done(&store.commit_together(&requests).await);
+    assert_eq!(store.snapshot(&name("wide")).await.expect("read").segments.len(), 0, "one compare failed");
+    requests[wrong].epoch.0 -= 1;
+    for outcome in store.commit_together(&requests).await {
+        assert_done(&outcome, 10);
+    }
+    let snapshot = store.snapshot(&name("wide")).await.expect("read");
+    assert_eq!((snapshot.objects.len(), snapshot.segments.len()), (1, held.len()));
+    assert!(snapshot.partitions.iter().all(|partition| (partition.high_watermark, partition.commit_no) == (10, 1)));
+}
+
 pub(crate) async fn a_fenced_partition_takes_the_others_back(store: &dyn MetadataStore) {
     let (held, requests) = prepared(store).await;
     store.release(std::slice::from_ref(&held[1])).await.expect("released");

@@ -27,7 +27,7 @@ use super::path::TopicPath;
 /// Largest description of a topic: 2,000 columns with names of some length.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// A change of columns, notations and packing, as `siltstone topic update` makes it.
+/// A change of columns, notations, packing, arrangement and retention, as `siltstone topic update` makes it.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct TopicChange {
@@ -38,9 +38,16 @@ struct TopicChange {
     reading: Option<Reading>,
     #[serde(deserialize_with = "given")]
     packed: Option<bool>,
+    #[serde(deserialize_with = "given")]
+    sort: Option<Vec<String>>,
+    #[serde(deserialize_with = "given")]
+    bloom: Option<Vec<String>>,
+    /// Null is without end.
+    #[serde(deserialize_with = "given")]
+    retention_ms: Option<Option<u64>>,
 }
 
-/// A member that may be absent, and not null.
+/// A member that may be absent; null is a value of it or refused.
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
@@ -87,12 +94,17 @@ pub(super) async fn update(
 ) -> Result<Json<Topic>, ApiError> {
     let change: TopicChange = read_json(&api, request).await?;
     if change == TopicChange::default() {
-        let text = "there is nothing to change; give columns, drop_columns, rename_columns, reading or packed";
+        let text = "there is nothing to change; give columns, drop_columns, rename_columns, reading, packed, sort, bloom \
+                    or retention_ms";
         return Err(ApiError::invalid(text));
     }
     let topic = found(&api, &name).await?;
+    let retention_ms = change.retention_ms;
     let options = changed(&topic.config, change)?;
-    let updated = catalog::update_topic(api.catalog.as_ref(), &topic, options).await;
+    let updated = match retention_ms {
+        Some(kept_ms) => catalog::update_retention(api.catalog.as_ref(), &topic, kept_ms, options).await,
+        None => catalog::update_topic(api.catalog.as_ref(), &topic, options).await,
+    };
     // The next request with records goes by the new options.
     api.producer.topics().forget(&name);
     updated.map(Json).map_err(|error| match error {
@@ -136,6 +148,8 @@ fn changed(options: &TopicOptions, change: TopicChange) -> Result<TopicOptions, 
     };
     changed.reading = change.reading.unwrap_or(changed.reading);
     changed.packed = change.packed.unwrap_or(changed.packed);
+    changed.sort = change.sort.unwrap_or(changed.sort);
+    changed.bloom = change.bloom.unwrap_or(changed.bloom);
     Ok(changed)
 }
 

@@ -34,7 +34,7 @@ fn table() -> SchemaRef {
 
 fn form(sort: &[&str], sort_bytes: usize) -> MergedForm {
     let sort = sort.iter().map(|name| (*name).to_owned()).collect();
-    MergedForm { table: table(), sort, bloom: vec!["customer".to_owned()], page_bytes: 4_096, sort_bytes }
+    MergedForm { table: table(), sort, bloom: vec!["customer".to_owned()], pages: (4_096).into(), sort_bytes }
 }
 
 /// Rows of these keys, with the columns that `schema` has.
@@ -95,7 +95,7 @@ async fn put(storage: &Storage, name: &str, segment: &EncodedSegment) -> MergeIn
 
 /// An object as the pipeline writes it, in several row groups.
 async fn written(storage: &Storage, name: &str, schema: &SchemaRef, rows: &[Key]) -> MergeInput {
-    let layout = Layout { row_group_bytes: 2_000, ..Layout::as_written(512) };
+    let layout = Layout { row_group_bytes: 2_000, ..Layout::as_written(512.into()) };
     let mut encoder = SegmentEncoder::with_layout(schema, &layout).expect("a valid schema");
     rows.chunks(100).for_each(|rows| encoder.write(&batch(schema, rows)).expect("fits"));
     put(storage, name, &encoder.finish(vec![]).expect("finishes")).await
@@ -238,7 +238,7 @@ async fn an_order_that_a_file_claims_and_does_not_have_is_refused() {
     fastrand::seed(6);
     let storage = Storage::memory();
     let order = RowOrder::new(&table(), &[]).expect("an order");
-    let layout = Layout { sorting: Some(order.leaves()), ..Layout::as_written(512) };
+    let layout = Layout { sorting: Some(order.leaves()), ..Layout::as_written(512.into()) };
     let mut rows = random_rows(0, 100);
     rows.sort_by_key(by_time);
     rows.swap(40, 60);

@@ -20,11 +20,27 @@ const ZSTD_LEVEL: i32 = 1;
 /// usual 20,000 rows would cost more than they save.
 const PAGE_ROWS_MAX: usize = 100_000;
 
+/// The data pages of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pages {
+    /// Target size of a page, in bytes.
+    pub bytes: usize,
+    /// Compressed, as all of them are outside of simulations: a compressor is made for each column of a row group, and
+    /// asks the processor for its features, which takes long in a virtual machine.
+    pub is_compressed: bool,
+}
+
+impl From<usize> for Pages {
+    fn from(bytes: usize) -> Self {
+        Self { bytes, is_compressed: true }
+    }
+}
+
 /// The settings that differ between objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Target size of a data page, in bytes.
-    pub page_bytes: usize,
+    /// Its data pages.
+    pub pages: Pages,
     /// Level of compression, 1 to 22.
     pub zstd_level: i32,
     /// Encoded bytes of one row group.
@@ -37,18 +53,21 @@ pub struct Layout {
 
 impl Layout {
     /// The layout in which the pipeline writes.
-    pub fn as_written(page_bytes: usize) -> Self {
+    pub fn as_written(pages: Pages) -> Self {
         let (zstd_level, row_group_bytes) = (ZSTD_LEVEL, ROW_GROUP_BYTES_MAX);
-        Self { page_bytes, zstd_level, row_group_bytes, sorting: None, bloom: Vec::new() }
+        Self { pages, zstd_level, row_group_bytes, sorting: None, bloom: Vec::new() }
     }
 
     pub(super) fn properties(&self) -> WriterProperties {
-        let zstd = ZstdLevel::try_new(self.zstd_level).expect("a valid level");
+        let compression = match self.pages.is_compressed {
+            true => Compression::ZSTD(ZstdLevel::try_new(self.zstd_level).expect("a valid level")),
+            false => Compression::UNCOMPRESSED,
+        };
         let mut builder = WriterProperties::builder()
             .set_created_by(format!("siltstone {}", env!("CARGO_PKG_VERSION")))
             .set_writer_version(WriterVersion::PARQUET_1_0)
-            .set_compression(Compression::ZSTD(zstd))
-            .set_data_page_size_limit(self.page_bytes)
+            .set_compression(compression)
+            .set_data_page_size_limit(self.pages.bytes)
             .set_data_page_row_count_limit(PAGE_ROWS_MAX)
             .set_max_row_group_bytes(Some(self.row_group_bytes))
             .set_sorting_columns(self.sorting.clone())

@@ -100,6 +100,9 @@ async fn what_a_topic_cannot_be_is_refused_with_the_words_of_the_command() {
         (r#"{"packed":"yes"}"#, 400, "boolean"),
         (r#"{"packed":null}"#, 400, "boolean"),
         (r#"{"packed":true,"reading":null}"#, 400, "invalid type: null"),
+        (r#"{"retention_ms":"7d"}"#, 400, "u64"),
+        (r#"{"sort":null}"#, 400, "invalid type: null"),
+        (r#"{"bloom":["nobody"]}"#, 400, "bloom names column \"nobody\", which there is not"),
     ] {
         let (answered, refused) = patch(body).await;
         assert_eq!(answered, status, "{body}: {refused}");
@@ -108,6 +111,24 @@ async fn what_a_topic_cannot_be_is_refused_with_the_words_of_the_command() {
     assert_eq!(server.request("POST", "/v1/topics", &[], b"{}").await.0, 415, "a type is needed");
     assert_eq!(server.request("GET", "/v1/topics/orders?verbose=1", &[], b"").await.0, 400);
     assert_eq!(siltstone.run(&["topic", "list", "--json"]).await.ok().json().as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn retention_and_the_arrangement_of_a_topic_are_changed_over_http() {
+    let siltstone = patient();
+    siltstone.run(&["topic", "create", "t", "--column", "n:int64"]).await.ok();
+    let server = Server::start(&siltstone).await;
+    let patch = async |body: &str| {
+        let (status, topic) = server.request("PATCH", "/v1/topics/t", &[JSON], body.as_bytes()).await;
+        assert_eq!(status, 200, "{body}: {topic}");
+        (topic["retention_ms"].clone(), topic["config"]["sort"].clone(), topic["config"]["bloom"].clone())
+    };
+    let null = json!(null);
+    assert_eq!(patch(r#"{"retention_ms":86400000}"#).await, (json!(86_400_000), null.clone(), null.clone()));
+    let arranged = patch(r#"{"sort":["n"],"bloom":["n"]}"#).await;
+    assert_eq!(arranged, (json!(86_400_000), json!(["n"]), json!(["n"])), "the retention stays");
+    assert_eq!(patch(r#"{"retention_ms":null,"sort":[]}"#).await, (null.clone(), null, json!(["n"])));
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -54,6 +54,8 @@ pub struct CompactionConfig {
     pub memory_bytes: u64,
     /// Time between two looks.
     pub pause: Duration,
+    /// Compress merged objects; false in simulations alone.
+    pub is_compressed: bool,
 }
 
 impl CompactionConfig {
@@ -71,6 +73,7 @@ impl CompactionConfig {
             memory_bytes: settings.memory_budget_bytes as u64,
             // New objects come once a flush.
             pause: (settings.flush_interval() * 4).clamp(Duration::from_secs(1), Duration::from_secs(60)),
+            is_compressed: true,
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::config::{CHUNK_BYTES_MAX, CHUNK_MESSAGES_MAX};
 use crate::pipeline::decode::PartitionDecoder;
 use crate::pipeline::roll::RollReason;
 use crate::pipeline::tables::Doubt;
+use lake::segment::Pages;
 
 pub(crate) use self::chunk::Refusal;
 use self::chunk::Tables;
@@ -69,7 +70,7 @@ pub(crate) enum Encoded {
 pub(crate) struct Encoding {
     /// Decodes the chunks, one after the other.
     pub(crate) decoder: PartitionDecoder,
-    pub(crate) page_bytes: usize,
+    pub(crate) pages: Pages,
     /// The reason to quarantine messages undecoded, if there is one.
     pub(crate) condemned: Option<String>,
 }
@@ -231,7 +232,7 @@ impl OpenBatch {
                 let (mut segments, range) = (Vec::new(), batch.range());
                 for (kind, table) in batch.tables.take() {
                     let footer = footer_of_one(held, range, kind, schema_version);
-                    segments.push((kind, table.finish(encoding.page_bytes, footer.pairs())?));
+                    segments.push((kind, table.finish(encoding.pages, footer.pairs())?));
                 }
                 Content::Encoded(segments)
             }

@@ -92,7 +92,7 @@ impl Pipeline {
         };
         let versions = tables.subscribe();
         let decoder = PartitionDecoder::new(Arc::clone(&versions.borrow()), Source::of(&held));
-        let page_bytes = config.block_size_target;
+        let pages = config.pages();
         let assembler = Assembler {
             held: held.clone(),
             catalog: Arc::clone(catalog),
@@ -105,7 +105,7 @@ impl Pipeline {
             commands,
             output: assembled,
             receipts: acks,
-            encoding: Some(Encoding { decoder, page_bytes, condemned: None }),
+            encoding: Some(Encoding { decoder, pages, condemned: None }),
             caution: Caution::new(&held, queue_end),
             stop,
             gave_up: false,
@@ -141,7 +141,7 @@ fn uploader(context: &Context, held: Ownership, progress: &Arc<Progress>) -> Upl
         retries: context.config.upload_retries,
         progress: Arc::clone(progress),
         cpu: context.limits.cpu.clone(),
-        page_bytes: context.config.block_size_target,
+        pages: context.config.pages(),
     }
 }
 

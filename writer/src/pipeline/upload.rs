@@ -13,6 +13,7 @@ use lake::Storage;
 use lake::keys::SegmentName;
 use lake::put::{Intents, Observer, PutStop, Retry, SegmentPut, StoredSegment};
 use lake::segment::EncodedSegment;
+use lake::segment::Pages;
 use object_store::path::Path;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -59,7 +60,7 @@ pub(crate) struct Uploader {
     pub(crate) progress: Arc<Progress>,
     /// Encodes small batches.
     pub(crate) cpu: Cpu,
-    pub(crate) page_bytes: usize,
+    pub(crate) pages: Pages,
 }
 
 impl Uploader {
@@ -67,8 +68,8 @@ impl Uploader {
     pub(crate) async fn upload(self, mut batch: SealedBatch) -> Result<UploadedBatch, Stop> {
         let started = Instant::now();
         if batch.is_gathered() {
-            let (held, page_bytes) = (self.held.clone(), self.page_bytes);
-            batch = self.cpu.run(move || batch.alone(&held, page_bytes)).await?;
+            let (held, pages) = (self.held.clone(), self.pages);
+            batch = self.cpu.run(move || batch.alone(&held, pages)).await?;
         }
         let _turn = self.turns.acquire().await.expect("the semaphore is never closed");
         let batch_objects = batch.take_objects();

@@ -17,7 +17,7 @@ use lake::keys::NewKey;
 use lake::object::{Found, Keep, ListedObject};
 use lake::put::{Intents, Observer, Retry, SegmentPut};
 use lake::schema::{quarantine_schema, table_schema};
-use lake::segment::{EncodedSegment, SegmentEncoder};
+use lake::segment::{EncodedSegment, Pages, SegmentEncoder};
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use uuid::Uuid;
@@ -87,7 +87,8 @@ impl Worker {
             SegmentKind::Data => table_schema(&rows::options(self.compactor.format)),
             SegmentKind::Quarantine => quarantine_schema(),
         };
-        let mut encoder = SegmentEncoder::new(&schema, PAGE_BYTES).expect("the schema of a valid topic");
+        let mut encoder = SegmentEncoder::new(&schema, Pages { bytes: PAGE_BYTES, is_compressed: false })
+            .expect("the schema of a valid topic");
         let is_faulty = self.chance.below(10) == 0;
         for input in inputs {
             let bytes = self.read(input).await?;

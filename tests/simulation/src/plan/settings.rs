@@ -21,6 +21,7 @@ pub(super) fn compaction(is_on: bool, end_ms: u64) -> CompactionConfig {
         objects_min: 2 + (end_ms / 2 % 4) as usize,
         memory_bytes: 1024 * 1024,
         pause: Duration::from_millis(500 + end_ms % 1_500),
+        is_compressed: false,
     }
 }
 
@@ -31,6 +32,7 @@ pub(super) fn config(chance: &Chance) -> writer::WriterConfig {
         segment_records_max: chance.between(2..40) as usize,
         batch_age_max: Duration::from_millis(chance.between(100..2_000)),
         block_size_target: 4096,
+        is_compressed: false,
         memory_budget_bytes: chance.pick(&[16 * 1024, 1024 * 1024]),
         lease: LEASE,
         janitor_hold: JANITOR_HOLD,

@@ -20,7 +20,8 @@ const MIB: u64 = 1 << 20;
 
 fn config(objects_min: usize) -> CompactionConfig {
     let (target_bytes, memory_bytes) = (16 * MIB, 64 * MIB);
-    CompactionConfig { is_on: true, target_bytes, objects_min, memory_bytes, pause: Duration::from_millis(1) }
+    let pause = Duration::from_millis(1);
+    CompactionConfig { is_on: true, target_bytes, objects_min, memory_bytes, pause, is_compressed: true }
 }
 
 fn compaction(lake: &Lake, config: CompactionConfig) -> Compaction {

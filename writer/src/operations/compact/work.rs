@@ -10,6 +10,7 @@ use lake::footer::{Footer, FooterSegment};
 use lake::merge::{MergeInput, MergedForm, memory_of_input};
 use lake::object::ListedObject;
 use lake::schema::{quarantine_schema, table_schema};
+use lake::segment::Pages;
 
 use super::CompactionConfig;
 use super::policy::{Candidate, Job, Policy};
@@ -132,7 +133,8 @@ impl Work {
             // Its columns are few, and it is small.
             SegmentKind::Quarantine => (quarantine_schema(), Vec::new(), Vec::new()),
         };
-        MergedForm { table, sort, bloom, page_bytes: PAGE_BYTES, sort_bytes: config.sort_bytes() }
+        let pages = Pages { bytes: PAGE_BYTES, is_compressed: config.is_compressed };
+        MergedForm { table, sort, bloom, pages, sort_bytes: config.sort_bytes() }
     }
 
     /// The description of the merged object in its footer.

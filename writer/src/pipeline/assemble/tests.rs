@@ -117,7 +117,7 @@ async fn assembler() -> (Assembler, Neighbours) {
         commands,
         output,
         receipts: acks,
-        encoding: Some(Encoding { decoder, page_bytes: 1024, condemned: None }),
+        encoding: Some(Encoding { decoder, pages: 1024.into(), condemned: None }),
         policy: RollPolicy::from(&config),
         next_offset: 0,
         batch: None,

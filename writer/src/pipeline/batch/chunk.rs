@@ -16,6 +16,7 @@ use super::{Encoding, OpenBatch};
 use crate::pipeline::decode::Decoded;
 use crate::pipeline::tables::Doubt;
 use lake::schema::{OFFSET, REASON};
+use lake::segment::Pages;
 
 /// The rows of an open batch; each table begins with its first row.
 #[derive(Default)]
@@ -49,27 +50,27 @@ impl OpenBatch {
         doubt: Doubt,
         form: Form,
     ) -> Result<bool, ParquetError> {
-        let page_bytes = encoding.page_bytes;
+        let pages = encoding.pages;
         if encoding.condemned.is_none() && doubt.concerns(chunk) {
             let Some(looked) = encoding.look(chunk) else { return Ok(false) };
             if let Looked::Whole(decoded) = looked {
-                self.encode_part(page_bytes, decoded, form)?;
+                self.encode_part(pages, decoded, form)?;
                 return Ok(true);
             }
         }
         let mut encoded = Ok(());
         encoding.decode(chunk, &mut |part| {
             if encoded.is_ok() {
-                encoded = self.encode_part(page_bytes, part, form);
+                encoded = self.encode_part(pages, part, form);
             }
         });
         encoded.map(|()| true)
     }
 
-    fn encode_part(&mut self, page_bytes: usize, part: Decoded, form: Form) -> Result<(), ParquetError> {
+    fn encode_part(&mut self, pages: Pages, part: Decoded, form: Form) -> Result<(), ParquetError> {
         let refusal = part.quarantine.as_ref().and_then(Refusal::first_of);
         self.first_refusal = self.first_refusal.take().or(refusal);
-        self.tables.write(page_bytes, part, form)
+        self.tables.write(pages, part, form)
     }
 }
 
@@ -105,10 +106,10 @@ impl Encoding {
 }
 
 impl Tables {
-    fn write(&mut self, page_bytes: usize, decoded: Decoded, form: Form) -> Result<(), ParquetError> {
+    fn write(&mut self, pages: Pages, decoded: Decoded, form: Form) -> Result<(), ParquetError> {
         for (slot, rows) in [(&mut self.data, decoded.rows), (&mut self.quarantine, decoded.quarantine)] {
             if let Some(rows) = rows {
-                Table::write(slot, rows, form, page_bytes)?;
+                Table::write(slot, rows, form, pages)?;
             }
         }
         Ok(())

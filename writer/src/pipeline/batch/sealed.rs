@@ -10,7 +10,7 @@ use common::clock::utc_day;
 use common::memory::MemoryPermit;
 use common::{Anchor, OffsetRange};
 use lake::footer::{Footer, FooterSegment};
-use lake::segment::EncodedSegment;
+use lake::segment::{EncodedSegment, Pages};
 use parquet::errors::ParquetError;
 
 use super::Refusal;
@@ -105,12 +105,12 @@ impl SealedBatch {
     }
 
     /// The same with objects of its own. Runs on a blocking thread.
-    pub(crate) fn alone(mut self, held: &Ownership, page_bytes: usize) -> Result<Self, ParquetError> {
+    pub(crate) fn alone(mut self, held: &Ownership, pages: Pages) -> Result<Self, ParquetError> {
         if let Content::Rows(tables) = &self.content {
             let mut segments = Vec::new();
             for (kind, rows) in tables {
                 let footer = footer_of_one(held, self.range, *kind, self.schema_version);
-                segments.push((*kind, rows.encode(page_bytes, footer.pairs())?));
+                segments.push((*kind, rows.encode(pages, footer.pairs())?));
             }
             self.content = Content::Encoded(segments);
         }

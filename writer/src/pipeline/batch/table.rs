@@ -5,7 +5,7 @@
 //! Does not own: Parquet (`lake::segment`), the choice for a batch (`assemble`).
 
 use arrow_array::RecordBatch;
-use lake::segment::{self, EncodedSegment, SegmentEncoder};
+use lake::segment::{self, EncodedSegment, Pages, SegmentEncoder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 
@@ -57,8 +57,8 @@ impl KeptRows {
     }
 
     /// One object of these rows alone.
-    pub(crate) fn encode(&self, page_bytes: usize, footer: Vec<KeyValue>) -> Result<EncodedSegment, ParquetError> {
-        self.encoder(page_bytes)?.finish(footer)
+    pub(crate) fn encode(&self, pages: Pages, footer: Vec<KeyValue>) -> Result<EncodedSegment, ParquetError> {
+        self.encoder(pages)?.finish(footer)
     }
 
     fn push(&mut self, rows: RecordBatch) {
@@ -67,9 +67,9 @@ impl KeptRows {
         self.batches.push(rows);
     }
 
-    fn encoder(&self, page_bytes: usize) -> Result<SegmentEncoder, ParquetError> {
+    fn encoder(&self, pages: Pages) -> Result<SegmentEncoder, ParquetError> {
         let first = self.batches.first().expect("rows are kept once there is one");
-        let mut encoder = SegmentEncoder::new(&first.schema(), page_bytes)?;
+        let mut encoder = SegmentEncoder::new(&first.schema(), pages)?;
         encoder.write_all(&self.batches)?;
         Ok(encoder)
     }
@@ -81,7 +81,7 @@ impl Table {
         slot: &mut Option<Self>,
         rows: RecordBatch,
         form: Form,
-        page_bytes: usize,
+        pages: Pages,
     ) -> Result<(), ParquetError> {
         match slot.get_or_insert_with(|| Self::Kept(KeptRows::default())) {
             Self::Encoder(encoder) => encoder.write(&rows),
@@ -91,7 +91,7 @@ impl Table {
             }
             Self::Kept(kept) => {
                 kept.push(rows);
-                *slot = Some(Self::Encoder(Box::new(kept.encoder(page_bytes)?)));
+                *slot = Some(Self::Encoder(Box::new(kept.encoder(pages)?)));
                 Ok(())
             }
         }
@@ -128,9 +128,9 @@ impl Table {
     }
 
     /// One object of the rows.
-    pub(super) fn finish(self, page_bytes: usize, footer: Vec<KeyValue>) -> Result<EncodedSegment, ParquetError> {
+    pub(super) fn finish(self, pages: Pages, footer: Vec<KeyValue>) -> Result<EncodedSegment, ParquetError> {
         match self {
-            Self::Kept(kept) => kept.encode(page_bytes, footer),
+            Self::Kept(kept) => kept.encode(pages, footer),
             Self::Encoder(encoder) => encoder.finish(footer),
         }
     }

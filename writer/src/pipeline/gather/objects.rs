@@ -9,7 +9,7 @@ use catalog::{NewObject, NewSegment, SegmentKind};
 use common::{OffsetRange, TopicName, TopicPartition};
 use lake::footer::Footer;
 use lake::keys::NewKey;
-use lake::segment::{EncodedSegment, SegmentEncoder};
+use lake::segment::{EncodedSegment, Pages, SegmentEncoder};
 use parquet::errors::ParquetError;
 
 use super::Waiting;
@@ -35,9 +35,9 @@ impl Rows {
     }
 
     /// One object of them. Runs on a blocking thread.
-    pub(super) fn encode(&self, page_bytes: usize) -> Result<EncodedSegment, ParquetError> {
+    pub(super) fn encode(&self, pages: Pages) -> Result<EncodedSegment, ParquetError> {
         let first = self.batches.first().expect("a batch has rows of a kind or none of it");
-        let mut encoder = SegmentEncoder::new(&first.schema(), page_bytes)?;
+        let mut encoder = SegmentEncoder::new(&first.schema(), pages)?;
         encoder.write_all(&self.batches)?;
         encoder.finish(self.footer.pairs())
     }

@@ -91,7 +91,7 @@ impl World {
         let held = &self.held[partition];
         let memory = MemoryBudget::new(1 << 20).try_acquire(1).expect("free");
         let decoder = PartitionDecoder::new(Arc::clone(&self.table), Source::of(held));
-        let mut encoding = Encoding { decoder, page_bytes: 1 << 16, condemned: None };
+        let mut encoding = Encoding { decoder, pages: (1 << 16).into(), condemned: None };
         let mut batch = OpenBatch::open(0, messages, vec![], memory);
         batch.count_as_small(self.joined[partition].open());
         let encoded = batch.encode(&mut encoding, Doubt::None, Form::Rows).expect("decodes");

@@ -62,13 +62,13 @@ pub(super) async fn commit(parts: &Parts, topic: &TopicName, mut flush: Vec<Wait
 async fn store(parts: &Parts, topic: &TopicName, flush: &[Waiting]) -> Result<Stored, Stop> {
     let started = Instant::now();
     let _turn = parts.limits.uploads.acquire().await.expect("the semaphore is never closed");
-    let (schema_version, page_bytes) = (flush[0].batch.schema_version, parts.config.block_size_target);
+    let (schema_version, pages) = (flush[0].batch.schema_version, parts.config.pages());
     let first_timestamp_us = flush.iter().map(|waiting| waiting.batch.first_timestamp_us).min().unwrap_or_default();
     let intents = intents(parts, topic, flush);
     let mut stored = Stored::new();
     for kind in SegmentKind::ALL {
         let Some(rows) = Rows::of(flush, topic, kind) else { continue };
-        let encoded = parts.limits.cpu.run(move || rows.encode(page_bytes)).await?;
+        let encoded = parts.limits.cpu.run(move || rows.encode(pages)).await?;
         let name = SharedName { topic, kind, first_timestamp_us };
         let new_key = || name.new_key(&parts.storage.prefix);
         let observer = Reporter { flush, retries: parts.config.upload_retries };

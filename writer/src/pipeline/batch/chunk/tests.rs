@@ -14,7 +14,7 @@ const RECORDS: usize = 40_000;
 fn encoding() -> Encoding {
     let options = serde_json::from_str(r#"{"format":"json","columns":[{"name":"n","type":"int64"}]}"#).expect("valid");
     let decoder = PartitionDecoder::new(TopicTable::with_options(options, 1), Source::default());
-    Encoding { decoder, page_bytes: 64 * 1024, condemned: None }
+    Encoding { decoder, pages: (64 * 1024).into(), condemned: None }
 }
 
 /// A batch of one message, of which the last record is `last`.
