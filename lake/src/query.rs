@@ -183,7 +183,7 @@ impl QuerySession {
     /// # Errors
     /// [`QueryError::Parameter`] when a placeholder has no value, a value no placeholder, or a text is no value of the type
     /// that is needed in its place; otherwise as [`QuerySession::sql`].
-    pub async fn sql_with(&self, sql: &str, parameters: &Parameters) -> Result<DataFrame, QueryError> {
+    pub async fn sql_with_parameters(&self, sql: &str, parameters: &Parameters) -> Result<DataFrame, QueryError> {
         self.plan(sql, Some(parameters)).await
     }
 

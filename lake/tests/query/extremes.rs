@@ -125,6 +125,7 @@ async fn a_join_and_a_group_are_not_taken_for_a_whole_table() {
     assert_eq!(lake.number("SELECT max(_offset) FILTER (WHERE _offset < 5) AS n FROM orders").await, 4);
     lake.store.take_opened();
     assert_eq!(lake.number("SELECT (SELECT max(_offset) FROM orders o) AS n").await, 9);
+    assert_eq!(lake.number("SELECT max(_offset) AS n FROM (SELECT _row, _offset FROM orders) o").await, 9);
     assert!(lake.store.take_opened().is_empty(), "a subquery over a whole table is one");
 }
 

@@ -188,7 +188,7 @@ async fn placeholders_take_values_of_the_type_of_their_place() {
         given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     };
     let count = async |sql: &str, given: &[(&str, &str)]| -> Result<usize, QueryError> {
-        let frame = lake.session.sql_with(sql, &values(given)).await?;
+        let frame = lake.session.sql_with_parameters(sql, &values(given)).await?;
         Ok(frame.collect().await?.iter().map(|batch| batch.num_rows()).sum())
     };
     for (sql, given, rows) in [

@@ -77,7 +77,7 @@ pub(super) async fn rows(
     output: &Output,
     width: Option<usize>,
 ) -> anyhow::Result<usize> {
-    let frame = match session.sql_with(sql, parameters).await {
+    let frame = match session.sql_with_parameters(sql, parameters).await {
         Err(
             error @ (QueryError::UnknownTable { .. }
             | QueryError::UnknownColumn { .. }

@@ -57,6 +57,12 @@ fn scan(text: &str, mut code: impl FnMut(usize, char)) {
     let mut characters = text.char_indices().peekable();
     while let Some((at, c)) = characters.next() {
         let next = characters.peek().map(|(_, next)| *next);
+        if let (Part::Code, Some(end)) = (part, dollar_quoted(&text[at..])) {
+            // Its quotes are code, so that the part is not taken for nothing.
+            code(at, c);
+            while characters.next_if(|(inside, _)| *inside < at + end).is_some() {}
+            continue;
+        }
         part = match (part, c, next) {
             (Part::Code, '\'' | '"' | '`', _) => {
                 code(at, c);
@@ -90,6 +96,18 @@ fn scan(text: &str, mut code: impl FnMut(usize, char)) {
     }
 }
 
+/// The length of the text in dollar quotes, `$$text$$` or `$tag$text$tag$`, with which `text` begins; all of it where it does not
+/// end.
+fn dollar_quoted(text: &str) -> Option<usize> {
+    let tag = text.strip_prefix('$')?.find(|c: char| !c.is_ascii_alphabetic() && c != '_')? + 1;
+    if !text[tag..].starts_with('$') {
+        return None;
+    }
+    let quote = &text[..=tag];
+    let inside = text[quote.len()..].find(quote);
+    Some(inside.map_or(text.len(), |inside| inside + 2 * quote.len()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +122,10 @@ mod tests {
             ("-- one; two\nSELECT 1;", vec!["-- one; two\nSELECT 1"]),
             ("SELECT /* ; /* ; */ ; */ 1; -- end", vec!["SELECT /* ; /* ; */ ; */ 1"]),
             ("SELECT 'not ended; SELECT 2", vec!["SELECT 'not ended; SELECT 2"]),
+            (
+                "SELECT $$a;b$$; SELECT $x$;$y$;$x$, $1; SELECT $a",
+                vec!["SELECT $$a;b$$", "SELECT $x$;$y$;$x$, $1", "SELECT $a"],
+            ),
             ("  -- nothing\n/* at all */ ;", vec![]),
         ] {
             assert_eq!(statements(text), expected, "{text}");

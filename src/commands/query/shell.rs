@@ -8,6 +8,7 @@ mod editor;
 mod history;
 
 use anyhow::bail;
+use futures::FutureExt;
 use lake::query::{Parameters, QuerySession};
 use rustyline::error::ReadlineError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -112,6 +113,8 @@ fn report(error: anyhow::Error) {
 impl Shell {
     /// Runs a part and reports its failure; Ctrl-C drops the query, which takes its temporary files with it.
     async fn interruptible(&mut self, part: &str, interrupts: &mut Signal) -> Next {
+        // One that came while nothing ran is not for this part.
+        while interrupts.recv().now_or_never().flatten().is_some() {}
         let ran = tokio::select! {
             biased;
             ran = self.run(part) => ran,

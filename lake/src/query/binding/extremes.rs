@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::error::Result;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, SubqueryAlias, TableScan};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection, SubqueryAlias, TableScan};
 
 use super::over;
 
@@ -30,11 +30,15 @@ pub(super) fn over_bound(
     Ok(Some(LogicalPlan::Aggregate(Aggregate::try_new_with_schema(Arc::new(input), groups, aggregates, schema)?)))
 }
 
-/// The scan of all rows of a table below names for it alone.
+/// The scan of all rows of a table below names for it, and for its columns, alone.
 fn whole_table(plan: &LogicalPlan) -> Option<&TableScan> {
     match plan {
         LogicalPlan::TableScan(scan) => (scan.filters.is_empty() && scan.fetch.is_none()).then_some(scan),
         LogicalPlan::SubqueryAlias(alias) => whole_table(&alias.input),
+        LogicalPlan::Projection(columns) => {
+            let is_column = |expr: &Expr| matches!(expr, Expr::Column(_));
+            columns.expr.iter().all(is_column).then(|| whole_table(&columns.input)).flatten()
+        }
         _ => None,
     }
 }
@@ -45,6 +49,11 @@ fn with_table(plan: &LogicalPlan, table: Arc<dyn TableProvider>) -> Result<Logic
         LogicalPlan::SubqueryAlias(alias) => {
             let input = with_table(&alias.input, table)?;
             LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(Arc::new(input), alias.alias.clone())?)
+        }
+        LogicalPlan::Projection(columns) => {
+            let input = Arc::new(with_table(&columns.input, table)?);
+            let schema = Arc::clone(&columns.schema);
+            LogicalPlan::Projection(Projection::try_new_with_schema(columns.expr.clone(), input, schema)?)
         }
         other => other.clone(),
     })
