@@ -21,6 +21,7 @@
 //! Owns: [`Siltstone`], and the types of other crates that a caller needs. Does not own: the binary of the same name.
 
 mod embedded;
+mod lake_of_settings;
 
 pub use arrow_array;
 pub use bytes::Bytes;
@@ -29,8 +30,10 @@ pub use common::config::{QueueType, Settings, StorageType};
 pub use common::topic::{ColumnSpec, ColumnType, Format, TopicOptions};
 pub use common::{ErrorKind, OutgoingMessage, TopicName};
 pub use ingester::{Producer, ProducerError, SendFailure, SendOutcome, SendResult};
-pub use lake::query::{BatchStream, QueryError, format_table};
+pub use lake::query::datafusion;
+pub use lake::query::{BatchStream, Lake, QueryError, exact_context, format_table};
 pub use writer::{Summary, WriterError};
 
 pub use common::timestamp::TIMESTAMP_HEADER;
 pub use embedded::{AppendResult, Error, Result, Siltstone};
+pub use lake_of_settings::open_lake;

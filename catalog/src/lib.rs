@@ -35,8 +35,8 @@ pub use model::{
     PresentedToken, Publication, PublishOutcome, PublishScope, PublishedFile, PublishedHead, PublishedTable,
     RecordedGap, RegisteredAgent, ReplacementIntent, Replay, ResumePoint, RetiredObject, Right, Scope, SegmentInfo,
     SegmentKind, SnapshotId, StateFile, Suspect, TableColumn, TableFile, TableId, TableState, Tables, Token, TokenHash,
-    TokenSecret, TokenState, Topic, TopicConfig, TopicPattern, TopicSnapshot, Upload, UploadIntent, UploadState,
-    iceberg_namespace, quarantine_columns, table_columns,
+    TokenSecret, TokenState, Topic, TopicConfig, TopicPattern, TopicSnapshot, Upload, UploadIntent, UploadState, View,
+    ViewRequest, ViewedTopics, iceberg_namespace, quarantine_columns, table_columns,
 };
 pub use new_topic::NewTopic;
 pub use postgres::{PostgresDatabase, PostgresMetadataStore};
@@ -45,7 +45,7 @@ pub use sql::SqlMetadataStore;
 pub use sqlite::{SqliteDatabase, SqliteMetadataStore};
 pub use store::{
     AgentStore, CommitStore, ConsumerStore, IcebergStore, JanitorStore, MetadataStore, OwnershipStore, ReplayStore,
-    SegmentStore, TableStore, TokenStore, TopicStore,
+    SegmentStore, TableStore, TokenStore, TopicStore, ViewStore,
 };
 pub use topics::{
     CreateTopicError, DeleteTopicError, UpdateTopicError, create_topic, delete_topic, open_topic, update_retention,

@@ -18,6 +18,7 @@ mod token;
 mod token_secret;
 mod topic;
 mod upload;
+mod view;
 
 pub use self::agent::{AgentRole, Contact, Ingester, RegisteredAgent};
 pub use self::consumer::{CommittedOffset, ConsumerOffset, Replay};
@@ -40,3 +41,4 @@ pub use self::token::{Grant, NewToken, Right, Token, TokenState, TopicPattern};
 pub use self::token_secret::{PresentedToken, TokenHash, TokenSecret};
 pub use self::topic::{Partition, PartitionState, Topic, TopicConfig};
 pub use self::upload::{ReplacementIntent, Upload, UploadIntent, UploadState};
+pub use self::view::{View, ViewRequest, ViewedTopics};

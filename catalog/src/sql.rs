@@ -43,6 +43,7 @@ mod takeover;
 mod tokens;
 mod topic_names;
 mod topics;
+mod view;
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -13,6 +13,7 @@ mod segments;
 mod tables;
 mod tokens;
 mod topics;
+mod view;
 
 use std::fmt;
 
@@ -29,6 +30,7 @@ pub use self::segments::SegmentStore;
 pub use self::tables::TableStore;
 pub use self::tokens::TokenStore;
 pub use self::topics::TopicStore;
+pub use self::view::ViewStore;
 use crate::error::Result;
 
 /// A whole catalog.
@@ -45,6 +47,7 @@ pub trait MetadataStore:
     + ReplayStore
     + ConsumerStore
     + TokenStore
+    + ViewStore
     + fmt::Debug
 {
     /// Succeeds if the database answers now; for readiness.

@@ -44,6 +44,7 @@ mod conformance {
     pub(crate) mod together;
     pub(crate) mod tokens;
     pub(crate) mod topics;
+    pub(crate) mod view;
 }
 
 use conformance::backend::Backend;
@@ -116,6 +117,8 @@ on_every_backend! {
     segments::offsets_above_the_largest_are_refused,
     segments::the_exceptions_of_a_range_are_its_gaps_and_quarantine,
     segments::exceptions_are_of_one_incarnation_and_know_what_retention_took,
+    view::a_view_is_the_same_whatever_is_known,
+    view::a_view_has_what_was_asked_for_and_nothing_else,
     tokens::a_token_is_listed_as_it_was_created,
     tokens::a_name_belongs_to_one_token_until_that_is_revoked,
     tokens::a_token_that_is_of_no_use_is_refused,

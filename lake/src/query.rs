@@ -1,18 +1,23 @@
 //! SQL over the objects that the catalog lists, with DataFusion.
 //!
-//! Owns: the query session: its tables, one catalog snapshot per topic and query, memory limits.
+//! Owns: the query session: planning a statement over one moment of the catalog, memory limits.
 //! Does not own: the lists (the catalog's stores), writing, and the queue of messages that are not committed yet (`hot`
 //! reads them through `crate::tail`).
 //!
 //! Tables: each topic under its own name (quote it where it is not a plain word), its quarantined records as
-//! `quarantine."<topic>"`, and the catalog itself as `siltstone.topics`, `siltstone.partitions` and
-//! `siltstone.segments`. Unquoted names are found without regard to case. Nothing is listed in the object store: an object that the catalog does not list is not read.
+//! `quarantine."<topic>"`, and the catalog itself as `siltstone.topics`, `siltstone.segments` and the other system tables.
+//! Unquoted names are found without regard to case. Nothing is listed in the object store: an object that the catalog
+//! does not list is not read.
 
+mod attached;
+mod binding;
 mod bounded;
 mod chains;
 mod checked;
 mod contained;
+mod counts;
 mod error;
+mod exact;
 mod exact_average;
 mod exact_store;
 mod exact_sum;
@@ -21,12 +26,16 @@ mod format;
 mod frugal;
 mod hot;
 mod json;
+mod known;
 mod labels;
 mod layout;
 mod mixed;
+mod named;
 mod names;
 mod object;
 mod operators;
+mod order;
+mod parameters;
 mod precedence;
 mod provider;
 mod pruning;
@@ -63,15 +72,24 @@ use url::Url;
 
 use catalog::MetadataStore;
 
+/// The version of DataFusion whose contexts [`Lake::register`] takes.
+pub use datafusion;
+
+pub use attached::Lake;
 pub use contained::is_panic_contained;
+pub use counts::{SegmentCounts, execute, rows_read, segment_counts};
 pub use datafusion::execution::SendableRecordBatchStream as BatchStream;
 pub use error::QueryError;
-pub use format::{format_table, write_json_lines};
+pub use format::{ParquetRows, format_expanded, format_table, write_csv, write_csv_header, write_json_lines};
 use hot::QueryTails;
 pub use hot::{HotTail, HotTailMode, HotTailSettings, SessionSettings};
+use known::Known;
 pub use object::{UnreadableSegment, unreadable_segment};
-pub use provider::{SegmentCounts, segment_counts};
+pub use parameters::Parameters;
+use provider::Sources;
+use reader::NamedReaderFactory;
 use schemas::QueryCatalog;
+pub use session::exact_context;
 
 /// Name of DataFusion's catalog and, in it, of the schema of system tables.
 const CATALOG: &str = "siltstone";
@@ -119,15 +137,12 @@ impl Default for QueryOptions {
     }
 }
 
-/// Plans SQL over the topics of one catalog. Each query reads the state committed when it is planned.
+/// Plans SQL over the topics of one catalog. Each query reads the state committed when it is planned: one state, whatever
+/// tables it names.
 pub struct QuerySession {
-    catalog: Arc<dyn MetadataStore>,
-    store_url: ObjectStoreUrl,
-    store: Arc<dyn ObjectStore>,
-    runtime: Arc<RuntimeEnv>,
+    lake: Arc<Known>,
     /// Functions, rules and settings; every query gets a copy with its own tables.
     template: SessionState,
-    verify: bool,
     hot: HotTail,
     settings: SessionSettings,
     /// Holds the temporary files of queries, and takes them with it.
@@ -136,7 +151,7 @@ pub struct QuerySession {
 
 impl fmt::Debug for QuerySession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QuerySession").field("store_url", &self.store_url).finish_non_exhaustive()
+        f.debug_struct("QuerySession").field("lake", &self.lake).finish_non_exhaustive()
     }
 }
 
@@ -158,15 +173,12 @@ impl QuerySession {
         store: QueryStore,
         options: QueryOptions,
     ) -> Result<Self, QueryError> {
-        let store_url = store_url(&store.url)?;
         let folder = session::folder();
         let runtime = Arc::new(session::runtime(options, folder.as_ref())?);
-        runtime.register_object_store(store_url.as_ref(), Arc::clone(&store.store));
-        let template = session::template(options, Arc::clone(&runtime))?;
-        let verify = options.verify;
+        let lake = Arc::new(Known::new(sources(catalog, &store, &runtime, options.verify)?));
+        let template = session::template(options, runtime)?;
         let (hot, settings) = (HotTail::unavailable(NO_QUEUE), SessionSettings::new(options.hot_tail));
-        let store = store.store;
-        Ok(Self { catalog, store_url, store, runtime, template, verify, hot, settings, _folder: folder })
+        Ok(Self { lake, template, hot, settings, _folder: folder })
     }
 
     /// The same session, whose tables end with the tails from `hot`.
@@ -180,8 +192,8 @@ impl QuerySession {
         &self.settings
     }
 
-    /// Plans one statement over a fresh snapshot of every topic it names. Only reading is allowed, and SET and RESET of
-    /// the settings of the hot tail.
+    /// Plans one statement over one moment of all tables that it names. Only reading is allowed, and SET and RESET of the
+    /// settings of the hot tail.
     ///
     /// # Errors
     /// [`QueryError::UnknownTable`] lists the topics that exist, [`QueryError::UnknownColumn`] the columns in reach; otherwise
@@ -195,8 +207,36 @@ impl QuerySession {
     /// # Errors
     /// As [`QuerySession::sql`].
     pub async fn sql_with(&self, sql: &str, settings: &SessionSettings) -> Result<DataFrame, QueryError> {
-        let tables = Arc::new(self.query_catalog(settings.hot_tail()).await?);
-        let state = self.state_with(Arc::clone(&tables), settings.hot_tail())?;
+        self.plan(sql, settings, None).await
+    }
+
+    /// The same with a value for each placeholder of the statement.
+    ///
+    /// # Errors
+    /// [`QueryError::Parameter`] when a placeholder has no value, a value no placeholder, or a text is no value of the type
+    /// that is needed in its place; otherwise as [`QuerySession::sql`].
+    pub async fn sql_with_parameters(&self, sql: &str, parameters: &Parameters) -> Result<DataFrame, QueryError> {
+        self.plan(sql, &self.settings, Some(parameters)).await
+    }
+
+    /// Names of tables as they are typed, and of their columns, for completion: topics, quarantines, system tables.
+    ///
+    /// # Errors
+    /// The catalog's.
+    pub async fn names(&self) -> Result<Vec<String>, QueryError> {
+        let topics = self.lake.sources.catalog.list_topics().await?;
+        Ok(names::typed(&QueryCatalog::of(Arc::clone(&self.lake), topics)))
+    }
+
+    async fn plan(
+        &self,
+        sql: &str,
+        settings: &SessionSettings,
+        parameters: Option<&Parameters>,
+    ) -> Result<DataFrame, QueryError> {
+        let topics = self.lake.sources.catalog.list_topics().await?;
+        let tables = QueryCatalog::of(Arc::clone(&self.lake), topics);
+        let state = self.state_with(&tables, settings.hot_tail());
         let dialect = state.config().options().sql_parser.dialect;
         let mut statement = state.sql_to_statement(sql, &dialect)?;
         json::binding::tighten(&mut statement);
@@ -205,36 +245,45 @@ impl QuerySession {
         for reference in state.resolve_table_references(&statement)? {
             check_exists(&tables, &reference.resolve(CATALOG, TOPICS_SCHEMA))?;
         }
-        let plan = chains::balance(planned(&state, statement, &tables).await?)?;
+        let plan = planned(&state, statement, &tables).await?;
+        let plan = match parameters {
+            Some(values) => parameters::filled(plan, values)?,
+            None => plan,
+        };
+        let plan = chains::balance(plan)?;
         if hot::is_set(&plan, settings)? {
             return Ok(DataFrame::new(state, LogicalPlanBuilder::empty(false).build()?));
         }
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan)?;
+        let tails = QueryTails::new(self.hot.clone(), settings.hot_tail());
+        let plan = binding::bound(plan, &tails).await?;
         Ok(SessionContext::new_with_state(state).execute_logical_plan(plan).await?)
     }
 
-    async fn query_catalog(&self, hot_tail: HotTailSettings) -> Result<QueryCatalog, QueryError> {
-        let topics = self.catalog.list_topics().await?;
-        let readers = reader::NamedReaderFactory::new(
-            Arc::clone(&self.store),
-            self.runtime.cache_manager.get_file_metadata_cache(),
-            self.verify,
-        );
-        let tails = QueryTails::new(self.hot.clone(), hot_tail);
-        let (catalog, store_url) = (Arc::clone(&self.catalog), self.store_url.clone());
-        Ok(QueryCatalog::new(catalog, topics, store_url, Arc::new(readers), tails))
-    }
-
-    fn state_with(&self, tables: Arc<QueryCatalog>, hot_tail: HotTailSettings) -> Result<SessionState, QueryError> {
+    fn state_with(&self, tables: &QueryCatalog, hot_tail: HotTailSettings) -> SessionState {
         let catalogs = MemoryCatalogProviderList::new();
-        catalogs.register_catalog(CATALOG.to_owned(), tables as Arc<dyn CatalogProvider>);
+        catalogs.register_catalog(CATALOG.to_owned(), Arc::new(tables.clone()));
         let builder = SessionStateBuilder::new_from_existing(self.template.clone());
         let mut state = builder.with_catalog_list(Arc::new(catalogs)).build();
         // SHOW finds them here.
         state.config_mut().options_mut().extensions.insert(hot_tail);
-        Ok(state)
+        state
     }
+}
+
+/// The sources of tables that are read in this runtime.
+fn sources(
+    catalog: Arc<dyn MetadataStore>,
+    store: &QueryStore,
+    runtime: &RuntimeEnv,
+    is_verifying: bool,
+) -> Result<Sources, QueryError> {
+    let store_url = store_url(&store.url)?;
+    runtime.register_object_store(store_url.as_ref(), Arc::clone(&store.store));
+    let footers = runtime.cache_manager.get_file_metadata_cache();
+    let readers = Arc::new(NamedReaderFactory::new(Arc::clone(&store.store), footers, is_verifying));
+    Ok(Sources { catalog, store_url, readers })
 }
 
 /// The plan of a statement whose tables exist. Planning is what knows the scopes of names, so it says which ones are to be

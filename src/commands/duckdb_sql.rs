@@ -3,11 +3,15 @@
 //! Owns: deriving DuckDB's access to catalog and store from settings and environment. Does not own: the statements
 //! (lake::duckdb).
 
+mod watch;
+
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use catalog::{MetadataStore, OpenTables, TopicSnapshot};
+use clap::ArgGroup;
 use common::TopicName;
 use common::config::{CatalogPlace, Settings, StorageType};
 use lake::Storage;
@@ -22,20 +26,35 @@ use crate::output::{self, UsageError};
 /// committed at that moment, and nothing can be written. Records that could not be decoded are in quarantine."TOPIC", as
 /// in `query`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: siltstone duckdb-sql > lake.sql && duckdb -init lake.sql")]
+#[command(
+    after_help = "Example: siltstone duckdb-sql > lake.sql && duckdb -init lake.sql",
+    group = ArgGroup::new("of-views").multiple(true)
+)]
 pub(crate) struct Args {
     /// Instead, a view of each topic over exactly the segments that are committed now, for a DuckDB without the
     /// extension; print them again to see later segments
-    #[arg(long)]
+    #[arg(long, group = "of-views")]
     views: bool,
 
+    /// Write these views into FILE instead, and again each time that the segments or columns change, until a signal
+    #[arg(long, value_name = "FILE", group = "of-views")]
+    watch: Option<PathBuf>,
+
     /// Views of these topics alone
-    #[arg(requires = "views")]
+    #[arg(requires = "of-views")]
     topics: Vec<TopicName>,
 }
 
 /// Prints the statements, or with `json` an object with the member `sql`.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+    if let Some(path) = &args.watch {
+        ensure!(!json, UsageError::new("--watch writes SQL into a file; --json is for what is printed"));
+        let location = location(&service::connect::existing_storage(settings)?)?;
+        let following = async |catalog: &Arc<dyn MetadataStore>| {
+            watch::follow(catalog.as_ref(), &args.topics, &location, path).await
+        };
+        return reading_catalog(settings, following).await;
+    }
     let sql = match args.views {
         true => views(&args.topics, settings).await?,
         false => attach(settings).await?,

@@ -35,6 +35,8 @@ mod retention;
 mod secrets;
 mod service;
 mod settings;
+mod shell;
+mod snippets;
 mod standard_input;
 mod store_settings;
 mod terminal;

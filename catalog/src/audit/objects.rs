@@ -72,7 +72,7 @@ impl<'s> ObjectRecords<'s> {
         let ids: Vec<i32> = SYSTEM_COLUMNS.iter().map(|(id, _)| *id).chain(types.keys().copied()).collect();
         let mut statistics = Vec::new();
         for kind in SegmentKind::ALL {
-            statistics.extend(catalog.object_statistics(topic, kind, &ids).await?);
+            statistics.extend(catalog.object_statistics(topic, kind, &ids, None).await?);
         }
         let uploads = catalog.list_shared_uploads(topic).await?;
         let tables = catalog.open_tables(Some(topic)).await?;

@@ -44,7 +44,7 @@ number! {
 }
 
 /// The two tables of a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Tables {
     /// Its records.
     pub data: TableId,

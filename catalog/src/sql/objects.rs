@@ -97,10 +97,17 @@ pub(super) async fn insert_all(session: &mut dyn Session, insert: &Insert, rows:
 
 /// Live objects of two tables, by number.
 pub(super) async fn live(session: &mut dyn Session, tables: Tables) -> Result<Vec<Arc<ObjectInfo>>> {
+    live_after(session, tables, -1).await
+}
+
+/// Live objects of two tables with greater numbers than `last`, by number.
+pub(super) async fn live_after(session: &mut dyn Session, tables: Tables, last: i64) -> Result<Vec<Arc<ObjectInfo>>> {
     let select = sql!(
-        "SELECT objects.table_id, " object_columns " FROM objects WHERE table_id = $1 OR table_id = $2 ORDER BY file_id"
+        "SELECT objects.table_id, " object_columns " FROM objects
+         WHERE (table_id = $1 OR table_id = $2) AND file_id > $3 ORDER BY file_id"
     );
-    let found = session.fetch(&select, &ids(tables)).await?;
+    let [data, quarantine] = ids(tables);
+    let found = session.fetch(&select, &[data, quarantine, last.into()]).await?;
     found.into_iter().map(|mut row| Ok(Arc::new(row.object_of(tables)?))).collect()
 }
 

@@ -17,7 +17,8 @@ use crate::database::{Row, Session, Sql, sql, values};
 use crate::error::{CatalogError, Result, is_unique_violation};
 use crate::model::{
     ColumnStatistics, CommitRecord, Exceptions, Expiration, Expired, ExpiredBefore, FileId, ImportedSegment,
-    IncarnationStart, LakeSnapshot, ObjectInfo, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
+    IncarnationStart, LakeSnapshot, ObjectInfo, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, SnapshotId,
+    Tables, Topic, TopicSnapshot,
 };
 use crate::store::SegmentStore;
 
@@ -83,9 +84,10 @@ impl<D> SegmentStore for SqlMetadataStore<D> {
         topic: &TopicName,
         kind: SegmentKind,
         field_ids: &[i32],
+        after: Option<SnapshotId>,
     ) -> Result<Vec<(FileId, ColumnStatistics)>> {
         let topic = topic.as_str();
-        self.door.read(|session| Box::pin(statistics::of_objects(session, topic, kind, field_ids))).await
+        self.door.read(|session| Box::pin(statistics::of_objects(session, (topic, kind), field_ids, after))).await
     }
 
     async fn exceptions(&self, partition: &TopicPartition, range: OffsetRange) -> Result<Option<Exceptions>> {
@@ -149,16 +151,21 @@ async fn snapshot(session: &mut dyn Session, topic: &TopicName) -> Result<TopicS
     };
     let tables = tables_of(session, topic.as_str(), TopicLock::None).await?;
     let tables = tables.ok_or_else(|| CatalogError::TopicNotFound(topic.to_string()))?;
+    snapshot_of(session, row.try_into()?, tables).await
+}
+
+/// The snapshot of a topic that was read in this transaction.
+pub(super) async fn snapshot_of(session: &mut dyn Session, topic: Topic, tables: Tables) -> Result<TopicSnapshot> {
     let select = sql!("SELECT " partition_columns " FROM partitions WHERE topic = $1 ORDER BY partition_id");
-    let partitions = session.fetch(&select, values![topic]).await?;
+    let partitions = session.fetch(&select, values![&topic.name]).await?;
     let select = sql!(
         "SELECT " segment_columns " FROM segments WHERE topic = $1
          ORDER BY partition_id, incarnation, base_offset, kind"
     );
-    let segments = session.fetch(&select, values![topic]).await?;
+    let segments = session.fetch(&select, values![&topic.name]).await?;
     let objects = objects::live(session, tables).await?;
     Ok(TopicSnapshot {
-        topic: row.try_into()?,
+        topic,
         tables,
         partitions: rows::all(partitions)?,
         segments: in_objects(segments, &objects)?,
@@ -187,7 +194,7 @@ pub(super) fn joined(rows: Vec<Row>) -> Result<Vec<SegmentInfo>> {
 }
 
 /// Segments from rows of their columns alone.
-fn in_objects(rows: Vec<Row>, objects: &[Arc<ObjectInfo>]) -> Result<Vec<SegmentInfo>> {
+pub(super) fn in_objects(rows: Vec<Row>, objects: &[Arc<ObjectInfo>]) -> Result<Vec<SegmentInfo>> {
     let by_id: HashMap<FileId, &Arc<ObjectInfo>> = objects.iter().map(|object| (object.file_id, object)).collect();
     let absent = |id| CatalogError::Inconsistent(format!("a segment is in object {id}, which is not listed"));
     let of_object = |mut row: Row| {

@@ -10,7 +10,7 @@ use super::input;
 use super::objects::{Listed, insert_all};
 use crate::database::{Insert, Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
-use crate::model::{ColumnStatistics, FileId, SegmentKind, TableId};
+use crate::model::{ColumnStatistics, FileId, SegmentKind, SnapshotId, TableId};
 
 /// The field id of `_timestamp`.
 const TIMESTAMP_FIELD_ID: i32 = 4;
@@ -47,24 +47,26 @@ fn bound(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.contains('\0'))
 }
 
-/// The stored statistics of these columns for the live objects of a table.
+/// The stored statistics of these columns for the live objects of a table that were listed after a snapshot.
 pub(super) async fn of_objects(
     session: &mut dyn Session,
-    topic: &str,
-    kind: SegmentKind,
+    (topic, kind): (&str, SegmentKind),
     field_ids: &[i32],
+    after: Option<SnapshotId>,
 ) -> Result<Vec<(FileId, ColumnStatistics)>> {
     let select = sql!(
         "SELECT s.file_id, s.column_id, s.column_bytes, s.value_count, s.null_count, s.min_value, s.max_value
          FROM topics AS t JOIN segment_stats AS s
                 ON s.table_id = CASE $3 WHEN 'data' THEN t.table_id ELSE t.quarantine_table_id END
             JOIN objects AS o ON o.file_id = s.file_id
-         WHERE t.name = $2 AND s.column_id IN " numbers_1 "
+         WHERE t.name = $2 AND s.column_id IN " numbers_1 " AND o.begin_snapshot > $4
          ORDER BY s.column_id, s.file_id"
     );
     // No column of a Parquet file has a negative id.
     let ids = input::numbers(field_ids.iter().filter_map(|id| u64::try_from(*id).ok()))?;
-    let found = session.fetch(&select, values![&ids, topic, kind.as_str()]).await?;
+    let found = session
+        .fetch(&select, values![&ids, topic, kind.as_str(), after.map_or(-1, |snapshot| snapshot.0.cast_signed())])
+        .await?;
     found.into_iter().map(column).collect()
 }
 

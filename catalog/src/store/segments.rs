@@ -8,14 +8,14 @@ use common::{OffsetRange, TopicName, TopicPartition};
 use crate::error::Result;
 use crate::model::{
     ColumnStatistics, CommitRecord, Exceptions, Expiration, Expired, ExpiredBefore, FileId, ImportedSegment,
-    IncarnationStart, LakeSnapshot, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
+    IncarnationStart, LakeSnapshot, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, SnapshotId, TopicSnapshot,
 };
 
 /// Segments, objects, and the history of partitions.
 #[async_trait]
 pub trait SegmentStore: Send + Sync {
     /// Lists a segment and its object outside a commit, for imports and repairs; the writer never calls it. Makes a
-    /// lake snapshot as a commit does.
+    /// lake snapshot as a commit does. The rows of its object are in the order of their offsets.
     ///
     /// # Errors `PartitionNotFound`; `InvalidOffset` if the range overlaps a listed segment of its kind, or if its id
     /// or key is listed, or was and the janitor has not yet removed it.
@@ -71,13 +71,14 @@ pub trait SegmentStore: Send + Sync {
     /// The lake snapshots that were not thinned out, by number. The newest is always there.
     async fn list_snapshots(&self) -> Result<Vec<LakeSnapshot>>;
 
-    /// The stored statistics of these columns for the topic's live objects of a kind, by field id and object. Empty if
-    /// there is no such topic.
+    /// The stored statistics of these columns for the topic's live objects of a kind, by field id and object: of all of
+    /// them, or of those that were listed after the lake snapshot `after`. Empty if there is no such topic.
     async fn object_statistics(
         &self,
         topic: &TopicName,
         kind: SegmentKind,
         field_ids: &[i32],
+        after: Option<SnapshotId>,
     ) -> Result<Vec<(FileId, ColumnStatistics)>>;
 
     /// The partition, and what its current incarnation has recorded of the offsets in `range` besides data: as of one

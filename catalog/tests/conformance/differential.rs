@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use catalog::{
     CatalogError, CommitOutcome, Expired, MetadataStore, Partition, PublishScope, Refusal, ReplaceOutcome,
-    ReplaceRefusal, Result, SegmentInfo, SegmentKind, TableState, TopicSnapshot,
+    ReplaceRefusal, Result, SegmentInfo, SegmentKind, TableState, TopicSnapshot, ViewRequest, ViewedTopics,
 };
 use common::{TopicName, TopicPartition};
 
@@ -198,11 +198,14 @@ async fn lists(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
         table.behind = table.behind.map(|_| Duration::ZERO);
         table.age = table.age.map(|_| Duration::ZERO);
     }));
+    let view = store.view(&ViewRequest { topics: ViewedTopics::All, ..ViewRequest::default() }).await.expect("read");
+    let whole = view.snapshots.iter().map(|snapshot| timeless_snapshot(TopicSnapshot::clone(snapshot)));
+    shown.push(format!("{} {:?}", view.snapshot_id, whole.collect::<Vec<_>>()));
     let mut tables = store.open_tables(None).await.expect("read");
     tables.schema = None;
     shown.push(format!("{tables:?}"));
     for kind in SegmentKind::ALL {
-        shown.push(format!("{:?}", store.object_statistics(topic, kind, &[2, 4, 100]).await.expect("read")));
+        shown.push(format!("{:?}", store.object_statistics(topic, kind, &[2, 4, 100], None).await.expect("read")));
         shown.push(format!("{:?}", store.find_published(topic, kind).await.expect("read")));
         shown.push(format!("{:?}", store.metadata_objects(topic, kind).await.expect("read")));
         for scope in [PublishScope::Changes, PublishScope::All] {

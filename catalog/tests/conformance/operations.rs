@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use catalog::{
     CatalogError, CommitOutcome, CommitRequest, ConsumerOffset, ExpiredBefore, MetadataStore, Ownership, Publication,
-    PublishScope, ReplaceOutcome, Replacement, Replay, ResumePoint, SegmentKind, Upload,
+    PublishScope, ReplaceOutcome, Replacement, Replay, ResumePoint, SegmentKind, Upload, ViewRequest, ViewedTopics,
 };
 use common::Incarnation;
 use common::diagnosis::Finding;
@@ -75,6 +75,11 @@ impl World {
 
     fn resume_point(&self) -> ResumePoint {
         ResumePoint { high_watermark: 5, anchor: None, reason: "for the test".to_owned() }
+    }
+
+    fn viewed(&self) -> ViewRequest {
+        let topics = ViewedTopics::These(vec![name("orders")]);
+        ViewRequest { topics, known: vec![], list_topics: true, commits: true, gaps: true, agents: true, uploads: true }
     }
 
     fn offset(&self) -> ConsumerOffset {
@@ -159,7 +164,8 @@ operations! { |world|
     due_by_age(&name("orders"));
     list_retired(&name("orders"));
     list_snapshots();
-    object_statistics(&name("orders"), SegmentKind::Data, &[TIMESTAMP_FIELD]);
+    object_statistics(&name("orders"), SegmentKind::Data, &[TIMESTAMP_FIELD], None);
+    view(&world.viewed());
     list_expirations(&world.held.partition);
     record_root("lake", "s3://lake/");
     open_tables(Some(&name("orders")));
@@ -270,6 +276,7 @@ const CONTRACT: &[&str] = &[
     include_str!("../../src/store/tables.rs"),
     include_str!("../../src/store/tokens.rs"),
     include_str!("../../src/store/topics.rs"),
+    include_str!("../../src/store/view.rs"),
 ];
 
 #[test]

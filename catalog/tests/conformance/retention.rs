@@ -152,12 +152,15 @@ pub(crate) async fn statistics_are_kept_of_the_time_at_level_0_and_of_everything
     commit_range(store, &held, 10, 19).await;
     let orders = name("orders");
     let all = [TIMESTAMP_FIELD, 2, 100, 9];
-    let of = async |kind, fields: &[i32]| store.object_statistics(&orders, kind, fields).await.expect("read");
+    let of = async |kind, fields: &[i32]| store.object_statistics(&orders, kind, fields, None).await.expect("read");
     let inputs = live_objects(store, "orders").await;
     let time = statistics(TIMESTAMP_FIELD, Some("1969-12-31 23:59:59.999999+00"));
     let expected = [(inputs[0].file_id, time.clone()), (inputs[1].file_id, time)];
     assert_eq!(of(SegmentKind::Data, &all).await, expected);
     assert!(of(SegmentKind::Quarantine, &all).await.is_empty());
+    let after = Some(inputs[0].begin_snapshot);
+    let later = store.object_statistics(&orders, SegmentKind::Data, &all, after).await.expect("read");
+    assert_eq!(later, expected[1..], "of the object that was listed after the first");
 
     let mut replacement = super::replacing::replacement(held.owner, &inputs);
     let text = statistics(100, Some("it's \u{1F980}"));
@@ -169,7 +172,7 @@ pub(crate) async fn statistics_are_kept_of_the_time_at_level_0_and_of_everything
     assert_eq!(of(SegmentKind::Data, &all).await, stored, "those of live objects, by field");
     assert_eq!(of(SegmentKind::Data, &[100]).await, stored[2..]);
     assert!(of(SegmentKind::Data, &[]).await.is_empty());
-    let absent = store.object_statistics(&name("absent"), SegmentKind::Data, &all).await.expect("read");
+    let absent = store.object_statistics(&name("absent"), SegmentKind::Data, &all, None).await.expect("read");
     assert!(absent.is_empty());
 }
 

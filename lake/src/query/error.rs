@@ -32,6 +32,9 @@ pub enum QueryError {
         /// What it may be, quoted.
         candidates: Vec<String>,
     },
+    /// The values for placeholders do not fit the statement.
+    #[error("{0}")]
+    Parameter(String),
     /// The store's URL cannot name a store.
     #[error("store URL {url} is not usable: {reason}")]
     Store {

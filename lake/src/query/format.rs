@@ -1,7 +1,11 @@
 //! Record batches as text.
 //!
 //! Owns: the table for people and JSON lines for programs.
-//! Does not own: the output.
+//! Does not own: the other forms (`csv`, `expanded`, `parquet`), the output.
+
+mod csv;
+mod expanded;
+mod parquet;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -12,6 +16,10 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::arrow::json::writer::{LineDelimited, WriterBuilder};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::error::Result;
+
+pub use self::csv::{write_csv, write_csv_header};
+pub use self::expanded::format_expanded;
+pub use self::parquet::ParquetRows;
 
 /// The rows as a table with borders, no newline at the end. A binary column is shown as text where all of it is
 /// UTF-8, else in hexadecimal.

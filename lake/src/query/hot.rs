@@ -71,6 +71,12 @@ impl QueryTails {
         Arc::new(Self { hot, settings, topics: Mutex::default() })
     }
 
+    /// No tails.
+    pub(super) fn none() -> Arc<Self> {
+        let settings = HotTailSettings { mode: HotTailMode::Off, ..HotTailSettings::default() };
+        Self::new(HotTail::unavailable("these queries see committed rows alone"), settings)
+    }
+
     /// The tail of a topic, as of the query's snapshot.
     pub(super) fn of(self: &Arc<Self>, snapshot: &TopicSnapshot) -> Arc<TopicTail> {
         // Only map operations happen under the lock: a poisoned one is still whole.

@@ -6,6 +6,7 @@
 
 pub(super) mod columns;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
@@ -15,7 +16,8 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::schemas::QueryCatalog;
-use super::{CATALOG, INFORMATION_SCHEMA, QUARANTINE_SCHEMA, QueryError, SYSTEM_SCHEMA, TOPICS_SCHEMA, system};
+use super::system::SystemTable;
+use super::{CATALOG, INFORMATION_SCHEMA, QUARANTINE_SCHEMA, QueryError, SYSTEM_SCHEMA, TOPICS_SCHEMA};
 use crate::duckdb::identifier;
 
 const SCHEMAS: [&str; 4] = [TOPICS_SCHEMA, QUARANTINE_SCHEMA, SYSTEM_SCHEMA, INFORMATION_SCHEMA];
@@ -32,6 +34,24 @@ pub(super) fn find_tables(statement: &mut Statement, catalog: &QueryCatalog) -> 
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
+}
+
+/// Names of all tables as they are typed, and of their columns.
+pub(super) fn typed(catalog: &QueryCatalog) -> Vec<String> {
+    let topics = catalog.topic_names();
+    let columns = topics.iter().flat_map(|topic| catalog.columns_of(topic)).map(|name| identifier_if_needed(&name));
+    let tables = topics.iter().map(|topic| identifier_if_needed(topic));
+    let quarantines = topics.iter().map(|topic| format!("{QUARANTINE_SCHEMA}.{}", identifier_if_needed(topic)));
+    let system = SystemTable::ALL.iter().map(|table| format!("{SYSTEM_SCHEMA}.{}", table.name()));
+    let names: BTreeSet<String> = columns.chain(tables).chain(quarantines).chain(system).collect();
+    names.into_iter().collect()
+}
+
+/// A plain word as it is, any other name in quotes.
+fn identifier_if_needed(name: &str) -> String {
+    let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let begins_plainly = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    if begins_plainly && is_plain(name) { name.to_owned() } else { identifier(name) }
 }
 
 /// Visits what DataFusion's parser took from a statement; statements that only it has are refused anyway.
@@ -111,7 +131,7 @@ impl Tables<'_> {
                 let topics = self.catalog.topic_names();
                 find_part(table, topics.iter().map(String::as_str))
             }
-            SYSTEM_SCHEMA => find_part(table, system::TABLES),
+            SYSTEM_SCHEMA => find_part(table, SystemTable::ALL.map(SystemTable::name)),
             INFORMATION_SCHEMA => find_part(table, INFORMATION_TABLES),
             _ => Ok(()),
         }

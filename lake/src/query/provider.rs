@@ -1,8 +1,8 @@
-//! The table of a topic, or of its quarantine: the live objects of one snapshot, and the tail behind them.
+//! The table of a topic, or of its quarantine: the live objects of one snapshot.
 //!
 //! Owns: turning a snapshot and a query's filters into Parquet scans over exactly the objects that may matter.
 //! Does not own: taking the snapshot (`schemas`), the choice of objects (`pruning`), the columns of older objects
-//! (`layout`), decoding Parquet (DataFusion), and the tail (`hot`).
+//! (`layout`), and decoding Parquet (DataFusion).
 
 use std::sync::Arc;
 
@@ -10,25 +10,28 @@ use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::DFSchema;
 use datafusion::common::config::TableParquetOptions;
+use datafusion::common::{DFSchema, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::metrics::MetricBuilder;
 use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::hot::{QueryTails, TopicTail};
+use super::counts::record_counts;
+use super::exact::make_exact;
+use super::hot::TopicTail;
+use super::known::KnownTopic;
 use super::layout::{LakeObject, adapter, laid_out_alike};
 use super::object::ListedChecksum;
+use super::order;
 use super::pruning::prune;
 use super::reader::NamedReaderFactory;
 use super::recorded::Recorded;
@@ -36,17 +39,14 @@ use super::settled_scan::{SettledReads, marked};
 use super::statistics::statistics_of;
 use crate::schema::{is_system, quarantine_schema, table_schema};
 use crate::tail::TailRows;
-use catalog::{MetadataStore, ObjectInfo, SegmentKind, TopicSnapshot};
-use common::TopicName;
+use catalog::{MetadataStore, ObjectInfo, SegmentKind};
+use common::topic::TopicOptions;
 
 /// Bytes read from the end of an object at first: footer and page index of a typical segment in one request.
 const FOOTER_BYTES_HINT: usize = 64 * 1024;
 
 /// Statistics are given per file only up to this many files × columns: each is about 250 bytes.
 const FILE_STATISTICS_MAX: usize = 200_000;
-
-const SEGMENTS_SCANNED: &str = "segments_scanned";
-const SEGMENTS_PRUNED: &str = "segments_pruned";
 
 /// The sources of tables.
 #[derive(Clone, Debug)]
@@ -55,30 +55,43 @@ pub(super) struct Sources {
     pub(super) catalog: Arc<dyn MetadataStore>,
     pub(super) store_url: ObjectStoreUrl,
     pub(super) readers: Arc<NamedReaderFactory>,
-    pub(super) tails: Arc<QueryTails>,
 }
 
-/// Objects of one kind, as of one catalog snapshot.
+/// Objects of one kind, as of one catalog snapshot, and the tail of the queue behind them.
 #[derive(Debug)]
 pub(super) struct LakeTable {
-    pub(super) topic: TopicName,
+    pub(super) topic: Arc<KnownTopic>,
     pub(super) kind: SegmentKind,
     pub(super) schema: SchemaRef,
-    pub(super) objects: Vec<LakeObject>,
     pub(super) sources: Sources,
     pub(super) tail: Arc<TopicTail>,
+    /// Columns whose extremes alone are asked for.
+    extremes: Vec<String>,
+}
+
+/// The columns of a topic's records of a kind, as a query sees them.
+pub(super) fn table_schema_of(options: &TopicOptions, kind: SegmentKind) -> SchemaRef {
+    match kind {
+        SegmentKind::Data => marked(&readable(&table_schema(options))),
+        SegmentKind::Quarantine => marked(&quarantine_schema()),
+    }
 }
 
 impl LakeTable {
-    pub(super) fn new(snapshot: &TopicSnapshot, kind: SegmentKind, sources: Sources) -> Self {
-        let schema = match kind {
-            SegmentKind::Data => readable(&table_schema(&snapshot.topic.config)),
-            SegmentKind::Quarantine => quarantine_schema(),
-        };
-        let schema = marked(&schema);
-        let objects = LakeObject::all(snapshot, kind);
-        let tail = sources.tails.of(snapshot);
-        Self { topic: snapshot.topic.name.clone(), kind, schema, objects, sources, tail }
+    /// The records of a topic at one moment, with the columns of [`table_schema_of`], perhaps of a moment before: columns are
+    /// found by their numbers.
+    pub(super) fn new(
+        topic: Arc<KnownTopic>,
+        (kind, schema): (SegmentKind, SchemaRef),
+        sources: Sources,
+        tail: Arc<TopicTail>,
+    ) -> Self {
+        Self { topic, kind, schema, sources, tail, extremes: Vec::new() }
+    }
+
+    /// The same for a query that asks for nothing but counts and extremes of all rows, the extremes of these columns.
+    pub(super) fn for_extremes(self, extremes: Vec<String>) -> Self {
+        Self { extremes, ..self }
     }
 
     /// The rows of this kind.
@@ -89,15 +102,19 @@ impl LakeTable {
         }
     }
 
+    fn objects(&self) -> &[LakeObject] {
+        self.topic.objects(self.kind)
+    }
+
     /// The objects that may hold a row for which all `filters` are true; opens none of them.
     async fn pruned(&self, filters: &[Expr], session: &dyn Session) -> Result<Vec<&LakeObject>> {
         if filters.is_empty() {
-            return Ok(self.objects.iter().collect());
+            return Ok(self.objects().iter().collect());
         }
         let catalog = self.sources.catalog.as_ref();
-        let recorded = Recorded::load(catalog, (&self.topic, self.kind), &self.schema, filters).await?;
+        let recorded = Recorded::load(&self.topic, (catalog, self.kind), &self.schema, filters).await?;
         let df_schema = DFSchema::try_from(Arc::clone(&self.schema))?;
-        prune(self.objects.iter().collect(), &recorded, &df_schema, filters, session)
+        prune(self.objects().iter().collect(), &recorded, &df_schema, filters, session)
     }
 
     /// A scan over objects of one layout; `unsaid` is the incarnation that their rows lack.
@@ -121,12 +138,23 @@ impl LakeTable {
         record_counts(&source, objects.len(), wanted.pruned);
         let config = FileScanConfigBuilder::new(self.sources.store_url.clone(), Arc::new(source))
             .with_file_groups(groups)
-            .with_statistics(statistics_of(&infos, &self.schema))
+            .with_statistics(wanted.exact.clone().unwrap_or_else(|| statistics_of(&infos, &self.schema)))
+            .with_output_ordering(order::declared(objects, (&self.topic.snapshot.topic, self.kind), &self.schema))
             .with_expr_adapter(Some(reads(unsaid)))
             .with_projection_indices(wanted.projection.cloned())?
             .with_limit(wanted.limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
+    }
+
+    /// Statistics that have the extremes which the catalog knows.
+    async fn exact(&self, objects: &[&LakeObject]) -> Result<Statistics> {
+        let infos: Vec<&ObjectInfo> = objects.iter().map(|object| object.info.as_ref()).collect();
+        let mut statistics = statistics_of(&infos, &self.schema);
+        let catalog = self.sources.catalog.as_ref();
+        let table = (self.topic.as_ref(), self.kind, self.schema.as_ref());
+        make_exact(&mut statistics, &self.extremes, table, (catalog, objects)).await?;
+        Ok(statistics)
     }
 
     fn files(&self, objects: &[&ObjectInfo]) -> Result<Vec<PartitionedFile>> {
@@ -157,6 +185,8 @@ pub(super) struct Wanted<'a> {
     pub(super) partitions: usize,
     /// Objects that were left out, to be shown with the scan.
     pub(super) pruned: usize,
+    /// Statistics in place of those of the objects' rows.
+    pub(super) exact: Option<Statistics>,
 }
 
 /// The schema a reader needs: a declared column may be missing from older segments, so each may be null.
@@ -190,7 +220,7 @@ fn object_meta(object: &ObjectInfo) -> Result<ObjectMeta> {
     })
 }
 
-/// Keeps as many objects as certainly hold `limit` rows; false if all of them do not.
+/// Keeps as many objects as certainly hold `limit` rows; false if all together do not.
 fn take_rows(objects: &mut Vec<&LakeObject>, limit: usize) -> bool {
     let mut rows = 0;
     let enough = objects.iter().position(|object| {
@@ -235,11 +265,18 @@ impl TableProvider for LakeTable {
             limit,
             options: session.table_options().parquet.clone(),
             partitions: session.config().target_partitions(),
-            pruned: self.objects.len() - objects.len(),
+            pruned: self.objects().len() - objects.len(),
+            exact: None,
         };
         let tail = if is_enough { None } else { self.tail_of(filters, session, &wanted).await? };
         let mut scans = Vec::new();
-        for (unsaid, alike) in laid_out_alike(objects)? {
+        let groups = laid_out_alike(objects)?;
+        if let (true, [alike]) =
+            (filters.is_empty() && !self.extremes.is_empty(), groups.values().collect::<Vec<_>>().as_slice())
+        {
+            wanted.exact = Some(self.exact(alike).await?);
+        }
+        for (unsaid, alike) in groups {
             scans.push(self.scan_of(&alike, unsaid, &wanted)?);
             // The first scan alone shows them.
             wanted.pruned = 0;
@@ -251,35 +288,4 @@ impl TableProvider for LakeTable {
             _ => UnionExec::try_new(scans),
         }
     }
-}
-
-fn record_counts(source: &ParquetSource, scanned: usize, pruned: usize) {
-    let counter = |name: &'static str| MetricBuilder::new(source.metrics()).global_counter(name);
-    counter(SEGMENTS_SCANNED).add(scanned);
-    counter(SEGMENTS_PRUNED).add(pruned);
-}
-
-/// Counts of the objects that a plan opens and of those that it prunes by the catalog's statistics. `EXPLAIN ANALYZE`
-/// shows them as `segments_scanned` and `segments_pruned`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SegmentCounts {
-    /// Objects that may be opened.
-    pub scanned: usize,
-    /// Objects that will not be opened.
-    pub pruned: usize,
-}
-
-/// Sums the counts of all scans in a physical plan.
-pub fn segment_counts(plan: &dyn ExecutionPlan) -> SegmentCounts {
-    let mut counts = SegmentCounts::default();
-    if let Some(metrics) = plan.metrics() {
-        let value = |name| metrics.sum_by_name(name).map_or(0, |value| value.as_usize());
-        counts = SegmentCounts { scanned: value(SEGMENTS_SCANNED), pruned: value(SEGMENTS_PRUNED) };
-    }
-    for child in plan.children() {
-        let below = segment_counts(child.as_ref());
-        counts.scanned += below.scanned;
-        counts.pruned += below.pruned;
-    }
-    counts
 }

@@ -1,23 +1,27 @@
 //! The statistics of objects that the catalog records, for the columns that a query's filters name.
 //!
 //! Owns: the choice of columns to load, and reading a bound from its text. An unreadable bound is no bound: it prunes
-//! no object. Does not own: pruning (`pruning`), the rules of the texts (`catalog::ColumnStatistics`).
+//! no object. Does not own: pruning (`pruning`), keeping statistics between queries (`kept`), the rules of the texts (`catalog::ColumnStatistics`).
+
+mod kept;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveDateTime};
 use datafusion::arrow::array::{ArrayRef, UInt64Array};
-use datafusion::arrow::datatypes::{DataType, Schema, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::common::ScalarValue;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 
+use self::kept::KeptColumn;
+pub(super) use self::kept::RecordedColumns;
+use super::known::KnownTopic;
 use super::layout::LakeObject;
 use super::settled::settled_f64;
 use crate::schema::{INCARNATION, OFFSET, PARTITION, TIMESTAMP, field_id};
-use catalog::{ColumnStatistics, FileId, MetadataStore, SegmentKind};
-use common::TopicName;
+use catalog::{MetadataStore, SegmentKind};
 
 /// The recorded statistics of some columns, by name.
 #[derive(Debug, Default)]
@@ -28,7 +32,16 @@ pub(super) struct Recorded {
 #[derive(Debug)]
 struct RecordedColumn {
     data_type: DataType,
-    objects: HashMap<FileId, ColumnStatistics>,
+    kept: Arc<KeptColumn>,
+}
+
+/// The recorded figures of a column in one object.
+#[derive(Clone, Debug)]
+pub(super) struct ObjectFigures {
+    pub(super) value_count: u64,
+    pub(super) null_count: u64,
+    pub(super) min: Option<ScalarValue>,
+    pub(super) max: Option<ScalarValue>,
 }
 
 /// The lower or the upper bound.
@@ -41,41 +54,52 @@ pub(super) enum End {
 impl Recorded {
     /// Loads statistics for the columns of `filters` that the catalog's rows of objects do not bound.
     pub(super) async fn load(
-        catalog: &dyn MetadataStore,
-        (topic, kind): (&TopicName, SegmentKind),
+        topic: &KnownTopic,
+        (catalog, kind): (&dyn MetadataStore, SegmentKind),
         schema: &Schema,
         filters: &[Expr],
     ) -> Result<Self> {
         let named: BTreeSet<&str> = filters.iter().flat_map(Expr::column_refs).map(|c| c.name.as_str()).collect();
         let bounded = [PARTITION, OFFSET, TIMESTAMP, INCARNATION];
-        let (mut columns, mut names, mut ids) = (HashMap::new(), HashMap::new(), Vec::new());
-        for name in named.into_iter().filter(|name| !bounded.contains(name)) {
-            let Ok(field) = schema.field_with_name(name) else { continue };
-            let Some(id) = field_id(field).filter(|_| !field.data_type().is_nested()) else { continue };
-            let (data_type, objects) = (field.data_type().clone(), HashMap::new());
-            columns.insert(name.to_owned(), RecordedColumn { data_type, objects });
-            names.insert(id, name);
-            ids.push(id);
-        }
-        if ids.is_empty() {
-            return Ok(Self::default());
-        }
-        let answer = catalog.object_statistics(topic, kind, &ids).await;
-        for (file_id, statistics) in answer.map_err(|error| DataFusionError::External(Box::new(error)))? {
-            let column = names.get(&statistics.field_id).and_then(|name| columns.get_mut(*name));
-            if let Some(column) = column {
-                column.objects.insert(file_id, statistics);
-            }
-        }
-        Ok(Self { columns })
+        let unbounded = named.into_iter().filter(|name| !bounded.contains(name));
+        let fields = unbounded.filter_map(|name| schema.field_with_name(name).ok());
+        Self::of_columns(topic, (catalog, kind), fields).await
+    }
+
+    /// Loads statistics for these columns; those that are nested have none.
+    pub(super) async fn of_columns(
+        topic: &KnownTopic,
+        (catalog, kind): (&dyn MetadataStore, SegmentKind),
+        fields: impl Iterator<Item = &Field>,
+    ) -> Result<Self> {
+        let with_id = |field| Some((field, field_id(field).filter(|_| !field.data_type().is_nested())?));
+        let (fields, ids): (Vec<&Field>, Vec<i32>) = fields.filter_map(with_id).unzip();
+        let kept = topic.statistics(catalog, kind, &ids).await?;
+        let column = |(field, kept): (&Field, _)| {
+            (field.name().clone(), RecordedColumn { data_type: field.data_type().clone(), kept })
+        };
+        Ok(Self { columns: fields.into_iter().zip(kept).map(column).collect() })
+    }
+
+    /// The figures of a column in each of `objects`, where they are recorded; `None` when the column was not loaded.
+    pub(super) fn figures(&self, column: &str, objects: &[&LakeObject]) -> Option<Vec<Option<ObjectFigures>>> {
+        let RecordedColumn { data_type, kept } = self.columns.get(column)?;
+        let figures = |object: &&LakeObject| {
+            let found = kept.objects.get(&object.info.file_id)?;
+            let (value_count, null_count) = (found.value_count, found.null_count);
+            let value = |text: &Option<String>| parse(text.as_deref()?, data_type);
+            let figures = ObjectFigures { value_count, null_count, min: value(&found.min), max: value(&found.max) };
+            (value_count + null_count == object.info.record_count).then_some(figures)
+        };
+        Some(objects.iter().map(figures).collect())
     }
 
     /// A bound of the column in each of `objects`, null where none is known; `None` when nothing is known of the column.
     pub(super) fn bounds(&self, column: &str, end: End, objects: &[&LakeObject]) -> Option<ArrayRef> {
-        let RecordedColumn { data_type, objects: known } = self.columns.get(column)?;
+        let RecordedColumn { data_type, kept } = self.columns.get(column)?;
         let unknown = ScalarValue::try_from(data_type).ok()?;
         let bound = |object: &&LakeObject| {
-            let statistics = known.get(&object.info.file_id)?;
+            let statistics = kept.objects.get(&object.info.file_id)?;
             let text = match end {
                 End::Min => statistics.min.as_deref(),
                 End::Max => statistics.max.as_deref(),
@@ -88,7 +112,7 @@ impl Recorded {
 
     /// Nulls of the column in each of `objects`.
     pub(super) fn null_counts(&self, column: &str, objects: &[&LakeObject]) -> Option<ArrayRef> {
-        let known = &self.columns.get(column)?.objects;
+        let known = &self.columns.get(column)?.kept.objects;
         let counts = objects.iter().map(|object| Some(known.get(&object.info.file_id)?.null_count));
         Some(Arc::new(counts.collect::<UInt64Array>()))
     }

@@ -1,55 +1,59 @@
-//! The tables that one query sees.
+//! The catalog of a lake, as DataFusion looks for tables in it.
 //!
-//! Owns: the snapshots of one query: each topic's is taken once, when the query first names it, and shared by its
-//! table and its quarantine.
-//! Does not own: scanning (`provider`) and the contents of system tables (`system`).
+//! Owns: the names of schemas and tables, as of one list of topics or of the newest.
+//! Does not own: tables (`named`), their rows (`binding`), and the contents of system tables (`system`).
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::object_store::ObjectStoreUrl;
 
-use super::hot::QueryTails;
-use super::provider::{LakeTable, Sources};
-use super::reader::NamedReaderFactory;
-use super::{QUARANTINE_SCHEMA, SYSTEM_SCHEMA, TOPICS_SCHEMA, system};
+use super::known::Known;
+use super::named::NamedTable;
+use super::system::SystemTable;
+use super::{QUARANTINE_SCHEMA, SYSTEM_SCHEMA, TOPICS_SCHEMA};
 use crate::schema::table_schema;
-use catalog::CatalogError;
-use catalog::MetadataStore;
-use catalog::{SegmentKind, Topic, TopicSnapshot};
+use catalog::{SegmentKind, Topic};
 
-/// The tables of one query.
-#[derive(Debug)]
+/// The tables of a lake by name.
+#[derive(Clone, Debug)]
 pub(super) struct QueryCatalog {
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    sources: Sources,
-    topics: Vec<Topic>,
+    lake: Arc<Known>,
+    /// True when the topics are read again each time that a table is asked for.
+    is_following: bool,
     /// A lock, because planning asks through shared references; never held across an await.
-    snapshots: Mutex<HashMap<String, Arc<TopicSnapshot>>>,
-    /// Tables of topics and of their quarantines, which are asked for again each time that the query is planned.
-    tables: Mutex<HashMap<(String, &'static str), Arc<LakeTable>>>,
+    listed: Mutex<Listed>,
+}
+
+#[derive(Debug, Default)]
+struct Listed {
+    topics: Arc<Vec<Topic>>,
+    /// Tables of topics and of their quarantines, which are asked for again each time that a query is planned.
+    tables: HashMap<(String, &'static str), Arc<NamedTable>>,
 }
 
 impl QueryCatalog {
-    pub(super) fn new(
-        catalog: Arc<dyn MetadataStore>,
-        topics: Vec<Topic>,
-        store_url: ObjectStoreUrl,
-        readers: Arc<NamedReaderFactory>,
-        tails: Arc<QueryTails>,
-    ) -> Self {
-        let snapshots = Mutex::default();
-        let sources = Sources { catalog, store_url, readers, tails };
-        let tables = Mutex::default();
-        Self { shared: Arc::new(Shared { sources, topics, snapshots, tables }) }
+    /// The tables of these topics.
+    pub(super) fn of(lake: Arc<Known>, topics: Vec<Topic>) -> Self {
+        Self::new(lake, topics, false)
+    }
+
+    /// The tables of the topics that there are when a table is asked for; these are the first.
+    pub(super) fn following(lake: Arc<Known>, topics: Vec<Topic>) -> Self {
+        Self::new(lake, topics, true)
+    }
+
+    fn new(lake: Arc<Known>, topics: Vec<Topic>, is_following: bool) -> Self {
+        let listed = Mutex::new(Listed { topics: Arc::new(topics), tables: HashMap::new() });
+        Self { shared: Arc::new(Shared { lake, is_following, listed }) }
     }
 
     /// Names of all topics.
@@ -59,42 +63,43 @@ impl QueryCatalog {
 
     /// Names of the columns of a topic; none when there is no such topic.
     pub(super) fn columns_of(&self, topic: &str) -> Vec<String> {
-        let topic = self.shared.topics.iter().find(|known| known.name.as_str() == topic);
+        let topics = Arc::clone(&self.shared.listed().topics);
+        let topic = topics.iter().find(|known| known.name.as_str() == topic);
         let schema = topic.map(|topic| table_schema(&topic.config));
         schema.iter().flat_map(|schema| schema.fields()).map(|field| field.name().clone()).collect()
     }
 }
 
 impl Shared {
-    fn topic_names(&self) -> Vec<String> {
-        self.topics.iter().map(|topic| topic.name.to_string()).collect()
-    }
-
-    /// The query's snapshot of a topic; `None` when there is no such topic, or no longer.
-    async fn snapshot(&self, name: &str) -> Result<Option<Arc<TopicSnapshot>>> {
-        if let Some(taken) = self.taken().get(name) {
-            return Ok(Some(Arc::clone(taken)));
-        }
-        let Some(topic) = self.topics.iter().find(|topic| topic.name.as_str() == name) else { return Ok(None) };
-        match self.sources.catalog.snapshot(&topic.name).await {
-            // The snapshot stored first wins, so that the query sees a single one.
-            Ok(fresh) => Ok(Some(Arc::clone(self.taken().entry(name.to_owned()).or_insert_with(|| Arc::new(fresh))))),
-            Err(CatalogError::TopicNotFound(_)) => Ok(None),
-            Err(error) => Err(DataFusionError::External(Box::new(error))),
-        }
-    }
-
-    fn taken(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<TopicSnapshot>>> {
+    fn listed(&self) -> MutexGuard<'_, Listed> {
         // Only map operations happen under the lock: a poisoned one is still whole.
-        self.snapshots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn all_snapshots(&self) -> Result<Vec<Arc<TopicSnapshot>>> {
-        let mut snapshots = Vec::with_capacity(self.topics.len());
-        for topic in &self.topics {
-            snapshots.extend(self.snapshot(topic.name.as_str()).await?);
+    fn topic_names(&self) -> Vec<String> {
+        self.listed().topics.iter().map(|topic| topic.name.to_string()).collect()
+    }
+
+    async fn follow(&self) -> Result<()> {
+        if !self.is_following {
+            return Ok(());
         }
-        Ok(snapshots)
+        let topics = self.lake.sources.catalog.list_topics().await;
+        let topics = topics.map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let mut listed = self.listed();
+        if *listed.topics != topics {
+            *listed = Listed { topics: Arc::new(topics), tables: HashMap::new() };
+        }
+        Ok(())
+    }
+
+    fn table(&self, name: &str, kind: SegmentKind) -> Option<Arc<NamedTable>> {
+        let mut listed = self.listed();
+        let topics = Arc::clone(&listed.topics);
+        let topic = topics.iter().find(|topic| topic.name.as_str() == name)?;
+        let table = listed.tables.entry((name.to_owned(), kind.as_str()));
+        let made = || Arc::new(NamedTable::of_topic(Arc::clone(&self.lake), topic, kind));
+        Some(Arc::clone(table.or_insert_with(made)))
     }
 }
 
@@ -133,16 +138,12 @@ impl SchemaProvider for TopicTables {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let Some(snapshot) = self.shared.snapshot(name).await? else { return Ok(None) };
-        // Only map operations happen under the lock: a poisoned one is still whole.
-        let mut tables = self.shared.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let table = tables.entry((name.to_owned(), self.kind.as_str()));
-        let made = || Arc::new(LakeTable::new(&snapshot, self.kind, self.shared.sources.clone()));
-        Ok(Some(Arc::clone(table.or_insert_with(made)) as _))
+        self.shared.follow().await?;
+        Ok(self.shared.table(name, self.kind).map(|table| table as _))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.shared.topics.iter().any(|topic| topic.name.as_str() == name)
+        self.shared.listed().topics.iter().any(|topic| topic.name.as_str() == name)
     }
 }
 
@@ -155,20 +156,15 @@ struct SystemTables {
 #[async_trait]
 impl SchemaProvider for SystemTables {
     fn table_names(&self) -> Vec<String> {
-        system::TABLES.map(str::to_owned).to_vec()
+        SystemTable::ALL.map(|table| table.name().to_owned()).to_vec()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let table = match name {
-            system::TOPICS => system::topics(&self.shared.topics)?,
-            system::PARTITIONS => system::partitions(&self.shared.all_snapshots().await?)?,
-            system::SEGMENTS => system::segments(&self.shared.all_snapshots().await?)?,
-            _ => return Ok(None),
-        };
-        Ok(Some(Arc::new(table)))
+        let lake = Arc::clone(&self.shared.lake);
+        Ok(SystemTable::of(name).map(|table| Arc::new(NamedTable::of_system(lake, table)) as _))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        system::TABLES.contains(&name)
+        SystemTable::of(name).is_some()
     }
 }

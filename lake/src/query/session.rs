@@ -13,7 +13,7 @@ use datafusion::execution::{FunctionRegistry, SessionState, SessionStateBuilder}
 use datafusion::functions_aggregate::min_max::{Max, Min};
 use datafusion::logical_expr::AggregateUDF;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
-use datafusion::prelude::SessionConfig;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use tempfile::TempDir;
 
 use super::bounded::{BoundSizes, BoundUnnest, Bounds};
@@ -31,6 +31,9 @@ use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, pushdown, rules};
 /// Bytes of temporary files of all running queries: more than that is a mistake in a query sooner than a need.
 pub(super) const SPILL_BYTES_MAX: u64 = 100 << 30;
 
+/// Footers of objects that a session keeps, in bytes: some ten thousand footers of ten columns and one row group.
+const FOOTER_CACHE_BYTES: usize = 64 << 20;
+
 /// The folder of a session's temporary files, which goes with the session; `None` where none can be made, which matters
 /// only to a query that needs one.
 pub(super) fn folder() -> Option<TempDir> {
@@ -46,6 +49,7 @@ pub(super) fn runtime(options: QueryOptions, folder: Option<&TempDir>) -> Result
     };
     let files = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(SPILL_BYTES_MAX);
     RuntimeEnvBuilder::new()
+        .with_metadata_cache_limit(FOOTER_CACHE_BYTES)
         .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes_max)))
         .with_disk_manager_builder(files)
         .build()
@@ -60,19 +64,26 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
     // Names are found without regard to case by `names`, which needs them as they were typed, and where.
     config.options_mut().sql_parser.enable_ident_normalization = false;
     config.options_mut().sql_parser.collect_spans = true;
-    // A member of a struct that DataFusion 54 moves below a join may not be found there: the statement fails to plan.
-    config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
-    // Of `min(a), max(f(b))` the filter would know `a` alone, and leave out rows that hold the greatest `f(b)`.
-    config.options_mut().optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    let config = exact(config);
     let cores = match options.parallelism {
         0 => config.target_partitions(),
         some => some,
     };
     let config = frugal::generous(config, options.memory_bytes_max, cores);
     let bounds = Bounds::new(options.memory_bytes_max, config.target_partitions(), config.batch_size());
-    let mut state = SessionStateBuilder::new()
-        .with_config(config)
-        .with_runtime_env(runtime)
+    let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
+    let mut state = with_rules(builder, bounds)
+        .with_physical_optimizer_rule(Arc::new(ContainScans))
+        .with_physical_optimizer_rule(Arc::new(BoundUnnest(bounds)))
+        .with_query_planner(Arc::new(FrugalPlanner { budget: options.memory_bytes_max, bounds }))
+        .build();
+    register_functions(&mut state)?;
+    Ok(state)
+}
+
+/// Planners of expressions and rules by which results are exact.
+fn with_rules(builder: SessionStateBuilder, bounds: Bounds) -> SessionStateBuilder {
+    builder
         // Before those of DataFusion, so that they are asked first.
         .with_expr_planners(vec![Arc::new(Operators)])
         .with_default_features()
@@ -80,10 +91,9 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
         .with_optimizer_rules(rules::rules())
         .with_physical_optimizer_rules(pushdown::rules())
         .with_physical_optimizer_rule(Arc::new(FlattenFilters))
-        .with_physical_optimizer_rule(Arc::new(ContainScans))
-        .with_physical_optimizer_rule(Arc::new(BoundUnnest(bounds)))
-        .with_query_planner(Arc::new(FrugalPlanner { budget: options.memory_bytes_max, bounds }))
-        .build();
+}
+
+fn register_functions(state: &mut SessionState) -> Result<()> {
     for function in json::functions() {
         state.register_udf(function)?;
     }
@@ -91,7 +101,29 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(ExactAverage::new())))?;
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(Extreme(Min::new()))))?;
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(Extreme(Max::new()))))?;
-    Ok(state)
+    Ok(())
+}
+
+/// A context in which arithmetic, aggregates, joins and JSON are as exact as in a [`QuerySession`](super::QuerySession), for
+/// tables that [`Lake`](super::Lake) registers. Statements, tables and memory are the program's own.
+///
+/// # Errors
+/// When a function cannot be registered.
+pub fn exact_context(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> Result<SessionContext> {
+    let bounds = Bounds::new(QueryOptions::default().memory_bytes_max, config.target_partitions(), config.batch_size());
+    let builder = SessionStateBuilder::new().with_config(exact(config)).with_runtime_env(runtime);
+    let mut state = with_rules(builder, bounds).build();
+    register_functions(&mut state)?;
+    Ok(SessionContext::new_with_state(state))
+}
+
+/// Settings without which plans are not right.
+fn exact(mut config: SessionConfig) -> SessionConfig {
+    // A member of a struct that DataFusion 54 moves below a join may not be found there: the statement fails to plan.
+    config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
+    // Of `min(a), max(f(b))` the filter would know `a` alone, and leave out rows that hold the greatest `f(b)`.
+    config.options_mut().optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    config
 }
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {

@@ -1,62 +1,106 @@
-//! The tables `siltstone.topics`, `siltstone.partitions` and `siltstone.segments`.
+//! The system tables: the rows of the catalog itself, in the schema `siltstone`.
 //!
-//! Owns: their columns. Offsets and counts are UInt64, times are timestamps in UTC.
-//! Does not own: the source of the rows (`schemas`).
+//! Owns: their names, and the columns of `topics`, `partitions` and `segments`.
+//! Does not own: the other tables (`history`), the types of columns (`columns`), reading the rows (`known`).
+
+mod columns;
+mod history;
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    ArrayRef, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray, TimestampMillisecondArray, UInt32Array,
-    UInt64Array,
-};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::error::Result;
 
-use catalog::{Partition, PartitionState, SegmentInfo, Topic, TopicSnapshot};
+use self::columns::{microseconds, milliseconds, partition, shown, table, text, uint32, uint64};
+use catalog::{Partition, SegmentInfo, Topic, TopicSnapshot, View};
 
-pub(super) const TOPICS: &str = "topics";
-pub(super) const PARTITIONS: &str = "partitions";
-pub(super) const SEGMENTS: &str = "segments";
-pub(super) const TABLES: [&str; 3] = [TOPICS, PARTITIONS, SEGMENTS];
+/// A system table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum SystemTable {
+    Topics,
+    Partitions,
+    Segments,
+    Commits,
+    Gaps,
+    Agents,
+    Uploads,
+}
 
-pub(super) fn topics(topics: &[Topic]) -> Result<MemTable> {
+impl SystemTable {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Topics, Self::Partitions, Self::Segments, Self::Commits, Self::Gaps, Self::Agents, Self::Uploads];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Topics => "topics",
+            Self::Partitions => "partitions",
+            Self::Segments => "segments",
+            Self::Commits => "commits",
+            Self::Gaps => "gaps",
+            Self::Agents => "agents",
+            Self::Uploads => "uploads",
+        }
+    }
+
+    /// The table of this name.
+    pub(super) fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
+    }
+
+    /// Its columns.
+    pub(super) fn schema(self) -> SchemaRef {
+        self.rows(&View::default()).expect("columns without rows are equally long").schema()
+    }
+
+    /// Its rows in a view that has them.
+    pub(super) fn rows(self, view: &View) -> Result<MemTable> {
+        match self {
+            Self::Topics => topics(&view.topics),
+            Self::Partitions => partitions(&view.snapshots),
+            Self::Segments => segments(&view.snapshots),
+            Self::Commits => history::commits(&view.commits),
+            Self::Gaps => history::gaps(&view.gaps),
+            Self::Agents => history::agents(&view.agents),
+            Self::Uploads => history::uploads(&view.uploads),
+        }
+    }
+}
+
+fn topics(topics: &[Topic]) -> Result<MemTable> {
     table(vec![
         ("topic", text(topics, |topic| Some(topic.name.as_str()))),
         ("format", text(topics, |topic| Some(topic.config.format.as_str()))),
         ("partition_count", uint32(topics, |topic| topic.partition_count)),
         ("retention_ms", uint64(topics, |topic| topic.retention_ms)),
         ("schema_version", uint32(topics, |topic| topic.schema_version)),
-        ("created_at", milliseconds(topics, |topic| topic.created_at)),
-        ("updated_at", milliseconds(topics, |topic| topic.updated_at)),
+        ("created_at", milliseconds(topics, |topic| Some(topic.created_at))),
+        ("updated_at", milliseconds(topics, |topic| Some(topic.updated_at))),
     ])
 }
 
-pub(super) fn partitions(snapshots: &[Arc<TopicSnapshot>]) -> Result<MemTable> {
+fn partitions(snapshots: &[Arc<TopicSnapshot>]) -> Result<MemTable> {
     let rows: Vec<&Partition> = snapshots.iter().flat_map(|snapshot| &snapshot.partitions).collect();
-    let owners: Vec<_> = rows.iter().map(|row| row.owner.map(|owner| owner.to_string())).collect();
-    let state = |row: &&Partition| match row.state {
-        PartitionState::Active => "active",
-        PartitionState::Halted => "halted",
-    };
     table(vec![
         ("topic", text(&rows, |row| Some(row.topic.as_str()))),
-        ("partition", int32(&rows, |row| row.partition_id)),
+        ("partition", partition(&rows, |row| Some(row.partition_id))),
         ("high_watermark", uint64(&rows, |row| Some(row.high_watermark))),
         ("incarnation", uint32(&rows, |row| row.incarnation.0)),
         ("epoch", uint64(&rows, |row| Some(row.epoch.0))),
-        ("owner", text(&owners, |owner| owner.as_deref())),
-        ("state", text(&rows, |row| Some(state(row)))),
+        ("owner", shown(&rows, |row| row.owner)),
+        ("state", text(&rows, |row| Some(row.state.as_str()))),
         ("halt_reason", text(&rows, |row| row.halt_reason.as_deref())),
         ("commit_no", uint64(&rows, |row| Some(row.commit_no))),
-        ("updated_at", milliseconds(&rows, |row| row.updated_at)),
+        ("updated_at", milliseconds(&rows, |row| Some(row.updated_at))),
     ])
 }
 
-pub(super) fn segments(snapshots: &[Arc<TopicSnapshot>]) -> Result<MemTable> {
+fn segments(snapshots: &[Arc<TopicSnapshot>]) -> Result<MemTable> {
     let rows: Vec<&SegmentInfo> = snapshots.iter().flat_map(|snapshot| &snapshot.segments).collect();
     table(vec![
         ("topic", text(&rows, |row| Some(row.topic.as_str()))),
-        ("partition", int32(&rows, |row| row.partition_id)),
+        ("partition", partition(&rows, |row| Some(row.partition_id))),
         ("kind", text(&rows, |row| Some(row.kind.as_str()))),
         ("incarnation", uint32(&rows, |row| row.incarnation.0)),
         ("base_offset", uint64(&rows, |row| Some(row.range.base()))),
@@ -66,40 +110,9 @@ pub(super) fn segments(snapshots: &[Arc<TopicSnapshot>]) -> Result<MemTable> {
         ("min_timestamp", microseconds(&rows, |row| row.min_timestamp_us)),
         ("max_timestamp", microseconds(&rows, |row| row.max_timestamp_us)),
         ("schema_version", uint32(&rows, |row| row.schema_version)),
-        ("created_at", milliseconds(&rows, |row| row.created_at)),
+        ("created_at", milliseconds(&rows, |row| Some(row.created_at))),
         ("bucket", text(&rows, |row| Some(row.object.bucket.as_str()))),
         ("key", text(&rows, |row| Some(row.object.key.as_str()))),
         ("id", text(&rows, |row| Some(row.id.as_str()))),
     ])
-}
-
-fn table(columns: Vec<(&str, ArrayRef)>) -> Result<MemTable> {
-    // Nullability is declared, not taken from the rows that happen to be there.
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, rows)| (name, rows, true)))?;
-    MemTable::try_new(batch.schema(), vec![vec![batch]])
-}
-
-fn text<'a, T>(rows: &'a [T], value: impl Fn(&'a T) -> Option<&'a str>) -> ArrayRef {
-    Arc::new(rows.iter().map(value).collect::<StringArray>())
-}
-
-fn uint64<T>(rows: &[T], value: impl Fn(&T) -> Option<u64>) -> ArrayRef {
-    Arc::new(rows.iter().map(value).collect::<UInt64Array>())
-}
-
-fn uint32<T>(rows: &[T], value: impl Fn(&T) -> u32) -> ArrayRef {
-    Arc::new(rows.iter().map(|row| Some(value(row))).collect::<UInt32Array>())
-}
-
-/// Numbers of partitions, of the same type as the column `_partition_id`.
-fn int32<T>(rows: &[T], value: impl Fn(&T) -> u32) -> ArrayRef {
-    Arc::new(rows.iter().map(|row| i32::try_from(value(row)).ok()).collect::<Int32Array>())
-}
-
-fn milliseconds<T>(rows: &[T], value: impl Fn(&T) -> i64) -> ArrayRef {
-    Arc::new(rows.iter().map(|row| Some(value(row))).collect::<TimestampMillisecondArray>().with_timezone("UTC"))
-}
-
-fn microseconds<T>(rows: &[T], value: impl Fn(&T) -> i64) -> ArrayRef {
-    Arc::new(rows.iter().map(|row| Some(value(row))).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
 }

@@ -129,7 +129,7 @@ pub(super) async fn measure(settings: &Settings, load: Load) -> anyhow::Result<F
         confirmed: AtomicI64::new(0),
         has_ended: AtomicBool::new(false),
     });
-    let figures = run(settings, load, &shared).await;
+    let figures = Box::pin(run(settings, load, &shared)).await;
     shared.siltstone.close().await?;
     if connect::is_shared(settings) {
         connect::queue(settings).await?.delete_topic(&topic.definition()).await?;

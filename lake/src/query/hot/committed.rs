@@ -44,7 +44,8 @@ impl LakeTable {
         keep_range(&mut snapshot, partition, range);
         let objects = LakeObject::all(&snapshot, self.kind);
         let mut scans = Vec::new();
-        let wanted = Wanted { projection: None, limit: None, options: options.clone(), partitions: 1, pruned: 0 };
+        let wanted =
+            Wanted { projection: None, limit: None, options: options.clone(), partitions: 1, pruned: 0, exact: None };
         for (unsaid, alike) in laid_out_alike(objects.iter().collect())? {
             scans.push(self.scan_of(&alike, unsaid, &wanted)?);
         }

@@ -16,7 +16,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::Session;
 use datafusion::common::DFSchema;
 use datafusion::common::config::TableParquetOptions;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::EquivalenceProperties;
@@ -66,12 +66,12 @@ impl LakeTable {
         if parts.is_empty() {
             return Ok(None);
         }
-        let (topic, kind, schema) = (self.topic.clone(), self.kind, Arc::clone(&self.schema));
+        let (topic, kind, schema) = (Arc::clone(&self.topic), self.kind, Arc::clone(&self.schema));
         let (sources, tail) = (self.sources.clone(), Arc::clone(&self.tail));
         let projection = wanted.projection.cloned().unwrap_or_else(|| (0..schema.fields().len()).collect());
         let scan = TailScan {
             schema: Arc::new(schema.project(&projection)?),
-            table: Self { topic, kind, schema, objects: Vec::new(), sources, tail: Arc::clone(&tail) },
+            table: Self::new(topic, (kind, schema), sources, Arc::clone(&tail)),
             tail,
             projection,
             options: wanted.options.clone(),
@@ -85,9 +85,16 @@ impl TailScan {
     /// The wanted columns of rows as decoders make them.
     fn in_table(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let mut columns = Vec::with_capacity(self.projection.len());
-        for (index, field) in self.projection.iter().zip(self.schema.fields()) {
-            let column = batch.column(*index);
-            let column = match may_be_unsettled(batch.schema_ref().field(*index)) {
+        for field in self.schema.fields() {
+            // By name: the topic may have other columns than when the statement was planned.
+            let index = batch.schema_ref().index_of(field.name()).map_err(|_| {
+                let (topic, column) = (&self.tail.topic().name, field.name());
+                DataFusionError::Execution(format!(
+                    "topic {topic} lost its column {column} while the statement was planned; run it again"
+                ))
+            })?;
+            let column = batch.column(index);
+            let column = match may_be_unsettled(batch.schema_ref().field(index)) {
                 true => settled(column)?,
                 false => Arc::clone(column),
             };

@@ -51,6 +51,17 @@ impl CatalogState {
     }
 
     pub(crate) fn list_registered(&self, writer_lease: Duration) -> Vec<RegisteredAgent> {
+        let alive = self.registered(writer_lease).into_iter().filter(|(alive_until, _)| *alive_until >= self.now_ms);
+        alive.map(|(_, agent)| agent).collect()
+    }
+
+    /// Every agent that left a row, silent ones too.
+    pub(crate) fn all_registered(&self) -> Vec<RegisteredAgent> {
+        self.registered(Duration::ZERO).into_iter().map(|(_, agent)| agent).collect()
+    }
+
+    /// Every agent in the order of the contract, with the time at which its lease ends.
+    fn registered(&self, writer_lease: Duration) -> Vec<(i64, RegisteredAgent)> {
         let (now, writer_lease) = (self.now_ms, limits::duration_ms(writer_lease));
         let silent_ms = |heartbeat_at: i64| u64::try_from(now - heartbeat_at).unwrap_or_default();
         let ingesters = self.ingesters.iter().map(|(&id, row)| {
@@ -74,9 +85,8 @@ impl CatalogState {
             };
             (row.heartbeat_at + writer_lease, agent)
         });
-        let alive = ingesters.chain(writers).filter(|(alive_until, _)| *alive_until >= now);
-        let mut agents: Vec<RegisteredAgent> = alive.map(|(_, agent)| agent).collect();
-        agents.sort_by(|a, b| (a.role, &a.name, a.id).cmp(&(b.role, &b.name, b.id)));
+        let mut agents: Vec<(i64, RegisteredAgent)> = ingesters.chain(writers).collect();
+        agents.sort_by(|(_, a), (_, b)| (a.role, &a.name, a.id).cmp(&(b.role, &b.name, b.id)));
         agents
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use ::catalog::{
     CatalogError, ColumnStatistics, CommitRecord, Exceptions, Expiration, FileId, ImportedSegment, IncarnationStart,
-    LakeSnapshot, ObjectInfo, RecordedGap, Result, RetiredObject, SegmentInfo, SegmentKind, TopicSnapshot,
+    LakeSnapshot, ObjectInfo, RecordedGap, Result, RetiredObject, SegmentInfo, SegmentKind, SnapshotId, TopicSnapshot,
+    View, ViewRequest,
 };
 use common::{Incarnation, OffsetRange, TopicName, TopicPartition};
 
@@ -69,6 +70,27 @@ impl CatalogState {
         })
     }
 
+    /// The model reads everything anew: known snapshots change no answer.
+    pub(crate) fn view(&self, request: &ViewRequest) -> View {
+        let topics = self.topics.keys().filter(|name| request.topics.contains(name));
+        let all = |wanted: bool| self.partitions.keys().filter(move |_| wanted).cloned();
+        let mut uploads: Vec<_> = self.uploads.values().filter(|_| request.uploads).cloned().collect();
+        uploads.sort_by(|one, other| (&one.topic, &one.key).cmp(&(&other.topic, &other.key)));
+        View {
+            snapshot_id: self.head.snapshot_id,
+            topics: self.topics.values().filter(|_| request.list_topics).cloned().collect(),
+            snapshots: topics.filter_map(|name| self.snapshot(name).ok()).map(Arc::new).collect(),
+            commits: all(request.commits)
+                .flat_map(|of| self.list_commits(&of).into_iter().map(move |row| (of.clone(), row)))
+                .collect(),
+            gaps: all(request.gaps)
+                .flat_map(|of| self.list_gaps(&of).into_iter().map(move |row| (of.clone(), row)))
+                .collect(),
+            agents: if request.agents { self.all_registered() } else { vec![] },
+            uploads,
+        }
+    }
+
     /// The topic's live objects, by number.
     pub fn objects_of(&self, topic: &TopicName) -> impl Iterator<Item = &Arc<ObjectInfo>> {
         self.objects.values().filter(move |row| &row.topic == topic).map(|row| &row.object)
@@ -89,10 +111,13 @@ impl CatalogState {
         topic: &TopicName,
         kind: SegmentKind,
         field_ids: &[i32],
+        after: Option<SnapshotId>,
     ) -> Vec<(FileId, ColumnStatistics)> {
         let Some(table) = self.table(topic, kind) else { return vec![] };
         let is_wanted = |&(of, field_id, file_id): &(_, i32, FileId)| {
-            of == table && field_ids.contains(&field_id) && self.objects.contains_key(&file_id)
+            let object = self.objects.get(&file_id).map(|row| &row.object);
+            let is_listed = object.is_some_and(|object| after.is_none_or(|after| object.begin_snapshot > after));
+            of == table && field_ids.contains(&field_id) && is_listed
         };
         let found = self.statistics.iter().filter(|(key, _)| is_wanted(key));
         found.map(|(&(_, _, file_id), statistics)| (file_id, statistics.clone())).collect()

@@ -36,7 +36,7 @@ impl TopicObjects {
                 SegmentKind::Quarantine => quarantine_schema(),
             };
             for ids in ids_of(schema.fields()).chunks(COLUMNS_AT_ONCE) {
-                for (file_id, column) in catalog.object_statistics(&topic.name, kind, ids).await? {
+                for (file_id, column) in catalog.object_statistics(&topic.name, kind, ids, None).await? {
                     objects.statistics.entry(file_id).or_default().push(column);
                 }
             }

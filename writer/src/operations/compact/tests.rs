@@ -110,7 +110,7 @@ async fn merged_objects_are_sorted_and_have_statistics_of_every_column() {
     );
     let ids: Vec<i32> = (1..14).chain([100]).collect();
     let statistics =
-        lake.catalog.object_statistics(&lake.partition.topic, SegmentKind::Data, &ids).await.expect("read");
+        lake.catalog.object_statistics(&lake.partition.topic, SegmentKind::Data, &ids, None).await.expect("read");
     assert!(statistics.len() > 10, "{statistics:?}");
 }
 

@@ -8,7 +8,8 @@ use ::catalog::{
     AgentStore, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, ConsumerStore, Exceptions, Expiration,
     Expired, ExpiredBefore, FileId, ImportedSegment, IncarnationStart, Ingester, LakeSnapshot, NewToken, OpenTables,
     Partition, RecordedGap, RegisteredAgent, Replay, ReplayStore, Result, RetiredObject, SegmentInfo, SegmentKind,
-    SegmentStore, TableStore, Token, TokenStore, Topic, TopicConfig, TopicSnapshot, TopicStore,
+    SegmentStore, SnapshotId, TableStore, Token, TokenStore, Topic, TopicConfig, TopicSnapshot, TopicStore, View,
+    ViewRequest, ViewStore,
 };
 use async_trait::async_trait;
 use common::topic::TopicOptions;
@@ -127,9 +128,10 @@ impl<D: Door> SegmentStore for Client<D> {
         topic: &TopicName,
         kind: SegmentKind,
         field_ids: &[i32],
+        after: Option<SnapshotId>,
     ) -> Result<Vec<(FileId, ColumnStatistics)>> {
         let (topic, field_ids) = (topic.clone(), field_ids.to_vec());
-        self.read("object_statistics", move |state| Ok(state.object_statistics(&topic, kind, &field_ids))).await
+        self.read("object_statistics", move |state| Ok(state.object_statistics(&topic, kind, &field_ids, after))).await
     }
 
     async fn exceptions(&self, partition: &TopicPartition, range: OffsetRange) -> Result<Option<Exceptions>> {
@@ -155,6 +157,14 @@ impl<D: Door> SegmentStore for Client<D> {
     async fn list_expirations(&self, partition: &TopicPartition) -> Result<Vec<Expiration>> {
         let partition = partition.clone();
         self.read("list_expirations", move |state| Ok(state.list_expirations(&partition))).await
+    }
+}
+
+#[async_trait]
+impl<D: Door> ViewStore for Client<D> {
+    async fn view(&self, request: &ViewRequest) -> Result<View> {
+        let request = request.clone();
+        self.read("view", move |state| Ok(state.view(&request))).await
     }
 }
 
