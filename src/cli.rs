@@ -7,7 +7,7 @@ use common::config::Settings;
 
 use crate::commands::{
     agents, audit, bench, compact, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish,
-    publish_tables, quarantine, query, retention, segments, tail, token, topic, up,
+    publish_tables, quarantine, query, retention, segments, serve, tail, token, topic, up,
 };
 use crate::exit::Exit;
 
@@ -40,6 +40,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Demo(demo::Args),
     Up(up::Args),
+    Serve(serve::Args),
     Topic(topic::Args),
     Token(token::Args),
     Publish(publish::Args),
@@ -64,7 +65,7 @@ pub(crate) enum Command {
 impl Command {
     /// True for a command that runs until a signal, and therefore logs its work.
     pub(crate) fn is_service(&self) -> bool {
-        matches!(self, Self::Up(_))
+        matches!(self, Self::Up(_) | Self::Serve(_))
     }
 
     /// Runs it.
@@ -72,6 +73,7 @@ impl Command {
         match self {
             Self::Demo(args) => Box::pin(demo::run(args, &settings, json)).await,
             Self::Up(args) => Box::pin(up::run(args, settings, json)).await,
+            Self::Serve(args) => Box::pin(serve::run(args, settings)).await,
             Self::Topic(args) => Box::pin(topic::run(args, &settings, json)).await,
             Self::Token(args) => Box::pin(token::run(args, &settings, json)).await,
             Self::Publish(args) => Box::pin(publish::run(args, &settings, json)).await,

@@ -19,6 +19,7 @@ pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod retention;
 pub(crate) mod segments;
+pub(crate) mod serve;
 pub(crate) mod tail;
 pub(crate) mod token;
 pub(crate) mod topic;

@@ -3,6 +3,7 @@
 //! Owns: the process. Arguments and settings in, exit code out, the allocator, the runtime.
 //! Does not own: the table of exit codes (`exit`), what a command does (`commands`), how an answer looks (`output`).
 
+mod answering;
 mod cli;
 mod columns;
 mod commands;

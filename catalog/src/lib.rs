@@ -6,6 +6,7 @@
 
 pub mod audit;
 mod auto_create;
+mod callers;
 mod commit;
 mod connect;
 mod database;
@@ -23,6 +24,7 @@ mod store;
 mod topics;
 
 pub use auto_create::{AutoCreate, SubjectRule};
+pub use callers::{Caller, Callers, NotServed, Presented};
 pub use commit::{CommitOutcome, CommitRequest, Refusal};
 pub use connect::{connect, connect_to_read, diagnose_without_catalog, file_of, libpq_words};
 pub use error::{CatalogError, Result};

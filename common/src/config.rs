@@ -12,6 +12,7 @@ mod hot_tail;
 mod log_level;
 mod misspelling;
 mod reading;
+mod setting_doc;
 mod storage_type;
 mod store_variables;
 mod urls;
@@ -29,9 +30,10 @@ use crate::agent_group::AgentGroup;
 use crate::agent_url::AgentUrl;
 
 pub use catalog_place::CatalogPlace;
-pub use documentation::{Kind, SETTINGS, SettingDoc};
+pub use documentation::SETTINGS;
 pub use effective::{EffectiveSetting, Origin};
 pub use hot_tail::HotTailMode;
+pub use setting_doc::{Kind, SettingDoc};
 pub use storage_type::StorageType;
 pub use store_variables::{StoreVariable, is_true};
 
@@ -130,6 +132,14 @@ pub struct Settings {
     pub ingest_memory_bytes: usize,
     pub ingest_body_bytes: usize,
     pub ingest_timeout_secs: u64,
+    pub flight_addr: Option<SocketAddr>,
+    pub postgres_addr: Option<SocketAddr>,
+    pub query_concurrency: usize,
+    pub query_queue: usize,
+    pub query_queue_secs: u64,
+    pub query_memory_bytes: usize,
+    pub query_timeout_secs: u64,
+    pub query_rows_max: u64,
     pub auto_create: Option<PathBuf>,
     pub agent_group: AgentGroup,
     pub agent_url: Option<AgentUrl>,
@@ -183,6 +193,14 @@ impl Default for Settings {
             ingest_memory_bytes: 256 * MIB,
             ingest_body_bytes: 64 * MIB,
             ingest_timeout_secs: 30,
+            flight_addr: None,
+            postgres_addr: None,
+            query_concurrency: 4,
+            query_queue: 64,
+            query_queue_secs: 30,
+            query_memory_bytes: 256 * MIB,
+            query_timeout_secs: 300,
+            query_rows_max: 10_000_000,
             auto_create: None,
             agent_group: AgentGroup::default(),
             agent_url: None,

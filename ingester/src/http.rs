@@ -2,7 +2,7 @@
 //!
 //! `records` takes records (`body`, `encoding` and `lines` cut them out, `record` makes messages, `send` sends them,
 //! `answer` reports each); `topics` and `listings` serve what the catalog lists, `iceberg` the tables
-//! that are published for its readers; `guard` stands at the door, `access` before
+//! that are published for its readers; `query` passes on statements of SQL; `guard` stands at the door, `access` before
 //! each route of the table `routes`, with the callers that `tokens` knows.
 //!
 //! Owns: the parts that handlers share. `docs/http.md` describes the service for its users.
@@ -22,6 +22,7 @@ mod metrics;
 mod openapi;
 mod parameters;
 mod path;
+mod query;
 mod record;
 mod records;
 mod routes;
@@ -39,7 +40,7 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
-use catalog::{AutoCreate, MetadataStore};
+use catalog::{AutoCreate, Callers, MetadataStore, NotServed};
 use common::Queue;
 use common::clock::system_clock;
 use common::memory::MemoryBudget;
@@ -47,7 +48,7 @@ use lake::Storage;
 use tokio::sync::watch;
 
 use self::error::{ApiError, Code};
-use self::tokens::Tokens;
+pub use self::query::{QueryEndpoint, query_router};
 use crate::commits::Commits;
 use crate::producer::Producer;
 
@@ -99,6 +100,8 @@ pub struct ApiParts {
     pub hints: Option<watch::Receiver<u64>>,
     /// Topics that the first request with records for them creates.
     pub auto_create: AutoCreate,
+    /// Answers statements of SQL, if this process does.
+    pub queries: Option<QueryEndpoint>,
 }
 
 /// The HTTP service over one queue and one catalog.
@@ -109,8 +112,9 @@ pub struct Api {
     storage: Storage,
     producer: Producer,
     commits: Commits,
-    tokens: Tokens,
+    callers: Arc<Callers>,
     auto_create: AutoCreate,
+    queries: Option<QueryEndpoint>,
     budget: MemoryBudget,
     options: ApiOptions,
 }
@@ -122,10 +126,10 @@ impl Api {
     /// If other machines reach the address, and there is no token, or the catalog does not say so. A queue or a catalog that
     /// is away for a moment is no error where nothing depends on it yet: requests wait for both.
     pub async fn open(parts: ApiParts, options: ApiOptions) -> Result<Self, OpenError> {
-        let ApiParts { queue, catalog, storage, hints, auto_create } = parts;
-        let tokens = Tokens::new(Arc::clone(&catalog), system_clock(), options.is_local);
+        let ApiParts { queue, catalog, storage, hints, auto_create, queries } = parts;
+        let callers = Arc::new(Callers::new(Arc::clone(&catalog), system_clock(), options.is_local));
         if !options.is_local {
-            let (listed, _) = tokens.counts().await.map_err(|error| OpenError::Tokens(error.message))?;
+            let (listed, _) = callers.counts().await.map_err(unreadable)?;
             if listed == 0 {
                 return Err(OpenError::NoToken);
             }
@@ -135,13 +139,14 @@ impl Api {
         let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage.clone());
         Ok(Self {
             producer,
-            tokens,
+            callers,
             commits: match hints {
                 Some(hints) => commits.with_hints(hints),
                 None => commits,
             },
             budget: MemoryBudget::new(options.in_flight_bytes),
             auto_create,
+            queries,
             catalog,
             queue,
             storage,
@@ -154,7 +159,7 @@ impl Api {
     /// # Errors
     /// If the catalog cannot be read.
     pub async fn token_counts(&self) -> Result<(usize, usize), OpenError> {
-        self.tokens.counts().await.map_err(|error| OpenError::Tokens(error.message))
+        self.callers.counts().await.map_err(unreadable)
     }
 
     /// The routes, each behind its demand, all behind the guard.
@@ -166,6 +171,10 @@ impl Api {
             .with_state(api)
             .layer(from_fn(guard::guard))
     }
+}
+
+fn unreadable(error: NotServed) -> OpenError {
+    OpenError::Tokens(ApiError::from(error).message)
 }
 
 /// Gives the metrics of requests their help texts.

@@ -48,7 +48,8 @@ impl HttpService {
         let api = Api::open(parts, options).await.map_err(refused)?;
         let counts = api.token_counts().await;
         let tls = listener.has_tls();
-        let intake = Intake::serve(listener, api.router(), IntakeLimits::default());
+        let limits = IntakeLimits::for_answers(Duration::from_secs(settings.query_timeout_secs));
+        let intake = Intake::serve(listener, api.router(), limits);
         let ingest = intake.addr();
         match counts {
             Err(error) => {
@@ -145,7 +146,7 @@ async fn start(settings: &Settings) -> Result<Started> {
     let listener = Listener::bind(settings).await?;
     let ingest = Listener::bind_ingest(settings).await?;
     let pages = pages(Arc::clone(&queue), Arc::clone(&catalog));
-    let parts = ApiParts { queue, catalog: Arc::clone(&catalog), storage, hints: None, auto_create };
+    let parts = ApiParts { queue, catalog: Arc::clone(&catalog), storage, hints: None, auto_create, queries: None };
     let http = HttpService::start(settings, ingest, parts).await?;
     Ok(Started { http, catalog, pages, listener })
 }

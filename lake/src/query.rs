@@ -29,13 +29,16 @@ mod json;
 mod known;
 mod labels;
 mod layout;
+mod listing;
 mod mixed;
 mod named;
 mod names;
 mod object;
 mod operators;
+mod options;
 mod order;
 mod parameters;
+mod planning;
 mod precedence;
 mod provider;
 mod pruning;
@@ -45,30 +48,26 @@ mod recorded;
 mod rewriting;
 mod rules;
 mod schemas;
+mod scope;
 mod session;
 mod settled;
 mod settled_scan;
 mod statistics;
+mod store;
 mod system;
 
 use std::fmt;
 use std::sync::Arc;
 
+use datafusion::catalog::CatalogProviderList;
 use datafusion::catalog::MemoryCatalogProviderList;
-use datafusion::catalog::{CatalogProvider, CatalogProviderList};
-use datafusion::common::ResolvedTableReference;
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::prelude::SessionContext;
-use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast;
-use object_store::ObjectStore;
 use tempfile::TempDir;
-use url::Url;
 
 use catalog::MetadataStore;
 
@@ -84,12 +83,18 @@ pub use format::{ParquetRows, format_expanded, format_table, write_csv, write_cs
 use hot::QueryTails;
 pub use hot::{HotTail, HotTailMode, HotTailSettings, SessionSettings};
 use known::Known;
+pub use listing::ListedTable;
 pub use object::{UnreadableSegment, unreadable_segment};
+pub use options::QueryOptions;
 pub use parameters::Parameters;
+use planning::{check_exists, planned};
 use provider::Sources;
 use reader::NamedReaderFactory;
 use schemas::QueryCatalog;
+pub use scope::{Additions, Scope};
 pub use session::exact_context;
+pub use store::QueryStore;
+use store::store_url;
 
 /// Name of DataFusion's catalog and, in it, of the schema of system tables.
 const CATALOG: &str = "siltstone";
@@ -100,47 +105,13 @@ const SYSTEM_SCHEMA: &str = "siltstone";
 const NO_QUEUE: &str = "this session was opened without a queue";
 const INFORMATION_SCHEMA: &str = "information_schema";
 
-/// The store that segments are read from.
-#[derive(Clone)]
-pub struct QueryStore {
-    /// Names the store in plans; only scheme and authority are used, for example `s3://bucket` or `siltstone://data`.
-    pub url: Url,
-    /// The store; keys in the catalog are full keys in it.
-    pub store: Arc<dyn ObjectStore>,
-}
-
-impl fmt::Debug for QueryStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "QueryStore({})", common::secret::masked_url(self.url.as_str()))
-    }
-}
-
-/// Limits and checks of a session.
-#[derive(Clone, Copy, Debug)]
-pub struct QueryOptions {
-    /// Memory of all running queries together, in bytes; beyond it operators spill to temporary files, in the system's
-    /// folder for them, or the query fails.
-    pub memory_bytes_max: usize,
-    /// Partitions that plans are made for: about the number of cores to use. 0 means all.
-    pub parallelism: usize,
-    /// Read each object whole and compare it with its checksum before any of it is used. Without it a changed byte may
-    /// be an error, or another value: Parquet's pages carry no checksums of their own.
-    pub verify: bool,
-    /// Settings of the hot tail with which sessions begin.
-    pub hot_tail: HotTailSettings,
-}
-
-impl Default for QueryOptions {
-    fn default() -> Self {
-        let hot_tail = HotTailSettings::default();
-        Self { memory_bytes_max: 512 * 1024 * 1024, parallelism: 0, verify: false, hot_tail }
-    }
-}
-
 /// Plans SQL over the topics of one catalog. Each query reads the state committed when it is planned: one state, whatever
 /// tables it names.
 pub struct QuerySession {
     lake: Arc<Known>,
+    runtime: Arc<RuntimeEnv>,
+    /// The memory of each statement, where it has its own.
+    memory_of_each: Option<usize>,
     /// Functions, rules and settings; every query gets a copy with its own tables.
     template: SessionState,
     hot: HotTail,
@@ -176,9 +147,10 @@ impl QuerySession {
         let folder = session::folder();
         let runtime = Arc::new(session::runtime(options, folder.as_ref())?);
         let lake = Arc::new(Known::new(sources(catalog, &store, &runtime, options.verify)?));
-        let template = session::template(options, runtime)?;
+        let template = session::template(options, Arc::clone(&runtime))?;
+        let memory_of_each = options.memory_of_each.then_some(options.memory_bytes_max);
         let (hot, settings) = (HotTail::unavailable(NO_QUEUE), SessionSettings::new(options.hot_tail));
-        Ok(Self { lake, template, hot, settings, _folder: folder })
+        Ok(Self { lake, runtime, memory_of_each, template, hot, settings, _folder: folder })
     }
 
     /// The same session, whose tables end with the tails from `hot`.
@@ -207,7 +179,20 @@ impl QuerySession {
     /// # Errors
     /// As [`QuerySession::sql`].
     pub async fn sql_with(&self, sql: &str, settings: &SessionSettings) -> Result<DataFrame, QueryError> {
-        self.plan(sql, settings, None).await
+        self.sql_within(sql, settings, &Scope::default()).await
+    }
+
+    /// The same for a statement that sees no more than `scope`.
+    ///
+    /// # Errors
+    /// As [`QuerySession::sql`]; a topic out of sight does not exist.
+    pub async fn sql_within(
+        &self,
+        sql: &str,
+        settings: &SessionSettings,
+        scope: &Scope,
+    ) -> Result<DataFrame, QueryError> {
+        self.plan(sql, settings, scope, None).await
     }
 
     /// The same with a value for each placeholder of the statement.
@@ -216,7 +201,7 @@ impl QuerySession {
     /// [`QueryError::Parameter`] when a placeholder has no value, a value no placeholder, or a text is no value of the type
     /// that is needed in its place; otherwise as [`QuerySession::sql`].
     pub async fn sql_with_parameters(&self, sql: &str, parameters: &Parameters) -> Result<DataFrame, QueryError> {
-        self.plan(sql, &self.settings, Some(parameters)).await
+        self.plan(sql, &self.settings, &Scope::default(), Some(parameters)).await
     }
 
     /// Names of tables as they are typed, and of their columns, for completion: topics, quarantines, system tables.
@@ -224,19 +209,19 @@ impl QuerySession {
     /// # Errors
     /// The catalog's.
     pub async fn names(&self) -> Result<Vec<String>, QueryError> {
-        let topics = self.lake.sources.catalog.list_topics().await?;
-        Ok(names::typed(&QueryCatalog::of(Arc::clone(&self.lake), topics)))
+        let scope = Scope::default();
+        Ok(names::typed(&self.catalog_of(self.topics(&scope).await?, &scope)))
     }
 
     async fn plan(
         &self,
         sql: &str,
         settings: &SessionSettings,
+        scope: &Scope,
         parameters: Option<&Parameters>,
     ) -> Result<DataFrame, QueryError> {
-        let topics = self.lake.sources.catalog.list_topics().await?;
-        let tables = QueryCatalog::of(Arc::clone(&self.lake), topics);
-        let state = self.state_with(&tables, settings.hot_tail());
+        let tables = self.catalog_of(self.topics(scope).await?, scope);
+        let state = self.state_with(&tables, settings.hot_tail(), scope);
         let dialect = state.config().options().sql_parser.dialect;
         let mut statement = state.sql_to_statement(sql, &dialect)?;
         json::binding::tighten(&mut statement);
@@ -257,15 +242,18 @@ impl QuerySession {
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan)?;
         let tails = QueryTails::new(self.hot.clone(), settings.hot_tail());
-        let plan = binding::bound(plan, &tails).await?;
+        let plan = binding::bound(plan, &tails, scope).await?;
         Ok(SessionContext::new_with_state(state).execute_logical_plan(plan).await?)
     }
 
-    fn state_with(&self, tables: &QueryCatalog, hot_tail: HotTailSettings) -> SessionState {
+    fn state_with(&self, tables: &QueryCatalog, hot_tail: HotTailSettings, scope: &Scope) -> SessionState {
         let catalogs = MemoryCatalogProviderList::new();
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(tables.clone()));
-        let builder = SessionStateBuilder::new_from_existing(self.template.clone());
-        let mut state = builder.with_catalog_list(Arc::new(catalogs)).build();
+        let mut builder = SessionStateBuilder::new_from_existing(self.template.clone());
+        if let Some(bytes) = self.memory_of_each {
+            builder = builder.with_runtime_env(Arc::new(session::with_own_memory(&self.runtime, bytes)));
+        }
+        let mut state = scope.extend(builder.with_catalog_list(Arc::new(catalogs))).build();
         // SHOW finds them here.
         state.config_mut().options_mut().extensions.insert(hot_tail);
         state
@@ -284,45 +272,4 @@ fn sources(
     let footers = runtime.cache_manager.get_file_metadata_cache();
     let readers = Arc::new(NamedReaderFactory::new(Arc::clone(&store.store), footers, is_verifying));
     Ok(Sources { catalog, store_url, readers })
-}
-
-/// The plan of a statement whose tables exist. Planning is what knows the scopes of names, so it says which ones are to be
-/// mended: each failure mends one, until there is none.
-async fn planned(
-    state: &SessionState,
-    mut statement: Statement,
-    tables: &QueryCatalog,
-) -> Result<LogicalPlan, QueryError> {
-    let is_query = matches!(&statement, Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)));
-    loop {
-        match state.statement_to_plan(statement.clone()).await {
-            Ok(plan) if is_query => return Ok(labels::labelled(plan)?),
-            Ok(plan) => return Ok(plan),
-            Err(error) if labels::is_repetition(&error) && labels::set_apart(&mut statement) => {}
-            Err(error) => names::columns::find_column(&mut statement, error, tables)?,
-        }
-    }
-}
-
-fn check_exists(tables: &QueryCatalog, table: &ResolvedTableReference) -> Result<(), QueryError> {
-    let known = match table.catalog.as_ref() == CATALOG {
-        true if table.schema.as_ref() == INFORMATION_SCHEMA => true,
-        true => tables.schema(&table.schema).is_some_and(|schema| schema.table_exist(&table.table)),
-        false => false,
-    };
-    if known {
-        return Ok(());
-    }
-    let name = match table.schema.as_ref() == TOPICS_SCHEMA && table.catalog.as_ref() == CATALOG {
-        true => format!("{:?}", table.table),
-        false => table.to_string(),
-    };
-    Err(QueryError::UnknownTable { table: name, topics: tables.topic_names() })
-}
-
-/// Scheme and authority of `url`, by which DataFusion finds stores.
-fn store_url(url: &Url) -> Result<ObjectStoreUrl, QueryError> {
-    let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
-    ObjectStoreUrl::parse(format!("{}://{authority}", url.scheme()))
-        .map_err(|error| QueryError::Store { url: common::secret::masked_url(url.as_str()), reason: error.to_string() })
 }

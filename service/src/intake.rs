@@ -48,6 +48,14 @@ pub struct IntakeLimits {
     pub last: Duration,
 }
 
+impl IntakeLimits {
+    /// The defaults, with this time for the last request of a connection if that is longer.
+    pub fn for_answers(longest: Duration) -> Self {
+        let limits = Self::default();
+        Self { last: limits.last.max(longest), ..limits }
+    }
+}
+
 impl Default for IntakeLimits {
     fn default() -> Self {
         Self {

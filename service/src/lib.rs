@@ -10,6 +10,7 @@
 //! Crates depend on each other in this direction: `common`, then `nats`, `catalog` and `lake`, then `service`, then the
 //! services and the binaries.
 
+mod arrivals;
 pub mod connect;
 mod connections;
 pub mod diagnose;
@@ -25,9 +26,10 @@ mod shell;
 mod signals;
 mod tls;
 
+pub use arrivals::Arrivals;
 pub use error::{Result, ServiceError};
 pub use intake::{Intake, IntakeLimits};
 pub use pages::Pages;
 pub use readiness::Fact;
 pub use shell::{Listener, Shell};
-pub use tls::TlsError;
+pub use tls::{Protocol, TlsError};

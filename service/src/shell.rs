@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::error::{Result, ServiceError};
 use crate::pages::Pages;
 use crate::signals::Signals;
-use crate::tls::{Tls, TlsFiles};
+use crate::tls::{Protocol, Tls, TlsFiles};
 use crate::{logs, metrics};
 
 /// A process that starts, runs and drains one service. One per process.
@@ -51,11 +51,23 @@ impl Listener {
     /// # Errors
     /// As [`Listener::bind`], and [`ServiceError::Tls`] if the certificate cannot be used.
     pub async fn bind_ingest(settings: &Settings) -> Result<Self> {
-        let tls = match TlsFiles::of(settings) {
+        Self::bind_door(settings, ("INGEST_ADDR", settings.ingest_addr), Protocol::Http1).await
+    }
+
+    /// Listens on an address of a protocol for clients, which a setting names, with the certificate of `INGEST_ADDR`.
+    ///
+    /// # Errors
+    /// As [`Listener::bind_ingest`].
+    pub async fn bind_door(
+        settings: &Settings,
+        (setting, addr): (&'static str, SocketAddr),
+        protocol: Protocol,
+    ) -> Result<Self> {
+        let tls = match TlsFiles::of(settings, protocol) {
             Some(files) => Some(Tls::open(files).await?),
             None => None,
         };
-        Ok(Self { tls, ..Self::bind_to("INGEST_ADDR", settings.ingest_addr).await? })
+        Ok(Self { tls, ..Self::bind_to(setting, addr).await? })
     }
 
     async fn bind_to(setting: &'static str, addr: SocketAddr) -> Result<Self> {

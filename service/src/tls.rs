@@ -58,11 +58,33 @@ pub enum TlsError {
     },
 }
 
+/// The protocol that a connection with TLS speaks, as clients name it in the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, below gRPC.
+    Http2,
+    /// The PostgreSQL protocol.
+    Postgres,
+}
+
+impl Protocol {
+    fn name(self) -> &'static [u8] {
+        match self {
+            Self::Http1 => b"http/1.1",
+            Self::Http2 => b"h2",
+            Self::Postgres => b"postgresql",
+        }
+    }
+}
+
 /// The paths of a certificate and its key.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsFiles {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
+    pub(crate) protocol: Protocol,
 }
 
 /// A certificate in use, which follows its files.
@@ -83,9 +105,9 @@ struct Pair {
 
 impl TlsFiles {
     /// The files that the settings name, if they do.
-    pub(crate) fn of(settings: &Settings) -> Option<Self> {
+    pub(crate) fn of(settings: &Settings, protocol: Protocol) -> Option<Self> {
         let (certificate, key) = (settings.ingest_tls_cert.clone()?, settings.ingest_tls_key.clone()?);
-        Some(Self { certificate, key })
+        Some(Self { certificate, key, protocol })
     }
 
     async fn read(&self) -> Result<Pair, TlsError> {
@@ -126,7 +148,7 @@ impl TlsFiles {
             error => of_key(format!("holds a key that cannot be used: {error}")),
         });
         let mut config = config?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![self.protocol.name().to_vec()];
         Ok(Arc::new(config))
     }
 }

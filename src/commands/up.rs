@@ -16,9 +16,11 @@ use ingester::http::ApiParts;
 use ingester::service::HttpService;
 use serde_json::json;
 use service::{Listener, connect};
+use serving::{Bound, Doors};
 use writer::Summary;
 use writer::service::Service;
 
+use crate::answering;
 use crate::feeding::{self, ResumeId, explained, format_for, report};
 use crate::output::{self, UsageError};
 use crate::settle::until_committed;
@@ -27,9 +29,10 @@ use crate::units::{bytes_text, count_text};
 /// Lines of a partition that are published together.
 const BATCH_MESSAGES: usize = 1000;
 
-/// Run the writer, and take records over HTTP, until SIGTERM or SIGINT.
+/// Run the writer, take records and answer queries, until SIGTERM or SIGINT.
 ///
-/// Any program publishes with `POST http://INGEST_ADDR/v1/topics/TOPIC/records`; docs/http.md has the rest. The writer works
+/// Any program publishes with `POST http://INGEST_ADDR/v1/topics/TOPIC/records`; docs/http.md has the rest. Tools query by
+/// POST /v1/query there, and at POSTGRES_ADDR and FLIGHT_ADDR where they are set; docs/sql.md says how. The writer works
 /// on the partitions of all topics, or of those in TOPICS; writers on one catalog share them. Its first log lines say where
 /// each topic takes messages from. A signal lets it answer requests and commit what was fetched; a second one ends it at
 /// once, which loses nothing.
@@ -91,20 +94,47 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let auto_create = AutoCreate::of(&settings).map_err(|error| UsageError::new(error.to_string()))?;
     let listener = Listener::bind_ingest(&settings).await?;
+    let bound = Bound::of(&settings).await?;
     // AGENT_URL is the one for producers; the writer is listed with the address of its pages.
     let of_writer = Settings { agent_url: None, ..settings.clone() };
     let service = Box::pin(Service::start(of_writer)).await?;
+    let started = Box::pin(open_doors(&settings, &service, listener, bound, auto_create)).await;
+    match started {
+        Ok((http, doors)) => {
+            let drained = async {
+                tokio::join!(http.drain(), doors.drain());
+            };
+            Ok(Box::pin(service.wait_then(drained)).await?)
+        }
+        Err(refused) => {
+            Box::pin(service.stop()).await?;
+            Err(refused)
+        }
+    }
+}
+
+/// Opens the doors for records and for queries, over the parts of a running writer.
+async fn open_doors(
+    settings: &Settings,
+    service: &Service,
+    listener: Listener,
+    bound: Bound,
+    auto_create: AutoCreate,
+) -> anyhow::Result<(HttpService, Doors)> {
+    let executor = answering::executor(settings, &service.catalog, &service.storage)?;
     let parts = ApiParts {
         queue: Arc::clone(&service.queue),
         catalog: Arc::clone(&service.catalog),
         storage: service.storage.clone(),
         hints: Some(service.writer.commits()),
         auto_create,
+        queries: Some(answering::endpoint(&executor)),
     };
-    match HttpService::start(&settings, listener, parts).await {
-        Ok(http) => Ok(Box::pin(service.wait_then(http.drain())).await?),
+    let http = HttpService::start(settings, listener, parts).await?;
+    match bound.open(settings, &executor, &service.catalog).await {
+        Ok(doors) => Ok((http, doors)),
         Err(refused) => {
-            Box::pin(service.stop()).await?;
+            http.drain().await;
             Err(refused.into())
         }
     }

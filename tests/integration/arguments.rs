@@ -6,6 +6,7 @@ use crate::binary::Siltstone;
 const COMMANDS: &[&[&str]] = &[
     &["demo"],
     &["up"],
+    &["serve"],
     &["topic"],
     &["topic", "create"],
     &["topic", "list"],

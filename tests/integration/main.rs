@@ -34,6 +34,7 @@ mod reading;
 mod retention;
 mod secrets;
 mod service;
+mod serving;
 mod settings;
 mod shell;
 mod snippets;

@@ -1,70 +1,13 @@
 //! The manual of every setting.
 //!
-//! Owns: name, kind, default, allowed values and description of each. Does not own: refusing values (`values`, `urls`,
+//! Owns: name, kind, default, allowed values and description of each. Does not own: the kinds (`setting_doc`), refusing values (`values`, `urls`,
 //! `log_level`) and combinations (`validation`).
 
 use crate::agent_group::AGENT_GROUP_ALLOWED;
 use crate::agent_url::AGENT_URL_ALLOWED;
 
+use super::setting_doc::{Kind, SettingDoc, secret, setting};
 use super::storage_type::{STORAGE_TYPE_NAMES, STORAGE_TYPES, STORAGE_URLS};
-
-/// The kind of a setting's value, which decides how it is read and checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// A whole number from the first to the second.
-    Number(u64, u64),
-    /// A path of this machine, taken exactly as it is written.
-    Path,
-    /// A URL, or several.
-    Url,
-    /// One line of text.
-    Text,
-    /// The name of a group of agents.
-    AgentGroup,
-    /// The URL of an agent.
-    AgentUrl,
-    /// A token of a NATS subject.
-    SubjectToken,
-    /// Names of topics.
-    Topics,
-    /// An address with a port.
-    Address,
-    /// Levels and filters of log lines.
-    LogLevel,
-}
-
-/// The documentation of one setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SettingDoc {
-    /// Name of the variable.
-    pub name: &'static str,
-    /// The kind of its value.
-    pub kind: Kind,
-    /// Its default, as text; empty when it is unset.
-    pub default: &'static str,
-    /// The allowed values.
-    pub allowed: &'static str,
-    /// Its effect.
-    pub about: &'static str,
-    /// The value is never shown.
-    pub secret: bool,
-}
-
-const fn setting(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    allowed: &'static str,
-    about: &'static str,
-) -> SettingDoc {
-    SettingDoc { name, kind, default, allowed, about, secret: false }
-}
-
-const fn secret(name: &'static str, allowed: &'static str, about: &'static str) -> SettingDoc {
-    SettingDoc { name, kind: Kind::Text, default: "", allowed, about, secret: true }
-}
 
 /// All settings, in display order.
 pub const SETTINGS: &[SettingDoc] = &[
@@ -258,6 +201,38 @@ pub const SETTINGS: &[SettingDoc] = &[
         "1 to 3600",
         "how long an HTTP request waits for the queue, and then for the commit if it asks for it",
     ),
+    setting(
+        "FLIGHT_ADDR",
+        Kind::Address,
+        "",
+        "address:port",
+        "`up` and `serve` answer Flight SQL here; unset, they do not. It has the tokens and the certificate of INGEST_ADDR",
+    ),
+    setting(
+        "POSTGRES_ADDR",
+        Kind::Address,
+        "",
+        "address:port",
+        "the same for the PostgreSQL protocol, where the password is a token",
+    ),
+    setting("QUERY_CONCURRENCY", Kind::Number(1, 1024), "4", "1 to 1024", "queries of clients that run at once"),
+    setting("QUERY_QUEUE", Kind::Number(0, 65_536), "64", "0 to 65536", "queries that wait for one of them to end"),
+    setting(
+        "QUERY_QUEUE_SECS",
+        Kind::Number(1, 3600),
+        "30",
+        "1 to 3600",
+        "how long a query waits before it is refused",
+    ),
+    setting(
+        "QUERY_MEMORY_BYTES",
+        Kind::Number(1 << 24, 1 << 40),
+        "268435456",
+        "16777216 to 2^40",
+        "memory of each query; beyond it a query uses temporary files, or fails",
+    ),
+    setting("QUERY_TIMEOUT_SECS", Kind::Number(1, 86_400), "300", "1 to 86400", "how long a query may take"),
+    setting("QUERY_ROWS_MAX", Kind::Number(1, 1 << 40), "10000000", "1 to 2^40", "most rows of one answer"),
     setting(
         "AUTO_CREATE",
         Kind::Path,

@@ -8,13 +8,12 @@ use std::sync::{Arc, OnceLock};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use catalog::Right;
+use catalog::{Caller, Callers, Right};
 
-use super::Api;
 use super::error::ApiError;
 use super::guard::check_host;
 use super::path::TopicPath;
-use super::tokens::Caller;
+use super::tokens::presented;
 
 /// The demand of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +31,7 @@ pub(super) enum Demand {
 /// The place of a route's demand.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
-    pub(super) api: Arc<Api>,
+    pub(super) callers: Arc<Callers>,
     pub(super) path: &'static str,
     pub(super) demand: Demand,
 }
@@ -73,7 +72,7 @@ impl Gate {
             return Ok(request);
         }
         let (mut head, body) = request.into_parts();
-        let caller = self.api.tokens.caller(&head.headers).await?;
+        let caller = self.callers.caller(presented(&head.headers)).await?;
         match caller.name() {
             Some(name) => drop(seen.caller.set(name.to_owned())),
             None => check_host(&head.headers, &head.uri)?,

@@ -53,6 +53,8 @@ pub(super) enum Code {
     Refused,
     /// A defect, or a state that only an operator can mend.
     Internal,
+    /// This process does not do it; another of the kinds of Siltstone does.
+    NotImplemented,
     /// Too many bytes are on their way, or queue or catalog cannot be reached.
     Unavailable,
     /// Queue or catalog did not answer in time.
@@ -73,6 +75,7 @@ impl Code {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Refused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
         }

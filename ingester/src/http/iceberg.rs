@@ -11,7 +11,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use catalog::{CatalogError, ICEBERG_CATALOG, Right, SegmentKind, iceberg_namespace};
+use catalog::{Caller, CatalogError, ICEBERG_CATALOG, Right, SegmentKind, iceberg_namespace};
 use common::{ErrorKind, TopicName};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -20,7 +20,6 @@ use serde_json::{Value, json};
 use super::Api;
 use super::access::caller;
 use super::path::TopicPath;
-use super::tokens::Caller;
 
 /// All paths begin with it.
 const BASE: &str = "/iceberg/";

@@ -12,7 +12,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use catalog::Right;
 
 use super::access::{Demand, Gate, ask};
-use super::{Api, iceberg, listings, openapi, records, topics};
+use super::{Api, iceberg, listings, openapi, query, records, topics};
 
 /// A path with one method.
 pub(super) struct Route {
@@ -48,6 +48,7 @@ pub(super) const ROUTES: &[Route] = &[
     route("GET", "/v1/topics/{topic}/quarantine", Demand::OnTopic(Right::Read), |method| {
         on(method, listings::quarantine)
     }),
+    route("POST", query::PATH, query::DEMAND, |method| on(method, query::answer)),
     route("GET", "/iceberg/v1/config", Demand::Token, |method| on(method, iceberg::config)),
     route("GET", "/iceberg/v1/siltstone/namespaces", Demand::Token, |method| on(method, iceberg::namespaces)),
     route("GET", "/iceberg/v1/siltstone/namespaces/topics", Demand::Token, |method| {
@@ -83,7 +84,7 @@ impl Route {
 /// A router of the table, each route behind its demand.
 pub(super) fn router(api: &Arc<Api>) -> Router<Arc<Api>> {
     ROUTES.iter().fold(Router::new(), |router, route| {
-        let gate = Gate { api: Arc::clone(api), path: route.path, demand: route.demand };
+        let gate = Gate { callers: Arc::clone(&api.callers), path: route.path, demand: route.demand };
         router.route(route.path, (route.handler)(route.filter()).route_layer(from_fn_with_state(gate, ask)))
     })
 }

@@ -58,6 +58,7 @@ impl Setup {
             storage: Storage::memory(),
             hints: None,
             auto_create: AutoCreate::default(),
+            queries: None,
         };
         let api = Api::open(parts, options).await.expect("queue and catalog answer");
         let settings = Settings { ingest_addr: ([127, 0, 0, 1], 0).into(), ..Settings::default() };

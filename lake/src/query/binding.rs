@@ -21,6 +21,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::hot::QueryTails;
 use super::known::{Known, Moment};
 use super::named::{NamedTable, TableName};
+use super::scope::Scope;
 
 /// A lake in a plan, with the tables of it that the plan names.
 struct Named {
@@ -28,11 +29,12 @@ struct Named {
     names: BTreeSet<TableName>,
 }
 
-/// The plan over the rows of its tables: those of one lake are of one transaction of its catalog, with these tails.
-pub(super) async fn bound(plan: LogicalPlan, tails: &Arc<QueryTails>) -> Result<LogicalPlan> {
+/// The plan over the rows of its tables: those of one lake are of one transaction of its catalog, with these tails, and
+/// no more than the scope shows.
+pub(super) async fn bound(plan: LogicalPlan, tails: &Arc<QueryTails>, scope: &Scope) -> Result<LogicalPlan> {
     let mut moments = Vec::new();
     for Named { lake, names } in lakes_of(&plan)? {
-        let moment = lake.moment(&names, Arc::clone(tails)).await?;
+        let moment = lake.moment(&names, Arc::clone(tails), scope).await?;
         moments.push((lake, moment));
     }
     if moments.is_empty() {
@@ -100,7 +102,7 @@ impl QueryPlanner for BindingPlanner {
         logical: &LogicalPlan,
         state: &SessionState,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let bound = bound(logical.clone(), &QueryTails::none()).await?;
+        let bound = bound(logical.clone(), &QueryTails::none(), &Scope::default()).await?;
         self.0.create_physical_plan(&bound, state).await
     }
 }

@@ -15,6 +15,7 @@ use super::layout::LakeObject;
 use super::named::{NamedTable, TableName};
 use super::provider::{LakeTable, Sources};
 use super::recorded::RecordedColumns;
+use super::scope::Scope;
 use super::system::SystemTable;
 use catalog::{SegmentKind, Tables, TopicSnapshot, View, ViewRequest, ViewedTopics};
 
@@ -81,14 +82,20 @@ impl Known {
         Self { sources, kept: Mutex::default() }
     }
 
-    /// The lake as of one transaction of its catalog, as far as these tables need it; topics end with these tails.
+    /// The lake as of one transaction of its catalog, as far as these tables need it; topics end with these tails, and system
+    /// tables have the rows that are in sight.
     ///
     /// # Errors
     /// Those of the catalog.
-    pub(super) async fn moment(&self, names: &BTreeSet<TableName>, tails: Arc<QueryTails>) -> Result<Moment> {
+    pub(super) async fn moment(
+        &self,
+        names: &BTreeSet<TableName>,
+        tails: Arc<QueryTails>,
+        scope: &Scope,
+    ) -> Result<Moment> {
         let view = self.view(names).await?;
         let topics = self.remember(&view);
-        Ok(Moment { view, topics, sources: self.sources.clone(), tails })
+        Ok(Moment { view: scope.of(view), topics, sources: self.sources.clone(), tails })
     }
 
     async fn view(&self, names: &BTreeSet<TableName>) -> Result<View> {

@@ -13,6 +13,7 @@ use datafusion::error::{DataFusionError, Result};
 
 use super::known::Known;
 use super::named::NamedTable;
+use super::scope::Scope;
 use super::system::SystemTable;
 use super::{QUARANTINE_SCHEMA, SYSTEM_SCHEMA, TOPICS_SCHEMA};
 use crate::schema::table_schema;
@@ -22,6 +23,8 @@ use catalog::{SegmentKind, Topic};
 #[derive(Clone, Debug)]
 pub(super) struct QueryCatalog {
     shared: Arc<Shared>,
+    /// Has schemas besides those of the lake.
+    scope: Scope,
 }
 
 #[derive(Debug)]
@@ -53,7 +56,12 @@ impl QueryCatalog {
 
     fn new(lake: Arc<Known>, topics: Vec<Topic>, is_following: bool) -> Self {
         let listed = Mutex::new(Listed { topics: Arc::new(topics), tables: HashMap::new() });
-        Self { shared: Arc::new(Shared { lake, is_following, listed }) }
+        Self { shared: Arc::new(Shared { lake, is_following, listed }), scope: Scope::default() }
+    }
+
+    /// The same with the schemas that a scope adds.
+    pub(super) fn within(self, scope: Scope) -> Self {
+        Self { scope, ..self }
     }
 
     /// Names of all topics.
@@ -114,7 +122,7 @@ impl CatalogProvider for QueryCatalog {
             TOPICS_SCHEMA => Some(Arc::new(TopicTables { shared, kind: SegmentKind::Data })),
             QUARANTINE_SCHEMA => Some(Arc::new(TopicTables { shared, kind: SegmentKind::Quarantine })),
             SYSTEM_SCHEMA => Some(Arc::new(SystemTables { shared })),
-            _ => None,
+            _ => self.scope.schema(name),
         }
     }
 }

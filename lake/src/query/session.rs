@@ -55,6 +55,11 @@ pub(super) fn runtime(options: QueryOptions, folder: Option<&TempDir>) -> Result
         .build()
 }
 
+/// The same with memory of its own, for one statement.
+pub(super) fn with_own_memory(runtime: &RuntimeEnv, bytes: usize) -> RuntimeEnv {
+    RuntimeEnv { memory_pool: Arc::new(FairSpillPool::new(bytes)), ..runtime.clone() }
+}
+
 /// The state that each query gets a copy of.
 pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Result<SessionState> {
     let mut config = SessionConfig::new()

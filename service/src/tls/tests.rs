@@ -6,7 +6,7 @@ use super::*;
 
 fn files(authority: &Authority, name: &str) -> TlsFiles {
     let (certificate, key) = authority.sign(name, 2).expect("signed");
-    TlsFiles { certificate, key }
+    TlsFiles { certificate, key, protocol: Protocol::Http1 }
 }
 
 async fn fault(files: TlsFiles) -> String {

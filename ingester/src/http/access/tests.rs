@@ -8,9 +8,10 @@ use support::http::{self, Response};
 use tokio::time::Instant;
 
 use super::*;
-use crate::http::ApiOptions;
+use crate::http::error::ApiError;
 use crate::http::routes::{ROUTES, Route};
 use crate::http::tests::{Setup, answered, refused};
+use crate::http::{Api, ApiOptions};
 
 /// The first token and a revocation count within this time, on a busy machine.
 const REVOKED_WITHIN: Duration = Duration::from_secs(10);
@@ -104,6 +105,9 @@ fn the_demands_are_those_that_the_document_lists() {
         let words = match route.demand {
             Demand::Nothing => "none".to_owned(),
             Demand::Token => "any token; the answer has the topics that it may read".to_owned(),
+            Demand::Somewhere(right) if route.path == "/v1/query" => {
+                format!("`{right}` on some topic; the statement sees the topics that it may read")
+            }
             Demand::Somewhere(right) => format!("`{right}` on the topic in the body"),
             Demand::OnTopic(right) => format!("`{right}`"),
         };
@@ -213,6 +217,7 @@ async fn an_address_that_others_reach_is_not_served_without_tokens() {
         storage: lake::Storage::memory(),
         hints: None,
         auto_create: catalog::AutoCreate::default(),
+        queries: None,
     };
     let error = Api::open(parts(&setup), options).await.expect_err("no token");
     assert!(matches!(error, crate::http::OpenError::NoToken), "{error}");
@@ -227,17 +232,17 @@ async fn known_tokens_are_served_for_a_while_without_the_catalog() {
     let (new, header) = token("known", &["read:*"]);
     setup.catalog.create_token(new).await.expect("created");
     let clock = common::clock::system_clock();
-    let tokens = crate::http::tokens::Tokens::new(Arc::clone(&setup.catalog), clock, true);
+    let callers = Callers::new(Arc::clone(&setup.catalog), clock, true);
     let headers =
         axum::http::HeaderMap::from_iter([(axum::http::header::AUTHORIZATION, header.parse().expect("a value"))]);
-    assert_eq!(tokens.caller(&headers).await.expect("known").name(), Some("known"));
+    assert_eq!(callers.caller(presented(&headers)).await.expect("known").name(), Some("known"));
     setup.catalog.close().await;
     tokio::time::pause();
     for _ in 0..9 {
         tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(tokens.caller(&headers).await.expect("known still").name(), Some("known"));
+        assert_eq!(callers.caller(presented(&headers)).await.expect("known still").name(), Some("known"));
     }
     tokio::time::advance(Duration::from_secs(4)).await;
-    let error = tokens.caller(&headers).await.expect_err("too old");
-    assert_ne!(error.code.status().as_u16(), 200);
+    let error = callers.caller(presented(&headers)).await.expect_err("too old");
+    assert_ne!(ApiError::from(error).code.status().as_u16(), 200);
 }

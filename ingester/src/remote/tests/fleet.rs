@@ -97,7 +97,14 @@ impl Running {
 
 /// The parts of a service that creates no topics and hears of no commits.
 pub(super) fn parts(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> ApiParts {
-    ApiParts { queue, catalog, storage: Storage::memory(), hints: None, auto_create: AutoCreate::default() }
+    ApiParts {
+        queue,
+        catalog,
+        storage: Storage::memory(),
+        hints: None,
+        auto_create: AutoCreate::default(),
+        queries: None,
+    }
 }
 
 /// Serves any routes behind a proxy.

@@ -1,0 +1,81 @@
+//! The view of one statement: what it may name, and what it finds besides the lake's tables.
+//!
+//! Owns: the topics that a caller may read, and the additions of a protocol. A topic out of sight is absent from every
+//! table: its own, its quarantine's, and the rows of system tables.
+//! Does not own: who may read which topic (the caller), the tables (`schemas`).
+
+use std::fmt;
+use std::sync::Arc;
+
+use catalog::View;
+use common::TopicName;
+use datafusion::catalog::SchemaProvider;
+use datafusion::execution::SessionStateBuilder;
+
+/// The view of one statement. By default, every topic and nothing more.
+#[derive(Clone, Default)]
+pub struct Scope {
+    visible: Option<Arc<Visible>>,
+    additions: Option<Arc<dyn Additions>>,
+}
+
+/// True for a topic in sight.
+type Visible = dyn Fn(&TopicName) -> bool + Send + Sync;
+
+/// Schemas and functions that clients of a protocol expect.
+pub trait Additions: fmt::Debug + Send + Sync {
+    /// The schema of this name, if there is one.
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>>;
+
+    /// Adds functions and types.
+    fn extend(&self, builder: SessionStateBuilder) -> SessionStateBuilder;
+}
+
+impl Scope {
+    /// Only the topics for which `visible` is true.
+    #[must_use]
+    pub fn with_topics(self, visible: impl Fn(&TopicName) -> bool + Send + Sync + 'static) -> Self {
+        Self { visible: Some(Arc::new(visible)), ..self }
+    }
+
+    /// With these schemas and functions as well.
+    #[must_use]
+    pub fn with_additions(self, additions: Arc<dyn Additions>) -> Self {
+        Self { additions: Some(additions), ..self }
+    }
+
+    pub(super) fn sees(&self, topic: &TopicName) -> bool {
+        self.visible.as_ref().is_none_or(|visible| visible(topic))
+    }
+
+    /// The rows of the catalog that are in sight. Agents are of no topic: who sees some topics alone sees none of them.
+    pub(super) fn of(&self, mut view: View) -> View {
+        if self.visible.is_none() {
+            return view;
+        }
+        view.topics.retain(|topic| self.sees(&topic.name));
+        view.snapshots.retain(|snapshot| self.sees(&snapshot.topic.name));
+        view.commits.retain(|(partition, _)| self.sees(&partition.topic));
+        view.gaps.retain(|(partition, _)| self.sees(&partition.topic));
+        view.uploads.retain(|upload| self.sees(&upload.topic));
+        view.agents.clear();
+        view
+    }
+
+    pub(super) fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        self.additions.as_ref()?.schema(name)
+    }
+
+    pub(super) fn extend(&self, builder: SessionStateBuilder) -> SessionStateBuilder {
+        match &self.additions {
+            Some(additions) => additions.extend(builder),
+            None => builder,
+        }
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scope").field("additions", &self.additions).finish_non_exhaustive()
+    }
+}

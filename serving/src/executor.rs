@@ -1,0 +1,301 @@
+//! The one executor of statements, for all doors.
+//!
+//! Owns: the life of a statement: a slot to plan, its plan, a slot to run, its rows. Does not own: the slots (`slots`), the
+//! run (`run`), what is counted and logged of it (`report`), planning itself (`lake::query`).
+
+mod report;
+mod run;
+mod slots;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_schema::{DataType, SchemaRef};
+use catalog::{Caller, MetadataStore, Right};
+use common::config::Settings;
+use datafusion::common::ParamValues;
+use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::dataframe::DataFrame;
+use datafusion::scalar::ScalarValue;
+use lake::query::{Additions, ListedTable, QueryError, QueryOptions, QuerySession, QueryStore, Scope, SessionSettings};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use self::report::Report;
+use self::slots::Slots;
+use crate::error::{FailureKind, QueryFailure};
+
+pub use report::describe_metrics;
+pub use run::Rows;
+
+/// The name of the one catalog.
+pub(crate) const CATALOG: &str = "siltstone";
+
+/// Longest text of a statement: larger ones are made by programs that should send values as parameters.
+pub(crate) const STATEMENT_BYTES_MAX: usize = 1 << 20;
+
+/// The way on which a statement came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// `POST /v1/query`.
+    Http,
+    /// The PostgreSQL protocol.
+    Postgres,
+    /// Flight SQL.
+    Flight,
+}
+
+/// The sender of statements.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its door.
+    pub door: Door,
+    /// The holder of the token.
+    pub caller: Caller,
+    /// Schemas and functions that its protocol adds.
+    pub additions: Option<Arc<dyn Additions>>,
+}
+
+/// The limits of statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Queries that run at once.
+    pub concurrency: usize,
+    /// Queries that may wait for a slot.
+    pub queue: usize,
+    /// Longest wait for a slot.
+    pub queue_wait: Duration,
+    /// Bytes of memory of one query.
+    pub memory_bytes: usize,
+    /// Longest time of one query, from its slot to the last row that its client took.
+    pub timeout: Duration,
+    /// Most rows of one answer.
+    pub rows: u64,
+}
+
+/// Plans and runs statements within [`Limits`].
+pub struct Executor {
+    session: QuerySession,
+    slots: Slots,
+    limits: Limits,
+}
+
+/// A statement that was planned, and may run.
+#[derive(Clone)]
+pub struct Planned {
+    id: Uuid,
+    executor: Arc<Executor>,
+    client: Client,
+    frame: DataFrame,
+}
+
+impl Door {
+    /// Its word in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Postgres => "postgres",
+            Self::Flight => "flight",
+        }
+    }
+}
+
+impl Limits {
+    /// Those that the settings name.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            concurrency: settings.query_concurrency,
+            queue: settings.query_queue,
+            queue_wait: Duration::from_secs(settings.query_queue_secs),
+            memory_bytes: settings.query_memory_bytes,
+            timeout: Duration::from_secs(settings.query_timeout_secs),
+            rows: settings.query_rows_max,
+        }
+    }
+}
+
+impl Executor {
+    /// An executor over the objects that `catalog` lists in `store`.
+    ///
+    /// # Errors
+    /// As [`QuerySession::open_with`].
+    pub fn open(catalog: Arc<dyn MetadataStore>, store: QueryStore, limits: Limits) -> Result<Arc<Self>, QueryError> {
+        let options =
+            QueryOptions { memory_bytes_max: limits.memory_bytes, memory_of_each: true, ..QueryOptions::default() };
+        Ok(Self::over(QuerySession::open_with(catalog, store, options)?, limits))
+    }
+
+    /// The same over a session, whose statements should each have `limits.memory_bytes`.
+    pub fn over(session: QuerySession, limits: Limits) -> Arc<Self> {
+        let slots = Slots::new(&limits);
+        Arc::new(Self { session, slots, limits })
+    }
+
+    /// Its limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Plans one statement, in which `$1`, `$2` stand for parameters. It sees the topics that its client may read.
+    ///
+    /// # Errors
+    /// [`QueryFailure`], which is logged.
+    pub async fn plan(self: &Arc<Self>, client: &Client, sql: &str) -> Result<Planned, QueryFailure> {
+        let id = Uuid::now_v7();
+        let mut report = Report::begin(id, client);
+        tracing::debug!(query = %id, sql, "statement");
+        let planned = self.frame(client, sql).await;
+        match planned {
+            Ok(frame) => {
+                report.forget();
+                Ok(Planned { id, executor: Arc::clone(self), client: client.clone(), frame })
+            }
+            Err(failure) => Err(report.failed(failure)),
+        }
+    }
+
+    /// The tables that a client may name.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub async fn tables(&self, client: &Client) -> Result<Vec<ListedTable>, QueryFailure> {
+        let tables = self.session.tables(&scope_of(client)).await;
+        tables.map_err(|error| QueryFailure::planning(&error, self.limits.memory_bytes))
+    }
+
+    /// Of its own task, so that a plan that takes long holds no connection, and its slot until it really ends.
+    async fn frame(self: &Arc<Self>, client: &Client, sql: &str) -> Result<DataFrame, QueryFailure> {
+        if sql.len() > STATEMENT_BYTES_MAX {
+            let text = format!("the statement has {} bytes; allowed are {STATEMENT_BYTES_MAX}", sql.len());
+            return Err(QueryFailure::invalid(text));
+        }
+        if sql.contains('\0') {
+            return Err(QueryFailure::invalid("the statement holds a zero byte, which is no text"));
+        }
+        let slot = self.slots.take().await?;
+        let (executor, sql, scope) = (Arc::clone(self), sql.to_owned(), scope_of(client));
+        let planning = AbortOnDropHandle::new(tokio::spawn(async move {
+            let _slot = slot;
+            // Of its own: what one client sets must not change the answers of another.
+            let settings = SessionSettings::new(executor.session.settings().hot_tail());
+            executor.session.sql_within(&sql, &settings, &scope).await
+        }));
+        match timeout_at(self.deadline(), planning).await {
+            Ok(Ok(Ok(frame))) => Ok(frame),
+            Ok(Ok(Err(error))) => Err(QueryFailure::planning(&error, self.limits.memory_bytes)),
+            Ok(Err(_)) => Err(QueryFailure::new(FailureKind::Internal, "planning the statement failed by a defect")),
+            Err(_) => Err(self.too_long()),
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.limits.timeout
+    }
+
+    fn too_long(&self) -> QueryFailure {
+        let seconds = self.limits.timeout.as_secs();
+        QueryFailure::new(FailureKind::Timeout, format!("the query did not end within QUERY_TIMEOUT_SECS={seconds}"))
+    }
+}
+
+impl Planned {
+    /// Its id, which the log has.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The columns of its rows.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::new(self.frame.schema().as_arrow().clone())
+    }
+
+    /// The types of its parameters in order, where they are known.
+    ///
+    /// # Errors
+    /// A parameter is not named by its number.
+    pub fn parameters(&self) -> Result<Vec<Option<DataType>>, QueryFailure> {
+        let types = self.frame.logical_plan().get_parameter_types();
+        let types: HashMap<String, Option<DataType>> =
+            types.map_err(|error| QueryFailure::running(&error, self.executor.limits.memory_bytes))?;
+        let mut ordered = Vec::new();
+        for (name, known) in types {
+            let number = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
+            let Some(number) = number.filter(|number| (1..=usize::from(u16::MAX)).contains(number)) else {
+                return Err(QueryFailure::invalid(format!("parameter {name}: parameters are $1, $2 and so on")));
+            };
+            if ordered.len() < number {
+                ordered.resize(number, None);
+            }
+            ordered[number - 1] = known;
+        }
+        Ok(ordered)
+    }
+
+    /// The same with the values of its parameters.
+    ///
+    /// # Errors
+    /// Their number is wrong, or a value does not fit.
+    pub fn with_values(self, values: Vec<ScalarValue>) -> Result<Self, QueryFailure> {
+        let wanted = self.parameters()?.len();
+        if values.len() != wanted {
+            let given = values.len();
+            return Err(QueryFailure::invalid(format!("{given} parameters are given; the statement has {wanted}")));
+        }
+        if wanted == 0 {
+            return Ok(self);
+        }
+        let values = values.into_iter().map(|value| ScalarAndMetadata::new(value, None)).collect();
+        let frame = self.frame.with_param_values(ParamValues::List(values));
+        let frame = frame.map_err(|error| QueryFailure::running(&error, self.executor.limits.memory_bytes))?;
+        Ok(Self { frame, ..self })
+    }
+
+    /// Runs it. The rows come as fast as they are taken; dropping them ends the query.
+    ///
+    /// # Errors
+    /// [`QueryFailure`] up to the first row, which is logged; later ones are in the stream.
+    pub async fn run(self) -> Result<Rows, QueryFailure> {
+        let mut report = Report::begin(self.id, &self.client);
+        let missing = self.parameters().map(|parameters| parameters.len());
+        match missing {
+            Ok(0) => {}
+            Ok(wanted) => {
+                let text = format!("0 parameters are given; the statement has {wanted}");
+                return Err(report.failed(QueryFailure::invalid(text)));
+            }
+            Err(failure) => return Err(report.failed(failure)),
+        }
+        match self.executor.slots.take().await {
+            Ok(slot) => Rows::begin(self.frame, slot, report, self.executor).await,
+            Err(busy) => Err(report.failed(busy)),
+        }
+    }
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Planned").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// The view of a client: a topic that it may not read does not exist for it.
+fn scope_of(client: &Client) -> Scope {
+    let caller = client.caller.clone();
+    let scope = Scope::default().with_topics(move |topic| caller.may(Right::Read, topic));
+    match &client.additions {
+        Some(additions) => scope.with_additions(Arc::clone(additions)),
+        None => scope,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! A running query and its rows.
+//!
+//! Owns: the task of a query, which alone holds its slot and ends at its deadline, taken or not; the rows that wait for
+//! their client. Does not own: slots (`slots`), what is reported (`report`).
+//!
+//! The task is not the client's: one that takes no rows would otherwise hold a slot for as long as it likes, since nothing
+//! would look at the deadline.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use datafusion::dataframe::DataFrame;
+use futures::{FutureExt, Stream, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Executor;
+use super::report::Report;
+use super::slots::Slot;
+use crate::error::{FailureKind, QueryFailure};
+
+/// Batches that wait for the client: one is being written while the next is made.
+const BATCHES_WAITING: usize = 2;
+
+/// The rows of a running query. Dropping them ends it.
+#[derive(Debug)]
+pub struct Rows {
+    schema: SchemaRef,
+    /// The first batch, which was awaited so that most failures come before any row.
+    first: Option<RecordBatch>,
+    batches: mpsc::Receiver<RecordBatch>,
+    /// `None` once its end was told.
+    task: Option<AbortOnDropHandle<Result<(), QueryFailure>>>,
+}
+
+/// The parts of a task.
+struct Run {
+    frame: DataFrame,
+    executor: Arc<Executor>,
+    report: Report,
+    deadline: Instant,
+    batches: mpsc::Sender<RecordBatch>,
+    _slot: Slot,
+}
+
+impl Rows {
+    pub(super) async fn begin(
+        frame: DataFrame,
+        slot: Slot,
+        report: Report,
+        executor: Arc<Executor>,
+    ) -> Result<Self, QueryFailure> {
+        let (sender, batches) = mpsc::channel(BATCHES_WAITING);
+        let (started, schema) = oneshot::channel();
+        let deadline = executor.deadline();
+        let run = Run { frame, executor, report, deadline, batches: sender, _slot: slot };
+        let mut task = AbortOnDropHandle::new(tokio::spawn(run.drive(started)));
+        let Ok(schema) = schema.await else {
+            // The task ends without a start only by a failure.
+            return Err(ended((&mut task).await).err().unwrap_or_else(defect));
+        };
+        let mut rows = Self { schema, first: None, batches, task: Some(task) };
+        rows.first = rows.next().await.transpose()?;
+        Ok(rows)
+    }
+
+    /// The columns of every batch.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+impl Stream for Rows {
+    type Item = Result<RecordBatch, QueryFailure>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
+        if let Some(batch) = std::task::ready!(self.batches.poll_recv(context)) {
+            return Poll::Ready(Some(Ok(batch)));
+        }
+        let Some(task) = self.task.as_mut() else { return Poll::Ready(None) };
+        let end = std::task::ready!(task.poll_unpin(context));
+        self.task = None;
+        Poll::Ready(ended(end).err().map(Err))
+    }
+}
+
+fn ended(end: Result<Result<(), QueryFailure>, tokio::task::JoinError>) -> Result<(), QueryFailure> {
+    end.unwrap_or_else(|_| Err(defect()))
+}
+
+fn defect() -> QueryFailure {
+    QueryFailure::new(FailureKind::Internal, "the query failed by a defect")
+}
+
+impl Run {
+    async fn drive(mut self, started: oneshot::Sender<SchemaRef>) -> Result<(), QueryFailure> {
+        match timeout_at(self.deadline, self.rows(started)).await.unwrap_or_else(|_| Err(self.executor.too_long())) {
+            Ok(true) => {
+                self.report.done();
+                Ok(())
+            }
+            // The client left: the report says so when it is dropped.
+            Ok(false) => Ok(()),
+            Err(failure) => Err(self.report.failed(failure)),
+        }
+    }
+
+    /// Makes all rows; false if their client left before the end.
+    async fn rows(&mut self, started: oneshot::Sender<SchemaRef>) -> Result<bool, QueryFailure> {
+        let limits = self.executor.limits;
+        let failed = |error| QueryFailure::running(&error, limits.memory_bytes);
+        let mut stream = self.frame.clone().execute_stream().await.map_err(failed)?;
+        if started.send(stream.schema()).is_err() {
+            return Ok(false);
+        }
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(failed)?;
+            if self.report.add(batch.num_rows()) > limits.rows {
+                let text =
+                    format!("the answer has more than QUERY_ROWS_MAX={} rows; a LIMIT makes it smaller", limits.rows);
+                return Err(QueryFailure::new(FailureKind::Limit, text));
+            }
+            if batch.num_rows() > 0 && self.batches.send(batch).await.is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,111 @@
+//! Limits of statements that run, and their ends.
+
+use catalog::{Callers, Presented};
+use common::clock::system_clock;
+use futures::StreamExt;
+use lake::Storage;
+
+use super::*;
+
+/// Rows without an end that a test would see.
+const ENDLESS: &str = "SELECT * FROM generate_series(1, 1000000000000)";
+
+const LONG: Duration = Duration::from_secs(120);
+
+fn limits() -> Limits {
+    Limits { concurrency: 1, queue: 1, queue_wait: LONG, memory_bytes: 32 << 20, timeout: LONG, rows: u64::MAX }
+}
+
+async fn executor(limits: Limits) -> (Arc<Executor>, Client) {
+    let catalog = catalog::connect("sqlite::memory:").await.expect("a catalog in memory");
+    let callers = Callers::new(Arc::clone(&catalog), system_clock(), true);
+    let caller = callers.caller(Presented::Nothing).await.expect("no token is asked for");
+    let storage = Storage::memory();
+    let store = QueryStore { url: storage.url, store: storage.store };
+    let executor = Executor::open(catalog, store, limits).expect("a session");
+    (executor, Client { door: Door::Http, caller, additions: None })
+}
+
+async fn failure(executor: &Arc<Executor>, client: &Client, sql: &str) -> QueryFailure {
+    let planned = match executor.plan(client, sql).await {
+        Ok(planned) => planned,
+        Err(failure) => return failure,
+    };
+    let mut rows = match planned.run().await {
+        Ok(rows) => rows,
+        Err(failure) => return failure,
+    };
+    loop {
+        match rows.next().await {
+            Some(Ok(_)) => {}
+            Some(Err(failure)) => return failure,
+            None => panic!("{sql} was answered"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_query_ends_when_its_rows_are_dropped() {
+    let (executor, client) = executor(limits()).await;
+    for _ in 0..3 {
+        let planned = executor.plan(&client, ENDLESS).await.expect("planned");
+        let mut rows = planned.run().await.expect("the only slot is free again");
+        rows.next().await.expect("rows").expect("no failure");
+    }
+}
+
+#[tokio::test]
+async fn a_query_whose_rows_nobody_takes_gives_its_slot_back_at_its_deadline() {
+    let (executor, client) = executor(Limits { timeout: Duration::from_secs(1), ..limits() }).await;
+    let planned = executor.plan(&client, ENDLESS).await.expect("planned");
+    let mut untaken = planned.run().await.expect("it runs");
+    let second = executor.plan(&client, "SELECT 1").await.expect("it waited for the slot");
+    second.run().await.expect("answered");
+    let failure = loop {
+        match untaken.next().await.expect("an end with a reason") {
+            Ok(_) => {}
+            Err(failure) => break failure,
+        }
+    };
+    assert_eq!(failure.kind, FailureKind::Timeout);
+    assert!(failure.message.contains("QUERY_TIMEOUT_SECS=1"), "{failure}");
+}
+
+#[tokio::test]
+async fn limits_of_rows_and_memory_name_their_settings() {
+    let (executor, client) = executor(Limits { rows: 10_000, ..limits() }).await;
+    let many = failure(&executor, &client, ENDLESS).await;
+    assert_eq!(many.kind, FailureKind::Limit);
+    assert!(many.message.contains("QUERY_ROWS_MAX=10000"), "{many}");
+    let large = failure(&executor, &client, "SELECT array_agg(value) FROM generate_series(1, 50000000)").await;
+    assert_eq!(large.kind, FailureKind::Limit, "{large}");
+    assert!(large.message.contains("QUERY_MEMORY_BYTES=33554432"), "{large}");
+}
+
+#[tokio::test]
+async fn only_reading_is_allowed_and_wrong_names_say_what_there_is() {
+    let (executor, client) = executor(limits()).await;
+    for sql in ["CREATE TABLE x AS SELECT 1", "SET datafusion.execution.batch_size = 1"] {
+        let refused = failure(&executor, &client, sql).await;
+        assert_eq!(refused.kind, FailureKind::NotReading, "{sql}: {refused}");
+        assert!(refused.message.contains("only SELECT, SHOW, DESCRIBE and EXPLAIN"), "{refused}");
+    }
+    let unknown = failure(&executor, &client, "SELECT * FROM nothing").await;
+    assert_eq!(unknown.kind, FailureKind::Invalid);
+    assert!(unknown.message.contains("no table \"nothing\""), "{unknown}");
+}
+
+#[tokio::test]
+async fn parameters_have_the_types_that_the_statement_wants() {
+    let (executor, client) = executor(limits()).await;
+    let planned =
+        executor.plan(&client, "SELECT value FROM generate_series(1, 9) WHERE value = $1").await.expect("planned");
+    assert_eq!(planned.parameters().expect("numbered"), [Some(DataType::Int64)]);
+    let missing = planned.clone().run().await.expect_err("no value");
+    assert!(missing.message.contains("0 parameters are given; the statement has 1"), "{missing}");
+    let wrong = crate::parameters::from_json(&planned, &[serde_json::json!("x")]).expect_err("no number");
+    assert!(wrong.message.contains("parameter $1"), "{wrong}");
+    let values = crate::parameters::from_json(&planned, &[serde_json::json!("4")]).expect("a number");
+    let mut rows = planned.with_values(values).expect("it fits").run().await.expect("it runs");
+    assert_eq!(rows.next().await.expect("a batch").expect("no failure").num_rows(), 1);
+}

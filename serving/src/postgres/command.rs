@@ -1,0 +1,213 @@
+//! What a statement is: a command of the session, or a query.
+//!
+//! Owns: cutting a text at its semicolons, and the commands that are answered without the engine. They change nothing:
+//! a transaction has nothing to commit, since every query reads a state of its own.
+//! Does not own: queries (`planned`), the known settings (`settings`).
+
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use pgwire::error::{PgWireError, PgWireResult};
+
+use super::failure::error;
+use super::settings;
+use crate::error::QueryFailure;
+
+/// Statements that one message may hold.
+const STATEMENTS_MAX: usize = 100;
+
+/// One statement of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Begins what the client takes for a transaction.
+    Begin,
+    /// Ends it, with the word for its end.
+    End(&'static str),
+    /// Forgets a prepared statement, or all.
+    Deallocate(Option<String>),
+    /// Does nothing, with the word that says it is done.
+    Nothing(&'static str),
+    /// The value of a setting: its name and its value.
+    Show(String, &'static str),
+    /// A statement for the engine; true if it names what only PostgreSQL has.
+    Query(String, bool),
+}
+
+/// The statements of a text, in order.
+///
+/// # Errors
+/// It is no SQL, has too many statements, or sets what cannot be set.
+pub(super) fn commands(text: &str) -> PgWireResult<Vec<Command>> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location();
+    let tokens = tokens.map_err(|error| PgWireError::from(QueryFailure::invalid(error.to_string())))?;
+    let places = places(text, &tokens);
+    let (mut commands, mut begin) = (Vec::new(), 0);
+    for (piece, end) in pieces(&tokens, &places, text.len()) {
+        let words: Vec<&Token> = piece.iter().filter(|token| !matches!(token, Token::Whitespace(_))).copied().collect();
+        if !words.is_empty() {
+            commands.push(command(&text[begin..end], &words)?);
+        }
+        // Behind the semicolon.
+        begin = (end + 1).min(text.len());
+        if commands.len() > STATEMENTS_MAX {
+            let text = format!("one message has more than {STATEMENTS_MAX} statements");
+            return Err(QueryFailure::invalid(text).into());
+        }
+    }
+    Ok(commands)
+}
+
+/// The tokens between semicolons, with the byte where each piece ends.
+fn pieces<'t>(tokens: &'t [TokenWithSpan], places: &[usize], end: usize) -> Vec<(Vec<&'t Token>, usize)> {
+    let mut pieces = vec![(Vec::new(), end)];
+    for (token, place) in tokens.iter().zip(places) {
+        let last = pieces.last_mut().expect("there is one");
+        if token.token == Token::SemiColon {
+            last.1 = *place;
+            pieces.push((Vec::new(), end));
+        } else {
+            last.0.push(&token.token);
+        }
+    }
+    pieces
+}
+
+/// The byte at which each token begins. The tokenizer counts lines, and characters in them.
+fn places(text: &str, tokens: &[TokenWithSpan]) -> Vec<usize> {
+    let mut places = Vec::with_capacity(tokens.len());
+    let mut characters = text.char_indices();
+    let (mut at, mut byte) = (Location::new(1, 1), 0);
+    for token in tokens {
+        while at < token.span.start {
+            let Some((index, character)) = characters.next() else { break };
+            byte = index + character.len_utf8();
+            at = match character {
+                '\n' => Location::new(at.line + 1, 1),
+                _ => Location::new(at.line, at.column + 1),
+            };
+        }
+        places.push(byte);
+    }
+    places
+}
+
+fn command(text: &str, tokens: &[&Token]) -> PgWireResult<Command> {
+    let words: Vec<String> = tokens.iter().map(|token| word(token)).collect();
+    let word = |index: usize| words.get(index).map_or("", String::as_str);
+    Ok(match word(0) {
+        "begin" => Command::Begin,
+        "start" if word(1) == "transaction" => Command::Begin,
+        "commit" | "end" => Command::End("COMMIT"),
+        "rollback" if words.iter().any(|word| word == "to") => Command::Nothing("ROLLBACK"),
+        "rollback" | "abort" => Command::End("ROLLBACK"),
+        "savepoint" => Command::Nothing("SAVEPOINT"),
+        "release" => Command::Nothing("RELEASE"),
+        "discard" => Command::Nothing("DISCARD ALL"),
+        "close" => Command::Nothing("CLOSE CURSOR"),
+        "unlisten" => Command::Nothing("UNLISTEN"),
+        "reset" => Command::Nothing("RESET"),
+        "deallocate" => {
+            let name = if word(1) == "prepare" { word(2) } else { word(1) };
+            Command::Deallocate((name != "all").then(|| name.to_owned()))
+        }
+        "set" => set(&words)?,
+        "show" => show(text, &words),
+        _ => Command::Query(text.to_owned(), super::names::are_of_postgres(tokens)),
+    })
+}
+
+/// A word in lower case, a quoted one as it is, any other token as its text.
+fn word(token: &Token) -> String {
+    match token {
+        Token::Word(word) if word.quote_style.is_none() => word.value.to_lowercase(),
+        Token::Word(word) => word.value.clone(),
+        Token::SingleQuotedString(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn set(words: &[String]) -> PgWireResult<Command> {
+    let rest = match words.get(1).map(String::as_str) {
+        Some("session" | "local") => &words[2..],
+        _ => &words[1..],
+    };
+    let name = rest.first().map_or("", String::as_str);
+    let is_of_transaction = ["transaction", "characteristics"].contains(&name);
+    let is_zone = name == "time" && rest.get(1).is_some_and(|word| word == "zone");
+    let is_names = name == "names";
+    if settings::value(name).is_some() && rest.get(1).is_some_and(|word| word == "." || word == "=" || word == "to") {
+        if name == "client_encoding" && !rest.get(2).is_some_and(|value| is_utf8(value)) {
+            return Err(error("ERROR", "22023", "client_encoding: allowed is UTF8"));
+        }
+        return Ok(Command::Nothing("SET"));
+    }
+    if is_of_transaction || is_zone || is_names {
+        return Ok(Command::Nothing("SET"));
+    }
+    let name = rest.split(|word| word == "=" || word == "to").next().unwrap_or_default().concat();
+    Err(error(
+        "ERROR",
+        "42704",
+        format!("setting {name:?} cannot be set here; limits of queries are settings of the server"),
+    ))
+}
+
+fn is_utf8(value: &str) -> bool {
+    ["utf8", "utf-8", "unicode", "default"].iter().any(|name| value.eq_ignore_ascii_case(name))
+}
+
+fn show(text: &str, words: &[String]) -> Command {
+    let name = match words.get(1).map(String::as_str) {
+        Some("time") => "timezone",
+        Some("transaction") => "transaction_isolation",
+        Some(name) if words.len() == 2 => name,
+        _ => "",
+    };
+    match settings::value(name) {
+        Some(value) => Command::Show(name.to_owned(), value),
+        None => Command::Query(text.to_owned(), false),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_at_its_semicolons_alone() {
+        let text = "SELECT 'ä;b' AS \"x;y\" -- no; end\n ; /* ; */ SELECT $$a;b$$;\n\n;BEGIN;";
+        let commands = commands(text).expect("SQL");
+        assert_eq!(
+            commands,
+            [
+                Command::Query("SELECT 'ä;b' AS \"x;y\" -- no; end\n ".to_owned(), false),
+                Command::Query(" /* ; */ SELECT $$a;b$$".to_owned(), false),
+                Command::Begin,
+            ]
+        );
+        assert!(super::commands(";;; ").expect("nothing").is_empty());
+    }
+
+    #[test]
+    fn settings_of_clients_are_accepted_and_others_refused() {
+        for text in [
+            "SET extra_float_digits = 3",
+            "SET client_encoding TO 'UTF8'",
+            "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+            "SET LOCAL statement_timeout = '5s'",
+            "set time zone 'UTC'",
+        ] {
+            assert_eq!(commands(text).expect(text), [Command::Nothing("SET")], "{text}");
+        }
+        for text in
+            ["SET datafusion.execution.batch_size = 1", "SET QUERY_ROWS_MAX TO 5", "SET client_encoding = latin1"]
+        {
+            assert!(commands(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            commands("SHOW transaction isolation level").expect("known"),
+            [Command::Show("transaction_isolation".to_owned(), "read committed")]
+        );
+        assert_eq!(commands("SHOW TABLES").expect("a query"), [Command::Query("SHOW TABLES".to_owned(), false)]);
+        assert_eq!(commands("DEALLOCATE ALL").expect("known"), [Command::Deallocate(None)]);
+    }
+}

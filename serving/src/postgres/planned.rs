@@ -1,0 +1,144 @@
+//! Statements of a connection, planned, described and run.
+//!
+//! Owns: that a prepared statement is planned anew each time that it runs, so that it reads the state of that moment, and that
+//! its answer then has the columns that its client was told. Does not own: planning (`executor`).
+
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+use async_trait::async_trait;
+use futures::StreamExt;
+use pgwire::api::portal::{Format, Portal};
+use pgwire::api::results::{FieldInfo, QueryResponse};
+use pgwire::api::stmt::QueryParser;
+use pgwire::api::{ClientInfo, Type};
+use pgwire::error::{PgWireError, PgWireResult};
+
+use super::command::{Command, commands};
+use super::failure::error;
+use super::session::session;
+use super::{Postgres, names, parameters, rows};
+use crate::error::QueryFailure;
+use crate::executor::{Client, Planned, Rows};
+
+/// A prepared statement.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    /// `None` for an empty text.
+    pub(super) command: Option<Command>,
+    /// The plan of a query as it was when the client prepared it, which describes it.
+    described: Option<Planned>,
+}
+
+/// Prepares statements.
+pub(super) struct Preparer(pub(super) Arc<Postgres>);
+
+impl Postgres {
+    /// The client of a connection, if its token is still valid.
+    pub(super) async fn client(&self, connection: &impl ClientInfo) -> PgWireResult<Client> {
+        let session = session(connection)?;
+        let caller = self.callers.caller(session.presented.clone()).await;
+        let caller = caller.map_err(|refusal| PgWireError::from(QueryFailure::from(refusal)))?;
+        Ok(Client { caller, ..session.client.clone() })
+    }
+
+    /// Plans a query.
+    pub(super) async fn plan(&self, client: &Client, sql: &str, is_of_postgres: bool) -> PgWireResult<Planned> {
+        if !is_of_postgres {
+            return Ok(self.executor.plan(client, sql).await?);
+        }
+        let sql = names::for_engine(sql)?;
+        Ok(self.executor.plan(client, &sql).await?)
+    }
+
+    /// Runs a query that was prepared, with the values of a portal.
+    pub(super) async fn run_portal(&self, client: &Client, portal: &Portal<Prepared>) -> PgWireResult<QueryResponse> {
+        let prepared = &portal.statement.statement;
+        let (Some(Command::Query(sql, is_of_postgres)), Some(described)) = (&prepared.command, &prepared.described)
+        else {
+            return Err(error("ERROR", "XX000", "the statement is no query"));
+        };
+        let planned = self.plan(client, sql, *is_of_postgres).await?;
+        let told = rows::fields(&described.schema(), &portal.result_column_format)?;
+        let wanted = planned.parameters()?;
+        let planned = planned.with_values(parameters::values(portal, &wanted)?)?;
+        let answer = planned.run().await?;
+        let fields = rows::fields(&answer.schema(), &portal.result_column_format)?;
+        if told.iter().map(FieldInfo::datatype).ne(fields.iter().map(FieldInfo::datatype)) {
+            return Err(error("ERROR", "0A000", "the columns of the answer changed; prepare the statement again"));
+        }
+        Ok(response(answer, fields))
+    }
+}
+
+/// An answer that is written as its rows come.
+pub(super) fn response(answer: Rows, fields: Vec<FieldInfo>) -> QueryResponse {
+    let fields = Arc::new(fields);
+    let rows = Arc::clone(&fields);
+    let rows = answer.flat_map(move |batch| {
+        let encoded = batch.map_err(PgWireError::from).and_then(|batch| rows::encoded(&batch, &rows));
+        futures::stream::iter(match encoded {
+            Ok(rows) => rows.into_iter().map(Ok).collect(),
+            Err(failure) => vec![Err(failure)],
+        })
+    });
+    QueryResponse::new(fields, rows)
+}
+
+/// The type that a client is told of a parameter.
+pub(super) fn told(wanted: Option<&DataType>) -> PgWireResult<Type> {
+    wanted.map_or(Ok(Type::TEXT), rows::pg_type)
+}
+
+#[async_trait]
+impl QueryParser for Preparer {
+    type Statement = Prepared;
+
+    async fn parse_sql<C>(&self, connection: &C, sql: &str, _: &[Option<Type>]) -> PgWireResult<Prepared>
+    where
+        C: ClientInfo + Unpin + Send + Sync,
+    {
+        let mut commands = commands(sql)?;
+        if commands.len() > 1 {
+            return Err(error("ERROR", "42601", "a prepared statement is one statement, not several"));
+        }
+        let command = commands.pop();
+        let described = match &command {
+            Some(Command::Query(sql, is_of_postgres)) => {
+                let client = self.0.client(connection).await?;
+                Some(self.0.plan(&client, sql, *is_of_postgres).await?)
+            }
+            _ => None,
+        };
+        Ok(Prepared { command, described })
+    }
+
+    fn get_parameter_types(&self, prepared: &Prepared) -> PgWireResult<Vec<Type>> {
+        let Some(described) = &prepared.described else { return Ok(Vec::new()) };
+        described.parameters()?.iter().map(|wanted| told(wanted.as_ref())).collect()
+    }
+
+    fn get_result_schema(&self, prepared: &Prepared, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
+        let format = format.unwrap_or(&Format::UnifiedText);
+        match (&prepared.command, &prepared.described) {
+            (_, Some(described)) => rows::fields(&described.schema(), format),
+            (Some(Command::Show(name, _)), None) => Ok(vec![setting_field(name, format)]),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The one column of the value of a setting.
+pub(super) fn setting_field(name: &str, format: &Format) -> FieldInfo {
+    FieldInfo::new(name.to_owned(), None, None, Type::TEXT, format.format_for(0))
+}
+
+/// The one row of the value of a setting.
+pub(super) fn setting_response(name: &str, value: &'static str, format: &Format) -> PgWireResult<QueryResponse> {
+    let fields = Arc::new(vec![setting_field(name, format)]);
+    let mut encoder = pgwire::api::results::DataRowEncoder::new(Arc::clone(&fields));
+    encoder.encode_field(&value)?;
+    let mut response = QueryResponse::new(fields, futures::stream::iter([Ok(encoder.take_row())]));
+    response.set_command_tag("SHOW");
+    Ok(response)
+}

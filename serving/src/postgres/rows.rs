@@ -1,0 +1,221 @@
+//! Rows of an answer as messages of PostgreSQL.
+//!
+//! Owns: the type of each column, and its values, in both formats: lists of plain values are arrays, other nested values
+//! JSON, decimals of any size `numeric`. Does not own: the encoding of plain values (arrow-pg).
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Date64Type, Decimal128Type, Decimal256Type, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
+};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow_pg::encoder::encode_value;
+use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use pgwire::api::Type;
+use pgwire::api::portal::Format;
+use pgwire::api::results::{DataRowEncoder, FieldInfo};
+use pgwire::error::PgWireResult;
+use pgwire::messages::data::DataRow;
+
+use super::numeric::Numeric;
+use crate::error::QueryFailure;
+use crate::flat::{is_nested, texts};
+
+/// Seconds since 1970 of the year 1 and of the end of the calendar here; drivers and the engine disagree beyond.
+const SECONDS_MIN: i64 = -62_135_596_800;
+const SECONDS_END: i64 = 8_210_266_876_800;
+const DAY_SECONDS: i64 = 86_400;
+
+/// The columns of an answer.
+///
+/// # Errors
+/// A type that PostgreSQL does not have.
+pub(super) fn fields(schema: &Schema, format: &Format) -> PgWireResult<Vec<FieldInfo>> {
+    let field = |(index, field): (usize, &Arc<Field>)| {
+        let datatype = pg_type(field.data_type())?;
+        Ok(FieldInfo::new(field.name().clone(), None, None, datatype, format.format_for(index)))
+    };
+    schema.fields().iter().enumerate().map(field).collect()
+}
+
+/// The type of PostgreSQL for a type of the engine.
+///
+/// # Errors
+/// There is none.
+pub(super) fn pg_type(data_type: &DataType) -> PgWireResult<Type> {
+    match data_type {
+        DataType::Null => Ok(Type::TEXT),
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            Ok(Type::NUMERIC)
+        }
+        nested if is_json(nested) => Ok(Type::JSON),
+        other => arrow_pg::datatypes::into_pg_type(other),
+    }
+}
+
+/// True for nested values that are no arrays of PostgreSQL.
+fn is_json(data_type: &DataType) -> bool {
+    let is_plain = |element: &DataType| {
+        matches!(
+            element,
+            DataType::Boolean
+                | DataType::Int8
+                | DataType::Int16
+                | DataType::Int32
+                | DataType::Int64
+                | DataType::Float32
+                | DataType::Float64
+                | DataType::Utf8
+                | DataType::Utf8View
+                | DataType::LargeUtf8
+        )
+    };
+    match data_type {
+        DataType::List(element) | DataType::LargeList(element) => !is_plain(element.data_type()),
+        other => is_nested(other),
+    }
+}
+
+/// A column in the form that its values are written from.
+enum Column {
+    /// As arrow-pg writes it.
+    Plain(ArrayRef),
+    /// Digits.
+    Numeric(ArrayRef),
+    /// JSON.
+    Text(StringArray),
+}
+
+/// The rows of a batch.
+///
+/// # Errors
+/// A value has no place in the protocol.
+pub(super) fn encoded(batch: &RecordBatch, fields: &Arc<Vec<FieldInfo>>) -> PgWireResult<Vec<DataRow>> {
+    let schema = batch.schema();
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (field, array) in schema.fields().iter().zip(batch.columns()) {
+        columns.push(column(field, array)?);
+    }
+    let mut rows = Vec::with_capacity(batch.num_rows());
+    let mut encoder = DataRowEncoder::new(Arc::clone(fields));
+    for row in 0..batch.num_rows() {
+        for (index, column) in columns.iter().enumerate() {
+            write(&mut encoder, column, row, schema.field(index), &fields[index])?;
+        }
+        rows.push(encoder.take_row());
+    }
+    Ok(rows)
+}
+
+fn column(field: &Field, array: &ArrayRef) -> PgWireResult<Column> {
+    Ok(match field.data_type() {
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            Column::Numeric(Arc::clone(array))
+        }
+        data_type if is_json(data_type) => Column::Text(texts(array)?),
+        _ => {
+            in_calendar(field, array)?;
+            Column::Plain(Arc::clone(array))
+        }
+    })
+}
+
+fn write(
+    encoder: &mut DataRowEncoder,
+    column: &Column,
+    row: usize,
+    field: &Field,
+    pg_field: &FieldInfo,
+) -> PgWireResult<()> {
+    let (datatype, format, options) = (pg_field.datatype(), pg_field.format(), pg_field.format_options());
+    match column {
+        Column::Plain(array) => encode_value(encoder, array, row, field, pg_field),
+        Column::Numeric(array) => {
+            let value = array.is_valid(row).then(|| Numeric(digits(array, row)));
+            encoder.encode_field_with_type_and_format(&value, datatype, format, options)
+        }
+        Column::Text(texts) => {
+            let value = texts.is_valid(row).then(|| Json(texts.value(row).to_owned()));
+            encoder.encode_field_with_type_and_format(&value, datatype, format, options)
+        }
+    }
+}
+
+fn digits(array: &ArrayRef, row: usize) -> String {
+    match array.data_type() {
+        DataType::Decimal32(..) => array.as_primitive::<arrow_array::types::Decimal32Type>().value_as_string(row),
+        DataType::Decimal64(..) => array.as_primitive::<arrow_array::types::Decimal64Type>().value_as_string(row),
+        DataType::Decimal128(..) => array.as_primitive::<Decimal128Type>().value_as_string(row),
+        _ => array.as_primitive::<Decimal256Type>().value_as_string(row),
+    }
+}
+
+/// Refuses times that the encoder would write as null, or that a client would read as others.
+fn in_calendar(field: &Field, array: &ArrayRef) -> PgWireResult<()> {
+    let is_outside = |seconds: i64| !(SECONDS_MIN..SECONDS_END).contains(&seconds);
+    let any = |mut values: &mut dyn Iterator<Item = i64>| Iterator::any(&mut values, is_outside);
+    let outside = match field.data_type() {
+        DataType::Timestamp(TimeUnit::Second, _) => {
+            any(&mut array.as_primitive::<TimestampSecondType>().iter().flatten())
+        }
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            any(&mut array.as_primitive::<TimestampMillisecondType>().iter().flatten().map(|v| v.div_euclid(1000)))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            any(&mut array.as_primitive::<TimestampMicrosecondType>().iter().flatten().map(|v| v.div_euclid(1_000_000)))
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => any(&mut array
+            .as_primitive::<TimestampNanosecondType>()
+            .iter()
+            .flatten()
+            .map(|v| v.div_euclid(1_000_000_000))),
+        DataType::Date32 => {
+            any(&mut array.as_primitive::<Date32Type>().iter().flatten().map(|days| i64::from(days) * DAY_SECONDS))
+        }
+        DataType::Date64 => any(&mut array.as_primitive::<Date64Type>().iter().flatten().map(|v| v.div_euclid(1000))),
+        _ => false,
+    };
+    if outside {
+        let name = field.name();
+        return Err(QueryFailure::invalid(format!(
+            "column {name:?} holds a time outside the years 1 to 262142; CAST it to varchar or bigint"
+        ))
+        .into());
+    }
+    Ok(())
+}
+
+/// Text of type `json`, which is the same in both formats.
+#[derive(Debug)]
+struct Json(String);
+
+impl postgres_types::ToSql for Json {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut bytes::BytesMut,
+    ) -> Result<postgres_types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(self.0.as_bytes());
+        Ok(postgres_types::IsNull::No)
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::JSON
+    }
+
+    postgres_types::to_sql_checked!();
+}
+
+impl pgwire::types::ToSqlText for Json {
+    fn to_sql_text(
+        &self,
+        _: &Type,
+        out: &mut bytes::BytesMut,
+        _: &pgwire::types::format::FormatOptions,
+    ) -> Result<postgres_types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        out.extend_from_slice(self.0.as_bytes());
+        Ok(postgres_types::IsNull::No)
+    }
+}

@@ -1,0 +1,121 @@
+//! Statements as plain text, several in one message.
+//!
+//! Owns: their order: each begins when the one before it is answered, and none follows a failure. Does not own: the commands
+//! (`command`), the queries (`planned`).
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{Sink, SinkExt};
+use pgwire::api::portal::Format;
+use pgwire::api::query::{SimpleQueryHandler, send_execution_response, send_query_response, send_ready_for_query};
+use pgwire::api::results::{Response, Tag};
+use pgwire::api::store::PortalStore;
+use pgwire::api::{ClientInfo, ClientPortalStore, PgWireConnectionState};
+use pgwire::error::{PgWireError, PgWireResult};
+use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::response::EmptyQueryResponse;
+use pgwire::messages::simplequery::Query;
+
+use super::command::{Command, commands};
+use super::planned::{response, setting_response};
+use super::session::cancellation;
+use super::{Postgres, rows};
+
+/// Answers plain statements.
+pub(super) struct Simple {
+    pub(super) service: Arc<Postgres>,
+}
+
+#[async_trait]
+impl SimpleQueryHandler for Simple {
+    async fn on_query<C>(&self, client: &mut C, query: Query) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let _answering = self.service.answering.token();
+        client.set_state(PgWireConnectionState::QueryInProgress);
+        let commands = commands(&query.query)?;
+        if commands.is_empty() {
+            client.feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new())).await?;
+        }
+        for command in commands {
+            let cancellation = cancellation(client).await;
+            cancellation.or(self.answer(client, command)).await?;
+        }
+        client.set_state(PgWireConnectionState::ReadyForQuery);
+        send_ready_for_query(client, client.transaction_status()).await
+    }
+
+    async fn do_query<C>(&self, _: &mut C, _: &str) -> PgWireResult<Vec<Response>>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        // `on_query` answers itself, statement by statement.
+        Ok(Vec::new())
+    }
+}
+
+impl Simple {
+    async fn answer<C>(&self, client: &mut C, command: Command) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let Command::Query(sql, is_of_postgres) = command else {
+            return answer_command(client, &command, &Format::UnifiedText, true).await;
+        };
+        let caller = self.service.client(client).await?;
+        let rows = self.service.plan(&caller, &sql, is_of_postgres).await?.run().await?;
+        let fields = rows::fields(&rows.schema(), &Format::UnifiedText)?;
+        send_query_response(client, response(rows, fields), true).await
+    }
+}
+
+/// Answers a command that is no query; `is_described` sends the columns of an answer before its rows.
+pub(super) async fn answer_command<C>(
+    client: &mut C,
+    command: &Command,
+    format: &Format,
+    is_described: bool,
+) -> PgWireResult<()>
+where
+    C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+    C::PortalStore: PortalStore,
+    C::Error: Debug,
+    PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+{
+    let status = client.transaction_status();
+    let done = match command {
+        Command::Begin => {
+            client.set_transaction_status(status.to_in_transaction_state());
+            "BEGIN"
+        }
+        Command::End(done) => {
+            client.set_transaction_status(status.to_idle_state());
+            done
+        }
+        Command::Deallocate(name) => {
+            // Those of the protocol have names of their own; all of them stay, and end with the connection.
+            if let Some(name) = name {
+                client.portal_store().rm_statement(name);
+            }
+            "DEALLOCATE"
+        }
+        Command::Nothing(done) => done,
+        Command::Show(name, value) => {
+            return send_query_response(client, setting_response(name, value, format)?, is_described).await;
+        }
+        Command::Query(..) => unreachable!("queries are answered by the engine"),
+    };
+    send_execution_response(client, Tag::new(done)).await
+}

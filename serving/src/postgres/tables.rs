@@ -1,0 +1,166 @@
+//! The tables, functions and types of PostgreSQL that its clients ask for.
+//!
+//! Owns: `pg_catalog` over the tables that the caller may read, and functions beside it. Made once a connection, so that
+//! the numbers of objects, which clients use in later statements, stay as they are.
+//! Does not own: the contents of `pg_catalog` (datafusion-pg-catalog), what a caller may read (`executor`).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_schema::SchemaRef;
+use async_trait::async_trait;
+use catalog::Caller;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::catalog::SchemaProvider;
+use datafusion::datasource::TableType;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
+use datafusion::prelude::SessionContext;
+use datafusion::scalar::ScalarValue;
+use datafusion_pg_catalog::pg_catalog::catalog_info::CatalogInfo;
+use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
+use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
+use datafusion_pg_catalog::setup_pg_catalog;
+use lake::query::{Additions, ListedTable};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::settings;
+use crate::executor::{CATALOG, Client, Door, Executor};
+
+const PG_CATALOG: &str = "pg_catalog";
+
+/// Time for which a list of tables is used: one statement asks for it many times.
+const LIST_AGE_MAX: Duration = Duration::from_millis(500);
+
+/// The additions of one connection.
+pub(super) struct PostgresTables {
+    schema: Arc<dyn SchemaProvider>,
+    functions: Vec<Arc<ScalarUDF>>,
+}
+
+impl PostgresTables {
+    pub(super) fn new(executor: &Arc<Executor>, caller: Caller, tables: Arc<PgCatalogStaticTables>) -> Result<Self> {
+        let client = Client { door: Door::Postgres, caller, additions: None };
+        let visible =
+            Visible(Arc::new(VisibleTables { executor: Arc::clone(executor), client, list: Mutex::default() }));
+        let schema = Arc::new(PgCatalogSchemaProvider::try_new(visible, tables, EmptyContextProvider)?);
+        Ok(Self { schema, functions: functions()? })
+    }
+}
+
+impl fmt::Debug for PostgresTables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresTables").finish_non_exhaustive()
+    }
+}
+
+impl Additions for PostgresTables {
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        (name == PG_CATALOG).then(|| Arc::clone(&self.schema))
+    }
+
+    fn extend(&self, mut builder: SessionStateBuilder) -> SessionStateBuilder {
+        builder.scalar_functions().get_or_insert_default().extend(self.functions.iter().cloned());
+        builder.with_type_planner(Arc::new(PgOidTypePlanner))
+    }
+}
+
+/// The functions that the engine lacks, and those whose answer must be PostgreSQL's.
+fn functions() -> Result<Vec<Arc<ScalarUDF>>> {
+    let plain = SessionContext::new();
+    let known = plain.state().scalar_functions().clone();
+    let config = datafusion::prelude::SessionConfig::new().with_default_catalog_and_schema(CATALOG, "public");
+    let context = SessionContext::new_with_config(config);
+    setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(|error| *error)?;
+    let state = context.state();
+    let added = state.scalar_functions().iter().filter(|(name, _)| !known.contains_key(*name));
+    let mut functions: Vec<_> = added.map(|(_, function)| Arc::clone(function)).collect();
+    let version = |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(settings::version()))));
+    let version = create_udf("version", vec![], DataType::Utf8, Volatility::Stable, Arc::new(version));
+    let setting = create_udf(
+        "current_setting",
+        vec![DataType::Utf8],
+        DataType::Utf8,
+        Volatility::Stable,
+        Arc::new(current_setting),
+    );
+    functions.extend([Arc::new(version), Arc::new(setting)]);
+    Ok(functions)
+}
+
+fn current_setting(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
+    match arguments {
+        [ColumnarValue::Scalar(ScalarValue::Utf8(Some(name)))] => {
+            let value = settings::value(name).map(str::to_owned);
+            Ok(ColumnarValue::Scalar(ScalarValue::Utf8(value)))
+        }
+        _ => Err(DataFusionError::Plan("current_setting takes the name of one setting".to_owned())),
+    }
+}
+
+/// The tables of a caller, as `pg_catalog` asks for them.
+#[derive(Clone)]
+struct Visible(Arc<VisibleTables>);
+
+struct VisibleTables {
+    executor: Arc<Executor>,
+    client: Client,
+    // Held across the look at the catalog, which it makes one for all who wait.
+    list: Mutex<Option<(Instant, Arc<Vec<ListedTable>>)>>,
+}
+
+impl fmt::Debug for Visible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Visible")
+    }
+}
+
+impl Visible {
+    async fn tables(&self) -> Result<Arc<Vec<ListedTable>>> {
+        let mut list = self.0.list.lock().await;
+        if let Some((read_at, tables)) = list.as_ref().filter(|(read_at, _)| read_at.elapsed() < LIST_AGE_MAX) {
+            let _ = read_at;
+            return Ok(Arc::clone(tables));
+        }
+        let tables = self.0.executor.tables(&self.0.client).await;
+        let tables = Arc::new(tables.map_err(|failure| DataFusionError::External(Box::new(failure)))?);
+        *list = Some((Instant::now(), Arc::clone(&tables)));
+        Ok(tables)
+    }
+
+    async fn table(&self, catalog: &str, schema: &str, name: &str) -> Result<Option<ListedTable>> {
+        let tables = self.tables().await?;
+        let is_it = |table: &&ListedTable| table.schema == schema && table.name == name;
+        Ok(tables.iter().find(is_it).filter(|_| catalog == CATALOG).cloned())
+    }
+}
+
+#[async_trait]
+impl CatalogInfo for Visible {
+    async fn catalog_names(&self) -> Result<Vec<String>> {
+        Ok(vec![CATALOG.to_owned()])
+    }
+
+    async fn schema_names(&self, catalog: &str) -> Result<Option<Vec<String>>> {
+        let names = ["public", "quarantine", "siltstone", PG_CATALOG, "information_schema"];
+        Ok((catalog == CATALOG).then(|| names.map(str::to_owned).to_vec()))
+    }
+
+    async fn table_names(&self, catalog: &str, schema: &str) -> Result<Option<Vec<String>>> {
+        let tables = self.tables().await?;
+        let names = tables.iter().filter(|table| table.schema == schema).map(|table| table.name.clone()).collect();
+        Ok((catalog == CATALOG).then_some(names))
+    }
+
+    async fn table_schema(&self, catalog: &str, schema: &str, name: &str) -> Result<Option<SchemaRef>> {
+        Ok(self.table(catalog, schema, name).await?.map(|table| table.columns))
+    }
+
+    async fn table_type(&self, catalog: &str, schema: &str, name: &str) -> Result<Option<TableType>> {
+        Ok(self.table(catalog, schema, name).await?.map(|_| TableType::Base))
+    }
+}

@@ -1,0 +1,143 @@
+//! Queries of other people's tools, with the built binary: psql, psycopg, ADBC, Arrow Flight and plain HTTP.
+//!
+//! Owns: starting `serve` over the demo's lake, and finding its addresses. Does not own: the clients
+//! (`serving/clients.py`), single answers (the crate `serving`).
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use support::process::Process;
+use support::{python, tools};
+use tokio::time::{Instant, sleep};
+
+use crate::binary::{DEADLINE, POLL, Siltstone};
+
+/// Most memory of a server whose queries may have 32 MiB each, on any machine.
+const MEMORY_KIB_MAX: u64 = 1_500_000;
+
+/// A running `siltstone serve` over the lake of a demo; killed when dropped.
+struct Server {
+    siltstone: Siltstone,
+    process: Process,
+    log: PathBuf,
+    /// The addresses over HTTP, of the PostgreSQL protocol and of Flight SQL.
+    addresses: [String; 3],
+}
+
+impl Server {
+    async fn start(siltstone: Siltstone) -> Self {
+        let demo = siltstone.run(&["demo", "--records", "2000", "--json"]).await.ok().json();
+        let siltstone = siltstone
+            .with("STORAGE_PATH", demo["directory"].as_str().expect("a path"))
+            .with("POSTGRES_ADDR", "127.0.0.1:0")
+            .with("FLIGHT_ADDR", "127.0.0.1:0")
+            .with("LOG_FORMAT", "json");
+        let log = siltstone.path().join("serve.log");
+        let process = Process::spawn("serve", siltstone.command(&["serve"]), &log).expect("it starts");
+        let mut server = Self { siltstone, process, log, addresses: Default::default() };
+        for (index, setting) in ["INGEST_ADDR", "POSTGRES_ADDR", "FLIGHT_ADDR"].into_iter().enumerate() {
+            server.addresses[index] = server.address(setting).await;
+        }
+        server
+    }
+
+    /// Waits for the log line of an address.
+    async fn address(&mut self, setting: &str) -> String {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let text = self.log_text();
+            let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            if let Some(line) = lines.into_iter().find(|line| line["setting"] == setting) {
+                return line["addr"].as_str().expect("an address").to_owned();
+            }
+            assert!(self.process.exited().expect("its status").is_none(), "it ended: {text}");
+            assert!(Instant::now() < end, "no {setting} in {text}");
+            sleep(POLL).await;
+        }
+    }
+
+    fn log_text(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).expect("a log")).into_owned()
+    }
+
+    /// Runs a program of clients with the addresses and a token, and returns its output.
+    async fn clients(&self, script: &str, token: &str, argument: &str) -> String {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/serving");
+        let psql = tools::postgres("psql").expect("PostgreSQL's client").display().to_string();
+        let [http, postgres, flight] = &self.addresses;
+        let mut arguments = vec![psql.as_str(), http, postgres, flight, token];
+        arguments.extend((!argument.is_empty()).then_some(argument));
+        let script = folder.join(script);
+        let done = python::run(script.as_path(), &arguments).await;
+        done.unwrap_or_else(|error| panic!("{error:#}\n{}", self.log_text()))
+    }
+
+    /// Ends it as an operator does; it must end in good order.
+    async fn stop(mut self) {
+        self.process.signal("TERM").expect("sent");
+        let status = self.process.wait(DEADLINE).await.unwrap_or_else(|error| panic!("{error}: {}", self.log_text()));
+        assert_eq!(status.code(), Some(0), "{}", self.log_text());
+    }
+}
+
+#[tokio::test]
+async fn the_demos_queries_have_equal_answers_in_every_client() {
+    let server = Server::start(Siltstone::new()).await;
+    let statements = json!([
+        "SELECT status, count(*) AS orders, sum(amount) AS amount, min(created_at) AS first, max(created_at) AS last \
+         FROM orders GROUP BY status ORDER BY orders DESC",
+        "SELECT count(*) FROM orders",
+        "SELECT _partition_id, _offset, reason FROM quarantine.orders ORDER BY 1, 2 LIMIT 5",
+        "SELECT order_id, _extra FROM orders WHERE _extra IS NOT NULL ORDER BY order_id LIMIT 5",
+    ]);
+    let printed = server.clients("demo.py", "", &statements.to_string()).await;
+    let found: serde_json::Map<String, Value> = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(found.len(), 5);
+    let expected = &found["http"];
+    assert_eq!(expected[1], json!([["1997"]]));
+    assert_eq!(expected[0].as_array().map(Vec::len), Some(5), "{expected}");
+    for (client, answers) in &found {
+        assert_eq!(answers, expected, "{client}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn clients_find_what_they_ask_for_at_each_door() {
+    let server = Server::start(Siltstone::new()).await;
+    server.clients("details.py", "", "").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn hostile_statements_are_refused_or_bounded_and_the_server_lives() {
+    let siltstone = Siltstone::new()
+        .with("QUERY_MEMORY_BYTES", "33554432")
+        .with("QUERY_TIMEOUT_SECS", "2")
+        .with("QUERY_ROWS_MAX", "10000");
+    let server = Server::start(siltstone).await;
+    server.clients("hostile.py", "", "").await;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.process.pid())).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("its most memory");
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(peak < MEMORY_KIB_MAX, "{peak} KiB");
+    assert!(!server.log_text().contains("panicked"), "{}", server.log_text());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_sees_its_topics_alone_at_every_door() {
+    let server = Server::start(Siltstone::new()).await;
+    let create = ["topic", "create", "secret", "--column", "id:int64"];
+    server.siltstone.run(&create).await.ok();
+    let made = async |name: &str, grant: &str| {
+        let made = server.siltstone.run(&["token", "create", name, "--allow", grant, "--json"]).await.ok().json();
+        made["secret"].as_str().unwrap_or_else(|| panic!("no secret in {made}")).to_owned()
+    };
+    let token = made("reader", "read:orders").await;
+    let producer = made("producer", "produce:orders").await;
+    server.clients("tokens.py", &token, &producer).await;
+    let log = server.log_text();
+    assert!(!log.contains(&token) && log.contains(token.split('_').nth(1).expect("its id")), "{log}");
+    server.stop().await;
+}
