@@ -79,3 +79,14 @@ fn the_architecture_page_stays_short() {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).expect("a page");
     assert!(text.lines().count() <= 250, "{} lines", text.lines().count());
 }
+
+#[test]
+fn the_costs_in_the_docs_are_those_of_the_model() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let computed = std::process::Command::new("python3").arg(root.join("scripts/cost")).output().expect("Python runs");
+    assert!(computed.status.success(), "{}", String::from_utf8_lossy(&computed.stderr));
+    let table = String::from_utf8(computed.stdout).expect("text");
+    assert!(table.lines().count() > 10, "{table}");
+    let page = std::fs::read_to_string(root.join("docs/scale.md")).expect("text");
+    assert!(page.contains(table.trim()), "docs/scale.md lacks the output of scripts/cost:\n{table}");
+}
