@@ -65,7 +65,10 @@ impl QueryFailure {
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::passed_on(
                 FailureKind::Limit,
-                &format!("the query needs more memory than QUERY_MEMORY_BYTES={memory_bytes_max}: {text}"),
+                &format!(
+                    "the query needs more memory than QUERY_MEMORY_BYTES={memory_bytes_max} allows, although it sorts and \
+                     groups in temporary files; raise it, or ask for fewer or narrower columns"
+                ),
             ),
             DataFusionError::Plan(reason) if is_refusal(reason) => Self::passed_on(
                 FailureKind::NotReading,

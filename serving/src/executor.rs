@@ -27,7 +27,6 @@ use uuid::Uuid;
 use self::report::Report;
 use self::slots::Slots;
 use crate::error::{FailureKind, QueryFailure};
-
 pub use report::describe_metrics;
 pub use run::Rows;
 

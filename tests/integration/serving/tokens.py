@@ -12,6 +12,7 @@ doors = Doors(*addresses, token)
 HIDDEN = ["SELECT * FROM secret", "SELECT * FROM quarantine.secret", "SELECT * FROM public.secret", "DESCRIBE secret"]
 LISTS = [
     "SELECT topic FROM siltstone.topics", "SELECT DISTINCT topic FROM siltstone.partitions",
+    "SELECT DISTINCT topic FROM siltstone.segments", "SELECT DISTINCT topic FROM siltstone.commits",
     "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'",
 ]
 
@@ -36,6 +37,7 @@ for name, ask in doors.all.items():
         assert "secret" in found and "answered" not in found and "topics are \"orders\"" in found, (name, sql, found)
     for sql in LISTS:
         assert ask(sql) == [["orders"]], (name, sql, ask(sql))
+    assert ask("SELECT count(*) FROM siltstone.agents") == [["0"]], name
 assert doors.psql("SELECT relname FROM pg_class WHERE relname IN ('orders', 'secret') AND relnamespace = 'public'::regnamespace") \
     == [["orders"]]
 for other, reason in (("", "token"), (producer, "has no right `read`"), (token[:-8] + "00000000", "not known")):

@@ -150,6 +150,11 @@ async fn a_right_is_needed_on_the_very_topic_and_nothing_is_done_without_it() {
         setup.publish_tables("{}").await;
         for (header, holder) in [(&holders.elsewhere, "elsewhere"), (&holders.others, "others")] {
             let answer = send(&setup, route, Some(header)).await;
+            if route.path == crate::http::query::PATH && holder == "elsewhere" {
+                // It may read some topic, and its statements see that one alone. Nobody answers them in this service.
+                assert_eq!(refused(&answer), (501, "not_implemented".to_owned()), "{place}");
+                continue;
+            }
             if route.demand == Demand::Token {
                 let (status, body) = answered(&answer);
                 assert_eq!(status, 200, "{place} {holder}");
