@@ -17,7 +17,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// The workspace crates on which each crate may depend, and the fenced technologies that it may use. A crate's tests
 /// may use more.
-const EDGES: [(&str, &[&str], &[&str]); 13] = [
+const EDGES: [(&str, &[&str], &[&str]); 12] = [
     ("common", &[], &[]),
     ("nats", &["common"], &["async-nats", "nkeys"]),
     ("catalog", &["common"], &["sqlx"]),
@@ -38,7 +38,6 @@ const EDGES: [(&str, &[&str], &[&str]); 13] = [
         &["catalog", "common", "lake", "open_tables", "service"],
         &["arrow-array", "arrow-buffer", "arrow-schema", "object_store", "parquet"],
     ),
-    ("consumer", &["catalog", "common", "lake"], &["arrow-array", "arrow-schema"]),
     (
         "serving",
         &["catalog", "common", "lake", "service"],
@@ -46,7 +45,7 @@ const EDGES: [(&str, &[&str], &[&str]); 13] = [
     ),
     (
         ".",
-        &["catalog", "common", "consumer", "ingester", "lake", "open_tables", "service", "serving", "writer"],
+        &["catalog", "common", "ingester", "lake", "open_tables", "service", "serving", "writer"],
         &["anyhow", "arrow-array", "clap", "object_store"],
     ),
     ("tests/support", &[], &["anyhow", "async-nats", "nkeys", "object_store"]),
