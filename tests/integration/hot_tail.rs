@@ -4,7 +4,7 @@ mod commands;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -53,7 +53,8 @@ async fn number(siltstone: &Siltstone, sql: &str) -> i64 {
 /// none that was not sent.
 async fn counts_hold(siltstone: Arc<Siltstone>, partition_count: u32) {
     let (sent, confirmed) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
-    let ended = Arc::new(AtomicBool::new(false));
+    // A commit after each round, so that the number of segments does not depend on the machine.
+    let (rounds, mut committed) = tokio::sync::watch::channel(0);
     let publishing = {
         let (siltstone, sent, confirmed) = (Arc::clone(&siltstone), Arc::clone(&sent), Arc::clone(&confirmed));
         tokio::spawn(async move {
@@ -67,13 +68,14 @@ async fn counts_hold(siltstone: Arc<Siltstone>, partition_count: u32) {
                 let outcomes = siltstone.producer().send_batch(&name, batch).await.expect("sent");
                 assert!(outcomes.iter().all(Result::is_ok));
                 confirmed.fetch_add(BATCH, Ordering::SeqCst);
+                rounds.send_replace(round);
             }
         })
     };
     let committing = {
-        let (siltstone, ended) = (Arc::clone(&siltstone), Arc::clone(&ended));
+        let siltstone = Arc::clone(&siltstone);
         tokio::spawn(async move {
-            while !ended.load(Ordering::SeqCst) {
+            while committed.changed().await.is_ok() {
                 siltstone.flush_all().await.expect("committed");
             }
         })
@@ -92,7 +94,6 @@ async fn counts_hold(siltstone: Arc<Siltstone>, partition_count: u32) {
         (last, looks) = (count, looks + 1);
     }
     publishing.await.expect("published");
-    ended.store(true, Ordering::SeqCst);
     let total = ROUNDS * BATCH;
     for sql in [all, distinct] {
         assert_eq!(number(&siltstone, sql).await, total);
