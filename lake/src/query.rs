@@ -79,7 +79,9 @@ pub use contained::is_panic_contained;
 pub use counts::{SegmentCounts, execute, rows_read, segment_counts};
 pub use datafusion::execution::SendableRecordBatchStream as BatchStream;
 pub use error::QueryError;
-pub use format::{ParquetRows, format_expanded, format_table, write_csv, write_csv_header, write_json_lines};
+pub use format::{
+    ParquetRows, format_expanded, format_table, json_texts, write_csv, write_csv_header, write_json_lines,
+};
 use hot::QueryTails;
 pub use hot::{HotTail, HotTailMode, HotTailSettings, SessionSettings};
 use known::Known;

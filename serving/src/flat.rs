@@ -4,9 +4,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
-use serde_json::value::RawValue;
 
 use crate::error::{FailureKind, QueryFailure};
 
@@ -45,21 +44,6 @@ pub(crate) fn flattened(batch: &RecordBatch) -> Result<RecordBatch, QueryFailure
 
 /// Each value as text in JSON; null stays null.
 pub(crate) fn texts(column: &ArrayRef) -> Result<StringArray, QueryFailure> {
-    #[derive(serde::Deserialize)]
-    struct Line {
-        v: Box<RawValue>,
-    }
-    let unwritable = |error: String| QueryFailure::invalid(format!("a value has no form in JSON: {error}"));
-    let schema = Schema::new(vec![Field::new("v", column.data_type().clone(), true)]);
-    let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::clone(column)]);
-    let batch = batch.map_err(|error| unwritable(error.to_string()))?;
-    let mut lines = Vec::new();
-    lake::query::write_json_lines(&mut lines, &[batch]).map_err(|error| unwritable(error.to_string()))?;
-    let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let text = |line: &[u8]| {
-        let line: Line = serde_json::from_slice(line).map_err(|error| unwritable(error.to_string()))?;
-        let text = line.v.get().to_owned();
-        Ok((text != "null").then_some(text))
-    };
-    lines.map(text).collect()
+    let texts = lake::query::json_texts(column);
+    texts.map(StringArray::from).map_err(|error| QueryFailure::invalid(format!("a value has no form in JSON: {error}")))
 }

@@ -5,6 +5,7 @@
 
 mod csv;
 mod expanded;
+mod json_text;
 mod parquet;
 
 use std::io::Write;
@@ -19,6 +20,7 @@ use datafusion::error::Result;
 
 pub use self::csv::{write_csv, write_csv_header};
 pub use self::expanded::format_expanded;
+pub use self::json_text::json_texts;
 pub use self::parquet::ParquetRows;
 
 /// The rows as a table with borders, no newline at the end. A binary column is shown as text where all of it is

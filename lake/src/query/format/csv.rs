@@ -4,13 +4,13 @@
 //! binary values hexadecimal; lists, structs and maps are JSON. Does not own: the output.
 
 use std::io::Write;
-use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, RecordBatch};
+use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::Schema;
-use datafusion::arrow::json::writer::{LineDelimited, WriterBuilder};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
+
+use super::json_texts;
 
 /// Writes the names of the columns.
 ///
@@ -26,8 +26,7 @@ pub fn write_csv_header(mut output: impl Write, schema: &Schema) -> Result<()> {
 /// # Errors
 /// Of `output`, or when a value cannot be formatted.
 pub fn write_csv(mut output: impl Write, rows: &RecordBatch) -> Result<()> {
-    let columns =
-        rows.columns().iter().enumerate().map(|(place, _)| column(rows, place)).collect::<Result<Vec<_>>>()?;
+    let columns = rows.columns().iter().map(column).collect::<Result<Vec<_>>>()?;
     for row in 0..rows.num_rows() {
         let fields: Vec<&str> = columns.iter().map(|column| column[row].as_str()).collect();
         writeln!(output, "{}", fields.join(","))?;
@@ -36,10 +35,10 @@ pub fn write_csv(mut output: impl Write, rows: &RecordBatch) -> Result<()> {
 }
 
 /// The fields of a column, quoted where they must be.
-fn column(rows: &RecordBatch, place: usize) -> Result<Vec<String>> {
-    let values = rows.column(place);
+fn column(values: &ArrayRef) -> Result<Vec<String>> {
     if values.data_type().is_nested() {
-        return nested(rows, place);
+        let texts = json_texts(values)?.into_iter();
+        return Ok(texts.map(|text| text.as_deref().map_or_else(String::new, quoted)).collect());
     }
     let options = FormatOptions::default();
     let shown = ArrayFormatter::try_new(values.as_ref(), &options)?;
@@ -48,24 +47,6 @@ fn column(rows: &RecordBatch, place: usize) -> Result<Vec<String>> {
         false => Ok(quoted(&shown.value(row).try_to_string()?)),
     };
     (0..values.len()).map(field).collect()
-}
-
-/// Each value as JSON.
-fn nested(rows: &RecordBatch, place: usize) -> Result<Vec<String>> {
-    const NAME: &str = "v";
-    let schema = rows.schema();
-    let field = Arc::new(schema.field(place).clone().with_name(NAME));
-    let alone = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![Arc::clone(rows.column(place))])?;
-    let mut lines = Vec::new();
-    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut lines);
-    writer.write(&alone)?;
-    writer.finish()?;
-    let lines = String::from_utf8(lines).map_err(|error| DataFusionError::External(Box::new(error)))?;
-    let value = |line: &str| {
-        let value = line.strip_prefix("{\"v\":").and_then(|rest| rest.strip_suffix('}')).unwrap_or(line);
-        if value == "null" { String::new() } else { quoted(value) }
-    };
-    Ok(lines.lines().map(value).collect())
 }
 
 fn quoted(text: &str) -> String {
@@ -77,9 +58,9 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::array::{
-        ArrayRef, BinaryArray, Int64Array, ListArray, StringArray, TimestampMicrosecondArray,
-    };
+    use std::sync::Arc;
+
+    use datafusion::arrow::array::{BinaryArray, Int64Array, ListArray, StringArray, TimestampMicrosecondArray};
     use datafusion::arrow::datatypes::Int64Type;
 
     use super::*;
