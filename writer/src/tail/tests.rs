@@ -152,15 +152,20 @@ async fn a_history_that_changes_between_two_looks_is_noticed_without_a_commit() 
     assert!(refused.to_string().contains("is not the one that was read before"), "{refused}");
 }
 
-#[tokio::test]
-async fn offsets_that_were_committed_and_dropped_meanwhile_are_found_in_the_catalog() {
+/// Twenty messages, of which five are committed, in a queue that can drop some, and a reader of the others.
+async fn reading() -> (Lake, Arc<Drops>, QueueTail, TailCursor) {
     let mut lake = Lake::new(20).await;
     lake.commit(5).await;
     let (topic, partition) = snapshot(&lake).await;
     let queue = Arc::new(Drops { queue: lake.queue.clone(), below: AtomicU64::new(0) });
     let tail = QueueTail::new(Arc::clone(&queue) as _);
     let end = end(&tail, &topic, &partition).await.expect("a tail");
-    let mut cursor = TailCursor::new(Arc::clone(&topic), partition.clone(), end);
+    (lake, queue, tail, TailCursor::new(topic, partition, end))
+}
+
+#[tokio::test]
+async fn offsets_that_were_committed_and_dropped_meanwhile_are_found_in_the_catalog() {
+    let (mut lake, queue, tail, mut cursor) = reading().await;
     let limits = TailLimits { messages_max: 4, ..ALL };
     let first = cursor.step(&tail, lake.catalog.as_ref(), limits).await.expect("rows");
     assert!(matches!(&first, TailStep::Rows(rows) if rows.next_offset == 9), "{first:?}");
@@ -176,13 +181,7 @@ async fn offsets_that_were_committed_and_dropped_meanwhile_are_found_in_the_cata
 
 #[tokio::test]
 async fn offsets_that_nobody_has_are_lost_in_so_many_words() {
-    let mut lake = Lake::new(20).await;
-    lake.commit(5).await;
-    let (topic, partition) = snapshot(&lake).await;
-    let queue = Arc::new(Drops { queue: lake.queue.clone(), below: AtomicU64::new(0) });
-    let tail = QueueTail::new(Arc::clone(&queue) as _);
-    let end = end(&tail, &topic, &partition).await.expect("a tail");
-    let mut cursor = TailCursor::new(Arc::clone(&topic), partition.clone(), end);
+    let (lake, queue, tail, mut cursor) = reading().await;
     queue.below.store(8, Ordering::Relaxed);
     let first = cursor.step(&tail, lake.catalog.as_ref(), ALL).await.expect("a loss");
     assert!(matches!(first, TailStep::Lost(range) if (range.base(), range.next()) == (5, 8)), "{first:?}");
