@@ -3,10 +3,14 @@
 //! Owns: telling them from those about topics, which mean the same at every door; and their text for the engine.
 //! Does not own: the tables and functions (`tables`).
 
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, ObjectNamePart, VisitMut, VisitorMut};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use pgwire::error::PgWireResult;
 
+use super::information::INFORMATION;
 use crate::error::QueryFailure;
 
 /// Words without the beginning `pg_` that only statements about PostgreSQL have.
@@ -38,9 +42,43 @@ pub(super) fn are_of_postgres(tokens: &[&Token]) -> bool {
 /// It is no SQL, or several statements.
 pub(super) fn for_engine(text: &str) -> PgWireResult<String> {
     let statements = PostgresCompatibilityParser::new().parse(text);
-    let statements = statements.map_err(|error| QueryFailure::invalid(error.to_string()))?;
-    match statements.as_slice() {
-        [one] => Ok(one.to_string()),
+    let mut statements = statements.map_err(|error| QueryFailure::invalid(error.to_string()))?;
+    match statements.as_mut_slice() {
+        [one] => {
+            // Nothing is broken off.
+            let _: ControlFlow<()> = one.visit(&mut Information);
+            Ok(one.to_string())
+        }
         several => Err(QueryFailure::invalid(format!("one statement is expected, not {}", several.len())).into()),
     }
+}
+
+/// Finds `information_schema` as PostgreSQL has it, where the engine has its own.
+struct Information;
+
+impl VisitorMut for Information {
+    type Break = ();
+
+    fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<()> {
+        if let [.., schema, _] = relation.0.as_mut_slice()
+            && schema.as_ident().is_some_and(is_information)
+        {
+            *schema = ObjectNamePart::Identifier(Ident::new(INFORMATION));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let [schema, _, _] = parts.as_slice()
+            && is_information(schema)
+        {
+            parts.remove(0);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_information(name: &Ident) -> bool {
+    name.value.eq_ignore_ascii_case("information_schema")
 }
