@@ -5,6 +5,7 @@
 
 mod agents;
 mod commits;
+mod groups;
 mod iceberg;
 mod janitor;
 mod ownership;
@@ -21,6 +22,7 @@ use common::diagnosis::Finding;
 
 pub use self::agents::AgentStore;
 pub use self::commits::CommitStore;
+pub use self::groups::GroupStore;
 pub use self::iceberg::IcebergStore;
 pub use self::janitor::JanitorStore;
 pub use self::ownership::OwnershipStore;
@@ -44,6 +46,7 @@ pub trait MetadataStore:
     + JanitorStore
     + ReplayStore
     + ConsumerStore
+    + GroupStore
     + TokenStore
     + fmt::Debug
 {

@@ -1,70 +1,17 @@
 //! The manual of every setting.
 //!
-//! Owns: name, kind, default, allowed values and description of each. Does not own: refusing values (`values`, `urls`,
-//! `log_level`) and combinations (`validation`).
+//! Owns: name, kind, default, allowed values and description of each. Does not own: the form of an entry (`entry`), refusing
+//! values (`values`, `urls`, `log_level`) and combinations (`validation`).
 
 use crate::agent_group::AGENT_GROUP_ALLOWED;
 use crate::agent_url::AGENT_URL_ALLOWED;
 
 use super::storage_type::{STORAGE_TYPE_NAMES, STORAGE_TYPES, STORAGE_URLS};
 
-/// The kind of a setting's value, which decides how it is read and checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// A whole number from the first to the second.
-    Number(u64, u64),
-    /// A path of this machine, taken exactly as it is written.
-    Path,
-    /// A URL, or several.
-    Url,
-    /// One line of text.
-    Text,
-    /// The name of a group of agents.
-    AgentGroup,
-    /// The URL of an agent.
-    AgentUrl,
-    /// A token of a NATS subject.
-    SubjectToken,
-    /// Names of topics.
-    Topics,
-    /// An address with a port.
-    Address,
-    /// Levels and filters of log lines.
-    LogLevel,
-}
+mod entry;
 
-/// The documentation of one setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SettingDoc {
-    /// Name of the variable.
-    pub name: &'static str,
-    /// The kind of its value.
-    pub kind: Kind,
-    /// Its default, as text; empty when it is unset.
-    pub default: &'static str,
-    /// The allowed values.
-    pub allowed: &'static str,
-    /// Its effect.
-    pub about: &'static str,
-    /// The value is never shown.
-    pub secret: bool,
-}
-
-const fn setting(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    allowed: &'static str,
-    about: &'static str,
-) -> SettingDoc {
-    SettingDoc { name, kind, default, allowed, about, secret: false }
-}
-
-const fn secret(name: &'static str, allowed: &'static str, about: &'static str) -> SettingDoc {
-    SettingDoc { name, kind: Kind::Text, default: "", allowed, about, secret: true }
-}
+pub use self::entry::{Kind, SettingDoc};
+use self::entry::{secret, setting};
 
 /// All settings, in display order.
 pub const SETTINGS: &[SettingDoc] = &[
@@ -257,6 +204,27 @@ pub const SETTINGS: &[SettingDoc] = &[
         "30",
         "1 to 3600",
         "how long an HTTP request waits for the queue, and then for the commit if it asks for it",
+    ),
+    setting(
+        "READ_CACHE_BYTES",
+        Kind::Number(0, 1 << 40),
+        "268435456",
+        "0 to 2^40",
+        "bytes of segments that a consumer keeps in memory; what it reads at the moment comes on top",
+    ),
+    setting(
+        "READ_CACHE_DIR",
+        Kind::Path,
+        "",
+        "path of a directory",
+        "a consumer keeps segments of a remote store here, too; unset, nowhere. No other process may use it",
+    ),
+    setting(
+        "READ_CACHE_DISK_BYTES",
+        Kind::Number(0, 1 << 50),
+        "10737418240",
+        "0 to 2^50",
+        "bytes of segments in READ_CACHE_DIR; those that were not read for longest go first",
     ),
     setting(
         "AUTO_CREATE",
