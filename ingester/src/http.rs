@@ -1,7 +1,7 @@
 //! The HTTP service: any program publishes records, creates topics and looks at them.
 //!
 //! `records` takes records (`body`, `encoding` and `lines` cut them out, `record` makes messages, `send` sends them,
-//! `answer` reports each); `topics` and `listings` serve what the catalog lists, `iceberg` the tables
+//! `answer` reports each); `consume` gives them out again; `topics` and `listings` serve what the catalog lists, `iceberg` the tables
 //! that are published for its readers; `guard` stands at the door, `access` before
 //! each route of the table `routes`, with the callers that `tokens` knows.
 //!
@@ -12,6 +12,7 @@ mod access;
 mod answer;
 mod auto_create;
 mod body;
+mod consume;
 mod encoding;
 mod error;
 mod guard;
@@ -42,8 +43,10 @@ use axum::response::{IntoResponse, Response};
 use catalog::{AutoCreate, MetadataStore};
 use common::Queue;
 use common::clock::system_clock;
-use common::memory::MemoryBudget;
+use common::memory::{MemoryBudget, MemoryPermit};
+use consumer::{CacheOptions, FetchParts, Fetcher};
 use lake::Storage;
+use lake::tail::TailSource;
 use tokio::sync::watch;
 
 use self::error::{ApiError, Code};
@@ -77,6 +80,9 @@ pub enum OpenError {
     /// The tokens cannot be read.
     #[error("the tokens cannot be read: {0}")]
     Tokens(String),
+    /// The directory of the read cache cannot be used.
+    #[error("{0}")]
+    Cache(String),
 }
 
 impl Default for ApiOptions {
@@ -97,6 +103,10 @@ pub struct ApiParts {
     /// Changes with each commit of a writer in this process, such as `RunningWriter::commits`, so that requests that wait for
     /// one are answered sooner.
     pub hints: Option<watch::Receiver<u64>>,
+    /// Has the records that are not committed yet; without it, records are given out once they are committed.
+    pub tail: Option<Arc<dyn TailSource>>,
+    /// The bounds of what is kept of segments that were read.
+    pub cache: CacheOptions,
     /// Topics that the first request with records for them creates.
     pub auto_create: AutoCreate,
 }
@@ -112,6 +122,9 @@ pub struct Api {
     tokens: Tokens,
     auto_create: AutoCreate,
     budget: MemoryBudget,
+    /// Memory of answers with records; apart from that of requests, which they must not crowd out.
+    reading: MemoryBudget,
+    fetcher: Fetcher,
     options: ApiOptions,
 }
 
@@ -122,7 +135,7 @@ impl Api {
     /// If other machines reach the address, and there is no token, or the catalog does not say so. A queue or a catalog that
     /// is away for a moment is no error where nothing depends on it yet: requests wait for both.
     pub async fn open(parts: ApiParts, options: ApiOptions) -> Result<Self, OpenError> {
-        let ApiParts { queue, catalog, storage, hints, auto_create } = parts;
+        let ApiParts { queue, catalog, storage, hints, tail, cache, auto_create } = parts;
         let tokens = Tokens::new(Arc::clone(&catalog), system_clock(), options.is_local);
         if !options.is_local {
             let (listed, _) = tokens.counts().await.map_err(|error| OpenError::Tokens(error.message))?;
@@ -130,6 +143,15 @@ impl Api {
                 return Err(OpenError::NoToken);
             }
         }
+        let fetcher = Fetcher::open(FetchParts {
+            catalog: Arc::clone(&catalog),
+            storage: storage.clone(),
+            tail,
+            commits: hints.clone(),
+            announcements: queue.announcements(),
+            cache,
+        })
+        .map_err(|error| OpenError::Cache(error.to_string()))?;
         let buffer_bytes = options.in_flight_bytes.max(BUFFER_BYTES_MIN);
         let producer = Producer::buffered(Arc::clone(&queue), Arc::clone(&catalog), buffer_bytes);
         let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage.clone());
@@ -141,6 +163,8 @@ impl Api {
                 None => commits,
             },
             budget: MemoryBudget::new(options.in_flight_bytes),
+            reading: MemoryBudget::new(options.in_flight_bytes),
+            fetcher,
             auto_create,
             catalog,
             queue,
@@ -155,6 +179,17 @@ impl Api {
     /// If the catalog cannot be read.
     pub async fn token_counts(&self) -> Result<(usize, usize), OpenError> {
         self.tokens.counts().await.map_err(|error| OpenError::Tokens(error.message))
+    }
+
+    /// Memory for an answer of this size.
+    ///
+    /// # Errors
+    /// There is none left.
+    fn reading_memory(&self, wanted: &consume::Wanted) -> Result<MemoryPermit, ApiError> {
+        self.reading.try_acquire(wanted.limits.bytes_max).ok_or_else(|| {
+            let text = "too many answers with records are under way; try again, or ask for fewer with max_bytes";
+            ApiError::new(Code::Unavailable, text)
+        })
     }
 
     /// The routes, each behind its demand, all behind the guard.

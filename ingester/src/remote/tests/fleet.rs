@@ -97,7 +97,15 @@ impl Running {
 
 /// The parts of a service that creates no topics and hears of no commits.
 pub(super) fn parts(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> ApiParts {
-    ApiParts { queue, catalog, storage: Storage::memory(), hints: None, auto_create: AutoCreate::default() }
+    ApiParts {
+        queue,
+        catalog,
+        storage: Storage::memory(),
+        hints: None,
+        tail: None,
+        cache: Default::default(),
+        auto_create: AutoCreate::default(),
+    }
 }
 
 /// Serves any routes behind a proxy.
