@@ -6,6 +6,7 @@
 mod cli;
 mod columns;
 mod commands;
+mod consuming;
 mod exit;
 mod feeding;
 mod hot_tail;

@@ -19,6 +19,7 @@ use service::{Listener, connect};
 use writer::Summary;
 use writer::service::Service;
 
+use crate::consuming::tail_of;
 use crate::feeding::{self, ResumeId, explained, format_for, report};
 use crate::output::{self, UsageError};
 use crate::settle::until_committed;
@@ -99,6 +100,8 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
         catalog: Arc::clone(&service.catalog),
         storage: service.storage.clone(),
         hints: Some(service.writer.commits()),
+        tail: tail_of(&settings, Arc::clone(&service.queue)),
+        cache: ingester::service::cache(&settings),
         auto_create,
     };
     match HttpService::start(&settings, listener, parts).await {

@@ -32,13 +32,17 @@ const EDGES: [(&str, &[&str], &[&str]); 13] = [
         &["catalog", "common", "lake", "nats"],
         &["anyhow", "axum", "metrics-exporter-prometheus", "tracing-subscriber"],
     ),
-    ("ingester", &["catalog", "common", "lake", "nats", "service"], &["axum"]),
+    (
+        "ingester",
+        &["catalog", "common", "consumer", "lake", "nats", "service"],
+        &["arrow-array", "arrow-schema", "axum"],
+    ),
     (
         "writer",
         &["catalog", "common", "lake", "open_tables", "service"],
         &["arrow-array", "arrow-buffer", "arrow-schema", "object_store", "parquet"],
     ),
-    ("consumer", &["catalog", "common", "lake"], &["arrow-array", "arrow-schema"]),
+    ("consumer", &["catalog", "common", "lake"], &["arrow-array", "arrow-json", "arrow-schema"]),
     (
         "serving",
         &["catalog", "common", "lake", "service"],
@@ -52,7 +56,7 @@ const EDGES: [(&str, &[&str], &[&str]); 13] = [
     ("tests/support", &[], &["anyhow", "async-nats", "nkeys", "object_store"]),
     (
         "tests/simulation",
-        &["catalog", "common", "ingester", "lake", "nats", "writer"],
+        &["catalog", "common", "consumer", "ingester", "lake", "nats", "writer"],
         &["arrow-array", "clap", "object_store", "parquet", "sqlx"],
     ),
 ];

@@ -41,7 +41,15 @@ impl Server {
         let addr = listener.addr();
         let (queue, catalog) = (Arc::clone(&place.queue), Arc::clone(&place.catalog));
         let storage = connect::storage(&settings)?;
-        let parts = ApiParts { queue, catalog, storage, hints, auto_create: AutoCreate::default() };
+        let parts = ApiParts {
+            queue,
+            catalog,
+            storage,
+            hints,
+            tail: None,
+            cache: Default::default(),
+            auto_create: AutoCreate::default(),
+        };
         Ok(Self { http: HttpService::start(&settings, listener, parts).await?, addr })
     }
 }
