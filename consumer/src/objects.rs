@@ -193,7 +193,7 @@ impl Objects {
     async fn read(&self, object: &ObjectInfo) -> Result<SegmentFile, FetchError> {
         let listed = ListedObject::of(object).map_err(|error| defect(object, &error))?;
         let name = format!("{}-{:08x}-{}", object.file_id.0, object.checksum, object.size_bytes);
-        if let Some(file) = self.from_disk(&name, &listed).await? {
+        if let Some(file) = self.kept_on_disk(&name, &listed).await? {
             return Ok(file);
         }
         let bytes = match Box::pin(listed.find(self.inner.storage.store.as_ref(), Keep::Bytes)).await {
@@ -208,7 +208,7 @@ impl Objects {
         blocking(move || SegmentFile::parse(bytes)).await?.map_err(|error| altered(object, &error))
     }
 
-    async fn from_disk(&self, name: &str, listed: &ListedObject) -> Result<Option<SegmentFile>, FetchError> {
+    async fn kept_on_disk(&self, name: &str, listed: &ListedObject) -> Result<Option<SegmentFile>, FetchError> {
         if self.inner.disk.is_none() {
             return Ok(None);
         }

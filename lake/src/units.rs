@@ -78,7 +78,7 @@ mod tests {
     fn file(rows: i64) -> SegmentFile {
         let fields = vec![Field::new("n", DataType::Int64, false), Field::new("text", DataType::Utf8, false)];
         let schema = Arc::new(Schema::new(fields));
-        let layout = Layout { row_group_bytes: 4096, ..Layout::as_written(1024) };
+        let layout = Layout { row_group_bytes: 4096, ..Layout::as_written(1024.into()) };
         let mut encoder = SegmentEncoder::with_layout(&schema, &layout).expect("a valid schema");
         for first in (0..rows).step_by(100) {
             let numbers = Int64Array::from_iter_values(first..(first + 100).min(rows));
