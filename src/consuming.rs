@@ -7,7 +7,6 @@ use std::sync::Arc;
 use catalog::MetadataStore;
 use common::Queue;
 use common::config::{HotTailMode, Settings};
-use common::queue::Announcements;
 use consumer::{FetchParts, Fetcher, ResetTo};
 use lake::tail::TailSource;
 use service::connect;
@@ -18,7 +17,7 @@ use crate::opened;
 
 /// A reader of records over the configured catalog, store and queue.
 pub(crate) async fn fetcher(settings: &Settings, catalog: &Arc<dyn MetadataStore>) -> anyhow::Result<Fetcher> {
-    let (mut tail, mut announcements): (Option<Arc<dyn TailSource>>, Option<Arc<dyn Announcements>>) = (None, None);
+    let (mut tail, mut announcements) = (None, None);
     if connect::is_shared(settings) {
         let queue = connect::queue(settings).await?;
         announcements = queue.announcements();
