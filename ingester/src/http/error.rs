@@ -43,6 +43,8 @@ pub(super) enum Code {
     MethodNotAllowed,
     /// The body did not arrive in time.
     BodyTimeout,
+    /// The offset has no records any more, or was never reached.
+    OutOfRange,
     /// The topic exists, or was changed by somebody else meanwhile.
     Conflict,
     /// The body, or its number of records, is above a limit.
@@ -70,6 +72,7 @@ impl Code {
             Self::NotFound | Self::TopicNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::OutOfRange => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -159,7 +162,10 @@ impl From<CatalogError> for ApiError {
             CatalogError::TopicNotFound(name) => return Self::topic_not_found(name),
             CatalogError::TopicAlreadyExists(_)
             | CatalogError::TopicExistsAs { .. }
-            | CatalogError::TopicChanged { .. } => Code::Conflict,
+            | CatalogError::TopicChanged { .. }
+            | CatalogError::MemberUnknown { .. }
+            | CatalogError::GroupActive { .. } => Code::Conflict,
+            CatalogError::GroupNotFound(_) => Code::NotFound,
             _ if error.kind() == ErrorKind::Unavailable => Code::Unavailable,
             _ => Code::Internal,
         };

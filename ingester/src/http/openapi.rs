@@ -63,7 +63,7 @@ mod tests {
         assert_eq!(listed.collect::<BTreeSet<_>>(), routed.collect());
         for (path, methods) in documented {
             // No path takes PUT, so that the answer names the methods that it takes.
-            let url = format!("{}{}", setup.url, path.replace("{topic}", "orders"));
+            let url = format!("{}{}", setup.url, path.replace("{topic}", "orders").replace("{partition}", "0"));
             let answer = http::request("PUT", &url, &[], b"").await.expect("an answer");
             assert_eq!(answer.status, 405, "{path}");
             let allowed = answer.header("allow").expect("the methods").split(',').map(|name| name.trim().to_owned());

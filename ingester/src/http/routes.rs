@@ -12,7 +12,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use catalog::Right;
 
 use super::access::{Demand, Gate, ask};
-use super::{Api, iceberg, listings, openapi, query, records, topics};
+use super::{Api, consume, iceberg, listings, openapi, query, records, topics};
 
 /// A path with one method.
 pub(super) struct Route {
@@ -43,6 +43,9 @@ pub(super) const ROUTES: &[Route] = &[
     route("PATCH", TOPIC, Demand::OnTopic(Right::Admin), |method| on(method, topics::update)),
     route("DELETE", TOPIC, Demand::OnTopic(Right::Admin), |method| on(method, topics::delete)),
     route("POST", "/v1/topics/{topic}/records", Demand::OnTopic(Right::Produce), |method| on(method, records::post)),
+    route("GET", "/v1/topics/{topic}/partitions/{partition}/records", Demand::OnTopic(Right::Read), |method| {
+        on(method, consume::records)
+    }),
     route("GET", "/v1/topics/{topic}/segments", Demand::OnTopic(Right::Read), |method| on(method, listings::segments)),
     route("GET", "/v1/topics/{topic}/gaps", Demand::OnTopic(Right::Read), |method| on(method, listings::gaps)),
     route("GET", "/v1/topics/{topic}/quarantine", Demand::OnTopic(Right::Read), |method| {

@@ -67,7 +67,8 @@ impl Holders {
 }
 
 async fn send(setup: &Setup, route: &Route, authorization: Option<&str>) -> Response {
-    let url = format!("{}{}", setup.url, route.path.replace("{topic}", "orders"));
+    let query = if route.path.ends_with("{partition}/records") { "?offset=begin" } else { "" };
+    let url = format!("{}{}{query}", setup.url, route.path.replace("{topic}", "orders").replace("{partition}", "0"));
     let mut headers = vec![("Content-Type", "application/json")];
     headers.extend(authorization.map(|value| ("Authorization", value)));
     let body: &[u8] = match (route.method, route.path) {
@@ -221,6 +222,8 @@ async fn an_address_that_others_reach_is_not_served_without_tokens() {
         catalog: Arc::clone(&setup.catalog),
         storage: lake::Storage::memory(),
         hints: None,
+        tail: None,
+        cache: Default::default(),
         auto_create: catalog::AutoCreate::default(),
         queries: None,
     };
