@@ -133,6 +133,16 @@ struct Work {
     only_committed: Option<String>,
 }
 
+impl Work {
+    /// Moves behind the last message that was taken since there were so many records; stays where none was. The last message of
+    /// the history before says nothing of a place in this one.
+    fn advance(&mut self, records_before: usize) {
+        if self.taken.records > records_before {
+            self.at.offset = self.taken.last_offset.map_or(self.at.offset, |last| last + 1);
+        }
+    }
+}
+
 /// What a look at the catalog led to.
 enum Look {
     /// The answer is full, or there is nothing more now.
@@ -232,10 +242,10 @@ impl Fetcher {
             if let Some(next) = ahead.segments.get(index + 1) {
                 self.objects.open_ahead(&wanted(next)).await;
             }
-            let wanted = wanted(segment);
+            let (wanted, before) = (wanted(segment), work.taken.records);
             let is_end = take(&self.objects, &wanted, work.at.offset, work.room, &mut work.taken).await?;
             if !is_end {
-                work.at.offset = work.taken.last_offset.map_or(work.at.offset, |last| last + 1);
+                work.advance(before);
                 return Ok(Look::Done(ahead));
             }
             work.at.offset = segment.range.next();

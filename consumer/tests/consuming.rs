@@ -5,6 +5,7 @@
 mod consuming {
     mod fetching;
     mod groups;
+    mod histories;
     pub(crate) mod lake;
     mod objects;
 }

@@ -128,8 +128,8 @@ async fn open_doors(
         catalog: Arc::clone(&service.catalog),
         storage: service.storage.clone(),
         hints: Some(service.writer.commits()),
-        tail: tail_of(&settings, Arc::clone(&service.queue)),
-        cache: ingester::service::cache(&settings),
+        tail: tail_of(settings, Arc::clone(&service.queue)),
+        cache: ingester::service::cache(settings),
         auto_create,
         queries: Some(answering::endpoint(&executor)),
     };

@@ -77,7 +77,7 @@ pub(crate) async fn a_member_joins_claims_commits_and_leaves(store: &dyn Metadat
     store.commit_claimed("g", member, &[offset(&claim, 5)]).await.expect("a call that comes late");
     assert_eq!(committed(store, "g", &orders).await, Some(7), "it changes nothing");
     let view = store.group_view("g").await.expect("read");
-    assert_eq!(view.claims, [claim.clone()]);
+    assert_eq!(view.claims, std::slice::from_ref(&claim));
     assert_eq!(store.list_groups().await.expect("read")[0].members, 1);
 
     store.leave_group("g", member).await.expect("left");

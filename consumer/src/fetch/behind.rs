@@ -52,10 +52,11 @@ impl Fetcher {
                 return Ok(Look::Done(ahead));
             }
         }
+        let before = work.taken.records;
         for rows in &read.rows {
             let row_bytes = rows.get_array_memory_size() / rows.num_rows().max(1);
             if !work.taken.add(rows, row_bytes, work.room) {
-                work.at.offset = work.taken.last_offset.map_or(from_offset, |last| last + 1);
+                work.advance(before);
                 return Ok(Look::Done(ahead));
             }
         }

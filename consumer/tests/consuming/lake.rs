@@ -44,6 +44,14 @@ impl Lake {
         lake
     }
 
+    /// Starts another writer, over a queue without messages.
+    pub(crate) async fn start_anew(&mut self) {
+        let config = WriterConfig { batch_age_max: Duration::from_secs(3600), ..WriterConfig::default() };
+        let queue: Arc<dyn Queue> = Arc::new(InMemoryQueue::default());
+        let builder = Writer::builder(queue, self.storage.clone(), Arc::clone(&self.catalog)).config(config);
+        self.writer = builder.build().start().await.expect("starts");
+    }
+
     pub(crate) async fn create(&self, partition_count: u32, options: &str) {
         let config = serde_json::from_str(options).expect("valid options");
         let topic = TopicConfig { name: self.topic.clone(), partition_count, retention_ms: None, config };
