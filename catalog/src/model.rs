@@ -24,7 +24,7 @@ mod view;
 
 pub use self::agent::{AgentRole, Contact, Ingester, RegisteredAgent};
 pub use self::consumer::{CommittedOffset, ConsumerOffset, Replay};
-pub use self::group::{Claim, Claimed, ClaimedOffset, GroupInfo, GroupMember, GroupView, Membership};
+pub use self::group::{Claim, Claimed, ClaimedOffset, GroupInfo, GroupMember, GroupOffset, GroupView, Membership};
 pub use self::history::{CommitRecord, Expiration, Gap, GapKind, IncarnationStart, RecordedGap, ResumePoint};
 pub use self::iceberg::{
     ICEBERG_CATALOG, MetadataObject, Publication, PublishOutcome, PublishScope, PublishedFile, PublishedHead,

@@ -124,6 +124,7 @@ on_every_backend! {
     segments::exceptions_are_of_one_incarnation_and_know_what_retention_took,
     view::a_view_is_the_same_whatever_is_known,
     view::a_view_has_what_was_asked_for_and_nothing_else,
+    view::a_view_has_the_groups_with_their_topics_and_lag,
     tokens::a_token_is_listed_as_it_was_created,
     tokens::a_name_belongs_to_one_token_until_that_is_revoked,
     tokens::a_token_that_is_of_no_use_is_refused,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::{Generation, Incarnation, MemberId, TopicName, TopicPartition};
 use serde::{Deserialize, Serialize};
 
-use super::consumer::CommittedOffset;
+use super::consumer::{CommittedOffset, ConsumerOffset};
 
 /// The words with which a member joins its group, and goes on being one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,10 +92,34 @@ pub struct GroupInfo {
     pub generation: Generation,
     /// Members whose lease lasts.
     pub members: u64,
+    /// Topics that a member reads or that the group has offsets in, by name. A member may read a topic that does not exist.
+    pub topics: Vec<TopicName>,
     /// Time of its creation.
     pub created_at: i64,
     /// Time of the last change of a member or an offset.
     pub updated_at: i64,
+}
+
+/// An offset that a group committed, and the partition that it counts in, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupOffset {
+    /// The group, the partition and the offset.
+    pub offset: ConsumerOffset,
+    /// Time of the commit.
+    pub committed_at: i64,
+    /// The partition's current incarnation.
+    pub incarnation: Incarnation,
+    /// Everything below is committed by a writer.
+    pub high_watermark: u64,
+}
+
+impl GroupOffset {
+    /// Offsets from the group's to the high watermark; not each of them has a record. `None` if the group's offset counts in an
+    /// earlier incarnation.
+    pub fn lag(&self) -> Option<u64> {
+        let is_current = self.offset.incarnation == self.incarnation;
+        is_current.then(|| self.high_watermark.saturating_sub(self.offset.committed_offset))
+    }
 }
 
 /// An offset that a member commits for a partition that it claimed.

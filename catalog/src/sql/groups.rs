@@ -44,7 +44,7 @@ impl<D> GroupStore for SqlMetadataStore<D> {
     }
 
     async fn list_groups(&self) -> Result<Vec<GroupInfo>> {
-        rows::all(self.door.fetch(&group_view::GROUPS, values![]).await?)
+        self.door.read(|session| Box::pin(group_view::groups(session))).await
     }
 }
 

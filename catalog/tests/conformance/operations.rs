@@ -85,7 +85,8 @@ impl World {
 
     fn viewed(&self) -> ViewRequest {
         let topics = ViewedTopics::These(vec![name("orders")]);
-        ViewRequest { topics, known: vec![], list_topics: true, commits: true, gaps: true, agents: true, uploads: true }
+        let all = ViewRequest { topics, list_topics: true, commits: true, gaps: true, ..ViewRequest::default() };
+        ViewRequest { agents: true, uploads: true, groups: true, offsets: true, ..all }
     }
 
     fn offset(&self) -> ConsumerOffset {

@@ -7,15 +7,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ::catalog::{
-    CatalogError, Claim, Claimed, ClaimedOffset, CommittedOffset, ConsumerOffset, GroupInfo, GroupMember, GroupView,
-    Membership, Result,
+    CatalogError, Claim, Claimed, ClaimedOffset, CommittedOffset, ConsumerOffset, GroupInfo, GroupMember, GroupOffset,
+    GroupView, Membership, Result,
 };
 use common::{Generation, MemberId, TopicName, TopicPartition};
 
 use super::consumers::check_group;
 use super::event::Change;
 use super::limits;
-use super::state::{CatalogState, GroupRow};
+use super::state::{CatalogState, GroupRow, OffsetRow};
 
 /// A row of `consumer_members`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,10 +205,37 @@ impl CatalogState {
             group_id: group_id.clone(),
             generation: row.generation,
             members: self.members_of(group_id).filter(|(_, row)| self.is_alive_member(row)).count() as u64,
+            topics: self.topics_of_group(group_id).into_iter().cloned().collect(),
             created_at: row.created_at,
             updated_at: row.updated_at,
         };
         self.groups.iter().map(info).collect()
+    }
+
+    fn topics_of_group<'a>(&'a self, group_id: &'a str) -> BTreeSet<&'a TopicName> {
+        let of_members = self.members_of(group_id).flat_map(|(_, row)| &row.topics);
+        let of_offsets = self.offsets.keys().filter(|(group, _)| group == group_id).map(|(_, of)| &of.topic);
+        of_members.chain(of_offsets).collect()
+    }
+
+    pub(crate) fn list_offsets(&self) -> Vec<GroupOffset> {
+        let offset = |((group_id, of), row): (&(String, TopicPartition), &OffsetRow)| {
+            let partition = &self.partitions[of].partition;
+            GroupOffset {
+                offset: ConsumerOffset {
+                    group_id: group_id.clone(),
+                    topic: of.topic.clone(),
+                    partition_id: of.partition_id,
+                    incarnation: row.incarnation,
+                    committed_offset: row.committed_offset,
+                    metadata: row.metadata.clone(),
+                },
+                committed_at: row.committed_at,
+                incarnation: partition.incarnation,
+                high_watermark: partition.high_watermark,
+            }
+        };
+        self.offsets.iter().map(offset).collect()
     }
 
     /// Drops members whose lease expired, and refuses if others are left.

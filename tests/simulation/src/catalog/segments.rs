@@ -113,6 +113,8 @@ impl CatalogState {
                 .collect(),
             agents: if request.agents { self.all_registered() } else { vec![] },
             uploads,
+            groups: if request.groups { self.list_groups() } else { vec![] },
+            offsets: if request.offsets { self.list_offsets() } else { vec![] },
         }
     }
 
