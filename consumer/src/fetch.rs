@@ -1,30 +1,30 @@
 //! Records of a partition from a place on: out of its segments, and then, without a seam, out of the queue.
 //!
-//! Owns: the order of the two, the seam, and the wait. Does not own: places (`plan`, `fetch::start`), a segment's rows
-//! (`rows`), decoding the queue's messages (whoever implements [`TailSource`]).
+//! Owns: the order of the two, the seam, and the wait. Does not own: requests and answers (`fetch::request`), places (`plan`,
+//! `fetch::start`), a segment's rows (`rows`), decoding the queue's messages (whoever implements [`TailSource`]).
 //!
 //! The seam: segments and watermark are of one transaction of the catalog, and the queue is read from that watermark on.
 //! Messages that are committed meanwhile may leave the queue; then the queue's answer has holes, the catalog is asked again,
 //! and the records are found in a segment.
 
 mod behind;
+mod request;
 mod skipped;
 mod start;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use catalog::{MetadataStore, Position, ReadAhead, ReadFrom};
-use common::TopicPartition;
 use common::queue::Announcements;
+use common::{Anchor, TopicPartition};
 use lake::Storage;
 use lake::schema::table_schema;
 use lake::tail::TailSource;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+pub use self::request::{FetchRequest, Fetched, Limits, Seen};
 pub use self::skipped::Skipped;
 pub use self::start::{OutOfRange, Start};
 use crate::error::FetchError;
@@ -37,63 +37,6 @@ use crate::wait::Wake;
 const SEGMENTS_AHEAD: u32 = 4;
 /// Looks at an object that left the list before it was read: each look finds its successor.
 const LOOKS_MAX: u32 = 3;
-
-/// Bounds of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Most records; a message that holds several is never split, so there may be more.
-    pub records_max: usize,
-    /// Most bytes in memory, about.
-    pub bytes_max: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { records_max: 10_000, bytes_max: 8 << 20 }
-    }
-}
-
-/// The records that are wanted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FetchRequest {
-    /// The partition.
-    pub partition: TopicPartition,
-    /// The place to begin at.
-    pub start: Start,
-    /// Bounds of the answer.
-    pub limits: Limits,
-    /// Time to wait for the first record.
-    pub wait: Duration,
-    /// The way out if there is nothing at the place.
-    pub out_of_range: OutOfRange,
-    /// [`Fetched::topic_created_at`] of the answer that the place is from: another topic of the same name is then noticed.
-    pub topic_created_at: Option<i64>,
-}
-
-/// Records, and the place of the next ones.
-#[derive(Clone, Debug)]
-pub struct Fetched {
-    /// The columns of the topic's table.
-    pub schema: SchemaRef,
-    /// The records by incarnation, offset and row.
-    pub batches: Vec<RecordBatch>,
-    /// Their number.
-    pub records: usize,
-    /// The place that reading began at.
-    pub first: Position,
-    /// The place of the next records.
-    pub next: Position,
-    /// Everything below is committed, in the partition's current incarnation.
-    pub high_watermark: u64,
-    /// The offset of the next message in the queue; `None` if the queue was not asked.
-    pub end: Option<u64>,
-    /// Offsets between the two places that have no records, with the reason.
-    pub skipped: Vec<Skipped>,
-    /// The reason why only committed records are read, although a tail was given.
-    pub only_committed: Option<String>,
-    /// Time at which the topic was made, which tells it from an earlier one of its name.
-    pub topic_created_at: i64,
-}
 
 /// The parts that records are read from.
 #[derive(Clone, Debug)]
@@ -131,9 +74,16 @@ struct Work {
     schema: SchemaRef,
     end: Option<u64>,
     only_committed: Option<String>,
+    /// The last message that was read out of the queue.
+    last: Option<Anchor>,
 }
 
 impl Work {
+    fn new(at: Position, room: Room, last: Option<Anchor>) -> Self {
+        let schema = Arc::new(arrow_schema::Schema::empty());
+        Self { at, room, taken: Taken::default(), schema, end: None, only_committed: None, last }
+    }
+
     /// Moves behind the last message that was taken since there were so many records; stays where none was. The last message of
     /// the history before says nothing of a place in this one.
     fn advance(&mut self, records_before: usize) {
@@ -176,14 +126,14 @@ impl Fetcher {
         let deadline = Instant::now() + request.wait;
         let start = self.resolve(request).await?;
         let room = Room { records: request.limits.records_max, bytes: request.limits.bytes_max };
-        let mut at = start;
+        let (mut at, mut last) = (start, request.seen.and_then(|seen| seen.last));
         loop {
             let mut waiting = self.wake.begin();
-            let (work, ahead) = self.read(request, at, room).await?;
+            let (work, ahead) = self.read(request, Work::new(at, room, last)).await?;
             if work.taken.records > 0 || Instant::now() >= deadline {
                 return self.answer(request, start, work, &ahead).await;
             }
-            at = work.at;
+            (at, last) = (work.at, work.last);
             waiting.pause(deadline).await;
             while self.is_unchanged(&request.partition, &work, &ahead).await? && Instant::now() < deadline {
                 waiting.pause(deadline).await;
@@ -204,14 +154,7 @@ impl Fetcher {
     }
 
     /// Reads what is there from a place on.
-    async fn read(
-        &self,
-        request: &FetchRequest,
-        at: Position,
-        room: Room,
-    ) -> Result<(Work, Box<ReadAhead>), FetchError> {
-        let schema = Arc::new(arrow_schema::Schema::empty());
-        let mut work = Work { at, room, taken: Taken::default(), schema, end: None, only_committed: None };
+    async fn read(&self, request: &FetchRequest, mut work: Work) -> Result<(Work, Box<ReadAhead>), FetchError> {
         let mut failures = 0;
         loop {
             match self.look(request, &mut work).await {
@@ -262,9 +205,7 @@ impl Fetcher {
         let of = &request.partition;
         let found = self.catalog.segments_from(of, ReadFrom::Position(at), SEGMENTS_AHEAD).await?;
         let ahead = found.ok_or_else(|| FetchError::PartitionNotFound(of.clone()))?;
-        if request.topic_created_at.is_some_and(|created_at| created_at != ahead.topic.created_at) {
-            return Err(FetchError::MadeAgain(of.clone()));
-        }
+        request.check_same(&ahead)?;
         Ok(ahead)
     }
 
@@ -286,7 +227,7 @@ impl Fetcher {
             end: work.end,
             skipped,
             only_committed: work.only_committed,
-            topic_created_at: ahead.topic.created_at,
+            seen: Seen { topic_created_at: ahead.topic.created_at, last: work.last },
         })
     }
 }

@@ -21,9 +21,11 @@ use common::{MemberId, TopicPartition};
 use tokio::time::Instant;
 
 pub use self::builder::GroupBuilder;
+pub(crate) use self::builder::check;
+pub(crate) use self::claims::CLAIMS_MAX;
 pub use self::error::GroupError;
 use crate::error::FetchError;
-use crate::fetch::{FetchRequest, Fetcher, Limits, OutOfRange, Skipped, Start};
+use crate::fetch::{FetchRequest, Fetcher, Limits, OutOfRange, Seen, Skipped, Start};
 
 /// Records of one partition, in order.
 #[derive(Clone, Debug)]
@@ -79,7 +81,7 @@ struct Held {
     committed: Option<Position>,
     /// Another member is to have it, since this time.
     leaving_since: Option<Instant>,
-    topic_created_at: Option<i64>,
+    seen: Option<Seen>,
 }
 
 impl Held {
@@ -221,7 +223,7 @@ impl GroupConsumer {
                 limits: self.options.limits,
                 wait: Duration::ZERO,
                 out_of_range: self.options.out_of_range,
-                topic_created_at: held.topic_created_at,
+                seen: held.seen,
             };
             let fetched = match self.fetcher.fetch(&request).await {
                 Ok(fetched) => fetched,
@@ -240,7 +242,7 @@ impl GroupConsumer {
             let held = self.held.get_mut(&of).expect("it was held a moment ago");
             held.next = Start::Position(fetched.next);
             held.given = Some(fetched.next);
-            held.topic_created_at = Some(fetched.topic_created_at);
+            held.seen = Some(fetched.seen);
             if fetched.records == 0 {
                 self.ready.remove(&of);
                 continue;

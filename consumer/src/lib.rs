@@ -17,12 +17,14 @@ mod objects;
 mod order;
 mod plan;
 mod rows;
+mod share;
 pub mod shares;
 mod wait;
 
 pub use catalog::Position;
 pub use error::FetchError;
-pub use fetch::{FetchParts, FetchRequest, Fetched, Fetcher, Limits, OutOfRange, Skipped, Start};
+pub use fetch::{FetchParts, FetchRequest, Fetched, Fetcher, Limits, OutOfRange, Seen, Skipped, Start};
 pub use group::{GroupBuilder, GroupConsumer, GroupError, Records};
 pub use lag::{Lag, ResetTo, lags, plan_reset};
 pub use objects::CacheOptions;
+pub use share::{HeldPartition, Share, take_share};

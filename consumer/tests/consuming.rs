@@ -8,4 +8,5 @@ mod consuming {
     mod histories;
     pub(crate) mod lake;
     mod objects;
+    mod tail;
 }

@@ -1,9 +1,9 @@
 //! The HTTP service: any program publishes records, creates topics and looks at them.
 //!
 //! `records` takes records (`body`, `encoding` and `lines` cut them out, `record` makes messages, `send` sends them,
-//! `answer` reports each); `consume` gives them out again; `topics` and `listings` serve what the catalog lists, `iceberg`
-//! the tables that are published for its readers; `query` passes on statements of SQL; `guard` stands at the door, `access` before
-//! each route of the table `routes`, with the callers that `tokens` knows.
+//! `answer` reports each); `consume` gives them out again, to `members` of `groups` too; `topics` and `listings` serve what the
+//! catalog lists, `iceberg` the tables that are published for its readers; `query` passes on statements of SQL; `guard` stands
+//! at the door, `access` before each route of the table `routes`, with the callers that `tokens` knows.
 //!
 //! Owns: the parts that handlers share. `docs/http.md` describes the service for its users.
 //! Does not own: the address and connections (`service::Intake`), storing (the queue), the commit (the writer).
@@ -15,10 +15,13 @@ mod body;
 mod consume;
 mod encoding;
 mod error;
+mod groups;
 mod guard;
 mod iceberg;
+mod json_body;
 mod lines;
 mod listings;
+mod members;
 mod metrics;
 mod openapi;
 mod parameters;

@@ -31,7 +31,7 @@ async fn records(server: &Server, query: &str) -> (u16, Value) {
 
 #[tokio::test]
 async fn a_record_can_be_consumed_at_once_over_http() {
-    let siltstone = patient();
+    let siltstone = patient().with("HOT_TAIL", "auto");
     siltstone.run(&["topic", "create", "t", "--column", "n:int64", "--keep-payload"]).await.ok();
     let server = Server::start(&siltstone).await;
     publish(&server, "/v1/topics/t/records", "{\"n\":1, \"x\":2}\n{\"n\":2}\n".to_owned()).await;

@@ -38,8 +38,9 @@ impl Fetcher {
             bytes_max: work.room.bytes.saturating_sub(work.taken.bytes).max(1),
         };
         let to_offset = end.next_offset;
-        let wanted = TailRequest { topic, partition, from_offset, to_offset, end: &end, after: None, limits };
+        let wanted = TailRequest { topic, partition, from_offset, to_offset, end: &end, after: work.last, limits };
         let read = tail.read(wanted).await?;
+        work.last = read.last.or(work.last);
         if read.has_holes {
             let now = self.ahead(request, Position { offset: from_offset, ..work.at }).await?;
             let is_same =

@@ -74,7 +74,7 @@ impl Fetcher {
             limits: Limits::default(),
             wait: Duration::ZERO,
             out_of_range: OutOfRange::Error,
-            topic_created_at: None,
+            seen: None,
         };
         if start != Start::Begin {
             return self.resolve(&request).await;
@@ -106,9 +106,7 @@ impl Fetcher {
         let of = &request.partition;
         let ahead = self.catalog.segments_from(of, from, 1).await?;
         let ahead = ahead.ok_or_else(|| FetchError::PartitionNotFound(of.clone()))?;
-        if request.topic_created_at.is_some_and(|created_at| created_at != ahead.topic.created_at) {
-            return Err(FetchError::MadeAgain(of.clone()));
-        }
+        request.check_same(&ahead)?;
         let now = &ahead.partition;
         let at = match from {
             ReadFrom::Position(at) => at,
@@ -150,7 +148,7 @@ impl Fetcher {
             None => plan::behind_segments(&ahead, Position::default()),
         };
         loop {
-            let (work, _) = self.read(request, at, SEARCHED).await?;
+            let (work, _) = self.read(request, Work::new(at, SEARCHED, None)).await?;
             if let Some(found) = first_of_time(&work, us) {
                 return Ok(found);
             }

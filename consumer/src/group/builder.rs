@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use catalog::Membership;
+use catalog::{CatalogError, Membership, MetadataStore};
 use common::{MemberId, TopicName, agent_name};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -15,6 +15,8 @@ use crate::fetch::{Fetcher, Limits, OutOfRange, Start};
 
 /// Time after each look at the group in which the member counts as alive. Processing what one poll gave may take as long.
 const LEASE: Duration = Duration::from_secs(30);
+/// The shortest lease: others would take over from one that pauses for a moment.
+const LEASE_MIN: Duration = Duration::from_secs(1);
 /// Time between two looks at the group: others wait as long for a partition that this member is to give up.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -92,20 +94,7 @@ impl GroupBuilder {
     /// # Errors
     /// [`GroupError::Invalid`] without a topic or with a lease of less than a second; `TopicNotFound`; the errors of the catalog.
     pub async fn join(mut self) -> Result<GroupConsumer, GroupError> {
-        if self.membership.topics.is_empty() {
-            return Err(GroupError::Invalid(
-                "a member of a group reads at least one topic; subscribe to one".to_owned(),
-            ));
-        }
-        if self.membership.lease < Duration::from_secs(1) {
-            let text = format!("a lease of {:?} is too short; allowed is one second or more", self.membership.lease);
-            return Err(GroupError::Invalid(text));
-        }
-        for topic in &self.membership.topics {
-            if self.fetcher.catalog.get_topic(topic).await?.is_none() {
-                return Err(catalog::CatalogError::TopicNotFound(topic.to_string()).into());
-            }
-        }
+        check(self.fetcher.catalog.as_ref(), &self.membership).await?;
         self.options.look_every = self.options.look_every.min(self.membership.lease / 3);
         let mut member = GroupConsumer {
             fetcher: self.fetcher,
@@ -119,4 +108,24 @@ impl GroupBuilder {
         member.look().await?;
         Ok(member)
     }
+}
+
+/// Refuses a membership that makes no sense.
+///
+/// # Errors
+/// [`GroupError::Invalid`] without a topic or with a lease of less than a second; `TopicNotFound`; the errors of the catalog.
+pub(crate) async fn check(catalog: &dyn MetadataStore, membership: &Membership) -> Result<(), GroupError> {
+    let invalid = |text: String| Err(GroupError::Invalid(text));
+    if membership.topics.is_empty() {
+        return invalid("a member of a group reads at least one topic; subscribe to one".to_owned());
+    }
+    if membership.lease < LEASE_MIN {
+        return invalid(format!("a lease of {:?} is too short; allowed is one second or more", membership.lease));
+    }
+    for topic in &membership.topics {
+        if catalog.get_topic(topic).await?.is_none() {
+            return Err(CatalogError::TopicNotFound(topic.to_string()).into());
+        }
+    }
+    Ok(())
 }

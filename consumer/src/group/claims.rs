@@ -13,7 +13,7 @@ use crate::fetch::Start;
 use crate::shares::shares;
 
 /// Partitions that are claimed in one transaction.
-const CLAIMS_MAX: usize = 1_000;
+pub(crate) const CLAIMS_MAX: usize = 1_000;
 
 impl GroupConsumer {
     /// Renews the lease, drops what others took, gives up what others are to have, and claims what is free.
@@ -56,7 +56,7 @@ impl GroupConsumer {
             given: committed,
             committed,
             leaving_since: None,
-            topic_created_at: None,
+            seen: None,
         };
         self.held.insert(of.clone(), held);
         self.turns.push_back(of.clone());

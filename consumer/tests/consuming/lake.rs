@@ -98,7 +98,7 @@ pub(crate) fn request(partition: &TopicPartition, start: Start, records_max: usi
         limits: Limits { records_max, ..Limits::default() },
         wait: Duration::ZERO,
         out_of_range: OutOfRange::Error,
-        topic_created_at: None,
+        seen: None,
     }
 }
 

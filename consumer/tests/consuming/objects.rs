@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::config::Settings;
-use consumer::{CacheOptions, FetchParts, Fetcher, Start};
+use consumer::{CacheOptions, FetchParts, Fetcher, GroupConsumer, Limits, Start};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use writer::compact::{CompactionConfig, Compactor};
@@ -75,6 +75,30 @@ async fn rows_of_a_sorted_object_come_in_the_order_of_offsets() {
         let read: Vec<i64> = pages.iter().flat_map(|page| offsets(&page.batches)).collect();
         assert_eq!(read, (3..150).collect::<Vec<i64>>(), "pages of {records_max}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_reads_on_in_the_object_that_replaced_the_ones_it_read() {
+    let lake = Lake::new(1, r#"{"format":"raw"}"#).await;
+    for segment in 0..4 {
+        lake.commit(0, numbered(segment * 10..segment * 10 + 10)).await;
+    }
+    let fetcher = lake.fetcher();
+    let limits = Limits { records_max: 15, ..Limits::default() };
+    let builder = GroupConsumer::builder(fetcher, "g").subscribe([lake.topic.clone()]).limits(limits);
+    let mut member = builder.join().await.expect("joined");
+    let first = member.poll(Duration::from_secs(1)).await.expect("polled").expect("some");
+    assert_eq!(values(&first.batches), numbered(0..15));
+    member.commit().await.expect("committed");
+    let before = lake.catalog.get_segments(&lake.partition(0)).await.expect("listed");
+    merge(&lake).await;
+    for segment in before {
+        lake.storage.store.delete(&Path::parse(&segment.object.key).expect("a key")).await.expect("deleted");
+    }
+    let second = member.poll(Duration::from_secs(1)).await.expect("polled").expect("some");
+    assert_eq!((second.first.offset, values(&second.batches)), (15, numbered(15..30)));
+    member.commit().await.expect("committed");
+    member.close().await.expect("left");
 }
 
 /// Merges all data objects into one.

@@ -9,11 +9,11 @@ use arrow_array::RecordBatch;
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use catalog::Position;
+use catalog::{CatalogError, Position};
 use common::Incarnation;
 use common::timestamp::{TIMESTAMPS_ALLOWED, parse_timestamp_us};
 use consumer::format::{Bytes, write_json};
-use consumer::{FetchError, FetchRequest, Limits, OutOfRange, Start};
+use consumer::{FetchError, FetchRequest, Limits, OutOfRange, Seen, Start};
 use serde_json::{Value, json};
 
 use super::Api;
@@ -27,8 +27,17 @@ const BYTES_DEFAULT: u32 = 1 << 20;
 const BYTES_MAX: u32 = 16 << 20;
 const WAIT_MS_MAX: u32 = 30_000;
 
-const PARAMETERS: [&str; 8] =
-    ["binary", "incarnation", "max_bytes", "max_records", "offset", "out_of_range", "time", "wait_ms"];
+const PARAMETERS: [&str; 9] = [
+    "binary",
+    "incarnation",
+    "max_bytes",
+    "max_records",
+    "offset",
+    "out_of_range",
+    "time",
+    "topic_created_at",
+    "wait_ms",
+];
 
 /// Bounds and form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +72,11 @@ pub(super) async fn records(
 ) -> Result<Response, ApiError> {
     let mut query = Query::read(request.uri().query(), &PARAMETERS)?;
     let (start, out_of_range) = (start(&mut query)?, out_of_range(&mut query)?);
+    let seen = query.whole("topic_created_at")?.map(|created_at| Seen { topic_created_at: created_at, last: None });
     let wanted = Wanted::read(&mut query)?;
     let _memory = api.reading_memory(&wanted)?;
     let (limits, wait, of) = (wanted.limits, wanted.wait, partition.clone());
-    let request = FetchRequest { partition, start, limits, wait, out_of_range, topic_created_at: None };
+    let request = FetchRequest { partition, start, limits, wait, out_of_range, seen };
     let fetched = Box::pin(api.fetcher.fetch(&request)).await?;
     let rest = json!({
         "topic": of.topic,
@@ -77,6 +87,7 @@ pub(super) async fn records(
         "end": fetched.end,
         "skipped": fetched.skipped,
         "only_committed": fetched.only_committed,
+        "topic_created_at": fetched.seen.topic_created_at,
     });
     answer(fetched.batches, rest, wanted.bytes).await
 }
@@ -145,10 +156,9 @@ fn out_of_range(query: &mut Query) -> Result<OutOfRange, ApiError> {
 impl From<FetchError> for ApiError {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::PartitionNotFound(of) => Self::new(
-                Code::TopicNotFound,
-                format!("there is no partition {} of topic {}", of.partition_id, of.topic),
-            ),
+            FetchError::PartitionNotFound(of) => {
+                CatalogError::PartitionNotFound { topic: of.topic.to_string(), partition: of.partition_id }.into()
+            }
             FetchError::Catalog(error) => error.into(),
             error if error.is_out_of_range() => Self::new(Code::OutOfRange, error.to_string()),
             error if error.kind() == common::ErrorKind::Unavailable => Self::passed_on(Code::Unavailable, &error),

@@ -111,7 +111,7 @@ async fn read(fetcher: &Fetcher, partition: &TopicPartition, count: u64, payload
         limits: Limits { records_max: RECORDS, bytes_max: 64 << 20 },
         wait: Duration::ZERO,
         out_of_range: OutOfRange::Error,
-        topic_created_at: None,
+        seen: None,
     };
     let measurement = Measurement::start();
     let mut records = 0;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use catalog::{CatalogError, MetadataStore, Position};
 use common::TopicPartition;
-use consumer::{FetchRequest, Fetcher, Start};
+use consumer::{FetchRequest, Fetcher, Seen, Start};
 use futures::FutureExt;
 
 use super::Args;
@@ -57,7 +57,7 @@ pub(super) async fn consume(
                 return Ok(printed);
             }
             turn.request.start = Start::Position(fetched.next);
-            turn.request.topic_created_at = Some(fetched.topic_created_at);
+            turn.request.seen = Some(fetched.seen);
             turn.is_done = !args.follow && (fetched.next >= turn.end || fetched.records == 0);
         }
     }
@@ -85,7 +85,7 @@ async fn turns(args: &Args, catalog: &dyn MetadataStore, fetcher: &Fetcher) -> a
                 limits: args.limits(0),
                 wait: Duration::ZERO,
                 out_of_range: args.out_of_range,
-                topic_created_at: Some(topic.created_at),
+                seen: Some(Seen { topic_created_at: topic.created_at, last: None }),
             };
             turns.push(Turn { request, end, is_done: false });
         }

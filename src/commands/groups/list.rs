@@ -19,14 +19,17 @@ pub(super) async fn run(settings: &Settings, json: bool) -> anyhow::Result<()> {
             ("GENERATION", Align::Right),
             ("CREATED", Align::Left),
             ("CHANGED", Align::Left),
+            ("TOPICS", Align::Left),
         ]);
         for group in &groups {
+            let topics: Vec<&str> = group.topics.iter().map(|topic| topic.as_str()).collect();
             table.row([
                 group.group_id.clone(),
                 count_text(group.members),
                 group.generation.to_string(),
                 time_text(group.created_at),
                 time_text(group.updated_at),
+                topics.join(","),
             ]);
         }
         if groups.is_empty() { "no groups\n".to_owned() } else { table.to_string() }
