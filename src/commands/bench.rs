@@ -4,11 +4,12 @@
 //! the pipeline to committed segments, both over the same messages; their ratio is the figure that travels
 //! between machines. A live phase then measures freshness.
 //! Does not own: each phase (`publish`, `ceiling`, `pipeline`, `live`), the messages (`load`), the figures (`figures`),
-//! showing them (`report`); other measurements: embedded use (`embedded`), the way into the queue (`producing`), hot tails
-//! (`visible`).
+//! showing them (`report`); other measurements: embedded use (`embedded`), consuming (`consume`), the way into the queue
+//! (`producing`), hot tails (`visible`).
 
 mod awaited;
 mod ceiling;
+mod consume;
 mod embedded;
 mod figures;
 mod live;
@@ -96,6 +97,9 @@ pub(crate) struct Args {
     /// Instead of all that: appends one by one by the library in this process, memory queue, and a segment of full size
     #[arg(long, conflicts_with_all = ["queue", "partitions", "topic", "reread", "runs", "live_rate", "live_seconds", "many_partitions"])]
     embedded: bool,
+    /// Instead of all that: commit --messages to a local directory, and read them as a consumer does, --runs times
+    #[arg(long, conflicts_with_all = ["queue", "partitions", "topic", "reread", "live_rate", "live_seconds", "many_partitions", "embedded", "producer", "http"])]
+    consume: bool,
     /// Instead of all that: the library that publishes, in this process, against the queue without it (memory), or a bare
     /// client that publishes the same bytes (nats); then the time of an answer with --clients
     #[arg(long, conflicts_with_all = ["topic", "reread", "live_rate", "live_seconds", "acks", "many_partitions", "embedded", "http"])]
@@ -144,6 +148,10 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     }
     if args.embedded {
         let report = Box::pin(embedded::measure(&settings, args.format, args.size, args.messages, args.keep)).await?;
+        return output::show(json, &report, || report.to_string());
+    }
+    if args.consume {
+        let report = Box::pin(consume::measure(&settings, &args)).await?;
         return output::show(json, &report, || report.to_string());
     }
     if args.visible {
