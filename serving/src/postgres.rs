@@ -35,6 +35,7 @@ use pgwire::api::cancel::CancelHandler;
 use pgwire::api::{ConnectionManager, RandomPidSecretKeyGenerator};
 use pgwire::messages::cancel::CancelRequest;
 use pgwire::tokio::TlsAcceptor;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
@@ -107,14 +108,14 @@ fn twice(stream: TcpStream) -> std::io::Result<(TcpStream, TcpStream)> {
     Ok((TcpStream::from_std(stream)?, TcpStream::from_std(watched)?))
 }
 
-/// Waits until the client has left. Bytes that it sent and nobody read may hide that until they are read.
+/// Waits until the client has left, also behind bytes that nobody read, such as its goodbye.
 async fn gone(watched: TcpStream) {
     loop {
         sleep(LOOK_INTERVAL).await;
-        let mut byte = [0];
-        let looked = futures::FutureExt::now_or_never(watched.peek(&mut byte));
-        if matches!(looked, Some(Ok(0) | Err(_))) {
-            return;
+        match futures::FutureExt::now_or_never(watched.ready(Interest::READABLE)) {
+            Some(Ok(ready)) if !ready.is_read_closed() => {}
+            Some(_) => return,
+            None => {}
         }
     }
 }
