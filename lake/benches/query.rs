@@ -41,7 +41,7 @@ const RUNS_OF_OTHERS: usize = 1;
 const DUCKDB: &str = r#"
 import duckdb, statistics, sys, time
 connection = duckdb.connect()
-connection.execute("set threads = 2")
+connection.execute("set threads = 2; set enable_progress_bar = false")
 for statement, runs in zip(sys.argv[1::2], sys.argv[2::2]):
     times = []
     for _ in range(int(runs)):
