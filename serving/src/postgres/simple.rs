@@ -37,7 +37,6 @@ impl SimpleQueryHandler for Simple {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let _answering = self.service.answering.token();
         client.set_state(PgWireConnectionState::QueryInProgress);
         let commands = commands(&query.query)?;
         if commands.is_empty() {
@@ -102,6 +101,7 @@ where
         }
         Command::End(done) => {
             client.set_transaction_status(status.to_idle_state());
+            client.portal_store().clear_portals();
             done
         }
         Command::Deallocate(name) => {
