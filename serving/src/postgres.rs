@@ -9,6 +9,7 @@
 mod command;
 mod extended;
 mod failure;
+mod hot_tail;
 mod names;
 mod numeric;
 mod parameters;
