@@ -6,8 +6,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use common::config::Settings;
 
 use crate::commands::{
-    agents, audit, bench, compact, completions, config, demo, doctor, duckdb_sql, gaps, migrate, publish,
-    publish_tables, quarantine, query, retention, segments, serve, tail, token, topic, up,
+    agents, audit, bench, compact, completions, config, consume, demo, doctor, duckdb_sql, gaps, groups, migrate,
+    publish, publish_tables, quarantine, query, retention, segments, serve, tail, token, topic, up,
 };
 use crate::exit::Exit;
 
@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Topic(topic::Args),
     Token(token::Args),
     Publish(publish::Args),
+    Consume(consume::Args),
+    Groups(groups::Args),
     Query(query::Args),
     Tail(tail::Args),
     Segments(segments::Args),
@@ -77,6 +79,8 @@ impl Command {
             Self::Topic(args) => Box::pin(topic::run(args, &settings, json)).await,
             Self::Token(args) => Box::pin(token::run(args, &settings, json)).await,
             Self::Publish(args) => Box::pin(publish::run(args, &settings, json)).await,
+            Self::Consume(args) => Box::pin(consume::run(args, &settings, json)).await,
+            Self::Groups(args) => Box::pin(groups::run(args, &settings, json)).await,
             Self::Query(args) => Box::pin(query::run(args, &settings, json)).await,
             Self::Tail(args) => Box::pin(tail::run(args, &settings, json)).await,
             Self::Segments(args) => Box::pin(segments::run(args, &settings, json)).await,

@@ -7,6 +7,7 @@ mod answering;
 mod cli;
 mod columns;
 mod commands;
+mod consuming;
 mod exit;
 mod feeding;
 mod hot_tail;

@@ -77,6 +77,18 @@ fn is_read(bytes: &[u8]) -> anyhow::Result<bool> {
     }
 }
 
+/// Writes a part of a stream of records; false if its reader closed it early.
+pub(crate) fn print_stream(bytes: &[u8], is_json: bool) -> anyhow::Result<bool> {
+    let mut out = io::stdout().lock();
+    let escaped = if is_json { std::str::from_utf8(bytes).ok().map(escaped_json) } else { None };
+    let bytes = escaped.as_ref().map_or(bytes, |text| text.as_bytes());
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Writes an answer as indented JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print_json_text(&format!("{}\n", serde_json::to_string_pretty(value)?))

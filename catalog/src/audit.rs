@@ -12,12 +12,14 @@
 
 mod bounds;
 mod checks;
+mod consumers;
 mod load;
 mod objects;
 mod problem;
 
 pub use bounds::{Bound, BoundType};
 pub use checks::{ChainCounts, check_partition};
+pub use consumers::check_consumers;
 pub use load::PartitionRecords;
 pub use objects::{ObjectRecords, check_objects};
 pub use problem::{Check, Problem};

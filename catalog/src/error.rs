@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use common::{ErrorKind, TopicName, TopicPartition};
+use common::{ErrorKind, MemberId, TopicName, TopicPartition};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
@@ -52,6 +52,22 @@ pub enum CatalogError {
     /// The consumer group is absent.
     #[error("consumer group not found: {0}")]
     GroupNotFound(String),
+    /// The member is not registered: it left, was silent for longer than its lease, or never joined.
+    #[error("consumer group {group} has no member {member}: join it first, or again")]
+    MemberUnknown {
+        /// The group.
+        group: String,
+        /// The member.
+        member: MemberId,
+    },
+    /// The group has members that are alive.
+    #[error("consumer group {group} is being read by {members}; end them first, or wait until their leases expire")]
+    GroupActive {
+        /// The group.
+        group: String,
+        /// The names of the members.
+        members: String,
+    },
     /// No token of this name that is not revoked.
     #[error("token not found: {0}; `siltstone token list` lists them")]
     TokenNotFound(String),
@@ -121,6 +137,8 @@ impl CatalogError {
             | Self::TopicChanged { .. }
             | Self::PartitionNotFound { .. }
             | Self::GroupNotFound(_)
+            | Self::MemberUnknown { .. }
+            | Self::GroupActive { .. }
             | Self::TokenNotFound(_)
             | Self::TokenExists(_)
             | Self::InvalidOffset { .. }

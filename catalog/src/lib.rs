@@ -30,11 +30,12 @@ pub use connect::{connect, connect_to_read, diagnose_without_catalog, file_of, l
 pub use error::{CatalogError, Result};
 pub use listing::{ListedGap, ListedSegment};
 pub use model::{
-    AcquireOutcome, Agent, AgentRole, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, Contact,
-    Exceptions, Expiration, Expired, ExpiredBefore, ExpiredPart, FileId, Folded, Gap, GapKind, Grant, ICEBERG_CATALOG,
-    ImportedSegment, IncarnationStart, Ingester, LAYOUT_NOW, LakeSnapshot, MetadataObject, NewObject, NewSegment,
-    NewToken, ObjectInfo, OpenTables, Ownership, OwnershipView, Partition, PartitionOwner, PartitionState,
-    PresentedToken, Publication, PublishOutcome, PublishScope, PublishedFile, PublishedHead, PublishedTable,
+    AcquireOutcome, Agent, AgentRole, Claim, Claimed, ClaimedOffset, ColumnStatistics, CommitRecord, CommittedOffset,
+    ConsumerOffset, Contact, Exceptions, Expiration, Expired, ExpiredBefore, ExpiredPart, FileId, Folded, Gap, GapKind,
+    Grant, GroupInfo, GroupMember, GroupOffset, GroupView, ICEBERG_CATALOG, ImportedSegment, IncarnationStart,
+    Ingester, LAYOUT_NOW, LakeSnapshot, Membership, MetadataObject, NewObject, NewSegment, NewToken, ObjectInfo,
+    OpenTables, Ownership, OwnershipView, Partition, PartitionOwner, PartitionState, Position, PresentedToken,
+    Publication, PublishOutcome, PublishScope, PublishedFile, PublishedHead, PublishedTable, ReadAhead, ReadFrom,
     RecordedGap, RegisteredAgent, ReplacementIntent, Replay, ResumePoint, RetiredObject, Right, Scope, SegmentInfo,
     SegmentKind, SnapshotId, StateFile, Suspect, TableColumn, TableFile, TableId, TableState, Tables, Token, TokenHash,
     TokenSecret, TokenState, Topic, TopicConfig, TopicPattern, TopicSnapshot, Upload, UploadIntent, UploadState, View,
@@ -46,8 +47,8 @@ pub use replace::{REPLACEMENT_INPUTS_MAX, ReplaceOutcome, ReplaceRefusal, Replac
 pub use sql::SqlMetadataStore;
 pub use sqlite::{SqliteDatabase, SqliteMetadataStore};
 pub use store::{
-    AgentStore, CommitStore, ConsumerStore, IcebergStore, JanitorStore, MetadataStore, OwnershipStore, ReplayStore,
-    SegmentStore, TableStore, TokenStore, TopicStore, ViewStore,
+    AgentStore, CommitStore, ConsumerStore, GroupStore, IcebergStore, JanitorStore, MetadataStore, OwnershipStore,
+    ReplayStore, SegmentStore, TableStore, TokenStore, TopicStore, ViewStore,
 };
 pub use topics::{
     CreateTopicError, DeleteTopicError, UpdateTopicError, create_topic, delete_topic, open_topic, update_retention,

@@ -36,6 +36,7 @@ pub(crate) static SQLITE: LazyLock<Migrator> = migrations! {
     8 "tables for readers" "008_tables_for_readers.sql",
     9 "iceberg" "009_iceberg.sql",
     10 "gap kind" "010_gap_kind.sql",
+    11 "consumers" "011_consumers.sql",
 };
 
 /// The schema in PostgreSQL.
@@ -51,6 +52,7 @@ pub(crate) static POSTGRES: LazyLock<Migrator> = migrations! {
     8 "tables for readers" "008_tables_for_readers.sql",
     9 "iceberg" "009_iceberg.sql",
     10 "gap kind" "010_gap_kind.sql",
+    11 "consumers" "011_consumers.sql",
 };
 
 fn migration(version: i64, description: &'static str, sql: &'static str) -> Migration {

@@ -6,10 +6,12 @@
 
 mod agent;
 mod consumer;
+mod group;
 mod history;
 mod iceberg;
 mod object;
 mod ownership;
+mod read_ahead;
 mod retention;
 mod segment;
 mod statistics;
@@ -22,6 +24,7 @@ mod view;
 
 pub use self::agent::{AgentRole, Contact, Ingester, RegisteredAgent};
 pub use self::consumer::{CommittedOffset, ConsumerOffset, Replay};
+pub use self::group::{Claim, Claimed, ClaimedOffset, GroupInfo, GroupMember, GroupOffset, GroupView, Membership};
 pub use self::history::{CommitRecord, Expiration, Gap, GapKind, IncarnationStart, RecordedGap, ResumePoint};
 pub use self::iceberg::{
     ICEBERG_CATALOG, MetadataObject, Publication, PublishOutcome, PublishScope, PublishedFile, PublishedHead,
@@ -31,6 +34,7 @@ pub use self::object::{
     FileId, Folded, LAYOUT_NOW, LakeSnapshot, NewObject, ObjectInfo, RetiredObject, SnapshotId, TableId, Tables,
 };
 pub use self::ownership::{AcquireOutcome, Agent, Ownership, OwnershipView, PartitionOwner, Scope, Suspect};
+pub use self::read_ahead::{Position, ReadAhead, ReadFrom};
 pub use self::retention::{Expired, ExpiredPart};
 pub use self::segment::{
     Exceptions, ExpiredBefore, ImportedSegment, NewSegment, SegmentInfo, SegmentKind, TopicSnapshot,

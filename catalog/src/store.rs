@@ -5,6 +5,7 @@
 
 mod agents;
 mod commits;
+mod groups;
 mod iceberg;
 mod janitor;
 mod ownership;
@@ -22,6 +23,7 @@ use common::diagnosis::Finding;
 
 pub use self::agents::AgentStore;
 pub use self::commits::CommitStore;
+pub use self::groups::GroupStore;
 pub use self::iceberg::IcebergStore;
 pub use self::janitor::JanitorStore;
 pub use self::ownership::OwnershipStore;
@@ -46,6 +48,7 @@ pub trait MetadataStore:
     + JanitorStore
     + ReplayStore
     + ConsumerStore
+    + GroupStore
     + TokenStore
     + ViewStore
     + fmt::Debug

@@ -14,6 +14,7 @@ mod conformance {
     mod door;
     pub(crate) mod fixture;
     pub(crate) mod folding;
+    pub(crate) mod groups;
     pub(crate) mod iceberg;
     pub(crate) mod intents;
     pub(crate) mod janitor;
@@ -28,6 +29,7 @@ mod conformance {
     mod postgres_tls;
     pub(crate) mod publishing;
     pub(crate) mod races;
+    pub(crate) mod read_ahead;
     mod reading;
     mod reading_files;
     pub(crate) mod replacement_intents;
@@ -109,6 +111,9 @@ on_every_backend! {
     topics::a_watermark_moves_forward_only_while_nobody_owns_the_partition,
     topics::the_worked_example_answers_every_question,
     segments::test_find_segment_for_offset,
+    read_ahead::the_next_segments_of_a_place_are_found,
+    read_ahead::a_place_in_an_earlier_history_leads_to_the_next_one,
+    read_ahead::a_time_leads_to_the_first_segment_that_reaches_it,
     segments::a_segment_reads_back_as_it_was_added,
     segments::a_range_key_or_id_that_is_listed_is_refused,
     segments::quarantine_is_listed_beside_data_but_not_found_by_offset,
@@ -119,6 +124,7 @@ on_every_backend! {
     segments::exceptions_are_of_one_incarnation_and_know_what_retention_took,
     view::a_view_is_the_same_whatever_is_known,
     view::a_view_has_what_was_asked_for_and_nothing_else,
+    view::a_view_has_the_groups_with_their_topics_and_lag,
     tokens::a_token_is_listed_as_it_was_created,
     tokens::a_name_belongs_to_one_token_until_that_is_revoked,
     tokens::a_token_that_is_of_no_use_is_refused,
@@ -212,6 +218,13 @@ on_every_backend! {
     folding::a_partition_goes_on_after_its_history_was_folded,
     folding::snapshots_of_the_last_minute_are_kept_unless_the_hold_is_shorter,
     consumers::an_offset_counts_in_the_history_that_it_was_read_in,
+    groups::a_member_joins_claims_commits_and_leaves,
+    groups::a_partition_has_one_claim_in_a_group,
+    groups::whoever_lost_a_partition_commits_nothing_more_for_it,
+    groups::a_claim_of_a_deleted_topic_commits_nothing_for_one_made_again,
+    groups::offsets_are_reset_while_nobody_reads,
+    groups::a_group_lists_the_topics_that_its_members_read,
+    groups::claims_at_the_same_time_give_each_partition_to_one,
     races::of_two_owners_that_commit_at_once_exactly_one_wins,
     races::of_two_commits_of_one_owner_at_the_same_base_exactly_one_wins,
     races::of_many_agents_that_acquire_at_once_one_gets_each_partition,

@@ -35,7 +35,7 @@ pub use agent_name::agent_name;
 pub use agent_url::AgentUrl;
 pub use anchor::Anchor;
 pub use error::ErrorKind;
-pub use ids::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
+pub use ids::{Epoch, Generation, Incarnation, MemberId, OwnerId, TopicName, TopicPartition};
 pub use message::{Message, OutgoingMessage};
 pub use queue::{Queue, QueueError, Subscription};
 pub use range::OffsetRange;

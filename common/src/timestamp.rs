@@ -22,11 +22,21 @@ pub fn timestamp_text(ms: i64) -> Option<String> {
 /// The value of the header for a time as people and programs write it: RFC 3339 with any zone, or a whole number of
 /// milliseconds since 1970. `None` for any other text.
 pub fn parse_timestamp(text: &str) -> Option<String> {
+    text_of(time_of(text)?)
+}
+
+/// The same texts as microseconds since 1970.
+pub fn parse_timestamp_us(text: &str) -> Option<i64> {
+    let time = time_of(text)?;
+    (1..=9999).contains(&time.year()).then(|| time.timestamp_micros())
+}
+
+fn time_of(text: &str) -> Option<DateTime<Utc>> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return timestamp_text(text.parse().ok()?);
+        return DateTime::from_timestamp_millis(text.parse().ok()?);
     }
-    text_of(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc))
+    Some(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc))
 }
 
 fn text_of(time: DateTime<Utc>) -> Option<String> {
@@ -53,6 +63,7 @@ mod tests {
         ] {
             assert_eq!(parse_timestamp(given).as_deref(), Some(kept), "{given}");
             assert_eq!(parse_timestamp(kept).as_deref(), Some(kept), "read back");
+            assert_eq!(parse_timestamp_us(given), parse_timestamp_us(kept), "{given}");
         }
     }
 

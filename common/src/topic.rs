@@ -28,7 +28,7 @@ pub use self::member::Member;
 pub use self::numbering::DECLARED_ID_FIRST;
 pub use self::reading::{Base64, Reading};
 pub use self::time_format::TimeFormat;
-pub use self::validity::{InvalidTopic, PARTITION_COUNT_MAX, RESERVED_PREFIX, SYSTEM_COLUMNS};
+pub use self::validity::{InvalidTopic, KEPT_PAYLOAD, PARTITION_COUNT_MAX, RESERVED_PREFIX, SYSTEM_COLUMNS};
 
 /// A topic's definition, as queue and writer need it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,9 @@ pub struct TopicOptions {
     /// Producers may put many records into one message ([`packing`](crate::packing)), which only Siltstone can read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub packed: bool,
+    /// Rows of declared columns keep the bytes of their record too, in the column [`KEPT_PAYLOAD`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keep_payload: bool,
     /// Columns that the rows of merged objects are sorted by, before time and place; each rises.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sort: Vec<String>,

@@ -134,7 +134,16 @@ async fn router(is_guarded: bool) -> Router {
     let timeout = Duration::from_millis(5);
     let options = ApiOptions { body_bytes_max: 64 << 10, timeout, ..ApiOptions::default() };
     let auto_create = AutoCreate::default();
-    let parts = ApiParts { queue, catalog, storage: Storage::memory(), hints: None, auto_create, queries: None };
+    let parts = ApiParts {
+        queue,
+        catalog,
+        storage: Storage::memory(),
+        hints: None,
+        tail: None,
+        cache: Default::default(),
+        auto_create,
+        queries: None,
+    };
     Api::open(parts, options).await.expect("queue and catalog answer").router()
 }
 

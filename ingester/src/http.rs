@@ -1,9 +1,9 @@
 //! The HTTP service: any program publishes records, creates topics and looks at them.
 //!
 //! `records` takes records (`body`, `encoding` and `lines` cut them out, `record` makes messages, `send` sends them,
-//! `answer` reports each); `topics` and `listings` serve what the catalog lists, `iceberg` the tables
-//! that are published for its readers; `query` passes on statements of SQL; `guard` stands at the door, `access` before
-//! each route of the table `routes`, with the callers that `tokens` knows.
+//! `answer` reports each); `consume` gives them out again, to `members` of `groups` too; `topics` and `listings` serve what the
+//! catalog lists, `iceberg` the tables that are published for its readers; `query` passes on statements of SQL; `guard` stands
+//! at the door, `access` before each route of the table `routes`, with the callers that `tokens` knows.
 //!
 //! Owns: the parts that handlers share. `docs/http.md` describes the service for its users.
 //! Does not own: the address and connections (`service::Intake`), storing (the queue), the commit (the writer).
@@ -12,12 +12,16 @@ mod access;
 mod answer;
 mod auto_create;
 mod body;
+mod consume;
 mod encoding;
 mod error;
+mod groups;
 mod guard;
 mod iceberg;
+mod json_body;
 mod lines;
 mod listings;
+mod members;
 mod metrics;
 mod openapi;
 mod parameters;
@@ -43,8 +47,10 @@ use axum::response::{IntoResponse, Response};
 use catalog::{AutoCreate, Callers, MetadataStore, NotServed};
 use common::Queue;
 use common::clock::system_clock;
-use common::memory::MemoryBudget;
+use common::memory::{MemoryBudget, MemoryPermit};
+use consumer::{CacheOptions, FetchParts, Fetcher};
 use lake::Storage;
+use lake::tail::TailSource;
 use tokio::sync::watch;
 
 use self::error::{ApiError, Code};
@@ -78,6 +84,9 @@ pub enum OpenError {
     /// The tokens cannot be read.
     #[error("the tokens cannot be read: {0}")]
     Tokens(String),
+    /// The directory of the read cache cannot be used.
+    #[error("{0}")]
+    Cache(String),
 }
 
 impl Default for ApiOptions {
@@ -98,6 +107,10 @@ pub struct ApiParts {
     /// Changes with each commit of a writer in this process, such as `RunningWriter::commits`, so that requests that wait for
     /// one are answered sooner.
     pub hints: Option<watch::Receiver<u64>>,
+    /// Has the records that are not committed yet; without it, records are given out once they are committed.
+    pub tail: Option<Arc<dyn TailSource>>,
+    /// The bounds of what is kept of segments that were read.
+    pub cache: CacheOptions,
     /// Topics that the first request with records for them creates.
     pub auto_create: AutoCreate,
     /// Answers statements of SQL, if this process does.
@@ -116,6 +129,9 @@ pub struct Api {
     auto_create: AutoCreate,
     queries: Option<QueryEndpoint>,
     budget: MemoryBudget,
+    /// Memory of answers with records; apart from that of requests, which they must not crowd out.
+    reading: MemoryBudget,
+    fetcher: Fetcher,
     options: ApiOptions,
 }
 
@@ -126,7 +142,7 @@ impl Api {
     /// If other machines reach the address, and there is no token, or the catalog does not say so. A queue or a catalog that
     /// is away for a moment is no error where nothing depends on it yet: requests wait for both.
     pub async fn open(parts: ApiParts, options: ApiOptions) -> Result<Self, OpenError> {
-        let ApiParts { queue, catalog, storage, hints, auto_create, queries } = parts;
+        let ApiParts { queue, catalog, storage, hints, tail, cache, auto_create, queries } = parts;
         let callers = Arc::new(Callers::new(Arc::clone(&catalog), system_clock(), options.is_local));
         if !options.is_local {
             let (listed, _) = callers.counts().await.map_err(unreadable)?;
@@ -134,6 +150,15 @@ impl Api {
                 return Err(OpenError::NoToken);
             }
         }
+        let fetcher = Fetcher::open(FetchParts {
+            catalog: Arc::clone(&catalog),
+            storage: storage.clone(),
+            tail,
+            commits: hints.clone(),
+            announcements: queue.announcements(),
+            cache,
+        })
+        .map_err(|error| OpenError::Cache(error.to_string()))?;
         let buffer_bytes = options.in_flight_bytes.max(BUFFER_BYTES_MIN);
         let producer = Producer::buffered(Arc::clone(&queue), Arc::clone(&catalog), buffer_bytes);
         let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage.clone());
@@ -145,6 +170,8 @@ impl Api {
                 None => commits,
             },
             budget: MemoryBudget::new(options.in_flight_bytes),
+            reading: MemoryBudget::new(options.in_flight_bytes),
+            fetcher,
             auto_create,
             queries,
             catalog,
@@ -160,6 +187,17 @@ impl Api {
     /// If the catalog cannot be read.
     pub async fn token_counts(&self) -> Result<(usize, usize), OpenError> {
         self.callers.counts().await.map_err(unreadable)
+    }
+
+    /// Memory for an answer of this size.
+    ///
+    /// # Errors
+    /// There is none left.
+    fn reading_memory(&self, wanted: &consume::Wanted) -> Result<MemoryPermit, ApiError> {
+        self.reading.try_acquire(wanted.limits.bytes_max).ok_or_else(|| {
+            let text = "too many answers with records are under way; try again, or ask for fewer with max_bytes";
+            ApiError::new(Code::Unavailable, text)
+        })
     }
 
     /// The routes, each behind its demand, all behind the guard.

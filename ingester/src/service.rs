@@ -10,6 +10,7 @@ use catalog::{AutoCreate, Contact, Ingester, MetadataStore};
 use common::config::InvalidSetting;
 use common::config::Settings;
 use common::{OwnerId, Queue, agent_name};
+use consumer::CacheOptions;
 use service::{Intake, IntakeLimits, Listener, Pages, Result, ServiceError, Shell, connect};
 use uuid::Uuid;
 
@@ -127,6 +128,15 @@ fn refusal(settings: &Settings, error: OpenError) -> ServiceError {
     }
 }
 
+/// The bounds of the read cache that the settings give.
+pub fn cache(settings: &Settings) -> CacheOptions {
+    CacheOptions {
+        memory_bytes: settings.read_cache_bytes,
+        disk_bytes: settings.read_cache_disk_bytes,
+        directory: settings.read_cache_dir.clone(),
+    }
+}
+
 struct Started {
     http: HttpService,
     catalog: Arc<dyn MetadataStore>,
@@ -146,7 +156,16 @@ async fn start(settings: &Settings) -> Result<Started> {
     let listener = Listener::bind(settings).await?;
     let ingest = Listener::bind_ingest(settings).await?;
     let pages = pages(Arc::clone(&queue), Arc::clone(&catalog));
-    let parts = ApiParts { queue, catalog: Arc::clone(&catalog), storage, hints: None, auto_create, queries: None };
+    let parts = ApiParts {
+        queue,
+        catalog: Arc::clone(&catalog),
+        storage,
+        hints: None,
+        tail: None,
+        cache: cache(settings),
+        auto_create,
+        queries: None,
+    };
     let http = HttpService::start(settings, ingest, parts).await?;
     Ok(Started { http, catalog, pages, listener })
 }

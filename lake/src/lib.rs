@@ -11,6 +11,7 @@ pub mod headers;
 pub mod keys;
 pub mod merge;
 pub mod object;
+pub mod projection;
 pub mod put;
 pub mod quarantine;
 #[cfg(feature = "query")]
@@ -21,6 +22,7 @@ pub mod segment;
 pub mod statistics;
 pub mod storage;
 pub mod tail;
+pub mod units;
 
 pub use error::{LakeError, Result};
 pub use storage::Storage;

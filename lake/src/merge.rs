@@ -9,7 +9,6 @@
 //! CPU alone, [`Merge::fetch`] is waiting for the store alone.
 
 mod order;
-mod projection;
 mod rows;
 mod runs;
 mod sources;
@@ -25,12 +24,12 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 
 use self::order::RowOrder;
-use self::projection::Projection;
 use self::rows::{InputRows, Next};
 use self::runs::Unsorted;
 use self::sources::{Merged, Sources};
 use self::window::StoredObject;
 use crate::object::ListedObject;
+use crate::projection::Projection;
 use crate::segment::{EncodedSegment, Layout, Pages, SegmentEncoder};
 use crate::storage::Storage;
 

@@ -6,7 +6,9 @@
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 
@@ -22,9 +24,11 @@ pub enum Columns<'a> {
     Named(&'a [&'a str]),
 }
 
-/// An object that was verified and is in memory.
+/// An object that was verified and is in memory. Clones share it.
+#[derive(Clone, Debug)]
 pub struct SegmentFile {
-    builder: ParquetRecordBatchReaderBuilder<Bytes>,
+    pub(crate) bytes: Bytes,
+    pub(crate) metadata: ArrowReaderMetadata,
 }
 
 /// A failure to read a segment's rows.
@@ -53,17 +57,18 @@ impl SegmentFile {
     /// # Errors
     /// When they are no Parquet file.
     pub fn parse(bytes: Bytes) -> Result<Self, ParquetError> {
-        Ok(Self { builder: ParquetRecordBatchReaderBuilder::try_new(bytes)? })
+        let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())?;
+        Ok(Self { bytes, metadata })
     }
 
     /// Its footer.
     pub fn metadata(&self) -> &ParquetMetaData {
-        self.builder.metadata()
+        self.metadata.metadata()
     }
 
     /// The columns that it has.
     pub fn schema(&self) -> &SchemaRef {
-        self.builder.schema()
+        self.metadata.schema()
     }
 
     /// Its rows in order, at most `batch_rows` at once.
@@ -71,12 +76,17 @@ impl SegmentFile {
     /// # Errors
     /// When Parquet refuses; so may each batch.
     pub fn rows(self, columns: Columns<'_>, batch_rows: usize) -> Result<ParquetRecordBatchReader, ParquetError> {
-        let builder = self.builder.with_batch_size(batch_rows);
+        self.builder(columns).with_batch_size(batch_rows).build()
+    }
+
+    /// A reader of these columns, which is not yet bound to rows.
+    pub(crate) fn builder(&self, columns: Columns<'_>) -> ParquetRecordBatchReaderBuilder<Bytes> {
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.metadata.clone());
         match columns {
-            Columns::All => builder.build(),
+            Columns::All => builder,
             Columns::Named(names) => {
                 let mask = ProjectionMask::columns(builder.parquet_schema(), names.iter().copied());
-                builder.with_projection(mask).build()
+                builder.with_projection(mask)
             }
         }
     }

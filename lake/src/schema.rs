@@ -32,6 +32,8 @@ pub const SUBJECT: &str = "_subject";
 pub const INCARNATION: &str = "_incarnation";
 /// Members of a JSON object that no column is declared for, as JSON text.
 pub const EXTRA: &str = "_extra";
+/// The bytes of the record, in topics that keep them beside the declared columns.
+pub const KEPT_PAYLOAD: &str = common::topic::KEPT_PAYLOAD;
 /// The payload of a `raw` topic, or a line of a `text` topic.
 pub const VALUE: &str = "value";
 /// Reason of the quarantine.
@@ -50,6 +52,9 @@ pub fn table_schema(options: &TopicOptions) -> SchemaRef {
         Format::Json => {
             fields.extend(options.numbered_columns().iter().map(declared_field));
             fields.push(with_id(Field::new(EXTRA, DataType::Utf8, true), 10));
+            if options.keep_payload {
+                fields.push(with_id(Field::new(KEPT_PAYLOAD, DataType::Binary, true), 14));
+            }
         }
     }
     Arc::new(Schema::new(fields))
@@ -190,6 +195,10 @@ mod tests {
             let options: TopicOptions = serde_json::from_str(&text).expect("valid");
             assert_eq!(told(catalog::table_columns(&options)), described(table_schema(&options).fields(), None));
         }
+        let text = format!(r#"{{"format":"json","keep_payload":true,"columns":{columns}}}"#);
+        let kept: TopicOptions = serde_json::from_str(&text).expect("valid");
+        assert_eq!(told(catalog::table_columns(&kept)), described(table_schema(&kept).fields(), None));
+        assert_eq!(table_schema(&kept).fields().last().expect("some").name(), KEPT_PAYLOAD);
         assert_eq!(told(catalog::quarantine_columns()), described(quarantine_schema().fields(), None));
     }
 

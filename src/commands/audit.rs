@@ -134,6 +134,7 @@ fn report_text(report: &AuditReport, is_deep: bool) -> String {
         let found = report.problem_counts.get(&check).copied().unwrap_or_default();
         let is_looked_at = match check {
             Check::Stream => report.objects.stream_messages > 0 || found > 0,
+            Check::Consumers => report.objects.consumer_offsets > 0 || found > 0,
             Check::Iceberg => report.objects.iceberg_metadata > 0 || found > 0,
             _ => true,
         };
@@ -196,6 +197,7 @@ fn looked_at(report: &AuditReport, check: Check, is_deep: bool) -> String {
         Check::Stream => {
             format!("{} messages held, {} discarded", count(objects.stream_messages), count(objects.stream_discarded))
         }
+        Check::Consumers => format!("{} offsets of groups", count(objects.consumer_offsets)),
         Check::Iceberg => match objects.iceberg_metadata {
             0 => "not published".to_owned(),
             metadata => format!("{} objects by {} of metadata", count(objects.iceberg_objects), count(metadata)),

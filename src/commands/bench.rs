@@ -4,11 +4,12 @@
 //! the pipeline to committed segments, both over the same messages; their ratio is the figure that travels
 //! between machines. A live phase then measures freshness.
 //! Does not own: each phase (`publish`, `ceiling`, `pipeline`, `live`), the messages (`load`), the figures (`figures`),
-//! showing them (`report`); other measurements: embedded use (`embedded`), the way into the queue (`producing`), hot tails
-//! (`visible`).
+//! showing them (`report`); other measurements: embedded use (`embedded`), consuming (`consume`), the way into the queue
+//! (`producing`), hot tails (`visible`).
 
 mod awaited;
 mod ceiling;
+mod consume;
 mod embedded;
 mod figures;
 mod live;
@@ -23,6 +24,7 @@ mod visible;
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use common::TopicName;
 use common::config::{QueueType, Settings, StorageType};
 use common::topic::Format;
@@ -88,9 +90,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000),
           conflicts_with_all = ["queue", "messages", "partitions", "topic", "reread", "runs", "live_rate", "live_seconds"])]
     many_partitions: Option<u32>,
+    /// With --many-partitions: spread them over so many topics, a divisor of their number
+    #[arg(long, value_name = "N", default_value = "1", requires = "many_partitions",
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    many_topics: u32,
     /// Instead of all that: appends one by one by the library in this process, memory queue, and a segment of full size
     #[arg(long, conflicts_with_all = ["queue", "partitions", "topic", "reread", "runs", "live_rate", "live_seconds", "many_partitions"])]
     embedded: bool,
+    /// Instead of all that: commit --messages to a local directory, and read them as a consumer does, --runs times
+    #[arg(long, conflicts_with_all = ["queue", "partitions", "topic", "reread", "live_rate", "live_seconds", "many_partitions", "embedded", "producer", "http"])]
+    consume: bool,
     /// Instead of all that: the library that publishes, in this process, against the queue without it (memory), or a bare
     /// client that publishes the same bytes (nats); then the time of an answer with --clients
     #[arg(long, conflicts_with_all = ["topic", "reread", "live_rate", "live_seconds", "acks", "many_partitions", "embedded", "http"])]
@@ -141,6 +150,10 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         let report = Box::pin(embedded::measure(&settings, args.format, args.size, args.messages, args.keep)).await?;
         return output::show(json, &report, || report.to_string());
     }
+    if args.consume {
+        let report = Box::pin(consume::measure(&settings, &args)).await?;
+        return output::show(json, &report, || report.to_string());
+    }
     if args.visible {
         let Args { format, partitions, live_rate: rate, live_seconds: seconds, .. } = args;
         let load = visible::Load { format, payload_bytes: args.size, partitions, rate, seconds };
@@ -179,7 +192,7 @@ async fn throughput(bench: &Bench, args: &Args) -> anyhow::Result<Report> {
         0 => None,
         seconds => {
             let live = Live { rate: args.live_rate, seconds, poll: live::POLL, is_awaited };
-            Some(Box::pin(live_phase(bench, live)).await?)
+            Some(Box::pin(live_phase(bench, live, 1)).await?)
         }
     };
     Ok(Report::new(bench.describe(), runs, live))
@@ -197,8 +210,8 @@ async fn one_run(bench: &Bench, number: u32, args: &Args) -> anyhow::Result<Run>
     Ok(Run::new(publish, ceiling, pipeline?))
 }
 
-async fn live_phase(bench: &Bench, settings: Live) -> anyhow::Result<LiveReport> {
-    let live = bench.live_bench().await?;
+async fn live_phase(bench: &Bench, settings: Live, topics: u32) -> anyhow::Result<LiveReport> {
+    let live = bench.live_bench(topics).await?;
     let queue = live.queue().await?;
     let catalog = live.fresh_catalog().await?;
     let measured = Box::pin(live::measure(&queue, &live, &catalog, settings)).await;
@@ -210,12 +223,15 @@ async fn live_phase(bench: &Bench, settings: Live) -> anyhow::Result<LiveReport>
 async fn many_partitions(bench: &Bench, partitions: u32, args: &Args) -> anyhow::Result<Report> {
     let (seconds, is_awaited) = (args.seconds, args.is_awaited());
     let live = Live { rate: u64::from(partitions), seconds, poll: live::POLL_MANY, is_awaited };
-    let live = Box::pin(live_phase(bench, live)).await?;
+    let live = Box::pin(live_phase(bench, live, args.many_topics)).await?;
     Ok(Report::new(bench.describe(), Vec::new(), Some(live)))
 }
 
 fn bench_settings(args: &Args, settings: &Settings) -> anyhow::Result<Settings> {
     let mut settings = settings.clone();
+    if let Some(partitions) = args.many_partitions.filter(|partitions| partitions % args.many_topics != 0) {
+        bail!("--many-topics {} does not divide --many-partitions {partitions}", args.many_topics);
+    }
     match args.queue.as_deref() {
         Some("nats") => settings.queue_type = QueueType::Nats,
         Some(_) => settings.queue_type = QueueType::Memory,

@@ -36,8 +36,8 @@ use crate::output::{self, UsageError};
 ///
 /// Each topic is a table of its name. Names are found without regard to case unless they are "quoted"; quote those that
 /// are not plain words. Records that could not be decoded are in quarantine."TOPIC"; the catalog itself is in
-/// siltstone.topics, siltstone.partitions, siltstone.segments, siltstone.commits, siltstone.gaps, siltstone.agents and
-/// siltstone.uploads. What does not fit in MEMORY_BUDGET_BYTES is sorted and grouped in temporary files. Without a statement,
+/// siltstone.topics, siltstone.partitions, siltstone.segments, siltstone.commits, siltstone.gaps, siltstone.agents,
+/// siltstone.uploads, siltstone.consumer_groups and siltstone.consumer_offsets. What does not fit in MEMORY_BUDGET_BYTES is sorted and grouped in temporary files. Without a statement,
 /// a terminal gets a shell: \? shows its commands.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: siltstone query 'SELECT count(*) FROM orders'")]

@@ -19,6 +19,7 @@ mod update;
 use clap::Subcommand;
 use common::config::Settings;
 
+pub(crate) use beginning::{Beginning, parse_beginning};
 pub(crate) use create::create_topic;
 
 /// Create, list, describe, update, resume or delete topics

@@ -22,6 +22,7 @@ use writer::service::Service;
 use writer::{QueueTail, Summary};
 
 use crate::answering;
+use crate::consuming::tail_of;
 use crate::feeding::{self, ResumeId, explained, format_for, report};
 use crate::output::{self, UsageError};
 use crate::settle::until_committed;
@@ -129,6 +130,8 @@ async fn open_doors(
         catalog: Arc::clone(&service.catalog),
         storage: service.storage.clone(),
         hints: Some(service.writer.commits()),
+        tail: tail_of(settings, Arc::clone(&service.queue)),
+        cache: ingester::service::cache(settings),
         auto_create,
         queries: Some(answering::endpoint(&executor)),
     };

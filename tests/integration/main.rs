@@ -10,6 +10,7 @@ mod arguments;
 mod bench;
 mod binary;
 mod compaction;
+mod consuming;
 mod crash;
 mod demo;
 mod deployment;

@@ -17,7 +17,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// The workspace crates on which each crate may depend, and the fenced technologies that it may use. A crate's tests
 /// may use more.
-const EDGES: [(&str, &[&str], &[&str]); 12] = [
+const EDGES: [(&str, &[&str], &[&str]); 13] = [
     ("common", &[], &[]),
     ("nats", &["common"], &["async-nats", "nkeys"]),
     ("catalog", &["common"], &["sqlx"]),
@@ -32,12 +32,17 @@ const EDGES: [(&str, &[&str], &[&str]); 12] = [
         &["catalog", "common", "lake", "nats"],
         &["anyhow", "axum", "metrics-exporter-prometheus", "tracing-subscriber"],
     ),
-    ("ingester", &["catalog", "common", "lake", "nats", "service"], &["axum"]),
+    (
+        "ingester",
+        &["catalog", "common", "consumer", "lake", "nats", "service"],
+        &["arrow-array", "arrow-schema", "axum"],
+    ),
     (
         "writer",
         &["catalog", "common", "lake", "open_tables", "service"],
         &["arrow-array", "arrow-buffer", "arrow-schema", "object_store", "parquet"],
     ),
+    ("consumer", &["catalog", "common", "lake"], &["arrow-array", "arrow-json", "arrow-schema"]),
     (
         "serving",
         &["catalog", "common", "lake", "service"],
@@ -45,13 +50,13 @@ const EDGES: [(&str, &[&str], &[&str]); 12] = [
     ),
     (
         ".",
-        &["catalog", "common", "ingester", "lake", "open_tables", "service", "serving", "writer"],
+        &["catalog", "common", "consumer", "ingester", "lake", "open_tables", "service", "serving", "writer"],
         &["anyhow", "arrow-array", "clap", "object_store"],
     ),
     ("tests/support", &[], &["anyhow", "async-nats", "nkeys", "object_store"]),
     (
         "tests/simulation",
-        &["catalog", "common", "ingester", "lake", "nats", "writer"],
+        &["catalog", "common", "consumer", "ingester", "lake", "nats", "writer"],
         &["arrow-array", "clap", "object_store", "parquet", "sqlx"],
     ),
 ];

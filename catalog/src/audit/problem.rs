@@ -26,13 +26,15 @@ pub enum Check {
     Rows,
     /// The queue has the same messages, where it still holds them.
     Stream,
+    /// No consumer group is ahead of the records.
+    Consumers,
     /// Readers of Iceberg see the objects that were live in the lake snapshot they are shown.
     Iceberg,
 }
 
 impl Check {
     /// All kinds, in the order of the checks.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Commits,
         Self::Offsets,
         Self::Segments,
@@ -40,6 +42,7 @@ impl Check {
         Self::Objects,
         Self::Rows,
         Self::Stream,
+        Self::Consumers,
         Self::Iceberg,
     ];
 
@@ -53,6 +56,7 @@ impl Check {
             Self::Objects => "objects",
             Self::Rows => "rows",
             Self::Stream => "stream",
+            Self::Consumers => "consumers",
             Self::Iceberg => "iceberg",
         }
     }
@@ -67,6 +71,7 @@ impl Check {
             Self::Objects => "exist with their size and CRC-32C",
             Self::Rows => "footer, count, order and messages as committed",
             Self::Stream => "messages still held are the committed ones",
+            Self::Consumers => "no group is ahead of the records",
             Self::Iceberg => "readers see the objects of a lake snapshot",
         }
     }

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::vec::IntoIter;
 
-use common::{Incarnation, OwnerId, TopicName};
+use common::{Incarnation, MemberId, OwnerId, TopicName};
 
 use crate::error::{CatalogError, Result};
 
@@ -176,6 +176,12 @@ impl<'v> From<&'v TopicName> for Value<'v> {
 
 impl From<OwnerId> for Value<'_> {
     fn from(value: OwnerId) -> Self {
+        value.to_string().into()
+    }
+}
+
+impl From<MemberId> for Value<'_> {
+    fn from(value: MemberId) -> Self {
         value.to_string().into()
     }
 }

@@ -6,12 +6,15 @@
 //! Source: the tables `ducklake_column` and `ducklake_data_file` of the DuckLake 1.0 specification.
 
 use common::TopicName;
-use common::topic::{ColumnSpec, ColumnType, DECLARED_ID_FIRST, Format, TopicOptions};
+use common::topic::{ColumnSpec, ColumnType, DECLARED_ID_FIRST, Format, KEPT_PAYLOAD, TopicOptions};
 
 use super::object::{TableId, Tables};
 
 /// The place of `_extra`: behind every declared column, also those that are added later.
 const LAST: i64 = 1_000_000;
+
+/// The field id of the column that keeps payloads; it follows `_extra`.
+const KEPT_PAYLOAD_ID: i32 = 14;
 
 /// A column, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +70,9 @@ pub fn table_columns(options: &TopicOptions) -> Vec<TableColumn> {
                 push_declared(&mut columns, &column, None);
             }
             columns.push(leaf(10, "_extra", "json", true));
+            if options.keep_payload {
+                columns.push(leaf(KEPT_PAYLOAD_ID, KEPT_PAYLOAD, "blob", true));
+            }
         }
     }
     finished(columns)
@@ -99,7 +105,11 @@ fn system_columns() -> Vec<TableColumn> {
 /// Gives each column its place, and sorts them.
 fn finished(mut columns: Vec<TableColumn>) -> Vec<TableColumn> {
     for (place, column) in columns.iter_mut().enumerate() {
-        column.order = if column.id == 10 { LAST } else { place as i64 + 1 };
+        column.order = match column.id {
+            10 => LAST,
+            KEPT_PAYLOAD_ID => LAST + 1,
+            _ => place as i64 + 1,
+        };
     }
     columns.sort_by_key(|column| column.id);
     columns

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use common::{TopicName, TopicPartition};
 
-use super::{CommitRecord, RecordedGap, RegisteredAgent, SnapshotId, Topic, TopicSnapshot, Upload};
+use super::{
+    CommitRecord, GroupInfo, GroupOffset, RecordedGap, RegisteredAgent, SnapshotId, Topic, TopicSnapshot, Upload,
+};
 
 /// The parts of the catalog that a reader wants as of one transaction.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +27,10 @@ pub struct ViewRequest {
     pub agents: bool,
     /// Every intent and every doomed object is wanted.
     pub uploads: bool,
+    /// Every consumer group is wanted.
+    pub groups: bool,
+    /// Every offset of a consumer group is wanted.
+    pub offsets: bool,
 }
 
 /// A choice of topics.
@@ -69,4 +75,8 @@ pub struct View {
     pub agents: Vec<RegisteredAgent>,
     /// Intents and doomed objects, by topic and key.
     pub uploads: Vec<Upload>,
+    /// Consumer groups, by id.
+    pub groups: Vec<GroupInfo>,
+    /// Their offsets, by group, topic and partition.
+    pub offsets: Vec<GroupOffset>,
 }

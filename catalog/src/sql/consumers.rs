@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use common::TopicPartition;
 
 use super::partition_row::read_partition;
-use super::{SqlMetadataStore, input, rows};
+use super::{SqlMetadataStore, groups, input, rows};
 use crate::database::{Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{CommittedOffset, ConsumerOffset};
@@ -53,20 +53,41 @@ impl<D> ConsumerStore for SqlMetadataStore<D> {
     }
 
     async fn delete_consumer_group(&self, group_id: &str) -> Result<()> {
-        let delete = sql!("DELETE FROM consumer_groups WHERE group_id = $1");
-        if self.door.execute(&delete, values![group_name(group_id)?]).await? == 0 {
-            return Err(CatalogError::GroupNotFound(group_id.to_owned()));
-        }
-        Ok(())
+        self.door.write(|session| Box::pin(delete_group(session, group_id))).await
     }
 }
 
-async fn commit_offset(session: &mut dyn Session, offset: &ConsumerOffset) -> Result<()> {
-    let upsert_group = sql!(
+async fn delete_group(session: &mut dyn Session, group_id: &str) -> Result<()> {
+    let delete = sql!("DELETE FROM consumer_groups WHERE group_id = $1");
+    let group_id = group_name(group_id)?;
+    groups::lock(session, group_id).await?.ok_or_else(|| CatalogError::GroupNotFound(group_id.to_owned()))?;
+    groups::be_idle(session, group_id).await?;
+    session.execute(&delete, values![group_id]).await?;
+    Ok(())
+}
+
+/// Records the position of a group without members that are alive.
+pub(super) async fn commit_offset(session: &mut dyn Session, offset: &ConsumerOffset) -> Result<()> {
+    let group_id = group_name(&offset.group_id)?;
+    input::offset(offset.committed_offset)?;
+    touch_group(session, group_id).await?;
+    groups::be_idle(session, group_id).await?;
+    set_offset(session, offset).await
+}
+
+/// Makes the group, or notes the time of a change; its row is locked until the end of the transaction.
+pub(super) async fn touch_group(session: &mut dyn Session, group_id: &str) -> Result<()> {
+    let upsert = sql!(
         "INSERT INTO consumer_groups (group_id, created_at, updated_at)
          SELECT $1, now_ms, now_ms FROM (SELECT " now_ms " AS now_ms) AS clock WHERE true
          ON CONFLICT (group_id) DO UPDATE SET updated_at = excluded.updated_at"
     );
+    session.execute(&upsert, values![group_id]).await?;
+    Ok(())
+}
+
+/// Writes the row of the offset. The caller has checked who may.
+pub(super) async fn set_offset(session: &mut dyn Session, offset: &ConsumerOffset) -> Result<()> {
     let upsert_offset = sql!(
         "INSERT INTO consumer_offsets
                 (group_id, topic, partition_id, incarnation, committed_offset, metadata, committed_at)
@@ -79,7 +100,6 @@ async fn commit_offset(session: &mut dyn Session, offset: &ConsumerOffset) -> Re
     let group_id = group_name(&offset.group_id)?;
     let committed_offset = input::offset(offset.committed_offset)?;
     let metadata = offset.metadata.as_deref().map(|text| input::exact("metadata", text)).transpose()?;
-    session.execute(&upsert_group, values![group_id]).await?;
     let partition = TopicPartition::new(offset.topic.clone(), offset.partition_id);
     let (topic, id) = (&partition.topic, partition.partition_id);
     let values = values![group_id, topic, id, offset.incarnation, committed_offset, metadata];
@@ -91,7 +111,8 @@ async fn commit_offset(session: &mut dyn Session, offset: &ConsumerOffset) -> Re
     Err(CatalogError::InvalidOffset { offset: offset.committed_offset, reason })
 }
 
-fn group_name(group_id: &str) -> Result<&str> {
+/// The id, if it can be one.
+pub(super) fn group_name(group_id: &str) -> Result<&str> {
     if group_id.is_empty() {
         return Err(CatalogError::Refused("the consumer group's id is empty; allowed is any other text".to_owned()));
     }

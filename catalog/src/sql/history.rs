@@ -5,7 +5,7 @@
 use common::TopicPartition;
 
 use super::rows;
-use crate::database::{Door, Row, sql, values};
+use crate::database::{Door, Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{CommitRecord, Expiration, IncarnationStart, RecordedGap, SnapshotId};
 
@@ -24,20 +24,20 @@ pub(super) async fn commits(door: &Door, of: &TopicPartition) -> Result<Vec<Comm
     rows::all(door.fetch(&select, values![&of.topic, of.partition_id]).await?)
 }
 
-pub(super) async fn incarnations(door: &Door, of: &TopicPartition) -> Result<Vec<IncarnationStart>> {
+pub(super) async fn incarnations(session: &mut dyn Session, of: &TopicPartition) -> Result<Vec<IncarnationStart>> {
     let select = sql!(
         "SELECT incarnation, start_offset, reason, created_at FROM incarnations
          WHERE topic = $1 AND partition_id = $2 ORDER BY incarnation"
     );
-    rows::all(door.fetch(&select, values![&of.topic, of.partition_id]).await?)
+    rows::all(session.fetch(&select, values![&of.topic, of.partition_id]).await?)
 }
 
-pub(super) async fn expirations(door: &Door, of: &TopicPartition) -> Result<Vec<Expiration>> {
+pub(super) async fn expirations(session: &mut dyn Session, of: &TopicPartition) -> Result<Vec<Expiration>> {
     let select = sql!(
         "SELECT incarnation, before_offset FROM expirations
          WHERE topic = $1 AND partition_id = $2 ORDER BY incarnation"
     );
-    rows::all(door.fetch(&select, values![&of.topic, of.partition_id]).await?)
+    rows::all(session.fetch(&select, values![&of.topic, of.partition_id]).await?)
 }
 
 impl TryFrom<Row> for RecordedGap {

@@ -12,13 +12,13 @@ use common::{OffsetRange, TopicName, TopicPartition};
 use super::listing::{self, Placed};
 use super::objects::{self, TopicLock, tables_of};
 use super::partition_row::lock_incarnation;
-use super::{SqlMetadataStore, exceptions, expire, history, input, retention, rows, snapshots, statistics};
+use super::{SqlMetadataStore, exceptions, expire, history, input, read_ahead, retention, rows, snapshots, statistics};
 use crate::database::{Row, Session, Sql, sql, values};
 use crate::error::{CatalogError, Result, is_unique_violation};
 use crate::model::{
     ColumnStatistics, CommitRecord, Exceptions, Expiration, Expired, ExpiredBefore, FileId, ImportedSegment,
-    IncarnationStart, LakeSnapshot, ObjectInfo, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, SnapshotId,
-    Tables, Topic, TopicSnapshot,
+    IncarnationStart, LakeSnapshot, ObjectInfo, ReadAhead, ReadFrom, RecordedGap, RetiredObject, SegmentInfo,
+    SegmentKind, SnapshotId, Tables, Topic, TopicSnapshot,
 };
 use crate::store::SegmentStore;
 
@@ -53,6 +53,10 @@ impl<D> SegmentStore for SqlMetadataStore<D> {
         let values = values![&partition.topic, partition.partition_id, input::offset(offset)?];
         let found = joined(self.door.fetch(&FIND_SEGMENT, values).await?)?.pop();
         Ok(found.filter(|segment| segment.range.contains(offset)))
+    }
+
+    async fn segments_from(&self, partition: &TopicPartition, from: ReadFrom, limit: u32) -> Result<Option<ReadAhead>> {
+        self.door.read(|session| Box::pin(read_ahead::segments_from(session, partition, from, limit))).await
     }
 
     async fn expire_segments(&self, topic: &TopicName, before: &[ExpiredBefore]) -> Result<u64> {
@@ -103,11 +107,11 @@ impl<D> SegmentStore for SqlMetadataStore<D> {
     }
 
     async fn list_incarnations(&self, partition: &TopicPartition) -> Result<Vec<IncarnationStart>> {
-        history::incarnations(&self.door, partition).await
+        self.door.read(|session| Box::pin(history::incarnations(session, partition))).await
     }
 
     async fn list_expirations(&self, partition: &TopicPartition) -> Result<Vec<Expiration>> {
-        history::expirations(&self.door, partition).await
+        self.door.read(|session| Box::pin(history::expirations(session, partition))).await
     }
 }
 

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use common::{TopicName, TopicPartition};
 
 use super::segments::{in_objects, snapshot_of};
-use super::{SqlMetadataStore, objects, rows, snapshots};
+use super::{SqlMetadataStore, group_view, objects, rows, snapshots};
 use crate::database::{Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{
@@ -54,6 +54,8 @@ async fn view(session: &mut dyn Session, request: &ViewRequest) -> Result<View> 
         gaps: if request.gaps { gaps(session).await? } else { Vec::new() },
         agents: if request.agents { agents(session).await? } else { Vec::new() },
         uploads: if request.uploads { uploads(session).await? } else { Vec::new() },
+        groups: if request.groups { group_view::groups(session).await? } else { Vec::new() },
+        offsets: if request.offsets { group_view::offsets(session).await? } else { Vec::new() },
     })
 }
 

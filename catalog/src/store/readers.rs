@@ -28,11 +28,11 @@ pub trait ConsumerStore: Send + Sync {
     /// Creates the group unless it exists.
     async fn ensure_consumer_group(&self, group_id: &str) -> Result<()>;
 
-    /// Records the position of the group, creating the group if needed, in one transaction. The last call counts, also
-    /// with an earlier incarnation or offset.
+    /// Records the position of a group without members that are alive, creating the group if needed, in one transaction.
+    /// The last call counts, also with an earlier incarnation or offset.
     ///
     /// # Errors
-    /// `PartitionNotFound`; `InvalidOffset`, also if the partition has not reached that incarnation.
+    /// `GroupActive`: a member alone commits what it reads; `PartitionNotFound`; `InvalidOffset`, also if the partition has not reached that incarnation.
     async fn commit_offset(&self, offset: ConsumerOffset) -> Result<()>;
 
     /// The offset that the group committed for the partition, if any.
@@ -45,6 +45,6 @@ pub trait ConsumerStore: Send + Sync {
     /// Deletes the group with its offsets.
     ///
     /// # Errors
-    /// `GroupNotFound`.
+    /// `GroupNotFound`; `GroupActive` while a member is alive.
     async fn delete_consumer_group(&self, group_id: &str) -> Result<()>;
 }

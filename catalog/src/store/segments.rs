@@ -8,7 +8,8 @@ use common::{OffsetRange, TopicName, TopicPartition};
 use crate::error::Result;
 use crate::model::{
     ColumnStatistics, CommitRecord, Exceptions, Expiration, Expired, ExpiredBefore, FileId, ImportedSegment,
-    IncarnationStart, LakeSnapshot, RecordedGap, RetiredObject, SegmentInfo, SegmentKind, SnapshotId, TopicSnapshot,
+    IncarnationStart, LakeSnapshot, ReadAhead, ReadFrom, RecordedGap, RetiredObject, SegmentInfo, SegmentKind,
+    SnapshotId, TopicSnapshot,
 };
 
 /// Segments, objects, and the history of partitions.
@@ -27,6 +28,13 @@ pub trait SegmentStore: Send + Sync {
     /// The live data segment of the current incarnation whose range holds `offset`. Found by index, for any number of
     /// segments.
     async fn find_segment_for_offset(&self, partition: &TopicPartition, offset: u64) -> Result<Option<SegmentInfo>>;
+
+    /// The next data segments of a partition from a place on, at most `limit`, with the rows that say what lies between
+    /// them; `None` if there is no such partition. Found by index, for any number of segments, unless by time.
+    ///
+    /// # Errors
+    /// `InvalidOffset` if the offset cannot be stored.
+    async fn segments_from(&self, partition: &TopicPartition, from: ReadFrom, limit: u32) -> Result<Option<ReadAhead>>;
 
     /// Takes segments of the current incarnations that end below the offsets off the list, in one transaction; returns
     /// their number. Offsets stay committed.

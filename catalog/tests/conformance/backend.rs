@@ -117,6 +117,8 @@ const TIMES: &[(&str, &str, i64)] = &[
     ("agents", "started_at", 1),
     ("ingesters", "heartbeat_at", 1),
     ("ingesters", "started_at", 1),
+    ("consumer_members", "heartbeat_at", 1),
+    ("consumer_members", "joined_at", 1),
     ("commits", "committed_at", 1),
     ("uploads", "created_at", 1),
     ("uploads", "doomed_at", 1),

@@ -7,11 +7,12 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use catalog::{
-    CatalogError, CommitOutcome, CommitRequest, ConsumerOffset, ExpiredBefore, MetadataStore, Ownership, Publication,
-    PublishScope, ReplaceOutcome, Replacement, Replay, ResumePoint, SegmentKind, Upload, ViewRequest, ViewedTopics,
+    CatalogError, Claim, ClaimedOffset, CommitOutcome, CommitRequest, ConsumerOffset, ExpiredBefore, MetadataStore,
+    Ownership, Publication, PublishScope, ReadFrom, ReplaceOutcome, Replacement, Replay, ResumePoint, SegmentKind,
+    Upload, ViewRequest, ViewedTopics,
 };
-use common::Incarnation;
 use common::diagnosis::Finding;
+use common::{Incarnation, MemberId};
 
 use super::fixture::*;
 use super::publishing::{intend_publication, publication};
@@ -39,6 +40,10 @@ pub(crate) struct World {
     unintended: Replacement,
     /// A publication whose intent is recorded.
     publication: Publication,
+    /// A member of the group `members`.
+    member: MemberId,
+    /// Its claim of a partition.
+    claim: Claim,
 }
 
 impl World {
@@ -70,7 +75,8 @@ impl World {
         store.record_replacement_intent(&intent(&shared)).await.expect("recorded");
         let [shared] = shared;
         let next = request(&held, 10, 19);
-        Self { next, held, intended, shared, halted, doomed, replacement, unintended, publication }
+        let (member, claim) = super::groups::holder(store, "members", &held.partition).await;
+        Self { next, held, intended, shared, halted, doomed, replacement, unintended, publication, member, claim }
     }
 
     fn resume_point(&self) -> ResumePoint {
@@ -79,12 +85,17 @@ impl World {
 
     fn viewed(&self) -> ViewRequest {
         let topics = ViewedTopics::These(vec![name("orders")]);
-        ViewRequest { topics, known: vec![], list_topics: true, commits: true, gaps: true, agents: true, uploads: true }
+        let all = ViewRequest { topics, list_topics: true, commits: true, gaps: true, ..ViewRequest::default() };
+        ViewRequest { agents: true, uploads: true, groups: true, offsets: true, ..all }
     }
 
     fn offset(&self) -> ConsumerOffset {
         let (group_id, topic, incarnation) = ("others".to_owned(), name("orders"), Incarnation(0));
         ConsumerOffset { group_id, topic, partition_id: 0, incarnation, committed_offset: 3, metadata: None }
+    }
+
+    fn claimed_offset(&self) -> ClaimedOffset {
+        super::groups::offset(&self.claim, 3)
     }
 
     fn replay(&self) -> Replay {
@@ -153,6 +164,7 @@ operations! { |world|
     add_segment(imported(&partition("orders", 2), 20, 29));
     get_segments(&partition("orders", 2));
     find_segment_for_offset(&partition("orders", 2), 5);
+    segments_from(&partition("orders", 2), ReadFrom::Offset(5), 1);
     snapshot(&name("orders"));
     exceptions(&partition("orders", 2), range(5, 7));
     list_gaps(&world.held.partition);
@@ -205,6 +217,14 @@ operations! { |world|
     list_uploads(&world.halted.partition);
     mark_replayed(&[world.replay()]);
     list_replays(&world.held.partition);
+    join_group(&super::groups::membership("new", world.member));
+    claim("members", world.member, &[partition("orders", 1)]);
+    release_claims("members", std::slice::from_ref(&world.claim));
+    commit_claimed("members", world.member, &[world.claimed_offset()]);
+    leave_group("members", world.member);
+    reset_offsets(&[world.offset()]);
+    group_view("members");
+    list_groups();
     ensure_consumer_group("new");
     commit_offset(world.offset());
     get_committed_offset("readers", &world.held.partition);
@@ -268,6 +288,7 @@ const CONTRACT: &[&str] = &[
     include_str!("../../src/store.rs"),
     include_str!("../../src/store/agents.rs"),
     include_str!("../../src/store/commits.rs"),
+    include_str!("../../src/store/groups.rs"),
     include_str!("../../src/store/iceberg.rs"),
     include_str!("../../src/store/janitor.rs"),
     include_str!("../../src/store/ownership.rs"),

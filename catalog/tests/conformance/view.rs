@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use catalog::{MetadataStore, SegmentKind, TopicSnapshot, View, ViewRequest, ViewedTopics};
+use catalog::{
+    ConsumerOffset, MetadataStore, ResumePoint, SegmentKind, TopicSnapshot, View, ViewRequest, ViewedTopics,
+};
+use common::Incarnation;
 
 use super::fixture::*;
 use super::replacing::{live_objects, replace};
@@ -87,4 +90,44 @@ pub(crate) async fn a_view_has_what_was_asked_for_and_nothing_else(store: &dyn M
     assert_eq!(roles, [("ingester", 0), ("writer", 1)]);
     assert_eq!(view.uploads, store.list_uploads(&orders.partition).await.expect("listed"));
     assert!(!view.uploads.is_empty());
+    assert_eq!((view.groups.len(), view.offsets.len()), (0, 0));
+}
+
+pub(crate) async fn a_view_has_the_groups_with_their_topics_and_lag(store: &dyn MetadataStore) {
+    let orders = owned(store, "orders").await;
+    create_topic(store, "clicks", 1).await;
+    commit_range(store, &orders, 0, 9).await;
+    let (reader, claim) = super::groups::holder(store, "a", &orders.partition).await;
+    store.commit_claimed("a", reader, &[super::groups::offset(&claim, 4)]).await.expect("committed");
+    store.ensure_consumer_group("b").await.expect("made");
+    let ahead = ConsumerOffset {
+        group_id: "c".to_owned(),
+        topic: name("clicks"),
+        partition_id: 0,
+        incarnation: Incarnation(0),
+        committed_offset: 3,
+        metadata: Some("a note".to_owned()),
+    };
+    store.commit_offset(ahead.clone()).await.expect("committed");
+    let request = ViewRequest { groups: true, offsets: true, ..ViewRequest::default() };
+    let view = store.view(&request).await.expect("read");
+    assert_eq!(view.groups, store.list_groups().await.expect("listed"));
+    let topics: Vec<_> = view.groups.iter().map(|of| (of.group_id.as_str(), of.members, of.topics.clone())).collect();
+    assert_eq!(topics, [("a", 1, vec![name("orders")]), ("b", 0, vec![]), ("c", 0, vec![name("clicks")])]);
+    let offsets: Vec<_> = view.offsets.iter().map(|row| (row.offset.committed_offset, row.lag())).collect();
+    assert_eq!(offsets, [(4, Some(6)), (3, Some(0))], "one is ahead of what is committed");
+    assert_eq!((&view.offsets[1].offset, view.offsets[1].high_watermark), (&ahead, 0));
+    store.halt(&orders, "for the test").await.expect("halted");
+    let point = ResumePoint { high_watermark: 0, anchor: None, reason: "for the test".to_owned() };
+    store.resume(&orders.partition, orders.incarnation, &point).await.expect("resumed");
+    let view = store.view(&request).await.expect("read");
+    assert_eq!(
+        (view.offsets[0].lag(), view.offsets[0].incarnation),
+        (None, Incarnation(1)),
+        "offsets of two histories"
+    );
+    store.delete_topic(&name("orders")).await.expect("deleted");
+    let view = store.view(&request).await.expect("read");
+    assert_eq!(view.offsets.iter().map(|row| row.offset.group_id.as_str()).collect::<Vec<_>>(), ["c"]);
+    assert_eq!(view.groups[0].topics, [name("orders")], "a member still waits for it");
 }

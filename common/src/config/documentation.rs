@@ -234,6 +234,27 @@ pub const SETTINGS: &[SettingDoc] = &[
     setting("QUERY_TIMEOUT_SECS", Kind::Number(1, 86_400), "300", "1 to 86400", "how long a query may take"),
     setting("QUERY_ROWS_MAX", Kind::Number(1, 1 << 40), "10000000", "1 to 2^40", "most rows of one answer"),
     setting(
+        "READ_CACHE_BYTES",
+        Kind::Number(0, 1 << 40),
+        "268435456",
+        "0 to 2^40",
+        "bytes of segments that a consumer keeps in memory; what it reads at the moment comes on top",
+    ),
+    setting(
+        "READ_CACHE_DIR",
+        Kind::Path,
+        "",
+        "path of a directory",
+        "a consumer keeps segments of a remote store here, too; unset, nowhere. No other process may use it",
+    ),
+    setting(
+        "READ_CACHE_DISK_BYTES",
+        Kind::Number(0, 1 << 50),
+        "10737418240",
+        "0 to 2^50",
+        "bytes of segments in READ_CACHE_DIR; those that were not read for longest go first",
+    ),
+    setting(
         "AUTO_CREATE",
         Kind::Path,
         "",

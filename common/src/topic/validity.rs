@@ -27,6 +27,8 @@ pub const SYSTEM_COLUMNS: [&str; 10] = [
     "_extra",
     "_partition",
 ];
+/// The column with the bytes of each record, in topics that keep them.
+pub const KEPT_PAYLOAD: &str = "_payload";
 /// Names that begin so are kept for system columns of later versions.
 pub const RESERVED_PREFIX: &str = "_siltstone_";
 const COLUMNS_MAX: usize = 2_000;
@@ -69,9 +71,13 @@ impl TopicDefinition {
                 let arguments = options.reading.arguments().join(" ");
                 return Err(format!("format {} takes no options of reading ({arguments}): {rows}", options.format));
             }
+            if options.keep_payload {
+                return Err(format!("format {} takes no kept payload: {rows}", options.format));
+            }
             return Ok(());
         }
         options.columns.iter().try_for_each(check_name)?;
+        check_kept_payload(options)?;
         check_columns(&options.columns, 0)?;
         check_ids(options)?;
         options.reading.times().map(drop)
@@ -93,6 +99,21 @@ fn check_name(column: &ColumnSpec) -> Result<(), String> {
         column.column_type,
         column.member().unwrap_or_default(),
     ))
+}
+
+/// Checks that no declared column has the name of the one that keeps payloads, where they are kept.
+fn check_kept_payload(options: &TopicOptions) -> Result<(), String> {
+    let is_taken = |column: &&ColumnSpec| column.name.eq_ignore_ascii_case(KEPT_PAYLOAD);
+    match options.columns.iter().find(is_taken).filter(|_| options.keep_payload) {
+        None => Ok(()),
+        Some(column) => Err(format!(
+            "column {:?}: a topic that keeps payloads has them in {KEPT_PAYLOAD}; another name can read this member, such as \
+             source{KEPT_PAYLOAD}:{}={}",
+            column.name,
+            column.column_type,
+            column.member().unwrap_or_default(),
+        )),
+    }
 }
 
 fn check_columns(columns: &[ColumnSpec], depth: usize) -> Result<(), String> {
@@ -221,6 +242,25 @@ mod tests {
         let mut topic = TopicDefinition::new(TopicName::new("t").expect("valid"), 1);
         topic.options.reading.quoted_numbers = true;
         assert!(topic.validate().expect_err("raw").to_string().contains("--quoted-numbers"));
+    }
+
+    #[test]
+    fn payloads_are_kept_beside_declared_columns_alone() {
+        let mut raw = TopicDefinition::new(TopicName::new("t").expect("valid"), 1);
+        raw.options.keep_payload = true;
+        assert!(raw.validate().expect_err("raw").to_string().contains("column value"));
+        let mut typed = json_topic(r#"[{"name":"_Payload","type":"string"}]"#).expect("the name is free");
+        typed.options.keep_payload = true;
+        let error = typed.validate().expect_err("it is taken").to_string();
+        assert!(error.contains("source_payload:string=_Payload"), "{error}");
+        typed.options.columns[0].name = "a".to_owned();
+        typed.validate().expect("valid");
+        let text = serde_json::to_string(&typed.options).expect("serializes");
+        assert_eq!(serde_json::from_str::<TopicOptions>(&text).expect("reads back"), typed.options);
+        assert!(
+            text.contains(r#""keep_payload":true"#)
+                && !serde_json::to_string(&raw.options.columns).expect("text").contains("keep")
+        );
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(super) enum Code {
     InvalidToken,
     /// The token does not allow this.
     Forbidden,
-    /// No such path.
+    /// No such path, or no such consumer group.
     NotFound,
     /// The catalog has no such topic.
     TopicNotFound,
@@ -43,7 +43,10 @@ pub(super) enum Code {
     MethodNotAllowed,
     /// The body did not arrive in time.
     BodyTimeout,
-    /// The topic exists, or was changed by somebody else meanwhile.
+    /// The offset has no records any more, or was never reached.
+    OutOfRange,
+    /// The topic exists, or was changed by somebody else meanwhile; a consumer group is being read, or its partition went to
+    /// another member.
     Conflict,
     /// The body, or its number of records, is above a limit.
     TooLarge,
@@ -70,6 +73,7 @@ impl Code {
             Self::NotFound | Self::TopicNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::OutOfRange => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Conflict => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -157,9 +161,18 @@ impl From<CatalogError> for ApiError {
     fn from(error: CatalogError) -> Self {
         let code = match &error {
             CatalogError::TopicNotFound(name) => return Self::topic_not_found(name),
+            CatalogError::PartitionNotFound { topic, partition } => {
+                let text = format!("there is no partition {partition} of topic {topic}");
+                return Self::new(Code::TopicNotFound, text);
+            }
+            CatalogError::InvalidOffset { .. } => Code::InvalidRequest,
             CatalogError::TopicAlreadyExists(_)
             | CatalogError::TopicExistsAs { .. }
-            | CatalogError::TopicChanged { .. } => Code::Conflict,
+            | CatalogError::TopicChanged { .. }
+            | CatalogError::MemberUnknown { .. }
+            | CatalogError::GroupActive { .. }
+            | CatalogError::Fenced { .. } => Code::Conflict,
+            CatalogError::GroupNotFound(_) => Code::NotFound,
             _ if error.kind() == ErrorKind::Unavailable => Code::Unavailable,
             _ => Code::Internal,
         };

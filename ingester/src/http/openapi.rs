@@ -63,7 +63,8 @@ mod tests {
         assert_eq!(listed.collect::<BTreeSet<_>>(), routed.collect());
         for (path, methods) in documented {
             // No path takes PUT, so that the answer names the methods that it takes.
-            let url = format!("{}{}", setup.url, path.replace("{topic}", "orders"));
+            let url = format!("{}{}", setup.url, path.replace("{topic}", "orders").replace("{partition}", "0"));
+            let url = url.replace("{group}", "g").replace("{member}", "0197a000-0000-7000-8000-000000000001");
             let answer = http::request("PUT", &url, &[], b"").await.expect("an answer");
             assert_eq!(answer.status, 405, "{path}");
             let allowed = answer.header("allow").expect("the methods").split(',').map(|name| name.trim().to_owned());

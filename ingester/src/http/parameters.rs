@@ -3,6 +3,7 @@
 //! Owns: their names, and the texts that refuse them. Does not own: what a record is made of (`record`).
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -125,6 +126,14 @@ impl Query {
     /// # Errors
     /// It is none.
     pub(super) fn number(&mut self, name: &str) -> Result<Option<u32>, ApiError> {
+        self.whole(name)
+    }
+
+    /// The same for a whole number of another type.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(super) fn whole<N: FromStr>(&mut self, name: &str) -> Result<Option<N>, ApiError> {
         let Some(text) = self.take(name) else { return Ok(None) };
         let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
         let number = text.parse().ok().filter(|_| is_digits);

@@ -12,7 +12,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use catalog::Right;
 
 use super::access::{Demand, Gate, ask};
-use super::{Api, iceberg, listings, openapi, query, records, topics};
+use super::{Api, consume, groups, iceberg, listings, members, openapi, query, records, topics};
 
 /// A path with one method.
 pub(super) struct Route {
@@ -33,6 +33,9 @@ const fn route(
 
 const TOPICS: &str = "/v1/topics";
 const TOPIC: &str = "/v1/topics/{topic}";
+const GROUPS: &str = "/v1/groups";
+const GROUP: &str = "/v1/groups/{group}";
+const MEMBER: &str = "/v1/groups/{group}/members/{member}";
 
 /// All routes.
 pub(super) const ROUTES: &[Route] = &[
@@ -43,6 +46,18 @@ pub(super) const ROUTES: &[Route] = &[
     route("PATCH", TOPIC, Demand::OnTopic(Right::Admin), |method| on(method, topics::update)),
     route("DELETE", TOPIC, Demand::OnTopic(Right::Admin), |method| on(method, topics::delete)),
     route("POST", "/v1/topics/{topic}/records", Demand::OnTopic(Right::Produce), |method| on(method, records::post)),
+    route("GET", "/v1/topics/{topic}/partitions/{partition}/records", Demand::OnTopic(Right::Read), |method| {
+        on(method, consume::records)
+    }),
+    route("GET", GROUPS, Demand::Token, |method| on(method, groups::list)),
+    route("GET", GROUP, Demand::Token, |method| on(method, groups::describe)),
+    route("DELETE", GROUP, Demand::Somewhere(Right::Admin), |method| on(method, groups::delete)),
+    route("POST", "/v1/groups/{group}/offsets", Demand::Somewhere(Right::Admin), |method| on(method, groups::reset)),
+    route("POST", "/v1/groups/{group}/members", Demand::Somewhere(Right::Read), |method| on(method, members::join)),
+    route("DELETE", MEMBER, Demand::Somewhere(Right::Read), |method| on(method, members::leave)),
+    route("POST", "/v1/groups/{group}/members/{member}/offsets", Demand::Somewhere(Right::Read), |method| {
+        on(method, members::commit)
+    }),
     route("GET", "/v1/topics/{topic}/segments", Demand::OnTopic(Right::Read), |method| on(method, listings::segments)),
     route("GET", "/v1/topics/{topic}/gaps", Demand::OnTopic(Right::Read), |method| on(method, listings::gaps)),
     route("GET", "/v1/topics/{topic}/quarantine", Demand::OnTopic(Right::Read), |method| {

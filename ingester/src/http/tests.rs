@@ -57,6 +57,8 @@ impl Setup {
             catalog: Arc::clone(&catalog),
             storage: Storage::memory(),
             hints: None,
+            tail: None,
+            cache: Default::default(),
             auto_create: AutoCreate::default(),
             queries: None,
         };

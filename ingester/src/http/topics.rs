@@ -6,26 +6,21 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use catalog::{DeleteTopicError, NewTopic, Right, Topic, UpdateTopicError};
 use common::TopicName;
 use common::topic::{ColumnChange, ColumnSpec, Reading, TopicOptions};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::Api;
 use super::access::caller;
-use super::body::{RequestBody, media_type};
 use super::error::{ApiError, Code};
+use super::json_body::read_json;
 use super::parameters::Query;
 use super::path::TopicPath;
-
-/// Largest description of a topic: 2,000 columns with names of some length.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// A change of columns, notations, packing, arrangement and retention, as `siltstone topic update` makes it.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -151,27 +146,4 @@ fn changed(options: &TopicOptions, change: TopicChange) -> Result<TopicOptions, 
     changed.sort = change.sort.unwrap_or(changed.sort);
     changed.bloom = change.bloom.unwrap_or(changed.bloom);
     Ok(changed)
-}
-
-/// Reads a small body of JSON. Its type must be said: a page of another origin cannot say it without asking first.
-async fn read_json<T: DeserializeOwned>(api: &Api, request: Request) -> Result<T, ApiError> {
-    Query::read(request.uri().query(), &[])?;
-    let (head, body) = request.into_parts();
-    check_type(&head.headers)?;
-    read_body(api, &head.headers, body).await
-}
-
-fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let (given, kind) = media_type(headers);
-    if kind == "application/json" {
-        return Ok(());
-    }
-    let text = format!("Content-Type {given:?} is not taken; allowed is application/json");
-    Err(ApiError::new(Code::UnsupportedMediaType, text))
-}
-
-async fn read_body<T: DeserializeOwned>(api: &Api, headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
-    let bytes_max = BODY_BYTES_MAX.min(api.options.body_bytes_max);
-    let bytes = RequestBody::new(headers, body, bytes_max, &api.budget)?.whole().await?;
-    serde_json::from_slice(&bytes).map_err(|error| ApiError::new(Code::InvalidBody, format!("the body: {error}")))
 }

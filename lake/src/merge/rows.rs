@@ -11,8 +11,8 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 
 use super::MergeError;
-use super::projection::Projection;
 use super::window::{StoredGroup, StoredObject, Window};
+use crate::projection::Projection;
 use crate::storage::Storage;
 
 /// Decoded bytes of one batch, about. Each input holds one.

@@ -117,6 +117,8 @@ impl Known {
             gaps: has(SystemTable::Gaps),
             agents: has(SystemTable::Agents),
             uploads: has(SystemTable::Uploads),
+            groups: has(SystemTable::ConsumerGroups),
+            offsets: has(SystemTable::ConsumerOffsets),
         };
         self.sources.catalog.view(&request).await.map_err(|error| DataFusionError::External(Box::new(error)))
     }

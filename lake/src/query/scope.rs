@@ -48,7 +48,8 @@ impl Scope {
         self.visible.as_ref().is_none_or(|visible| visible(topic))
     }
 
-    /// The rows of the catalog that are in sight. Agents are of no topic: who sees some topics alone sees none of them.
+    /// The rows of the catalog that are in sight. Agents are of no topic: who sees some topics alone sees none of them. A group is
+    /// in sight with one of its topics.
     pub(super) fn of(&self, mut view: View) -> View {
         if self.visible.is_none() {
             return view;
@@ -58,6 +59,8 @@ impl Scope {
         view.commits.retain(|(partition, _)| self.sees(&partition.topic));
         view.gaps.retain(|(partition, _)| self.sees(&partition.topic));
         view.uploads.retain(|upload| self.sees(&upload.topic));
+        view.offsets.retain(|row| self.sees(&row.offset.topic));
+        view.groups.retain(|group| group.topics.iter().any(|topic| self.sees(topic)));
         view.agents.clear();
         view
     }

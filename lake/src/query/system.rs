@@ -1,9 +1,10 @@
 //! The system tables: the rows of the catalog itself, in the schema `siltstone`.
 //!
 //! Owns: their names, and the columns of `topics`, `partitions` and `segments`.
-//! Does not own: the other tables (`history`), the types of columns (`columns`), reading the rows (`known`).
+//! Does not own: the other tables (`history`, `consumers`), the types of columns (`columns`), reading the rows (`known`).
 
 mod columns;
+mod consumers;
 mod history;
 
 use std::sync::Arc;
@@ -26,11 +27,22 @@ pub(super) enum SystemTable {
     Gaps,
     Agents,
     Uploads,
+    ConsumerGroups,
+    ConsumerOffsets,
 }
 
 impl SystemTable {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Topics, Self::Partitions, Self::Segments, Self::Commits, Self::Gaps, Self::Agents, Self::Uploads];
+    pub(super) const ALL: [Self; 9] = [
+        Self::Topics,
+        Self::Partitions,
+        Self::Segments,
+        Self::Commits,
+        Self::Gaps,
+        Self::Agents,
+        Self::Uploads,
+        Self::ConsumerGroups,
+        Self::ConsumerOffsets,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -41,6 +53,8 @@ impl SystemTable {
             Self::Gaps => "gaps",
             Self::Agents => "agents",
             Self::Uploads => "uploads",
+            Self::ConsumerGroups => "consumer_groups",
+            Self::ConsumerOffsets => "consumer_offsets",
         }
     }
 
@@ -64,6 +78,8 @@ impl SystemTable {
             Self::Gaps => history::gaps(&view.gaps),
             Self::Agents => history::agents(&view.agents),
             Self::Uploads => history::uploads(&view.uploads),
+            Self::ConsumerGroups => consumers::groups(&view.groups),
+            Self::ConsumerOffsets => consumers::offsets(&view.offsets),
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use catalog::{SegmentStore, TopicStore};
-use common::TopicPartition;
+use catalog::{ConsumerOffset, ConsumerStore, SegmentStore, TopicStore};
+use common::{Incarnation, TopicPartition};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::QueryPlanner;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use lake::query::{self, Parameters, QueryError, QueryStore};
 use serde_json::json;
 
@@ -20,7 +20,11 @@ async fn registered(lake: &Lake, context: &SessionContext) {
 }
 
 async fn rows(context: &SessionContext, sql: &str) -> Vec<serde_json::Value> {
-    let batches = context.sql(sql).await.expect(sql).collect().await.expect(sql);
+    rows_of(context.sql(sql).await.expect(sql)).await
+}
+
+async fn rows_of(frame: DataFrame) -> Vec<serde_json::Value> {
+    let batches = frame.collect().await.expect("read");
     let mut lines = Vec::new();
     query::write_json_lines(&mut lines, &batches).expect("JSON");
     let lines = String::from_utf8(lines).expect("UTF-8");
@@ -175,7 +179,41 @@ async fn the_history_of_the_catalog_can_be_queried() {
     assert_eq!(lake.number("SELECT count(*) AS n FROM siltstone.uploads").await, 0);
     let columns =
         "SELECT count(DISTINCT table_name) AS n FROM information_schema.columns WHERE table_schema = 'siltstone'";
-    assert_eq!(lake.number(columns).await, 7);
+    assert_eq!(lake.number(columns).await, 9);
+}
+
+#[tokio::test]
+async fn groups_and_their_offsets_can_be_queried_by_those_who_see_their_topics() {
+    let lake = Lake::in_memory().await;
+    for topic in ["orders", "clicks"] {
+        let held = crate::extremes::owned(&lake, topic, 1).await;
+        crate::extremes::commit(&lake, &held, (0..=9, 0..=9), &[]).await;
+        let offset = ConsumerOffset {
+            group_id: format!("of {topic}"),
+            topic: name(topic),
+            partition_id: 0,
+            incarnation: Incarnation(0),
+            committed_offset: 4,
+            metadata: None,
+        };
+        lake.catalog.commit_offset(offset).await.expect("committed");
+    }
+    lake.catalog.ensure_consumer_group("idle").await.expect("made");
+    let groups = "SELECT group_id, member_count FROM siltstone.consumer_groups ORDER BY group_id";
+    let offsets = "SELECT group_id, topic, partition, incarnation, committed_offset, high_watermark, lag \
+                   FROM siltstone.consumer_offsets ORDER BY topic";
+    let of = |topic: &str| {
+        json!({"group_id": format!("of {topic}"), "topic": topic, "partition": 0, "incarnation": 0, "committed_offset": 4,
+               "high_watermark": 10, "lag": 6})
+    };
+    assert_eq!(lake.json(groups).await.len(), 3);
+    assert_eq!(lake.json(offsets).await, [of("clicks"), of("orders")]);
+    let scope = query::Scope::default().with_topics(|topic| topic.as_str() == "orders");
+    let seen = async |sql: &str| {
+        rows_of(lake.session.sql_within(sql, lake.session.settings(), &scope).await.expect(sql)).await
+    };
+    assert_eq!(seen(groups).await, [json!({"group_id": "of orders", "member_count": 0})]);
+    assert_eq!(seen(offsets).await, [of("orders")]);
 }
 
 #[tokio::test]

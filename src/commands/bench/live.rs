@@ -4,7 +4,7 @@
 //! below. The figures are therefore late by at most one poll, never early.
 //! Does not own: the writer under measurement, waiting for commits as a producer does (`awaited`).
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +58,8 @@ pub(super) struct Live {
 /// Messages of one publish call.
 #[derive(Debug)]
 pub(super) struct Sent {
-    partition_id: u32,
+    /// Place of the partition in `Bench::partitions`.
+    place: usize,
     pub(super) last: PublishAck,
     pub(super) messages: u64,
     /// Time before the call.
@@ -99,7 +100,8 @@ pub(super) async fn measure(
         phase,
         rate: live.rate,
         publish_seconds: live.seconds,
-        partitions: bench.topic.partition_count,
+        topics: bench.topics().count(),
+        partitions: bench.partitions().count(),
         freshness,
         segments: summary.segments,
         segment_bytes: summary.bytes,
@@ -109,9 +111,13 @@ pub(super) async fn measure(
     })
 }
 
-/// Number of live objects of the bench's topic.
+/// Number of live objects of the bench's topics.
 async fn objects(catalog: &Arc<dyn MetadataStore>, bench: &Bench) -> anyhow::Result<u64> {
-    Ok(catalog.snapshot(&bench.topic.name).await?.objects.len() as u64)
+    let mut objects = 0;
+    for topic in bench.topics() {
+        objects += catalog.snapshot(&topic.name).await?.objects.len() as u64;
+    }
+    Ok(objects)
 }
 
 async fn publish(
@@ -138,8 +144,8 @@ async fn publish(
         }
         published = due;
         let at_us = SystemClock.now_us();
-        let calls = partitions.iter().zip(batches).filter(|(_, batch)| !batch.is_empty()).map(
-            async |(partition, batch)| -> anyhow::Result<Sent> {
+        let calls = partitions.iter().enumerate().zip(batches).filter(|(_, batch)| !batch.is_empty()).map(
+            async |((place, partition), batch)| -> anyhow::Result<Sent> {
                 let before = match commits {
                     Some(commits) => Some(commits.before(partition).await?),
                     None => None,
@@ -147,7 +153,7 @@ async fn publish(
                 let messages = batch.len() as u64;
                 let acks = queue.publish(partition, batch).await?;
                 let last = *acks.last().expect("an ack for each message");
-                Ok(Sent { partition_id: partition.partition_id, last, messages, at_us, before })
+                Ok(Sent { place, last, messages, at_us, before })
             },
         );
         for call in try_join_all(calls).await? {
@@ -164,8 +170,9 @@ async fn watch(
     bench: &Bench,
     poll: Duration,
 ) -> anyhow::Result<Freshness> {
+    let places: HashMap<TopicPartition, usize> = bench.partitions().zip(0..).collect();
     let mut waiting: Vec<VecDeque<Sent>> = Vec::new();
-    waiting.resize_with(bench.topic.partition_count as usize, VecDeque::new);
+    waiting.resize_with(places.len(), VecDeque::new);
     let mut latencies = Latencies::default();
     let drain_max = DRAIN_MAX + bench.settings.flush_interval();
     let mut closed_at: Option<Instant> = None;
@@ -175,7 +182,7 @@ async fn watch(
         let now_us = SystemClock.now_us();
         loop {
             match sent.try_recv() {
-                Ok(call) => waiting[call.partition_id as usize].push_back(call),
+                Ok(call) => waiting[call.place].push_back(call),
                 Err(mpsc::error::TryRecvError::Empty) => break,
                 Err(mpsc::error::TryRecvError::Disconnected) => {
                     closed_at.get_or_insert_with(Instant::now);
@@ -184,7 +191,7 @@ async fn watch(
             }
         }
         for partition in &status {
-            let calls = &mut waiting[partition.partition.partition_id as usize];
+            let calls = &mut waiting[places[&partition.partition]];
             while let Some(call) = calls.pop_front_if(|call| call.last.offset < partition.high_watermark) {
                 latencies.add(now_us - call.at_us, call.messages);
             }

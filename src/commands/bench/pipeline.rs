@@ -46,7 +46,7 @@ pub(super) async fn measure(
     Ok(Pipeline::new(phase, &summary, budget_peak_bytes))
 }
 
-/// A writer as the service would start it, for the bench's topic alone.
+/// A writer as the service would start it, for the bench's topics alone.
 pub(super) async fn start_writer(
     queue: &Arc<dyn Queue>,
     bench: &Bench,
@@ -55,7 +55,7 @@ pub(super) async fn start_writer(
     let storage = connect::storage(&bench.settings)?;
     let writer = Writer::builder(Arc::clone(queue), storage, Arc::clone(catalog))
         .config(WriterConfig::from(&bench.settings))
-        .topics(vec![bench.topic.name.clone()])
+        .topics(bench.topics().map(|topic| topic.name.clone()).collect())
         .build();
     Ok(writer.start().await?)
 }

@@ -75,7 +75,7 @@ async fn latencies(bench: &Bench, way: Way, scale: &Scale) -> anyhow::Result<Vec
     if scale.client_seconds == 0 {
         return Ok(Vec::new());
     }
-    let live = bench.live_bench().await?;
+    let live = bench.live_bench(1).await?;
     let place = Place { bench: &live, queue: live.queue().await?, catalog: live.fresh_catalog().await? };
     let mut running = start_writer(&place.queue, &live, &place.catalog).await?;
     let measured = Box::pin(each(&place, &running, way, scale)).await;

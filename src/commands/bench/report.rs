@@ -192,10 +192,11 @@ impl fmt::Display for LiveReport {
         let (freshness, phase) = (&self.freshness, &self.phase);
         writeln!(
             f,
-            "live: {} messages at {}/s over {} partition(s) for {} s",
+            "live: {} messages at {}/s over {} partition(s) of {} topic(s) for {} s",
             count_text(freshness.messages),
             count_text(self.rate),
-            count_text(u64::from(self.partitions)),
+            count_text(self.partitions as u64),
+            count_text(self.topics as u64),
             self.publish_seconds
         )?;
         writeln!(

@@ -29,6 +29,8 @@ pub(super) struct Bench {
     pub(super) settings: Settings,
     /// The topic that is read.
     pub(super) topic: TopicConfig,
+    /// Further topics of the same shape, of `--many-topics`.
+    others: Vec<TopicConfig>,
     /// Bytes of each payload that is published.
     pub(super) payload_bytes: usize,
     /// True when the topic belongs to this bench and is deleted with it.
@@ -49,7 +51,7 @@ impl Bench {
         let own_catalog = settings.catalog_url.is_none() || args.topic.is_some();
         let mut settings = settings;
         let durable = if connect::is_shared(&settings) { Some(connect::queue(&settings).await?) } else { None };
-        let partition_count = args.many_partitions.unwrap_or(args.partitions);
+        let partition_count = args.many_partitions.map_or(args.partitions, |partitions| partitions / args.many_topics);
         let config = |name: TopicName| load::topic(name, partition_count, args.format);
         let topic = match (&args.topic, &durable) {
             (Some(name), Some(queue)) => given_topic(name, config(name.clone()), queue.as_ref(), &settings).await?,
@@ -64,7 +66,8 @@ impl Bench {
         if settings.storage_type == StorageType::Local && settings.storage_url.is_none() {
             settings.storage_path.clone_from(&run_dir);
         }
-        Ok(Self { settings, topic, payload_bytes, own_topic: args.topic.is_none(), own_catalog, run_dir, durable })
+        let own_topic = args.topic.is_none();
+        Ok(Self { settings, topic, others: Vec::new(), payload_bytes, own_topic, own_catalog, run_dir, durable })
     }
 
     /// True when messages outlive a run.
@@ -78,8 +81,10 @@ impl Bench {
             Some(queue) => Arc::clone(queue),
             None => connect::queue(&self.settings).await?,
         };
-        let watermarks = vec![0; self.topic.partition_count as usize];
-        queue.open_topic(&self.topic.definition(), &watermarks).await?;
+        for topic in self.topics() {
+            let watermarks = vec![0; topic.partition_count as usize];
+            queue.open_topic(&topic.definition(), &watermarks).await?;
+        }
         Ok(queue)
     }
 
@@ -93,9 +98,14 @@ impl Bench {
         Ok(ends)
     }
 
-    /// The topic's partitions.
+    /// The topic that is read, and those of `--many-topics`.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &TopicConfig> {
+        std::iter::once(&self.topic).chain(&self.others)
+    }
+
+    /// The partitions of all topics.
     pub(super) fn partitions(&self) -> impl Iterator<Item = TopicPartition> + '_ {
-        (0..self.topic.partition_count).map(|id| TopicPartition::new(self.topic.name.clone(), id))
+        self.topics().flat_map(|topic| (0..topic.partition_count).map(|id| TopicPartition::new(topic.name.clone(), id)))
     }
 
     /// A catalog in which the topic is new, at watermark 0.
@@ -105,28 +115,40 @@ impl Bench {
             (settings.catalog_url, settings.storage_path) = (None, self.run_dir.clone());
         }
         let catalog = connect::catalog(&settings).await?;
-        catalog.create_topic(self.topic.clone()).await?;
+        for topic in self.topics() {
+            catalog.create_topic(topic.clone()).await?;
+        }
         Ok(catalog)
     }
 
-    /// Removes the topic from a catalog again.
+    /// Removes the topics from a catalog again.
     pub(super) async fn forget(&self, catalog: Arc<dyn MetadataStore>) -> anyhow::Result<()> {
-        let deleted = catalog.delete_topic(&self.topic.name).await;
+        let mut deleted = Ok(());
+        for topic in self.topics() {
+            deleted = deleted.and(catalog.delete_topic(&topic.name).await);
+        }
         catalog.close().await;
         Ok(deleted?)
     }
 
-    /// The same set-up with an empty topic of its own, for live messages.
-    pub(super) async fn live_bench(&self) -> anyhow::Result<Self> {
-        let mut topic = self.topic.clone();
-        topic.name = TopicName::new(format!("bench-live-{}", SystemClock.now_ms()))?;
-        topic.config.streams.clear();
+    /// The same set-up with so many empty topics of its own, for live messages.
+    pub(super) async fn live_bench(&self, topics: u32) -> anyhow::Result<Self> {
+        let now_ms = SystemClock.now_ms();
+        let named = |number: u32| -> anyhow::Result<TopicConfig> {
+            let mut topic = self.topic.clone();
+            topic.name = TopicName::new(format!("bench-live-{now_ms}-{number}"))?;
+            topic.config.streams.clear();
+            Ok(topic)
+        };
+        let topic = named(0)?;
+        let others = (1..topics).map(named).collect::<anyhow::Result<_>>()?;
         if let Some(queue) = &self.durable {
             queue.create_topic(&topic.definition()).await?;
         }
         Ok(Self {
             settings: self.settings.clone(),
             topic,
+            others,
             payload_bytes: self.payload_bytes,
             own_topic: true,
             own_catalog: self.own_catalog,

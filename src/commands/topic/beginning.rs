@@ -12,7 +12,7 @@ use crate::output::UsageError;
 
 /// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beginning {
+pub(crate) enum Beginning {
     /// At the first message held.
     First,
     /// Behind the last message held.
@@ -24,7 +24,7 @@ pub(super) enum Beginning {
 }
 
 /// Reads `begin`, `end`, an offset, or a time in RFC 3339.
-pub(super) fn parse_beginning(text: &str) -> Result<Beginning, String> {
+pub(crate) fn parse_beginning(text: &str) -> Result<Beginning, String> {
     match text {
         "begin" => return Ok(Beginning::First),
         "end" => return Ok(Beginning::End),

@@ -86,6 +86,9 @@ pub(crate) struct Args {
     arrangement: ArrangementArgs,
     #[command(flatten)]
     packing: PackingArgs,
+    /// Keep the bytes of each record of a json topic too, in column _payload
+    #[arg(long)]
+    keep_payload: bool,
     #[command(flatten)]
     reading: ReadingArgs,
 }
@@ -176,6 +179,7 @@ fn unchecked(args: Args) -> Result<TopicConfig, UsageError> {
     args.reading.apply(&mut options.reading);
     args.arrangement.apply(&mut options);
     args.packing.apply(&mut options);
+    options.keep_payload |= args.keep_payload;
     options.format = match args.format {
         Some(format) => format,
         None if !options.columns.is_empty() => Format::Json,
@@ -271,9 +275,8 @@ mod tests {
     #[test]
     fn a_sample_is_not_taken_with_columns_or_half() {
         assert!(config(&["t", "--yes"]).expect_err("of what").contains("--infer"));
-        assert!(
-            config(&["t", "--infer", "a", "--column", "a:json"]).expect_err("both").contains("cannot be used with")
-        );
+        let both = config(&["t", "--infer", "a", "--column", "a:json"]).expect_err("both");
+        assert!(both.contains("cannot be used with"));
     }
 
     #[test]

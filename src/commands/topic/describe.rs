@@ -8,6 +8,7 @@ use catalog::{MetadataStore, Partition, PartitionState, SegmentInfo, SegmentKind
 use common::config::Settings;
 use common::secret::scrubbed;
 use common::text::escaped;
+use common::topic::KEPT_PAYLOAD;
 use common::{TopicName, TopicPartition};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
@@ -159,6 +160,9 @@ fn text_of(description: &Description, settings: &Settings) -> String {
     }
     if topic.config.packed {
         line("packing", "small records may travel packed".to_owned());
+    }
+    if topic.config.keep_payload {
+        line("payloads", format!("kept in column {KEPT_PAYLOAD}"));
     }
     for (index, bound) in topic.config.streams.iter().enumerate() {
         let label = if index == 0 { "streams" } else { "" };

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::json;
 use support::nats::NatsServer;
 use support::process::run_well;
 use support::{http, python, tools};
@@ -52,6 +53,25 @@ async fn the_example_in_python_over_http_waits_until_its_records_are_in_sql() {
     command.arg(example("publish_http.py"));
     assert_eq!(output(command, &server).await, "1000 records are in SQL, the last at offset 999\n");
     assert_eq!(count(&siltstone, "SELECT count(DISTINCT id) AS c FROM orders WHERE amount = id / 4.0").await, 1000);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_member_in_python_over_http_reads_what_the_group_has_not_committed() {
+    let siltstone = patient();
+    let server = with_topic(&siltstone).await;
+    let run = async |name: &str| {
+        let mut command = Command::new(tools::python().expect("Python"));
+        command.arg(example(name));
+        output(command, &server).await
+    };
+    run("publish_http.py").await;
+    assert_eq!(run("consume_http.py").await, "1000 records, 1000 different ids\n");
+    assert_eq!(run("consume_http.py").await, "0 records, 0 different ids\n");
+    run("publish_http.py").await;
+    assert_eq!(run("consume_http.py").await, "1000 records, 1000 different ids\n");
+    let described = siltstone.run(&["--json", "groups", "describe", "example"]).await.ok().json();
+    assert_eq!((described["partitions"][0]["lag"].clone(), described["members"].clone()), (0.into(), json!([])));
     server.stop().await;
 }
 

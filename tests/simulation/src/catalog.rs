@@ -35,6 +35,7 @@ mod expire;
 mod faults;
 #[cfg(test)]
 mod fixture;
+mod groups;
 mod guards;
 mod history;
 mod iceberg;
@@ -62,6 +63,7 @@ pub use client::{Call, Client, Door, Failure, Rows};
 pub use clock::VirtualClock;
 pub use event::{Change, Event};
 pub use faults::{Fate, Faults, Link, Rates};
+pub use groups::{ClaimRow, MemberRow};
 pub use guards::Guards;
 pub use server::{ModelCatalog, Observer, Server};
 pub use session::{Network, Session};

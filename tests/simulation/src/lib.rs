@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod chance;
 pub mod clock;
 pub mod compactor;
+pub mod consumers;
 pub mod forgery;
 pub mod logs;
 pub mod mutations;

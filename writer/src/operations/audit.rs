@@ -4,6 +4,7 @@
 //! Does not own: the checks of the catalog alone (`catalog::audit`), an object's bytes (`object`), its rows (`rows`),
 //! the messages of the rows (`messages`), the comparison with the queue (`stream`), retired objects (`snapshots`), showing.
 
+mod consumers;
 mod iceberg;
 mod messages;
 mod object;
@@ -69,6 +70,8 @@ pub struct ObjectCounts {
     pub stream_messages: u64,
     /// Messages of compared segments that the queue no longer holds, which is normal.
     pub stream_discarded: u64,
+    /// Offsets of consumer groups.
+    pub consumer_offsets: u64,
     /// Objects of the metadata that readers of Iceberg follow.
     pub iceberg_metadata: u64,
     /// Objects of rows that readers of Iceberg find.
@@ -117,6 +120,8 @@ impl Audit<'_> {
     /// If the catalog or the queue fails, or the store sends nothing. A damaged or unreadable object is a problem in the
     /// report instead.
     pub async fn run(&self, topic: &TopicName, progress: &(dyn Fn(u64) + Sync)) -> Result<AuditReport> {
+        // Read before the partitions and the queue, which only get further.
+        let offsets = self.consumer_offsets(topic).await?;
         let snapshot = self.catalog.snapshot(topic).await?;
         let mut report = AuditReport {
             topic: topic.clone(),
@@ -138,6 +143,7 @@ impl Audit<'_> {
             }
             let Some(records) = PartitionRecords::load(self.catalog, &snapshot, partition_id).await? else { continue };
             report.partitions += 1;
+            self.audit_consumers(&records.partition, &offsets, &mut report).await?;
             self.audit_partition(&records, &mut report, &mut objects, progress).await?;
         }
         if self.partition_id.is_none() {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use catalog::{NewToken, TokenSecret};
-use common::TopicName;
+use catalog::{Membership, NewToken, TokenSecret};
+use common::{MemberId, TopicName};
 use support::http::{self, Response};
 use tokio::time::Instant;
 
@@ -15,6 +15,10 @@ use crate::http::{Api, ApiOptions};
 
 /// The first token and a revocation count within this time, on a busy machine.
 const REVOKED_WITHIN: Duration = Duration::from_secs(10);
+
+/// A group of the topic `orders`, and its member.
+const GROUP: &str = "billing";
+const MEMBER: &str = "0197a000-0000-7000-8000-000000000001";
 
 /// A token for these grants, with the header that presents it.
 fn token(name: &str, grants: &[&str]) -> (NewToken, String) {
@@ -67,15 +71,34 @@ impl Holders {
 }
 
 async fn send(setup: &Setup, route: &Route, authorization: Option<&str>) -> Response {
-    let url = format!("{}{}", setup.url, route.path.replace("{topic}", "orders"));
+    let query = if route.path.ends_with("{partition}/records") { "?offset=begin" } else { "" };
+    let path = route.path.replace("{topic}", "orders").replace("{partition}", "0");
+    let url = format!("{}{}{query}", setup.url, path.replace("{group}", GROUP).replace("{member}", MEMBER));
     let mut headers = vec![("Content-Type", "application/json")];
     headers.extend(authorization.map(|value| ("Authorization", value)));
     let body: &[u8] = match (route.method, route.path) {
         ("POST", "/v1/topics") => br#"{"name":"fresh"}"#,
         ("PATCH", _) => br#"{"drop_columns":["x"]}"#,
+        ("POST", "/v1/groups/{group}/offsets") => br#"{"topic":"orders","offset":"begin"}"#,
+        ("POST", "/v1/groups/{group}/members") => br#"{"topics":["orders"]}"#,
+        ("POST", "/v1/groups/{group}/members/{member}/offsets") => {
+            br#"{"offsets":[{"topic":"orders","partition_id":0,"generation":1,"incarnation":0,"offset":0}]}"#
+        }
         _ => b"{}",
     };
     http::request(route.method, &url, &headers, body).await.expect("an answer")
+}
+
+/// A member joins the group.
+async fn join(setup: &Setup) {
+    let membership = Membership {
+        group_id: GROUP.to_owned(),
+        member: MEMBER.parse().map(MemberId).expect("a UUID"),
+        name: "host".to_owned(),
+        topics: vec![TopicName::new("orders").expect("valid")],
+        lease: Duration::from_secs(60),
+    };
+    setup.catalog.join_group(&membership).await.expect("joined");
 }
 
 /// The right that a route demands, and the topic of the requests above.
@@ -83,6 +106,7 @@ fn demanded(route: &Route) -> Option<(Right, &'static str)> {
     match route.demand {
         Demand::Nothing => None,
         Demand::Token => Some((Right::Read, "orders")),
+        Demand::Somewhere(right) if route.path.starts_with("/v1/groups/") => Some((right, "orders")),
         Demand::Somewhere(right) => Some((right, "fresh")),
         Demand::OnTopic(right) => Some((right, "orders")),
     }
@@ -107,6 +131,15 @@ fn the_demands_are_those_that_the_document_lists() {
             Demand::Token => "any token; the answer has the topics that it may read".to_owned(),
             Demand::Somewhere(right) if route.path == "/v1/query" => {
                 format!("`{right}` on some topic; the statement sees the topics that it may read")
+            }
+            Demand::Somewhere(right) if route.path.starts_with("/v1/groups/") => {
+                let of = match (route.method, route.path) {
+                    ("DELETE", "/v1/groups/{group}") => "topics of the group",
+                    ("DELETE", _) => "topics of the member",
+                    (_, path) if path.contains("/members") => "topics in the body",
+                    _ => "topic in the body",
+                };
+                format!("`{right}` on the {of}")
             }
             Demand::Somewhere(right) => format!("`{right}` on the topic in the body"),
             Demand::OnTopic(right) => format!("`{right}`"),
@@ -148,6 +181,7 @@ async fn a_right_is_needed_on_the_very_topic_and_nothing_is_done_without_it() {
         let holders = Holders::around(right, topic);
         let setup = Setup::with_tokens(16 << 20, ApiOptions::default(), holders.tokens).await;
         setup.publish_tables("{}").await;
+        join(&setup).await;
         for (header, holder) in [(&holders.elsewhere, "elsewhere"), (&holders.others, "others")] {
             let answer = send(&setup, route, Some(header)).await;
             if route.path == crate::http::query::PATH && holder == "elsewhere" {
@@ -155,11 +189,19 @@ async fn a_right_is_needed_on_the_very_topic_and_nothing_is_done_without_it() {
                 assert_eq!(refused(&answer), (501, "not_implemented".to_owned()), "{place}");
                 continue;
             }
+            if route.path == "/v1/groups/{group}" && route.method == "GET" {
+                assert_eq!(
+                    refused(&answer),
+                    (404, "not_found".to_owned()),
+                    "{place} {holder}: it has no topic in sight"
+                );
+                continue;
+            }
             if route.demand == Demand::Token {
                 let (status, body) = answered(&answer);
                 assert_eq!(status, 200, "{place} {holder}");
                 assert!(!body.to_string().contains("orders"), "{place}: {holder} sees no topic in {body}");
-                for list in ["topics", "identifiers"] {
+                for list in ["topics", "identifiers", "groups"] {
                     assert!(body[list].as_array().is_none_or(Vec::is_empty), "{place}: {holder} sees {body}");
                 }
                 continue;
@@ -176,7 +218,8 @@ async fn a_right_is_needed_on_the_very_topic_and_nothing_is_done_without_it() {
         }
         let admitted = send(&setup, route, Some(&holders.right)).await;
         assert!(!matches!(admitted.status, 401 | 403 | 404 | 405), "{place}: {admitted:?}");
-        if route.demand == Demand::Token && ["/topics", "/tables"].iter().any(|end| route.path.ends_with(end)) {
+        let lists = ["/topics", "/tables", "/groups", "{group}"];
+        if route.demand == Demand::Token && lists.iter().any(|end| route.path.ends_with(end)) {
             let has_topics = !route.path.ends_with("/namespaces/topics");
             assert!(
                 !has_topics || admitted.text().contains("\"orders\""),
@@ -221,6 +264,8 @@ async fn an_address_that_others_reach_is_not_served_without_tokens() {
         catalog: Arc::clone(&setup.catalog),
         storage: lake::Storage::memory(),
         hints: None,
+        tail: None,
+        cache: Default::default(),
         auto_create: catalog::AutoCreate::default(),
         queries: None,
     };

@@ -102,6 +102,8 @@ pub(super) fn parts(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> A
         catalog,
         storage: Storage::memory(),
         hints: None,
+        tail: None,
+        cache: Default::default(),
         auto_create: AutoCreate::default(),
         queries: None,
     }

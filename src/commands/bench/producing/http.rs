@@ -41,7 +41,16 @@ impl Server {
         let addr = listener.addr();
         let (queue, catalog) = (Arc::clone(&place.queue), Arc::clone(&place.catalog));
         let storage = connect::storage(&settings)?;
-        let parts = ApiParts { queue, catalog, storage, hints, auto_create: AutoCreate::default(), queries: None };
+        let parts = ApiParts {
+            queue,
+            catalog,
+            storage,
+            hints,
+            tail: None,
+            cache: Default::default(),
+            auto_create: AutoCreate::default(),
+            queries: None,
+        };
         Ok(Self { http: HttpService::start(&settings, listener, parts).await?, addr })
     }
 }

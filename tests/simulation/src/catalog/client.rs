@@ -19,6 +19,7 @@ use common::{Incarnation, OwnerId, TopicName, TopicPartition};
 use super::state::CatalogState;
 use crate::forgery::{Forgeries, confirmed};
 
+mod groups;
 mod iceberg;
 mod tables;
 

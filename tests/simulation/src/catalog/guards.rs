@@ -70,6 +70,8 @@ pub struct Guards {
     pub publish_compare: bool,
     /// Publication: each added object is live.
     pub publish_live_check: bool,
+    /// Consumers: an offset is committed by the member that holds the partition, at the generation of its claim.
+    pub claim_compare: bool,
 }
 
 impl Default for Guards {
@@ -106,6 +108,7 @@ impl Default for Guards {
             gc_iceberg_check: true,
             publish_compare: true,
             publish_live_check: true,
+            claim_compare: true,
         }
     }
 }

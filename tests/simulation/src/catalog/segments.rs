@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use ::catalog::{
     CatalogError, ColumnStatistics, CommitRecord, Exceptions, Expiration, FileId, ImportedSegment, IncarnationStart,
-    LakeSnapshot, ObjectInfo, RecordedGap, Result, RetiredObject, SegmentInfo, SegmentKind, SnapshotId, TopicSnapshot,
-    View, ViewRequest,
+    LakeSnapshot, ObjectInfo, Position, ReadAhead, ReadFrom, RecordedGap, Result, RetiredObject, SegmentInfo,
+    SegmentKind, SnapshotId, TopicSnapshot, View, ViewRequest,
 };
 use common::{Incarnation, OffsetRange, TopicName, TopicPartition};
 
@@ -57,6 +57,31 @@ impl CatalogState {
         Ok(self.segments_of(partition).iter().find(holds).cloned())
     }
 
+    pub(crate) fn segments_from(&self, of: &TopicPartition, from: ReadFrom, limit: u32) -> Result<Option<ReadAhead>> {
+        let Some(row) = self.partitions.get(of) else { return Ok(None) };
+        let data = || self.segments_of(of).iter().filter(|segment| segment.kind == SegmentKind::Data);
+        let position = match from {
+            ReadFrom::Position(position) => Some(position),
+            ReadFrom::Offset(offset) => Some(Position { incarnation: row.partition.incarnation, offset }),
+            ReadFrom::Time(us) => data()
+                .find(|segment| segment.max_timestamp_us >= us)
+                .map(|segment| Position { incarnation: segment.incarnation, offset: segment.range.base() }),
+        };
+        position.map_or(Ok(()), |position| limits::offset(position.offset))?;
+        let follows = |segment: &&SegmentInfo, position: Position| {
+            segment.incarnation > position.incarnation
+                || (segment.incarnation == position.incarnation && segment.range.end() >= position.offset)
+        };
+        let segments = position.map(|position| data().filter(move |segment| follows(segment, position)));
+        Ok(Some(ReadAhead {
+            topic: self.topics[&of.topic].clone(),
+            partition: row.partition.clone(),
+            segments: segments.into_iter().flatten().take(limit as usize).cloned().collect(),
+            incarnations: self.list_incarnations(of),
+            expirations: self.list_expirations(of),
+        }))
+    }
+
     pub(crate) fn snapshot(&self, topic: &TopicName) -> Result<TopicSnapshot> {
         let not_found = || CatalogError::TopicNotFound(topic.to_string());
         let found = self.topics.get(topic).ok_or_else(not_found)?;
@@ -88,6 +113,8 @@ impl CatalogState {
                 .collect(),
             agents: if request.agents { self.all_registered() } else { vec![] },
             uploads,
+            groups: if request.groups { self.list_groups() } else { vec![] },
+            offsets: if request.offsets { self.list_offsets() } else { vec![] },
         }
     }
 

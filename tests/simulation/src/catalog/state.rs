@@ -10,10 +10,11 @@ use ::catalog::{
     Ownership, Partition, RecordedGap, Replay, RetiredObject, Scope, SegmentInfo, SnapshotId, Suspect, TableId, Tables,
     Token, Topic, Upload, UploadState,
 };
-use common::{Epoch, Incarnation, OwnerId, TopicName, TopicPartition};
+use common::{Epoch, Generation, Incarnation, MemberId, OwnerId, TopicName, TopicPartition};
 
 use super::agents::IngesterRow;
 use super::event::Change;
+use super::groups::{ClaimRow, MemberRow};
 use super::guards::Guards;
 use super::iceberg::{HeadRow, MetadataRow, PublishedRow};
 use super::lake;
@@ -56,6 +57,8 @@ pub struct AgentRow {
 /// A row of `consumer_groups`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupRow {
+    /// Rises with each change of its members, their topics or their claims.
+    pub generation: Generation,
     /// Time of its creation.
     pub created_at: i64,
     /// Time of its last commit of an offset.
@@ -153,6 +156,10 @@ pub struct CatalogState {
     pub ingesters: BTreeMap<OwnerId, IngesterRow>,
     /// Consumer groups.
     pub groups: BTreeMap<String, GroupRow>,
+    /// Members of the groups.
+    pub members: BTreeMap<(String, MemberId), MemberRow>,
+    /// Partitions that members claimed, by group.
+    pub claims: BTreeMap<(String, TopicPartition), ClaimRow>,
     /// Offsets that the groups committed.
     pub offsets: BTreeMap<(String, TopicPartition), OffsetRow>,
     /// Quarantined rows that were published again, by partition, incarnation, offset and row.
@@ -169,6 +176,12 @@ pub struct CatalogState {
     pub(crate) segment_ids: BTreeSet<String>,
     /// Changes of the running transaction so far.
     pub(crate) changes: Vec<Change>,
+}
+
+impl GroupRow {
+    pub(crate) fn new(now_ms: i64) -> Self {
+        Self { generation: Generation::default(), created_at: now_ms, updated_at: now_ms }
+    }
 }
 
 impl ObjectName {
@@ -232,6 +245,8 @@ impl CatalogState {
             agents: BTreeMap::new(),
             ingesters: BTreeMap::new(),
             groups: BTreeMap::new(),
+            members: BTreeMap::new(),
+            claims: BTreeMap::new(),
             offsets: BTreeMap::new(),
             replays: BTreeMap::new(),
             tokens: BTreeMap::new(),
@@ -285,6 +300,8 @@ impl CatalogState {
             ("agents", self.agents.len()),
             ("ingesters", self.ingesters.len()),
             ("consumer_groups", self.groups.len()),
+            ("consumer_members", self.members.len()),
+            ("consumer_claims", self.claims.len()),
             ("consumer_offsets", self.offsets.len()),
             ("replays", self.replays.len()),
             ("tokens", self.tokens.len()),

@@ -76,6 +76,7 @@ impl CatalogState {
         }
         self.retire(&live, listing.snapshot_id, &ids);
         self.offsets.retain(|(_, of), _| &of.topic != name);
+        self.claims.retain(|(_, of), _| &of.topic != name);
         self.replays.retain(|(of, ..), _| &of.topic != name);
         self.topics.remove(name);
         self.forget_name(name);

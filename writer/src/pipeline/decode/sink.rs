@@ -34,6 +34,8 @@ pub(super) struct RowSink<'t> {
     quarantine: Quarantine,
     /// Memory of `columns` for one row without its values, in bytes.
     fixed_bytes: usize,
+    /// Copies of a payload that the rows have: its values, and where they are kept the bytes themselves.
+    payload_copies: usize,
     /// Memory of the records so far, about, in bytes.
     part_bytes: usize,
     /// Takes each part that is full; absent when all records are one part.
@@ -70,6 +72,7 @@ impl<'t> RowSink<'t> {
             fixed_bytes: columns.iter().map(Column::fixed_bytes).sum(),
             columns,
             quarantine: Quarantine::new(source),
+            payload_copies: 1 + usize::from(table.options.keep_payload),
             part_bytes: 0,
             full: None,
         }
@@ -108,8 +111,8 @@ impl<'t> RowSink<'t> {
         take(&mut records);
         let next = records.next;
         assert!(next > first, "a message becomes at least one record");
-        // The values of its rows are parts of the payload.
-        records.sink.add_bytes(message.payload.len());
+        // The values of its rows are parts of the payload, of which a copy may be kept too.
+        records.sink.add_bytes(message.payload.len() * records.sink.payload_copies);
         next
     }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use ::catalog::{
     AgentStore, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, ConsumerStore, Exceptions, Expiration,
     Expired, ExpiredBefore, FileId, ImportedSegment, IncarnationStart, Ingester, LakeSnapshot, NewToken, OpenTables,
-    Partition, RecordedGap, RegisteredAgent, Replay, ReplayStore, Result, RetiredObject, SegmentInfo, SegmentKind,
-    SegmentStore, SnapshotId, TableStore, Token, TokenStore, Topic, TopicConfig, TopicSnapshot, TopicStore, View,
-    ViewRequest, ViewStore,
+    Partition, ReadAhead, ReadFrom, RecordedGap, RegisteredAgent, Replay, ReplayStore, Result, RetiredObject,
+    SegmentInfo, SegmentKind, SegmentStore, SnapshotId, TableStore, Token, TokenStore, Topic, TopicConfig,
+    TopicSnapshot, TopicStore, View, ViewRequest, ViewStore,
 };
 use async_trait::async_trait;
 use common::topic::TopicOptions;
@@ -90,6 +90,11 @@ impl<D: Door> SegmentStore for Client<D> {
     async fn find_segment_for_offset(&self, partition: &TopicPartition, offset: u64) -> Result<Option<SegmentInfo>> {
         let partition = partition.clone();
         self.read("find_segment_for_offset", move |state| state.find_segment_for_offset(&partition, offset)).await
+    }
+
+    async fn segments_from(&self, partition: &TopicPartition, from: ReadFrom, limit: u32) -> Result<Option<ReadAhead>> {
+        let partition = partition.clone();
+        self.read("segments_from", move |state| state.segments_from(&partition, from, limit)).await
     }
 
     async fn expire_segments(&self, topic: &TopicName, before: &[ExpiredBefore]) -> Result<u64> {

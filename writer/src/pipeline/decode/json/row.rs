@@ -16,7 +16,8 @@ use crate::pipeline::decode::columns::{Column, Values};
 use crate::pipeline::decode::rules::Rules;
 use crate::pipeline::decode::sink::Row;
 
-/// The columns declared for the members of an object. The column `_extra` follows them.
+/// The columns declared for the members of an object. The column `_extra` follows them, and then, if the topic keeps
+/// payloads, the one for the record's bytes.
 pub(super) struct Members {
     specs: Vec<ColumnSpec>,
     /// The member that each column reads; empty for one that reads none, which no member leads to.
@@ -48,7 +49,10 @@ impl Members {
         let mut deserializer = serde_json::Deserializer::from_slice(record);
         let read = RowSeed { members: self, row }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
         read.map_err(|error| error.to_string())?;
-        end_extra(&mut row.columns[self.specs.len()], row.before)
+        let (extra, kept) = row.columns[self.specs.len()..].split_first_mut().expect("`_extra` follows the columns");
+        end_extra(extra, row.before)?;
+        // A topic that keeps payloads has one more column.
+        kept.iter_mut().try_for_each(|payload| payload.push_bytes(record)).map_err(|refusal| refusal.to_string())
     }
 
     /// As [`Self::read`], which refuses some records that have to be read by the text of their numbers.

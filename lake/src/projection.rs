@@ -9,25 +9,34 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, Int32Array, ListArray, MapArray, RecordBatch, StructArray, new_null_array};
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, SchemaRef};
+use catalog::SegmentInfo;
 
 use crate::headers::with_unique_keys;
 use crate::schema::{HEADERS, INCARNATION, field_id};
 
 /// The way from an object's columns to those of a table.
 #[derive(Clone, Debug)]
-pub(super) struct Projection {
+pub struct Projection {
     /// The table's columns.
-    pub(super) table: SchemaRef,
+    pub table: SchemaRef,
     /// The incarnation of all rows, in an object of layout 1, whose rows do not say it.
-    pub(super) unsaid_incarnation: Option<i32>,
+    pub unsaid_incarnation: Option<i32>,
 }
 
 impl Projection {
+    /// The way from the object that holds this segment.
+    pub fn of(segment: &SegmentInfo, table: SchemaRef) -> Self {
+        let is_first_layout = segment.object.layout == 1;
+        // An object of layout 1 holds one segment.
+        let unsaid_incarnation = is_first_layout.then(|| i32::try_from(segment.incarnation.0).unwrap_or(i32::MAX));
+        Self { table, unsaid_incarnation }
+    }
+
     /// The same rows with the table's columns.
     ///
     /// # Errors
     /// When a value cannot have the table's type.
-    pub(super) fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    pub fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         if rows.schema_ref() == &self.table && self.unsaid_incarnation.is_none() {
             return Ok(rows.clone());
         }

@@ -1,0 +1,76 @@
+//! Records behind the segments: those of the queue, from the watermark on.
+//!
+//! Owns: the seam, where messages are committed while the queue is read. Does not own: the segments (`fetch`), decoding
+//! (whoever implements [`TailSource`](lake::tail::TailSource)).
+
+use catalog::{Partition, Position, ReadAhead, Topic};
+use lake::tail::{TailEnd, TailError, TailLimits, TailRequest};
+
+use super::{FetchRequest, Fetcher, Look, Work};
+use crate::error::FetchError;
+
+impl Fetcher {
+    /// Reads the queue from the watermark on.
+    pub(super) async fn look_behind(
+        &self,
+        request: &FetchRequest,
+        work: &mut Work,
+        ahead: Box<ReadAhead>,
+    ) -> Result<Look, FetchError> {
+        let Some(tail) = &self.tail else { return Ok(Look::Done(ahead)) };
+        let (topic, partition) = (&ahead.topic, &ahead.partition);
+        let end = match self.end_of(topic, partition).await {
+            Err(FetchError::Tail(TailError::Unsupported { reason, .. })) => {
+                work.only_committed = Some(reason);
+                return Ok(Look::Done(ahead));
+            }
+            end => end?,
+        };
+        let Some(end) = end else { return Ok(Look::Done(ahead)) };
+        work.end = Some(end.next_offset);
+        let from_offset = work.at.offset.max(end.first_offset);
+        let room = work.room.records.saturating_sub(work.taken.records);
+        if from_offset >= end.next_offset || (room == 0 && work.taken.records > 0) {
+            return Ok(Look::Done(ahead));
+        }
+        let limits = TailLimits {
+            messages_max: room.max(1),
+            bytes_max: work.room.bytes.saturating_sub(work.taken.bytes).max(1),
+        };
+        let to_offset = end.next_offset;
+        let wanted = TailRequest { topic, partition, from_offset, to_offset, end: &end, after: work.last, limits };
+        let read = tail.read(wanted).await?;
+        work.last = read.last.or(work.last);
+        if read.has_holes {
+            let now = self.ahead(request, Position { offset: from_offset, ..work.at }).await?;
+            let is_same =
+                now.partition.incarnation == partition.incarnation && now.topic.created_at == topic.created_at;
+            if !is_same || now.partition.high_watermark > from_offset {
+                return Ok(Look::Again);
+            }
+            if read.gone_before.is_some_and(|gone| gone > now.partition.high_watermark.max(from_offset)) {
+                // They are lost. The writer records a gap for them, and reading goes on behind it.
+                return Ok(Look::Done(ahead));
+            }
+        }
+        let before = work.taken.records;
+        for rows in &read.rows {
+            let row_bytes = rows.get_array_memory_size() / rows.num_rows().max(1);
+            if !work.taken.add(rows, row_bytes, work.room) {
+                work.advance(before);
+                return Ok(Look::Done(ahead));
+            }
+        }
+        work.at.offset = read.next_offset.max(from_offset);
+        Ok(Look::Done(ahead))
+    }
+
+    /// The end of the partition's queue; `None` if the queue is not read here.
+    ///
+    /// # Errors
+    /// Those of the queue, and of a queue that cannot be read as a tail.
+    pub(crate) async fn end_of(&self, topic: &Topic, partition: &Partition) -> Result<Option<TailEnd>, FetchError> {
+        let Some(tail) = &self.tail else { return Ok(None) };
+        Ok(tail.ends(topic, &[partition]).await.pop().transpose()?)
+    }
+}

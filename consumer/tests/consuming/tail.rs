@@ -1,0 +1,107 @@
+//! Cases: records that are in the queue and not committed yet.
+//!
+//! Owns: a tail whose queue can lose what it had. Does not own: the tail itself (`writer`).
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use catalog::{Partition, Topic};
+use common::queue::memory::InMemoryQueue;
+use common::{OutgoingMessage, Queue, TopicPartition};
+use consumer::{FetchError, FetchParts, Fetcher, GroupConsumer, GroupError, Start};
+use lake::tail::{TailEnd, TailError, TailRequest, TailRows, TailSource};
+use writer::QueueTail;
+
+use super::lake::*;
+
+const RAW: &str = r#"{"format":"raw"}"#;
+const QUIET: Duration = Duration::from_millis(50);
+
+/// The tail of a queue that another one can take the place of, and the messages that its readers saw before.
+#[derive(Debug)]
+struct Replaceable {
+    tail: Mutex<Arc<QueueTail>>,
+    after: Mutex<Vec<Option<u64>>>,
+}
+
+impl Replaceable {
+    fn new(queue: &Arc<dyn Queue>) -> Arc<Self> {
+        Arc::new(Self { tail: Mutex::new(Arc::new(QueueTail::new(Arc::clone(queue)))), after: Mutex::default() })
+    }
+
+    fn replace(&self, queue: Arc<dyn Queue>) {
+        *self.tail.lock().expect("no panic") = Arc::new(QueueTail::new(queue));
+    }
+
+    fn tail(&self) -> Arc<QueueTail> {
+        Arc::clone(&self.tail.lock().expect("no panic"))
+    }
+}
+
+#[async_trait]
+impl TailSource for Replaceable {
+    async fn ends(&self, topic: &Topic, partitions: &[&Partition]) -> Vec<Result<TailEnd, TailError>> {
+        self.tail().ends(topic, partitions).await
+    }
+
+    async fn read(&self, request: TailRequest<'_>) -> Result<TailRows, TailError> {
+        self.after.lock().expect("no panic").push(request.after.map(|anchor| anchor.offset));
+        self.tail().read(request).await
+    }
+}
+
+fn fetcher(lake: &Lake, tail: &Arc<Replaceable>) -> Fetcher {
+    Fetcher::open(FetchParts { tail: Some(Arc::clone(tail) as _), ..lake.parts() }).expect("opens")
+}
+
+async fn publish(queue: &dyn Queue, of: &TopicPartition, values: Vec<String>) {
+    queue.publish(of, values.into_iter().map(OutgoingMessage::new).collect()).await.expect("published");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_follow_each_other_through_segments_and_queue_and_name_the_last_one_seen() {
+    let lake = Lake::new(1, RAW).await;
+    lake.commit(0, numbered(0..10)).await;
+    let queue = Arc::clone(lake.writer.queue());
+    publish(queue.as_ref(), &lake.partition(0), numbered(10..20)).await;
+    let tail = Replaceable::new(&queue);
+    let (fetcher, of) = (fetcher(&lake, &tail), lake.partition(0));
+    let first = fetcher.fetch(&request(&of, Start::Begin, 12)).await.expect("read");
+    assert_eq!(values(&first.batches), numbered(0..12), "the seam is in the middle of an answer");
+    assert_eq!((first.high_watermark, first.end), (10, Some(20)));
+    let mut next = request(&of, Start::Position(first.next), 5);
+    next.seen = Some(first.seen);
+    let second = fetcher.fetch(&next).await.expect("read");
+    assert_eq!(values(&second.batches), numbered(12..17));
+    let seen: Vec<Option<u64>> = tail.after.lock().expect("no panic").clone();
+    assert_eq!(seen, [None, Some(11)], "each read names the message before it");
+    lake.writer.flush().await.expect("committed");
+    let mut last = request(&of, Start::Position(second.next), 100);
+    last.seen = Some(second.seen);
+    assert_eq!(values(&fetcher.fetch(&last).await.expect("read").batches), numbered(17..20), "committed meanwhile");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_lost_what_was_read_is_an_error_and_no_record_is_passed_over() {
+    let lake = Lake::new(1, RAW).await;
+    let (queue, of) = (Arc::clone(lake.writer.queue()), lake.partition(0));
+    publish(queue.as_ref(), &of, numbered(0..15)).await;
+    let tail = Replaceable::new(&queue);
+    let fetcher = fetcher(&lake, &tail);
+    let mut member = GroupConsumer::builder(fetcher, "g").subscribe([lake.topic.clone()]).join().await.expect("joined");
+    let mut read = Vec::new();
+    while let Some(records) = member.poll(QUIET).await.expect("polled") {
+        read.extend(values(&records.batches));
+    }
+    assert_eq!(read, numbered(0..15));
+    // Nothing was committed, so that the catalog has no message to compare.
+    let other: Arc<dyn Queue> = Arc::new(InMemoryQueue::default());
+    let topic = lake.catalog.get_topic(&lake.topic).await.expect("read").expect("there");
+    other.open_topic(&topic.definition(), &[]).await.expect("opened");
+    publish(other.as_ref(), &of, numbered(100..120)).await;
+    tail.replace(other);
+    let error = member.poll(QUIET).await.expect_err("offsets 0 to 14 are other messages now");
+    assert!(matches!(error, GroupError::Fetch(FetchError::Tail(TailError::OtherHistory { .. }))), "{error}");
+    member.close().await.expect("left");
+}
