@@ -84,7 +84,7 @@ pub use format::{
     ParquetRows, format_expanded, format_table, json_texts, write_csv, write_csv_header, write_json_lines,
 };
 use hot::QueryTails;
-pub use hot::{HotTail, HotTailMode, HotTailSettings, SessionSettings};
+pub use hot::{HotTail, HotTailError, HotTailMode, HotTailSettings, SessionSettings, hot_tail_error};
 use known::Known;
 pub use listing::ListedTable;
 pub use object::{UnreadableSegment, unreadable_segment};

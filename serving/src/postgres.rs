@@ -12,6 +12,7 @@ mod connection;
 mod extended;
 mod failure;
 mod functions;
+mod hot_tail;
 mod information;
 mod names;
 mod numeric;

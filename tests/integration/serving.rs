@@ -19,16 +19,17 @@ use crate::binary::{DEADLINE, POLL, Siltstone};
 /// Most memory of a server whose queries may have 32 MiB each, on any machine.
 const MEMORY_KIB_MAX: u64 = 1_500_000;
 
-/// A running `siltstone serve` over the lake of a demo; killed when dropped.
-struct Server {
+/// A running `siltstone serve` or `up` with all doors; killed when dropped.
+pub(crate) struct Server {
     siltstone: Siltstone,
     process: Process,
     log: PathBuf,
     /// The addresses over HTTP, of the PostgreSQL protocol and of Flight SQL.
-    addresses: [String; 3],
+    pub(crate) addresses: [String; 3],
 }
 
 impl Server {
+    /// Serves the lake of a demo.
     async fn start(siltstone: Siltstone) -> Self {
         Self::start_as("serve", siltstone).await
     }
@@ -36,13 +37,18 @@ impl Server {
     /// Starts another command that has the doors.
     async fn start_as(command: &str, siltstone: Siltstone) -> Self {
         let demo = siltstone.run(&["demo", "--records", "2000", "--json"]).await.ok().json();
+        let directory = demo["directory"].as_str().expect("a path").to_owned();
+        Self::run(siltstone.with("STORAGE_PATH", &directory), command).await
+    }
+
+    /// Runs one of the two commands that serve.
+    pub(crate) async fn run(siltstone: Siltstone, command: &str) -> Self {
         let siltstone = siltstone
-            .with("STORAGE_PATH", demo["directory"].as_str().expect("a path"))
             .with("POSTGRES_ADDR", "127.0.0.1:0")
             .with("FLIGHT_ADDR", "127.0.0.1:0")
             .with("LOG_FORMAT", "json");
-        let log = siltstone.path().join("serve.log");
-        let process = Process::spawn("serve", siltstone.command(&[command]), &log).expect("it starts");
+        let log = siltstone.path().join(format!("{command}.log"));
+        let process = Process::spawn(command, siltstone.command(&[command]), &log).expect("it starts");
         let mut server = Self { siltstone, process, log, addresses: Default::default() };
         for (index, setting) in ["INGEST_ADDR", "POSTGRES_ADDR", "FLIGHT_ADDR"].into_iter().enumerate() {
             server.addresses[index] = server.address(setting).await;
@@ -56,8 +62,13 @@ impl Server {
         loop {
             let text = self.log_text();
             let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            if let Some(line) = lines.into_iter().find(|line| line["setting"] == setting) {
-                return line["addr"].as_str().expect("an address").to_owned();
+            // The log line of `up` names its address otherwise.
+            let found = lines.into_iter().find_map(|line| match setting {
+                "INGEST_ADDR" if line["ingest"].is_string() => Some(line["ingest"].clone()),
+                _ => (line["setting"] == setting).then(|| line["addr"].clone()),
+            });
+            if let Some(address) = found {
+                return address.as_str().expect("an address").to_owned();
             }
             assert!(self.process.exited().expect("its status").is_none(), "it ended: {text}");
             assert!(Instant::now() < end, "no {setting} in {text}");
@@ -65,12 +76,12 @@ impl Server {
         }
     }
 
-    fn log_text(&self) -> String {
+    pub(crate) fn log_text(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).expect("a log")).into_owned()
     }
 
     /// Runs a program of clients with the addresses and a token, and returns its output.
-    async fn clients(&self, script: &str, token: &str, argument: &str) -> String {
+    pub(crate) async fn clients(&self, script: &str, token: &str, argument: &str) -> String {
         let mut arguments = self.arguments(token);
         arguments.extend((!argument.is_empty()).then(|| argument.to_owned()));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -92,7 +103,7 @@ impl Server {
     }
 
     /// Ends it as an operator does; it must end in good order.
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.process.signal("TERM").expect("sent");
         let status = self.process.wait(DEADLINE).await.unwrap_or_else(|error| panic!("{error}: {}", self.log_text()));
         assert_eq!(status.code(), Some(0), "{}", self.log_text());

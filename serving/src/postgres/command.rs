@@ -10,7 +10,7 @@ use lake::query::split_statements;
 use pgwire::error::{PgWireError, PgWireResult};
 
 use super::failure::error;
-use super::settings;
+use super::{hot_tail, settings};
 use crate::error::QueryFailure;
 
 /// Statements that one message may hold.
@@ -33,6 +33,12 @@ pub(super) enum Command {
     Nothing(&'static str),
     /// The value of a setting: its name and its value.
     Show(String, &'static str),
+    /// Sets a setting of the hot tail, or sets it back, with the word that says it is done.
+    Set { variable: String, value: Option<String>, done: &'static str },
+    /// Sets all of them back, with the word that says it is done.
+    ResetAll(&'static str),
+    /// The value of a setting of the hot tail.
+    ShowHotTail(String),
     /// A statement for the engine; true if it names what only PostgreSQL has.
     Query(String, bool),
 }
@@ -70,10 +76,15 @@ fn command(text: &str, tokens: &[&Token]) -> PgWireResult<Command> {
         "rollback" | "abort" => Command::End("ROLLBACK"),
         "savepoint" => Command::Nothing("SAVEPOINT"),
         "release" => Command::Nothing("RELEASE"),
+        "discard" if word(1) == "all" => Command::ResetAll("DISCARD ALL"),
         "discard" => Command::Nothing("DISCARD ALL"),
         "close" => Command::Nothing("CLOSE CURSOR"),
         "unlisten" => Command::Nothing("UNLISTEN"),
-        "reset" => Command::Nothing("RESET"),
+        "reset" if word(1) == "all" => Command::ResetAll("RESET"),
+        "reset" => match words[1..].concat() {
+            variable if hot_tail::is_setting(&variable) => Command::Set { variable, value: None, done: "RESET" },
+            _ => Command::Nothing("RESET"),
+        },
         "deallocate" => {
             let name = if word(1) == "prepare" { word(2) } else { word(1) };
             Command::Deallocate((name != "all").then(|| name.to_owned()))
@@ -114,10 +125,16 @@ fn set(words: &[String]) -> PgWireResult<Command> {
         return Ok(Command::Nothing("SET"));
     }
     let name = rest.split(|word| word == "=" || word == "to").next().unwrap_or_default().concat();
+    if hot_tail::is_setting(&name) {
+        return hot_tail::set(name, rest, words[1] == "local");
+    }
     Err(error(
         "ERROR",
         "42704",
-        format!("setting {name:?} cannot be set here; limits of queries are settings of the server"),
+        format!(
+            "setting {name:?} cannot be set here; limits of queries are settings of the server, and what can be set is \
+             siltstone.hot_tail, siltstone.hot_tail_bytes and siltstone.hot_tail_timeout"
+        ),
     ))
 }
 
@@ -134,6 +151,7 @@ fn show(text: &str, words: &[String]) -> Command {
     };
     match settings::value(name) {
         Some(value) => Command::Show(name.to_owned(), value),
+        None if hot_tail::is_setting(&words[1..].concat()) => Command::ShowHotTail(words[1..].concat()),
         None => Command::Query(text.to_owned(), false),
     }
 }

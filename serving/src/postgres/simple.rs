@@ -20,8 +20,8 @@ use pgwire::messages::simplequery::Query;
 
 use super::command::{Command, commands};
 use super::planned::{response, setting_response};
-use super::session::cancellation;
-use super::{Postgres, rows};
+use super::session::{cancellation, session};
+use super::{Postgres, hot_tail, rows};
 
 /// Answers plain statements.
 pub(super) struct Simple {
@@ -112,6 +112,18 @@ where
             "DEALLOCATE"
         }
         Command::Nothing(done) => done,
+        Command::Set { variable, value, done } => {
+            hot_tail::apply(&session(client)?.client.settings, variable, value.as_deref())?;
+            done
+        }
+        Command::ResetAll(done) => {
+            session(client)?.client.settings.reset_all();
+            done
+        }
+        Command::ShowHotTail(name) => {
+            let value = hot_tail::shown(&session(client)?.client.settings, name)?;
+            return send_query_response(client, setting_response(name, &value, format)?, is_described).await;
+        }
         Command::Show(name, value) => {
             return send_query_response(client, setting_response(name, value, format)?, is_described).await;
         }

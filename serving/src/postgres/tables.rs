@@ -47,7 +47,7 @@ pub(super) struct PostgresTables {
 
 impl PostgresTables {
     pub(super) fn new(executor: &Arc<Executor>, caller: Caller, tables: Arc<PgCatalogStaticTables>) -> Result<Self> {
-        let client = Client { door: Door::Postgres, caller, additions: None };
+        let client = Client { door: Door::Postgres, caller, additions: None, settings: executor.settings() };
         let visible =
             Visible(Arc::new(VisibleTables { executor: Arc::clone(executor), client, list: Mutex::default() }));
         let information = Arc::new(Information(visible.clone()));
