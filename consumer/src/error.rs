@@ -15,8 +15,8 @@ pub enum FetchError {
     PartitionNotFound(TopicPartition),
     /// The offset is behind the last record.
     #[error(
-        "offset {offset} of partition {partition} is above its end: the next record {} offset {end}; begin at one up to \
-         there, or choose begin or end for such a case",
+        "offset {offset} of partition {partition} is above its end: the next record {} offset {end}; choose one up to there, \
+         begin or end (for the offset of a group: by out-of-range, or by a reset)",
         if *.has_tail { "will get" } else { "that a segment will hold has" }
     )]
     AboveEnd {
@@ -31,8 +31,8 @@ pub enum FetchError {
     },
     /// Retention took the offset.
     #[error(
-        "offset {offset} of partition {partition} is gone: retention took all below {first}; begin there, or choose begin or \
-         end for such a case"
+        "offset {offset} of partition {partition} is gone: retention took all below {first}; choose that one, a later one, \
+         begin or end (for the offset of a group: by out-of-range, or by a reset)"
     )]
     Expired {
         /// The partition.

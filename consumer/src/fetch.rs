@@ -16,15 +16,15 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use catalog::{MetadataStore, Position, ReadAhead, ReadFrom};
+use common::TopicPartition;
 use common::queue::Announcements;
-use common::{Anchor, TopicPartition};
 use lake::Storage;
 use lake::schema::table_schema;
 use lake::tail::TailSource;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-pub use self::request::{FetchRequest, Fetched, Limits, Seen};
+pub use self::request::{FetchRequest, Fetched, LastRead, Limits, Seen};
 pub use self::skipped::Skipped;
 pub use self::start::{OutOfRange, Start};
 use crate::error::FetchError;
@@ -45,8 +45,8 @@ pub struct FetchParts {
     pub catalog: Arc<dyn MetadataStore>,
     /// Has the objects.
     pub storage: Storage,
-    /// Has the records that are not committed yet; without it, records come when they are committed. Not for groups if
-    /// the queue is in memory: the next process gives the offsets of records that were lost to others.
+    /// Has the records that are not committed yet; without it, records come when they are committed. If the queue is
+    /// in memory, a group stops once a process ended with records that the group had read and no writer had committed.
     pub tail: Option<Arc<dyn TailSource>>,
     /// Changes with each commit of a writer in this process.
     pub commits: Option<watch::Receiver<u64>>,
@@ -75,11 +75,11 @@ struct Work {
     end: Option<u64>,
     only_committed: Option<String>,
     /// The last message that was read out of the queue.
-    last: Option<Anchor>,
+    last: Option<LastRead>,
 }
 
 impl Work {
-    fn new(at: Position, room: Room, last: Option<Anchor>) -> Self {
+    fn new(at: Position, room: Room, last: Option<LastRead>) -> Self {
         let schema = Arc::new(arrow_schema::Schema::empty());
         Self { at, room, taken: Taken::default(), schema, end: None, only_committed: None, last }
     }
@@ -126,7 +126,7 @@ impl Fetcher {
         let deadline = Instant::now() + request.wait;
         let start = self.resolve(request).await?;
         let room = Room { records: request.limits.records_max, bytes: request.limits.bytes_max };
-        let (mut at, mut last) = (start, request.seen.and_then(|seen| seen.last));
+        let (mut at, mut last) = (start, request.seen.last);
         loop {
             let mut waiting = self.wake.begin();
             let (work, ahead) = self.read(request, Work::new(at, room, last)).await?;
@@ -227,7 +227,7 @@ impl Fetcher {
             end: work.end,
             skipped,
             only_committed: work.only_committed,
-            seen: Seen { topic_created_at: ahead.topic.created_at, last: work.last },
+            seen: Seen { topic_created_at: Some(ahead.topic.created_at), last: work.last },
         })
     }
 }

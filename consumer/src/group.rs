@@ -25,7 +25,7 @@ pub(crate) use self::builder::check;
 pub(crate) use self::claims::CLAIMS_MAX;
 pub use self::error::GroupError;
 use crate::error::FetchError;
-use crate::fetch::{FetchRequest, Fetcher, Limits, OutOfRange, Seen, Skipped, Start};
+use crate::fetch::{FetchRequest, Fetcher, LastRead, Limits, OutOfRange, Seen, Skipped, Start};
 
 /// Records of one partition, in order.
 #[derive(Clone, Debug)]
@@ -81,12 +81,25 @@ struct Held {
     committed: Option<Position>,
     /// Another member is to have it, since this time.
     leaving_since: Option<Instant>,
-    seen: Option<Seen>,
+    seen: Seen,
 }
 
 impl Held {
     fn uncommitted(&self) -> Option<Position> {
         self.given.filter(|given| self.committed != Some(*given))
+    }
+
+    /// The note of a committed place: the last message before it that was read out of the queue. The next holder so notices that
+    /// the queue lost it.
+    fn note(&self, at: Position) -> Option<String> {
+        let is_before = |last: &LastRead| last.incarnation == at.incarnation && last.anchor.offset < at.offset;
+        let last = self.seen.last.filter(is_before)?;
+        Some(serde_json::to_string(&last).expect("numbers are JSON"))
+    }
+
+    /// Takes the note of another holder. Text of somebody else's is no note.
+    fn take_note(&mut self, note: Option<&str>) {
+        self.seen.last = note.and_then(|note| serde_json::from_str(note).ok());
     }
 }
 
@@ -170,7 +183,7 @@ impl GroupConsumer {
                 generation: self.held[partition].claim.generation,
                 incarnation: at.incarnation,
                 offset: at.offset,
-                metadata: None,
+                metadata: self.held[partition].note(*at),
             };
             let offsets: Vec<ClaimedOffset> = places.iter().map(offset).collect();
             let (group_id, member) = (&self.membership.group_id, self.membership.member);
@@ -242,7 +255,7 @@ impl GroupConsumer {
             let held = self.held.get_mut(&of).expect("it was held a moment ago");
             held.next = Start::Position(fetched.next);
             held.given = Some(fetched.next);
-            held.seen = Some(fetched.seen);
+            held.seen = fetched.seen;
             if fetched.records == 0 {
                 self.ready.remove(&of);
                 continue;

@@ -23,7 +23,7 @@ mod wait;
 
 pub use catalog::Position;
 pub use error::FetchError;
-pub use fetch::{FetchParts, FetchRequest, Fetched, Fetcher, Limits, OutOfRange, Seen, Skipped, Start};
+pub use fetch::{FetchParts, FetchRequest, Fetched, Fetcher, LastRead, Limits, OutOfRange, Seen, Skipped, Start};
 pub use group::{GroupBuilder, GroupConsumer, GroupError, Records};
 pub use lag::{Lag, ResetTo, lags, plan_reset};
 pub use objects::CacheOptions;

@@ -6,7 +6,7 @@
 use catalog::{Partition, Position, ReadAhead, Topic};
 use lake::tail::{TailEnd, TailError, TailLimits, TailRequest};
 
-use super::{FetchRequest, Fetcher, Look, Work};
+use super::{FetchRequest, Fetcher, LastRead, Look, Work};
 use crate::error::FetchError;
 
 impl Fetcher {
@@ -38,9 +38,11 @@ impl Fetcher {
             bytes_max: work.room.bytes.saturating_sub(work.taken.bytes).max(1),
         };
         let to_offset = end.next_offset;
-        let wanted = TailRequest { topic, partition, from_offset, to_offset, end: &end, after: work.last, limits };
+        // A message of an earlier incarnation is none of this history.
+        let after = work.last.filter(|last| last.incarnation == partition.incarnation).map(|last| last.anchor);
+        let wanted = TailRequest { topic, partition, from_offset, to_offset, end: &end, after, limits };
         let read = tail.read(wanted).await?;
-        work.last = read.last.or(work.last);
+        work.last = read.last.map(|anchor| LastRead { incarnation: partition.incarnation, anchor }).or(work.last);
         if read.has_holes {
             let now = self.ahead(request, Position { offset: from_offset, ..work.at }).await?;
             let is_same =

@@ -7,7 +7,8 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use catalog::{Position, ReadAhead};
-use common::{Anchor, TopicPartition};
+use common::{Anchor, Incarnation, TopicPartition};
+use serde::{Deserialize, Serialize};
 
 use super::{OutOfRange, Skipped, Start};
 use crate::error::FetchError;
@@ -40,24 +41,34 @@ pub struct FetchRequest {
     pub wait: Duration,
     /// The way out if there is nothing at the place.
     pub out_of_range: OutOfRange,
-    /// [`Fetched::seen`] of the answer that the place is from.
-    pub seen: Option<Seen>,
+    /// [`Fetched::seen`] of the answer that the place is from; nothing by default.
+    pub seen: Seen,
 }
 
 /// What an answer was read from. With it, the next request notices another topic of the same name, and a queue that lost what was
 /// read and gives its offsets to others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// Time at which the topic was made.
-    pub topic_created_at: i64,
+    pub topic_created_at: Option<i64>,
     /// The last message that was read out of the queue, if any was.
-    pub last: Option<Anchor>,
+    pub last: Option<LastRead>,
+}
+
+/// A message that was read out of the queue, perhaps before its commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRead {
+    /// The incarnation that its offset counts in.
+    pub incarnation: Incarnation,
+    /// Its fingerprint.
+    #[serde(flatten)]
+    pub anchor: Anchor,
 }
 
 impl FetchRequest {
     /// Refuses another topic than the one that was seen.
     pub(super) fn check_same(&self, ahead: &ReadAhead) -> Result<(), FetchError> {
-        let is_other = self.seen.is_some_and(|seen| seen.topic_created_at != ahead.topic.created_at);
+        let is_other = self.seen.topic_created_at.is_some_and(|created_at| created_at != ahead.topic.created_at);
         if is_other { Err(FetchError::MadeAgain(self.partition.clone())) } else { Ok(()) }
     }
 }

@@ -13,7 +13,7 @@ use lake::schema::{INCARNATION, OFFSET, TIMESTAMP};
 use lake::tail::TailError;
 use serde::{Deserialize, Serialize};
 
-use super::{FetchRequest, Fetcher, Limits, Work};
+use super::{FetchRequest, Fetcher, Limits, Seen, Work};
 use crate::error::FetchError;
 use crate::plan;
 use crate::rows::Room;
@@ -74,7 +74,7 @@ impl Fetcher {
             limits: Limits::default(),
             wait: Duration::ZERO,
             out_of_range: OutOfRange::Error,
-            seen: None,
+            seen: Seen::default(),
         };
         if start != Start::Begin {
             return self.resolve(&request).await;

@@ -9,7 +9,7 @@ use common::TopicPartition;
 use tokio::time::Instant;
 
 use super::{GroupConsumer, GroupError, Held};
-use crate::fetch::Start;
+use crate::fetch::{Seen, Start};
 use crate::shares::shares;
 
 /// Partitions that are claimed in one transaction.
@@ -37,11 +37,26 @@ impl GroupConsumer {
         };
         let wanted = mine.into_iter().filter(|of| !self.held.contains_key(of) && is_free(of));
         let wanted: Vec<TopicPartition> = wanted.collect();
+        let mut claimed = Vec::new();
         for some in wanted.chunks(CLAIMS_MAX) {
             let (group_id, member) = (&self.membership.group_id, self.membership.member);
-            for claimed in self.fetcher.catalog.claim(group_id, member, some).await? {
-                self.hold(claimed);
-            }
+            claimed.extend(self.fetcher.catalog.claim(group_id, member, some).await?);
+        }
+        self.begin(claimed).await
+    }
+
+    /// Begins to read partitions where the group left off.
+    async fn begin(&mut self, claimed: Vec<Claimed>) -> Result<(), GroupError> {
+        let notes = match self.fetcher.has_tail() && claimed.iter().any(|claimed| claimed.committed.is_some()) {
+            true => self.fetcher.catalog.get_consumer_offsets(&self.membership.group_id).await?,
+            false => Vec::new(),
+        };
+        for claimed in claimed {
+            let of = claimed.claim.partition.clone();
+            self.hold(claimed);
+            let row = notes.iter().find(|row| row.topic == of.topic && row.partition_id == of.partition_id);
+            let held = self.held.get_mut(&of).expect("it was added above");
+            held.take_note(row.and_then(|row| row.metadata.as_deref()));
         }
         Ok(())
     }
@@ -56,7 +71,7 @@ impl GroupConsumer {
             given: committed,
             committed,
             leaving_since: None,
-            seen: None,
+            seen: Seen::default(),
         };
         self.held.insert(of.clone(), held);
         self.turns.push_back(of.clone());

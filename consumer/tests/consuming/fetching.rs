@@ -120,7 +120,7 @@ async fn a_topic_made_again_is_another_one() {
     tokio::time::sleep(Duration::from_millis(2)).await;
     lake.create(1, RAW).await;
     let mut wanted = request(&of, Start::Position(first.next), 2);
-    wanted.seen = Some(first.seen);
+    wanted.seen = first.seen;
     let error = fetcher.fetch(&wanted).await.expect_err("another topic");
     assert!(matches!(error, FetchError::MadeAgain(_)), "{error}");
 }

@@ -11,7 +11,7 @@ use arrow_array::{Array, RecordBatch};
 use catalog::{MetadataStore, SqliteMetadataStore, TopicConfig};
 use common::queue::memory::InMemoryQueue;
 use common::{OutgoingMessage, Queue, TopicName, TopicPartition};
-use consumer::{CacheOptions, FetchParts, FetchRequest, Fetched, Fetcher, Limits, OutOfRange, Start};
+use consumer::{CacheOptions, FetchParts, FetchRequest, Fetched, Fetcher, Limits, OutOfRange, Seen, Start};
 use writer::{RunningWriter, Storage, Writer, WriterConfig};
 
 pub(crate) struct Lake {
@@ -98,7 +98,7 @@ pub(crate) fn request(partition: &TopicPartition, start: Start, records_max: usi
         limits: Limits { records_max, ..Limits::default() },
         wait: Duration::ZERO,
         out_of_range: OutOfRange::Error,
-        seen: None,
+        seen: Seen::default(),
     }
 }
 

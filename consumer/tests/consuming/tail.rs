@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use catalog::{Partition, Topic};
 use common::queue::memory::InMemoryQueue;
 use common::{OutgoingMessage, Queue, TopicPartition};
-use consumer::{FetchError, FetchParts, Fetcher, GroupConsumer, GroupError, Start};
+use consumer::{FetchError, FetchParts, Fetcher, GroupConsumer, GroupError, ResetTo, Start, plan_reset};
 use lake::tail::{TailEnd, TailError, TailRequest, TailRows, TailSource};
 use writer::QueueTail;
 
@@ -71,14 +71,14 @@ async fn records_follow_each_other_through_segments_and_queue_and_name_the_last_
     assert_eq!(values(&first.batches), numbered(0..12), "the seam is in the middle of an answer");
     assert_eq!((first.high_watermark, first.end), (10, Some(20)));
     let mut next = request(&of, Start::Position(first.next), 5);
-    next.seen = Some(first.seen);
+    next.seen = first.seen;
     let second = fetcher.fetch(&next).await.expect("read");
     assert_eq!(values(&second.batches), numbered(12..17));
     let seen: Vec<Option<u64>> = tail.after.lock().expect("no panic").clone();
     assert_eq!(seen, [None, Some(11)], "each read names the message before it");
     lake.writer.flush().await.expect("committed");
     let mut last = request(&of, Start::Position(second.next), 100);
-    last.seen = Some(second.seen);
+    last.seen = second.seen;
     assert_eq!(values(&fetcher.fetch(&last).await.expect("read").batches), numbered(17..20), "committed meanwhile");
 }
 
@@ -89,7 +89,8 @@ async fn a_queue_that_lost_what_was_read_is_an_error_and_no_record_is_passed_ove
     publish(queue.as_ref(), &of, numbered(0..15)).await;
     let tail = Replaceable::new(&queue);
     let fetcher = fetcher(&lake, &tail);
-    let mut member = GroupConsumer::builder(fetcher, "g").subscribe([lake.topic.clone()]).join().await.expect("joined");
+    let mut member =
+        GroupConsumer::builder(fetcher.clone(), "g").subscribe([lake.topic.clone()]).join().await.expect("joined");
     let mut read = Vec::new();
     while let Some(records) = member.poll(QUIET).await.expect("polled") {
         read.extend(values(&records.batches));
@@ -102,6 +103,26 @@ async fn a_queue_that_lost_what_was_read_is_an_error_and_no_record_is_passed_ove
     publish(other.as_ref(), &of, numbered(100..120)).await;
     tail.replace(other);
     let error = member.poll(QUIET).await.expect_err("offsets 0 to 14 are other messages now");
-    assert!(matches!(error, GroupError::Fetch(FetchError::Tail(TailError::OtherHistory { .. }))), "{error}");
+    assert!(is_of_another_history(&error), "{error}");
+    assert_eq!(member.commit().await.expect("committed"), []);
     member.close().await.expect("left");
+    // The next member knows the last message that the group read.
+    let join = async || {
+        let builder = GroupConsumer::builder(fetcher.clone(), "g").subscribe([lake.topic.clone()]);
+        builder.join().await.expect("joined")
+    };
+    let mut next = join().await;
+    let error = next.poll(QUIET).await.expect_err("they still are");
+    assert!(is_of_another_history(&error), "{error}");
+    next.close().await.expect("left");
+    let begin = plan_reset(&fetcher, "g", std::slice::from_ref(&of), ResetTo::Begin).await.expect("planned");
+    lake.catalog.reset_offsets(&[begin[0].1.clone()]).await.expect("set");
+    let mut after = join().await;
+    let records = after.poll(QUIET).await.expect("polled").expect("some");
+    assert_eq!(values(&records.batches), numbered(100..120), "an operator decided where to go on");
+    after.close().await.expect("left");
+}
+
+fn is_of_another_history(error: &GroupError) -> bool {
+    matches!(error, GroupError::Fetch(FetchError::Tail(TailError::OtherHistory { .. })))
 }

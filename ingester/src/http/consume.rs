@@ -72,7 +72,7 @@ pub(super) async fn records(
 ) -> Result<Response, ApiError> {
     let mut query = Query::read(request.uri().query(), &PARAMETERS)?;
     let (start, out_of_range) = (start(&mut query)?, out_of_range(&mut query)?);
-    let seen = query.whole("topic_created_at")?.map(|created_at| Seen { topic_created_at: created_at, last: None });
+    let seen = Seen { topic_created_at: query.whole("topic_created_at")?, last: None };
     let wanted = Wanted::read(&mut query)?;
     let _memory = api.reading_memory(&wanted)?;
     let (limits, wait, of) = (wanted.limits, wanted.wait, partition.clone());

@@ -94,7 +94,6 @@ pub(super) async fn join(
         "group_id": membership.group_id,
         "member": membership.member,
         "lease_ms": lease_ms,
-        "generation": share.view.generation,
         "members": share.view.members.len(),
         "partitions": share.held.iter().map(shown).collect::<Vec<Value>>(),
     })))
@@ -118,15 +117,9 @@ pub(super) async fn commit(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     let caller = caller(&request);
-    let Committing { offsets, release } = read_json(&api, request).await?;
-    let topics = offsets.iter().map(|offset| &offset.topic).chain(release.iter().map(|released| &released.topic));
-    topics.into_iter().try_for_each(|topic| caller.ensure(Right::Read, topic))?;
-    if offsets.is_empty() && release.is_empty() {
-        return Err(ApiError::invalid("there is nothing to commit; give offsets or release"));
-    }
-    if offsets.iter().filter_map(|offset| offset.metadata.as_deref()).any(|text| text.contains('\0')) {
-        return Err(ApiError::invalid("metadata has a NUL; allowed is any other text"));
-    }
+    let committing: Committing = read_json(&api, request).await?;
+    committing.check(&caller)?;
+    let Committing { offsets, release } = committing;
     let offsets: Vec<ClaimedOffset> = offsets.into_iter().map(Offset::claimed).collect();
     if !offsets.is_empty() {
         api.catalog.commit_claimed(&group_id, member, &offsets).await?;
@@ -136,6 +129,28 @@ pub(super) async fn commit(
         api.catalog.release_claims(&group_id, &claims).await?;
     }
     Ok(Json(json!({ "committed": offsets.len(), "released": claims.len() })))
+}
+
+impl Committing {
+    /// Refuses what the caller may not do, and what cannot be meant.
+    fn check(&self, caller: &Caller) -> Result<(), ApiError> {
+        let of_offsets = self.offsets.iter().map(|offset| (&offset.topic, offset.generation));
+        let of_claims = self.release.iter().map(|released| (&released.topic, released.generation));
+        for (topic, Generation(generation)) in of_offsets.chain(of_claims) {
+            caller.ensure(Right::Read, topic)?;
+            if i64::try_from(generation).is_err() {
+                let text = format!("generation is {generation}; allowed is the one that joining answered with");
+                return Err(ApiError::invalid(text));
+            }
+        }
+        if self.offsets.is_empty() && self.release.is_empty() {
+            return Err(ApiError::invalid("there is nothing to commit; give offsets or release"));
+        }
+        if self.offsets.iter().filter_map(|offset| offset.metadata.as_deref()).any(|text| text.contains('\0')) {
+            return Err(ApiError::invalid("metadata has a NUL; allowed is any other text"));
+        }
+        Ok(())
+    }
 }
 
 impl Offset {

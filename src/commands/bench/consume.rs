@@ -11,7 +11,7 @@ use common::TopicPartition;
 use common::clock::{Clock, SystemClock};
 use common::config::{QueueType, Settings};
 use common::topic::Format;
-use consumer::{FetchParts, FetchRequest, Fetcher, Limits, OutOfRange, Start};
+use consumer::{FetchParts, FetchRequest, Fetcher, Limits, OutOfRange, Seen, Start};
 use serde::Serialize;
 use service::connect;
 use siltstone::{Siltstone, TopicName};
@@ -111,7 +111,7 @@ async fn read(fetcher: &Fetcher, partition: &TopicPartition, count: u64, payload
         limits: Limits { records_max: RECORDS, bytes_max: 64 << 20 },
         wait: Duration::ZERO,
         out_of_range: OutOfRange::Error,
-        seen: None,
+        seen: Seen::default(),
     };
     let measurement = Measurement::start();
     let mut records = 0;

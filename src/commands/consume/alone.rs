@@ -57,7 +57,7 @@ pub(super) async fn consume(
                 return Ok(printed);
             }
             turn.request.start = Start::Position(fetched.next);
-            turn.request.seen = Some(fetched.seen);
+            turn.request.seen = fetched.seen;
             turn.is_done = !args.follow && (fetched.next >= turn.end || fetched.records == 0);
         }
     }
@@ -85,7 +85,7 @@ async fn turns(args: &Args, catalog: &dyn MetadataStore, fetcher: &Fetcher) -> a
                 limits: args.limits(0),
                 wait: Duration::ZERO,
                 out_of_range: args.out_of_range,
-                seen: Some(Seen { topic_created_at: topic.created_at, last: None }),
+                seen: Seen { topic_created_at: Some(topic.created_at), last: None },
             };
             turns.push(Turn { request, end, is_done: false });
         }

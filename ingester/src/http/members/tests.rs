@@ -107,6 +107,7 @@ async fn mistakes_are_named_with_what_is_allowed() {
     let setup = Setup::new().await;
     let id = "0197a000-0000-7000-8000-000000000001";
     let held = json!({ "partition_id": 0, "generation": 1 });
+    let huge = json!({ "partition_id": 0, "generation": 1_u64 << 63 });
     let cases = [
         ("POST", "/g/members".to_owned(), json!({ "topics": [] }), 400, "at least one topic"),
         ("POST", "/g/members".to_owned(), json!({ "topics": ["absent"] }), 404, "absent"),
@@ -119,6 +120,13 @@ async fn mistakes_are_named_with_what_is_allowed() {
         ("DELETE", format!("/g/members/{id}"), Value::Null, 404, "group not found: g"),
         ("POST", format!("/g/members/{id}/offsets"), json!({ "offsets": [] }), 400, "nothing to commit"),
         ("POST", format!("/g/members/{id}/offsets"), json!({ "offsets": [offset(&held, 1)] }), 409, "join it first"),
+        (
+            "POST",
+            format!("/g/members/{id}/offsets"),
+            json!({ "release": [claim(&huge)] }),
+            400,
+            "that joining answered with",
+        ),
         ("POST", "/g/offsets".to_owned(), json!({ "topic": "orders" }), 400, "offset or time is missing"),
         ("POST", "/g/offsets".to_owned(), json!({ "topic": "absent", "offset": 0 }), 404, "absent"),
         (
