@@ -80,7 +80,7 @@ impl ConfiguredTail {
 
     async fn connected(&self) -> Result<QueueTail, TailError> {
         match timeout(CONNECT_TIMEOUT, connect::queue(&self.settings)).await {
-            Ok(Ok(queue)) => Ok(QueueTail::new(queue)),
+            Ok(Ok(queue)) => Ok(QueueTail::of(queue, &self.settings)),
             Ok(Err(error)) => Err(QueueError::unavailable(error).into()),
             Err(_) => {
                 let place = connect::queue_place(&self.settings);

@@ -123,14 +123,15 @@ async fn open_doors(
     bound: Bound,
     auto_create: AutoCreate,
 ) -> anyhow::Result<(HttpService, Doors)> {
-    let hot_tail = HotTail::of(Arc::new(QueueTail::new(Arc::clone(&service.queue))));
+    let tail = Arc::new(QueueTail::of(Arc::clone(&service.queue), settings));
+    let hot_tail = HotTail::of(Arc::clone(&tail) as _);
     let executor = answering::executor(settings, &service.catalog, &service.storage, hot_tail)?;
     let parts = ApiParts {
         queue: Arc::clone(&service.queue),
         catalog: Arc::clone(&service.catalog),
         storage: service.storage.clone(),
         hints: Some(service.writer.commits()),
-        tail: tail_of(settings, Arc::clone(&service.queue)),
+        tail: tail_of(settings, tail),
         cache: ingester::service::cache(settings),
         auto_create,
         queries: Some(answering::endpoint(&executor)),

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{TailPart, TailScan};
 use crate::query::hot::HotTailError;
-use crate::tail::{TailCursor, TailError, TailLimits, TailRows, TailStep};
+use crate::tail::{TailCursor, TailError, TailLimits, TailRows, TailStep, bytes_of};
 use common::ErrorKind;
 use common::backoff::Backoff;
 
@@ -102,7 +102,7 @@ impl PartReader {
         let mut bytes = 0;
         for batch in self.scan.table.of_kind(rows) {
             let batch = self.scan.in_table(batch)?;
-            bytes += batch.get_array_memory_size();
+            bytes += bytes_of(&batch);
             let parts = (0..batch.num_rows()).step_by(batch_rows);
             self.ready.extend(parts.map(|from| batch.slice(from, batch_rows.min(batch.num_rows() - from))));
         }
