@@ -12,6 +12,7 @@
 mod function;
 mod growth;
 mod repeated;
+mod series;
 mod size;
 mod unnest;
 

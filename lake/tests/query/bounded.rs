@@ -54,6 +54,7 @@ async fn a_result_beyond_the_memory_is_refused_before_it_is_made() {
             "generate_series",
             "SELECT generate_series(TIMESTAMP '2000-01-01', TIMESTAMP '2200-01-01', INTERVAL '1' SECOND)",
         ),
+        ("range", "SELECT array_length(range(DATE '1970-01-01', CAST(95000000 AS DATE), INTERVAL '1 day'))"),
         ("array_repeat", "SELECT array_repeat('x', 2000000000)"),
         ("array_repeat", "SELECT array_length(array_repeat(s, 100000000)) FROM t"),
         ("array_resize", "SELECT array_resize([1], 2000000000, 7)"),
@@ -77,6 +78,26 @@ async fn a_result_beyond_the_memory_is_refused_before_it_is_made() {
         let error = answer(&session, sql).await.expect_err(sql);
         assert!(error.contains("every value of type") && error.contains("MEMORY_BUDGET_BYTES"), "{sql}: {error}");
     }
+}
+
+#[tokio::test]
+async fn a_series_that_stands_still_is_refused() {
+    let lake = lake().await;
+    let session = session(&lake);
+    for sql in [
+        "SELECT generate_series(DATE '2000-01-01', DATE '2000-01-02', INTERVAL '1 day -24 hours')",
+        "SELECT range(DATE '2001-02-01', DATE '2000-01-01', INTERVAL '1 month -28 days')",
+        "SELECT generate_series(TIMESTAMP '2001-02-01', TIMESTAMP '2000-01-01', INTERVAL '1 month -28 days')",
+        "SELECT range(DATE '2000-01-01' + CAST(n AS INT), DATE '2020-01-01', INTERVAL '1 day -24 hours') FROM t",
+    ] {
+        let error = answer(&session, sql).await.expect_err(sql);
+        assert!(error.contains("its parts must not have opposite signs"), "{sql}: {error}");
+    }
+    let months = "SELECT array_length(generate_series(DATE '2000-01-31', DATE '2000-12-31', INTERVAL '1 month'))";
+    assert_eq!(value(&session, months).await, "12");
+    let days =
+        "SELECT array_length(generate_series(TIMESTAMP '2000-01-02', TIMESTAMP '2000-01-01', INTERVAL '-12 hours'))";
+    assert_eq!(value(&session, days).await, "3");
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, ListArray, StringArray, StringViewArray, StructArray};
+use datafusion::arrow::array::{
+    ArrayRef, FixedSizeBinaryArray, Int64Array, ListArray, StringArray, StringViewArray, StructArray,
+};
+use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{Field, Int64Type};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::ColumnarValue;
@@ -24,7 +27,7 @@ const SMALL: &str = "abs acos acosh array_any_value array_compact array_dims arr
     json_get_text json_length lcm least left levenshtein ln log log10 log2 lower ltrim make_date make_time \
     map_entries map_extract map_keys map_values md5 nanvl now nullif nvl nvl2 octet_length pi power radians random \
     regexp_count regexp_instr regexp_like regexp_match reverse right round rtrim sha224 sha256 sha384 sha512 signum \
-    sin sinh split_part sqrt starts_with string_to_array strpos substr substr_index tan tanh to_date to_hex \
+    sin sinh split_part sqrt starts_with strpos substr substr_index tan tanh to_date to_hex \
     to_local_time to_time to_timestamp to_timestamp_micros to_timestamp_millis to_timestamp_nanos \
     to_timestamp_seconds to_unixtime translate trunc try_cast_to_type union_extract union_tag upper uuid version \
     with_metadata";
@@ -90,8 +93,28 @@ fn the_size_of_a_result_is_known_before() {
         ("array_repeat", vec![number(7), number(100)], 1, exact(800)),
         ("replace", vec![text("aXbX"), text("X"), text(&"y".repeat(10_000))], 1, exact(20_004)),
         ("concat", vec![text("abc"), column(vec![1, 2])], 2, exact(2 * 7 + 16)),
+        ("string_to_array", vec![text("a,b,c"), text(",")], 1, exact(5 + 3 * 16)),
+        ("string_to_array", vec![text("a,b,c"), ColumnarValue::Scalar(ScalarValue::Utf8(None))], 1, exact(5 + 5 * 16)),
+        ("to_char", vec![number(0), text("%+")], 1, Bound { bytes: 20 * (2 + 4), is_exact: false }),
     ] {
         let growth = Growth::of(name).expect(name);
         assert_eq!(growth.bound(&operands, rows).expect(name), expected, "{name}");
     }
+}
+
+#[test]
+fn nulls_of_a_fixed_size_are_counted_as_well() {
+    let wide = |rows: i32| -> ArrayRef { Arc::new(FixedSizeBinaryArray::from(vec![&[0_u8; 1000][..]; rows as usize])) };
+    let list = |values: ArrayRef| ColumnarValue::Array(Arc::new(list_of(values)));
+    let numbers = list(Arc::new(Int64Array::from_iter_values(0..1000)));
+    let zipped = Growth::of("arrays_zip").expect("it grows").bound(&[numbers, list(wide(1))], 1).expect("a size");
+    assert!(zipped.bytes > 1_000_000, "{zipped:?}");
+    let count = ColumnarValue::Scalar(ScalarValue::from(1000_i64));
+    let resized = Growth::of("array_resize").expect("it grows").bound(&[list(wide(1)), count], 1).expect("a size");
+    assert!(resized.bytes > 1_000_000, "{resized:?}");
+}
+
+fn list_of(elements: ArrayRef) -> ListArray {
+    let element = Arc::new(Field::new_list_field(elements.data_type().clone(), true));
+    ListArray::new(element, OffsetBuffer::from_lengths([elements.len()]), elements, None)
 }
