@@ -83,6 +83,7 @@ pub use error::QueryError;
 pub use format::{
     ParquetRows, format_expanded, format_table, json_texts, write_csv, write_csv_header, write_json_lines,
 };
+pub use frugal::is_explained_limit;
 use hot::QueryTails;
 pub use hot::{HotTail, HotTailMode, HotTailSettings, SessionSettings};
 use known::Known;

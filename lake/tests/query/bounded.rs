@@ -101,6 +101,38 @@ async fn a_series_that_stands_still_is_refused() {
 }
 
 #[tokio::test]
+async fn a_function_that_would_compute_for_long_is_refused() {
+    let lake = lake().await;
+    let session = session(&lake);
+    for (function, sql) in [
+        ("levenshtein", "SELECT levenshtein(repeat('a', 10000000), repeat('b', 10000000))"),
+        ("levenshtein", "SELECT sum(levenshtein(repeat(s, 100000), s || repeat('b', 100000))) FROM t"),
+        ("strpos", "SELECT strpos(repeat('a', 30000000), repeat('a', 10000000) || 'b')"),
+        ("array_has_all", "SELECT array_has_all(range(1000000), range(1000000))"),
+    ] {
+        let error = answer(&session, sql).await.expect_err(sql);
+        assert!(error.contains(&format!("the work of {function} is ")), "{sql}: {error}");
+        assert!(!error.contains("MEMORY_BUDGET_BYTES"), "{sql}: {error}");
+    }
+    assert_eq!(value(&session, "SELECT levenshtein('kitten', 'sitting')").await, "3");
+}
+
+#[tokio::test]
+async fn joins_make_pauses_and_keep_their_rows() {
+    let lake = lake().await;
+    let session = session(&lake);
+    for (on, rows) in [("a.n + b.n = 10", "11"), ("a.s = b.s AND a.n + b.n > 10", "2994"), ("a.n < b.n", "4498500")] {
+        for kind in ["JOIN", "LEFT JOIN", "FULL JOIN"] {
+            let from = format!("FROM t a {kind} t b ON {on}");
+            let plan = answer(&session, &format!("EXPLAIN SELECT count(*) {from}")).await.expect("a plan");
+            assert!(plan.contains("FewPairs") && plan.contains("HeldRows"), "{from}: {plan}");
+            let counted = format!("SELECT count(*) {from} WHERE a.n IS NOT NULL AND b.n IS NOT NULL");
+            assert_eq!(value(&session, &counted).await, rows, "{from}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn doubling_again_and_again_is_refused() {
     let lake = lake().await;
     let session = session(&lake);
