@@ -1,5 +1,7 @@
 //! Limits of statements that run, and their ends.
 
+use std::time::Duration;
+
 use catalog::{Callers, Presented};
 use common::clock::system_clock;
 use futures::StreamExt;
@@ -74,6 +76,39 @@ async fn a_query_whose_rows_nobody_takes_gives_its_slot_back_at_its_deadline() {
     };
     assert_eq!(failure.kind, FailureKind::Timeout);
     assert!(failure.message.contains("QUERY_TIMEOUT_SECS=1"), "{failure}");
+}
+
+/// This runtime has one thread, which a statement must not take.
+#[tokio::test]
+async fn a_statement_that_makes_no_pause_is_answered_at_its_deadline() {
+    let (executor, client) = executor(Limits { timeout: Duration::from_secs(1), ..limits() }).await;
+    let terms = (0..16).map(|n| format!("levenshtein(repeat('a', 31000), repeat('b', {}))", 31_000 + n));
+    let sql = format!("SELECT {}", terms.collect::<Vec<_>>().join(" + "));
+    let long = failure(&executor, &client, &sql).await;
+    assert_eq!(long.kind, FailureKind::Timeout, "{long}");
+}
+
+#[tokio::test]
+async fn a_join_without_matches_gives_its_slot_back_at_its_deadline() {
+    let (executor, client) = executor(Limits { timeout: Duration::from_secs(2), ..limits() }).await;
+    let numbers = "(SELECT unnest(range(1, 400000)) AS n)";
+    for join in ["a.n + b.n < -1", "a.n % 2 = b.n % 2 AND a.n + b.n < -1"] {
+        let sql = format!("SELECT count(*) FROM {numbers} a JOIN {numbers} b ON {join}");
+        let long = failure(&executor, &client, &sql).await;
+        assert_eq!(long.kind, FailureKind::Timeout, "{join}: {long}");
+        let next = executor.plan(&client, "SELECT 1").await.expect("the only slot is free again");
+        next.run().await.expect("it runs");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_growth_says_which_function_it_was() {
+    let (executor, client) = executor(limits()).await;
+    let large = failure(&executor, &client, "SELECT repeat('x', 2000000000)").await;
+    assert_eq!(large.kind, FailureKind::Limit, "{large}");
+    let is_whole = large.message.contains("the result of repeat has 2000000000 bytes");
+    assert!(is_whole && large.message.contains("QUERY_MEMORY_BYTES=33554432"), "{large}");
+    assert!(!large.message.contains("MEMORY_BUDGET_BYTES"), "{large}");
 }
 
 #[tokio::test]
