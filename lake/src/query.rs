@@ -92,7 +92,7 @@ use known::Known;
 pub use listing::ListedTable;
 pub use object::{UnreadableSegment, unreadable_segment};
 pub use options::QueryOptions;
-pub use parameters::{Parameters, fitted};
+pub use parameters::{Parameters, fitted, plain_number};
 use planning::{check_exists, planned};
 use provider::Sources;
 use reader::NamedReaderFactory;

@@ -33,6 +33,10 @@ async fn executor(limits: Limits) -> (Arc<Executor>, Client) {
     (executor, Client { door: Door::Http, caller, additions: None })
 }
 
+fn json(text: &str) -> Box<serde_json::value::RawValue> {
+    serde_json::value::RawValue::from_string(text.to_owned()).expect("valid JSON")
+}
+
 async fn failure(executor: &Arc<Executor>, client: &Client, sql: &str) -> QueryFailure {
     let planned = match executor.plan(client, sql).await {
         Ok(planned) => planned,
@@ -112,6 +116,28 @@ async fn a_refused_growth_says_which_function_it_was() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_does_not_fit_is_an_error() {
+    let (executor, client) = executor(limits()).await;
+    for (place, text, fits) in [
+        ("BIGINT", "1.5", false),
+        ("BIGINT", "1.50e1", true),
+        ("DECIMAL(20, 2)", "9007199254740993.25", true),
+        ("DECIMAL(20, 2)", "9007199254740993.255", false),
+        ("DECIMAL(20, 2)", "\"1.005\"", false),
+        ("DATE", "\"2026-01-01T12:00:00\"", false),
+        ("DOUBLE", "0.1", true),
+    ] {
+        let sql = format!("SELECT CAST(v AS VARCHAR) FROM (SELECT CAST(NULL AS {place}) AS v) WHERE v = $1");
+        let planned = executor.plan(&client, &sql).await.expect("planned");
+        let values = crate::parameters::from_json(&planned, &[json(text)]);
+        assert_eq!(values.is_ok(), fits, "{place} {text}: {values:?}");
+        if text.starts_with("9007") && fits {
+            assert_eq!(values.expect("it fits")[0].to_string(), "9007199254740993.25");
+        }
+    }
+}
+
+#[tokio::test]
 async fn limits_of_rows_and_memory_name_their_settings() {
     let (executor, client) = executor(Limits { rows: 100, ..limits() }).await;
     let many = failure(&executor, &client, ENDLESS).await;
@@ -144,9 +170,9 @@ async fn parameters_have_the_types_that_the_statement_wants() {
     assert_eq!(planned.parameters().expect("numbered"), [Some(DataType::Int64)]);
     let missing = planned.clone().run().await.expect_err("no value");
     assert!(missing.message.contains("0 parameters are given; the statement has 1"), "{missing}");
-    let wrong = crate::parameters::from_json(&planned, &[serde_json::json!("x")]).expect_err("no number");
+    let wrong = crate::parameters::from_json(&planned, &[json("\"x\"")]).expect_err("no number");
     assert!(wrong.message.contains("parameter $1"), "{wrong}");
-    let values = crate::parameters::from_json(&planned, &[serde_json::json!("4")]).expect("a number");
+    let values = crate::parameters::from_json(&planned, &[json("\"4\"")]).expect("a number");
     let mut rows = planned.with_values(values).expect("it fits").run().await.expect("it runs");
     assert_eq!(rows.next().await.expect("a batch").expect("no failure").num_rows(), 1);
 }
