@@ -106,7 +106,7 @@ async fn a_function_that_would_compute_for_long_is_refused() {
     let session = session(&lake);
     for (function, sql) in [
         ("levenshtein", "SELECT levenshtein(repeat('a', 10000000), repeat('b', 10000000))"),
-        ("levenshtein", "SELECT sum(levenshtein(repeat(s, 100000), s || repeat('b', 100000))) FROM t"),
+        ("levenshtein", "SELECT sum(levenshtein(repeat(s, 5000), s || repeat('b', 50000))) FROM t"),
         ("strpos", "SELECT strpos(repeat('a', 30000000), repeat('a', 10000000) || 'b')"),
         ("array_has_all", "SELECT array_has_all(range(1000000), range(1000000))"),
     ] {
