@@ -24,7 +24,7 @@ pub(crate) fn executor(
     let mode = HotTailSettings { mode: settings.hot_tail, ..HotTailSettings::default() };
     let options = QueryOptions { hot_tail: mode, ..limits.options() };
     let session = QuerySession::open_with(Arc::clone(catalog), store, options)?.with_hot_tail(hot_tail);
-    Ok(Executor::over(session, limits))
+    Ok(Executor::over(session, limits)?)
 }
 
 /// The executor as the endpoint of the HTTP service.

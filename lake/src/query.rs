@@ -24,6 +24,7 @@ mod exact_sum;
 mod extremes;
 mod format;
 mod frugal;
+mod home;
 mod hot;
 mod json;
 mod known;
@@ -83,13 +84,15 @@ pub use error::QueryError;
 pub use format::{
     ParquetRows, format_expanded, format_table, json_texts, write_csv, write_csv_header, write_json_lines,
 };
+pub use frugal::is_explained_limit;
+use home::Home;
 use hot::QueryTails;
 pub use hot::{HotTail, HotTailError, HotTailMode, HotTailSettings, SessionSettings, hot_tail_error};
 use known::Known;
 pub use listing::ListedTable;
 pub use object::{UnreadableSegment, unreadable_segment};
 pub use options::QueryOptions;
-pub use parameters::{Parameters, fitted};
+pub use parameters::{Parameters, fitted, plain_number};
 use planning::{check_exists, planned};
 use provider::Sources;
 use reader::NamedReaderFactory;
@@ -246,7 +249,7 @@ impl QuerySession {
         let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         reading.verify_plan(&plan)?;
         let tails = QueryTails::new(self.hot.clone(), settings.hot_tail());
-        let plan = binding::bound(plan, &tails, scope).await?;
+        let plan = self.lake.sources.home.run(binding::bound(plan, &tails, scope)).await?;
         Ok(SessionContext::new_with_state(state).execute_logical_plan(plan).await?)
     }
 
@@ -271,9 +274,9 @@ fn sources(
     runtime: &RuntimeEnv,
     is_verifying: bool,
 ) -> Result<Sources, QueryError> {
-    let store_url = store_url(&store.url)?;
+    let (home, store_url) = (Home::here(), store_url(&store.url)?);
     runtime.register_object_store(store_url.as_ref(), Arc::clone(&store.store));
     let footers = runtime.cache_manager.get_file_metadata_cache();
-    let readers = Arc::new(NamedReaderFactory::new(Arc::clone(&store.store), footers, is_verifying));
-    Ok(Sources { catalog, store_url, readers })
+    let readers = Arc::new(NamedReaderFactory::new(Arc::clone(&store.store), footers, home.clone(), is_verifying));
+    Ok(Sources { catalog, store_url, readers, home })
 }

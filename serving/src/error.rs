@@ -7,7 +7,7 @@ use catalog::{CatalogError, NotServed};
 use common::ErrorKind;
 use common::secret::scrubbed;
 use datafusion::error::DataFusionError;
-use lake::query::{HotTailError, QueryError, hot_tail_error, unreadable_segment};
+use lake::query::{HotTailError, QueryError, hot_tail_error, is_explained_limit, unreadable_segment};
 
 /// The kind of a failure; each door has a code for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,13 +70,14 @@ impl QueryFailure {
         }
         let text = error.strip_backtrace();
         match error.find_root() {
-            DataFusionError::ResourcesExhausted(_) => Self::passed_on(
-                FailureKind::Limit,
-                &format!(
-                    "the query needs more memory than QUERY_MEMORY_BYTES={memory_bytes_max} allows, although it sorts and \
-                     groups in temporary files; raise it, or ask for fewer or narrower columns"
+            // The session's own text says which limit of what; any other is of DataFusion's count of memory.
+            DataFusionError::ResourcesExhausted(reason) => match is_explained_limit(reason) {
+                true => Self::passed_on(FailureKind::Limit, reason),
+                false => Self::passed_on(
+                    FailureKind::Limit,
+                    &format!("the query needs more memory than QUERY_MEMORY_BYTES={memory_bytes_max} allows: {reason}"),
                 ),
-            ),
+            },
             DataFusionError::Plan(reason) if is_refusal(reason) => Self::passed_on(
                 FailureKind::NotReading,
                 &format!("only SELECT, SHOW, DESCRIBE and EXPLAIN are allowed here: {reason}"),

@@ -1,34 +1,36 @@
 //! The one executor of statements, for all doors.
 //!
 //! Owns: the life of a statement: a slot to plan, its plan, a slot to run, its rows. Does not own: its sender (`client`), the
-//! slots (`slots`), the run (`run`), what is counted and logged of it (`report`), planning itself (`lake::query`).
+//! slots (`slots`), the run (`run`), its threads (`workers`), what is counted and logged of it (`report`), planning itself
+//! (`lake::query`).
 
 mod client;
+mod limits;
 mod report;
 mod run;
 mod slots;
+mod workers;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow_schema::{DataType, SchemaRef};
 use catalog::MetadataStore;
-use common::config::Settings;
 use datafusion::common::ParamValues;
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::dataframe::DataFrame;
 use datafusion::scalar::ScalarValue;
-use lake::query::{ListedTable, QueryError, QueryOptions, QuerySession, QueryStore, SessionSettings};
+use lake::query::{ListedTable, QueryError, QuerySession, QueryStore, SessionSettings};
 use tokio::time::{Instant, timeout_at};
-use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use self::report::Report;
 use self::slots::Slots;
+use self::workers::Workers;
 use crate::error::{FailureKind, QueryFailure};
 pub use client::{Client, Door};
+pub use limits::Limits;
 pub use report::describe_metrics;
 pub use run::Rows;
 
@@ -38,28 +40,12 @@ pub(crate) const CATALOG: &str = "siltstone";
 /// Longest text of a statement: larger ones are made by programs that should send values as parameters.
 pub(crate) const STATEMENT_BYTES_MAX: usize = 1 << 20;
 
-/// The limits of statements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Queries that run at once.
-    pub concurrency: usize,
-    /// Queries that may wait for a slot.
-    pub queue: usize,
-    /// Longest wait for a slot.
-    pub queue_wait: Duration,
-    /// Bytes of memory of one query.
-    pub memory_bytes: usize,
-    /// Longest time of one query, from its slot to the last row that its client took.
-    pub timeout: Duration,
-    /// Most rows of one answer.
-    pub rows: u64,
-}
-
 /// Plans and runs statements within [`Limits`].
 pub struct Executor {
     session: QuerySession,
     slots: Slots,
     limits: Limits,
+    workers: Workers,
 }
 
 /// A statement that was planned, and may run.
@@ -71,38 +57,22 @@ pub struct Planned {
     frame: DataFrame,
 }
 
-impl Limits {
-    /// Those that the settings name.
-    pub fn of(settings: &Settings) -> Self {
-        Self {
-            concurrency: settings.query_concurrency,
-            queue: settings.query_queue,
-            queue_wait: Duration::from_secs(settings.query_queue_secs),
-            memory_bytes: settings.query_memory_bytes,
-            timeout: Duration::from_secs(settings.query_timeout_secs),
-            rows: settings.query_rows_max,
-        }
-    }
-
-    /// The options of a session whose statements keep these limits.
-    pub fn options(&self) -> QueryOptions {
-        QueryOptions { memory_bytes_max: self.memory_bytes, memory_of_each: true, ..QueryOptions::default() }
-    }
-}
-
 impl Executor {
     /// An executor over the objects that `catalog` lists in `store`.
     ///
     /// # Errors
-    /// As [`QuerySession::open_with`].
+    /// As [`QuerySession::open_with`], and when there are no more threads.
     pub fn open(catalog: Arc<dyn MetadataStore>, store: QueryStore, limits: Limits) -> Result<Arc<Self>, QueryError> {
-        Ok(Self::over(QuerySession::open_with(catalog, store, limits.options())?, limits))
+        Self::over(QuerySession::open_with(catalog, store, limits.options())?, limits)
     }
 
     /// The same over a session with [`Limits::options`].
-    pub fn over(session: QuerySession, limits: Limits) -> Arc<Self> {
-        let slots = Slots::new(&limits);
-        Arc::new(Self { session, slots, limits })
+    ///
+    /// # Errors
+    /// There are no more threads.
+    pub fn over(session: QuerySession, limits: Limits) -> Result<Arc<Self>, QueryError> {
+        let workers = Workers::start().map_err(|error| QueryError::Query(error.into()))?;
+        Ok(Arc::new(Self { session, slots: Slots::new(&limits), limits, workers }))
     }
 
     /// The settings with which a client begins, its own from then on.
@@ -142,7 +112,7 @@ impl Executor {
         tables.map_err(|error| QueryFailure::planning(&error, self.limits.memory_bytes))
     }
 
-    /// Of its own task, so that a plan that takes long holds no connection, and its slot until it really ends.
+    /// Of its own task, so that a long plan holds no connection, and its slot until it really ends.
     async fn frame(self: &Arc<Self>, client: &Client, sql: &str) -> Result<DataFrame, QueryFailure> {
         if sql.len() > STATEMENT_BYTES_MAX {
             let text = format!("the statement has {} bytes; allowed are {STATEMENT_BYTES_MAX}", sql.len());
@@ -154,10 +124,10 @@ impl Executor {
         let slot = self.slots.take().await?;
         let (executor, sql, scope) = (Arc::clone(self), sql.to_owned(), client.scope());
         let settings = client.settings.clone();
-        let planning = AbortOnDropHandle::new(tokio::spawn(async move {
+        let planning = self.workers.run(async move {
             let _slot = slot;
             executor.session.sql_within(&sql, &settings, &scope).await
-        }));
+        });
         match timeout_at(self.deadline(), planning).await {
             Ok(Ok(Ok(frame))) => Ok(frame),
             Ok(Ok(Err(error))) => Err(QueryFailure::planning(&error, self.limits.memory_bytes)),

@@ -4,7 +4,9 @@
 
 use arrow_schema::DataType;
 use datafusion::scalar::ScalarValue;
+use lake::query::plain_number;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::error::QueryFailure;
 use crate::executor::Planned;
@@ -13,26 +15,38 @@ use crate::executor::Planned;
 ///
 /// # Errors
 /// A value does not fit, or has members or elements.
-pub(crate) fn from_json(planned: &Planned, values: &[Value]) -> Result<Vec<ScalarValue>, QueryFailure> {
+pub(crate) fn from_json(planned: &Planned, values: &[Box<RawValue>]) -> Result<Vec<ScalarValue>, QueryFailure> {
     let types = planned.parameters()?;
-    let value = |(index, value): (usize, &Value)| {
-        let scalar = match value {
+    let value = |(index, value): (usize, &Box<RawValue>)| {
+        let wanted = types.get(index).and_then(Option::as_ref);
+        let read = serde_json::from_str(value.get());
+        let read = read.map_err(|error| QueryFailure::invalid(format!("parameter ${}: {error}", index + 1)))?;
+        let scalar = match read {
             Value::Null => ScalarValue::Null,
-            Value::Bool(value) => ScalarValue::Boolean(Some(*value)),
-            Value::String(text) => ScalarValue::Utf8(Some(text.clone())),
+            Value::Bool(value) => ScalarValue::Boolean(Some(value)),
+            Value::String(text) => ScalarValue::Utf8(Some(text)),
             Value::Number(number) => match (number.as_i64(), number.as_u64()) {
                 (Some(whole), _) => ScalarValue::Int64(Some(whole)),
                 (None, Some(whole)) => ScalarValue::UInt64(Some(whole)),
-                (None, None) => ScalarValue::Float64(number.as_f64()),
+                (None, None) => fraction(value.get(), number.as_f64(), wanted),
             },
             Value::Array(_) | Value::Object(_) => {
                 let text = format!("parameter ${}: allowed are null, booleans, numbers and text", index + 1);
                 return Err(QueryFailure::invalid(text));
             }
         };
-        fitted(scalar, types.get(index).and_then(Option::as_ref), index + 1)
+        fitted(scalar, wanted, index + 1)
     };
     values.iter().enumerate().map(value).collect()
+}
+
+/// A number that is no whole one of 64 bits: with all its digits where the wanted type may have them.
+fn fraction(text: &str, rounded: Option<f64>, wanted: Option<&DataType>) -> ScalarValue {
+    let is_exact = wanted.is_some_and(|wanted| wanted.is_integer() || wanted.is_decimal());
+    match plain_number(text).filter(|_| is_exact) {
+        Some(plain) => ScalarValue::Utf8(Some(plain)),
+        None => ScalarValue::Float64(rounded),
+    }
 }
 
 /// The value of parameter `$number` in the type that the statement wants, if one is known.

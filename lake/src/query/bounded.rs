@@ -1,19 +1,23 @@
 //! Bounds what the expressions of a query make of little: `repeat('x', 2000000000)` is short, and its result is not.
 //!
 //! Owns: which expressions are replaced: every function whose result may be far larger than its operands and `||` by
-//! functions that know the size before they make the result, large literals by functions that know how often a batch
-//! repeats them; the batches that `unnest` gets; refusing types whose every value is large.
-//! Does not own: those functions (`function`, `repeated`) and batches (`unnest`), the sizes (`growth`), memory that operators
-//! take (DataFusion's pool).
+//! functions that know the size before they make the result, functions whose work grows faster than their operands by ones
+//! that know the work, large literals by functions that know how often a batch repeats them; the batches that `unnest` and
+//! joins get; refusing types whose every value is large.
+//! Does not own: those functions (`function`, `repeated`) and batches (`unnest`, `pairs`), the sizes (`growth`, `series`) and
+//! the work (`work`), memory that operators take (DataFusion's pool).
 //!
 //! It runs before constants are folded, so that none is computed unbounded, and again on the final plan, in which
 //! DataFusion may have put its own functions, and literals that it computed.
 
 mod function;
 mod growth;
+mod pairs;
 mod repeated;
+mod series;
 mod size;
 mod unnest;
+mod work;
 
 use std::sync::Arc;
 
@@ -26,8 +30,10 @@ use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, ScalarUD
 use datafusion::optimizer::AnalyzerRule;
 
 use self::function::Bounded;
+pub(super) use self::pairs::PauseJoins;
 use self::repeated::{Concatenation, Repeated};
 pub(super) use self::unnest::BoundUnnest;
+pub(super) use self::work::TOO_MUCH;
 use super::rewriting::rewrite;
 
 /// The part of a batch's memory that one literal may take: a statement has several, and their copies live together.
@@ -122,8 +128,9 @@ fn check_type(data_type: &DataType) -> Result<()> {
         return Ok(());
     }
     Err(DataFusionError::Plan(format!(
-        "every value of type {data_type} takes {bytes} bytes; the limit is {FIXED_BYTES_MAX}, since MEMORY_BUDGET_BYTES \
-         must hold one for each row of a batch; use a list, whose values have sizes of their own"
+        "every value of type {data_type} takes {bytes} bytes; the limit is {FIXED_BYTES_MAX}, since the \
+         memory of a query (MEMORY_BUDGET_BYTES, or QUERY_MEMORY_BYTES of `serve` and `up`) must hold one for each row of a \
+         batch; use a list, whose values have sizes of their own"
     )))
 }
 

@@ -29,7 +29,8 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use futures::{Stream, StreamExt, stream};
 
-use super::bounded::{Bounds, TOO_LARGE, bound_finally};
+use super::QueryOptions;
+use super::bounded::{Bounds, TOO_LARGE, TOO_MUCH, bound_finally};
 use super::chains::balance;
 
 /// Memory that a partition of a plan should have at least.
@@ -43,6 +44,23 @@ const FRUGAL_BATCH_ROWS: [usize; 2] = [512, 16];
 /// Memory that one sort keeps free for merging, at most and as a part of a partition's: DataFusion's own choice at most.
 const MERGE_BYTES: usize = 10 * 1024 * 1024;
 const MERGE_PART: usize = 8;
+
+const NEEDS_MORE: &str = "the query needs more memory ";
+const NO_ROOM: &str = "the query found no more room ";
+
+/// The memory of a query, in bytes, and the setting that gives it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    bytes: usize,
+    setting: &'static str,
+}
+
+impl Budget {
+    pub(super) fn of(options: &QueryOptions) -> Self {
+        let setting = if options.memory_of_each { "QUERY_MEMORY_BYTES" } else { "MEMORY_BUDGET_BYTES" };
+        Self { bytes: options.memory_bytes_max, setting }
+    }
+}
 
 /// Settings of the first attempt: parallelism as the budget allows. `cores` are those to use.
 pub(super) fn generous(config: SessionConfig, budget: usize, cores: usize) -> SessionConfig {
@@ -68,8 +86,7 @@ fn frugal(config: SessionConfig, budget: usize, batch_rows: usize) -> SessionCon
 /// Plans queries so that they can be run again.
 #[derive(Debug)]
 pub(super) struct FrugalPlanner {
-    /// Memory of the session's queries, in bytes.
-    pub(super) budget: usize,
+    pub(super) budget: Budget,
     /// What one result of an expression may take of it.
     pub(super) bounds: Bounds,
 }
@@ -99,13 +116,13 @@ impl QueryPlanner for FrugalPlanner {
 struct Again {
     logical: LogicalPlan,
     state: SessionState,
-    budget: usize,
+    budget: Budget,
 }
 
 impl Again {
     /// The rows of a more frugal plan.
     async fn run(&self, batch_rows: usize) -> Result<SendableRecordBatchStream> {
-        let config = frugal(self.state.config().clone(), self.budget, batch_rows);
+        let config = frugal(self.state.config().clone(), self.budget.bytes, batch_rows);
         let state = SessionStateBuilder::new_from_existing(self.state.clone()).with_config(config).build();
         let plan = DefaultPhysicalPlanner::default().create_physical_plan(&self.logical, &state).await?;
         execute_stream(without_top_rows(plan)?, state.task_ctx())
@@ -201,25 +218,30 @@ fn is_exhausted(error: &DataFusionError) -> bool {
     matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
 
-/// The error in terms of what a user can set.
-fn explained(error: DataFusionError, budget: usize) -> DataFusionError {
+/// True for the reason of an error about a limit, where it says already which one.
+pub fn is_explained_limit(reason: &str) -> bool {
+    [TOO_MUCH, TOO_LARGE, NEEDS_MORE, NO_ROOM].iter().any(|start| reason.starts_with(start))
+}
+
+/// The error in terms of what a user can set. The reason stays in it where it names a part of the statement.
+fn explained(error: DataFusionError, budget: Budget) -> DataFusionError {
     let DataFusionError::ResourcesExhausted(reason) = error.find_root() else { return error };
-    let directory = std::env::temp_dir();
+    let (directory, Budget { bytes, setting }) = (std::env::temp_dir(), budget);
     let directory = directory.display();
-    if reason.contains("max_temp_directory_size") {
-        return DataFusionError::ResourcesExhausted(format!(
-            "the query needs more than the {} GiB of temporary files in {directory} that a query may have; ask for \
-             fewer rows or columns",
+    DataFusionError::ResourcesExhausted(if reason.contains("max_temp_directory_size") {
+        format!(
+            "{NO_ROOM}for temporary files in {directory}: all queries of this process together may have \
+             {} GiB; ask for fewer rows or columns, or run fewer queries at once",
             super::session::SPILL_BYTES_MAX >> 30
-        ));
-    }
-    if reason.starts_with(TOO_LARGE) {
-        return DataFusionError::ResourcesExhausted(format!(
-            "{reason} (MEMORY_BUDGET_BYTES={budget}); raise MEMORY_BUDGET_BYTES, or ask for a smaller result"
-        ));
-    }
-    DataFusionError::ResourcesExhausted(format!(
-        "the query needs more memory than MEMORY_BUDGET_BYTES={budget} allows, although it sorts and groups in temporary \
-         files in {directory}; raise MEMORY_BUDGET_BYTES, or ask for fewer or narrower columns"
-    ))
+        )
+    } else if reason.starts_with(TOO_MUCH) {
+        reason.clone()
+    } else if reason.starts_with(TOO_LARGE) {
+        format!("{reason} ({setting}={bytes}); raise {setting}, or ask for a smaller result")
+    } else {
+        format!(
+            "{NEEDS_MORE}than {setting}={bytes} allows, although it sorts and groups in temporary files in \
+             {directory}; raise {setting}, or ask for fewer or narrower columns"
+        )
+    })
 }

@@ -52,7 +52,8 @@ impl QuerySession {
 
     /// The topics of a scope.
     pub(super) async fn topics(&self, scope: &Scope) -> Result<Vec<Topic>, QueryError> {
-        let mut topics = self.lake.sources.catalog.list_topics().await?;
+        let sources = &self.lake.sources;
+        let mut topics = sources.home.run(sources.catalog.list_topics()).await?;
         topics.retain(|topic| scope.sees(&topic.name));
         Ok(topics)
     }

@@ -1,6 +1,9 @@
 //! Values for the placeholders of a statement.
 //!
-//! Owns: the type of each value, and the errors that name a placeholder. Does not own: placeholders in plans (DataFusion).
+//! Owns: the type of each value, and the errors that name a placeholder. Does not own: placeholders in plans
+//! (DataFusion), comparing a value with what a type makes of it (`same`).
+
+mod same;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +12,7 @@ use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
 
 use super::QueryError;
+pub use same::plain_number;
 
 /// Values for the placeholders `$1`, `$2` or `$name` of a statement: each is a text, or NULL if it is `None`, by the
 /// placeholder's name without `$`.
@@ -57,11 +61,20 @@ fn scalar(placeholder: &str, text: &Option<String>, data_type: Option<&DataType>
 /// The value of a placeholder in the type of its place, if one is known.
 ///
 /// # Errors
-/// [`QueryError::Parameter`] when it is no value of that type.
+/// [`QueryError::Parameter`] when it is no value of that type, or would become another value. A fraction may be rounded to
+/// one that a floating-point type has.
 pub fn fitted(value: ScalarValue, wanted: Option<&DataType>, placeholder: &str) -> Result<ScalarValue, QueryError> {
     let Some(wanted) = wanted.filter(|wanted| **wanted != value.data_type()) else { return Ok(value) };
-    value.cast_to(wanted).map_err(|_| {
-        let shown = value.try_as_str().flatten().map_or_else(|| value.to_string(), |text| format!("{text:?}"));
-        QueryError::Parameter(format!("the value {shown} of {placeholder} is not a value of its type, {wanted}"))
-    })
+    let shown = || value.try_as_str().flatten().map_or_else(|| value.to_string(), |text| format!("{text:?}"));
+    let cast = value.cast_to(wanted).map_err(|_| {
+        QueryError::Parameter(format!("the value {} of {placeholder} is not a value of its type, {wanted}", shown()))
+    })?;
+    if same::is_same(&value, &cast) {
+        return Ok(cast);
+    }
+    Err(QueryError::Parameter(format!(
+        "the value {} of {placeholder} is not a value of its type, {wanted}, in which it would become {}",
+        shown(),
+        same::shown(&cast)
+    )))
 }

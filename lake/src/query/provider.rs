@@ -27,6 +27,7 @@ use object_store::path::Path;
 
 use super::counts::record_counts;
 use super::exact::make_exact;
+use super::home::Home;
 use super::hot::TopicTail;
 use super::known::KnownTopic;
 use super::layout::{LakeObject, adapter, laid_out_alike};
@@ -55,6 +56,8 @@ pub(super) struct Sources {
     pub(super) catalog: Arc<dyn MetadataStore>,
     pub(super) store_url: ObjectStoreUrl,
     pub(super) readers: Arc<NamedReaderFactory>,
+    /// Of the catalog's connections.
+    pub(super) home: Home,
 }
 
 /// Objects of one kind, as of one catalog snapshot, and the tail of the queue behind them.
@@ -112,7 +115,8 @@ impl LakeTable {
             return Ok(self.objects().iter().collect());
         }
         let catalog = self.sources.catalog.as_ref();
-        let recorded = Recorded::load(&self.topic, (catalog, self.kind), &self.schema, filters).await?;
+        let loading = Recorded::load(&self.topic, (catalog, self.kind), &self.schema, filters);
+        let recorded = self.sources.home.run(loading).await?;
         let df_schema = DFSchema::try_from(Arc::clone(&self.schema))?;
         prune(self.objects().iter().collect(), &recorded, &df_schema, filters, session)
     }
@@ -153,7 +157,8 @@ impl LakeTable {
         let mut statistics = statistics_of(&infos, &self.schema);
         let catalog = self.sources.catalog.as_ref();
         let table = (self.topic.as_ref(), self.kind, self.schema.as_ref());
-        make_exact(&mut statistics, &self.extremes, table, (catalog, objects)).await?;
+        let making = make_exact(&mut statistics, &self.extremes, table, (catalog, objects));
+        self.sources.home.run(making).await?;
         Ok(statistics)
     }
 

@@ -26,6 +26,7 @@ use object_store::{ObjectMeta, ObjectStore};
 
 use super::contained::note_opened;
 use super::exact_store::ExactStore;
+use super::home::Home;
 use super::object::{ListedChecksum, QueriedObject};
 
 /// Makes readers that cache footers and name the key in every error.
@@ -35,13 +36,19 @@ pub(super) struct NamedReaderFactory {
     footers: Arc<dyn FileMetadataCache>,
     inner: CachedParquetFileReaderFactory,
     is_verifying: bool,
+    home: Home,
 }
 
 impl NamedReaderFactory {
-    pub(super) fn new(store: Arc<dyn ObjectStore>, footers: Arc<dyn FileMetadataCache>, is_verifying: bool) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn ObjectStore>,
+        footers: Arc<dyn FileMetadataCache>,
+        home: Home,
+        is_verifying: bool,
+    ) -> Self {
         let exact = Arc::new(ExactStore(Arc::clone(&store)));
         let inner = CachedParquetFileReaderFactory::new(exact, Arc::clone(&footers));
-        Self { store, footers, inner, is_verifying }
+        Self { store, footers, inner, is_verifying, home }
     }
 }
 
@@ -62,7 +69,8 @@ impl ParquetFileReaderFactory for NamedReaderFactory {
         let inner = self.inner.create_reader(partition_index, file, metadata_size_hint, metrics)?;
         let is_verifying = self.is_verifying;
         let footers = Arc::clone(&self.footers);
-        Ok(Box::new(NamedReader { object, meta, footers, is_verifying, verified: None, inner }))
+        let home = self.home.clone();
+        Ok(Box::new(NamedReader { object, meta, footers, is_verifying, home, verified: None, inner }))
     }
 }
 
@@ -72,6 +80,7 @@ struct NamedReader {
     footers: Arc<dyn FileMetadataCache>,
     /// True when the object is compared before any of it is used.
     is_verifying: bool,
+    home: Home,
     /// The whole object, once it was compared.
     verified: Option<Bytes>,
     inner: Box<dyn AsyncFileReader + Send>,
@@ -138,11 +147,13 @@ impl NamedReader {
 
 impl AsyncFileReader for NamedReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
-        self.read(range).boxed()
+        let home = self.home.clone();
+        home.run(self.read(range)).boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
-        async move {
+        let home = self.home.clone();
+        let read = async move {
             if !self.is_verifying {
                 let read = self.inner.get_byte_ranges(ranges).await;
                 return read.map_err(|error| self.unreadable(&error));
@@ -152,19 +163,20 @@ impl AsyncFileReader for NamedReader {
                 parts.push(self.read(range).await?);
             }
             Ok(parts)
-        }
-        .boxed()
+        };
+        home.run(read).boxed()
     }
 
     fn get_metadata<'a>(
         &'a mut self,
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
-        async move {
+        let home = self.home.clone();
+        let read = async move {
             self.verify().await?;
             let footer = self.inner.get_metadata(options).await.map_err(|error| self.unreadable(&error))?;
             Ok(self.without_arrow_schema(footer))
-        }
-        .boxed()
+        };
+        home.run(read).boxed()
     }
 }

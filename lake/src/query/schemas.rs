@@ -92,7 +92,8 @@ impl Shared {
         if !self.is_following {
             return Ok(());
         }
-        let topics = self.lake.sources.catalog.list_topics().await;
+        let sources = &self.lake.sources;
+        let topics = sources.home.run(sources.catalog.list_topics()).await;
         let topics = topics.map_err(|error| DataFusionError::External(Box::new(error)))?;
         let mut listed = self.listed();
         if *listed.topics != topics {

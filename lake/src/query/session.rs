@@ -16,14 +16,14 @@ use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tempfile::TempDir;
 
-use super::bounded::{BoundSizes, BoundUnnest, Bounds};
+use super::bounded::{BoundSizes, BoundUnnest, Bounds, PauseJoins};
 use super::chains::FlattenFilters;
 use super::checked::CheckNumbers;
 use super::contained::ContainScans;
 use super::exact_average::ExactAverage;
 use super::exact_sum::ExactSum;
 use super::extremes::Extreme;
-use super::frugal::{self, FrugalPlanner};
+use super::frugal::{self, Budget, FrugalPlanner};
 use super::mixed::MixedNumbers;
 use super::operators::Operators;
 use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, pushdown, rules};
@@ -74,13 +74,15 @@ pub(super) fn template(options: QueryOptions, runtime: Arc<RuntimeEnv>) -> Resul
         0 => config.target_partitions(),
         some => some,
     };
+    let budget = Budget::of(&options);
     let config = frugal::generous(config, options.memory_bytes_max, cores);
     let bounds = Bounds::new(options.memory_bytes_max, config.target_partitions(), config.batch_size());
     let builder = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime);
     let mut state = with_rules(builder, bounds)
         .with_physical_optimizer_rule(Arc::new(ContainScans))
         .with_physical_optimizer_rule(Arc::new(BoundUnnest(bounds)))
-        .with_query_planner(Arc::new(FrugalPlanner { budget: options.memory_bytes_max, bounds }))
+        .with_physical_optimizer_rule(Arc::new(PauseJoins))
+        .with_query_planner(Arc::new(FrugalPlanner { budget, bounds }))
         .build();
     register_functions(&mut state)?;
     Ok(state)

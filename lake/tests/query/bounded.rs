@@ -54,6 +54,7 @@ async fn a_result_beyond_the_memory_is_refused_before_it_is_made() {
             "generate_series",
             "SELECT generate_series(TIMESTAMP '2000-01-01', TIMESTAMP '2200-01-01', INTERVAL '1' SECOND)",
         ),
+        ("range", "SELECT array_length(range(DATE '1970-01-01', CAST(95000000 AS DATE), INTERVAL '1 day'))"),
         ("array_repeat", "SELECT array_repeat('x', 2000000000)"),
         ("array_repeat", "SELECT array_length(array_repeat(s, 100000000)) FROM t"),
         ("array_resize", "SELECT array_resize([1], 2000000000, 7)"),
@@ -76,6 +77,58 @@ async fn a_result_beyond_the_memory_is_refused_before_it_is_made() {
     {
         let error = answer(&session, sql).await.expect_err(sql);
         assert!(error.contains("every value of type") && error.contains("MEMORY_BUDGET_BYTES"), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_series_that_stands_still_is_refused() {
+    let lake = lake().await;
+    let session = session(&lake);
+    for sql in [
+        "SELECT generate_series(DATE '2000-01-01', DATE '2000-01-02', INTERVAL '1 day -24 hours')",
+        "SELECT range(DATE '2001-02-01', DATE '2000-01-01', INTERVAL '1 month -28 days')",
+        "SELECT generate_series(TIMESTAMP '2001-02-01', TIMESTAMP '2000-01-01', INTERVAL '1 month -28 days')",
+        "SELECT range(DATE '2000-01-01' + CAST(n AS INT), DATE '2020-01-01', INTERVAL '1 day -24 hours') FROM t",
+    ] {
+        let error = answer(&session, sql).await.expect_err(sql);
+        assert!(error.contains("its parts must not have opposite signs"), "{sql}: {error}");
+    }
+    let months = "SELECT array_length(generate_series(DATE '2000-01-31', DATE '2000-12-31', INTERVAL '1 month'))";
+    assert_eq!(value(&session, months).await, "12");
+    let days =
+        "SELECT array_length(generate_series(TIMESTAMP '2000-01-02', TIMESTAMP '2000-01-01', INTERVAL '-12 hours'))";
+    assert_eq!(value(&session, days).await, "3");
+}
+
+#[tokio::test]
+async fn a_function_that_would_compute_for_long_is_refused() {
+    let lake = lake().await;
+    let session = session(&lake);
+    for (function, sql) in [
+        ("levenshtein", "SELECT levenshtein(repeat('a', 10000000), repeat('b', 10000000))"),
+        ("levenshtein", "SELECT sum(levenshtein(repeat(s, 5000), s || repeat('b', 50000))) FROM t"),
+        ("strpos", "SELECT strpos(repeat('a', 30000000), repeat('a', 10000000) || 'b')"),
+        ("array_has_all", "SELECT array_has_all(range(1000000), range(1000000))"),
+    ] {
+        let error = answer(&session, sql).await.expect_err(sql);
+        assert!(error.contains(&format!("the work of {function} is ")), "{sql}: {error}");
+        assert!(!error.contains("MEMORY_BUDGET_BYTES"), "{sql}: {error}");
+    }
+    assert_eq!(value(&session, "SELECT levenshtein('kitten', 'sitting')").await, "3");
+}
+
+#[tokio::test]
+async fn joins_make_pauses_and_keep_their_rows() {
+    let lake = lake().await;
+    let session = session(&lake);
+    for (on, rows) in [("a.n + b.n = 10", "11"), ("a.s = b.s AND a.n + b.n > 10", "2994"), ("a.n < b.n", "4498500")] {
+        for kind in ["JOIN", "LEFT JOIN", "FULL JOIN"] {
+            let from = format!("FROM t a {kind} t b ON {on}");
+            let plan = answer(&session, &format!("EXPLAIN SELECT count(*) {from}")).await.expect("a plan");
+            assert!(plan.contains("FewPairs") && plan.contains("HeldRows"), "{from}: {plan}");
+            let counted = format!("SELECT count(*) {from} WHERE a.n IS NOT NULL AND b.n IS NOT NULL");
+            assert_eq!(value(&session, &counted).await, rows, "{from}");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A running query and its rows.
 //!
 //! Owns: the task of a query, which alone holds its slot and ends at its deadline, taken or not; the rows that wait for
-//! their client. Does not own: slots (`slots`), what is reported (`report`).
+//! their client. Does not own: slots (`slots`), threads (`workers`), what is reported (`report`).
 //!
 //! The task is not the client's: one that takes no rows would otherwise hold a slot for as long as it likes, since nothing
 //! would look at the deadline.
@@ -9,13 +9,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use datafusion::dataframe::DataFrame;
 use futures::{FutureExt, Stream, StreamExt};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Executor;
@@ -26,6 +27,9 @@ use crate::error::{FailureKind, QueryFailure};
 /// Batches that wait for the client: one is being written while the next is made.
 const BATCHES_WAITING: usize = 2;
 
+/// Time after its deadline in which a task should end by itself, and say so in the log.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// The rows of a running query. Dropping them ends it.
 #[derive(Debug)]
 pub struct Rows {
@@ -35,6 +39,9 @@ pub struct Rows {
     batches: mpsc::Receiver<RecordBatch>,
     /// `None` once its end was told.
     task: Option<AbortOnDropHandle<Result<(), QueryFailure>>>,
+    /// The end of a task that makes no pause at its deadline: its client is answered all the same.
+    late: Pin<Box<Sleep>>,
+    too_long: QueryFailure,
 }
 
 /// The parts of a task.
@@ -57,13 +64,15 @@ impl Rows {
         let (sender, batches) = mpsc::channel(BATCHES_WAITING);
         let (started, schema) = oneshot::channel();
         let deadline = executor.deadline();
-        let run = Run { frame, executor, report, deadline, batches: sender, _slot: slot };
-        let mut task = AbortOnDropHandle::new(tokio::spawn(run.drive(started)));
-        let Ok(schema) = schema.await else {
+        let run = Run { frame, executor: Arc::clone(&executor), report, deadline, batches: sender, _slot: slot };
+        let late = deadline + GRACE;
+        let mut task = executor.workers.run(run.drive(started));
+        let Ok(schema) = timeout_at(late, schema).await.map_err(|_| executor.too_long())? else {
             // The task ends without a start only by a failure.
             return Err(ended((&mut task).await).err().unwrap_or_else(defect));
         };
-        let mut rows = Self { schema, first: None, batches, task: Some(task) };
+        let (late, too_long) = (Box::pin(sleep_until(late)), executor.too_long());
+        let mut rows = Self { schema, first: None, batches, task: Some(task), late, too_long };
         rows.first = rows.next().await.transpose()?;
         Ok(rows)
     }
@@ -71,6 +80,14 @@ impl Rows {
     /// The columns of every batch.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
+    }
+
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<RecordBatch, QueryFailure>>> {
+        std::task::ready!(self.late.poll_unpin(context));
+        // Aborted, it ends at its next pause.
+        self.task = None;
+        self.batches.close();
+        Poll::Ready(Some(Err(self.too_long.clone())))
     }
 }
 
@@ -81,11 +98,13 @@ impl Stream for Rows {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
-        if let Some(batch) = std::task::ready!(self.batches.poll_recv(context)) {
-            return Poll::Ready(Some(Ok(batch)));
+        match self.batches.poll_recv(context) {
+            Poll::Ready(Some(batch)) => return Poll::Ready(Some(Ok(batch))),
+            Poll::Ready(None) => {}
+            Poll::Pending => return self.poll_late(context),
         }
         let Some(task) = self.task.as_mut() else { return Poll::Ready(None) };
-        let end = std::task::ready!(task.poll_unpin(context));
+        let Poll::Ready(end) = task.poll_unpin(context) else { return self.poll_late(context) };
         self.task = None;
         Poll::Ready(ended(end).err().map(Err))
     }

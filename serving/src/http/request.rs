@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::answer::Refusal;
@@ -26,7 +26,7 @@ const BODY_BYTES_MAX: usize = 4 * STATEMENT_BYTES_MAX;
 pub(super) struct Asked {
     pub(super) sql: String,
     #[serde(default)]
-    pub(super) parameters: Vec<Value>,
+    pub(super) parameters: Vec<Box<RawValue>>,
 }
 
 pub(super) async fn read(request: Request) -> Result<Asked, Refusal> {

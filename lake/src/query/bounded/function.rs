@@ -21,6 +21,7 @@ use datafusion::logical_expr::{
 
 use super::growth::Growth;
 use super::size::range_bytes;
+use super::work::Work;
 use super::{Bounds, check_type};
 
 /// Functions that make a value of any type.
@@ -31,6 +32,7 @@ const CASTS: [&str; 2] = ["arrow_cast", "arrow_try_cast"];
 pub(super) struct Bounded {
     function: Arc<ScalarUDF>,
     growth: Option<Growth>,
+    work: Option<Work>,
     bounds: Bounds,
 }
 
@@ -38,10 +40,12 @@ impl Bounded {
     /// The bounded function; `None` where it needs no bound or has one.
     pub(super) fn of(function: &Arc<ScalarUDF>, bounds: Bounds) -> Option<Arc<ScalarUDF>> {
         let growth = Growth::of(function.name());
-        if (growth.is_none() && !CASTS.contains(&function.name())) || function.inner().is::<Self>() {
+        let work = Work::of(function.name());
+        let needs_none = growth.is_none() && work.is_none() && !CASTS.contains(&function.name());
+        if needs_none || function.inner().is::<Self>() {
             return None;
         }
-        Some(Arc::new(ScalarUDF::new_from_impl(Self { function: Arc::clone(function), growth, bounds })))
+        Some(Arc::new(ScalarUDF::new_from_impl(Self { function: Arc::clone(function), growth, work, bounds })))
     }
 
     /// The result for a part of a batch. `used` are the bytes of the results of the parts before it.
@@ -118,6 +122,9 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(work) = self.work {
+            work.check(self.name(), &args.args, args.number_rows)?;
+        }
         match self.growth {
             Some(growth) => self.invoke(growth, args, &mut 0),
             None => self.function.invoke_with_args(args),

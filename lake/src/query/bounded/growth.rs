@@ -8,21 +8,19 @@
 
 use datafusion::arrow::array::{ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{
-    DataType, Date32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, TimestampNanosecondType,
-};
+use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::error::Result;
 use datafusion::logical_expr::ColumnarValue;
 
-use super::size::{range_bytes, range_elements};
+use super::series::series_bytes;
+use super::size::{VIEW_BYTES, fixed_bytes, range_bytes, range_elements};
 
 /// Bytes of the text of any number or time, as an element of a list.
 const ELEMENT_TEXT_BYTES: u64 = 64;
 /// Results that may be larger are counted before they are made.
 const COUNTED_BYTES_MIN: usize = 4096;
-const DAY_NS: i64 = 86_400 * 1_000_000_000;
-/// The shortest month.
-const MONTH_NS: i64 = 28 * DAY_NS;
+/// The longest form of a time, `%+`, is 17 times as long as its name.
+const FORMATTED_TIMES: u64 = 20;
 
 /// The kinds of growth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +47,12 @@ pub(super) enum Growth {
     Series,
     /// The third operand for any element of the first.
     ReplacedElements,
+    /// A time in the form that the second operand gives.
+    Formatted,
+    /// The parts of the first operand between those that are equal to the second; its characters, if that is null.
+    Split,
+    /// A list of as many structs as the longest operand has elements; the other elements are null.
+    Zipped,
 }
 
 /// The size of a result.
@@ -63,8 +67,11 @@ impl Growth {
     /// The growth of the function of this name; `None` if it has none.
     pub(super) fn of(name: &str) -> Option<Self> {
         Some(match name {
-            "concat" | "overlay" | "to_char" | "make_array" | "array_concat" | "array_append" | "array_prepend"
-            | "array_union" | "arrays_zip" | "struct" | "named_struct" | "map" => Self::Sum,
+            "concat" | "overlay" | "make_array" | "array_concat" | "array_append" | "array_prepend" | "array_union"
+            | "struct" | "named_struct" | "map" => Self::Sum,
+            "to_char" => Self::Formatted,
+            "string_to_array" => Self::Split,
+            "arrays_zip" => Self::Zipped,
             "repeat" => Self::Repeated,
             "lpad" | "rpad" => Self::Padded,
             "replace" => Self::Replaced,
@@ -85,7 +92,8 @@ impl Growth {
     /// When an operand is not of the function's types; the function would refuse it as well.
     pub(super) fn bound(self, operands: &[ColumnarValue], rows: usize) -> Result<Bound> {
         let operands = Operands::new(operands, rows)?;
-        let is_exact = !matches!(self, Self::ReplacedByPattern | Self::JoinedElements | Self::ReplacedElements);
+        let is_upper = matches!(self, Self::ReplacedByPattern | Self::JoinedElements | Self::ReplacedElements);
+        let is_exact = !is_upper && self != Self::Formatted;
         Ok(Bound { bytes: self.bytes(&operands)?, is_exact })
     }
 
@@ -111,8 +119,8 @@ impl Growth {
                 operands.each_row(|row| counts.at(row).saturating_mul(width))
             }
             Self::Resized => {
-                let counts = operands.numbers(1)?;
-                let element = |row: usize| if operands.arrays.len() > 2 { of(2, row).max(8) } else { 8 };
+                let (counts, least) = (operands.numbers(1)?, operands.element_bytes(0).max(8));
+                let element = |row: usize| if operands.arrays.len() > 2 { of(2, row).max(least) } else { least };
                 operands.each_row(|row| of(0, row).saturating_add(element(row).saturating_mul(counts.at(row))))
             }
             Self::Replaced => operands.each_row(|row| {
@@ -142,21 +150,40 @@ impl Growth {
                 operands.each_row(|row| of(0, row).saturating_add(operands.elements(0, row).saturating_mul(of(2, row))))
             }
             Self::Series => series_bytes(operands)?,
+            Self::Formatted => operands.each_row(|row| of(1, row).saturating_mul(FORMATTED_TIMES)),
+            Self::Split => operands.each_row(|row| {
+                let (text, separator) = (operands.text(0, row), operands.text(1, row));
+                let parts = match operands.is_null(1, row) {
+                    true => text.chars().count(),
+                    false if separator.is_empty() => 1,
+                    false => text.matches(separator).count() + 1,
+                };
+                (text.len() as u64).saturating_add((parts as u64).saturating_mul(VIEW_BYTES))
+            }),
+            Self::Zipped => {
+                let columns = 0..operands.arrays.len();
+                let element = columns.clone().map(|at| operands.element_bytes(at)).fold(0, u64::saturating_add);
+                operands.each_row(|row| {
+                    let rows = columns.clone().map(|at| operands.elements(at, row)).max().unwrap_or_default();
+                    let own = columns.clone().map(|at| of(at, row)).fold(0, u64::saturating_add);
+                    own.saturating_add(rows.saturating_mul(element))
+                })
+            }
         })
     }
 }
 
 /// Operands as arrays; one of a single row is the same for all rows.
-struct Operands {
-    arrays: Vec<ArrayRef>,
+pub(super) struct Operands {
+    pub(super) arrays: Vec<ArrayRef>,
     rows: usize,
 }
 
 /// Numbers that are no less than zero; null is zero.
-struct Numbers(ArrayRef);
+pub(super) struct Numbers(pub(super) ArrayRef);
 
 impl Numbers {
-    fn signed(&self, row: usize) -> Option<i64> {
+    pub(super) fn signed(&self, row: usize) -> Option<i64> {
         let numbers = self.0.as_primitive::<Int64Type>();
         let row = row.min(numbers.len() - 1);
         (!self.0.is_null(row)).then(|| numbers.value(row))
@@ -168,7 +195,7 @@ impl Numbers {
 }
 
 impl Operands {
-    fn new(operands: &[ColumnarValue], rows: usize) -> Result<Self> {
+    pub(super) fn new(operands: &[ColumnarValue], rows: usize) -> Result<Self> {
         let is_constant = operands.iter().all(|operand| matches!(operand, ColumnarValue::Scalar(_)));
         let array = |operand: &ColumnarValue| match operand {
             ColumnarValue::Array(array) => Ok(ArrayRef::clone(array)),
@@ -178,11 +205,16 @@ impl Operands {
         Ok(Self { arrays, rows: if is_constant { 1 } else { rows } })
     }
 
-    fn each_row(&self, bytes: impl Fn(usize) -> u64) -> u64 {
+    /// Rows that differ.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn each_row(&self, bytes: impl Fn(usize) -> u64) -> u64 {
         (0..self.rows).map(bytes).fold(0, u64::saturating_add)
     }
 
-    fn row_of(&self, at: usize, row: usize) -> Option<usize> {
+    pub(super) fn row_of(&self, at: usize, row: usize) -> Option<usize> {
         let array = self.arrays.get(at)?;
         (!array.is_empty()).then(|| row.min(array.len() - 1))
     }
@@ -192,7 +224,7 @@ impl Operands {
     }
 
     /// A text; empty where there is none.
-    fn text(&self, at: usize, row: usize) -> &str {
+    pub(super) fn text(&self, at: usize, row: usize) -> &str {
         let Some(row) = self.row_of(at, row).filter(|row| self.arrays[at].is_valid(*row)) else { return "" };
         let array = &self.arrays[at];
         match array.data_type() {
@@ -203,8 +235,17 @@ impl Operands {
         }
     }
 
-    fn elements(&self, at: usize, row: usize) -> u64 {
+    pub(super) fn elements(&self, at: usize, row: usize) -> u64 {
         self.row_of(at, row).map_or(0, |row| range_elements(&self.arrays[at], row, 1))
+    }
+
+    fn is_null(&self, at: usize, row: usize) -> bool {
+        self.row_of(at, row).is_none_or(|row| self.arrays[at].is_null(row))
+    }
+
+    /// Bytes that an element of a list takes, also where it is null.
+    fn element_bytes(&self, at: usize) -> u64 {
+        self.arrays.get(at).map_or(0, |array| fixed_bytes(array.data_type()))
     }
 
     /// Bytes of all operands in all rows.
@@ -216,7 +257,7 @@ impl Operands {
         self.arrays.iter().map(bytes).fold(0, u64::saturating_add)
     }
 
-    fn numbers(&self, at: usize) -> Result<Numbers> {
+    pub(super) fn numbers(&self, at: usize) -> Result<Numbers> {
         let array = cast(&self.arrays[at], &DataType::Int64)?;
         Ok(Numbers(array))
     }
@@ -231,56 +272,4 @@ impl Operands {
         };
         if self.arrays.iter().all(is_ascii) { 1 } else { 4 }
     }
-}
-
-fn series_bytes(operands: &Operands) -> Result<u64> {
-    let kind = operands.arrays[0].data_type().clone();
-    let count = |row: usize, steps: &dyn Fn(usize) -> Option<i128>, ends: [Option<i64>; 2]| {
-        let ([Some(start), Some(stop)], Some(step)) = (ends, steps(row)) else { return 0 };
-        let span = i128::from(stop) - i128::from(start);
-        // A step of zero is refused, and one away from the end gives nothing.
-        if step == 0 || (span != 0 && (span < 0) != (step < 0)) {
-            return 0;
-        }
-        u64::try_from(span / step + 1).unwrap_or(u64::MAX).saturating_mul(8)
-    };
-    Ok(match kind {
-        DataType::Int64 => {
-            let numbers = (0..operands.arrays.len()).map(|at| operands.numbers(at)).collect::<Result<Vec<_>>>()?;
-            let steps = |row: usize| numbers.get(2).map_or(Some(1), |step| step.signed(row).map(i128::from));
-            operands.each_row(|row| match numbers.as_slice() {
-                [stop] => count(row, &steps, [Some(0), stop.signed(row)]),
-                [start, stop, ..] => count(row, &steps, [start.signed(row), stop.signed(row)]),
-                [] => 0,
-            })
-        }
-        DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, _) if operands.arrays.len() > 2 => {
-            let (start, stop) = (moments(&operands.arrays[0])?, moments(&operands.arrays[1])?);
-            let steps = |row: usize| {
-                let steps = operands.arrays[2].as_primitive_opt::<IntervalMonthDayNanoType>()?;
-                Some(least_ns(steps.value(operands.row_of(2, row)?)))
-            };
-            operands.each_row(|row| count(row, &steps, [start.signed(row), stop.signed(row)]))
-        }
-        _ => 0,
-    })
-}
-
-/// Dates and times in nanoseconds; null where they are too far away for that.
-fn moments(array: &ArrayRef) -> Result<Numbers> {
-    let days = matches!(array.data_type(), DataType::Date32 | DataType::Date64);
-    if days {
-        let days = cast(array, &DataType::Date32)?;
-        let ns = days.as_primitive::<Date32Type>().unary::<_, Int64Type>(|day| i64::from(day).saturating_mul(DAY_NS));
-        return Ok(Numbers(std::sync::Arc::new(ns)));
-    }
-    let times = cast(array, &DataType::Timestamp(datafusion::arrow::datatypes::TimeUnit::Nanosecond, None))?;
-    Ok(Numbers(std::sync::Arc::new(times.as_primitive::<TimestampNanosecondType>().reinterpret_cast::<Int64Type>())))
-}
-
-/// The least that a step may be, in nanoseconds: months differ.
-fn least_ns(step: IntervalMonthDayNano) -> i128 {
-    i128::from(step.months) * i128::from(MONTH_NS)
-        + i128::from(step.days) * i128::from(DAY_NS)
-        + i128::from(step.nanoseconds)
 }

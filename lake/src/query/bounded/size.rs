@@ -7,7 +7,7 @@ use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::DataType;
 
 /// Bytes of a view into text that lies elsewhere.
-const VIEW_BYTES: u64 = 16;
+pub(super) const VIEW_BYTES: u64 = 16;
 
 /// Bytes of `rows` rows of the array, from row `from` on; text that several rows share counts in each.
 pub(super) fn range_bytes(array: &dyn Array, from: usize, rows: usize) -> u64 {

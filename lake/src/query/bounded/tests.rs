@@ -2,29 +2,33 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, ListArray, StringArray, StringViewArray, StructArray};
+use datafusion::arrow::array::{
+    ArrayRef, FixedSizeBinaryArray, Int64Array, ListArray, StringArray, StringViewArray, StructArray,
+};
+use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{Field, Int64Type};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::ColumnarValue;
 
 use super::growth::{Bound, Growth};
+use super::work::Work;
 use super::*;
 use crate::query::{QueryOptions, session};
 
 /// Functions whose results are less than a small multiple of their operands. One that a new version of DataFusion brings
 /// belongs here, or into [`Growth::of`].
 const SMALL: &str = "abs acos acosh array_any_value array_compact array_dims array_distance array_distinct array_element array_except \
-    array_has array_has_all array_has_any array_intersect array_length array_max array_min array_ndims \
+    array_has array_intersect array_length array_max array_min array_ndims \
     array_normalize array_pop_back array_pop_front array_position array_positions array_remove array_remove_all \
     array_remove_n array_reverse array_slice array_sort arrow_field arrow_metadata arrow_typeof ascii asin asinh \
     atan atan2 atanh bit_length btrim cardinality cast_to_type cbrt ceil character_length chr coalesce contains cos \
     cosh cosine_distance cot current_date current_time date_bin date_part date_trunc decode degrees digest empty \
     encode ends_with exp factorial find_in_set flatten floor from_unixtime gcd get_field greatest initcap \
     inner_product isnan iszero json_contains json_get json_get_bool json_get_float json_get_int json_get_str \
-    json_get_text json_length lcm least left levenshtein ln log log10 log2 lower ltrim make_date make_time \
+    json_get_text json_length lcm least left ln log log10 log2 lower ltrim make_date make_time \
     map_entries map_extract map_keys map_values md5 nanvl now nullif nvl nvl2 octet_length pi power radians random \
     regexp_count regexp_instr regexp_like regexp_match reverse right round rtrim sha224 sha256 sha384 sha512 signum \
-    sin sinh split_part sqrt starts_with string_to_array strpos substr substr_index tan tanh to_date to_hex \
+    sin sinh split_part sqrt starts_with substr substr_index tan tanh to_date to_hex \
     to_local_time to_time to_timestamp to_timestamp_micros to_timestamp_millis to_timestamp_nanos \
     to_timestamp_seconds to_unixtime translate trunc try_cast_to_type union_extract union_tag upper uuid version \
     with_metadata";
@@ -90,8 +94,46 @@ fn the_size_of_a_result_is_known_before() {
         ("array_repeat", vec![number(7), number(100)], 1, exact(800)),
         ("replace", vec![text("aXbX"), text("X"), text(&"y".repeat(10_000))], 1, exact(20_004)),
         ("concat", vec![text("abc"), column(vec![1, 2])], 2, exact(2 * 7 + 16)),
+        ("string_to_array", vec![text("a,b,c"), text(",")], 1, exact(5 + 3 * 16)),
+        ("string_to_array", vec![text("a,b,c"), ColumnarValue::Scalar(ScalarValue::Utf8(None))], 1, exact(5 + 5 * 16)),
+        ("to_char", vec![number(0), text("%+")], 1, Bound { bytes: 20 * (2 + 4), is_exact: false }),
     ] {
         let growth = Growth::of(name).expect(name);
         assert_eq!(growth.bound(&operands, rows).expect(name), expected, "{name}");
     }
+}
+
+#[test]
+fn nulls_of_a_fixed_size_are_counted_as_well() {
+    let wide = |rows: i32| -> ArrayRef { Arc::new(FixedSizeBinaryArray::from(vec![&[0_u8; 1000][..]; rows as usize])) };
+    let list = |values: ArrayRef| ColumnarValue::Array(Arc::new(list_of(values)));
+    let numbers = list(Arc::new(Int64Array::from_iter_values(0..1000)));
+    let zipped = Growth::of("arrays_zip").expect("it grows").bound(&[numbers, list(wide(1))], 1).expect("a size");
+    assert!(zipped.bytes > 1_000_000, "{zipped:?}");
+    let count = ColumnarValue::Scalar(ScalarValue::from(1000_i64));
+    let resized = Growth::of("array_resize").expect("it grows").bound(&[list(wide(1)), count], 1).expect("a size");
+    assert!(resized.bytes > 1_000_000, "{resized:?}");
+}
+
+#[test]
+fn work_is_bounded_for_a_row_and_for_a_batch() {
+    let texts = |length: usize| ColumnarValue::Scalar(ScalarValue::from("é".repeat(length)));
+    let of = Work::of("levenshtein").expect("it compares all");
+    assert!(of.check("levenshtein", &[texts(30_000), texts(30_000)], 1).is_ok());
+    let error = of.check("levenshtein", &[texts(40_000), texts(30_000)], 1).expect_err("too much").to_string();
+    assert!(error.contains("the work of levenshtein is 1200000000 comparisons, of which 1000000000"), "{error}");
+    let column = ColumnarValue::Array(Arc::new(StringArray::from(vec!["x".repeat(30_000); 12])));
+    let error = of.check("levenshtein", &[column, texts(30_000)], 12).expect_err("too much").to_string();
+    assert!(error.contains("is 10800000000 comparisons"), "{error}");
+    let list = |elements: ArrayRef| ColumnarValue::Scalar(ScalarValue::List(Arc::new(list_of(elements))));
+    let numbers = || list(Arc::new(Int64Array::from_iter_values(0..40_000)));
+    let words = || list(Arc::new(StringArray::from(vec!["x"; 40_000])));
+    let of = Work::of("array_has_all").expect("it compares all");
+    assert!(of.check("array_has_all", &[numbers(), numbers()], 1).is_err());
+    assert!(of.check("array_has_all", &[words(), words()], 1).is_ok());
+}
+
+fn list_of(elements: ArrayRef) -> ListArray {
+    let element = Arc::new(Field::new_list_field(elements.data_type().clone(), true));
+    ListArray::new(element, OffsetBuffer::from_lengths([elements.len()]), elements, None)
 }

@@ -29,7 +29,7 @@ impl LakeTable {
         range: OffsetRange,
         options: &TableParquetOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let snapshot = self.sources.catalog.snapshot(&partition.topic).await;
+        let snapshot = self.sources.home.run(self.sources.catalog.snapshot(&partition.topic)).await;
         let mut snapshot = snapshot.map_err(|error| DataFusionError::External(Box::new(error)))?;
         let is_same = |now: &Partition| {
             (now.partition_id, now.created_at, now.incarnation)

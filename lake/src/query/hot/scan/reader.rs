@@ -128,7 +128,8 @@ impl PartReader {
                 backoff.wait().await;
             }
         };
-        let done = timeout(settings.timeout.saturating_sub(self.waited), stepping).await;
+        let home = &self.scan.table.sources.home;
+        let done = home.run(timeout(settings.timeout.saturating_sub(self.waited), stepping)).await;
         self.waited += begun.elapsed();
         let topic = &self.scan.tail.topic().name;
         match done {
