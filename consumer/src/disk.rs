@@ -11,6 +11,8 @@ use std::{fs, io};
 use bytes::Bytes;
 use uuid::Uuid;
 
+/// The folder below the configured directory: nothing else in there is touched.
+const FOLDER: &str = "siltstone-read-cache";
 /// Ending of files that are being written.
 const UNFINISHED: &str = ".part";
 
@@ -32,15 +34,16 @@ struct State {
 }
 
 impl DiskCache {
-    /// The cache in the directory, which is made. Objects of an earlier process are used again, in the order of their files'
-    /// times.
+    /// The cache in a folder of its own below the directory; both are made. Objects of an earlier process are used again, in the
+    /// order of their files' times.
     ///
     /// # Errors
     /// When the directory cannot be made or read.
-    pub(crate) fn open(root: &Path, bytes_max: u64) -> io::Result<Self> {
-        fs::create_dir_all(root)?;
+    pub(crate) fn open(directory: &Path, bytes_max: u64) -> io::Result<Self> {
+        let root = directory.join(FOLDER);
+        fs::create_dir_all(&root)?;
         let mut found = Vec::new();
-        for entry in fs::read_dir(root)? {
+        for entry in fs::read_dir(&root)? {
             let entry = entry?;
             let (name, metadata) = (entry.file_name().to_string_lossy().into_owned(), entry.metadata()?);
             match metadata.is_file() {
@@ -52,7 +55,7 @@ impl DiskCache {
         found.sort();
         let mut state = State::default();
         found.into_iter().for_each(|(_, name, bytes)| state.used(name, bytes));
-        let cache = Self { root: root.to_owned(), bytes_max, state: Mutex::new(state) };
+        let cache = Self { root, bytes_max, state: Mutex::new(state) };
         cache.shrink();
         Ok(cache)
     }
@@ -144,13 +147,16 @@ mod tests {
             cache.keep("d", &Bytes::from(vec![0; 101]));
             assert_eq!(cache.read("d"), None, "larger than the cache");
         }
-        fs::write(root.join(format!("x{UNFINISHED}")), "half").expect("written");
+        fs::write(root.join(FOLDER).join(format!("x{UNFINISHED}")), "half").expect("written");
+        fs::write(root.join("film.part"), vec![0; 1_000]).expect("a file of somebody else");
         let cache = DiskCache::open(&root, 50).expect("opens again");
         let kept: Vec<_> = ["a", "c"].into_iter().filter_map(|name| cache.read(name)).collect();
         assert_eq!(kept.len(), 1, "a smaller bound keeps less");
-        assert_eq!(fs::read_dir(&root).expect("listed").count(), 1, "half a file is gone");
+        let files = || fs::read_dir(root.join(FOLDER)).expect("listed").count();
+        assert_eq!(files(), 1, "half a file is gone");
         cache.drop("a");
         cache.drop("c");
-        assert_eq!(fs::read_dir(&root).expect("listed").count(), 0);
+        assert_eq!(files(), 0);
+        assert!(root.join("film.part").exists(), "what is not of the cache is left alone");
     }
 }

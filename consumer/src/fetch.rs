@@ -126,7 +126,9 @@ impl Fetcher {
         let deadline = Instant::now() + request.wait;
         let start = self.resolve(request).await?;
         let room = Room { records: request.limits.records_max, bytes: request.limits.bytes_max };
-        let (mut at, mut last) = (start, request.seen.last);
+        // Behind a place that was out of range, nothing that was seen before counts.
+        let is_moved = matches!(request.start, Start::Position(at) if at != start);
+        let (mut at, mut last) = (start, request.seen.last.filter(|_| !is_moved));
         loop {
             let mut waiting = self.wake.begin();
             let (work, ahead) = self.read(request, Work::new(at, room, last)).await?;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use catalog::{CatalogError, Claim, ClaimedOffset, Membership, Position};
+use catalog::{CatalogError, Claim, ClaimedOffset, CommittedOffset, Membership, Position};
 use common::{MemberId, TopicPartition};
 use tokio::time::Instant;
 
@@ -79,6 +79,8 @@ struct Held {
     /// The place behind the records that were given out.
     given: Option<Position>,
     committed: Option<Position>,
+    /// The committed place, if it was out of range and reading began at an earlier one: the next commit replaces it.
+    replaces: Option<Position>,
     /// Another member is to have it, since this time.
     leaving_since: Option<Instant>,
     seen: Seen,
@@ -183,6 +185,9 @@ impl GroupConsumer {
                 generation: self.held[partition].claim.generation,
                 incarnation: at.incarnation,
                 offset: at.offset,
+                replaces: self.held[partition]
+                    .replaces
+                    .map(|at| CommittedOffset { incarnation: at.incarnation, offset: at.offset }),
                 metadata: self.held[partition].note(*at),
             };
             let offsets: Vec<ClaimedOffset> = places.iter().map(offset).collect();
@@ -190,7 +195,8 @@ impl GroupConsumer {
             match self.fetcher.catalog.commit_claimed(group_id, member, &offsets).await {
                 Ok(()) => {
                     for (of, at) in places {
-                        self.held.get_mut(&of).expect("only held ones are committed").committed = Some(at);
+                        let held = self.held.get_mut(&of).expect("only held ones are committed");
+                        (held.committed, held.replaces) = (Some(at), None);
                     }
                     break;
                 }
@@ -256,6 +262,7 @@ impl GroupConsumer {
             held.next = Start::Position(fetched.next);
             held.given = Some(fetched.next);
             held.seen = fetched.seen;
+            held.replaces = held.committed.filter(|committed| fetched.first < *committed).or(held.replaces);
             if fetched.records == 0 {
                 self.ready.remove(&of);
                 continue;

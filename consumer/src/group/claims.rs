@@ -70,6 +70,7 @@ impl GroupConsumer {
             next: committed.map_or(self.options.start, Start::Position),
             given: committed,
             committed,
+            replaces: None,
             leaving_since: None,
             seen: Seen::default(),
         };

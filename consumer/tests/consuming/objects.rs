@@ -35,7 +35,7 @@ async fn objects_on_disk_are_read_again_and_compared() {
     store.delete(&key).await.expect("deleted");
     assert_eq!(read(cached(&lake, directory.path())).await.expect("from disk"), numbered(0..100));
     // A file that somebody altered is as good as absent.
-    for entry in std::fs::read_dir(directory.path()).expect("listed") {
+    for entry in std::fs::read_dir(directory.path().join("siltstone-read-cache")).expect("listed") {
         std::fs::write(entry.expect("listed").path(), "altered").expect("written");
     }
     let error = read(cached(&lake, directory.path())).await.expect_err("neither has it");
