@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use catalog::MetadataStore;
-use common::Queue;
 use common::config::{HotTailMode, Settings};
 use consumer::{FetchParts, Fetcher, ResetTo};
 use lake::tail::TailSource;
@@ -21,7 +20,7 @@ pub(crate) async fn fetcher(settings: &Settings, catalog: &Arc<dyn MetadataStore
     if connect::is_shared(settings) {
         let queue = connect::queue(settings).await?;
         announcements = queue.announcements();
-        tail = tail_of(settings, queue);
+        tail = tail_of(settings, Arc::new(QueueTail::of(queue, settings)));
     }
     let parts = FetchParts {
         catalog: Arc::clone(catalog),
@@ -35,8 +34,8 @@ pub(crate) async fn fetcher(settings: &Settings, catalog: &Arc<dyn MetadataStore
 }
 
 /// The records of the queue that are not committed yet, unless `HOT_TAIL` says not to read them.
-pub(crate) fn tail_of(settings: &Settings, queue: Arc<dyn Queue>) -> Option<Arc<dyn TailSource>> {
-    (settings.hot_tail != HotTailMode::Off).then(|| Arc::new(QueueTail::new(queue)) as _)
+pub(crate) fn tail_of(settings: &Settings, tail: Arc<QueueTail>) -> Option<Arc<dyn TailSource>> {
+    (settings.hot_tail != HotTailMode::Off).then_some(tail as _)
 }
 
 impl From<Beginning> for ResetTo {

@@ -66,7 +66,7 @@ impl Siltstone {
         let Connected { queue, catalog, storage, topics } = connected;
         let store = QueryStore { url: storage.url, store: storage.store };
         let session = open_session(&settings, Arc::clone(&catalog), store)?
-            .with_hot_tail(HotTail::of(Arc::new(QueueTail::new(Arc::clone(&queue)))));
+            .with_hot_tail(HotTail::of(Arc::new(QueueTail::of(Arc::clone(&queue), &settings))));
         let (life, stop) = (Life::default(), CancellationToken::new());
         let inlet = Arc::new(Inlet::new(queue, life.clone()));
         let producer = Producer::new(Arc::clone(&inlet) as Arc<dyn Queue>, Arc::clone(&catalog));

@@ -52,6 +52,7 @@ mod scope;
 mod session;
 mod settled;
 mod settled_scan;
+mod statements;
 mod statistics;
 mod store;
 mod system;
@@ -83,18 +84,19 @@ pub use format::{
     ParquetRows, format_expanded, format_table, json_texts, write_csv, write_csv_header, write_json_lines,
 };
 use hot::QueryTails;
-pub use hot::{HotTail, HotTailMode, HotTailSettings, SessionSettings};
+pub use hot::{HotTail, HotTailError, HotTailMode, HotTailSettings, SessionSettings, hot_tail_error};
 use known::Known;
 pub use listing::ListedTable;
 pub use object::{UnreadableSegment, unreadable_segment};
 pub use options::QueryOptions;
-pub use parameters::Parameters;
+pub use parameters::{Parameters, fitted};
 use planning::{check_exists, planned};
 use provider::Sources;
 use reader::NamedReaderFactory;
 use schemas::QueryCatalog;
 pub use scope::{Additions, Scope};
 pub use session::exact_context;
+pub use statements::{has_code, has_placeholder, split_statements, statements};
 pub use store::QueryStore;
 use store::store_url;
 

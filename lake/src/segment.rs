@@ -1,11 +1,12 @@
 //! Segment: record batches become one Parquet object in memory.
 //!
 //! Owns: size, checksum and statistics of the object that will be put.
-//! Does not own: the Parquet settings (`layout`), the end of a segment (`roll`), the content of the footer (`footer`), its key
+//! Does not own: the Parquet settings (`layout`), bounds next to NaN (`unbounded`), the end of a segment (`roll`), the content of the footer (`footer`), its key
 //! and its upload.
 
 mod layout;
 mod sink;
+mod unbounded;
 
 use std::sync::Arc;
 
@@ -136,9 +137,12 @@ impl SegmentEncoder {
         for pair in footer {
             self.writer.append_key_value_metadata(pair);
         }
-        let metadata = self.writer.finish()?;
+        let mut metadata = self.writer.finish()?;
         // Everything is flushed: the writer holds no byte back.
-        let sink = std::mem::take(self.writer.inner_mut());
+        let mut sink = std::mem::take(self.writer.inner_mut());
+        if self.nans.any() {
+            (sink, metadata) = unbounded::rewritten(sink, metadata, &self.nans)?;
+        }
         let (min_timestamp_us, max_timestamp_us) = self.timestamps_us.unwrap_or_default();
         let (checksum, chunks) = sink.finish();
         let payload: PutPayload = chunks.into_iter().collect();

@@ -10,7 +10,7 @@ mod cursor;
 
 use std::fmt::Debug;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use async_trait::async_trait;
 use catalog::{CatalogError, Partition, Topic};
 use common::{Anchor, ErrorKind, QueueError, TopicPartition};
@@ -105,6 +105,15 @@ pub struct TailRows {
     pub message_count: usize,
     /// Their size in memory.
     pub message_bytes: usize,
+}
+
+/// Bytes of the rows of a batch alone: the buffers behind them may hold a larger part of a tail, which other readers share.
+pub fn bytes_of(rows: &RecordBatch) -> usize {
+    let column = |column: &ArrayRef| {
+        let bytes = column.to_data().get_slice_memory_size();
+        bytes.unwrap_or_else(|_| column.get_array_memory_size())
+    };
+    rows.columns().iter().map(column).sum()
 }
 
 /// A tail that cannot be read.

@@ -7,7 +7,7 @@ use catalog::{CatalogError, NotServed};
 use common::ErrorKind;
 use common::secret::scrubbed;
 use datafusion::error::DataFusionError;
-use lake::query::{QueryError, unreadable_segment};
+use lake::query::{HotTailError, QueryError, hot_tail_error, unreadable_segment};
 
 /// The kind of a failure; each door has a code for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,13 @@ impl QueryFailure {
     pub(crate) fn running(error: &DataFusionError, memory_bytes_max: usize) -> Self {
         if let Some(segment) = unreadable_segment(error) {
             return Self::passed_on(FailureKind::Internal, &segment.to_string());
+        }
+        if let Some(tail) = hot_tail_error(error) {
+            let kind = match tail {
+                HotTailError::Exceeded(_) => FailureKind::Limit,
+                HotTailError::Unavailable(_) => FailureKind::Unavailable,
+            };
+            return Self::passed_on(kind, &tail.to_string());
         }
         let text = error.strip_backtrace();
         match error.find_root() {

@@ -1,8 +1,9 @@
 //! The one executor of statements, for all doors.
 //!
-//! Owns: the life of a statement: a slot to plan, its plan, a slot to run, its rows. Does not own: the slots (`slots`), the
-//! run (`run`), what is counted and logged of it (`report`), planning itself (`lake::query`).
+//! Owns: the life of a statement: a slot to plan, its plan, a slot to run, its rows. Does not own: its sender (`client`), the
+//! slots (`slots`), the run (`run`), what is counted and logged of it (`report`), planning itself (`lake::query`).
 
+mod client;
 mod report;
 mod run;
 mod slots;
@@ -13,13 +14,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::{DataType, SchemaRef};
-use catalog::{Caller, MetadataStore, Right};
+use catalog::MetadataStore;
 use common::config::Settings;
 use datafusion::common::ParamValues;
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::dataframe::DataFrame;
 use datafusion::scalar::ScalarValue;
-use lake::query::{Additions, ListedTable, QueryError, QueryOptions, QuerySession, QueryStore, Scope, SessionSettings};
+use lake::query::{ListedTable, QueryError, QueryOptions, QuerySession, QueryStore, SessionSettings};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -27,6 +28,7 @@ use uuid::Uuid;
 use self::report::Report;
 use self::slots::Slots;
 use crate::error::{FailureKind, QueryFailure};
+pub use client::{Client, Door};
 pub use report::describe_metrics;
 pub use run::Rows;
 
@@ -35,28 +37,6 @@ pub(crate) const CATALOG: &str = "siltstone";
 
 /// Longest text of a statement: larger ones are made by programs that should send values as parameters.
 pub(crate) const STATEMENT_BYTES_MAX: usize = 1 << 20;
-
-/// The way on which a statement came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// `POST /v1/query`.
-    Http,
-    /// The PostgreSQL protocol.
-    Postgres,
-    /// Flight SQL.
-    Flight,
-}
-
-/// The sender of statements.
-#[derive(Clone, Debug)]
-pub struct Client {
-    /// Its door.
-    pub door: Door,
-    /// The holder of the token.
-    pub caller: Caller,
-    /// Schemas and functions that its protocol adds.
-    pub additions: Option<Arc<dyn Additions>>,
-}
 
 /// The limits of statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,17 +71,6 @@ pub struct Planned {
     frame: DataFrame,
 }
 
-impl Door {
-    /// Its word in metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Postgres => "postgres",
-            Self::Flight => "flight",
-        }
-    }
-}
-
 impl Limits {
     /// Those that the settings name.
     pub fn of(settings: &Settings) -> Self {
@@ -114,6 +83,11 @@ impl Limits {
             rows: settings.query_rows_max,
         }
     }
+
+    /// The options of a session whose statements keep these limits.
+    pub fn options(&self) -> QueryOptions {
+        QueryOptions { memory_bytes_max: self.memory_bytes, memory_of_each: true, ..QueryOptions::default() }
+    }
 }
 
 impl Executor {
@@ -122,15 +96,18 @@ impl Executor {
     /// # Errors
     /// As [`QuerySession::open_with`].
     pub fn open(catalog: Arc<dyn MetadataStore>, store: QueryStore, limits: Limits) -> Result<Arc<Self>, QueryError> {
-        let options =
-            QueryOptions { memory_bytes_max: limits.memory_bytes, memory_of_each: true, ..QueryOptions::default() };
-        Ok(Self::over(QuerySession::open_with(catalog, store, options)?, limits))
+        Ok(Self::over(QuerySession::open_with(catalog, store, limits.options())?, limits))
     }
 
-    /// The same over a session, whose statements should each have `limits.memory_bytes`.
+    /// The same over a session with [`Limits::options`].
     pub fn over(session: QuerySession, limits: Limits) -> Arc<Self> {
         let slots = Slots::new(&limits);
         Arc::new(Self { session, slots, limits })
+    }
+
+    /// The settings with which a client begins, its own from then on.
+    pub fn settings(&self) -> SessionSettings {
+        SessionSettings::new(self.session.settings().hot_tail())
     }
 
     /// Its limits.
@@ -161,7 +138,7 @@ impl Executor {
     /// # Errors
     /// The catalog cannot be read.
     pub async fn tables(&self, client: &Client) -> Result<Vec<ListedTable>, QueryFailure> {
-        let tables = self.session.tables(&scope_of(client)).await;
+        let tables = self.session.tables(&client.scope()).await;
         tables.map_err(|error| QueryFailure::planning(&error, self.limits.memory_bytes))
     }
 
@@ -175,11 +152,10 @@ impl Executor {
             return Err(QueryFailure::invalid("the statement holds a zero byte, which is no text"));
         }
         let slot = self.slots.take().await?;
-        let (executor, sql, scope) = (Arc::clone(self), sql.to_owned(), scope_of(client));
+        let (executor, sql, scope) = (Arc::clone(self), sql.to_owned(), client.scope());
+        let settings = client.settings.clone();
         let planning = AbortOnDropHandle::new(tokio::spawn(async move {
             let _slot = slot;
-            // Of its own: what one client sets must not change the answers of another.
-            let settings = SessionSettings::new(executor.session.settings().hot_tail());
             executor.session.sql_within(&sql, &settings, &scope).await
         }));
         match timeout_at(self.deadline(), planning).await {
@@ -283,16 +259,6 @@ impl fmt::Debug for Executor {
 impl fmt::Debug for Planned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Planned").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// The view of a client: a topic that it may not read does not exist for it.
-fn scope_of(client: &Client) -> Scope {
-    let caller = client.caller.clone();
-    let scope = Scope::default().with_topics(move |topic| caller.may(Right::Read, topic));
-    match &client.additions {
-        Some(additions) => scope.with_additions(Arc::clone(additions)),
-        None => scope,
     }
 }
 

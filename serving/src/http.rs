@@ -18,6 +18,7 @@ use catalog::Caller;
 use self::answer::Refusal;
 use self::form::Form;
 use crate::executor::{Client, Door, Executor};
+use crate::options;
 use crate::parameters::from_json;
 
 /// The id of a query, by which the log can be searched.
@@ -34,8 +35,9 @@ pub async fn answer(executor: Arc<Executor>, request: Request, caller: Caller) -
 async fn answered(executor: &Arc<Executor>, request: Request, caller: Caller) -> Result<Response, Refusal> {
     // Before the body is read: a client that cannot read any answer need not send it.
     let form = Form::accepted(request.headers())?;
+    let settings = options::of_headers(executor.settings(), request.headers())?;
     let asked = request::read(request).await?;
-    let client = Client { door: Door::Http, caller, additions: None };
+    let client = Client { door: Door::Http, caller, additions: None, settings };
     let planned = executor.plan(&client, &asked.sql).await?;
     let values = from_json(&planned, &asked.parameters)?;
     let id = planned.id().to_string();

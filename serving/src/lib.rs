@@ -13,6 +13,7 @@ mod executor;
 mod flat;
 mod flight;
 pub mod http;
+mod options;
 mod parameters;
 pub mod postgres;
 

@@ -1,6 +1,6 @@
 //! Values of parameters, as doors receive them, in the types that a statement wants.
 //!
-//! Owns: the conversion, with an error that names the parameter. Does not own: the encodings of the protocols.
+//! Owns: the values of JSON. Does not own: the cast (`lake::query`), the encodings of the protocols.
 
 use arrow_schema::DataType;
 use datafusion::scalar::ScalarValue;
@@ -44,10 +44,6 @@ pub(crate) fn fitted(
     wanted: Option<&DataType>,
     number: usize,
 ) -> Result<ScalarValue, QueryFailure> {
-    match wanted {
-        Some(wanted) if *wanted != value.data_type() => value
-            .cast_to(wanted)
-            .map_err(|_| QueryFailure::invalid(format!("parameter ${number}: {value} is no value of type {wanted}"))),
-        _ => Ok(value),
-    }
+    let fitted = lake::query::fitted(value, wanted, &format!("parameter ${number}"));
+    fitted.map_err(|error| QueryFailure::invalid(error.to_string()))
 }

@@ -1,14 +1,19 @@
 //! The PostgreSQL protocol: statements from psql, drivers, and tools that know PostgreSQL.
 //!
 //! `startup` lets a client in by its token, `command` tells what a statement is, `simple` and `extended` are the two ways
-//! to send one, `planned` makes statements of its SQL, `rows` writes answers, `tables` has what clients ask at the start.
+//! to send one, `connection` reads messages, `planned` makes statements of its SQL, `rows` writes answers. What clients ask at
+//! the start is in `tables`, `information` and `functions`.
 //!
 //! Owns: the service and one connection's life. Does not own: messages and their order (pgwire), addresses and
 //! certificates (the crate `service`).
 
 mod command;
+mod connection;
 mod extended;
 mod failure;
+mod functions;
+mod hot_tail;
+mod information;
 mod names;
 mod numeric;
 mod parameters;
@@ -28,17 +33,14 @@ use catalog::Callers;
 use datafusion::error::DataFusionError;
 use datafusion_pg_catalog::pg_catalog::PgCatalogStaticTables;
 use pgwire::api::cancel::CancelHandler;
-use pgwire::api::query::{ExtendedQueryHandler, SimpleQueryHandler};
-use pgwire::api::{ConnectionManager, PgWireServerHandlers, RandomPidSecretKeyGenerator, auth, cancel};
+use pgwire::api::{ConnectionManager, RandomPidSecretKeyGenerator};
 use pgwire::messages::cancel::CancelRequest;
-use pgwire::tokio::{TlsAcceptor, process_socket};
+use pgwire::tokio::TlsAcceptor;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
-use self::extended::Extended;
-use self::simple::Simple;
-use self::startup::Startup;
 use crate::executor::Executor;
 
 /// Time between two looks for a client that left while its query runs.
@@ -83,9 +85,8 @@ impl Postgres {
             Ok(streams) => streams,
             Err(error) => return tracing::debug!(%error, "a connection cannot be watched"),
         };
-        let handlers = Handlers { service: self };
         tokio::select! {
-            ended = process_socket(stream, tls, handlers) => {
+            ended = connection::serve(self, stream, tls) => {
                 if let Err(error) = ended {
                     tracing::debug!(%error, "a connection of the PostgreSQL protocol broke");
                 }
@@ -108,38 +109,15 @@ fn twice(stream: TcpStream) -> std::io::Result<(TcpStream, TcpStream)> {
     Ok((TcpStream::from_std(stream)?, TcpStream::from_std(watched)?))
 }
 
-/// Waits until the client has left. Bytes that it sent and nobody read may hide that until they are read.
+/// Waits until the client has left, also behind bytes that nobody read, such as its goodbye.
 async fn gone(watched: TcpStream) {
     loop {
         sleep(LOOK_INTERVAL).await;
-        let mut byte = [0];
-        let looked = futures::FutureExt::now_or_never(watched.peek(&mut byte));
-        if matches!(looked, Some(Ok(0) | Err(_))) {
-            return;
+        match futures::FutureExt::now_or_never(watched.ready(Interest::READABLE)) {
+            Some(Ok(ready)) if !ready.is_read_closed() => {}
+            Some(_) => return,
+            None => {}
         }
-    }
-}
-
-/// The handlers of one connection.
-struct Handlers {
-    service: Arc<Postgres>,
-}
-
-impl PgWireServerHandlers for Handlers {
-    fn simple_query_handler(&self) -> Arc<impl SimpleQueryHandler> {
-        Arc::new(Simple { service: Arc::clone(&self.service) })
-    }
-
-    fn extended_query_handler(&self) -> Arc<impl ExtendedQueryHandler> {
-        Arc::new(Extended { service: Arc::clone(&self.service) })
-    }
-
-    fn startup_handler(&self) -> Arc<impl auth::StartupHandler> {
-        Arc::new(Startup { service: Arc::clone(&self.service) })
-    }
-
-    fn cancel_handler(&self) -> Arc<impl cancel::CancelHandler> {
-        Arc::new(Cancel { connections: Arc::clone(&self.service.connections) })
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod answer;
 mod parameter;
-mod script;
+mod running;
 mod shell;
 mod stop;
 
@@ -18,14 +18,14 @@ use anyhow::{bail, ensure};
 use catalog::MetadataStore;
 use common::config::Settings;
 use lake::query::{
-    HotTailMode, HotTailSettings, Parameters, QueryOptions, QuerySession, QueryStore, is_panic_contained,
-    unreadable_segment,
+    HotTailMode, HotTailSettings, Parameters, QueryOptions, QuerySession, QueryStore, has_placeholder,
+    is_panic_contained, statements, unreadable_segment,
 };
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::answer::{Format, Output};
-use self::parameter::Parameter;
+use self::parameter::{Name, Parameter};
 use self::stop::Stop;
 use crate::hot_tail;
 use crate::input::read_text;
@@ -57,6 +57,9 @@ pub(crate) struct Args {
     /// The value of a placeholder, `$name` or `$1`, in the statements; may be given many times
     #[arg(long = "param", value_name = "NAME=VALUE")]
     params: Vec<Parameter>,
+    /// The placeholder of this name is NULL; may be given many times
+    #[arg(long = "param-null", value_name = "NAME")]
+    null_params: Vec<Name>,
     /// See published messages before they are committed: where the queue can be read (auto), or else fail (on); or committed
     /// rows alone (off). The default is that of HOT_TAIL
     #[arg(long, value_name = "auto|on|off")]
@@ -86,7 +89,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         (false, given) => given.unwrap_or(Format::Table),
     };
     let work = work(args.sql, args.file)?;
-    let parameters = parameter::all(args.params)?;
+    let parameters = parameter::all(args.params, args.null_params)?;
     let output = Output { format, file: args.output_file };
     check(&work, &output, &parameters)?;
     silence_contained_panics();
@@ -123,7 +126,8 @@ fn work(sql: Option<String>, file: Option<PathBuf>) -> anyhow::Result<Work> {
     if let Some(path) = file {
         let name = format!("--file {}", path.display());
         let opened = File::open(&path).map_err(|error| UsageError::new(format!("{name}: {error}")))?;
-        let statements = script::statements(&read_text(opened, &name)?);
+        let text = read_text(opened, &name)?;
+        let statements: Vec<String> = statements(&text).into_iter().map(str::to_owned).collect();
         ensure!(!statements.is_empty(), UsageError::new(format!("{name}: there is no statement in it")));
         return Ok(Work::File(statements));
     }
@@ -162,7 +166,7 @@ fn check(work: &Work, output: &Output, parameters: &Parameters) -> Result<(), Us
     }
     if matches!(work, Work::Input(_) | Work::Shell) && !parameters.is_empty() {
         return Err(UsageError::new(
-            "--param gives values to the placeholders of a statement or of a file; give one of them",
+            "--param and --param-null give values to the placeholders of a statement or of a file; give one of them",
         ));
     }
     Ok(())
@@ -177,13 +181,13 @@ async fn file(
     // Each statement gets the values that it has placeholders for; each value is for at least one of them.
     let mut unused: Vec<&str> = parameters.keys().map(String::as_str).collect();
     for statement in statements {
-        unused.retain(|name| !script::has_placeholder(statement, name));
+        unused.retain(|name| !has_placeholder(statement, name));
     }
     if let Some(name) = unused.first() {
         bail!(UsageError::new(format!("--param {name}: no statement of the file has a placeholder ${name}")));
     }
     for (place, statement) in statements.iter().enumerate() {
-        let own = parameters.iter().filter(|(name, _)| script::has_placeholder(statement, name));
+        let own = parameters.iter().filter(|(name, _)| has_placeholder(statement, name));
         let own: Parameters = own.map(|(name, value)| (name.clone(), value.clone())).collect();
         let answered = answer::answer(session, statement, &own, output).await;
         answered.map_err(|error| error.context(format!("statement {} of {}", place + 1, statements.len())))?;

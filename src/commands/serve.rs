@@ -13,6 +13,7 @@ use service::{Intake, IntakeLimits, Listener, Pages, ServiceError, Shell, connec
 use serving::{Bound, Doors};
 
 use crate::answering;
+use crate::hot_tail;
 use crate::opened;
 
 /// The shell's deadline is later than that of the answers by this margin, and ends parts that hang even then.
@@ -20,7 +21,7 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(10);
 
 /// Answer SQL from other tools, until SIGTERM or SIGINT
 ///
-/// Any tool queries committed records: by POST http://INGEST_ADDR/v1/query, at POSTGRES_ADDR and at FLIGHT_ADDR; docs/sql.md
+/// Any tool queries records, published ones as HOT_TAIL says: by POST http://INGEST_ADDR/v1/query, at POSTGRES_ADDR and at FLIGHT_ADDR; docs/sql.md
 /// has the rest. It only reads: the catalog and the store need no right to write. A signal lets it end the answers that
 /// began; a second one ends it at once.
 #[derive(Debug, clap::Args)]
@@ -70,7 +71,7 @@ async fn start(settings: &Settings) -> anyhow::Result<Started> {
     let listener = Listener::bind(settings).await?;
     let http = Listener::bind_ingest(settings).await?;
     let bound = Bound::of(settings).await?;
-    let executor = answering::executor(settings, &catalog, &storage)?;
+    let executor = answering::executor(settings, &catalog, &storage, hot_tail::of_service(settings))?;
     let callers = http_callers(settings, &http, &catalog).await?;
     let limits = IntakeLimits::for_answers(Duration::from_secs(settings.query_timeout_secs));
     let intake = Intake::serve(http, query_router(callers, answering::endpoint(&executor)), limits);

@@ -14,11 +14,12 @@ use ingester::Acks;
 use ingester::feed::{Feed, FeedOptions, Tally};
 use ingester::http::ApiParts;
 use ingester::service::HttpService;
+use lake::query::HotTail;
 use serde_json::json;
 use service::{Listener, connect};
 use serving::{Bound, Doors};
-use writer::Summary;
 use writer::service::Service;
+use writer::{QueueTail, Summary};
 
 use crate::answering;
 use crate::consuming::tail_of;
@@ -122,13 +123,15 @@ async fn open_doors(
     bound: Bound,
     auto_create: AutoCreate,
 ) -> anyhow::Result<(HttpService, Doors)> {
-    let executor = answering::executor(settings, &service.catalog, &service.storage)?;
+    let tail = Arc::new(QueueTail::of(Arc::clone(&service.queue), settings));
+    let hot_tail = HotTail::of(Arc::clone(&tail) as _);
+    let executor = answering::executor(settings, &service.catalog, &service.storage, hot_tail)?;
     let parts = ApiParts {
         queue: Arc::clone(&service.queue),
         catalog: Arc::clone(&service.catalog),
         storage: service.storage.clone(),
         hints: Some(service.writer.commits()),
-        tail: tail_of(settings, Arc::clone(&service.queue)),
+        tail: tail_of(settings, tail),
         cache: ingester::service::cache(settings),
         auto_create,
         queries: Some(answering::endpoint(&executor)),

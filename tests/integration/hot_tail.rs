@@ -1,6 +1,7 @@
 //! The hot tail: published records in SQL before they are committed, once, while commits and merges go on.
 
 mod commands;
+mod doors;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -176,6 +176,12 @@ async fn a_file_of_statements_stops_at_the_first_that_fails_and_takes_parameters
     siltstone.run(&extra).await.fails(2, &["no statement of the file has a placeholder $more"]);
     siltstone.run(&["query", "SELECT $1", "--param", "1"]).await.fails(2, &["NAME=VALUE"]);
     siltstone.run(&["query", "SELECT $1", "--param", "1=2", "--param", "$1=3"]).await.fails(2, &["given twice"]);
+    let null = ["query", "SELECT count(*) AS c FROM numbers WHERE $n IS NULL", "--param-null", "n", "--output", "json"];
+    assert_eq!(siltstone.run(&null).await.ok().out, "{\"c\":9}\n");
+    siltstone
+        .run(&["query", "SELECT $1", "--param", "1=2", "--param-null", "1"])
+        .await
+        .fails(2, &["$1 is given twice"]);
     std::fs::write(&file, "SELECT 1 AS one;\nSELECT * FROM nothing;\nSELECT 2 AS two;").expect("written");
     let stopped = siltstone.run(&["query", "-f", path, "--output", "json"]).await;
     assert_eq!((stopped.code, stopped.out.as_str()), (2, "{\"one\":1}\n"), "{stopped:#?}");

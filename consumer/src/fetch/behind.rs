@@ -4,7 +4,7 @@
 //! (whoever implements [`TailSource`](lake::tail::TailSource)).
 
 use catalog::{Partition, Position, ReadAhead, Topic};
-use lake::tail::{TailEnd, TailError, TailLimits, TailRequest};
+use lake::tail::{TailEnd, TailError, TailLimits, TailRequest, bytes_of};
 
 use super::{FetchRequest, Fetcher, LastRead, Look, Work};
 use crate::error::FetchError;
@@ -74,7 +74,7 @@ impl Fetcher {
         }
         let before = work.taken.records;
         for rows in &read.rows {
-            let row_bytes = rows.get_array_memory_size() / rows.num_rows().max(1);
+            let row_bytes = bytes_of(rows) / rows.num_rows().max(1);
             if !work.taken.add(rows, row_bytes, work.room) {
                 work.advance(before);
                 return Ok(Look::Done(ahead));

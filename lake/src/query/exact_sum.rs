@@ -1,13 +1,17 @@
 //! The aggregate `sum`, exact for integers and decimals.
 //!
-//! Owns: sums of integers and decimals as decimal(38, s), computed in 128 bits; a sum that does not fit is an error.
+//! Owns: sums of integers and decimals as decimal(38, s), computed in 128 bits; a sum that does not fit is an error. Integers
+//! are added as they are: making a decimal of each would take longer than the sum.
 //! Does not own: sums of floats and durations, which are DataFusion's; averages (`exact_average`).
 
 use std::mem::size_of_val;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array};
-use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, FieldRef};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{
+    ArrowPrimitiveType, DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, FieldRef, Int64Type, UInt64Type,
+};
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::functions_aggregate::sum::Sum;
@@ -19,8 +23,6 @@ use datafusion::logical_expr::{
 
 /// Digits of a sum.
 const DIGITS: u8 = DECIMAL128_MAX_PRECISION;
-/// Type that integers are added in: it holds all of 64 bits, with and without sign.
-const INTEGER: DataType = DataType::Decimal128(20, 0);
 /// The first number of more than [`DIGITS`] digits.
 const END: u128 = 10_u128.pow(DIGITS as u32);
 
@@ -40,6 +42,7 @@ impl ExactSum {
 fn scale_of(data_type: &DataType) -> Option<i8> {
     match data_type {
         DataType::Decimal128(_, scale) => Some(*scale),
+        DataType::Int64 | DataType::UInt64 => Some(0),
         _ => None,
     }
 }
@@ -58,7 +61,8 @@ impl AggregateUDFImpl for ExactSum {
             return Err(DataFusionError::Plan(format!("sum takes one argument, not {}", types.len())));
         };
         let coerced = match only {
-            integer if integer.is_integer() => INTEGER,
+            integer if integer.is_signed_integer() => DataType::Int64,
+            integer if integer.is_unsigned_integer() => DataType::UInt64,
             DataType::Decimal32(precision, scale) | DataType::Decimal64(precision, scale) => {
                 DataType::Decimal128(*precision, *scale)
             }
@@ -128,8 +132,24 @@ fn plus(left: i128, right: i128) -> Result<i128> {
     })
 }
 
-fn values(array: &ArrayRef) -> impl Iterator<Item = i128> + '_ {
-    array.as_primitive::<Decimal128Type>().iter().flatten()
+/// Calls `add` with each value and its row.
+fn each(array: &ArrayRef, mut add: impl FnMut(usize, i128) -> Result<()>) -> Result<()> {
+    fn rows<T: ArrowPrimitiveType<Native: Into<i128>>>(
+        array: &ArrayRef,
+        add: &mut impl FnMut(usize, i128) -> Result<()>,
+    ) -> Result<()> {
+        let values = array.as_primitive::<T>();
+        if values.null_count() == 0 {
+            return values.values().iter().enumerate().try_for_each(|(row, value)| add(row, (*value).into()));
+        }
+        let values = values.iter().enumerate();
+        values.filter_map(|(row, value)| Some((row, value?))).try_for_each(|(row, value)| add(row, value.into()))
+    }
+    match array.data_type() {
+        DataType::Int64 => rows::<Int64Type>(array, &mut add),
+        DataType::UInt64 => rows::<UInt64Type>(array, &mut add),
+        _ => rows::<Decimal128Type>(array, &mut add),
+    }
 }
 
 fn scalar(sum: Option<i128>, scale: i8) -> ScalarValue {
@@ -147,11 +167,11 @@ struct RunningSum {
 
 impl Accumulator for RunningSum {
     fn update_batch(&mut self, batch: &[ArrayRef]) -> Result<()> {
-        for value in values(&batch[0]) {
+        each(&batch[0], |_, value| {
             self.sum = plus(self.sum, value)?;
             self.count += 1;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
@@ -159,11 +179,11 @@ impl Accumulator for RunningSum {
     }
 
     fn retract_batch(&mut self, batch: &[ArrayRef]) -> Result<()> {
-        for value in values(&batch[0]) {
+        each(&batch[0], |_, value| {
             self.sum = plus(self.sum, -value)?;
             self.count -= 1;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn supports_retract_batch(&self) -> bool {
@@ -192,7 +212,7 @@ struct DistinctSum {
 
 impl Accumulator for DistinctSum {
     fn update_batch(&mut self, batch: &[ArrayRef]) -> Result<()> {
-        self.values.update_batch(batch)
+        self.values.update_batch(&[cast(&batch[0], &DataType::Decimal128(DIGITS, self.scale))?])
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
@@ -245,13 +265,13 @@ impl GroupsAccumulator for GroupSums {
         group_count: usize,
     ) -> Result<()> {
         self.sums.resize(group_count, None);
-        let values = batch[0].as_primitive::<Decimal128Type>();
-        for (row, (value, group)) in values.iter().zip(groups).enumerate() {
-            if let (true, Some(value)) = (is_wanted(filter, row), value) {
-                self.sums[*group] = Some(plus(self.sums[*group].unwrap_or_default(), value)?);
+        each(&batch[0], |row, value| {
+            if is_wanted(filter, row) {
+                let sum = &mut self.sums[groups[row]];
+                *sum = Some(plus(sum.unwrap_or_default(), value)?);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn merge_batch(
@@ -274,8 +294,11 @@ impl GroupsAccumulator for GroupSums {
     }
 
     fn convert_to_state(&self, batch: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let values = batch[0].as_primitive::<Decimal128Type>().iter().enumerate();
-        let sums = values.map(|(row, value)| value.filter(|_| is_wanted(filter, row))).collect();
+        let mut sums = vec![None; batch[0].len()];
+        each(&batch[0], |row, value| {
+            sums[row] = is_wanted(filter, row).then_some(value);
+            Ok(())
+        })?;
         Ok(vec![self.array(sums)?])
     }
 

@@ -5,6 +5,7 @@
 //! Does not own: the rows (`crate::tail`), the plan of reading them (`scan`), the parts that filters leave (`pruned`).
 
 mod committed;
+mod failure;
 mod pruned;
 mod scan;
 mod settings;
@@ -16,13 +17,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datafusion::error::{DataFusionError, Result};
 use tokio::sync::OnceCell;
 
+pub use self::failure::{HotTailError, hot_tail_error};
 pub(super) use self::scan::TailExec;
 pub(super) use self::settings::is_set;
 pub use self::settings::{HotTailSettings, SessionSettings};
 use crate::tail::{TailEnd, TailError, TailSource};
 use catalog::{Partition, Topic, TopicSnapshot};
-use common::TopicName;
 pub use common::config::HotTailMode;
+use common::{ErrorKind, TopicName};
 
 /// The origin of the tails that a session's queries see.
 #[derive(Clone)]
@@ -123,12 +125,16 @@ impl TopicTail {
     }
 
     /// In mode `on` the error, in mode `auto` a note of it.
-    fn without(&self, reason: &str) -> Result<()> {
+    fn without(&self, kind: ErrorKind, reason: &str) -> Result<()> {
         let topic = &self.topic.name;
         if self.settings().mode == HotTailMode::On {
-            return Err(DataFusionError::Execution(format!(
+            let text = format!(
                 "topic {topic} has no hot tail here: {reason}; SET siltstone.hot_tail = off shows committed rows alone"
-            )));
+            );
+            return Err(match kind {
+                ErrorKind::Unavailable => HotTailError::Unavailable(text).into(),
+                _ => DataFusionError::Execution(text),
+            });
         }
         (self.query.hot.note)(&format!("topic {topic}: committed rows only, without the hot tail: {reason}"));
         Ok(())
@@ -140,14 +146,14 @@ impl TopicTail {
         }
         let source = match &self.query.hot.source {
             Ok(source) => source,
-            Err(reason) => return self.without(reason).map(|()| Vec::new()),
+            Err(reason) => return self.without(ErrorKind::Fatal, reason).map(|()| Vec::new()),
         };
         let partitions: Vec<&Partition> = self.partitions.iter().collect();
         let looks = source.ends(&self.topic, &partitions);
         let patience = self.settings().timeout;
         let Ok(looks) = tokio::time::timeout(patience, looks).await else {
             let reason = format!("the queue did not say within {patience:?} where it ends");
-            return self.without(&reason).map(|()| Vec::new());
+            return self.without(ErrorKind::Unavailable, &reason).map(|()| Vec::new());
         };
         let (mut ends, mut failures): (_, Vec<TailError>) = (Vec::new(), Vec::new());
         for (partition, look) in self.partitions.iter().zip(looks) {
@@ -160,7 +166,7 @@ impl TopicTail {
         if let Some(first) = failures.first() {
             let others = failures.len() - 1;
             let more = if others == 0 { String::new() } else { format!(" (and {others} more partitions)") };
-            self.without(&format!("{first}{more}"))?;
+            self.without(first.kind(), &format!("{first}{more}"))?;
         }
         Ok(ends)
     }

@@ -10,11 +10,12 @@ use datafusion::logical_expr::LogicalPlan;
 
 use super::QueryError;
 
-/// Values for the placeholders `$1`, `$2` or `$name` of a statement: each is a text by the placeholder's name without `$`.
+/// Values for the placeholders `$1`, `$2` or `$name` of a statement: each is a text, or NULL if it is `None`, by the
+/// placeholder's name without `$`.
 ///
 /// A text is read as a value of the type that the placeholder has in its place, for example that of the column it is compared
 /// with. Where its place has no type, a whole number is a BIGINT and everything else is text.
-pub type Parameters = BTreeMap<String, String>;
+pub type Parameters = BTreeMap<String, Option<String>>;
 
 /// The plan with these values in the place of all its placeholders.
 pub(super) fn filled(plan: LogicalPlan, values: &Parameters) -> Result<LogicalPlan, QueryError> {
@@ -42,12 +43,25 @@ pub(super) fn filled(plan: LogicalPlan, values: &Parameters) -> Result<LogicalPl
     Ok(plan.with_param_values(ParamValues::from(filled))?)
 }
 
-fn scalar(placeholder: &str, text: &str, data_type: Option<&DataType>) -> Result<ScalarValue, QueryError> {
-    let Some(data_type) = data_type else {
-        let whole = text.parse::<i64>().ok().filter(|number| number.to_string() == text);
-        return Ok(whole.map_or_else(|| ScalarValue::from(text), ScalarValue::from));
+fn scalar(placeholder: &str, text: &Option<String>, data_type: Option<&DataType>) -> Result<ScalarValue, QueryError> {
+    let value = match text {
+        None => ScalarValue::Null,
+        Some(text) => match text.parse::<i64>() {
+            Ok(number) if data_type.is_none() && number.to_string() == *text => ScalarValue::from(number),
+            _ => ScalarValue::from(text.as_str()),
+        },
     };
-    ScalarValue::try_from_string(text.to_owned(), data_type).map_err(|_| {
-        QueryError::Parameter(format!("the value {text:?} of {placeholder} is not a value of its type, {data_type}"))
+    fitted(value, data_type, placeholder)
+}
+
+/// The value of a placeholder in the type of its place, if one is known.
+///
+/// # Errors
+/// [`QueryError::Parameter`] when it is no value of that type.
+pub fn fitted(value: ScalarValue, wanted: Option<&DataType>, placeholder: &str) -> Result<ScalarValue, QueryError> {
+    let Some(wanted) = wanted.filter(|wanted| **wanted != value.data_type()) else { return Ok(value) };
+    value.cast_to(wanted).map_err(|_| {
+        let shown = value.try_as_str().flatten().map_or_else(|| value.to_string(), |text| format!("{text:?}"));
+        QueryError::Parameter(format!("the value {shown} of {placeholder} is not a value of its type, {wanted}"))
     })
 }

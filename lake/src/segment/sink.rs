@@ -35,6 +35,20 @@ impl ChunkSink {
         (self.sum.value(), self.full)
     }
 
+    /// The first `bytes` of it, behind which more may be written. All of them are read again, for their checksum.
+    pub(super) fn cut_to(self, bytes: usize) -> Self {
+        let (_, chunks) = self.finish();
+        let (mut cut, mut left) = (Self::default(), bytes);
+        for chunk in chunks {
+            let kept = chunk.slice(..chunk.len().min(left));
+            left -= kept.len();
+            cut.sum.update(&kept);
+            cut.full_bytes += kept.len();
+            cut.full.push(kept);
+        }
+        cut
+    }
+
     fn begin_chunk(&mut self) {
         let capacity =
             if self.full.is_empty() && self.current.capacity() == 0 { FIRST_CHUNK_BYTES } else { CHUNK_BYTES };

@@ -1,6 +1,7 @@
 //! Columns that hold NaN. Parquet leaves NaN out of its bounds, and readers order it above every number.
 //!
-//! Owns: finding NaN in batches before they are encoded. Does not own: the consequence for bounds (`statistics`).
+//! Owns: finding NaN in batches before they are encoded. Does not own: the consequence for bounds, in the catalog
+//! (`statistics`) and in the file (`segment::unbounded`).
 
 use std::collections::BTreeSet;
 
@@ -22,8 +23,13 @@ impl Nans {
         }
     }
 
+    /// True when any leaf holds one.
+    pub(crate) fn any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
     /// True when the leaf holds one.
-    pub(super) fn has(&self, leaf: usize) -> bool {
+    pub(crate) fn has(&self, leaf: usize) -> bool {
         self.0.contains(&leaf)
     }
 

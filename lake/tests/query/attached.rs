@@ -44,15 +44,6 @@ fn found(table: &str, filters: &[String]) -> Vec<serde_json::Value> {
     filters.iter().map(|filter| ask(&sql(filter))).collect()
 }
 
-/// The same without NaN: DuckDB 1.5.5 compares it wrongly by Parquet's own bounds, which leave it out, with a catalog and
-/// without one.
-fn without_nan(mut objects: Vec<Vec<Values>>) -> Vec<Vec<Values>> {
-    for row in objects.iter_mut().flatten() {
-        row.f = row.f.filter(|value| !value.is_nan());
-    }
-    objects
-}
-
 async fn check(directory: &Path, objects: &[Vec<Values>], filters: &[String]) {
     let lake = Lake::in_directory(directory).await;
     list(&lake, objects).await;
@@ -81,7 +72,7 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let directory = tempfile::tempdir().expect("a directory");
-        runtime.block_on(check(directory.path(), &without_nan(objects), &filters));
+        runtime.block_on(check(directory.path(), &objects, &filters));
     }
 }
 

@@ -223,7 +223,7 @@ async fn placeholders_take_values_of_the_type_of_their_place() {
     lake.create("t", 1, columns).await;
     lake.settle("t", 0, 0..=9).await;
     let values = |given: &[(&str, &str)]| -> Parameters {
-        given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        given.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect()
     };
     let count = async |sql: &str, given: &[(&str, &str)]| -> Result<usize, QueryError> {
         let frame = lake.session.sql_with_parameters(sql, &values(given)).await?;
@@ -240,6 +240,11 @@ async fn placeholders_take_values_of_the_type_of_their_place() {
         ("SELECT * FROM t", &[], 10),
     ] {
         assert_eq!(count(sql, given).await.expect(sql), rows, "{sql}");
+    }
+    let null = Parameters::from([("1".to_owned(), None)]);
+    for (sql, rows) in [("SELECT * FROM t WHERE i > $1", 0), ("SELECT * FROM t WHERE i > $1 OR $1 IS NULL", 10)] {
+        let frame = lake.session.sql_with_parameters(sql, &null).await.expect(sql);
+        assert_eq!(frame.count().await.expect(sql), rows, "{sql}");
     }
     for (sql, given, part) in [
         ("SELECT * FROM t WHERE i > $1", &[("1", "many")][..], "\"many\" of $1 is not a value of its type, Int64"),

@@ -28,7 +28,8 @@ async fn executor(limits: Limits) -> (Arc<Executor>, Client) {
     let storage = Storage::memory();
     let store = QueryStore { url: storage.url, store: storage.store };
     let executor = Executor::open(catalog, store, limits).expect("a session");
-    (executor, Client { door: Door::Http, caller, additions: None })
+    let settings = executor.settings();
+    (executor, Client { door: Door::Http, caller, additions: None, settings })
 }
 
 async fn failure(executor: &Arc<Executor>, client: &Client, sql: &str) -> QueryFailure {

@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::Flight;
 use crate::executor::{Client, Door};
+use crate::options;
 
 const AUTHORIZATION: &str = "authorization";
 
@@ -33,7 +34,8 @@ impl Flight {
             NotServed::Forbidden(_) => Status::permission_denied(refusal.to_string()),
             NotServed::Catalog(_) | NotServed::Silent => Status::unavailable(refusal.to_string()),
         })?;
-        Ok(Client { door: Door::Flight, caller, additions: None })
+        let settings = options::of_headers(self.executor.settings(), request.metadata().as_ref())?;
+        Ok(Client { door: Door::Flight, caller, additions: None, settings })
     }
 
     pub(super) async fn handshake(

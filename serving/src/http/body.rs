@@ -2,37 +2,30 @@
 //!
 //! Owns: the writers, and the end of a body. A failure after the first byte cuts the body off, so that its chunks have no
 //! end: no client can take it for whole, whatever the form. The reason is in the log, under the id of the query.
-//! Does not own: the choice of the form (`form`), JSON of single values (`lake::query`).
+//! Does not own: the choice of the form (`form`), the text of values and the Parquet file (`lake::query`).
 
 use std::io::{self, Write};
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
-use arrow_csv::{Writer as CsvWriter, WriterBuilder};
 use arrow_ipc::writer::StreamWriter;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use lake::query::{ParquetRows, write_csv, write_csv_header};
 
 use super::form::Form;
 use crate::error::{FailureKind, QueryFailure};
 use crate::executor::Rows;
-use crate::flat::flattened;
-
-/// Rows of a row group of a Parquet answer, which is in memory until it is whole.
-const ROW_GROUP_ROWS: usize = 65_536;
 
 /// Writes rows into a buffer.
 enum Writer {
     Json { is_first: bool },
     JsonLines,
-    Csv(Box<CsvWriter<Buffer>>),
+    Csv,
     Arrow(Box<StreamWriter<Buffer>>),
-    Parquet(Box<ArrowWriter<Buffer>>),
+    Parquet(Box<ParquetRows<Buffer>>),
 }
 
 /// Bytes that are written and not sent. A lock, because the writers keep it; never held across an await.
@@ -87,17 +80,12 @@ impl Writer {
             }
             Form::JsonLines => Self::JsonLines,
             Form::Csv => {
-                let mut writer = WriterBuilder::new().with_header(true).build(buffer);
-                // The names, also where no row follows.
-                writer.write(&flattened(&RecordBatch::new_empty(schema))?).map_err(unwritable)?;
-                Self::Csv(Box::new(writer))
+                write_csv_header(buffer, &schema).map_err(unwritable)?;
+                Self::Csv
             }
             Form::Arrow => Self::Arrow(Box::new(StreamWriter::try_new(buffer, &schema).map_err(unwritable)?)),
             Form::Parquet => {
-                let properties = WriterProperties::builder()
-                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
-                    .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
-                let writer = ArrowWriter::try_new(buffer, schema, Some(properties.build()));
+                let writer = ParquetRows::new(buffer, schema);
                 Self::Parquet(Box::new(writer.map_err(|error| QueryFailure::invalid(error.to_string()))?))
             }
         })
@@ -116,7 +104,7 @@ impl Writer {
                 }
                 Ok(())
             }
-            Self::Csv(writer) => writer.write(&flattened(batch)?).map_err(unwritable),
+            Self::Csv => write_csv(buffer.clone(), batch).map_err(unwritable),
             Self::Arrow(writer) => writer.write(batch).map_err(unwritable),
             Self::Parquet(writer) => writer.write(batch).map_err(unwritable),
         }
@@ -128,9 +116,9 @@ impl Writer {
                 let end: &[u8] = if is_first { b"]\n" } else { b"\n]\n" };
                 buffer.clone().write_all(end).map_err(unwritable)
             }
-            Self::JsonLines | Self::Csv(_) => Ok(()),
+            Self::JsonLines | Self::Csv => Ok(()),
             Self::Arrow(mut writer) => writer.finish().map_err(unwritable),
-            Self::Parquet(writer) => writer.close().map(drop).map_err(unwritable),
+            Self::Parquet(writer) => writer.finish().map_err(unwritable),
         }
     }
 }

@@ -1,19 +1,24 @@
 //! What a statement is: a command of the session, or a query.
 //!
-//! Owns: cutting a text at its semicolons, and the commands that are answered without the engine. They change nothing:
+//! Owns: the commands that are answered without the engine. They change nothing:
 //! a transaction has nothing to commit, since every query reads a state of its own.
-//! Does not own: queries (`planned`), the known settings (`settings`).
+//! Does not own: cutting a text at its semicolons (`lake::query`), queries (`planned`), the known settings (`settings`).
 
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+use lake::query::split_statements;
 use pgwire::error::{PgWireError, PgWireResult};
 
 use super::failure::error;
-use super::settings;
+use super::{hot_tail, settings};
 use crate::error::QueryFailure;
 
 /// Statements that one message may hold.
 const STATEMENTS_MAX: usize = 100;
+
+/// Refuses cursors of SQL: their queries would hold slots between statements.
+const CURSORS: &str = "DECLARE, FETCH and MOVE are not supported here; a driver fetches the rows of a SELECT in parts by the \
+                       protocol's own means, such as setFetchSize of JDBC";
 
 /// One statement of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +33,12 @@ pub(super) enum Command {
     Nothing(&'static str),
     /// The value of a setting: its name and its value.
     Show(String, &'static str),
+    /// Sets a setting of the hot tail, or sets it back, with the word that says it is done.
+    Set { variable: String, value: Option<String>, done: &'static str },
+    /// Sets all of them back, with the word that says it is done.
+    ResetAll(&'static str),
+    /// The value of a setting of the hot tail.
+    ShowHotTail(String),
     /// A statement for the engine; true if it names what only PostgreSQL has.
     Query(String, bool),
 }
@@ -37,57 +48,21 @@ pub(super) enum Command {
 /// # Errors
 /// It is no SQL, has too many statements, or sets what cannot be set.
 pub(super) fn commands(text: &str) -> PgWireResult<Vec<Command>> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location();
-    let tokens = tokens.map_err(|error| PgWireError::from(QueryFailure::invalid(error.to_string())))?;
-    let places = places(text, &tokens);
-    let (mut commands, mut begin) = (Vec::new(), 0);
-    for (piece, end) in pieces(&tokens, &places, text.len()) {
-        let words: Vec<&Token> = piece.iter().filter(|token| !matches!(token, Token::Whitespace(_))).copied().collect();
+    let mut commands = Vec::new();
+    let (ended, rest) = split_statements(text);
+    for piece in ended.into_iter().chain([rest]) {
+        let tokens = Tokenizer::new(&PostgreSqlDialect {}, piece).tokenize();
+        let tokens = tokens.map_err(|error| PgWireError::from(QueryFailure::invalid(error.to_string())))?;
+        let words: Vec<&Token> = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
         if !words.is_empty() {
-            commands.push(command(&text[begin..end], &words)?);
+            commands.push(command(piece, &words)?);
         }
-        // Behind the semicolon.
-        begin = (end + 1).min(text.len());
         if commands.len() > STATEMENTS_MAX {
             let text = format!("one message has more than {STATEMENTS_MAX} statements");
             return Err(QueryFailure::invalid(text).into());
         }
     }
     Ok(commands)
-}
-
-/// The tokens between semicolons, with the byte where each piece ends.
-fn pieces<'t>(tokens: &'t [TokenWithSpan], places: &[usize], end: usize) -> Vec<(Vec<&'t Token>, usize)> {
-    let mut pieces = vec![(Vec::new(), end)];
-    for (token, place) in tokens.iter().zip(places) {
-        let last = pieces.last_mut().expect("there is one");
-        if token.token == Token::SemiColon {
-            last.1 = *place;
-            pieces.push((Vec::new(), end));
-        } else {
-            last.0.push(&token.token);
-        }
-    }
-    pieces
-}
-
-/// The byte at which each token begins. The tokenizer counts lines, and characters in them.
-fn places(text: &str, tokens: &[TokenWithSpan]) -> Vec<usize> {
-    let mut places = Vec::with_capacity(tokens.len());
-    let mut characters = text.char_indices();
-    let (mut at, mut byte) = (Location::new(1, 1), 0);
-    for token in tokens {
-        while at < token.span.start {
-            let Some((index, character)) = characters.next() else { break };
-            byte = index + character.len_utf8();
-            at = match character {
-                '\n' => Location::new(at.line + 1, 1),
-                _ => Location::new(at.line, at.column + 1),
-            };
-        }
-        places.push(byte);
-    }
-    places
 }
 
 fn command(text: &str, tokens: &[&Token]) -> PgWireResult<Command> {
@@ -101,15 +76,21 @@ fn command(text: &str, tokens: &[&Token]) -> PgWireResult<Command> {
         "rollback" | "abort" => Command::End("ROLLBACK"),
         "savepoint" => Command::Nothing("SAVEPOINT"),
         "release" => Command::Nothing("RELEASE"),
+        "discard" if word(1) == "all" => Command::ResetAll("DISCARD ALL"),
         "discard" => Command::Nothing("DISCARD ALL"),
         "close" => Command::Nothing("CLOSE CURSOR"),
         "unlisten" => Command::Nothing("UNLISTEN"),
-        "reset" => Command::Nothing("RESET"),
+        "reset" if word(1) == "all" => Command::ResetAll("RESET"),
+        "reset" => match words[1..].concat() {
+            variable if hot_tail::is_setting(&variable) => Command::Set { variable, value: None, done: "RESET" },
+            _ => Command::Nothing("RESET"),
+        },
         "deallocate" => {
             let name = if word(1) == "prepare" { word(2) } else { word(1) };
             Command::Deallocate((name != "all").then(|| name.to_owned()))
         }
         "set" => set(&words)?,
+        "declare" | "fetch" | "move" => return Err(error("ERROR", "0A000", CURSORS)),
         "show" => show(text, &words),
         _ => Command::Query(text.to_owned(), super::names::are_of_postgres(tokens)),
     })
@@ -144,10 +125,16 @@ fn set(words: &[String]) -> PgWireResult<Command> {
         return Ok(Command::Nothing("SET"));
     }
     let name = rest.split(|word| word == "=" || word == "to").next().unwrap_or_default().concat();
+    if hot_tail::is_setting(&name) {
+        return hot_tail::set(name, rest, words[1] == "local");
+    }
     Err(error(
         "ERROR",
         "42704",
-        format!("setting {name:?} cannot be set here; limits of queries are settings of the server"),
+        format!(
+            "setting {name:?} cannot be set here; limits of queries are settings of the server, and what can be set is \
+             siltstone.hot_tail, siltstone.hot_tail_bytes and siltstone.hot_tail_timeout"
+        ),
     ))
 }
 
@@ -164,6 +151,7 @@ fn show(text: &str, words: &[String]) -> Command {
     };
     match settings::value(name) {
         Some(value) => Command::Show(name.to_owned(), value),
+        None if hot_tail::is_setting(&words[1..].concat()) => Command::ShowHotTail(words[1..].concat()),
         None => Command::Query(text.to_owned(), false),
     }
 }
@@ -197,6 +185,9 @@ mod tests {
             "set time zone 'UTC'",
         ] {
             assert_eq!(commands(text).expect(text), [Command::Nothing("SET")], "{text}");
+        }
+        for text in ["DECLARE c CURSOR FOR SELECT 1", "FETCH 5 FROM c", "move c"] {
+            assert!(commands(text).expect_err(text).to_string().contains("setFetchSize"), "{text}");
         }
         for text in
             ["SET datafusion.execution.batch_size = 1", "SET QUERY_ROWS_MAX TO 5", "SET client_encoding = latin1"]

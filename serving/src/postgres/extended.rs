@@ -16,8 +16,8 @@ use pgwire::api::store::PortalStore;
 use pgwire::api::{ClientInfo, ClientPortalStore, DEFAULT_NAME, PgWireConnectionState};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
-use pgwire::messages::extendedquery::Execute;
-use pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
+use pgwire::messages::extendedquery::{Execute, Sync as SyncMessage};
+use pgwire::messages::response::{CommandComplete, EmptyQueryResponse, ReadyForQuery, TransactionStatus};
 
 use super::Postgres;
 use super::command::Command;
@@ -46,7 +46,6 @@ impl ExtendedQueryHandler for Extended {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let _answering = self.service.answering.token();
         let name = message.name.as_deref().unwrap_or(DEFAULT_NAME);
         let Some(portal) = client.portal_store().get_portal(name) else {
             return Err(PgWireError::PortalNotFound(name.to_owned()));
@@ -58,6 +57,23 @@ impl ExtendedQueryHandler for Extended {
         client.flush().await?;
         client.set_state(PgWireConnectionState::ReadyForQuery);
         Ok(())
+    }
+
+    /// Outside of what the client takes for a transaction, portals end here, as in PostgreSQL: one whose rows were not all
+    /// taken would keep its slot.
+    async fn on_sync<C>(&self, client: &mut C, _: SyncMessage) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Prepared>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let status = client.transaction_status();
+        match status {
+            TransactionStatus::Idle => client.portal_store().clear_portals(),
+            _ => client.portal_store().rm_portal(DEFAULT_NAME),
+        }
+        Ok(client.send(PgWireBackendMessage::ReadyForQuery(ReadyForQuery::new(status))).await?)
     }
 
     async fn do_query<C>(&self, _: &mut C, _: &Portal<Prepared>, _: usize) -> PgWireResult<Response>

@@ -122,7 +122,7 @@ impl QueryParser for Preparer {
         let format = format.unwrap_or(&Format::UnifiedText);
         match (&prepared.command, &prepared.described) {
             (_, Some(described)) => rows::fields(&described.schema(), format),
-            (Some(Command::Show(name, _)), None) => Ok(vec![setting_field(name, format)]),
+            (Some(Command::Show(name, _) | Command::ShowHotTail(name)), None) => Ok(vec![setting_field(name, format)]),
             _ => Ok(Vec::new()),
         }
     }
@@ -134,7 +134,7 @@ pub(super) fn setting_field(name: &str, format: &Format) -> FieldInfo {
 }
 
 /// The one row of the value of a setting.
-pub(super) fn setting_response(name: &str, value: &'static str, format: &Format) -> PgWireResult<QueryResponse> {
+pub(super) fn setting_response(name: &str, value: &str, format: &Format) -> PgWireResult<QueryResponse> {
     let fields = Arc::new(vec![setting_field(name, format)]);
     let mut encoder = pgwire::api::results::DataRowEncoder::new(Arc::clone(&fields));
     encoder.encode_field(&value)?;

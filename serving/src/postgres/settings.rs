@@ -4,6 +4,12 @@
 //! connect; one that is unknown is refused, above all those of the query engine, which would lift limits.
 //! Does not own: the settings of Siltstone.
 
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use datafusion::datasource::MemTable;
+use datafusion::error::Result;
+
 /// The version that clients see: it decides what they ask.
 pub(super) const SERVER_VERSION: &str = "16.6";
 
@@ -48,6 +54,38 @@ const KNOWN: [(&str, &str); 34] = [
     ("transaction_isolation", "read committed"),
     ("transaction_read_only", "on"),
 ];
+
+/// They as the table `pg_settings`.
+///
+/// # Errors
+/// None that can happen: its columns are as long as one another.
+pub(super) fn table() -> Result<MemTable> {
+    let text = |value: &dyn Fn(usize) -> Option<&'static str>| -> ArrayRef {
+        Arc::new((0..KNOWN.len()).map(value).collect::<StringArray>())
+    };
+    let same = |value: Option<&'static str>| text(&move |_| value);
+    let setting = || text(&|index| Some(KNOWN[index].1));
+    let columns = [
+        ("name", text(&|index| Some(KNOWN[index].0))),
+        ("setting", setting()),
+        ("unit", same(None)),
+        ("category", same(Some("Siltstone"))),
+        ("short_desc", same(Some("a setting of PostgreSQL that changes nothing here"))),
+        ("extra_desc", same(None)),
+        ("context", same(Some("user"))),
+        ("vartype", same(Some("string"))),
+        ("source", same(Some("default"))),
+        ("min_val", same(None)),
+        ("max_val", same(None)),
+        ("enumvals", same(None)),
+        ("boot_val", setting()),
+        ("reset_val", setting()),
+        ("sourcefile", same(None)),
+    ];
+    let columns = columns.map(|(name, values)| (name, values, true));
+    let rows = RecordBatch::try_from_iter_with_nullable(columns)?;
+    MemTable::try_new(rows.schema(), vec![vec![rows]])
+}
 
 /// The value of a setting, if it is known.
 pub(super) fn value(name: &str) -> Option<&'static str> {

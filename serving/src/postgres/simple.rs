@@ -20,8 +20,8 @@ use pgwire::messages::simplequery::Query;
 
 use super::command::{Command, commands};
 use super::planned::{response, setting_response};
-use super::session::cancellation;
-use super::{Postgres, rows};
+use super::session::{cancellation, session};
+use super::{Postgres, hot_tail, rows};
 
 /// Answers plain statements.
 pub(super) struct Simple {
@@ -37,7 +37,6 @@ impl SimpleQueryHandler for Simple {
         C::Error: Debug,
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
-        let _answering = self.service.answering.token();
         client.set_state(PgWireConnectionState::QueryInProgress);
         let commands = commands(&query.query)?;
         if commands.is_empty() {
@@ -102,6 +101,7 @@ where
         }
         Command::End(done) => {
             client.set_transaction_status(status.to_idle_state());
+            client.portal_store().clear_portals();
             done
         }
         Command::Deallocate(name) => {
@@ -112,6 +112,18 @@ where
             "DEALLOCATE"
         }
         Command::Nothing(done) => done,
+        Command::Set { variable, value, done } => {
+            hot_tail::apply(&session(client)?.client.settings, variable, value.as_deref())?;
+            done
+        }
+        Command::ResetAll(done) => {
+            session(client)?.client.settings.reset_all();
+            done
+        }
+        Command::ShowHotTail(name) => {
+            let value = hot_tail::shown(&session(client)?.client.settings, name)?;
+            return send_query_response(client, setting_response(name, &value, format)?, is_described).await;
+        }
         Command::Show(name, value) => {
             return send_query_response(client, setting_response(name, value, format)?, is_described).await;
         }

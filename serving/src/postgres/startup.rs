@@ -23,6 +23,7 @@ use pgwire::messages::{PgWireBackendMessage, PgWireFrontendMessage};
 
 use super::Postgres;
 use super::failure::fatal;
+use super::hot_tail;
 use super::session::Session;
 use super::settings::SERVER_VERSION;
 use super::tables::PostgresTables;
@@ -91,9 +92,10 @@ impl Startup {
         client.session_extensions().insert::<ConnectionGuard>(guard);
         let tables = PostgresTables::new(&service.executor, caller.clone(), Arc::clone(&service.tables));
         let tables = Arc::new(tables.map_err(|error| fatal("XX000", error.to_string()))?);
-        client
-            .session_extensions()
-            .insert(Session { presented, client: Client { door: Door::Postgres, caller, additions: Some(tables) } });
+        let settings = service.executor.settings();
+        hot_tail::start(&settings, client.metadata().get("options").map_or("", String::as_str))?;
+        let sender = Client { door: Door::Postgres, caller, additions: Some(tables), settings };
+        client.session_extensions().insert(Session { presented, client: sender });
         finish_authentication(client, &Parameters).await
     }
 }

@@ -11,27 +11,29 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 use async_trait::async_trait;
 use catalog::Caller;
-use datafusion::arrow::datatypes::DataType;
-use datafusion::catalog::SchemaProvider;
+use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::datasource::TableType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
-use datafusion::logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf};
-use datafusion::prelude::SessionContext;
-use datafusion::scalar::ScalarValue;
+use datafusion::logical_expr::ScalarUDF;
 use datafusion_pg_catalog::pg_catalog::catalog_info::CatalogInfo;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
-use datafusion_pg_catalog::setup_pg_catalog;
 use lake::query::{Additions, ListedTable};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::functions::functions;
+use super::information::{INFORMATION, Information};
 use super::settings;
 use crate::executor::{CATALOG, Client, Door, Executor};
 
 const PG_CATALOG: &str = "pg_catalog";
+const PG_SETTINGS: &str = "pg_settings";
+
+/// The schemas that clients see.
+pub(super) const SCHEMAS: [&str; 5] = ["public", "quarantine", "siltstone", PG_CATALOG, "information_schema"];
 
 /// Time for which a list of tables is used: one statement asks for it many times.
 const LIST_AGE_MAX: Duration = Duration::from_millis(500);
@@ -39,16 +41,18 @@ const LIST_AGE_MAX: Duration = Duration::from_millis(500);
 /// The additions of one connection.
 pub(super) struct PostgresTables {
     schema: Arc<dyn SchemaProvider>,
+    information: Arc<dyn SchemaProvider>,
     functions: Vec<Arc<ScalarUDF>>,
 }
 
 impl PostgresTables {
     pub(super) fn new(executor: &Arc<Executor>, caller: Caller, tables: Arc<PgCatalogStaticTables>) -> Result<Self> {
-        let client = Client { door: Door::Postgres, caller, additions: None };
+        let client = Client { door: Door::Postgres, caller, additions: None, settings: executor.settings() };
         let visible =
             Visible(Arc::new(VisibleTables { executor: Arc::clone(executor), client, list: Mutex::default() }));
+        let information = Arc::new(Information(visible.clone()));
         let schema = Arc::new(PgCatalogSchemaProvider::try_new(visible, tables, EmptyContextProvider)?);
-        Ok(Self { schema, functions: functions()? })
+        Ok(Self { schema: Arc::new(WithSettings(schema)), information, functions: functions()? })
     }
 }
 
@@ -60,7 +64,11 @@ impl fmt::Debug for PostgresTables {
 
 impl Additions for PostgresTables {
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        (name == PG_CATALOG).then(|| Arc::clone(&self.schema))
+        match name {
+            PG_CATALOG => Some(Arc::clone(&self.schema)),
+            INFORMATION => Some(Arc::clone(&self.information)),
+            _ => None,
+        }
     }
 
     fn extend(&self, mut builder: SessionStateBuilder) -> SessionStateBuilder {
@@ -69,42 +77,31 @@ impl Additions for PostgresTables {
     }
 }
 
-/// The functions that the engine lacks, and those whose answer must be PostgreSQL's.
-fn functions() -> Result<Vec<Arc<ScalarUDF>>> {
-    let plain = SessionContext::new();
-    let known = plain.state().scalar_functions().clone();
-    let config = datafusion::prelude::SessionConfig::new().with_default_catalog_and_schema(CATALOG, "public");
-    let context = SessionContext::new_with_config(config);
-    setup_pg_catalog(&context, CATALOG, EmptyContextProvider).map_err(|error| *error)?;
-    let state = context.state();
-    let added = state.scalar_functions().iter().filter(|(name, _)| !known.contains_key(*name));
-    let mut functions: Vec<_> = added.map(|(_, function)| Arc::clone(function)).collect();
-    let version = |_: &[ColumnarValue]| Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(settings::version()))));
-    let version = create_udf("version", vec![], DataType::Utf8, Volatility::Stable, Arc::new(version));
-    let setting = create_udf(
-        "current_setting",
-        vec![DataType::Utf8],
-        DataType::Utf8,
-        Volatility::Stable,
-        Arc::new(current_setting),
-    );
-    functions.extend([Arc::new(version), Arc::new(setting)]);
-    Ok(functions)
-}
+/// `pg_catalog` with the settings that `SHOW` shows.
+#[derive(Debug)]
+struct WithSettings(Arc<dyn SchemaProvider>);
 
-fn current_setting(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
-    match arguments {
-        [ColumnarValue::Scalar(ScalarValue::Utf8(Some(name)))] => {
-            let value = settings::value(name).map(str::to_owned);
-            Ok(ColumnarValue::Scalar(ScalarValue::Utf8(value)))
+#[async_trait]
+impl SchemaProvider for WithSettings {
+    fn table_names(&self) -> Vec<String> {
+        self.0.table_names()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        match name {
+            PG_SETTINGS => Ok(Some(Arc::new(settings::table()?))),
+            other => self.0.table(other).await,
         }
-        _ => Err(DataFusionError::Plan("current_setting takes the name of one setting".to_owned())),
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.0.table_exist(name)
     }
 }
 
 /// The tables of a caller, as `pg_catalog` asks for them.
 #[derive(Clone)]
-struct Visible(Arc<VisibleTables>);
+pub(super) struct Visible(Arc<VisibleTables>);
 
 struct VisibleTables {
     executor: Arc<Executor>,
@@ -120,7 +117,7 @@ impl fmt::Debug for Visible {
 }
 
 impl Visible {
-    async fn tables(&self) -> Result<Arc<Vec<ListedTable>>> {
+    pub(super) async fn tables(&self) -> Result<Arc<Vec<ListedTable>>> {
         let mut list = self.0.list.lock().await;
         if let Some((read_at, tables)) = list.as_ref().filter(|(read_at, _)| read_at.elapsed() < LIST_AGE_MAX) {
             let _ = read_at;
@@ -146,8 +143,7 @@ impl CatalogInfo for Visible {
     }
 
     async fn schema_names(&self, catalog: &str) -> Result<Option<Vec<String>>> {
-        let names = ["public", "quarantine", "siltstone", PG_CATALOG, "information_schema"];
-        Ok((catalog == CATALOG).then(|| names.map(str::to_owned).to_vec()))
+        Ok((catalog == CATALOG).then(|| SCHEMAS.map(str::to_owned).to_vec()))
     }
 
     async fn table_names(&self, catalog: &str, schema: &str) -> Result<Option<Vec<String>>> {

@@ -12,14 +12,14 @@ use std::time::Duration;
 use anyhow::Context;
 use arrow_array::RecordBatch;
 use common::text::escaped_json;
-use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use lake::query::{
-    BatchStream, Parameters, ParquetRows, QueryError, QuerySession, format_expanded, format_table, rows_read,
-    write_csv, write_csv_header, write_json_lines,
+    Parameters, ParquetRows, QueryError, QuerySession, format_expanded, format_table, rows_read, write_csv,
+    write_csv_header, write_json_lines,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::running::Running;
 use crate::output::{self, UsageError};
 use crate::units::count_text;
 
@@ -89,7 +89,8 @@ pub(super) async fn rows(
     let tasks = Arc::new(frame.task_ctx());
     let plan = frame.create_physical_plan().await?;
     let batches = lake::query::execute(Arc::clone(&plan), tasks)?;
-    let batches = Watched { batches, read: || rows_read(plan.as_ref()), bar: ProgressBar::hidden() };
+    let batches =
+        Watched { batches: Running::start(batches), read: || rows_read(plan.as_ref()), bar: ProgressBar::hidden() };
     let form = (output.format, width);
     match &output.file {
         Some(path) => written_whole(path, async |file| write(batches, form, Sink::File(file)).await).await,
@@ -219,7 +220,7 @@ fn put(out: &mut impl Write, bytes: &mut Vec<u8>, (format, is_file): (Format, bo
 
 /// The batches of a query, whose progress is shown while they are waited for.
 struct Watched<R> {
-    batches: BatchStream,
+    batches: Running,
     /// Rows that were read so far.
     read: R,
     bar: ProgressBar,
@@ -238,7 +239,7 @@ impl<R: Fn() -> usize> Watched<R> {
             }
         };
         self.bar.finish_and_clear();
-        Ok(batch.transpose()?)
+        batch
     }
 
     fn show(&mut self) {

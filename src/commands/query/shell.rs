@@ -9,7 +9,7 @@ mod history;
 
 use anyhow::bail;
 use futures::FutureExt;
-use lake::query::{Parameters, QuerySession};
+use lake::query::{Parameters, QuerySession, has_code, split_statements};
 use rustyline::error::ReadlineError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
@@ -17,7 +17,6 @@ use tokio::time::Instant;
 use self::commands::{Command, Next};
 use self::editor::{Line, LineEditor};
 use super::answer::{self, Format, Output};
-use super::script;
 use crate::exit::Exit;
 use crate::output;
 
@@ -89,18 +88,21 @@ pub(super) async fn run_input(session: QuerySession, text: &str, output: Output)
 fn parts(text: &str) -> Vec<String> {
     let (mut parts, mut open) = (Vec::new(), String::new());
     for line in text.lines() {
-        if !script::has_code(&open) && line.trim_start().starts_with('\\') {
+        if line.trim_start().starts_with('\\') && !has_code(&open) {
             parts.push(line.trim().to_owned());
             open.clear();
             continue;
         }
         open.push_str(line);
         open.push('\n');
-        let (ended, rest) = script::split(&open);
-        parts.extend(ended.into_iter().filter(|statement| script::has_code(statement)));
-        open = rest;
+        // No other line can end a statement.
+        if line.contains(';') {
+            let (ended, rest) = split_statements(&open);
+            parts.extend(ended.into_iter().filter(|statement| has_code(statement)).map(str::to_owned));
+            open = rest.to_owned();
+        }
     }
-    parts.extend(Some(open).filter(|rest| script::has_code(rest)));
+    parts.extend(Some(open).filter(|rest| has_code(rest)));
     parts
 }
 

@@ -9,6 +9,7 @@ import decimal
 import http.client
 import io
 import json
+import ssl
 import subprocess
 
 import adbc_driver_flightsql
@@ -48,12 +49,24 @@ class Doors:
 
     def __init__(self, psql, http_addr, postgres_addr, flight_addr, token):
         self.psql_program, self.http_addr, self.token = psql, http_addr, token
+        self.ca = None
         host, port = postgres_addr.rsplit(":", 1)
         self.conninfo = "host=%s port=%s user=anyone dbname=siltstone sslmode=disable" % (host, port)
         if token:
             self.conninfo += " password=" + token
         self.flight_url = "grpc://" + flight_addr
         self.all = {"psql": self.psql, "psycopg": self.psycopg, "adbc": self.adbc, "flight": self.flight, "http": self.http}
+
+    def with_tls(self, ca_file):
+        """The same over TLS, where the server's certificate must be of this authority."""
+        self.ca = ca_file
+        self.conninfo = self.conninfo.replace("sslmode=disable", "sslmode=verify-full sslrootcert=" + ca_file)
+        self.flight_url = self.flight_url.replace("grpc://", "grpc+tls://")
+        return self
+
+    def ca_text(self):
+        with open(self.ca) as file:
+            return file.read()
 
     def psql(self, sql):
         done = subprocess.run([self.psql_program, "-X", "--csv", "-t", "-v", "ON_ERROR_STOP=1", "-d", self.conninfo, "-c", sql],
@@ -70,13 +83,15 @@ class Doors:
         options = {}
         if self.token:
             options[adbc_driver_flightsql.DatabaseOptions.AUTHORIZATION_HEADER.value] = "Bearer " + self.token
+        if self.ca:
+            options[adbc_driver_flightsql.DatabaseOptions.TLS_ROOT_CERTS.value] = self.ca_text()
         with adbc_driver_flightsql.dbapi.connect(self.flight_url, db_kwargs=options, autocommit=True) as connection:
             with connection.cursor() as cursor:
                 cursor.execute(sql, parameters)
                 return arrow_rows(cursor.fetch_arrow_table())
 
     def flight(self, sql):
-        with pyarrow.flight.connect(self.flight_url) as client:
+        with pyarrow.flight.connect(self.flight_url, tls_root_certs=self.ca_text() if self.ca else None) as client:
             options = pyarrow.flight.FlightCallOptions(timeout=60)
             if self.token:
                 header = client.authenticate_basic_token("anyone", self.token)
@@ -95,6 +110,9 @@ class Doors:
 
     def post(self, body, accept, content_type="application/json"):
         connection = http.client.HTTPConnection(self.http_addr, timeout=60)
+        if self.ca:
+            context = ssl.create_default_context(cafile=self.ca)
+            connection = http.client.HTTPSConnection(self.http_addr, timeout=60, context=context)
         headers = {"Content-Type": content_type, "Accept": accept}
         if self.token:
             headers["Authorization"] = "Bearer " + self.token

@@ -77,6 +77,9 @@ lines = [json.loads(line) for line in doors.post(sql, "application/x-ndjson", "a
 assert json.loads(doors.post(sql, "application/json", "application/sql")) == lines and len(lines) == 3
 text = doors.post(sql, "text/csv", "text/plain").decode().splitlines()
 assert text[0] == "order_id,items,amount" and len(text) == 4, text
+# In CSV, null and the empty text differ.
+texts = "SELECT '' AS a, NULL AS b, 'x,y' AS c, [1, NULL] AS d"
+assert doors.post(texts, "text/csv", "application/sql").decode() == 'a,b,c,d\n"",,"x,y","[1,null]"\n'
 table = pyarrow.parquet.read_table(io.BytesIO(doors.post(sql, "application/vnd.apache.parquet", "application/sql")))
 assert arrow_rows(table) == doors.http(sql)
 empty = "SELECT order_id FROM orders WHERE false"

@@ -5,6 +5,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import raw
 from clients import Doors
 
 *addresses, token, producer = sys.argv[1:]
@@ -44,3 +45,8 @@ for other, reason in (("", "token"), (producer, "has no right `read`"), (token[:
     for name, ask in Doors(*addresses, other).all.items():
         found = failure(ask, "SELECT 1 AS n")
         assert "answered" not in found and (reason in found or "password" in found or "nauthenticated" in found), (name, found)
+# Who is not logged in can send no long message.
+host, port = doors.conninfo.split("host=")[1].split()[0], int(doors.conninfo.split("port=")[1].split()[0])
+for kind in (b"p", b"Q"):
+    taken, answer = raw.sent(host, port, kind, 1 << 29)
+    assert taken < 1 << 24, (kind, taken)

@@ -1,7 +1,9 @@
 //! Tests of the tail over a queue in memory, whose messages a test commits and drops step by step.
 
-use std::sync::Arc;
+mod shared;
+
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -30,11 +32,28 @@ fn offsets(rows: &TailRows) -> (Vec<i64>, Vec<i64>) {
     (of(&rows.rows), of(&rows.quarantine))
 }
 
-/// A queue that has dropped its first messages.
+/// A queue that has dropped its first messages, may have lost its last ones and stored others, and notes what is read of it.
 #[derive(Debug)]
 struct Drops {
-    queue: InMemoryQueue,
+    queue: Mutex<InMemoryQueue>,
     below: AtomicU64,
+    reads: Mutex<Vec<(u64, u64)>>,
+}
+
+impl Drops {
+    fn of(queue: InMemoryQueue) -> Arc<Self> {
+        Arc::new(Self { queue: Mutex::new(queue), below: AtomicU64::new(0), reads: Mutex::default() })
+    }
+
+    fn queue(&self) -> InMemoryQueue {
+        self.queue.lock().expect("whole").clone()
+    }
+
+    /// The ranges of more than one offset that were read since the last call.
+    fn reads(&self) -> Vec<(u64, u64)> {
+        let reads = std::mem::take(&mut *self.reads.lock().expect("whole"));
+        reads.into_iter().filter(|(from, to)| to - from > 1).collect()
+    }
 }
 
 #[async_trait]
@@ -49,7 +68,7 @@ impl Queue for Drops {
 
     async fn open_topic(&self, topic: &TopicDefinition, next_offsets: &[u64]) -> Result<(), QueueError> {
         assert!(next_offsets.is_empty(), "reading numbers nothing");
-        self.queue.open_topic(topic, next_offsets).await
+        self.queue().open_topic(topic, next_offsets).await
     }
 
     async fn publish(&self, _: &TopicPartition, _: Vec<OutgoingMessage>) -> Result<Vec<PublishAck>, QueueError> {
@@ -61,12 +80,15 @@ impl Queue for Drops {
     }
 
     async fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, QueueError> {
-        let bounds = self.queue.bounds(partition).await?;
-        Ok(Bounds { first_offset: bounds.first_offset.max(self.below.load(Ordering::Relaxed)), ..bounds })
+        let bounds = self.queue().bounds(partition).await?;
+        let first_offset = bounds.first_offset.max(self.below.load(Ordering::Relaxed));
+        // A stream that lost its last messages is described as before.
+        Ok(Bounds { first_offset, history: "one".to_owned(), ..bounds })
     }
 
     async fn read(&self, partition: &TopicPartition, from: u64, to: u64) -> Result<Vec<Message>, QueueError> {
-        self.queue.read(partition, from.max(self.below.load(Ordering::Relaxed)), to).await
+        self.reads.lock().expect("whole").push((from, to));
+        self.queue().read(partition, from.max(self.below.load(Ordering::Relaxed)), to).await
     }
 
     async fn check(&self) -> Result<(), QueueError> {
@@ -102,7 +124,7 @@ async fn the_tail_has_what_the_segments_will_have() {
     let good: Vec<i64> = (7..20).filter(|offset| !refused.contains(offset)).collect();
     assert_eq!(offsets(&rows), (good, refused));
     assert_eq!((rows.next_offset, rows.has_holes, rows.gone_before, rows.message_count), (20, false, None, 13));
-    let source = super::Source { partition_id: 0, incarnation: partition.incarnation };
+    let source = crate::pipeline::decode::Source { partition_id: 0, incarnation: partition.incarnation };
     let messages = lake.queue.read(&lake.partition, 7, 20).await.expect("held");
     let decoded = lake.table.decode(source, &messages);
     assert_eq!((rows.rows, rows.quarantine), (vec![decoded.rows.unwrap()], vec![decoded.quarantine.unwrap()]));
@@ -157,7 +179,7 @@ async fn reading() -> (Lake, Arc<Drops>, QueueTail, TailCursor) {
     let mut lake = Lake::new(20).await;
     lake.commit(5).await;
     let (topic, partition) = snapshot(&lake).await;
-    let queue = Arc::new(Drops { queue: lake.queue.clone(), below: AtomicU64::new(0) });
+    let queue = Drops::of(lake.queue.clone());
     let tail = QueueTail::new(Arc::clone(&queue) as _);
     let end = end(&tail, &topic, &partition).await.expect("a tail");
     (lake, queue, tail, TailCursor::new(topic, partition, end))
@@ -198,5 +220,5 @@ async fn a_topic_that_nobody_opened_in_this_process_has_no_messages() {
     let end = end(&tail, &topic, &partition).await.expect("no tail");
     assert_eq!((end.first_offset, end.next_offset), (5, 5));
     let of = TopicPartition::new(TopicName::new("other").expect("valid"), 0);
-    assert!(tail.queue.bounds(&of).await.is_err() && tail.queue.bounds(&lake.partition).await.is_err());
+    assert!(tail.reader.queue.bounds(&of).await.is_err() && tail.reader.queue.bounds(&lake.partition).await.is_err());
 }

@@ -42,7 +42,9 @@ fn column(values: &ArrayRef) -> Result<Vec<String>> {
     }
     let options = FormatOptions::default();
     let shown = ArrayFormatter::try_new(values.as_ref(), &options)?;
-    let field = |row| match values.is_null(row) {
+    // Those of dictionaries and of a column of nothing but nulls too.
+    let nulls = values.logical_nulls();
+    let field = |row| match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
         true => Ok(String::new()),
         false => Ok(quoted(&shown.value(row).try_to_string()?)),
     };
@@ -60,7 +62,9 @@ fn quoted(text: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use datafusion::arrow::array::{BinaryArray, Int64Array, ListArray, StringArray, TimestampMicrosecondArray};
+    use datafusion::arrow::array::{
+        BinaryArray, Int64Array, ListArray, NullArray, StringArray, TimestampMicrosecondArray,
+    };
     use datafusion::arrow::datatypes::Int64Type;
 
     use super::*;
@@ -81,16 +85,17 @@ mod tests {
             ("l", Arc::new(list)),
             ("x", Arc::new(BinaryArray::from(vec![Some(&b"\x00\xff"[..]), Some(b""), None, Some(b"a")]))),
             ("t", Arc::new(times)),
+            ("z", Arc::new(NullArray::new(4))),
         ];
         let rows = RecordBatch::try_from_iter(columns).expect("columns");
         let mut out = Vec::new();
         write_csv_header(&mut out, &rows.schema()).expect("in memory");
         write_csv(&mut out, &rows).expect("in memory");
-        let expected = "n,\"a,b\",l,x,t\n\
-                        1,\"a,b\",\"[1,null]\",00ff,1970-01-01T00:00:00Z\n\
-                        ,\"\",[],\"\",\n\
-                        -3,,,,1970-01-01T00:00:00.000001Z\n\
-                        4,\"say \"\"hi\"\"\n\",[2],61,1969-12-31T23:59:59.999999Z\n";
+        let expected = "n,\"a,b\",l,x,t,z\n\
+                        1,\"a,b\",\"[1,null]\",00ff,1970-01-01T00:00:00Z,\n\
+                        ,\"\",[],\"\",,\n\
+                        -3,,,,1970-01-01T00:00:00.000001Z,\n\
+                        4,\"say \"\"hi\"\"\n\",[2],61,1969-12-31T23:59:59.999999Z,\n";
         assert_eq!(String::from_utf8(out).expect("text"), expected);
     }
 }

@@ -12,6 +12,9 @@ use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, ZstdLevel};
 use datafusion::parquet::file::properties::WriterProperties;
 
+/// Encoded bytes of one row group, which is in memory until it is whole.
+const ROW_GROUP_BYTES: usize = 16 << 20;
+
 /// A Parquet file of the rows of an answer, compressed with zstd.
 pub struct ParquetRows<W: Write + Send> {
     writer: ArrowWriter<W>,
@@ -30,8 +33,9 @@ impl<W: Write + Send> ParquetRows<W> {
     /// When a column has no form in Parquet; of `output`.
     pub fn new(output: W, schema: SchemaRef) -> Result<Self> {
         let compression = Compression::ZSTD(ZstdLevel::default());
-        let properties = WriterProperties::builder().set_compression(compression).build();
-        Ok(Self { writer: ArrowWriter::try_new(output, schema, Some(properties))? })
+        let properties =
+            WriterProperties::builder().set_compression(compression).set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
+        Ok(Self { writer: ArrowWriter::try_new(output, schema, Some(properties.build()))? })
     }
 
     /// Adds rows.

@@ -66,14 +66,18 @@ impl HotTailSettings {
         Ok(())
     }
 
-    /// Sets a variable back to its default.
+    /// Sets a variable to its value in `begun`.
     ///
     /// # Errors
     /// An unknown name.
-    pub fn reset_variable(&mut self, variable: &str) -> Result<()> {
-        let default = Self::default().entries().into_iter().find(|entry| entry.key == variable);
-        let value = default.and_then(|entry| entry.value).unwrap_or_default();
+    pub fn reset_variable(&mut self, variable: &str, begun: Self) -> Result<()> {
+        let value = begun.variable(variable).unwrap_or_default();
         self.set_variable(variable, &value)
+    }
+
+    /// The value of a variable by its full name, if it is known.
+    pub fn variable(&self, variable: &str) -> Option<String> {
+        self.entries().into_iter().find(|entry| entry.key == variable).and_then(|entry| entry.value)
     }
 }
 
@@ -130,12 +134,22 @@ impl ExtensionOptions for HotTailSettings {
 pub struct SessionSettings {
     /// A lock, because statements run through shared references; held for a copy.
     hot_tail: Arc<Mutex<HotTailSettings>>,
+    /// Those with which the session began.
+    begun: HotTailSettings,
+    /// The reason for which SET is refused, if it is.
+    refusal: Option<&'static str>,
 }
 
 impl SessionSettings {
     /// Settings that begin with these.
     pub fn new(hot_tail: HotTailSettings) -> Self {
-        Self { hot_tail: Arc::new(Mutex::new(hot_tail)) }
+        Self { hot_tail: Arc::new(Mutex::new(hot_tail)), begun: hot_tail, refusal: None }
+    }
+
+    /// The same, in which nothing can be set for this reason: no statement comes later.
+    #[must_use]
+    pub fn fixed(self, refusal: &'static str) -> Self {
+        Self { refusal: Some(refusal), ..self }
     }
 
     /// Those of the hot tail now.
@@ -143,10 +157,34 @@ impl SessionSettings {
         *self.hot_tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sets a variable by its full name.
+    ///
+    /// # Errors
+    /// As [`HotTailSettings::set_variable`]; these settings are fixed.
+    pub fn set(&self, variable: &str, value: &str) -> Result<()> {
+        self.change(|hot| hot.set_variable(variable, value))
+    }
+
+    /// Sets a variable back to the value with which the session began.
+    ///
+    /// # Errors
+    /// An unknown name; these settings are fixed.
+    pub fn reset(&self, variable: &str) -> Result<()> {
+        self.change(|hot| hot.reset_variable(variable, self.begun))
+    }
+
+    /// Sets all of them back.
+    pub fn reset_all(&self) {
+        *self.hot_tail.lock().unwrap_or_else(PoisonError::into_inner) = self.begun;
+    }
+
     /// Changes them by `change`, unless it fails.
     fn change(&self, change: impl FnOnce(&mut HotTailSettings) -> Result<()>) -> Result<()> {
         let mut changed = self.hot_tail();
         change(&mut changed)?;
+        if let Some(refusal) = self.refusal {
+            return Err(DataFusionError::Configuration(refusal.to_owned()));
+        }
         *self.hot_tail.lock().unwrap_or_else(PoisonError::into_inner) = changed;
         Ok(())
     }
@@ -159,10 +197,10 @@ impl SessionSettings {
 pub(in crate::query) fn is_set(plan: &LogicalPlan, settings: &SessionSettings) -> Result<bool> {
     match plan {
         LogicalPlan::Statement(Statement::SetVariable(set)) => {
-            settings.change(|hot| hot.set_variable(&set.variable, &set.value))?;
+            settings.set(&set.variable, &set.value)?;
         }
         LogicalPlan::Statement(Statement::ResetVariable(reset)) => {
-            settings.change(|hot| hot.reset_variable(&reset.variable))?;
+            settings.reset(&reset.variable)?;
         }
         _ => return Ok(false),
     }
@@ -188,9 +226,21 @@ mod tests {
         }
         assert_eq!(again, expected);
         for (variable, _) in &shown {
-            settings.reset_variable(variable).expect("known");
+            settings.reset_variable(variable, HotTailSettings::default()).expect("known");
         }
         assert_eq!(settings, HotTailSettings::default());
+        // A session goes back to what it began with.
+        let session = SessionSettings::new(expected);
+        session.set("siltstone.hot_tail", "on").expect("allowed");
+        session.set("siltstone.hot_tail_bytes", "5").expect("allowed");
+        session.reset("siltstone.hot_tail").expect("known");
+        assert_eq!(session.hot_tail(), HotTailSettings { bytes_max: 5, ..expected });
+        session.reset_all();
+        assert_eq!(session.hot_tail(), expected);
+        let fixed = session.fixed("nothing is set here");
+        let refused = fixed.set("siltstone.hot_tail", "on").expect_err("fixed").to_string();
+        assert!(refused.contains("nothing is set here"), "{refused}");
+        assert_eq!(fixed.hot_tail(), expected);
     }
 
     #[test]

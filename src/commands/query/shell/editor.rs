@@ -3,6 +3,7 @@
 //! Owns: the end of an input (a semicolon, or a command), the words that Tab completes. Does not own: keys (rustyline), the
 //! file of the history (`history`).
 
+use lake::query::{has_code, split_statements};
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -11,7 +12,6 @@ use rustyline::history::{History, MemHistory};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Config, Context, Editor, Helper};
 
-use super::super::script;
 use super::history;
 
 const PROMPT: &str = "siltstone> ";
@@ -62,7 +62,7 @@ impl LineEditor {
     pub(super) fn read(mut self) -> (Self, Result<Line, ReadlineError>) {
         let line = match self.editor.readline(PROMPT) {
             Ok(text) => {
-                if script::has_code(&text) {
+                if has_code(&text) {
                     self.editor.add_history_entry(text.trim()).ok();
                     history::remember(text.trim());
                 }
@@ -102,7 +102,7 @@ impl Completer for Names {
 impl Validator for Names {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         let input = context.input();
-        let is_whole = input.trim_start().starts_with('\\') || !script::has_code(&script::split(input).1);
+        let is_whole = input.trim_start().starts_with('\\') || !has_code(split_statements(input).1);
         Ok(if is_whole { ValidationResult::Valid(None) } else { ValidationResult::Incomplete })
     }
 }

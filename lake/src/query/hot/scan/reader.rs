@@ -18,7 +18,8 @@ use futures::StreamExt;
 use tokio::time::{Instant, timeout};
 
 use super::{TailPart, TailScan};
-use crate::tail::{TailCursor, TailError, TailLimits, TailRows, TailStep};
+use crate::query::hot::HotTailError;
+use crate::tail::{TailCursor, TailError, TailLimits, TailRows, TailStep, bytes_of};
 use common::ErrorKind;
 use common::backoff::Backoff;
 
@@ -91,16 +92,17 @@ impl PartReader {
         let read = self.scan.read_bytes.fetch_add(rows.message_bytes, Ordering::Relaxed) + rows.message_bytes;
         let bytes_max = self.scan.tail.settings().bytes_max;
         if read > bytes_max {
-            return Err(self.too_much(
+            let text = self.too_much(
                 &format!("has more than siltstone.hot_tail_bytes = {bytes_max} bytes of messages"),
                 &format!("SET siltstone.hot_tail_bytes = {}", bytes_max.saturating_mul(4)),
-            ));
+            );
+            return Err(HotTailError::Exceeded(text).into());
         }
         let batch_rows = self.context.session_config().batch_size().max(1);
         let mut bytes = 0;
         for batch in self.scan.table.of_kind(rows) {
             let batch = self.scan.in_table(batch)?;
-            bytes += batch.get_array_memory_size();
+            bytes += bytes_of(&batch);
             let parts = (0..batch.num_rows()).step_by(batch_rows);
             self.ready.extend(parts.map(|from| batch.slice(from, batch_rows.min(batch.num_rows() - from))));
         }
@@ -135,11 +137,15 @@ impl PartReader {
                 "the hot tail of topic {topic}: {error}; SET siltstone.hot_tail = off shows committed rows alone"
             ))),
             Err(_) => {
-                let why = last.map_or_else(String::new, |error| format!(" ({error})"));
-                Err(self.too_much(
+                let why = last.as_ref().map_or_else(String::new, |error| format!(" ({error})"));
+                let text = self.too_much(
                     &format!("was not read within siltstone.hot_tail_timeout = {:?}{why}", settings.timeout),
                     &format!("SET siltstone.hot_tail_timeout = '{}ms'", settings.timeout.as_millis().saturating_mul(4)),
-                ))
+                );
+                Err(match last {
+                    Some(_) => HotTailError::Unavailable(text).into(),
+                    None => HotTailError::Exceeded(text).into(),
+                })
             }
         }
     }
@@ -158,11 +164,11 @@ impl PartReader {
         }
     }
 
-    fn too_much(&self, what: &str, remedy: &str) -> DataFusionError {
+    fn too_much(&self, what: &str, remedy: &str) -> String {
         let (topic, lag) = (&self.scan.tail.topic().name, &self.lag);
-        DataFusionError::Execution(format!(
+        format!(
             "the hot tail of topic {topic} {what}: {lag}; see that a writer runs and keeps up (siltstone agents), ask for \
              fewer offsets (_partition_id, _offset), {remedy}, or SET siltstone.hot_tail = off for committed rows alone"
-        ))
+        )
     }
 }
