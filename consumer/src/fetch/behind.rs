@@ -10,15 +10,11 @@ use super::{FetchRequest, Fetcher, LastRead, Look, Work};
 use crate::error::FetchError;
 
 impl Work {
-    /// An answer of what is committed, where the queue cannot be read: records that were taken are given out, and a reader that saw
-    /// nothing but committed records waits for more of them.
+    /// An answer of what is committed, where the queue cannot be read: records that were taken are given out, and a queue of which
+    /// nothing can be read is no error.
     fn without_tail(&mut self, error: FetchError, ahead: Box<ReadAhead>) -> Result<Look, FetchError> {
-        let is_committed = self.at.offset <= ahead.partition.high_watermark;
         match error {
             FetchError::Tail(TailError::Unsupported { reason, .. }) => self.only_committed = Some(reason),
-            FetchError::Tail(TailError::OtherHistory { reason, .. }) if is_committed => {
-                self.only_committed = Some(reason);
-            }
             _ if self.taken.records > 0 => {}
             error => return Err(error),
         }
@@ -37,6 +33,13 @@ impl Fetcher {
         let Some(tail) = &self.tail else { return Ok(Look::Done(ahead)) };
         let (topic, partition) = (&ahead.topic, &ahead.partition);
         let end = match self.end_of(topic, partition).await {
+            // The queue of a halted partition, for example. Records up to here are committed, and may be followed by others.
+            Err(FetchError::Tail(TailError::OtherHistory { reason, .. }))
+                if work.at.offset <= partition.high_watermark =>
+            {
+                work.only_committed = Some(reason);
+                return Ok(Look::Done(ahead));
+            }
             Err(error) => return work.without_tail(error, ahead),
             Ok(end) => end,
         };
