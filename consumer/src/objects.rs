@@ -198,6 +198,9 @@ impl Objects {
         }
         let bytes = match Box::pin(listed.find(self.inner.storage.store.as_ref(), Keep::Bytes)).await {
             Found::Same(Some(bytes)) => bytes,
+            Found::Unreadable(error) => {
+                return Err(FetchError::Store { key: object.key.clone(), reason: error.to_string() });
+            }
             other => return Err(defect(object, &format!("it is not the listed object: {other:?}"))),
         };
         if self.inner.disk.is_some() {

@@ -2,15 +2,17 @@
 //!
 //! Owns: a tail whose queue can lose what it had. Does not own: the tail itself (`writer`).
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use catalog::{Partition, Topic};
+use catalog::{Membership, Partition, Topic};
 use common::queue::memory::InMemoryQueue;
-use common::{OutgoingMessage, Queue, TopicPartition};
+use common::{MemberId, OutgoingMessage, Queue, TopicPartition};
 use consumer::{FetchError, FetchParts, Fetcher, GroupConsumer, GroupError, OutOfRange, ResetTo, Start, plan_reset};
 use lake::tail::{TailEnd, TailError, TailRequest, TailRows, TailSource};
+use uuid::Uuid;
 use writer::QueueTail;
 
 use super::lake::*;
@@ -23,11 +25,14 @@ const QUIET: Duration = Duration::from_millis(50);
 struct Replaceable {
     tail: Mutex<Arc<QueueTail>>,
     after: Mutex<Vec<Option<u64>>>,
+    /// The partitions whose ends were asked for.
+    asked: Mutex<BTreeSet<u32>>,
 }
 
 impl Replaceable {
     fn new(queue: &Arc<dyn Queue>) -> Arc<Self> {
-        Arc::new(Self { tail: Mutex::new(Arc::new(QueueTail::new(Arc::clone(queue)))), after: Mutex::default() })
+        let tail = Mutex::new(Arc::new(QueueTail::new(Arc::clone(queue))));
+        Arc::new(Self { tail, after: Mutex::default(), asked: Mutex::default() })
     }
 
     fn replace(&self, queue: Arc<dyn Queue>) {
@@ -42,6 +47,7 @@ impl Replaceable {
 #[async_trait]
 impl TailSource for Replaceable {
     async fn ends(&self, topic: &Topic, partitions: &[&Partition]) -> Vec<Result<TailEnd, TailError>> {
+        self.asked.lock().expect("no panic").extend(partitions.iter().map(|of| of.partition_id));
         self.tail().ends(topic, partitions).await
     }
 
@@ -70,6 +76,10 @@ async fn records_follow_each_other_through_segments_and_queue_and_name_the_last_
     let first = fetcher.fetch(&request(&of, Start::Begin, 12)).await.expect("read");
     assert_eq!(values(&first.batches), numbered(0..12), "the seam is in the middle of an answer");
     assert_eq!((first.high_watermark, first.end), (10, Some(20)));
+    for (fetcher, end) in [(fetcher.clone(), 20), (fetcher.without_tail(), 10)] {
+        let planned = plan_reset(&fetcher, "g", std::slice::from_ref(&of), ResetTo::End).await.expect("planned");
+        assert_eq!(planned[0].1.committed_offset, end);
+    }
     let mut next = request(&of, Start::Position(first.next), 5);
     next.seen = first.seen;
     let second = fetcher.fetch(&next).await.expect("read");
@@ -193,4 +203,19 @@ async fn committed_records_are_read_whatever_the_queue_says_and_a_place_above_th
     lake.commit(0, numbered(10..14)).await;
     let come = lake.fetcher().fetch(&moved(Start::Position(ahead))).await.expect("read");
     assert_eq!(values(&come.batches), numbered(12..14));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_asks_for_the_ends_of_its_partitions_alone() {
+    let lake = Lake::new(4, RAW).await;
+    let tail = Replaceable::new(lake.writer.queue());
+    let (topics, lease) = (vec![lake.topic.clone()], Duration::from_secs(30));
+    let other = MemberId(Uuid::now_v7());
+    let membership = Membership { group_id: "g".to_owned(), member: other, name: "other".to_owned(), topics, lease };
+    lake.catalog.join_group(&membership).await.expect("joined");
+    lake.catalog.claim("g", other, &[lake.partition(1), lake.partition(3)]).await.expect("claimed");
+    let builder = GroupConsumer::builder(fetcher(&lake, &tail), "g").subscribe([lake.topic.clone()]);
+    let mut member = builder.join().await.expect("joined");
+    assert!(member.poll(QUIET).await.expect("polled").is_none());
+    assert_eq!(*tail.asked.lock().expect("no panic"), BTreeSet::from([0, 2]));
 }

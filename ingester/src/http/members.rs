@@ -105,12 +105,14 @@ pub(super) async fn join(
         lease: Duration::from_millis(lease_ms),
     };
     let share = take_share(api.catalog.as_ref(), &membership).await?;
+    // It may hold more of the topics that it read before, by another caller's requests.
+    let held = share.held.iter().filter(|held| caller.may(Right::Read, &held.claim.partition.topic));
     Ok(Json(json!({
         "group_id": membership.group_id,
         "member": membership.member,
         "lease_ms": lease_ms,
         "members": share.view.members.len(),
-        "partitions": share.held.iter().map(shown).collect::<Vec<Value>>(),
+        "partitions": held.map(shown).collect::<Vec<Value>>(),
     })))
 }
 
