@@ -223,6 +223,7 @@ on_every_backend! {
     groups::whoever_lost_a_partition_commits_nothing_more_for_it,
     groups::a_claim_of_a_deleted_topic_commits_nothing_for_one_made_again,
     groups::offsets_are_reset_while_nobody_reads,
+    groups::an_earlier_place_counts_only_if_it_names_the_one_that_it_replaces,
     groups::a_group_lists_the_topics_that_its_members_read,
     groups::claims_at_the_same_time_give_each_partition_to_one,
     races::of_two_owners_that_commit_at_once_exactly_one_wins,

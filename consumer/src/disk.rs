@@ -11,8 +11,28 @@ use std::{fs, io};
 use bytes::Bytes;
 use uuid::Uuid;
 
+/// The folder below the configured directory: nothing else in there is touched.
+const FOLDER: &str = "siltstone-read-cache";
 /// Ending of files that are being written.
 const UNFINISHED: &str = ".part";
+
+/// The name of the file for an object: its number, the checksum of its bytes, and their number.
+pub(crate) fn object_name(file_id: u64, checksum: u32, size_bytes: u64) -> String {
+    format!("{file_id}-{checksum:08x}-{size_bytes}")
+}
+
+/// True for a name that [`object_name`] makes: no other file is the cache's.
+fn is_object(name: &str) -> bool {
+    let mut parts = name.splitn(3, '-');
+    let mut part = || parts.next().unwrap_or_default();
+    let (file_id, checksum, size_bytes) = (part().parse(), u32::from_str_radix(part(), 16), part().parse());
+    let (Ok(file_id), Ok(checksum), Ok(size_bytes)) = (file_id, checksum, size_bytes) else { return false };
+    object_name(file_id, checksum, size_bytes) == name
+}
+
+fn is_unfinished(name: &str) -> bool {
+    name.strip_suffix(UNFINISHED).is_some_and(|id| Uuid::try_parse(id).is_ok())
+}
 
 /// Objects in a directory, by name.
 #[derive(Debug)]
@@ -32,27 +52,28 @@ struct State {
 }
 
 impl DiskCache {
-    /// The cache in the directory, which is made. Objects of an earlier process are used again, in the order of their files'
-    /// times.
+    /// The cache in a folder of its own below the directory; both are made. Objects of an earlier process are used again, in the
+    /// order of their files' times.
     ///
     /// # Errors
     /// When the directory cannot be made or read.
-    pub(crate) fn open(root: &Path, bytes_max: u64) -> io::Result<Self> {
-        fs::create_dir_all(root)?;
+    pub(crate) fn open(directory: &Path, bytes_max: u64) -> io::Result<Self> {
+        let root = directory.join(FOLDER);
+        fs::create_dir_all(&root)?;
         let mut found = Vec::new();
-        for entry in fs::read_dir(root)? {
+        for entry in fs::read_dir(&root)? {
             let entry = entry?;
             let (name, metadata) = (entry.file_name().to_string_lossy().into_owned(), entry.metadata()?);
             match metadata.is_file() {
-                true if name.ends_with(UNFINISHED) => fs::remove_file(entry.path())?,
-                true => found.push((metadata.modified()?, name, metadata.len())),
-                false => {}
+                true if is_unfinished(&name) => fs::remove_file(entry.path())?,
+                true if is_object(&name) => found.push((metadata.modified()?, name, metadata.len())),
+                _ => {}
             }
         }
         found.sort();
         let mut state = State::default();
         found.into_iter().for_each(|(_, name, bytes)| state.used(name, bytes));
-        let cache = Self { root: root.to_owned(), bytes_max, state: Mutex::new(state) };
+        let cache = Self { root, bytes_max, state: Mutex::new(state) };
         cache.shrink();
         Ok(cache)
     }
@@ -133,24 +154,31 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path().join("cache");
         let object = |byte: u8| Bytes::from(vec![byte; 40]);
+        let [a, b, c, d] = &[1, 2, 3, 4].map(|file_id| object_name(file_id, 0x2f, 40));
         {
             let cache = DiskCache::open(&root, 100).expect("opens");
-            assert_eq!(cache.read("a"), None);
-            cache.keep("a", &object(1));
-            cache.keep("b", &object(2));
-            assert_eq!(cache.read("a"), Some(object(1)));
-            cache.keep("c", &object(3));
-            assert_eq!(cache.read("b"), None, "the one that was not used for longest");
-            cache.keep("d", &Bytes::from(vec![0; 101]));
-            assert_eq!(cache.read("d"), None, "larger than the cache");
+            assert_eq!(cache.read(a), None);
+            cache.keep(a, &object(1));
+            cache.keep(b, &object(2));
+            assert_eq!(cache.read(a), Some(object(1)));
+            cache.keep(c, &object(3));
+            assert_eq!(cache.read(b), None, "the one that was not used for longest");
+            cache.keep(d, &Bytes::from(vec![0; 101]));
+            assert_eq!(cache.read(d), None, "larger than the cache");
         }
-        fs::write(root.join(format!("x{UNFINISHED}")), "half").expect("written");
+        let folder = root.join(FOLDER);
+        fs::write(folder.join(format!("{}{UNFINISHED}", Uuid::now_v7())), "half").expect("written");
+        let foreign =
+            [root.join("film.part"), root.join("1-2-3"), folder.join("film.part"), folder.join("notes-2f-40")];
+        foreign.iter().for_each(|path| fs::write(path, vec![0; 1_000]).expect("a file of somebody else"));
         let cache = DiskCache::open(&root, 50).expect("opens again");
-        let kept: Vec<_> = ["a", "c"].into_iter().filter_map(|name| cache.read(name)).collect();
+        let kept: Vec<_> = [a, c].into_iter().filter_map(|name| cache.read(name)).collect();
         assert_eq!(kept.len(), 1, "a smaller bound keeps less");
-        assert_eq!(fs::read_dir(&root).expect("listed").count(), 1, "half a file is gone");
-        cache.drop("a");
-        cache.drop("c");
-        assert_eq!(fs::read_dir(&root).expect("listed").count(), 0);
+        let files = || fs::read_dir(&folder).expect("listed").count() - 2;
+        assert_eq!(files(), 1, "half a file is gone");
+        cache.drop(a);
+        cache.drop(c);
+        assert_eq!(files(), 0);
+        assert!(foreign.iter().all(|path| path.exists()), "what is not of the cache is left alone");
     }
 }

@@ -42,6 +42,21 @@ pub enum FetchError {
         /// The first offset that is left.
         first: u64,
     },
+    /// The history of the place begins at a later offset.
+    #[error(
+        "offset {offset} of partition {partition} is below the first one of incarnation {incarnation}, which is {first}; choose \
+         that one, a later one, begin or end (for the offset of a group: by out-of-range, or by a reset)"
+    )]
+    BeforeStart {
+        /// The partition.
+        partition: TopicPartition,
+        /// The incarnation of the place.
+        incarnation: Incarnation,
+        /// The offset.
+        offset: u64,
+        /// The first offset of the incarnation.
+        first: u64,
+    },
     /// The place is not one of this partition's history.
     #[error(
         "incarnation {incarnation} of partition {partition} is unknown: the current one is {now}; the offset is perhaps one \
@@ -64,6 +79,17 @@ pub enum FetchError {
     /// A listed object.
     #[error(transparent)]
     Lake(#[from] LakeError),
+    /// The store does not give a listed object out at the moment.
+    #[error("object {key} cannot be read at the moment: {reason}")]
+    Store {
+        /// Key of the object.
+        key: String,
+        /// The store's error.
+        reason: String,
+    },
+    /// There is no memory left for an answer: see [`Fetcher::fetch_within`](crate::Fetcher::fetch_within).
+    #[error("too many answers with records are under way; try again, or ask for fewer bytes")]
+    Busy,
     /// The part behind the segments.
     #[error(transparent)]
     Tail(#[from] TailError),
@@ -79,10 +105,12 @@ impl FetchError {
             Self::Catalog(error) => error.kind(),
             Self::Tail(error) => error.kind(),
             Self::Lake(error) => error.kind(),
+            Self::Store { .. } | Self::Busy => ErrorKind::Unavailable,
             Self::Failed(_) => ErrorKind::Fatal,
             Self::PartitionNotFound(_)
             | Self::AboveEnd { .. }
             | Self::Expired { .. }
+            | Self::BeforeStart { .. }
             | Self::UnknownIncarnation { .. }
             | Self::MadeAgain(_) => ErrorKind::Conflict,
         }
@@ -90,6 +118,9 @@ impl FetchError {
 
     /// True if the place is at fault, so that another one may be chosen.
     pub fn is_out_of_range(&self) -> bool {
-        matches!(self, Self::AboveEnd { .. } | Self::Expired { .. } | Self::UnknownIncarnation { .. })
+        matches!(
+            self,
+            Self::AboveEnd { .. } | Self::Expired { .. } | Self::BeforeStart { .. } | Self::UnknownIncarnation { .. }
+        )
     }
 }

@@ -31,7 +31,7 @@ use crate::error::FetchError;
 use crate::objects::{CacheOptions, Objects, Wanted};
 use crate::plan;
 use crate::rows::{Room, Taken, take};
-use crate::wait::Wake;
+use crate::wait::{Wake, deadline_of};
 
 /// Segments that are asked for at once: the one that is read, and the next ones.
 const SEGMENTS_AHEAD: u32 = 4;
@@ -113,6 +113,11 @@ impl Fetcher {
         Ok(Self { catalog, tail, objects, wake })
     }
 
+    /// The same, of committed records alone. It shares the cache.
+    pub fn without_tail(&self) -> Self {
+        Self { tail: None, ..self.clone() }
+    }
+
     /// True if records are read before they are committed.
     pub fn has_tail(&self) -> bool {
         self.tail.is_some()
@@ -123,21 +128,38 @@ impl Fetcher {
     /// # Errors
     /// [`FetchError`]: see its variants. Those of kind `Unavailable` pass.
     pub async fn fetch(&self, request: &FetchRequest) -> Result<Fetched, FetchError> {
-        let deadline = Instant::now() + request.wait;
+        Ok(self.fetch_within(request, || Some(())).await?.0)
+    }
+
+    /// As [`Fetcher::fetch`], with memory for the answer: it is taken when there may be something to read, and not held while waiting.
+    ///
+    /// # Errors
+    /// [`FetchError::Busy`] if there is no memory; those of [`Fetcher::fetch`].
+    pub async fn fetch_within<M>(
+        &self,
+        request: &FetchRequest,
+        memory: impl Fn() -> Option<M>,
+    ) -> Result<(Fetched, M), FetchError> {
+        let deadline = deadline_of(request.wait);
+        let mut held = memory().ok_or(FetchError::Busy)?;
         let start = self.resolve(request).await?;
         let room = Room { records: request.limits.records_max, bytes: request.limits.bytes_max };
-        let (mut at, mut last) = (start, request.seen.last);
+        // Behind a place that was out of range, nothing that was seen before counts.
+        let is_moved = matches!(request.start, Start::Position(at) if at != start);
+        let (mut at, mut last) = (start, request.seen.last.filter(|_| !is_moved));
         loop {
             let mut waiting = self.wake.begin();
             let (work, ahead) = self.read(request, Work::new(at, room, last)).await?;
             if work.taken.records > 0 || Instant::now() >= deadline {
-                return self.answer(request, start, work, &ahead).await;
+                return Ok((self.answer(request, start, work, &ahead).await?, held));
             }
             (at, last) = (work.at, work.last);
+            drop(held);
             waiting.pause(deadline).await;
             while self.is_unchanged(&request.partition, &work, &ahead).await? && Instant::now() < deadline {
                 waiting.pause(deadline).await;
             }
+            held = memory().ok_or(FetchError::Busy)?;
         }
     }
 

@@ -10,13 +10,14 @@
 mod builder;
 mod claims;
 mod error;
+mod held;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use catalog::{CatalogError, Claim, ClaimedOffset, Membership, Position};
+use catalog::{CatalogError, ClaimedOffset, CommittedOffset, Membership, Position};
 use common::{MemberId, TopicPartition};
 use tokio::time::Instant;
 
@@ -24,8 +25,10 @@ pub use self::builder::GroupBuilder;
 pub(crate) use self::builder::check;
 pub(crate) use self::claims::CLAIMS_MAX;
 pub use self::error::GroupError;
+use self::held::Held;
 use crate::error::FetchError;
-use crate::fetch::{FetchRequest, Fetcher, LastRead, Limits, OutOfRange, Seen, Skipped, Start};
+use crate::fetch::{FetchRequest, Fetcher, Limits, OutOfRange, Skipped, Start};
+use crate::wait::deadline_of;
 
 /// Records of one partition, in order.
 #[derive(Clone, Debug)]
@@ -59,6 +62,8 @@ pub struct GroupConsumer {
     /// Partitions that may have records.
     ready: BTreeSet<TopicPartition>,
     next_look: Instant,
+    /// Partitions that it lost with records that were given out and not committed.
+    lost: BTreeSet<TopicPartition>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,39 +73,6 @@ struct Options {
     out_of_range: OutOfRange,
     commits_itself: bool,
     look_every: Duration,
-}
-
-/// A partition that the member reads.
-#[derive(Debug)]
-struct Held {
-    claim: Claim,
-    /// The place of the next records.
-    next: Start,
-    /// The place behind the records that were given out.
-    given: Option<Position>,
-    committed: Option<Position>,
-    /// Another member is to have it, since this time.
-    leaving_since: Option<Instant>,
-    seen: Seen,
-}
-
-impl Held {
-    fn uncommitted(&self) -> Option<Position> {
-        self.given.filter(|given| self.committed != Some(*given))
-    }
-
-    /// The note of a committed place: the last message before it that was read out of the queue. The next holder so notices that
-    /// the queue lost it.
-    fn note(&self, at: Position) -> Option<String> {
-        let is_before = |last: &LastRead| last.incarnation == at.incarnation && last.anchor.offset < at.offset;
-        let last = self.seen.last.filter(is_before)?;
-        Some(serde_json::to_string(&last).expect("numbers are JSON"))
-    }
-
-    /// Takes the note of another holder. Text of somebody else's is no note.
-    fn take_note(&mut self, note: Option<&str>) {
-        self.seen.last = note.and_then(|note| serde_json::from_str(note).ok());
-    }
 }
 
 impl GroupConsumer {
@@ -121,15 +93,16 @@ impl GroupConsumer {
 
     /// The next records of one of its partitions; waits for them. `None` if there are none within this time.
     ///
-    /// If the member commits by itself, everything that was given out before counts as processed, and is committed first.
+    /// If the member commits by itself, everything that was given out before counts as processed, and is committed first;
+    /// [`GroupConsumer::take_lost`] has the partitions of which it could not be.
     ///
     /// # Errors
     /// Of kind `Unavailable` while catalog, store or queue do not answer: poll again. Others need a decision.
     pub async fn poll(&mut self, wait: Duration) -> Result<Option<Records>, GroupError> {
         if self.options.commits_itself {
-            self.commit().await?;
+            self.commit_given().await?;
         }
-        let deadline = Instant::now() + wait;
+        let deadline = deadline_of(wait);
         let mut waiting = self.fetcher.wake.begin();
         loop {
             if Instant::now() >= self.next_look {
@@ -146,12 +119,23 @@ impl GroupConsumer {
         }
     }
 
-    /// Commits everything that was given out. Returns partitions that this member lost before: their records since the last
-    /// commit are given to others again.
+    /// Commits everything that was given out. Returns partitions that this member lost before, now or at a poll: their records
+    /// since the last commit are given to others again.
     ///
     /// # Errors
     /// Of the catalog; then nothing is known of the commit, and it may be repeated.
     pub async fn commit(&mut self) -> Result<Vec<TopicPartition>, GroupError> {
+        self.commit_given().await?;
+        Ok(self.take_lost())
+    }
+
+    /// Partitions that this member lost with records that were given out and not committed, each once: they are given to others
+    /// again. [`GroupConsumer::commit`] returns them too.
+    pub fn take_lost(&mut self) -> Vec<TopicPartition> {
+        std::mem::take(&mut self.lost).into_iter().collect()
+    }
+
+    async fn commit_given(&mut self) -> Result<(), GroupError> {
         let given = self.held.iter().filter_map(|(of, held)| Some((of.clone(), held.uncommitted()?)));
         let given: BTreeMap<TopicPartition, Position> = given.collect();
         self.commit_places(given).await
@@ -168,21 +152,23 @@ impl GroupConsumer {
         if held.given.is_none_or(|given| at > given) {
             return Err(refused("records up to there were not given out"));
         }
-        let lost = self.commit_places(BTreeMap::from([(partition.clone(), at)])).await?;
-        if lost.is_empty() { Ok(()) } else { Err(refused("the member does not hold it any more")) }
+        self.commit_places(BTreeMap::from([(partition.clone(), at)])).await?;
+        match self.held.contains_key(partition) {
+            true => Ok(()),
+            false => Err(refused("the member does not hold it any more")),
+        }
     }
 
-    async fn commit_places(
-        &mut self,
-        mut places: BTreeMap<TopicPartition, Position>,
-    ) -> Result<Vec<TopicPartition>, GroupError> {
-        let mut lost = Vec::new();
+    async fn commit_places(&mut self, mut places: BTreeMap<TopicPartition, Position>) -> Result<(), GroupError> {
         while !places.is_empty() {
             let offset = |(partition, at): (&TopicPartition, &Position)| ClaimedOffset {
                 partition: partition.clone(),
                 generation: self.held[partition].claim.generation,
                 incarnation: at.incarnation,
                 offset: at.offset,
+                replaces: self.held[partition]
+                    .replaces
+                    .map(|at| CommittedOffset { incarnation: at.incarnation, offset: at.offset }),
                 metadata: self.held[partition].note(*at),
             };
             let offsets: Vec<ClaimedOffset> = places.iter().map(offset).collect();
@@ -190,24 +176,23 @@ impl GroupConsumer {
             match self.fetcher.catalog.commit_claimed(group_id, member, &offsets).await {
                 Ok(()) => {
                     for (of, at) in places {
-                        self.held.get_mut(&of).expect("only held ones are committed").committed = Some(at);
+                        let held = self.held.get_mut(&of).expect("only held ones are committed");
+                        (held.committed, held.replaces) = (Some(at), None);
                     }
                     break;
                 }
                 Err(CatalogError::Fenced { partition, .. }) => {
                     places.remove(&partition);
                     self.lose(&partition);
-                    lost.push(partition);
                 }
                 Err(CatalogError::MemberUnknown { .. }) => {
-                    lost.extend(places.into_keys());
                     self.lose_all();
                     break;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(lost)
+        Ok(())
     }
 
     /// Leaves the group, so that others read on at once. Commits first if the member commits by itself.
@@ -216,7 +201,7 @@ impl GroupConsumer {
     /// Of the catalog. The member's lease then ends by itself.
     pub async fn close(mut self) -> Result<(), GroupError> {
         if self.options.commits_itself {
-            self.commit().await?;
+            self.commit_given().await?;
         }
         Ok(self.fetcher.catalog.leave_group(&self.membership.group_id, self.membership.member).await?)
     }
@@ -256,6 +241,7 @@ impl GroupConsumer {
             held.next = Start::Position(fetched.next);
             held.given = Some(fetched.next);
             held.seen = fetched.seen;
+            held.replaces = held.committed.filter(|committed| fetched.first < *committed).or(held.replaces);
             if fetched.records == 0 {
                 self.ready.remove(&of);
                 continue;
@@ -272,7 +258,9 @@ impl GroupConsumer {
         let mut topics: Vec<_> = self.held.keys().map(|of| of.topic.clone()).collect();
         topics.dedup();
         for topic in topics {
-            for (now, end) in self.fetcher.ends(&topic).await? {
+            let held: BTreeSet<u32> =
+                self.held.keys().filter(|of| of.topic == topic).map(|of| of.partition_id).collect();
+            for (now, end) in self.fetcher.ends_of(&topic, |partition_id| held.contains(&partition_id)).await? {
                 let of = TopicPartition::new(topic.clone(), now.partition_id);
                 let Some(held) = self.held.get(&of) else { continue };
                 let end = Position { incarnation: now.incarnation, offset: end.unwrap_or(0).max(now.high_watermark) };

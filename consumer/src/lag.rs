@@ -156,7 +156,17 @@ impl Fetcher {
     /// # Errors
     /// The errors of the catalog and the queue.
     pub async fn ends(&self, topic: &TopicName) -> Result<Vec<(Partition, Option<u64>)>, FetchError> {
-        let partitions = self.catalog.list_partitions(topic).await?;
+        self.ends_of(topic, |_| true).await
+    }
+
+    /// The same of some partitions.
+    pub(crate) async fn ends_of(
+        &self,
+        topic: &TopicName,
+        is_wanted: impl Fn(u32) -> bool,
+    ) -> Result<Vec<(Partition, Option<u64>)>, FetchError> {
+        let mut partitions = self.catalog.list_partitions(topic).await?;
+        partitions.retain(|of| is_wanted(of.partition_id));
         let Some(tail) = &self.tail else { return Ok(partitions.into_iter().map(|of| (of, None)).collect()) };
         let Some(row) = self.catalog.get_topic(topic).await? else { return Ok(Vec::new()) };
         let asked: Vec<&Partition> = partitions.iter().collect();

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::cache::Cache;
-use crate::disk::DiskCache;
+use crate::disk::{DiskCache, object_name};
 use crate::error::FetchError;
 use crate::order::Order;
 
@@ -192,12 +192,15 @@ impl Objects {
     /// The object, from disk or from the store.
     async fn read(&self, object: &ObjectInfo) -> Result<SegmentFile, FetchError> {
         let listed = ListedObject::of(object).map_err(|error| defect(object, &error))?;
-        let name = format!("{}-{:08x}-{}", object.file_id.0, object.checksum, object.size_bytes);
+        let name = object_name(object.file_id.0, object.checksum, object.size_bytes);
         if let Some(file) = self.kept_on_disk(&name, &listed).await? {
             return Ok(file);
         }
         let bytes = match Box::pin(listed.find(self.inner.storage.store.as_ref(), Keep::Bytes)).await {
             Found::Same(Some(bytes)) => bytes,
+            Found::Unreadable(error) => {
+                return Err(FetchError::Store { key: object.key.clone(), reason: error.to_string() });
+            }
             other => return Err(defect(object, &format!("it is not the listed object: {other:?}"))),
         };
         if self.inner.disk.is_some() {

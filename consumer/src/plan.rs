@@ -29,11 +29,15 @@ pub(crate) fn check(of: &TopicPartition, ahead: &ReadAhead, at: Position) -> Res
     if at.incarnation > now {
         return Err(FetchError::UnknownIncarnation { partition: of.clone(), incarnation: at.incarnation, now });
     }
-    let first = ahead.expired_before(at.incarnation).max(ahead.start_of(at.incarnation));
-    if at.offset < first {
-        return Err(FetchError::Expired { partition: of.clone(), offset: at.offset, first });
+    let (start, expired) = (ahead.start_of(at.incarnation), ahead.expired_before(at.incarnation));
+    let (partition, offset, first) = (of.clone(), at.offset, start.max(expired));
+    if offset >= first {
+        return Ok(());
     }
-    Ok(())
+    Err(match start >= expired {
+        true => FetchError::BeforeStart { partition, incarnation: at.incarnation, offset, first },
+        false => FetchError::Expired { partition, offset, first },
+    })
 }
 
 #[cfg(test)]
@@ -149,6 +153,10 @@ mod tests {
         let check = |at| check(&of, &ahead(), at);
         assert!(check(at(1, 10)).is_ok() && check(at(0, 0)).is_ok() && check(at(1, 900)).is_ok());
         assert!(matches!(check(at(1, 9)), Err(FetchError::Expired { first: 10, .. })));
+        let mut whole = ahead();
+        whole.expirations.clear();
+        let before = super::check(&of, &whole, at(1, 4)).expect_err("the history begins at 5");
+        assert!(matches!(before, FetchError::BeforeStart { first: 5, .. }), "{before}");
         let unknown = check(at(2, 0)).expect_err("no such history");
         assert!(matches!(unknown, FetchError::UnknownIncarnation { now: Incarnation(1), .. }), "{unknown}");
     }

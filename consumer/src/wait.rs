@@ -12,7 +12,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-/// The first pause of a wait; each next one is twice as long.
+/// The end of a wait that has none: about a year.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+/// The first pause of a wait; each next one is twice as long. Two looks are at least as far apart, however many reasons there are.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 /// The longest pause where the queue is read: records come without a commit.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
@@ -37,6 +39,13 @@ pub(crate) struct Waiting {
     announced: watch::Receiver<u64>,
     pause: Duration,
     pause_max: Duration,
+    /// The next look is not before this time.
+    earliest: Instant,
+}
+
+/// The end of a wait that begins now.
+pub(crate) fn deadline_of(wait: Duration) -> Instant {
+    Instant::now() + wait.min(FAR)
 }
 
 impl Wake {
@@ -61,7 +70,7 @@ impl Wake {
         let (mut commits, mut announced) = (self.commits.clone(), self.announced.subscribe());
         commits.iter_mut().for_each(|commits| commits.mark_unchanged());
         announced.mark_unchanged();
-        Waiting { commits, announced, pause: PAUSE_MIN, pause_max: self.pause_max }
+        Waiting { commits, announced, pause: PAUSE_MIN, pause_max: self.pause_max, earliest: Instant::now() }
     }
 }
 
@@ -83,6 +92,8 @@ impl Waiting {
             _ = self.announced.changed() => {}
             () = sleep_until(until) => {}
         }
+        sleep_until(self.earliest.min(deadline)).await;
+        self.earliest = Instant::now() + PAUSE_MIN;
     }
 }
 
@@ -108,13 +119,24 @@ mod tests {
             waiting.pause(deadline).await;
         }
         assert_eq!(start.elapsed().as_millis(), 5 + 10 + 20 + 40 + 80 + 100);
-        let start = Instant::now();
+        let (start, mut waiting) = (Instant::now(), wake.begin());
         commits.send_modify(|count| *count += 1);
         waiting.pause(deadline).await;
         assert_eq!(start.elapsed(), Duration::ZERO, "it came before the pause");
+        for _ in 0..3 {
+            commits.send_modify(|count| *count += 1);
+            waiting.pause(deadline).await;
+        }
+        assert_eq!(start.elapsed().as_millis(), 3 * 5, "not at each of many commits");
         drop(commits);
         waiting.pause(deadline).await;
         waiting.pause(Instant::now() + Duration::from_millis(3)).await;
-        assert_eq!(start.elapsed().as_millis(), 100 + 3);
+        assert_eq!(start.elapsed().as_millis(), 15 + 80 + 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_without_an_end_is_a_long_one() {
+        assert!(deadline_of(Duration::MAX) > Instant::now() + FAR / 2);
+        assert_eq!(deadline_of(Duration::from_secs(1)), Instant::now() + Duration::from_secs(1));
     }
 }

@@ -109,6 +109,8 @@ pub struct ApiParts {
     pub hints: Option<watch::Receiver<u64>>,
     /// Has the records that are not committed yet; without it, records are given out once they are committed.
     pub tail: Option<Arc<dyn TailSource>>,
+    /// The queue outlives this process: a group may be set behind records that are not committed yet.
+    pub is_queue_kept: bool,
     /// The bounds of what is kept of segments that were read.
     pub cache: CacheOptions,
     /// Topics that the first request with records for them creates.
@@ -132,6 +134,8 @@ pub struct Api {
     /// Memory of answers with records; apart from that of requests, which they must not crowd out.
     reading: MemoryBudget,
     fetcher: Fetcher,
+    /// Finds the places that groups are set to.
+    resetting: Fetcher,
     options: ApiOptions,
 }
 
@@ -142,7 +146,7 @@ impl Api {
     /// If other machines reach the address, and there is no token, or the catalog does not say so. A queue or a catalog that
     /// is away for a moment is no error where nothing depends on it yet: requests wait for both.
     pub async fn open(parts: ApiParts, options: ApiOptions) -> Result<Self, OpenError> {
-        let ApiParts { queue, catalog, storage, hints, tail, cache, auto_create, queries } = parts;
+        let ApiParts { queue, catalog, storage, hints, tail, is_queue_kept, cache, auto_create, queries } = parts;
         let callers = Arc::new(Callers::new(Arc::clone(&catalog), system_clock(), options.is_local));
         if !options.is_local {
             let (listed, _) = callers.counts().await.map_err(unreadable)?;
@@ -159,6 +163,7 @@ impl Api {
             cache,
         })
         .map_err(|error| OpenError::Cache(error.to_string()))?;
+        let resetting = if is_queue_kept { fetcher.clone() } else { fetcher.without_tail() };
         let buffer_bytes = options.in_flight_bytes.max(BUFFER_BYTES_MIN);
         let producer = Producer::buffered(Arc::clone(&queue), Arc::clone(&catalog), buffer_bytes);
         let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage.clone());
@@ -172,6 +177,7 @@ impl Api {
             budget: MemoryBudget::new(options.in_flight_bytes),
             reading: MemoryBudget::new(options.in_flight_bytes),
             fetcher,
+            resetting,
             auto_create,
             queries,
             catalog,
@@ -189,15 +195,9 @@ impl Api {
         self.callers.counts().await.map_err(unreadable)
     }
 
-    /// Memory for an answer of this size.
-    ///
-    /// # Errors
-    /// There is none left.
-    fn reading_memory(&self, wanted: &consume::Wanted) -> Result<MemoryPermit, ApiError> {
-        self.reading.try_acquire(wanted.limits.bytes_max).ok_or_else(|| {
-            let text = "too many answers with records are under way; try again, or ask for fewer with max_bytes";
-            ApiError::new(Code::Unavailable, text)
-        })
+    /// Memory for an answer of this size, if there is some left.
+    fn reading_memory(&self, wanted: &consume::Wanted) -> Option<MemoryPermit> {
+        self.reading.try_acquire(wanted.limits.bytes_max)
     }
 
     /// The routes, each behind its demand, all behind the guard.

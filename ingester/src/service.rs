@@ -162,6 +162,7 @@ async fn start(settings: &Settings) -> Result<Started> {
         storage,
         hints: None,
         tail: None,
+        is_queue_kept: true,
         cache: cache(settings),
         auto_create,
         queries: None,

@@ -9,8 +9,8 @@ mod sink;
 
 use std::time::Duration;
 
-use common::TopicName;
 use common::config::Settings;
+use common::{ErrorKind, TopicName};
 use consumer::format::Bytes;
 use consumer::{Limits, OutOfRange, ResetTo};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,6 +22,8 @@ use crate::opened::{reading_catalog, with_catalog};
 use crate::output::{self, UsageError};
 use crate::units::count_text;
 
+/// Time after which reading is tried again while catalog, store or queue do not answer.
+const AWAY: Duration = Duration::from_secs(1);
 /// Records that are asked for at once.
 const RECORDS: usize = 10_000;
 
@@ -95,6 +97,30 @@ impl Args {
     }
 }
 
+/// Catalog, store or queue may be away for a while, with --follow.
+#[derive(Debug, Default)]
+struct Outage {
+    is_on: bool,
+}
+
+impl Outage {
+    /// Returns after a pause if the error passes by itself; the first of them is noted. Any other error is returned.
+    async fn wait(&mut self, args: &Args, kind: ErrorKind, error: anyhow::Error) -> anyhow::Result<()> {
+        if !args.follow || kind != ErrorKind::Unavailable {
+            return Err(error);
+        }
+        if !std::mem::replace(&mut self.is_on, true) {
+            output::note(&format!("reading goes on when this is over: {error:#}"));
+        }
+        tokio::time::sleep(AWAY).await;
+        Ok(())
+    }
+
+    fn is_over(&mut self) {
+        self.is_on = false;
+    }
+}
+
 /// Prints records until there are no more, or until a signal.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
     let form = match args.format.as_str() {
@@ -130,4 +156,33 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     };
     output::note(&format!("{} records", count_text(printed)));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[tokio::test]
+    async fn only_an_outage_is_waited_for_and_only_with_follow() {
+        let args = |more: &[&str]| Command::parse_from([&["consume", "--topic", "t"], more].concat()).args;
+        let (once, following) = (args(&[]), args(&["--follow"]));
+        let mut outage = Outage::default();
+        let away = || (ErrorKind::Unavailable, anyhow!("away"));
+        let cases = [(&once, away(), false), (&following, (ErrorKind::Fatal, anyhow!("broken")), false)];
+        for (args, (kind, error), is_waited) in cases.into_iter().chain([(&following, away(), true)]) {
+            assert_eq!(outage.wait(args, kind, error).await.is_ok(), is_waited);
+        }
+        assert!(outage.is_on, "it was noted");
+        outage.is_over();
+        assert!(!outage.is_on);
+    }
 }

@@ -132,6 +132,7 @@ async fn open_doors(
         storage: service.storage.clone(),
         hints: Some(service.writer.commits()),
         tail: tail_of(settings, tail),
+        is_queue_kept: connect::is_shared(settings),
         cache: ingester::service::cache(settings),
         auto_create,
         queries: Some(answering::endpoint(&executor)),

@@ -133,6 +133,8 @@ pub struct ClaimedOffset {
     pub incarnation: Incarnation,
     /// The next offset that the group will read.
     pub offset: u64,
+    /// The recorded place that an earlier one takes the place of: its records are out of reach, and the consumer began elsewhere.
+    pub replaces: Option<CommittedOffset>,
     /// A note of the consumer's.
     pub metadata: Option<String>,
 }

@@ -3,7 +3,7 @@
 //! Owns: their statements. Does not own: the meaning of an offset, which each consumer decides.
 
 use async_trait::async_trait;
-use common::TopicPartition;
+use common::{Generation, MemberId, TopicPartition};
 
 use super::partition_row::read_partition;
 use super::{SqlMetadataStore, groups, input, rows};
@@ -72,7 +72,7 @@ pub(super) async fn commit_offset(session: &mut dyn Session, offset: &ConsumerOf
     input::offset(offset.committed_offset)?;
     touch_group(session, group_id).await?;
     groups::be_idle(session, group_id).await?;
-    set_offset(session, offset).await
+    set_offset(session, offset, None).await
 }
 
 /// Makes the group, or notes the time of a change; its row is locked until the end of the transaction.
@@ -86,13 +86,21 @@ pub(super) async fn touch_group(session: &mut dyn Session, group_id: &str) -> Re
     Ok(())
 }
 
-/// Writes the row of the offset. The caller has checked who may.
-pub(super) async fn set_offset(session: &mut dyn Session, offset: &ConsumerOffset) -> Result<()> {
+/// Writes the row of the offset. The caller has checked who may; the claim, if there is one, is compared in the same statement
+/// again: a topic may be deleted and made again between the two.
+pub(super) async fn set_offset(
+    session: &mut dyn Session,
+    offset: &ConsumerOffset,
+    claim: Option<(MemberId, Generation)>,
+) -> Result<()> {
     let upsert_offset = sql!(
         "INSERT INTO consumer_offsets
                 (group_id, topic, partition_id, incarnation, committed_offset, metadata, committed_at)
          SELECT $1, topic, partition_id, $4, $5, $6, " now_ms " FROM partitions
          WHERE topic = $2 AND partition_id = $3 AND incarnation >= $4
+               AND ($7 = '' OR EXISTS (SELECT 1 FROM consumer_claims AS c
+                                       WHERE c.group_id = $1 AND c.topic = $2 AND c.partition_id = $3
+                                             AND c.member_id = $7 AND c.generation = $8))
          ON CONFLICT (group_id, topic, partition_id) DO UPDATE SET
                 incarnation = excluded.incarnation, committed_offset = excluded.committed_offset,
                 metadata = excluded.metadata, committed_at = excluded.committed_at"
@@ -102,11 +110,17 @@ pub(super) async fn set_offset(session: &mut dyn Session, offset: &ConsumerOffse
     let metadata = offset.metadata.as_deref().map(|text| input::exact("metadata", text)).transpose()?;
     let partition = TopicPartition::new(offset.topic.clone(), offset.partition_id);
     let (topic, id) = (&partition.topic, partition.partition_id);
-    let values = values![group_id, topic, id, offset.incarnation, committed_offset, metadata];
+    let member = claim.map_or_else(String::new, |(member, _)| member.to_string());
+    let generation = claim.map_or(Ok(0), |(_, generation)| input::number("generation", generation.0))?;
+    let values = values![group_id, topic, id, offset.incarnation, committed_offset, metadata, member, generation];
     if session.execute(&upsert_offset, values).await? == 1 {
         return Ok(());
     }
     let now = read_partition(session, &partition).await?.ok_or_else(|| rows::partition_not_found(&partition))?;
+    if let Some((member, generation)) = claim.filter(|_| offset.incarnation <= now.incarnation) {
+        let reason = groups::not_claimed(group_id, member, generation);
+        return Err(CatalogError::Fenced { partition, reason });
+    }
     let reason = format!("it is of incarnation {}, the partition is at {}", offset.incarnation, now.incarnation);
     Err(CatalogError::InvalidOffset { offset: offset.committed_offset, reason })
 }

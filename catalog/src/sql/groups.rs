@@ -10,7 +10,7 @@ use super::consumers::{commit_offset, group_name, set_offset, touch_group};
 use super::{SqlMetadataStore, group_view, input, rows};
 use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result};
-use crate::model::{Claim, Claimed, ClaimedOffset, ConsumerOffset, GroupInfo, GroupView, Membership};
+use crate::model::{Claim, Claimed, ClaimedOffset, CommittedOffset, ConsumerOffset, GroupInfo, GroupView, Membership};
 use crate::store::GroupStore;
 
 #[async_trait]
@@ -156,7 +156,8 @@ async fn commit_claimed(
             return Err(CatalogError::Fenced { partition: of.clone(), reason });
         };
         let place = (offset.incarnation, offset.offset);
-        if held.committed.is_some_and(|committed| (committed.incarnation, committed.offset) > place) {
+        let is_late = |committed: CommittedOffset| (committed.incarnation, committed.offset) > place;
+        if held.committed.is_some_and(|committed| is_late(committed) && offset.replaces != Some(committed)) {
             continue;
         }
         let row = ConsumerOffset {
@@ -167,7 +168,7 @@ async fn commit_claimed(
             committed_offset: offset.offset,
             metadata: offset.metadata.clone(),
         };
-        set_offset(session, &row).await?;
+        set_offset(session, &row, Some((member, offset.generation))).await?;
     }
     Ok(())
 }
@@ -240,6 +241,6 @@ fn topics_text(topics: &[TopicName]) -> String {
     serde_json::to_string(&topics).expect("names are text")
 }
 
-fn not_claimed(group_id: &str, member: MemberId, generation: Generation) -> String {
+pub(super) fn not_claimed(group_id: &str, member: MemberId, generation: Generation) -> String {
     format!("member {member} of group {group_id} does not hold it at generation {generation} any more")
 }

@@ -34,7 +34,7 @@ pub trait GroupStore: Send + Sync {
     async fn release_claims(&self, group_id: &str, claims: &[Claim]) -> Result<()>;
 
     /// Records offsets of partitions that the member holds, all or none. An earlier place than the recorded one changes
-    /// nothing: it is of a call that comes late.
+    /// nothing, since it is of a call that comes late, unless it names the recorded one as the place that it replaces.
     ///
     /// # Errors
     /// `Fenced` names the first partition whose claim is gone or has another generation; `InvalidOffset`, also if the

@@ -35,6 +35,7 @@ pub(crate) fn offset(claim: &Claim, offset: u64) -> ClaimedOffset {
         generation: claim.generation,
         incarnation: Incarnation(0),
         offset,
+        replaces: None,
         metadata: None,
     }
 }
@@ -191,6 +192,23 @@ pub(crate) async fn offsets_are_reset_while_nobody_reads(store: &dyn MetadataSto
     store.reset_offsets(&[to(0, 1), to(1, 2)]).await.expect("nobody reads");
     assert_eq!(store.get_consumer_offsets("g").await.expect("read"), [to(0, 1), to(1, 2)]);
     store.delete_consumer_group("g").await.expect("nobody reads");
+}
+
+pub(crate) async fn an_earlier_place_counts_only_if_it_names_the_one_that_it_replaces(store: &dyn MetadataStore) {
+    create_topic(store, "orders", 1).await;
+    let orders = partition("orders", 0);
+    let (member, claim) = holder(store, "g", &orders).await;
+    let at = |offset| CommittedOffset { incarnation: Incarnation(0), offset };
+    let replacing = |to, from| ClaimedOffset { replaces: Some(at(from)), ..offset(&claim, to) };
+    store.commit_claimed("g", member, &[offset(&claim, 9)]).await.expect("committed");
+    store.commit_claimed("g", member, &[offset(&claim, 4)]).await.expect("it came late");
+    assert_eq!(committed(store, "g", &orders).await, Some(9));
+    store.commit_claimed("g", member, &[replacing(4, 8)]).await.expect("it came late");
+    assert_eq!(committed(store, "g", &orders).await, Some(9), "another place was recorded");
+    store.commit_claimed("g", member, &[replacing(4, 9)]).await.expect("committed");
+    assert_eq!(committed(store, "g", &orders).await, Some(4));
+    store.commit_claimed("g", member, &[replacing(2, 9)]).await.expect("it came late");
+    assert_eq!(committed(store, "g", &orders).await, Some(4));
 }
 
 pub(crate) async fn a_group_lists_the_topics_that_its_members_read(store: &dyn MetadataStore) {

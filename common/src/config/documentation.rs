@@ -245,7 +245,7 @@ pub const SETTINGS: &[SettingDoc] = &[
         Kind::Path,
         "",
         "path of a directory",
-        "a consumer keeps segments of a remote store here, too; unset, nowhere. No other process may use it",
+        "a consumer keeps segments of a remote store here, too, in the folder siltstone-read-cache; unset, nowhere. No other process may use it",
     ),
     setting(
         "READ_CACHE_DISK_BYTES",

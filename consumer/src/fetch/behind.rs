@@ -9,6 +9,19 @@ use lake::tail::{TailEnd, TailError, TailLimits, TailRequest, bytes_of};
 use super::{FetchRequest, Fetcher, LastRead, Look, Work};
 use crate::error::FetchError;
 
+impl Work {
+    /// An answer of what is committed, where the queue cannot be read: records that were taken are given out, and a queue of which
+    /// nothing can be read is no error.
+    fn without_tail(&mut self, error: FetchError, ahead: Box<ReadAhead>) -> Result<Look, FetchError> {
+        match error {
+            FetchError::Tail(TailError::Unsupported { reason, .. }) => self.only_committed = Some(reason),
+            _ if self.taken.records > 0 => {}
+            error => return Err(error),
+        }
+        Ok(Look::Done(ahead))
+    }
+}
+
 impl Fetcher {
     /// Reads the queue from the watermark on.
     pub(super) async fn look_behind(
@@ -20,11 +33,15 @@ impl Fetcher {
         let Some(tail) = &self.tail else { return Ok(Look::Done(ahead)) };
         let (topic, partition) = (&ahead.topic, &ahead.partition);
         let end = match self.end_of(topic, partition).await {
-            Err(FetchError::Tail(TailError::Unsupported { reason, .. })) => {
+            // The queue of a halted partition, for example. Records up to here are committed, and may be followed by others.
+            Err(FetchError::Tail(TailError::OtherHistory { reason, .. }))
+                if work.at.offset <= partition.high_watermark =>
+            {
                 work.only_committed = Some(reason);
                 return Ok(Look::Done(ahead));
             }
-            end => end?,
+            Err(error) => return work.without_tail(error, ahead),
+            Ok(end) => end,
         };
         let Some(end) = end else { return Ok(Look::Done(ahead)) };
         work.end = Some(end.next_offset);
@@ -41,7 +58,10 @@ impl Fetcher {
         // A message of an earlier incarnation is none of this history.
         let after = work.last.filter(|last| last.incarnation == partition.incarnation).map(|last| last.anchor);
         let wanted = TailRequest { topic, partition, from_offset, to_offset, end: &end, after, limits };
-        let read = tail.read(wanted).await?;
+        let read = match tail.read(wanted).await {
+            Err(error) => return work.without_tail(error.into(), ahead),
+            Ok(read) => read,
+        };
         work.last = read.last.map(|anchor| LastRead { incarnation: partition.incarnation, anchor }).or(work.last);
         if read.has_holes {
             let now = self.ahead(request, Position { offset: from_offset, ..work.at }).await?;
@@ -64,7 +84,9 @@ impl Fetcher {
             }
         }
         work.at.offset = read.next_offset.max(from_offset);
-        Ok(Look::Done(ahead))
+        // Messages that are no records of the table, such as quarantined ones, are no end: others may follow them.
+        let goes_on = work.taken.records == 0 && read.next_offset > from_offset && read.next_offset < to_offset;
+        Ok(if goes_on { Look::Again } else { Look::Done(ahead) })
     }
 
     /// The end of the partition's queue; `None` if the queue is not read here.

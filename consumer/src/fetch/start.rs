@@ -89,14 +89,14 @@ impl Fetcher {
     pub(super) async fn resolve(&self, request: &FetchRequest) -> Result<Position, FetchError> {
         let named = match request.start {
             Start::Begin => return Ok(Position::default()),
-            Start::End => return self.end(request).await,
+            Start::End => return Ok(self.end(request).await?.0),
             Start::Time(us) => return self.at_time(request, us).await,
             Start::Offset(offset) => self.in_range(request, ReadFrom::Offset(offset), offset).await,
             Start::Position(at) => self.in_range(request, ReadFrom::Position(at), at.offset).await,
         };
         match (named, request.out_of_range) {
             (Err(error), OutOfRange::Begin) if error.is_out_of_range() => Ok(Position::default()),
-            (Err(error), OutOfRange::End) if error.is_out_of_range() => self.end(request).await,
+            (Err(error), OutOfRange::End) if error.is_out_of_range() => Ok(self.end(request).await?.0),
             (named, _) => named,
         }
     }
@@ -116,26 +116,33 @@ impl Fetcher {
         if at.incarnation < now.incarnation || at.offset <= now.high_watermark {
             return Ok(at);
         }
-        let end = self.end(request).await?;
+        let (end, is_known) = self.end(request).await?;
+        if !is_known && matches!(from, ReadFrom::Position(_)) {
+            // Somebody who reads the queue was there: the records come with their commit.
+            return Ok(at);
+        }
         if at.offset > end.offset && at.incarnation == end.incarnation {
-            let has_tail = self.has_tail();
-            return Err(FetchError::AboveEnd { partition: of.clone(), offset, end: end.offset, has_tail });
+            return Err(FetchError::AboveEnd { partition: of.clone(), offset, end: end.offset, has_tail: is_known });
         }
         Ok(at)
     }
 
-    /// The place behind the last record: the queue's end, or the high watermark if only committed records are read.
-    async fn end(&self, request: &FetchRequest) -> Result<Position, FetchError> {
+    /// The place behind the last record, and true if it is the queue's end; otherwise it is the high watermark.
+    async fn end(&self, request: &FetchRequest) -> Result<(Position, bool), FetchError> {
         let at = Position { incarnation: Incarnation(u32::MAX), offset: 0 };
         let ahead = self.ahead(request, at).await?;
         let now = &ahead.partition;
         let mut end = Position { incarnation: now.incarnation, offset: now.high_watermark };
         match self.end_of(&ahead.topic, now).await {
-            Ok(found) => end.offset = found.map_or(end.offset, |found| found.next_offset.max(end.offset)),
-            Err(FetchError::Tail(TailError::Unsupported { .. })) => {}
-            Err(error) => return Err(error),
+            Ok(Some(found)) => {
+                end.offset = found.next_offset.max(end.offset);
+                Ok((end, true))
+            }
+            Ok(None) | Err(FetchError::Tail(TailError::Unsupported { .. } | TailError::OtherHistory { .. })) => {
+                Ok((end, false))
+            }
+            Err(error) => Err(error),
         }
-        Ok(end)
     }
 
     /// The place of the first record of this time or a later one; the end if there is none.

@@ -104,6 +104,7 @@ impl GroupBuilder {
             turns: VecDeque::new(),
             ready: BTreeSet::new(),
             next_look: Instant::now(),
+            lost: BTreeSet::new(),
         };
         member.look().await?;
         Ok(member)

@@ -8,7 +8,8 @@ use catalog::{Claim, Claimed, GroupView, Position};
 use common::TopicPartition;
 use tokio::time::Instant;
 
-use super::{GroupConsumer, GroupError, Held};
+use super::held::Held;
+use super::{GroupConsumer, GroupError};
 use crate::fetch::{Seen, Start};
 use crate::shares::shares;
 
@@ -70,6 +71,7 @@ impl GroupConsumer {
             next: committed.map_or(self.options.start, Start::Position),
             given: committed,
             committed,
+            replaces: None,
             leaving_since: None,
             seen: Seen::default(),
         };
@@ -104,13 +106,16 @@ impl GroupConsumer {
     }
 
     pub(super) fn lose(&mut self, of: &TopicPartition) {
-        self.held.remove(of);
+        if self.held.remove(of).is_some_and(|held| held.uncommitted().is_some()) {
+            self.lost.insert(of.clone());
+        }
         self.ready.remove(of);
         self.turns.retain(|turn| turn != of);
     }
 
     pub(super) fn lose_all(&mut self) {
-        self.held.clear();
+        let held = std::mem::take(&mut self.held).into_iter();
+        self.lost.extend(held.filter(|(_, held)| held.uncommitted().is_some()).map(|(of, _)| of));
         self.ready.clear();
         self.turns.clear();
         self.next_look = Instant::now();

@@ -1,11 +1,13 @@
 //! Cases: records of a partition from a place on.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use catalog::Position;
 use common::{Incarnation, OutgoingMessage};
-use consumer::{FetchError, OutOfRange, Start};
-use tokio::time::Instant;
+use consumer::{FetchError, FetchRequest, OutOfRange, Start};
+use tokio::time::{Instant, timeout};
 
 use super::lake::*;
 
@@ -150,4 +152,29 @@ async fn older_rows_have_todays_columns_and_kept_payloads_are_the_published_byte
     assert_eq!(lines.len(), 3, "the quarantined record is none of the table");
     assert!(lines.iter().all(|line| line["m"].is_null()) && lines[0]["n"] == 1);
     assert_eq!(fetched.next.offset, 3, "the offset behind the quarantined message");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_for_an_answer_is_not_held_while_records_are_waited_for() {
+    let lake = Lake::new(1, r#"{"format":"raw"}"#).await;
+    let (fetcher, of) = (lake.fetcher(), lake.partition(0));
+    let waiting = FetchRequest { wait: Duration::MAX, ..request(&of, Start::Begin, 10) };
+    let (memory, taken) = (Arc::new(()), AtomicU64::new(0));
+    let take = || {
+        taken.fetch_add(1, Ordering::SeqCst);
+        Some(Arc::clone(&memory))
+    };
+    let is_free = async {
+        while taken.load(Ordering::SeqCst) == 0 || Arc::strong_count(&memory) > 1 {
+            tokio::task::yield_now().await;
+        }
+        lake.commit(0, numbered(0..3)).await;
+    };
+    let read = async { timeout(Duration::from_secs(60), fetcher.fetch_within(&waiting, take)).await };
+    let (read, committed) = tokio::join!(read, timeout(Duration::from_secs(60), is_free));
+    committed.expect("the memory was given back");
+    let (fetched, held) = read.expect("records ended the wait").expect("read");
+    assert_eq!((values(&fetched.batches), Arc::strong_count(&held)), (numbered(0..3), 2));
+    let refused = fetcher.fetch_within(&waiting, || None::<()>).await.expect_err("there is no memory");
+    assert!(matches!(refused, FetchError::Busy), "{refused}");
 }

@@ -275,3 +275,17 @@ async fn a_member_without_a_sensible_option_is_refused() {
     let error = GroupConsumer::builder(lake.fetcher(), "").subscribe([lake.topic.clone()]).join().await;
     assert!(error.expect_err("no name").to_string().contains("group's id is empty"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_was_lost_at_a_poll_is_named_by_the_next_commit() {
+    let lake = Lake::new(1, RAW).await;
+    lake.commit(0, numbered(0..5)).await;
+    let mut member = member(&lake.fetcher(), &lake, "m").await;
+    let records = member.poll(QUIET).await.expect("polled").expect("some");
+    assert_eq!(values(&records.batches), numbered(0..5));
+    lake.catalog.leave_group("g", member.member()).await.expect("dropped");
+    let again = member.poll(Duration::from_secs(10)).await.expect("polled").expect("it looked and claimed anew");
+    assert_eq!(values(&again.batches), numbered(0..5), "nothing was committed");
+    assert_eq!(member.commit().await.expect("committed"), [lake.partition(0)]);
+    assert_eq!(member.commit().await.expect("committed"), [], "each is named once");
+}

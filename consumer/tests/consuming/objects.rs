@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::ErrorKind;
 use common::config::Settings;
 use consumer::{CacheOptions, FetchParts, Fetcher, GroupConsumer, Limits, Start};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use support::fault_store::{Answer, Fault, FaultStore, Operation};
+use writer::Storage;
 use writer::compact::{CompactionConfig, Compactor};
 
 use super::lake::*;
@@ -35,7 +38,7 @@ async fn objects_on_disk_are_read_again_and_compared() {
     store.delete(&key).await.expect("deleted");
     assert_eq!(read(cached(&lake, directory.path())).await.expect("from disk"), numbered(0..100));
     // A file that somebody altered is as good as absent.
-    for entry in std::fs::read_dir(directory.path()).expect("listed") {
+    for entry in std::fs::read_dir(directory.path().join("siltstone-read-cache")).expect("listed") {
         std::fs::write(entry.expect("listed").path(), "altered").expect("written");
     }
     let error = read(cached(&lake, directory.path())).await.expect_err("neither has it");
@@ -56,6 +59,21 @@ async fn an_altered_object_gives_no_records() {
     store.put(&key, altered.into()).await.expect("put");
     let error = lake.fetcher().fetch(&request(&of, Start::Begin, 10)).await.expect_err("altered");
     assert!(error.to_string().contains("not the listed object"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_does_not_answer_is_no_defect_of_the_object() {
+    let lake = Lake::new(1, r#"{"format":"raw"}"#).await;
+    lake.commit(0, numbered(0..10)).await;
+    let of = lake.partition(0);
+    let store = FaultStore::new(Arc::clone(&lake.storage.store));
+    store.next(Operation::Get, 1, Fault::before(Answer::Unavailable));
+    let storage = Storage { store: store as _, ..lake.storage.clone() };
+    let fetcher = Fetcher::open(FetchParts { storage, ..lake.parts() }).expect("opens");
+    let error = fetcher.fetch(&request(&of, Start::Begin, 10)).await.expect_err("it does not answer");
+    assert!(error.kind() == ErrorKind::Unavailable && error.to_string().contains("at the moment"), "{error}");
+    let fetched = fetcher.fetch(&request(&of, Start::Begin, 10)).await.expect("it answers again");
+    assert_eq!(values(&fetched.batches), numbered(0..10));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -74,10 +74,9 @@ pub(super) async fn records(
     let (start, out_of_range) = (start(&mut query)?, out_of_range(&mut query)?);
     let seen = Seen { topic_created_at: query.whole("topic_created_at")?, last: None };
     let wanted = Wanted::read(&mut query)?;
-    let _memory = api.reading_memory(&wanted)?;
     let (limits, wait, of) = (wanted.limits, wanted.wait, partition.clone());
     let request = FetchRequest { partition, start, limits, wait, out_of_range, seen };
-    let fetched = Box::pin(api.fetcher.fetch(&request)).await?;
+    let (fetched, _memory) = Box::pin(api.fetcher.fetch_within(&request, || api.reading_memory(&wanted))).await?;
     let rest = json!({
         "topic": of.topic,
         "partition": of.partition_id,
@@ -160,6 +159,10 @@ impl From<FetchError> for ApiError {
                 CatalogError::PartitionNotFound { topic: of.topic.to_string(), partition: of.partition_id }.into()
             }
             FetchError::Catalog(error) => error.into(),
+            FetchError::Busy => {
+                let text = "too many answers with records are under way; try again, or ask for fewer with max_bytes";
+                Self::new(Code::Unavailable, text)
+            }
             error if error.is_out_of_range() => Self::new(Code::OutOfRange, error.to_string()),
             error if error.kind() == common::ErrorKind::Unavailable => Self::passed_on(Code::Unavailable, &error),
             error @ FetchError::MadeAgain(_) => Self::new(Code::Conflict, error.to_string()),

@@ -118,7 +118,7 @@ pub(super) async fn reset(
     caller.ensure(Right::Admin, &wanted.topic)?;
     let to = wanted.to()?;
     let partitions = partitions(&api, &wanted).await?;
-    let planned = Box::pin(plan_reset(&api.fetcher, &group_id, &partitions, to)).await?;
+    let planned = Box::pin(plan_reset(&api.resetting, &group_id, &partitions, to)).await?;
     if !wanted.dry_run {
         let offsets: Vec<ConsumerOffset> = planned.iter().map(|(_, offset)| offset.clone()).collect();
         api.catalog.reset_offsets(&offsets).await?;

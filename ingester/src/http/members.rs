@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use catalog::{Caller, Claim, ClaimedOffset, GroupMember, Membership, Right};
+use catalog::{Caller, CatalogError, Claim, ClaimedOffset, CommittedOffset, GroupView, Membership, Right};
 use common::{Generation, Incarnation, MemberId, TopicName, TopicPartition};
 use consumer::{GroupError, HeldPartition, take_share};
 use serde::Deserialize;
@@ -67,6 +67,15 @@ struct Offset {
     incarnation: Incarnation,
     offset: u64,
     metadata: Option<String>,
+    /// The later place that this one takes the place of, after the way out of one that was out of range.
+    replaces: Option<Place>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    incarnation: Incarnation,
+    offset: u64,
 }
 
 pub(super) async fn join(
@@ -82,6 +91,12 @@ pub(super) async fn join(
         let (least, most) = (LEASE_MS.start(), LEASE_MS.end());
         return Err(ApiError::invalid(format!("lease_ms is {lease_ms}; allowed is {least} to {most}")));
     }
+    if let Some(member) = joining.member {
+        match api.catalog.group_view(&group_id).await {
+            Err(CatalogError::GroupNotFound(_)) => {}
+            view => drop(may_be(&caller, &view?, member)?),
+        }
+    }
     let membership = Membership {
         group_id,
         member: joining.member.unwrap_or_else(|| MemberId(Uuid::now_v7())),
@@ -90,12 +105,14 @@ pub(super) async fn join(
         lease: Duration::from_millis(lease_ms),
     };
     let share = take_share(api.catalog.as_ref(), &membership).await?;
+    // It may hold more of the topics that it read before, by another caller's requests.
+    let held = share.held.iter().filter(|held| caller.may(Right::Read, &held.claim.partition.topic));
     Ok(Json(json!({
         "group_id": membership.group_id,
         "member": membership.member,
         "lease_ms": lease_ms,
         "members": share.view.members.len(),
-        "partitions": share.held.iter().map(shown).collect::<Vec<Value>>(),
+        "partitions": held.map(shown).collect::<Vec<Value>>(),
     })))
 }
 
@@ -157,7 +174,8 @@ impl Offset {
     fn claimed(self) -> ClaimedOffset {
         let (partition, generation) = (TopicPartition::new(self.topic, self.partition_id), self.generation);
         let (incarnation, offset, metadata) = (self.incarnation, self.offset, self.metadata);
-        ClaimedOffset { partition, generation, incarnation, offset, metadata }
+        let replaces = self.replaces.map(|Place { incarnation, offset }| CommittedOffset { incarnation, offset });
+        ClaimedOffset { partition, generation, incarnation, offset, replaces, metadata }
     }
 }
 
@@ -177,16 +195,17 @@ pub(super) async fn leave(
     Query::read(request.uri().query(), &[])?;
     let caller = caller(&request);
     let view = api.catalog.group_view(&group_id).await?;
-    if let Some(found) = view.members.iter().find(|of| of.member == member) {
-        may_end(&caller, found)?;
+    if may_be(&caller, &view, member)? {
         api.catalog.leave_group(&group_id, member).await?;
     }
     Ok(Json(json!({ "left": member })))
 }
 
-/// Who may read a member's topics could have joined as that member.
-fn may_end(caller: &Caller, member: &GroupMember) -> Result<(), ApiError> {
-    Ok(member.topics.iter().try_for_each(|topic| caller.ensure(Right::Read, topic))?)
+/// Refuses a caller who may not read all topics of the member, and so could not have joined as it; true if the member is there.
+fn may_be(caller: &Caller, view: &GroupView, member: MemberId) -> Result<bool, ApiError> {
+    let Some(found) = view.members.iter().find(|of| of.member == member) else { return Ok(false) };
+    found.topics.iter().try_for_each(|topic| caller.ensure(Right::Read, topic))?;
+    Ok(true)
 }
 
 impl From<GroupError> for ApiError {

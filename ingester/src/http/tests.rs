@@ -58,6 +58,7 @@ impl Setup {
             storage: Storage::memory(),
             hints: None,
             tail: None,
+            is_queue_kept: true,
             cache: Default::default(),
             auto_create: AutoCreate::default(),
             queries: None,

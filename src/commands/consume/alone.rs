@@ -9,9 +9,9 @@ use common::TopicPartition;
 use consumer::{FetchRequest, Fetcher, Seen, Start};
 use futures::FutureExt;
 
-use super::Args;
 use super::sink::{Sink, note_skipped};
-use crate::output::UsageError;
+use super::{Args, Outage};
+use crate::output::{self, UsageError};
 
 /// Time for which an empty partition is waited for, so that the turn comes to the others.
 const TURN: Duration = Duration::from_millis(50);
@@ -22,6 +22,17 @@ struct Turn {
     /// Without --follow, it is read up to here.
     end: Position,
     is_done: bool,
+    /// The reason that was noted for giving committed records alone.
+    only_committed: Option<String>,
+}
+
+impl Turn {
+    fn note_only_committed(&mut self, reason: Option<String>) {
+        if let Some(reason) = reason.as_ref().filter(|_| reason != self.only_committed) {
+            output::note(&format!("{}: records come when they are committed: {reason}", self.request.partition));
+        }
+        self.only_committed = reason;
+    }
 }
 
 /// Prints records until there are no more, or until `stop`; returns their number.
@@ -34,7 +45,7 @@ pub(super) async fn consume(
 ) -> anyhow::Result<u64> {
     let mut turns = turns(args, catalog, &fetcher).await?;
     let mut stop = Box::pin(stop);
-    let mut printed = 0;
+    let (mut printed, mut outage) = (0, Outage::default());
     while turns.iter().any(|turn| !turn.is_done) {
         let count = turns.len();
         for turn in turns.iter_mut().filter(|turn| !turn.is_done) {
@@ -47,9 +58,20 @@ pub(super) async fn consume(
                 turn.request.wait = Duration::ZERO;
             }
             let fetched = tokio::select! {
-                fetched = fetcher.fetch(&turn.request) => fetched?,
+                fetched = fetcher.fetch(&turn.request) => fetched,
                 () = &mut stop => return Ok(printed),
             };
+            let fetched = match fetched {
+                Ok(fetched) => fetched,
+                Err(error) => {
+                    tokio::select! {
+                        waited = outage.wait(args, error.kind(), error.into()) => waited?,
+                        () = &mut stop => return Ok(printed),
+                    }
+                    continue;
+                }
+            };
+            outage.is_over();
             note_skipped(&turn.request.partition, &fetched.skipped);
             sink.print(&turn.request.partition, &fetched.batches)?;
             printed += fetched.records as u64;
@@ -58,6 +80,7 @@ pub(super) async fn consume(
             }
             turn.request.start = Start::Position(fetched.next);
             turn.request.seen = fetched.seen;
+            turn.note_only_committed(fetched.only_committed);
             turn.is_done = !args.follow && (fetched.next >= turn.end || fetched.records == 0);
         }
     }
@@ -87,7 +110,7 @@ async fn turns(args: &Args, catalog: &dyn MetadataStore, fetcher: &Fetcher) -> a
                 out_of_range: args.out_of_range,
                 seen: Seen { topic_created_at: Some(topic.created_at), last: None },
             };
-            turns.push(Turn { request, end, is_done: false });
+            turns.push(Turn { request, end, is_done: false, only_committed: None });
         }
     }
     Ok(turns)

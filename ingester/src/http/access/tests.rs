@@ -265,6 +265,7 @@ async fn an_address_that_others_reach_is_not_served_without_tokens() {
         storage: lake::Storage::memory(),
         hints: None,
         tail: None,
+        is_queue_kept: true,
         cache: Default::default(),
         auto_create: catalog::AutoCreate::default(),
         queries: None,

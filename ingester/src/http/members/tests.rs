@@ -1,8 +1,14 @@
 //! Groups over HTTP: members that come, commit and go, and the offsets that an operator sets.
 
+use std::collections::BTreeSet;
+
+use catalog::{NewToken, TokenSecret, TopicConfig};
+use common::TopicName;
+use common::topic::{Format, TopicOptions};
 use serde_json::{Value, json};
 use support::http;
 
+use crate::http::ApiOptions;
 use crate::http::tests::{Setup, answered, refused};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -74,6 +80,45 @@ async fn members_share_commit_and_hand_over() {
     assert_eq!(offsets.iter().filter(|of| of.as_u64() == Some(12) || of.as_u64() == Some(8)).count(), 0, "{described}");
     let gone = send(&setup, "POST", &of_first, json!({ "offsets": [offset(&held[0], 8)] })).await;
     assert_eq!(refused(&gone), (409, "conflict".to_owned()), "a member that left commits nothing");
+}
+
+/// A token for these grants, and the header that presents it.
+fn token(name: &str, grants: &[&str]) -> (NewToken, String) {
+    let secret = TokenSecret::generate();
+    let grants = grants.iter().map(|grant| grant.parse().expect("a grant")).collect();
+    let new =
+        NewToken { id: secret.id().to_owned(), name: name.to_owned(), hash: secret.hash(), grants, expires_at: None };
+    (new, format!("Bearer {}", secret.expose()))
+}
+
+#[tokio::test]
+async fn a_member_shows_only_partitions_that_the_caller_may_read() {
+    let (both, of_both) = token("both", &["read:orders", "read:other"]);
+    let (one, of_one) = token("one", &["read:orders"]);
+    let setup = Setup::with_tokens(16 << 20, ApiOptions::default(), vec![both, one]).await;
+    let other = TopicConfig {
+        name: TopicName::new("other").expect("valid"),
+        partition_count: 1,
+        retention_ms: None,
+        config: TopicOptions { format: Format::Raw, ..TopicOptions::default() },
+    };
+    catalog::create_topic(setup.queue.as_ref(), setup.catalog.as_ref(), other).await.expect("new topic");
+    let join = async |header: &str, body: Value| {
+        let (url, headers) = (format!("{}/v1/groups/g/members", setup.url), [JSON, ("Authorization", header)]);
+        answered(&http::post(&url, &headers, body.to_string().as_bytes()).await.expect("an answer"))
+    };
+    let topics = |answer: &Value| {
+        let held = answer["partitions"].as_array().expect("a list").iter();
+        held.map(|of| of["topic"].as_str().expect("text").to_owned()).collect::<BTreeSet<String>>()
+    };
+    let (status, joined) = join(&of_both, json!({ "topics": ["orders", "other"] })).await;
+    assert_eq!((status, topics(&joined)), (200, BTreeSet::from(["orders".to_owned(), "other".to_owned()])), "{joined}");
+    let again = json!({ "member": joined["member"], "topics": ["orders"] });
+    assert_eq!(join(&of_one, again.clone()).await.0, 403, "it reads a topic that the caller may not read");
+    let (status, leaving) = join(&of_both, again.clone()).await;
+    assert_eq!((status, topics(&leaving).len()), (200, 2), "the other topic is to be given up: {leaving}");
+    let (status, shown) = join(&of_one, again).await;
+    assert_eq!((status, topics(&shown)), (200, BTreeSet::from(["orders".to_owned()])), "{shown}");
 }
 
 #[tokio::test]

@@ -103,6 +103,7 @@ pub(super) fn parts(queue: Arc<dyn Queue>, catalog: Arc<dyn MetadataStore>) -> A
         storage: Storage::memory(),
         hints: None,
         tail: None,
+        is_queue_kept: true,
         cache: Default::default(),
         auto_create: AutoCreate::default(),
         queries: None,

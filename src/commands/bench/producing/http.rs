@@ -47,6 +47,7 @@ impl Server {
             storage,
             hints,
             tail: None,
+            is_queue_kept: true,
             cache: Default::default(),
             auto_create: AutoCreate::default(),
             queries: None,

@@ -139,8 +139,10 @@ impl CatalogState {
             return Err(CatalogError::Fenced { partition: of.clone(), reason });
         }
         let recorded = self.offsets.get(&(group_id.to_owned(), of.clone()));
-        let is_late =
-            recorded.is_some_and(|row| (row.incarnation, row.committed_offset) > (offset.incarnation, offset.offset));
+        let place = (offset.incarnation, offset.offset);
+        let replaces = offset.replaces.map(|replaced| (replaced.incarnation, replaced.offset));
+        let is_late = recorded.map(|row| (row.incarnation, row.committed_offset));
+        let is_late = is_late.is_some_and(|recorded| recorded > place && replaces != Some(recorded));
         if is_late && self.guards.claim_compare {
             return Ok(());
         }
