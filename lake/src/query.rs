@@ -99,7 +99,7 @@ use reader::NamedReaderFactory;
 use schemas::QueryCatalog;
 pub use scope::{Additions, Scope};
 pub use session::exact_context;
-pub use statements::{has_code, has_placeholder, split_statements, statements};
+pub use statements::{TOKENS_MAX, has_code, has_placeholder, split_statements, statements};
 pub use store::QueryStore;
 use store::store_url;
 
@@ -227,6 +227,7 @@ impl QuerySession {
         scope: &Scope,
         parameters: Option<&Parameters>,
     ) -> Result<DataFrame, QueryError> {
+        statements::check_size(sql)?;
         let tables = self.catalog_of(self.topics(scope).await?, scope);
         let state = self.state_with(&tables, settings.hot_tail(), scope);
         let dialect = state.config().options().sql_parser.dialect;

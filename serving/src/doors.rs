@@ -98,7 +98,9 @@ impl Bound {
         let flight = match self.flight {
             Some(listener) => {
                 let callers = callers(FLIGHT_SETTING, &listener, catalog).await?;
-                Some(FlightDoor::open(listener, Flight::new(Arc::clone(executor), callers)))
+                let flight = Flight::new(Arc::clone(executor), callers);
+                let flight = flight.map_err(|_| ServiceError::Intake("the system has no random numbers".to_owned()))?;
+                Some(FlightDoor::open(listener, flight))
             }
             None => None,
         };

@@ -3,6 +3,7 @@
 //! Owns: the service. It keeps nothing between requests: a prepared statement is its handle (`handle`), so that any number of
 //! clients costs no memory. Does not own: connections (`server`), tokens (`login`), lists of tables (`listing`).
 
+mod failure;
 mod handle;
 mod info;
 mod listing;
@@ -26,11 +27,13 @@ use arrow_flight::{Action, FlightDescriptor, FlightInfo, HandshakeRequest, Hands
 use arrow_schema::{Field, Schema};
 use catalog::Callers;
 use futures::{Stream, TryStreamExt};
+use ring::error::Unspecified;
+use ring::hmac;
+use ring::rand::SystemRandom;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::handle::Handle;
 use self::info::{as_message, info, read_only};
-use crate::error::{FailureKind, QueryFailure};
 use crate::executor::{Executor, Planned};
 
 pub(crate) use server::serve;
@@ -42,26 +45,18 @@ type Rows = <Flight as FlightService>::DoGetStream;
 pub(crate) struct Flight {
     executor: Arc<Executor>,
     callers: Arc<Callers>,
-}
-
-impl From<QueryFailure> for Status {
-    fn from(failure: QueryFailure) -> Self {
-        let text = failure.message;
-        match failure.kind {
-            FailureKind::Invalid => Self::invalid_argument(text),
-            FailureKind::NotReading | FailureKind::Forbidden => Self::permission_denied(text),
-            FailureKind::Limit => Self::resource_exhausted(text),
-            FailureKind::Busy | FailureKind::Unavailable => Self::unavailable(text),
-            FailureKind::Timeout => Self::deadline_exceeded(text),
-            FailureKind::Cancelled => Self::cancelled(text),
-            FailureKind::Internal => Self::internal(text),
-        }
-    }
+    /// Seals the values in handles, for as long as the process lives.
+    key: Arc<hmac::Key>,
 }
 
 impl Flight {
-    pub(crate) fn new(executor: Arc<Executor>, callers: Arc<Callers>) -> Self {
-        Self { executor, callers }
+    /// A service of this executor.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub(crate) fn new(executor: Arc<Executor>, callers: Arc<Callers>) -> Result<Self, Unspecified> {
+        let key = Arc::new(hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())?);
+        Ok(Self { executor, callers, key })
     }
 
     async fn planned<T>(&self, request: &Request<T>, handle: &Handle) -> Result<Planned, Status> {
@@ -69,10 +64,17 @@ impl Flight {
         Ok(self.executor.plan(&client, &handle.sql).await?)
     }
 
+    /// The statement of a handle that a client brings, which is looked at only if the client may read.
+    async fn brought<T>(&self, request: &Request<T>, handle: &[u8]) -> Result<(Handle, Planned), Status> {
+        let client = self.client(request).await?;
+        let handle = Handle::decoded(handle, &self.key)?;
+        let planned = self.executor.plan(&client, &handle.sql).await?;
+        Ok((handle, planned))
+    }
+
     /// The rows of a statement with the values of its handle.
     async fn rows(&self, request: Request<Ticket>, handle: &[u8]) -> Result<Response<Rows>, Status> {
-        let handle = Handle::decoded(handle)?;
-        let planned = self.planned(&request, &handle).await?;
+        let (handle, planned) = self.brought(&request, handle).await?;
         let values = handle.values(&planned)?;
         let rows = planned.with_values(values)?.run().await?;
         let schema = rows.schema();
@@ -100,7 +102,7 @@ impl FlightSqlService for Flight {
     ) -> Result<Response<FlightInfo>, Status> {
         let handle = Handle::of(query.query);
         let schema = self.planned(&request, &handle).await?.schema();
-        info(&TicketStatementQuery { statement_handle: handle.encoded()? }, &schema, request)
+        info(&TicketStatementQuery { statement_handle: handle.encoded(&self.key)? }, &schema, request)
     }
 
     async fn do_get_statement(
@@ -124,7 +126,7 @@ impl FlightSqlService for Flight {
         };
         let parameters = Schema::new(known.map(field).collect::<Vec<_>>());
         Ok(ActionCreatePreparedStatementResult {
-            prepared_statement_handle: handle.encoded()?,
+            prepared_statement_handle: handle.encoded(&self.key)?,
             dataset_schema: as_message(&planned.schema())?,
             parameter_schema: as_message(&parameters)?,
         })
@@ -144,8 +146,9 @@ impl FlightSqlService for Flight {
         request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
         self.client(&request).await?;
-        let handle = Handle::decoded(&query.prepared_statement_handle)?.with_values(request.into_inner()).await?;
-        Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle.encoded()?) })
+        let handle = Handle::decoded(&query.prepared_statement_handle, &self.key)?;
+        let handle = handle.with_values(request.into_inner()).await?;
+        Ok(DoPutPreparedStatementResult { prepared_statement_handle: Some(handle.encoded(&self.key)?) })
     }
 
     async fn get_flight_info_prepared_statement(
@@ -153,9 +156,8 @@ impl FlightSqlService for Flight {
         query: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let handle = Handle::decoded(&query.prepared_statement_handle)?;
-        let schema = self.planned(&request, &handle).await?.schema();
-        info(&query, &schema, request)
+        let (_, planned) = self.brought(&request, &query.prepared_statement_handle).await?;
+        info(&query, &planned.schema(), request)
     }
 
     async fn do_get_prepared_statement(
@@ -279,3 +281,6 @@ impl FlightSqlService for Flight {
 
     async fn register_sql_info(&self, _: i32, _: &SqlInfo) {}
 }
+
+#[cfg(test)]
+mod tests;

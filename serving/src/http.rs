@@ -35,6 +35,7 @@ pub async fn answer(executor: Arc<Executor>, request: Request, caller: Caller) -
 async fn answered(executor: &Arc<Executor>, request: Request, caller: Caller) -> Result<Response, Refusal> {
     // Before the body is read: a client that cannot read any answer need not send it.
     let form = Form::accepted(request.headers())?;
+    form.check_end(request.version())?;
     let settings = options::of_headers(executor.settings(), request.headers())?;
     let asked = request::read(request).await?;
     let client = Client { door: Door::Http, caller, additions: None, settings };
@@ -48,3 +49,6 @@ async fn answered(executor: &Arc<Executor>, request: Request, caller: Caller) ->
     headers.insert(QUERY_ID, HeaderValue::from_str(&id).expect("a uuid is printable"));
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ pub mod http;
 mod options;
 mod parameters;
 pub mod postgres;
+#[cfg(test)]
+mod testing;
 
 pub use doors::{Bound, Doors};
 pub use error::{FailureKind, QueryFailure};

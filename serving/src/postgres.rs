@@ -11,9 +11,11 @@ mod command;
 mod connection;
 mod extended;
 mod failure;
+mod formats;
 mod functions;
 mod hot_tail;
 mod information;
+mod kept;
 mod names;
 mod numeric;
 mod parameters;
@@ -24,6 +26,7 @@ mod settings;
 mod simple;
 mod startup;
 mod tables;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,17 +37,24 @@ use datafusion::error::DataFusionError;
 use datafusion_pg_catalog::pg_catalog::PgCatalogStaticTables;
 use pgwire::api::cancel::CancelHandler;
 use pgwire::api::{ConnectionManager, RandomPidSecretKeyGenerator};
+use pgwire::error::PgWireResult;
 use pgwire::messages::cancel::CancelRequest;
 use pgwire::tokio::TlsAcceptor;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use self::command::Command;
+use crate::error::{FailureKind, QueryFailure};
 use crate::executor::Executor;
 
 /// Time between two looks for a client that left while its query runs.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Texts up to this length are read at once.
+const SHORT_BYTES: usize = 16 << 10;
 
 /// Serves connections of the PostgreSQL protocol.
 pub struct Postgres {
@@ -53,6 +63,8 @@ pub struct Postgres {
     connections: Arc<ConnectionManager>,
     keys: RandomPidSecretKeyGenerator,
     tables: Arc<PgCatalogStaticTables>,
+    /// One long text is read at once: the words of a text take much memory.
+    reading: Arc<Semaphore>,
     /// Statements that are being answered.
     answering: TaskTracker,
 }
@@ -75,6 +87,7 @@ impl Postgres {
             connections: Arc::new(ConnectionManager::new()),
             keys: RandomPidSecretKeyGenerator::default(),
             tables: Arc::new(PgCatalogStaticTables::try_new()?),
+            reading: Arc::new(Semaphore::new(1)),
             answering: TaskTracker::new(),
         }))
     }
@@ -93,6 +106,30 @@ impl Postgres {
             }
             () = gone(watched) => {}
         }
+    }
+
+    /// The statements of a text.
+    async fn commands(&self, text: &str) -> PgWireResult<Vec<Command>> {
+        let owned = text.to_owned();
+        self.read(text.len(), move || command::commands(&owned)).await
+    }
+
+    /// Reads a text of this length: a long one outside of the threads that answer everybody.
+    async fn read<T: Send + 'static>(
+        &self,
+        length: usize,
+        work: impl FnOnce() -> PgWireResult<T> + Send + 'static,
+    ) -> PgWireResult<T> {
+        if length <= SHORT_BYTES {
+            return work();
+        }
+        let turn = Arc::clone(&self.reading).acquire_owned().await.expect("it is never closed");
+        let reading = AbortOnDropHandle::new(tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        }));
+        let defect = || QueryFailure::new(FailureKind::Internal, "reading the statement failed by a defect");
+        reading.await.unwrap_or_else(|_| Err(defect().into()))
     }
 
     /// Waits until every statement that is being answered has its answer.
@@ -132,3 +169,6 @@ impl CancelHandler for Cancel {
         self.connections.cancel(request.pid, &request.secret_key).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

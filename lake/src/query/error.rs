@@ -5,6 +5,8 @@
 use catalog::CatalogError;
 use datafusion::error::DataFusionError;
 
+use super::statements::TOKENS_MAX;
+
 /// A failure to plan a query.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
@@ -35,6 +37,9 @@ pub enum QueryError {
     /// The values for placeholders do not fit the statement.
     #[error("{0}")]
     Parameter(String),
+    /// The statement has too many words, numbers and signs.
+    #[error("the statement has {0} words, numbers and signs; allowed are {TOKENS_MAX}: send values as parameters")]
+    TooLarge(usize),
     /// The store's URL cannot name a store.
     #[error("store URL {url} is not usable: {reason}")]
     Store {

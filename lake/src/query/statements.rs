@@ -1,10 +1,32 @@
 //! Statements in a text, each ended by a semicolon.
 //!
 //! Owns: where a statement ends, as the engine reads the text: not inside of quotes, comments or parts in dollar signs; and the
-//! placeholders in it. Does not own: the meaning of statements.
+//! placeholders in it; how large a statement may be. Does not own: the meaning of statements.
 
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
+
+use super::QueryError;
+
+/// Most words, numbers and signs of a statement. Each may make its tree one level deeper, and a tree is dropped on the stack,
+/// level by level.
+pub const TOKENS_MAX: usize = 100_000;
+
+/// Refuses a statement that is too large to be planned.
+///
+/// # Errors
+/// [`QueryError::TooLarge`].
+pub(super) fn check_size(text: &str) -> Result<(), QueryError> {
+    // A token has a byte at least.
+    if text.len() <= TOKENS_MAX {
+        return Ok(());
+    }
+    let mut tokens = Vec::new();
+    // The parser refuses a token without an end, with all that follows.
+    Tokenizer::new(&GenericDialect {}, text).tokenize_with_location_into_buf(&mut tokens).ok();
+    let count = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count();
+    if count > TOKENS_MAX { Err(QueryError::TooLarge(count)) } else { Ok(()) }
+}
 
 /// The statements of a text, without their semicolons; a part of blanks and comments alone is none.
 pub fn statements(text: &str) -> Vec<&str> {
@@ -66,6 +88,16 @@ fn tokens(text: &str) -> (Vec<(usize, Token)>, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_statement_has_so_many_tokens_and_no_more() {
+        let sum = |signs: usize| format!("SELECT 1{}", "+1".repeat(signs));
+        check_size(&sum(TOKENS_MAX / 2 - 1)).expect("allowed");
+        let refused = check_size(&sum(500_000)).expect_err("too many").to_string();
+        assert!(refused.contains("has 1000002 words, numbers and signs; allowed are 100000"), "{refused}");
+        check_size(&format!("SELECT '{}'{}", "x+".repeat(500_000), " ".repeat(200_000)))
+            .expect("one text is one token");
+    }
 
     #[test]
     fn a_semicolon_ends_a_statement_only_where_it_is_code() {

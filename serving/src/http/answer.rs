@@ -33,6 +33,14 @@ impl Refusal {
         Self::Wrong("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, text.into())
     }
 
+    pub(super) fn not_acceptable(text: impl Into<String>) -> Self {
+        Self::Wrong("not_acceptable", StatusCode::NOT_ACCEPTABLE, text.into())
+    }
+
+    pub(super) fn http_version(text: impl Into<String>) -> Self {
+        Self::Wrong("http_version", StatusCode::HTTP_VERSION_NOT_SUPPORTED, text.into())
+    }
+
     fn parts(self) -> (&'static str, StatusCode, String) {
         let failure = match self {
             Self::Wrong(code, status, text) => return (code, status, text),

@@ -2,7 +2,7 @@
 //!
 //! Owns: the media types, and the choice among those that a client names. Does not own: writing (`body`).
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Version, header};
 
 use super::answer::Refusal;
 
@@ -43,22 +43,42 @@ impl Form {
         if ranges.is_empty() {
             return Ok(Self::Json);
         }
-        // The first of those that are wanted most.
+        // The first of those that are wanted most. A form has the quality of the range that names it most closely.
         let mut best: Option<(f32, Self)> = None;
-        for (quality, wanted) in ranges {
-            if let Some(form) = Self::ALL.into_iter().find(|form| form.is_in(wanted))
-                && best.is_none_or(|(most, _)| quality > most)
+        for (place, (quality, _)) in ranges.iter().enumerate() {
+            let named = |form: &Self| form.closest(&ranges) == Some(place);
+            if let Some(form) = Self::ALL.into_iter().find(named)
+                && *quality > best.map_or(0.0, |(most, _)| most)
             {
-                best = Some((quality, form));
+                best = Some((*quality, form));
             }
         }
         best.map(|(_, form)| form).ok_or_else(|| {
             let known = Self::ALL.map(Self::essence).join(", ");
-            Refusal::media_type(format!(
+            Refusal::not_acceptable(format!(
                 "Accept {:?} names no form of an answer; allowed are {known}",
                 values.join(", ")
             ))
         })
+    }
+
+    /// Refuses a version of HTTP in which a client could not see that rows are missing: its bodies end with the connection, and
+    /// these forms have no end of their own.
+    pub(super) fn check_end(self, version: Version) -> Result<(), Refusal> {
+        match self {
+            Self::Csv | Self::JsonLines if version < Version::HTTP_11 => Err(Refusal::http_version(format!(
+                "{} needs HTTP/1.1, where an answer that is cut off is seen; for a proxy such as nginx, proxy_http_version 1.1; \
+                 application/json is sent in any version",
+                self.essence()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// The place of the range that names the form most closely.
+    fn closest(self, ranges: &[(f32, &str)]) -> Option<usize> {
+        let names = |test: &dyn Fn(&str) -> bool| ranges.iter().position(|(_, range)| self.is_in(range) && test(range));
+        names(&|range| !range.ends_with("/*")).or_else(|| names(&|range| range != "*/*")).or_else(|| names(&|_| true))
     }
 
     fn essence(self) -> &'static str {
@@ -72,12 +92,12 @@ impl Form {
     }
 }
 
-/// A media range with its quality; `None` if it is empty or not wanted.
+/// A media range with its quality, 0 if it is not wanted; `None` if it is empty.
 fn range(text: &str) -> Option<(f32, &str)> {
     let mut parts = text.split(';').map(str::trim);
     let range = parts.next().filter(|range| !range.is_empty())?;
-    let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0));
-    (quality > 0.0).then_some((quality, range))
+    let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+    Some((quality.map_or(1.0, |quality| quality.parse().unwrap_or(0.0)), range))
 }
 
 #[cfg(test)]
@@ -101,13 +121,32 @@ mod tests {
             ("text/csv;q=0.5, application/x-ndjson", Form::JsonLines),
             ("application/vnd.apache.parquet, */*;q=0.1", Form::Parquet),
             ("text/html,application/xhtml+xml,*/*;q=0.8", Form::Json),
+            ("application/json;q=0, */*", Form::JsonLines),
+            ("*/*, application/*;Q=0", Form::Csv),
+            ("*/*;q=0.9, application/json;q=0.1", Form::JsonLines),
         ] {
             assert_eq!(accepted(accept).expect("a form"), form, "{accept}");
         }
-        let Err(Refusal::Wrong(code, status, text)) = accepted("text/html, text/csv;q=0") else {
-            panic!("nothing that is wanted can be made")
-        };
-        assert_eq!((code, status.as_u16()), ("unsupported_media_type", 415));
-        assert!(text.contains("text/html") && text.contains("application/x-ndjson"), "{text}");
+        for accept in ["text/html, text/csv;q=0", "application/json;q=0", "*/*;q=0"] {
+            let Err(Refusal::Wrong(code, status, text)) = accepted(accept) else {
+                panic!("nothing that is wanted can be made: {accept}")
+            };
+            assert_eq!((code, status.as_u16()), ("not_acceptable", 406), "{accept}");
+            assert!(text.contains(accept) && text.contains("application/x-ndjson"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_form_without_an_end_needs_a_body_with_one() {
+        for form in Form::ALL {
+            let old = form.check_end(Version::HTTP_10);
+            assert_eq!(old.is_err(), [Form::Csv, Form::JsonLines].contains(&form), "{form:?}");
+            if let Err(Refusal::Wrong(code, status, text)) = old {
+                assert_eq!((code, status.as_u16()), ("http_version", 505));
+                assert!(text.contains("proxy_http_version 1.1"), "{text}");
+            }
+            form.check_end(Version::HTTP_11).expect("its chunks have an end");
+            form.check_end(Version::HTTP_2).expect("its frames have an end");
+        }
     }
 }

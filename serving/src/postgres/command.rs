@@ -6,12 +6,13 @@
 
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
-use lake::query::split_statements;
+use lake::query::{QueryError, TOKENS_MAX, split_statements};
 use pgwire::error::{PgWireError, PgWireResult};
 
 use super::failure::error;
 use super::{hot_tail, settings};
 use crate::error::QueryFailure;
+use crate::executor::STATEMENT_BYTES_MAX;
 
 /// Statements that one message may hold.
 const STATEMENTS_MAX: usize = 100;
@@ -27,6 +28,8 @@ pub(super) enum Command {
     Begin,
     /// Ends it, with the word for its end.
     End(&'static str),
+    /// Goes back to a point of it, which mends one that failed.
+    RollbackTo,
     /// Forgets a prepared statement, or all.
     Deallocate(Option<String>),
     /// Does nothing, with the word that says it is done.
@@ -46,14 +49,21 @@ pub(super) enum Command {
 /// The statements of a text, in order.
 ///
 /// # Errors
-/// It is no SQL, has too many statements, or sets what cannot be set.
+/// It is no SQL, is too large, has too many statements, or sets what cannot be set.
 pub(super) fn commands(text: &str) -> PgWireResult<Vec<Command>> {
+    if text.len() > STATEMENT_BYTES_MAX {
+        let text = format!("the statement has {} bytes; allowed are {STATEMENT_BYTES_MAX}", text.len());
+        return Err(QueryFailure::invalid(text).into());
+    }
     let mut commands = Vec::new();
     let (ended, rest) = split_statements(text);
     for piece in ended.into_iter().chain([rest]) {
         let tokens = Tokenizer::new(&PostgreSqlDialect {}, piece).tokenize();
         let tokens = tokens.map_err(|error| PgWireError::from(QueryFailure::invalid(error.to_string())))?;
         let words: Vec<&Token> = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+        if words.len() > TOKENS_MAX {
+            return Err(QueryFailure::invalid(QueryError::TooLarge(words.len()).to_string()).into());
+        }
         if !words.is_empty() {
             commands.push(command(piece, &words)?);
         }
@@ -72,7 +82,7 @@ fn command(text: &str, tokens: &[&Token]) -> PgWireResult<Command> {
         "begin" => Command::Begin,
         "start" if word(1) == "transaction" => Command::Begin,
         "commit" | "end" => Command::End("COMMIT"),
-        "rollback" if words.iter().any(|word| word == "to") => Command::Nothing("ROLLBACK"),
+        "rollback" if words.iter().any(|word| word == "to") => Command::RollbackTo,
         "rollback" | "abort" => Command::End("ROLLBACK"),
         "savepoint" => Command::Nothing("SAVEPOINT"),
         "release" => Command::Nothing("RELEASE"),
@@ -200,5 +210,20 @@ mod tests {
         );
         assert_eq!(commands("SHOW TABLES").expect("a query"), [Command::Query("SHOW TABLES".to_owned(), false)]);
         assert_eq!(commands("DEALLOCATE ALL").expect("known"), [Command::Deallocate(None)]);
+    }
+
+    #[test]
+    fn a_text_that_is_too_large_is_refused_before_it_is_read() {
+        let refused = commands(&"x".repeat(STATEMENT_BYTES_MAX + 1)).expect_err("too long").to_string();
+        assert!(refused.contains("has 1048577 bytes; allowed are 1048576"), "{refused}");
+        let many = format!("SELECT pg_backend_pid(){}", "+1".repeat(TOKENS_MAX / 2));
+        let refused = commands(&many).expect_err("too many").to_string();
+        assert!(refused.contains("has 100004 words, numbers and signs; allowed are 100000"), "{refused}");
+    }
+
+    #[test]
+    fn a_way_back_is_no_end() {
+        assert_eq!(commands("ROLLBACK TO SAVEPOINT a").expect("known"), [Command::RollbackTo]);
+        assert_eq!(commands("ROLLBACK").expect("known"), [Command::End("ROLLBACK")]);
     }
 }

@@ -23,7 +23,7 @@ use tokio_util::codec::{Framed, FramedParts};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::extended::Extended;
-use super::failure::fatal;
+use super::failure::{fatal, sendable};
 use super::planned::Prepared;
 use super::session::Session;
 use super::simple::Simple;
@@ -73,10 +73,10 @@ impl Connection {
                     return Err(error);
                 }
                 Some(Err(PgWireError::IoError(error))) => {
-                    return process_error(&mut self.socket, fatal("54000", error.to_string()), false).await;
+                    return self.tell(fatal("54000", error.to_string()), false).await;
                 }
                 Some(Err(error)) => {
-                    return process_error(&mut self.socket, fatal("08P01", error.to_string()), false).await;
+                    return self.tell(fatal("08P01", error.to_string()), false).await;
                 }
             };
             let (is_extended, ends) = (message.is_extended_query(), ends(&message));
@@ -84,7 +84,7 @@ impl Connection {
                 self.answering = Some(self.service.answering.token());
             }
             if let Err(error) = Box::pin(self.answer(message)).await {
-                process_error(&mut self.socket, error, is_extended).await?;
+                self.tell(error, is_extended).await?;
                 if !self.is_logged_in() {
                     return Ok(());
                 }
@@ -103,6 +103,10 @@ impl Connection {
         }
         self.socket.get_mut().left = LOGIN_BYTES_MAX;
         timeout_at(login_end, self.socket.next()).await.ok().flatten()
+    }
+
+    async fn tell(&mut self, error: PgWireError, is_extended: bool) -> io::Result<()> {
+        process_error(&mut self.socket, sendable(error), is_extended).await
     }
 
     async fn answer(&mut self, message: PgWireFrontendMessage) -> PgWireResult<()> {

@@ -12,18 +12,20 @@ use futures::{Sink, SinkExt};
 use pgwire::api::portal::{Portal, PortalExecutionState};
 use pgwire::api::query::{ExtendedQueryHandler, send_partial_query_response};
 use pgwire::api::results::Response;
+use pgwire::api::stmt::StoredStatement;
 use pgwire::api::store::PortalStore;
 use pgwire::api::{ClientInfo, ClientPortalStore, DEFAULT_NAME, PgWireConnectionState};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
-use pgwire::messages::extendedquery::{Execute, Sync as SyncMessage};
+use pgwire::messages::extendedquery::{Bind, BindComplete, Execute, Parse, ParseComplete, Sync as SyncMessage};
 use pgwire::messages::response::{CommandComplete, EmptyQueryResponse, ReadyForQuery, TransactionStatus};
 
-use super::Postgres;
 use super::command::Command;
+use super::kept::Kept;
 use super::planned::{Prepared, Preparer};
 use super::session::cancellation;
 use super::simple::answer_command;
+use super::{Postgres, formats, transaction};
 
 /// Answers prepared statements.
 pub(super) struct Extended {
@@ -39,6 +41,45 @@ impl ExtendedQueryHandler for Extended {
         Arc::new(Preparer(Arc::clone(&self.service)))
     }
 
+    async fn on_parse<C>(&self, client: &mut C, message: Parse) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Prepared>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let statement = StoredStatement::parse(client, &message, self.query_parser()).await?;
+        let bytes = statement.statement.bytes(statement.parameter_types.len());
+        let store = client.portal_store();
+        kept(client).statements.add(&statement.id, bytes, |name| store.get_statement(name).is_some())?;
+        store.put_statement(Arc::new(statement));
+        Ok(client.send(PgWireBackendMessage::ParseComplete(ParseComplete::new())).await?)
+    }
+
+    async fn on_bind<C>(&self, client: &mut C, message: Bind) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore<Statement = Prepared>,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let name = message.statement_name.as_deref().unwrap_or(DEFAULT_NAME);
+        let store = client.portal_store();
+        let Some(statement) = store.get_statement(name) else {
+            return Err(PgWireError::StatementNotFound(name.to_owned()));
+        };
+        let prepared = &statement.statement;
+        transaction::check(client.transaction_status(), prepared.command.as_ref())?;
+        formats::check(&message, prepared.columns())?;
+        // A portal keeps its statement, also where that is closed before it.
+        let values: usize = message.parameters.iter().flatten().map(bytes::Bytes::len).sum();
+        let bytes = values + prepared.bytes(statement.parameter_types.len() + message.parameters.len());
+        let portal = Portal::try_new(&message, Arc::clone(&statement))?;
+        kept(client).portals.add(&portal.name, bytes, |name| store.get_portal(name).is_some())?;
+        store.put_portal(Arc::new(portal));
+        Ok(client.send(PgWireBackendMessage::BindComplete(BindComplete::new())).await?)
+    }
+
     async fn on_execute<C>(&self, client: &mut C, message: Execute) -> PgWireResult<()>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
@@ -50,10 +91,15 @@ impl ExtendedQueryHandler for Extended {
         let Some(portal) = client.portal_store().get_portal(name) else {
             return Err(PgWireError::PortalNotFound(name.to_owned()));
         };
+        transaction::check(client.transaction_status(), portal.statement.statement.command.as_ref())?;
         client.set_state(PgWireConnectionState::QueryInProgress);
         let cancellation = cancellation(client).await;
         let rows_max = usize::try_from(message.max_rows).unwrap_or(0);
-        cancellation.or(self.execute(client, &portal, rows_max)).await?;
+        if let Err(failure) = cancellation.or(self.execute(client, &portal, rows_max)).await {
+            // Going on in one would leave out the rows that were on their way.
+            client.portal_store().clear_portals();
+            return Err(failure);
+        }
         client.flush().await?;
         client.set_state(PgWireConnectionState::ReadyForQuery);
         Ok(())
@@ -70,8 +116,8 @@ impl ExtendedQueryHandler for Extended {
     {
         let status = client.transaction_status();
         match status {
-            TransactionStatus::Idle => client.portal_store().clear_portals(),
-            _ => client.portal_store().rm_portal(DEFAULT_NAME),
+            TransactionStatus::Transaction => client.portal_store().rm_portal(DEFAULT_NAME),
+            TransactionStatus::Idle | TransactionStatus::Error => client.portal_store().clear_portals(),
         }
         Ok(client.send(PgWireBackendMessage::ReadyForQuery(ReadyForQuery::new(status))).await?)
     }
@@ -86,6 +132,10 @@ impl ExtendedQueryHandler for Extended {
         // `on_execute` answers itself, so that rows need not be gathered first.
         Ok(Response::EmptyQuery)
     }
+}
+
+fn kept(client: &impl ClientInfo) -> Arc<Kept> {
+    client.session_extensions().get_or_insert_with(Kept::default)
 }
 
 impl Extended {

@@ -1,6 +1,6 @@
 //! Failures in the words of PostgreSQL.
 //!
-//! Owns: the SQLSTATE of each kind. Does not own: the texts.
+//! Owns: the SQLSTATE of each kind, and that no text breaks the protocol. Does not own: the texts.
 
 use pgwire::error::{ErrorInfo, PgWireError};
 
@@ -20,6 +20,18 @@ impl From<QueryFailure> for PgWireError {
         };
         error("ERROR", state, failure.message)
     }
+}
+
+/// The text without zero bytes, which end a text of the protocol.
+pub(super) fn printable(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
+}
+
+/// The error as it may be sent.
+pub(super) fn sendable(error: PgWireError) -> PgWireError {
+    let mut info = ErrorInfo::from(error);
+    info.message = printable(&info.message);
+    PgWireError::UserError(Box::new(info))
 }
 
 /// An error that ends the connection.

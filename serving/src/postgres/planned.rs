@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow_schema::DataType;
+use arrow_schema::{DataType, SchemaRef};
 use async_trait::async_trait;
 use futures::StreamExt;
 use pgwire::api::portal::{Format, Portal};
@@ -14,10 +14,10 @@ use pgwire::api::stmt::QueryParser;
 use pgwire::api::{ClientInfo, Type};
 use pgwire::error::{PgWireError, PgWireResult};
 
-use super::command::{Command, commands};
+use super::command::Command;
 use super::failure::error;
 use super::session::session;
-use super::{Postgres, names, parameters, rows};
+use super::{Postgres, formats, kept, names, parameters, rows, transaction};
 use crate::error::QueryFailure;
 use crate::executor::{Client, Planned, Rows};
 
@@ -26,8 +26,36 @@ use crate::executor::{Client, Planned, Rows};
 pub(super) struct Prepared {
     /// `None` for an empty text.
     pub(super) command: Option<Command>,
-    /// The plan of a query as it was when the client prepared it, which describes it.
-    described: Option<Planned>,
+    /// A query as it was when the client prepared it.
+    described: Option<Described>,
+}
+
+/// The columns and parameters of a query. Its plan is not kept: it would hold rows and lists of segments.
+#[derive(Clone, Debug)]
+struct Described {
+    columns: SchemaRef,
+    parameters: Vec<Option<DataType>>,
+}
+
+impl Prepared {
+    /// The number of columns of its answer.
+    pub(super) fn columns(&self) -> usize {
+        match (&self.command, &self.described) {
+            (_, Some(described)) => described.columns.fields().len(),
+            (Some(Command::Show(..) | Command::ShowHotTail(_)), None) => 1,
+            _ => 0,
+        }
+    }
+
+    /// Its bytes in memory, about; `types` are those that its client declared.
+    pub(super) fn bytes(&self, types: usize) -> usize {
+        let text = match &self.command {
+            Some(Command::Query(text, _)) => text.len(),
+            _ => 0,
+        };
+        let parameters = self.described.as_ref().map_or(0, |described| described.parameters.len());
+        kept::statement_bytes(text, self.columns() + parameters + types)
+    }
 }
 
 /// Prepares statements.
@@ -47,7 +75,8 @@ impl Postgres {
         if !is_of_postgres {
             return Ok(self.executor.plan(client, sql).await?);
         }
-        let sql = names::for_engine(sql)?;
+        let text = sql.to_owned();
+        let sql = self.read(sql.len(), move || names::for_engine(&text)).await?;
         Ok(self.executor.plan(client, &sql).await?)
     }
 
@@ -59,7 +88,7 @@ impl Postgres {
             return Err(error("ERROR", "XX000", "the statement is no query"));
         };
         let planned = self.plan(client, sql, *is_of_postgres).await?;
-        let told = rows::fields(&described.schema(), &portal.result_column_format)?;
+        let told = rows::fields(&described.columns, &portal.result_column_format)?;
         let wanted = planned.parameters()?;
         let planned = planned.with_values(parameters::values(portal, &wanted)?)?;
         let answer = planned.run().await?;
@@ -98,15 +127,17 @@ impl QueryParser for Preparer {
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
-        let mut commands = commands(sql)?;
+        let mut commands = self.0.commands(sql).await?;
         if commands.len() > 1 {
             return Err(error("ERROR", "42601", "a prepared statement is one statement, not several"));
         }
         let command = commands.pop();
+        transaction::check(connection.transaction_status(), command.as_ref())?;
         let described = match &command {
             Some(Command::Query(sql, is_of_postgres)) => {
                 let client = self.0.client(connection).await?;
-                Some(self.0.plan(&client, sql, *is_of_postgres).await?)
+                let planned = self.0.plan(&client, sql, *is_of_postgres).await?;
+                Some(Described { columns: planned.schema(), parameters: planned.parameters()? })
             }
             _ => None,
         };
@@ -115,13 +146,13 @@ impl QueryParser for Preparer {
 
     fn get_parameter_types(&self, prepared: &Prepared) -> PgWireResult<Vec<Type>> {
         let Some(described) = &prepared.described else { return Ok(Vec::new()) };
-        described.parameters()?.iter().map(|wanted| told(wanted.as_ref())).collect()
+        described.parameters.iter().map(|wanted| told(wanted.as_ref())).collect()
     }
 
     fn get_result_schema(&self, prepared: &Prepared, format: Option<&Format>) -> PgWireResult<Vec<FieldInfo>> {
         let format = format.unwrap_or(&Format::UnifiedText);
         match (&prepared.command, &prepared.described) {
-            (_, Some(described)) => rows::fields(&described.schema(), format),
+            (_, Some(described)) => rows::fields(&described.columns, format),
             (Some(Command::Show(name, _) | Command::ShowHotTail(name)), None) => Ok(vec![setting_field(name, format)]),
             _ => Ok(Vec::new()),
         }
@@ -130,7 +161,7 @@ impl QueryParser for Preparer {
 
 /// The one column of the value of a setting.
 pub(super) fn setting_field(name: &str, format: &Format) -> FieldInfo {
-    FieldInfo::new(name.to_owned(), None, None, Type::TEXT, format.format_for(0))
+    FieldInfo::new(name.to_owned(), None, None, Type::TEXT, formats::of(format, 0))
 }
 
 /// The one row of the value of a setting.

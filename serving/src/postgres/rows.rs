@@ -19,6 +19,8 @@ use pgwire::api::results::{DataRowEncoder, FieldInfo};
 use pgwire::error::PgWireResult;
 use pgwire::messages::data::DataRow;
 
+use super::failure::printable;
+use super::formats;
 use super::numeric::Numeric;
 use crate::error::QueryFailure;
 use crate::flat::{is_nested, texts};
@@ -35,7 +37,7 @@ const DAY_SECONDS: i64 = 86_400;
 pub(super) fn fields(schema: &Schema, format: &Format) -> PgWireResult<Vec<FieldInfo>> {
     let field = |(index, field): (usize, &Arc<Field>)| {
         let datatype = pg_type(field.data_type())?;
-        Ok(FieldInfo::new(field.name().clone(), None, None, datatype, format.format_for(index)))
+        Ok(FieldInfo::new(printable(field.name()), None, None, datatype, formats::of(format, index)))
     };
     schema.fields().iter().enumerate().map(field).collect()
 }
@@ -131,6 +133,10 @@ fn write(
 ) -> PgWireResult<()> {
     let (datatype, format, options) = (pg_field.datatype(), pg_field.format(), pg_field.format_options());
     match column {
+        // Not every type is asked for its nulls there.
+        Column::Plain(array) if array.is_null(row) => {
+            encoder.encode_field_with_type_and_format(&None::<i8>, datatype, format, options)
+        }
         Column::Plain(array) => encode_value(encoder, array, row, field, pg_field),
         Column::Numeric(array) => {
             let value = array.is_valid(row).then(|| Numeric(digits(array, row)));
@@ -217,5 +223,34 @@ impl pgwire::types::ToSqlText for Json {
     ) -> Result<postgres_types::IsNull, Box<dyn std::error::Error + Sync + Send>> {
         out.extend_from_slice(self.0.as_bytes());
         Ok(postgres_types::IsNull::No)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{IntervalDayTimeArray, IntervalMonthDayNanoArray, IntervalYearMonthArray};
+
+    use super::*;
+
+    #[test]
+    fn a_null_interval_is_null_in_both_formats() {
+        let columns: [(&str, ArrayRef); 3] = [
+            ("months", Arc::new(IntervalYearMonthArray::from(vec![None::<i32>]))),
+            ("days", Arc::new(IntervalDayTimeArray::from(vec![None]))),
+            ("nanos", Arc::new(IntervalMonthDayNanoArray::from(vec![None]))),
+        ];
+        let columns = columns.map(|(name, values)| (name, values, true));
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).expect("a batch");
+        for format in [Format::UnifiedText, Format::UnifiedBinary] {
+            let fields = Arc::new(fields(&batch.schema(), &format).expect("each has a type"));
+            let rows = encoded(&batch, &fields).expect("written");
+            assert_eq!(rows[0].data[..], [0xff; 12], "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_does_not_end_early() {
+        let schema = Schema::new(vec![Field::new("a\0b", DataType::Int64, true)]);
+        assert_eq!(fields(&schema, &Format::UnifiedText).expect("a type")[0].name(), "a\u{FFFD}b");
     }
 }

@@ -15,13 +15,13 @@ use pgwire::api::store::PortalStore;
 use pgwire::api::{ClientInfo, ClientPortalStore, PgWireConnectionState};
 use pgwire::error::{PgWireError, PgWireResult};
 use pgwire::messages::PgWireBackendMessage;
-use pgwire::messages::response::EmptyQueryResponse;
+use pgwire::messages::response::{EmptyQueryResponse, TransactionStatus};
 use pgwire::messages::simplequery::Query;
 
-use super::command::{Command, commands};
+use super::command::Command;
 use super::planned::{response, setting_response};
 use super::session::{cancellation, session};
-use super::{Postgres, hot_tail, rows};
+use super::{Postgres, hot_tail, rows, transaction};
 
 /// Answers plain statements.
 pub(super) struct Simple {
@@ -38,13 +38,10 @@ impl SimpleQueryHandler for Simple {
         PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
     {
         client.set_state(PgWireConnectionState::QueryInProgress);
-        let commands = commands(&query.query)?;
-        if commands.is_empty() {
-            client.feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new())).await?;
-        }
-        for command in commands {
-            let cancellation = cancellation(client).await;
-            cancellation.or(self.answer(client, command)).await?;
+        if let Err(failure) = self.answer_all(client, &query.query).await {
+            // Those of a transaction that failed would keep their slots.
+            client.portal_store().clear_portals();
+            return Err(failure);
         }
         client.set_state(PgWireConnectionState::ReadyForQuery);
         send_ready_for_query(client, client.transaction_status()).await
@@ -63,6 +60,25 @@ impl SimpleQueryHandler for Simple {
 }
 
 impl Simple {
+    async fn answer_all<C>(&self, client: &mut C, text: &str) -> PgWireResult<()>
+    where
+        C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
+        C::PortalStore: PortalStore,
+        C::Error: Debug,
+        PgWireError: From<<C as Sink<PgWireBackendMessage>>::Error>,
+    {
+        let commands = self.service.commands(text).await?;
+        if commands.is_empty() {
+            client.feed(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new())).await?;
+        }
+        for command in commands {
+            transaction::check(client.transaction_status(), Some(&command))?;
+            let cancellation = cancellation(client).await;
+            cancellation.or(self.answer(client, command)).await?;
+        }
+        Ok(())
+    }
+
     async fn answer<C>(&self, client: &mut C, command: Command) -> PgWireResult<()>
     where
         C: ClientInfo + ClientPortalStore + Sink<PgWireBackendMessage> + Unpin + Send + Sync,
@@ -102,7 +118,14 @@ where
         Command::End(done) => {
             client.set_transaction_status(status.to_idle_state());
             client.portal_store().clear_portals();
-            done
+            // As PostgreSQL says it of one that failed.
+            if matches!(status, TransactionStatus::Error) { "ROLLBACK" } else { done }
+        }
+        Command::RollbackTo => {
+            if matches!(status, TransactionStatus::Error) {
+                client.set_transaction_status(TransactionStatus::Transaction);
+            }
+            "ROLLBACK"
         }
         Command::Deallocate(name) => {
             // Those of the protocol have names of their own; all of them stay, and end with the connection.
