@@ -43,7 +43,7 @@ pub use model::{
 };
 pub use new_topic::NewTopic;
 pub use postgres::{PostgresDatabase, PostgresMetadataStore};
-pub use replace::{REPLACEMENT_INPUTS_MAX, ReplaceOutcome, ReplaceRefusal, Replacement};
+pub use replace::{REPLACEMENT_INPUTS_MAX, ReplaceOutcome, ReplaceRefusal, ReplacedObject, Replacement};
 pub use sql::SqlMetadataStore;
 pub use sqlite::{SqliteDatabase, SqliteMetadataStore};
 pub use store::{

@@ -6,7 +6,7 @@
 use common::{OwnerId, TopicName};
 
 use crate::error::CatalogError;
-use crate::model::{FileId, NewObject, ReplacementIntent, SegmentKind};
+use crate::model::{FileId, NewObject, ObjectInfo, ReplacementIntent, SegmentKind};
 
 /// Most inputs of one replacement.
 pub const REPLACEMENT_INPUTS_MAX: usize = 10_000;
@@ -21,9 +21,25 @@ pub struct Replacement {
     /// The owner that recorded the intent.
     pub owner: OwnerId,
     /// The objects to be replaced, at least one and at most [`REPLACEMENT_INPUTS_MAX`], none of them twice.
-    pub inputs: Vec<FileId>,
+    pub inputs: Vec<ReplacedObject>,
     /// The new object.
     pub output: NewObject,
+}
+
+/// An object that is to be replaced. A database that lost its newest transactions gives their numbers again, to other objects;
+/// the key belongs to one object alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplacedObject {
+    /// Its number.
+    pub file_id: FileId,
+    /// Its key.
+    pub key: String,
+}
+
+impl From<&ObjectInfo> for ReplacedObject {
+    fn from(object: &ObjectInfo) -> Self {
+        Self { file_id: object.file_id, key: object.key.clone() }
+    }
 }
 
 impl Replacement {
@@ -54,7 +70,7 @@ pub enum ReplaceOutcome {
 /// The reason why a replacement can never happen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplaceRefusal {
-    /// One of the objects was replaced, expired or dropped by another transaction.
+    /// One of the objects was replaced, expired or dropped by another transaction, or its number is that of another object now.
     #[error("object {file_id} is no longer listed")]
     InputGone {
         /// The first such object.

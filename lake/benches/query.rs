@@ -106,7 +106,8 @@ async fn filled(directory: &Path, segments: u64, count: u64) -> Arc<SqliteMetada
         };
         catalog.add_segment(imported).await.expect("listed");
         let output = encoded.object("", &Key::from(key), 1);
-        let inputs = vec![catalog::FileId(segment * 2 + first_number(&catalog, &name, segment).await)];
+        let file_id = catalog::FileId(segment * 2 + first_number(&catalog, &name, segment).await);
+        let inputs = vec![catalog::ReplacedObject { file_id, key: first.key.to_string() }];
         let replacement = Replacement { topic: name.clone(), kind: SegmentKind::Data, owner, inputs, output };
         catalog.record_replacement_intent(&replacement.intent()).await.expect("recorded");
         assert!(matches!(catalog.replace(&replacement).await, ReplaceOutcome::Done(_)));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{
-    Agent, CommitStore, FileId, ImportedSegment, JanitorStore, MetadataStore, NewObject, NewSegment, ObjectInfo,
+    Agent, CommitStore, ImportedSegment, JanitorStore, MetadataStore, NewObject, NewSegment, ObjectInfo,
     OwnershipStore, PublishScope, ReplaceOutcome, Replacement, Scope, SegmentKind, SegmentStore, TableStore,
     TopicConfig, TopicStore,
 };
@@ -125,7 +125,7 @@ impl World {
         let first = self.random.usize(0..live.len());
         let inputs = &live[first..(first + 1 + self.random.usize(0..3)).min(live.len())];
         let rows = inputs.iter().map(|object| object.record_count).sum();
-        let inputs: Vec<FileId> = inputs.iter().map(|object| object.file_id).collect();
+        let inputs = inputs.iter().map(|object| object.as_ref().into()).collect();
         let (topic, output) = (self.topic.clone(), self.put(rows).await);
         let replacement = Replacement { topic, kind: DATA, owner: self.owner, inputs, output };
         self.model.record_replacement_intent(&replacement.intent()).await.expect("recorded");

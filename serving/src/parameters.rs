@@ -17,7 +17,7 @@ use crate::executor::Planned;
 /// A value does not fit, or has members or elements.
 pub(crate) fn from_json(planned: &Planned, values: &[Box<RawValue>]) -> Result<Vec<ScalarValue>, QueryFailure> {
     let types = planned.parameters()?;
-    let value = |(index, value): (usize, &Box<RawValue>)| {
+    let value = |(index, value): (usize, &RawValue)| {
         let wanted = types.get(index).and_then(Option::as_ref);
         let read = serde_json::from_str(value.get());
         let read = read.map_err(|error| QueryFailure::invalid(format!("parameter ${}: {error}", index + 1)))?;
@@ -37,7 +37,7 @@ pub(crate) fn from_json(planned: &Planned, values: &[Box<RawValue>]) -> Result<V
         };
         fitted(scalar, wanted, index + 1)
     };
-    values.iter().enumerate().map(value).collect()
+    values.iter().map(AsRef::as_ref).enumerate().map(value).collect()
 }
 
 /// A number that is no whole one of 64 bits: with all its digits where the wanted type may have them.

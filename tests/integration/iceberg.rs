@@ -253,7 +253,7 @@ async fn replace_oldest(lake: &Siltstone, catalog: &Arc<dyn MetadataStore>, topi
         topic: topic.clone(),
         kind: SegmentKind::Data,
         owner: OwnerId(uuid::Uuid::now_v7()),
-        inputs: vec![oldest.file_id],
+        inputs: vec![oldest.as_ref().into()],
         output: NewObject {
             bucket: oldest.bucket.clone(),
             key,

@@ -138,7 +138,7 @@ impl Lake {
         let footer = Footer { topic: self.partition.topic.clone(), kind, schema_version, segment };
         let encoded = encoder.finish(footer.pairs()).expect("finishes");
         let key = Path::from(format!("replaced/{}", Uuid::now_v7()));
-        let inputs = objects.iter().map(|object| object.file_id).collect();
+        let inputs = objects.iter().map(|object| object.as_ref().into()).collect();
         let output = encoded.object("", &key, schema_version);
         let topic = self.partition.topic.clone();
         let replacement = Replacement { topic, kind, owner: self.held.owner, inputs, output };

@@ -6,6 +6,8 @@
 //! The topic is locked in the mode that replacements share, then the inputs by number: of two replacements with a
 //! common input, the second finds it gone. Retention and the deletion of the topic hold the topic alone.
 
+use std::collections::HashMap;
+
 use super::ending::{Ending, begin, send_commit};
 use super::objects::{self, Bounds, Listed, TopicLock, tables_of};
 use super::replace_rows::{Part, check, joined, refusal};
@@ -14,7 +16,7 @@ use super::{input, intents};
 use crate::database::{Access, Door, Row, Session, roll_back, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{FileId, ObjectInfo, TableId, Tables};
-use crate::replace::{ReplaceOutcome, ReplaceRefusal, Replacement};
+use crate::replace::{ReplaceOutcome, ReplaceRefusal, ReplacedObject, Replacement};
 
 /// The judgement of the open transaction.
 enum Verdict {
@@ -96,18 +98,23 @@ async fn look_up(door: &Door, replacement: &Replacement) -> Result<ReplaceOutcom
 }
 
 async fn judge(session: &mut dyn Session, replacement: &Replacement) -> Result<Verdict> {
-    let Replacement { topic, inputs: ids, output, .. } = replacement;
+    let Replacement { topic, inputs: wanted, output, .. } = replacement;
     let tables = tables_of(session, topic.as_str(), TopicLock::Shared).await?;
-    let numbers = input::numbers(ids.iter().map(|id| id.0))?;
-    let inputs = lock_inputs(session, &numbers).await?;
-    let (Some(tables), true) = (tables, inputs.len() == ids.len()) else {
+    let numbers = input::numbers(wanted.iter().map(|input| input.file_id.0))?;
+    let keys: HashMap<FileId, &str> = wanted.iter().map(|input| (input.file_id, input.key.as_str())).collect();
+    let mut inputs = lock_inputs(session, &numbers).await?;
+    // A merge may have read its inputs before the database lost transactions and gave their numbers again.
+    inputs.retain(|(_, object)| keys.get(&object.file_id) == Some(&object.key.as_str()));
+    let (Some(tables), true) = (tables, inputs.len() == wanted.len()) else {
         // The inputs are not gone if this same replacement took them.
         if let Some(file_id) = objects::find(session, &output.bucket, &output.key).await? {
             return Ok(Verdict::Listed(file_id));
         }
-        let is_there = |id: &FileId| tables.is_some() && inputs.iter().any(|(_, object)| object.file_id == *id);
-        let gone = ids.iter().find(|id| !is_there(id)).expect("fewer are listed than were asked for");
-        return Ok(Verdict::Refused(ReplaceRefusal::InputGone { file_id: *gone }));
+        let is_there = |input: &ReplacedObject| {
+            tables.is_some() && inputs.iter().any(|(_, object)| object.file_id == input.file_id)
+        };
+        let gone = wanted.iter().find(|input| !is_there(input)).expect("fewer are listed than were asked for");
+        return Ok(Verdict::Refused(ReplaceRefusal::InputGone { file_id: gone.file_id }));
     };
     if let Some(refusal) = refusal(replacement, tables.of(replacement.kind), &inputs) {
         return Ok(Verdict::Refused(refusal));

@@ -21,7 +21,7 @@ use crate::replace::{REPLACEMENT_INPUTS_MAX, ReplaceRefusal, Replacement};
 pub(super) fn check(replacement: &Replacement) -> Result<Option<ReplaceRefusal>> {
     input::object(&replacement.output)?;
     let mut seen = HashSet::new();
-    let doubled = replacement.inputs.iter().find(|id| !seen.insert(**id));
+    let doubled = replacement.inputs.iter().map(|input| input.file_id).find(|id| !seen.insert(*id));
     let reason = match (replacement.inputs.len(), doubled) {
         (0, _) => "there are none".to_owned(),
         (count, _) if count > REPLACEMENT_INPUTS_MAX => {

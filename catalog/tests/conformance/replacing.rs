@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use catalog::{
     CatalogError, FileId, LAYOUT_NOW, MetadataStore, NewObject, ObjectInfo, Ownership, ReplaceOutcome, ReplaceRefusal,
-    Replacement, SegmentInfo, SegmentKind, TopicSnapshot, UploadState,
+    ReplacedObject, Replacement, SegmentInfo, SegmentKind, TopicSnapshot, UploadState,
 };
 use common::OwnerId;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ pub(crate) fn replacement(owner: OwnerId, inputs: &[Arc<ObjectInfo>]) -> Replace
         topic: name("orders"),
         kind: inputs.first().map_or(SegmentKind::Data, |input| input.kind),
         owner,
-        inputs: inputs.iter().map(|input| input.file_id).collect(),
+        inputs: inputs.iter().map(|input| input.as_ref().into()).collect(),
         output: NewObject { size_bytes: 9_999, ..new_object(format!("orders/{}.parquet", Uuid::now_v7()), rows) },
     }
 }
@@ -230,9 +230,11 @@ pub(crate) async fn a_replacement_that_does_not_fit_is_refused_and_changes_nothi
         spoil(&mut replacement);
         replacement
     };
-    let with_inputs = |inputs: Vec<FileId>| Replacement { inputs, ..good.clone() };
-    let twice = vec![good.inputs[0], good.inputs[1], good.inputs[0]];
-    let too_many = (0..=catalog::REPLACEMENT_INPUTS_MAX as u64).map(FileId).collect();
+    let with_inputs = |inputs: Vec<ReplacedObject>| Replacement { inputs, ..good.clone() };
+    let input = |index: usize| good.inputs[index].clone();
+    let numbered = |number: u64| ReplacedObject { file_id: FileId(number), key: format!("orders/{number}.parquet") };
+    let twice = vec![input(0), input(1), input(0)];
+    let too_many = (0..=catalog::REPLACEMENT_INPUTS_MAX as u64).map(numbered).collect();
     let wrong = [
         spoiled(|replacement| replacement.output.record_count -= 1),
         spoiled(|replacement| replacement.output.record_count += 1),
@@ -241,7 +243,7 @@ pub(crate) async fn a_replacement_that_does_not_fit_is_refused_and_changes_nothi
         with_inputs(vec![]),
         with_inputs(twice),
         with_inputs(too_many),
-        with_inputs(vec![good.inputs[0], elsewhere[0].file_id]),
+        with_inputs(vec![input(0), elsewhere[0].as_ref().into()]),
     ];
     for replacement in wrong {
         assert_mismatch(store.replace(&replacement).await);
@@ -249,9 +251,11 @@ pub(crate) async fn a_replacement_that_does_not_fit_is_refused_and_changes_nothi
     let unstorable = spoiled(|replacement| replacement.output.size_bytes = u64::MAX);
     let outcome = store.replace(&unstorable).await;
     assert!(matches!(&outcome, ReplaceOutcome::NotDone(CatalogError::Refused(_))), "{outcome:?}");
-    let absent = FileId(9_999);
-    let refused = refusal(store.replace(&with_inputs(vec![good.inputs[0], absent])).await);
-    assert_eq!(refused, ReplaceRefusal::InputGone { file_id: absent });
+    // The second is the number of a listed object, under which the merge read another one.
+    for absent in [numbered(9_999), ReplacedObject { key: "orders/lost.parquet".to_owned(), ..input(1) }] {
+        let refused = refusal(store.replace(&with_inputs(vec![input(0), absent.clone()])).await);
+        assert_eq!(refused, ReplaceRefusal::InputGone { file_id: absent.file_id });
+    }
     let no_topic = Replacement { topic: name("absent"), ..good.clone() };
     assert!(matches!(refusal(store.replace(&no_topic).await), ReplaceRefusal::InputGone { .. }));
     assert_eq!(state(store).await, before, "nothing changed");

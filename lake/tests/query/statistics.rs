@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use catalog::{
-    Agent, CommitStore, FileId, OwnershipStore, ReplaceOutcome, Replacement, Scope, SegmentKind, SegmentStore,
-};
+use catalog::{Agent, CommitStore, OwnershipStore, ReplaceOutcome, Replacement, Scope, SegmentKind, SegmentStore};
 use common::{OffsetRange, OwnerId};
 use datafusion::arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array,
@@ -178,7 +176,7 @@ pub(crate) async fn record_statistics(lake: &Lake, objects: &[Vec<Values>], spoi
         let encoded = lake.put_rows(&key, &batch(values, base)).await;
         let mut output = encoded.object("", &object_store::path::Path::from(key), object.schema_version);
         output.statistics.iter_mut().for_each(spoil);
-        let inputs: Vec<FileId> = vec![object.file_id];
+        let inputs = vec![object.as_ref().into()];
         let replacement = Replacement { topic: name(TOPIC), kind: SegmentKind::Data, owner, inputs, output };
         lake.catalog.record_replacement_intent(&replacement.intent()).await.expect("recorded");
         let outcome = lake.catalog.replace(&replacement).await;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::catalog::{
-    CatalogError, FileId, ObjectInfo, REPLACEMENT_INPUTS_MAX, ReplaceOutcome, ReplaceRefusal, Replacement,
-    ReplacementIntent, Result, SegmentInfo, Upload, UploadState,
+    CatalogError, FileId, ObjectInfo, REPLACEMENT_INPUTS_MAX, ReplaceOutcome, ReplaceRefusal, ReplacedObject,
+    Replacement, ReplacementIntent, Result, SegmentInfo, Upload, UploadState,
 };
 use common::{Epoch, TopicName};
 
@@ -131,7 +131,7 @@ impl CatalogState {
 
     /// The objects to be replaced, by number.
     fn judge_inputs(&self, replacement: &Replacement) -> Result<Vec<Arc<ObjectInfo>>, Stop> {
-        let wanted: BTreeSet<FileId> = replacement.inputs.iter().copied().collect();
+        let wanted: BTreeSet<FileId> = replacement.inputs.iter().map(|input| input.file_id).collect();
         if wanted.is_empty() || replacement.inputs.len() > REPLACEMENT_INPUTS_MAX {
             return mismatch(format!("{} objects are given", replacement.inputs.len()));
         }
@@ -140,11 +140,13 @@ impl CatalogState {
         }
         let table = self.table(&replacement.topic, replacement.kind);
         let mut inputs = Vec::new();
-        for &file_id in &replacement.inputs {
+        for ReplacedObject { file_id, key } in &replacement.inputs {
+            let (file_id, is_it) = (*file_id, |object: &ObjectInfo| object.key == *key);
             let retired = self.retired.get(&file_id).filter(|_| !self.guards.replace_live_check);
             let retired = retired.map(|row| (row.table, Arc::new(row.object.object.clone())));
             let live = self.objects.get(&file_id).map(|row| (row.table, Arc::clone(&row.object)));
-            let Some((of, object)) = live.or(retired).filter(|_| table.is_some()) else {
+            let found = live.or(retired).filter(|(_, object)| table.is_some() && is_it(object));
+            let Some((of, object)) = found else {
                 return Err(Stop::Refused(ReplaceRefusal::InputGone { file_id }));
             };
             inputs.push((of, object));
@@ -280,6 +282,6 @@ fn check(intent: &ReplacementIntent) -> Result<()> {
 }
 
 fn check_storable(replacement: &Replacement) -> Result<()> {
-    replacement.inputs.iter().try_for_each(|input| limits::number("file_id", input.0))?;
+    replacement.inputs.iter().try_for_each(|input| limits::number("file_id", input.file_id.0))?;
     limits::object(&replacement.output)
 }

@@ -61,7 +61,7 @@ impl Worker {
             topic: topic.clone(),
             kind,
             owner: self.owner,
-            inputs: inputs.iter().map(|input| input.file_id).collect(),
+            inputs: inputs.iter().map(|input| input.as_ref().into()).collect(),
             output: encoded.object("", &stored.name.key, snapshot.topic.schema_version),
         };
         self.settle(&replacement).await;

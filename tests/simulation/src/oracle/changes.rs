@@ -31,7 +31,8 @@ impl Inner {
                 self.intended(object.clone())?;
             }
             Change::Replaced(replacement, file_id) => {
-                let (inputs, key) = (&replacement.inputs, &replacement.output.key);
+                let inputs: Vec<_> = replacement.inputs.iter().map(|input| input.file_id).collect();
+                let key = &replacement.output.key;
                 self.trace.note("catalog", format!("{by} replaced {inputs:?} by {file_id} {key}"));
                 self.figures.replacements += 1;
                 self.replaced(state, replacement, *file_id)?;

@@ -21,6 +21,8 @@ pub struct Confirmation {
     pub before: Before,
     /// The offset that the queue confirmed.
     pub offset: u64,
+    /// True if the queue said that it had the message already.
+    pub is_duplicate: bool,
     /// The message.
     pub message: OutgoingMessage,
     /// The answer.
@@ -97,15 +99,16 @@ impl Inner {
 
     /// True if nobody can tell that the stream lost a tail, and that another record has the offset. Either the tail held
     /// the record; or the record came after the loss, and the stream grew and discarded the message with which the writer
-    /// or the wait was to compare it. An offset that was below the watermark before the publish shows it in any case.
+    /// or the wait was to compare it. An offset that was below the watermark before the publish shows
+    /// it too, unless the queue had the message already: an earlier request may have published it.
     fn is_unnoticeable(&self, confirmation: &Confirmation, wanted: &[Row], watermark: u64) -> bool {
-        let Confirmation { before, offset, .. } = confirmation;
+        let Confirmation { before, offset, is_duplicate, .. } = confirmation;
         let histories = self.histories.of(before.partition());
         let holds = |known: &Known| {
             known.rows.len() == wanted.len() && known.rows.iter().zip(wanted).all(|(row, wanted)| is_same(wanted, row))
         };
         let last = histories.iter().rposition(|history| history.messages.get(offset).is_some_and(holds));
-        let Some(last) = last.filter(|_| *offset >= before.high_watermark()) else { return false };
+        let Some(last) = last.filter(|_| *is_duplicate || *offset >= before.high_watermark()) else { return false };
         match histories.get(last + 1) {
             Some(next) => !next.is_recreated,
             None => {

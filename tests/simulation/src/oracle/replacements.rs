@@ -27,8 +27,8 @@ impl Inner {
         if self.is_forgotten(&name) {
             return broken(8, format!("{} is listed by a catalog that never heard of it", name.key));
         }
-        if let Some(input) = replacement.inputs.iter().find(|input| state.objects.contains_key(input)) {
-            return broken(15, format!("object {input} was replaced and is still live"));
+        if let Some(input) = replacement.inputs.iter().find(|input| state.objects.contains_key(&input.file_id)) {
+            return broken(15, format!("object {} was replaced and is still live", input.file_id));
         }
         self.view.listed.insert(name);
         let Some(row) = state.objects.get(&file_id) else {

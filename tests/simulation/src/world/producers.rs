@@ -149,11 +149,12 @@ impl Sender {
 
     async fn wait(&self, before: &Before, ack: PublishAck, message: OutgoingMessage) {
         let failovers = self.oracle.failovers();
-        let (before, partition, offset) = (before.clone(), before.partition().clone(), ack.offset);
+        let (before, partition) = (before.clone(), before.partition().clone());
+        let (offset, is_duplicate) = (ack.offset, ack.duplicate);
         match self.commits.wait(&before, ack, WAIT_MAX).await {
             Ok(fate) => {
                 self.trace.note("producer", format!("{partition} offset {offset}: {fate:?}"));
-                self.oracle.confirmed(Confirmation { before, offset, message, fate, failovers });
+                self.oracle.confirmed(Confirmation { before, offset, is_duplicate, message, fate, failovers });
             }
             Err(error) => self.trace.note("producer", format!("{partition} offset {offset}: {error}")),
         }

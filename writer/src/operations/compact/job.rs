@@ -82,7 +82,7 @@ impl Run<'_> {
             topic: self.work.topic.name.clone(),
             kind: self.work.kind,
             owner: self.tools.owner,
-            inputs: self.work.inputs.iter().map(|input| input.file_id).collect(),
+            inputs: self.work.inputs.iter().map(|input| input.as_ref().into()).collect(),
             output: encoded.object(&self.tools.storage.bucket, &key, self.work.topic.schema_version),
         };
         let outcome = self.replace(&replacement).await;

@@ -1,6 +1,6 @@
 //! Calls that move rows between objects, and take them off the list.
 
-use catalog::{ExpiredBefore, FileId, MetadataStore, Replacement, SegmentKind};
+use catalog::{ExpiredBefore, FileId, MetadataStore, ReplacedObject, Replacement, SegmentKind};
 use common::OwnerId;
 use uuid::Uuid;
 
@@ -52,13 +52,13 @@ impl History {
         output.statistics.push(statistics(100, Some("a")));
         output.statistics.truncate(self.random.usize(0..4));
         let owner = self.random.choice(self.owners.clone()).expect("some");
-        let inputs = live.iter().map(|object| object.file_id).collect();
+        let inputs = live.iter().map(|object| object.as_ref().into()).collect();
         let mut new = Replacement { topic, kind, owner, inputs, output };
         match self.random.u32(0..24) {
             0 => new.output.record_count += 1,
             1 => new.output.schema_version = 0,
             2 => new.inputs.extend(new.inputs.clone()),
-            3 => new.inputs.push(FileId(self.random.u64(1..60))),
+            3 => new.inputs.push(ReplacedObject { file_id: FileId(self.random.u64(1..60)), key: "another".to_owned() }),
             4 => new.owner = OwnerId(Uuid::now_v7()),
             5 => new.output.bucket = "another".to_owned(),
             6 => new.output.size_bytes = u64::MAX,
