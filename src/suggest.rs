@@ -90,8 +90,8 @@ mod tests {
     #[test]
     fn a_command_of_a_group_is_found_without_the_group() {
         assert_eq!(suggested("create"), ["topic create", "token create"]);
-        assert_eq!(suggested("desc"), ["topic describe"]);
-        assert_eq!(suggested("list"), ["topic list", "token list", "quarantine list"]);
+        assert_eq!(suggested("desc"), ["topic describe", "groups describe"]);
+        assert_eq!(suggested("list"), ["topic list", "token list", "groups list", "quarantine list"]);
         assert_eq!(suggested("replays"), ["quarantine replay"]);
         assert_eq!(suggested("qqq"), Vec::<String>::new());
     }
