@@ -22,6 +22,7 @@ mod units;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::CommandFactory;
 use common::config::{LogFormat, Settings};
@@ -37,6 +38,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Stack of each thread that plans or evaluates a statement: both recurse as deep as its expressions. Only what is used
 /// takes memory.
 const STACK_BYTES: usize = 256 << 20;
+
+/// Longest time for a query that was broken off to come to a pause.
+const QUERY_END_MAX: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     logs::report_panics(LogFormat::Text);
@@ -87,9 +91,13 @@ fn run(cli: Cli, failure_format: &mut LogFormat) -> anyhow::Result<()> {
         logs::report_panics(settings.log_format);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build()?;
+    let is_query = matches!(cli.command, Command::Query(_));
     let outcome = runtime.block_on(Box::pin(cli.command.run(settings, cli.json)));
     // Commands join the tasks that they start. Only a read of standard input, which nothing can interrupt, may be left;
-    // it must not keep the process.
-    runtime.shutdown_background();
+    // it must not keep the process. A query that was broken off ends at its next pause, and takes its temporary files along.
+    match is_query && outcome.is_err() {
+        true => runtime.shutdown_timeout(QUERY_END_MAX),
+        false => runtime.shutdown_background(),
+    }
     outcome
 }

@@ -43,11 +43,7 @@ const EDGES: [(&str, &[&str], &[&str]); 13] = [
         &["arrow-array", "arrow-buffer", "arrow-schema", "object_store", "parquet"],
     ),
     ("consumer", &["catalog", "common", "lake"], &["arrow-array", "arrow-json", "arrow-schema"]),
-    (
-        "serving",
-        &["catalog", "common", "lake", "service"],
-        &["arrow-array", "arrow-schema", "axum", "datafusion", "parquet"],
-    ),
+    ("serving", &["catalog", "common", "lake", "service"], &["arrow-array", "arrow-schema", "axum", "datafusion"]),
     (
         ".",
         &["catalog", "common", "consumer", "ingester", "lake", "open_tables", "service", "serving", "writer"],

@@ -2,12 +2,15 @@
 //!
 //! Owns: sums of integers and decimals as decimal(38, s), computed in 128 bits; a sum that does not fit is an error. Integers
 //! are added as they are: making a decimal of each would take longer than the sum.
-//! Does not own: sums of floats and durations, which are DataFusion's; averages (`exact_average`).
+//! Does not own: the sums of many groups (`groups`); sums of floats and durations, which are DataFusion's; averages
+//! (`exact_average`).
+
+mod groups;
 
 use std::mem::size_of_val;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
     ArrowPrimitiveType, DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, FieldRef, Int64Type, UInt64Type,
@@ -17,9 +20,9 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::functions_aggregate::sum::Sum;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, Signature, Volatility,
-};
+use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, Volatility};
+
+use self::groups::GroupSums;
 
 /// Digits of a sum.
 const DIGITS: u8 = DECIMAL128_MAX_PRECISION;
@@ -235,78 +238,5 @@ impl Accumulator for DistinctSum {
 
     fn size(&self) -> usize {
         size_of_val(self) + self.values.size()
-    }
-}
-
-/// The sums of many groups.
-struct GroupSums {
-    scale: i8,
-    /// By group, null without values.
-    sums: Vec<Option<i128>>,
-}
-
-/// True if the aggregate's filter, where there is one, takes the row.
-fn is_wanted(filter: Option<&BooleanArray>, row: usize) -> bool {
-    filter.is_none_or(|filter| filter.is_valid(row) && filter.value(row))
-}
-
-impl GroupSums {
-    fn array(&self, sums: Vec<Option<i128>>) -> Result<ArrayRef> {
-        Ok(Arc::new(Decimal128Array::from(sums).with_precision_and_scale(DIGITS, self.scale)?))
-    }
-}
-
-impl GroupsAccumulator for GroupSums {
-    fn update_batch(
-        &mut self,
-        batch: &[ArrayRef],
-        groups: &[usize],
-        filter: Option<&BooleanArray>,
-        group_count: usize,
-    ) -> Result<()> {
-        self.sums.resize(group_count, None);
-        each(&batch[0], |row, value| {
-            if is_wanted(filter, row) {
-                let sum = &mut self.sums[groups[row]];
-                *sum = Some(plus(sum.unwrap_or_default(), value)?);
-            }
-            Ok(())
-        })
-    }
-
-    fn merge_batch(
-        &mut self,
-        states: &[ArrayRef],
-        groups: &[usize],
-        filter: Option<&BooleanArray>,
-        group_count: usize,
-    ) -> Result<()> {
-        self.update_batch(states, groups, filter, group_count)
-    }
-
-    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let sums = emit_to.take_needed(&mut self.sums);
-        self.array(sums)
-    }
-
-    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![self.evaluate(emit_to)?])
-    }
-
-    fn convert_to_state(&self, batch: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let mut sums = vec![None; batch[0].len()];
-        each(&batch[0], |row, value| {
-            sums[row] = is_wanted(filter, row).then_some(value);
-            Ok(())
-        })?;
-        Ok(vec![self.array(sums)?])
-    }
-
-    fn supports_convert_to_state(&self) -> bool {
-        true
-    }
-
-    fn size(&self) -> usize {
-        self.sums.capacity() * size_of::<Option<i128>>()
     }
 }

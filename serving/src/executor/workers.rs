@@ -13,6 +13,9 @@ use tokio_util::task::AbortOnDropHandle;
 /// Threads at least: one statement that computes without a pause leaves one for the others.
 const THREADS_MIN: usize = 2;
 
+/// Stack of each: planning and evaluating a statement recurse as deep as its expressions. Only what is used takes memory.
+const STACK_BYTES: usize = 256 << 20;
+
 /// The threads. Dropping them waits for nothing that still computes.
 pub(super) struct Workers {
     /// `None` only while it is dropped.
@@ -26,8 +29,9 @@ impl Workers {
     /// The system gives no more threads.
     pub(super) fn start() -> std::io::Result<Self> {
         let threads = available_parallelism().map_or(THREADS_MIN, |cores| cores.get().max(THREADS_MIN));
-        let runtime = Builder::new_multi_thread().worker_threads(threads).thread_name("query").enable_all().build()?;
-        Ok(Self { runtime: Some(runtime) })
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(threads).thread_name("query").thread_stack_size(STACK_BYTES).enable_all();
+        Ok(Self { runtime: Some(builder.build()?) })
     }
 
     /// Runs the future there. Dropping its handle ends it at its next pause.

@@ -40,7 +40,9 @@ async fn a_lake_is_proved_from_catalog_objects_and_stream() {
         assert_eq!(topic["catalog"]["messages"], 260 + 30, "{topic:#}");
         assert_eq!(topic["catalog"]["offsets"], 261 + 41, "{topic:#}");
         assert_eq!((&topic["catalog"]["gaps"], &topic["catalog"]["gap_offsets"]), (&json!(1), &json!(10)));
-        assert_eq!(topic["objects"]["objects"], topic["catalog"]["segments"]);
+        // Segments that were written at the same time share an object.
+        let objects = topic["objects"]["objects"].as_u64();
+        assert!(objects > Some(0) && objects <= topic["catalog"]["segments"].as_u64(), "{topic:#}");
         assert!(topic["objects"]["stream_messages"].as_u64() > Some(0), "{topic:#}");
         if arguments.contains(&"--deep") {
             assert_eq!((&topic["objects"]["rows"], &topic["objects"]["stream_messages"]), (&json!(290), &json!(290)));

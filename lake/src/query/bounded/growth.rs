@@ -151,26 +151,34 @@ impl Growth {
             }
             Self::Series => series_bytes(operands)?,
             Self::Formatted => operands.each_row(|row| of(1, row).saturating_mul(FORMATTED_TIMES)),
-            Self::Split => operands.each_row(|row| {
-                let (text, separator) = (operands.text(0, row), operands.text(1, row));
-                let parts = match operands.is_null(1, row) {
-                    true => text.chars().count(),
-                    false if separator.is_empty() => 1,
-                    false => text.matches(separator).count() + 1,
-                };
-                (text.len() as u64).saturating_add((parts as u64).saturating_mul(VIEW_BYTES))
-            }),
-            Self::Zipped => {
-                let columns = 0..operands.arrays.len();
-                let element = columns.clone().map(|at| operands.element_bytes(at)).fold(0, u64::saturating_add);
-                operands.each_row(|row| {
-                    let rows = columns.clone().map(|at| operands.elements(at, row)).max().unwrap_or_default();
-                    let own = columns.clone().map(|at| of(at, row)).fold(0, u64::saturating_add);
-                    own.saturating_add(rows.saturating_mul(element))
-                })
-            }
+            Self::Split => split_bytes(operands),
+            Self::Zipped => zipped_bytes(operands),
         })
     }
+}
+
+/// Bytes of the texts between separators.
+fn split_bytes(operands: &Operands) -> u64 {
+    operands.each_row(|row| {
+        let (text, separator) = (operands.text(0, row), operands.text(1, row));
+        let parts = match operands.is_null(1, row) {
+            true => text.chars().count(),
+            false if separator.is_empty() => 1,
+            false => text.matches(separator).count() + 1,
+        };
+        (text.len() as u64).saturating_add((parts as u64).saturating_mul(VIEW_BYTES))
+    })
+}
+
+/// Bytes of lists that are put side by side, all as long as the longest.
+fn zipped_bytes(operands: &Operands) -> u64 {
+    let columns = 0..operands.arrays.len();
+    let element = columns.clone().map(|at| operands.element_bytes(at)).fold(0, u64::saturating_add);
+    operands.each_row(|row| {
+        let rows = columns.clone().map(|at| operands.elements(at, row)).max().unwrap_or_default();
+        let own = columns.clone().map(|at| operands.bytes(at, row)).fold(0, u64::saturating_add);
+        own.saturating_add(rows.saturating_mul(element))
+    })
 }
 
 /// Operands as arrays; one of a single row is the same for all rows.
