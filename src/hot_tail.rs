@@ -29,10 +29,7 @@ pub(crate) const IN_MEMORY: &str =
 
 /// The tail of the configured queue. `note` gets the reason when a query shows committed rows alone.
 pub(crate) fn of(settings: &Settings, note: impl Fn(&str) + Send + Sync + 'static) -> HotTail {
-    match connect::is_shared(settings) {
-        true => HotTail::of(Arc::new(source(settings))).noting(note),
-        false => HotTail::unavailable(IN_MEMORY).noting(note),
-    }
+    configured(settings).noting(note)
 }
 
 /// The same for a service, whose log gets the reasons.
@@ -42,6 +39,10 @@ pub(crate) fn of_service(settings: &Settings) -> HotTail {
         (true, mode) => tracing::info!(%mode, queue = connect::queue_place(settings), "queries show published records"),
         (false, _) => tracing::info!("queries show committed records alone: {IN_MEMORY}"),
     }
+    configured(settings)
+}
+
+fn configured(settings: &Settings) -> HotTail {
     match connect::is_shared(settings) {
         true => HotTail::of(Arc::new(source(settings))),
         false => HotTail::unavailable(IN_MEMORY),

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use common::config::{LogFormat, Settings};
+use lake::query::STACK_BYTES;
 use service::logs;
 
 use crate::cli::{Cli, Command};
@@ -34,10 +35,6 @@ use crate::output::UsageError;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Stack of each thread that plans or evaluates a statement: both recurse as deep as its expressions. Only what is used
-/// takes memory.
-const STACK_BYTES: usize = 256 << 20;
 
 /// Longest time for a query that was broken off to come to a pause.
 const QUERY_END_MAX: Duration = Duration::from_secs(5);

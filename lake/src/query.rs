@@ -103,6 +103,10 @@ pub use statements::{TOKENS_MAX, has_code, has_placeholder, split_statements, st
 pub use store::QueryStore;
 use store::store_url;
 
+/// Stack of a thread that plans or evaluates statements, in bytes: both recurse as deep as expressions. Only what is used
+/// takes memory.
+pub const STACK_BYTES: usize = 256 << 20;
+
 /// Name of DataFusion's catalog and, in it, of the schema of system tables.
 const CATALOG: &str = "siltstone";
 const TOPICS_SCHEMA: &str = "public";

@@ -7,14 +7,12 @@
 use std::fmt;
 use std::thread::available_parallelism;
 
+use lake::query::STACK_BYTES;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Threads at least: one statement that computes without a pause leaves one for the others.
 const THREADS_MIN: usize = 2;
-
-/// Stack of each: planning and evaluating a statement recurse as deep as its expressions. Only what is used takes memory.
-const STACK_BYTES: usize = 256 << 20;
 
 /// The threads. Dropping them waits for nothing that still computes.
 pub(super) struct Workers {

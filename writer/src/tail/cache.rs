@@ -25,12 +25,15 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// then have its messages.
 pub(super) type SharedChain = Arc<tokio::sync::Mutex<Chain>>;
 
+/// Each with the moment of its last use.
+type Chains = HashMap<TopicPartition, (Instant, SharedChain)>;
+
 /// The chains.
 #[derive(Debug)]
 pub(super) struct TailCache {
     memory: MemoryBudget,
-    /// With the moment of each one's last use. A lock, because readers share the tail; held for map operations.
-    chains: Mutex<HashMap<TopicPartition, (Instant, SharedChain)>>,
+    /// A lock, because readers share the tail; held for map operations.
+    chains: Mutex<Chains>,
 }
 
 impl TailCache {
@@ -51,7 +54,7 @@ impl TailCache {
             *used_at = now;
             return Arc::clone(chain);
         }
-        chains.retain(|_, (used_at, _)| now - *used_at < IDLE_MAX);
+        forget_idle(&mut chains, now);
         let chain = SharedChain::default();
         chains.insert(of.clone(), (now, Arc::clone(&chain)));
         chain
@@ -59,8 +62,7 @@ impl TailCache {
 
     /// Forgets the chains that nobody reads any more.
     pub(super) fn sweep(&self) {
-        let now = Instant::now();
-        self.lock().retain(|_, (used_at, _)| now - *used_at < IDLE_MAX);
+        forget_idle(&mut self.lock(), Instant::now());
     }
 
     /// Room for a page, if there is any.
@@ -69,10 +71,14 @@ impl TailCache {
         (bytes <= self.memory.capacity_bytes()).then(|| self.memory.try_acquire(bytes)).flatten()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<TopicPartition, (Instant, SharedChain)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Chains> {
         // Only map operations happen under the lock: a poisoned one is still whole.
         self.chains.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn forget_idle(chains: &mut Chains, now: Instant) {
+    chains.retain(|_, (used_at, _)| now - *used_at < IDLE_MAX);
 }
 
 impl Default for TailCache {

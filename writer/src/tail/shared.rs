@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use catalog::{Partition, Topic};
 use common::queue::{Bounds, Page, PageLimits};
-use common::{Anchor, Queue, QueueError, TopicPartition, mutation};
+use common::{Anchor, Queue, QueueError, TopicPartition};
 use futures::future::join;
 use lake::tail::{TailEnd, TailError, TailLimits, TailRows};
 
@@ -255,7 +255,7 @@ impl Read {
 
 /// True if the message in the place of a chain's last one is that one.
 fn is_still_held(last: Option<Anchor>, seen: Option<Anchor>) -> bool {
-    last.is_none() || seen == last || mutation::is_off("tail.cache")
+    last.is_none() || seen == last
 }
 
 /// The first offset that the queue holds, if some from `from` on are gone below it.

@@ -97,6 +97,7 @@ mod tests {
     use datafusion::physical_expr::expressions::{col, lit};
 
     use super::*;
+    use crate::query::STACK_BYTES;
 
     fn batch() -> RecordBatch {
         let [n, m] = [("n", true), ("m", false)].map(|(name, nullable)| Field::new(name, DataType::Int64, nullable));
@@ -125,9 +126,6 @@ mod tests {
             expr.evaluate(&batch()).and_then(|value| value.into_array(200)).map_err(|error| error.to_string())?;
         Ok(value.as_any().downcast_ref::<BooleanArray>().expect("truth values").clone())
     }
-
-    /// As much as queries are planned on.
-    const STACK_BYTES: usize = 256 << 20;
 
     #[test]
     fn a_deep_chain_keeps_its_operands_in_order_and_becomes_flat() {
