@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use anyhow::{Context, ensure};
-use catalog::{MetadataStore, TopicSnapshot};
+use catalog::{CatalogError, MetadataStore, Topic, TopicSnapshot};
 use common::config::{Settings, StorageType};
-use common::{Queue, TopicName};
+use common::{Queue, TopicName, TopicPartition};
 use lake::Storage;
 use service::connect;
 
@@ -80,21 +80,30 @@ pub(crate) fn storage(settings: &Settings) -> anyhow::Result<Storage> {
     Ok(storage)
 }
 
+/// The named topic, which must exist.
+pub(crate) async fn topic(catalog: &dyn MetadataStore, name: &TopicName) -> Result<Topic, CatalogError> {
+    let topic = catalog.get_topic(name).await?;
+    topic.ok_or_else(|| CatalogError::TopicNotFound(name.to_string()))
+}
+
 /// The named topic, which must exist, or all topics.
 pub(crate) async fn topics(catalog: &dyn MetadataStore, named: Option<&TopicName>) -> anyhow::Result<Vec<TopicName>> {
     match named {
-        Some(name) => {
-            let topic = catalog.get_topic(name).await?;
-            let found = topic.ok_or_else(|| catalog::CatalogError::TopicNotFound(name.to_string()))?;
-            Ok(vec![found.name])
-        }
+        Some(name) => Ok(vec![topic(catalog, name).await?.name]),
         None => Ok(catalog.list_topics().await?.into_iter().map(|topic| topic.name).collect()),
     }
 }
 
 /// An error when the topic has no partition of this number.
-pub(crate) fn check_partition(snapshot: &TopicSnapshot, partition_id: Option<u32>) -> anyhow::Result<()> {
-    let Some(partition_id) = partition_id.filter(|id| *id >= snapshot.topic.partition_count) else { return Ok(()) };
-    let (name, last) = (&snapshot.topic.name, snapshot.topic.partition_count - 1);
-    Err(UsageError::new(format!("--partition {partition_id}: topic {name} has partitions 0 to {last}")).into())
+pub(crate) fn check_partition(topic: &Topic, partition_id: Option<u32>) -> Result<(), UsageError> {
+    let Some(partition_id) = partition_id.filter(|id| *id >= topic.partition_count) else { return Ok(()) };
+    let (name, last) = (&topic.name, topic.partition_count - 1);
+    Err(UsageError::new(format!("--partition {partition_id}: topic {name} has partitions 0 to {last}")))
+}
+
+/// The partitions of the topic, or the one of this number, which must exist.
+pub(crate) fn partitions(topic: &Topic, only: Option<u32>) -> Result<Vec<TopicPartition>, UsageError> {
+    check_partition(topic, only)?;
+    let numbers = only.map_or(0..topic.partition_count, |id| id..id + 1);
+    Ok(numbers.map(|id| TopicPartition::new(topic.name.clone(), id)).collect())
 }

@@ -30,16 +30,16 @@ pub use connect::{connect, connect_to_read, diagnose_without_catalog, file_of, l
 pub use error::{CatalogError, Result};
 pub use listing::{ListedGap, ListedSegment};
 pub use model::{
-    AcquireOutcome, Agent, AgentRole, Claim, Claimed, ClaimedOffset, ColumnStatistics, CommitRecord, CommittedOffset,
-    ConsumerOffset, Contact, Exceptions, Expiration, Expired, ExpiredBefore, ExpiredPart, FileId, Folded, Gap, GapKind,
-    Grant, GroupInfo, GroupMember, GroupOffset, GroupView, ICEBERG_CATALOG, ImportedSegment, IncarnationStart,
-    Ingester, LAYOUT_NOW, LakeSnapshot, Membership, MetadataObject, NewObject, NewSegment, NewToken, ObjectInfo,
-    OpenTables, Ownership, OwnershipView, Partition, PartitionOwner, PartitionState, Position, PresentedToken,
-    Publication, PublishOutcome, PublishScope, PublishedFile, PublishedHead, PublishedTable, ReadAhead, ReadFrom,
-    RecordedGap, RegisteredAgent, ReplacementIntent, Replay, ResumePoint, RetiredObject, Right, Scope, SegmentInfo,
-    SegmentKind, SnapshotId, StateFile, Suspect, TableColumn, TableFile, TableId, TableState, Tables, Token, TokenHash,
-    TokenSecret, TokenState, Topic, TopicConfig, TopicPattern, TopicSnapshot, Upload, UploadIntent, UploadState, View,
-    ViewRequest, ViewedTopics, iceberg_namespace, quarantine_columns, table_columns,
+    AcquireOutcome, Agent, AgentRole, Claim, Claimed, ClaimedOffset, ColumnStatistics, CommitRecord, ConsumerOffset,
+    Contact, Exceptions, Expiration, Expired, ExpiredBefore, ExpiredPart, FileId, Folded, Gap, GapKind, Grant,
+    GroupInfo, GroupMember, GroupOffset, GroupView, ICEBERG_CATALOG, ImportedSegment, IncarnationStart, Ingester,
+    LAYOUT_NOW, LakeSnapshot, Membership, MetadataObject, NewObject, NewSegment, NewToken, ObjectInfo, OpenTables,
+    Ownership, OwnershipView, Partition, PartitionOwner, PartitionState, Position, PresentedToken, Publication,
+    PublishOutcome, PublishScope, PublishedFile, PublishedHead, PublishedTable, ReadAhead, ReadFrom, RecordedGap,
+    RegisteredAgent, ReplacementIntent, Replay, ResumePoint, RetiredObject, Right, Scope, SegmentInfo, SegmentKind,
+    SnapshotId, StateFile, Suspect, TableColumn, TableFile, TableId, TableState, Tables, Token, TokenHash, TokenSecret,
+    TokenState, Topic, TopicConfig, TopicPattern, TopicSnapshot, Upload, UploadIntent, UploadState, View, ViewRequest,
+    ViewedTopics, iceberg_namespace, quarantine_columns, table_columns,
 };
 pub use new_topic::NewTopic;
 pub use postgres::{PostgresDatabase, PostgresMetadataStore};

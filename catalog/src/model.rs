@@ -23,7 +23,7 @@ mod upload;
 mod view;
 
 pub use self::agent::{AgentRole, Contact, Ingester, RegisteredAgent};
-pub use self::consumer::{CommittedOffset, ConsumerOffset, Replay};
+pub use self::consumer::{ConsumerOffset, Replay};
 pub use self::group::{Claim, Claimed, ClaimedOffset, GroupInfo, GroupMember, GroupOffset, GroupView, Membership};
 pub use self::history::{CommitRecord, Expiration, Gap, GapKind, IncarnationStart, RecordedGap, ResumePoint};
 pub use self::iceberg::{

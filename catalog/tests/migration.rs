@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use catalog::audit::{ObjectRecords, PartitionRecords, check_objects, check_partition};
 use catalog::{
-    Agent, CatalogError, CommittedOffset, Expiration, FileId, GapKind, MetadataStore, Scope, SegmentKind, SnapshotId,
+    Agent, CatalogError, Expiration, FileId, GapKind, MetadataStore, Position, Scope, SegmentKind, SnapshotId,
     TopicConfig, connect,
 };
 use common::{Incarnation, OffsetRange, OwnerId, TopicName, TopicPartition};
@@ -206,7 +206,7 @@ async fn check_through_the_contract(store: &dyn MetadataStore) {
     assert_eq!((segments[0].object.layout, segments[0].object.footer_bytes), (1, None));
     let expected = Expiration { incarnation: Incarnation(0), before_offset: 20 };
     assert_eq!(store.list_expirations(&orders).await.expect("read"), [expected]);
-    let committed = CommittedOffset { incarnation: Incarnation(1), offset: 45 };
+    let committed = Position { incarnation: Incarnation(1), offset: 45 };
     assert_eq!(store.get_committed_offset("readers", &orders).await.expect("read"), Some(committed));
     // A writer continues at the old one's position.
     let owner = OwnerId(Uuid::now_v7());

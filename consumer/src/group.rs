@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use catalog::{CatalogError, ClaimedOffset, CommittedOffset, Membership, Position};
+use catalog::{CatalogError, ClaimedOffset, Membership, Position};
 use common::{MemberId, TopicPartition};
 use tokio::time::Instant;
 
@@ -166,9 +166,7 @@ impl GroupConsumer {
                 generation: self.held[partition].claim.generation,
                 incarnation: at.incarnation,
                 offset: at.offset,
-                replaces: self.held[partition]
-                    .replaces
-                    .map(|at| CommittedOffset { incarnation: at.incarnation, offset: at.offset }),
+                replaces: self.held[partition].replaces,
                 metadata: self.held[partition].note(*at),
             };
             let offsets: Vec<ClaimedOffset> = places.iter().map(offset).collect();

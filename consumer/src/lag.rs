@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use catalog::{CommittedOffset, ConsumerOffset, GroupView, Partition, Position};
+use catalog::{ConsumerOffset, GroupView, Partition, Position};
 use common::{Generation, Incarnation, TopicName, TopicPartition};
 use lake::tail::TailError;
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use crate::error::FetchError;
 use crate::fetch::{Fetcher, Start};
@@ -55,8 +56,7 @@ pub async fn lags(fetcher: &Fetcher, group_id: &str) -> Result<(GroupView, Vec<L
             let of = TopicPartition::new(topic.clone(), partition.partition_id);
             let committed =
                 offsets.iter().find(|offset| offset.topic == of.topic && offset.partition_id == of.partition_id);
-            let committed =
-                committed.map(|row| CommittedOffset { incarnation: row.incarnation, offset: row.committed_offset });
+            let committed = committed.map(ConsumerOffset::position);
             if read || committed.is_some() {
                 found.push(lag(of, &partition, queue_end, committed, &view));
             }
@@ -69,7 +69,7 @@ fn lag(
     of: TopicPartition,
     now: &Partition,
     queue_end: Option<u64>,
-    committed: Option<CommittedOffset>,
+    committed: Option<Position>,
     view: &GroupView,
 ) -> Lag {
     let claim = view.claims.iter().find(|claim| claim.partition == of);
@@ -113,7 +113,28 @@ impl From<ResetTo> for Start {
     }
 }
 
-/// The offsets that the group would have in these partitions, each with the one before. Changes nothing:
+/// The offset that a reset gives a group in a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedOffset {
+    /// The place that the group committed before, if any.
+    pub before: Option<Position>,
+    /// The row of the new one.
+    pub row: ConsumerOffset,
+}
+
+/// With the names of partition and places, without the group.
+impl Serialize for PlannedOffset {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("PlannedOffset", 4)?;
+        fields.serialize_field("topic", &self.row.topic)?;
+        fields.serialize_field("partition_id", &self.row.partition_id)?;
+        fields.serialize_field("before", &self.before)?;
+        fields.serialize_field("after", &self.row.position())?;
+        fields.end()
+    }
+}
+
+/// The offsets that the group would have in these partitions. Changes nothing:
 /// [`GroupStore::reset_offsets`](catalog::GroupStore::reset_offsets) sets them.
 ///
 /// # Errors
@@ -123,15 +144,15 @@ pub async fn plan_reset(
     group_id: &str,
     partitions: &[TopicPartition],
     to: ResetTo,
-) -> Result<Vec<(Option<CommittedOffset>, ConsumerOffset)>, FetchError> {
-    let before: BTreeMap<TopicPartition, CommittedOffset> = fetcher
+) -> Result<Vec<PlannedOffset>, FetchError> {
+    let before: BTreeMap<TopicPartition, Position> = fetcher
         .catalog
         .get_consumer_offsets(group_id)
         .await?
         .into_iter()
         .map(|row| {
-            let of = TopicPartition::new(row.topic, row.partition_id);
-            (of, CommittedOffset { incarnation: row.incarnation, offset: row.committed_offset })
+            let of = TopicPartition::new(row.topic.clone(), row.partition_id);
+            (of, row.position())
         })
         .collect();
     let mut planned = Vec::with_capacity(partitions.len());
@@ -145,7 +166,7 @@ pub async fn plan_reset(
             committed_offset: offset,
             metadata: None,
         };
-        planned.push((before.get(of).copied(), row));
+        planned.push(PlannedOffset { before: before.get(of).copied(), row });
     }
     Ok(planned)
 }

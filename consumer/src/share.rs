@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use catalog::{Claim, Claimed, CommittedOffset, GroupView, Membership, MetadataStore};
+use catalog::{Claim, Claimed, ConsumerOffset, GroupView, Membership, MetadataStore, Position};
 use common::TopicPartition;
 
 use crate::group::{CLAIMS_MAX, GroupError, check};
@@ -26,7 +26,7 @@ pub struct HeldPartition {
     /// The claim, which commits name.
     pub claim: Claim,
     /// The offset that the group committed last, if any.
-    pub committed: Option<CommittedOffset>,
+    pub committed: Option<Position>,
     /// Another member is to have it: commit, and give it up.
     pub is_leaving: bool,
 }
@@ -53,8 +53,7 @@ pub async fn take_share(catalog: &dyn MetadataStore, membership: &Membership) ->
         for claim in before {
             let of = &claim.partition;
             let row = offsets.iter().find(|row| row.topic == of.topic && row.partition_id == of.partition_id);
-            let committed =
-                row.map(|row| CommittedOffset { incarnation: row.incarnation, offset: row.committed_offset });
+            let committed = row.map(ConsumerOffset::position);
             held.insert(of.clone(), Claimed { claim: claim.clone(), committed });
         }
     }

@@ -32,4 +32,5 @@ pub use intake::{Intake, IntakeLimits};
 pub use pages::Pages;
 pub use readiness::Fact;
 pub use shell::{Listener, Shell};
+pub use signals::Signals;
 pub use tls::{Protocol, TlsError};

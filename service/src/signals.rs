@@ -1,4 +1,4 @@
-//! The signals that stop a service.
+//! The signals that stop a service, or a command that goes on until then.
 //!
 //! Owns: the list of signals, and their names. Does not own: the reaction to them (`shell`).
 
@@ -8,7 +8,7 @@ use crate::error::{Result, ServiceError};
 
 /// SIGTERM and SIGINT. Once a process has created this, neither signal ends it by itself.
 #[derive(Debug)]
-pub(crate) struct Signals {
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
@@ -18,13 +18,13 @@ impl Signals {
     ///
     /// # Errors
     /// [`ServiceError::Signals`] if the system refuses.
-    pub(crate) fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(ServiceError::Signals);
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
     /// Waits for the next signal and returns its name. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> &'static str {
+    pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",

@@ -63,7 +63,7 @@ async fn audit(args: &Args, settings: &Settings, catalog: &dyn MetadataStore) ->
         snapshots.push(catalog.snapshot(&topic).await?);
     }
     for snapshot in &snapshots {
-        opened::check_partition(snapshot, args.partition)?;
+        opened::check_partition(&snapshot.topic, args.partition)?;
     }
     let wanted = |partition_id| args.partition.is_none_or(|only| only == partition_id);
     let segments = snapshots.iter().flat_map(|snapshot| &snapshot.segments);

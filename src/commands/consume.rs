@@ -13,7 +13,7 @@ use common::config::Settings;
 use common::{ErrorKind, TopicName};
 use consumer::format::Bytes;
 use consumer::{Limits, OutOfRange, ResetTo};
-use tokio::signal::unix::{SignalKind, signal};
+use service::Signals;
 
 use self::sink::{Form, Sink};
 use super::topic::{Beginning, parse_beginning};
@@ -138,12 +138,9 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         if !fetcher.has_tail() {
             output::note("records come when they are committed: the queue cannot be read from here, or HOT_TAIL=off");
         }
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut signals = Signals::new()?;
         let stop = async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+            signals.next().await;
         };
         match &args.group {
             Some(group) => member::consume(&args, group, fetcher, &mut sink, stop).await,

@@ -82,7 +82,7 @@ impl Selection {
 
     /// The segments that can hold such records, by partition and offset.
     fn segments(&self, snapshot: &TopicSnapshot) -> anyhow::Result<Vec<SegmentInfo>> {
-        opened::check_partition(snapshot, self.partition)?;
+        opened::check_partition(&snapshot.topic, self.partition)?;
         let filter = self.filter();
         Ok(snapshot.segments.iter().filter(|segment| filter.may_be_in(segment)).cloned().collect())
     }

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use catalog::{CatalogError, Expired, ExpiredPart, MetadataStore, Topic};
+use catalog::{Expired, ExpiredPart, MetadataStore, Topic};
 use common::TopicName;
 use common::config::Settings;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::opened::{reading_catalog, with_catalog};
+use crate::opened::{self, reading_catalog, with_catalog};
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, duration_text, time_text};
 
@@ -74,10 +74,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
 
 async fn answers(catalog: &dyn MetadataStore, args: &Args) -> anyhow::Result<Vec<Answer>> {
     let topics = match &args.topic {
-        Some(name) => {
-            let topic = catalog.get_topic(name).await?;
-            vec![topic.ok_or_else(|| CatalogError::TopicNotFound(name.to_string()))?]
-        }
+        Some(name) => vec![opened::topic(catalog, name).await?],
         None => catalog.list_topics().await?,
     };
     let mut answers = Vec::new();

@@ -106,8 +106,7 @@ impl Follower {
         settings: &Settings,
         json: bool,
     ) -> anyhow::Result<Self> {
-        let topic = catalog.get_topic(&args.topic).await?;
-        let topic = topic.ok_or_else(|| catalog::CatalogError::TopicNotFound(args.topic.to_string()))?;
+        let topic = opened::topic(catalog.as_ref(), &args.topic).await?;
         check(&args, &topic)?;
         let storage = opened::storage(settings)?;
         let store = QueryStore { url: storage.url, store: storage.store };
@@ -243,13 +242,7 @@ impl Follower {
 /// Refuses a partition that does not exist, and an offset without its partition.
 fn check(args: &Args, topic: &Topic) -> Result<(), UsageError> {
     let count = topic.partition_count;
-    if let Some(id) = args.partition.filter(|id| *id >= count) {
-        return Err(UsageError::new(format!(
-            "--partition {id}: topic {} has partitions 0 to {}",
-            topic.name,
-            count - 1
-        )));
-    }
+    opened::check_partition(topic, args.partition)?;
     if matches!(args.from, From::Offset(_)) && args.partition.is_none() && count > 1 {
         return Err(UsageError::new(format!(
             "--from OFFSET counts in one partition, and topic {} has {count}; add --partition N",

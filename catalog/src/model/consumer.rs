@@ -5,6 +5,8 @@
 use common::{Incarnation, TopicName, TopicPartition};
 use serde::{Deserialize, Serialize};
 
+use super::Position;
+
 /// The position of a consumer group in one partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsumerOffset {
@@ -22,13 +24,11 @@ pub struct ConsumerOffset {
     pub metadata: Option<String>,
 }
 
-/// The offset that a group committed for a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommittedOffset {
-    /// The incarnation in which the offset counts.
-    pub incarnation: Incarnation,
-    /// By convention the next offset that the group will read.
-    pub offset: u64,
+impl ConsumerOffset {
+    /// The committed place.
+    pub fn position(&self) -> Position {
+        Position { incarnation: self.incarnation, offset: self.committed_offset }
+    }
 }
 
 /// A quarantined record that was published again.

@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use common::{Generation, Incarnation, MemberId, TopicName, TopicPartition};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::consumer::{CommittedOffset, ConsumerOffset};
+use super::{ConsumerOffset, Position};
 
 /// The words with which a member joins its group, and goes on being one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Membership {
 }
 
 /// A member of a group.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMember {
     /// Its id.
     pub member: MemberId,
@@ -48,6 +49,21 @@ impl GroupMember {
     }
 }
 
+/// Times that passed are in whole milliseconds.
+impl Serialize for GroupMember {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("GroupMember", 7)?;
+        fields.serialize_field("member", &self.member)?;
+        fields.serialize_field("name", &self.name)?;
+        fields.serialize_field("topics", &self.topics)?;
+        fields.serialize_field("lease_ms", &(self.lease.as_millis() as u64))?;
+        fields.serialize_field("silent_ms", &(self.silent_for.as_millis() as u64))?;
+        fields.serialize_field("is_alive", &self.is_alive())?;
+        fields.serialize_field("joined_at", &self.joined_at)?;
+        fields.end()
+    }
+}
+
 /// A partition that a member reads for its group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
@@ -65,7 +81,7 @@ pub struct Claimed {
     /// The claim.
     pub claim: Claim,
     /// The offset that the group committed last, if any.
-    pub committed: Option<CommittedOffset>,
+    pub committed: Option<Position>,
 }
 
 /// A group at one moment, as each member needs it to compute the shares of all.
@@ -134,7 +150,7 @@ pub struct ClaimedOffset {
     /// The next offset that the group will read.
     pub offset: u64,
     /// The recorded place that an earlier one takes the place of: its records are out of reach, and the consumer began elsewhere.
-    pub replaces: Option<CommittedOffset>,
+    pub replaces: Option<Position>,
     /// A note of the consumer's.
     pub metadata: Option<String>,
 }

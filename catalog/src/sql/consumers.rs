@@ -9,7 +9,7 @@ use super::partition_row::read_partition;
 use super::{SqlMetadataStore, groups, input, rows};
 use crate::database::{Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
-use crate::model::{CommittedOffset, ConsumerOffset};
+use crate::model::{ConsumerOffset, Position};
 use crate::store::ConsumerStore;
 
 #[async_trait]
@@ -28,19 +28,14 @@ impl<D> ConsumerStore for SqlMetadataStore<D> {
         self.door.write(|session| Box::pin(commit_offset(session, &offset))).await
     }
 
-    async fn get_committed_offset(
-        &self,
-        group_id: &str,
-        partition: &TopicPartition,
-    ) -> Result<Option<CommittedOffset>> {
+    async fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition) -> Result<Option<Position>> {
         let select = sql!(
             "SELECT incarnation, committed_offset FROM consumer_offsets
              WHERE group_id = $1 AND topic = $2 AND partition_id = $3"
         );
         let values = values![group_name(group_id)?, &partition.topic, partition.partition_id];
-        let committed = |mut row: Row| {
-            Ok(CommittedOffset { incarnation: row.incarnation()?, offset: row.unsigned("committed_offset")? })
-        };
+        let committed =
+            |mut row: Row| Ok(Position { incarnation: row.incarnation()?, offset: row.unsigned("committed_offset")? });
         self.door.fetch(&select, values).await?.pop().map(committed).transpose()
     }
 

@@ -12,7 +12,7 @@ use super::consumers::group_name;
 use super::rows;
 use crate::database::{Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
-use crate::model::{Claim, Claimed, CommittedOffset, GroupInfo, GroupMember, GroupOffset, GroupView};
+use crate::model::{Claim, Claimed, GroupInfo, GroupMember, GroupOffset, GroupView, Position};
 
 /// All groups, by id, with the number of their members that are alive.
 pub(super) async fn groups(session: &mut dyn Session) -> Result<Vec<GroupInfo>> {
@@ -105,7 +105,7 @@ impl TryFrom<Row> for Claimed {
         let claim = row.claim()?;
         let incarnation = row.optional_unsigned("incarnation")?.map(Incarnation);
         let offset = row.optional_unsigned("committed_offset")?;
-        let committed = incarnation.zip(offset).map(|(incarnation, offset)| CommittedOffset { incarnation, offset });
+        let committed = incarnation.zip(offset).map(|(incarnation, offset)| Position { incarnation, offset });
         Ok(Self { claim, committed })
     }
 }

@@ -10,7 +10,7 @@ use super::consumers::{commit_offset, group_name, set_offset, touch_group};
 use super::{SqlMetadataStore, group_view, input, rows};
 use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result};
-use crate::model::{Claim, Claimed, ClaimedOffset, CommittedOffset, ConsumerOffset, GroupInfo, GroupView, Membership};
+use crate::model::{Claim, Claimed, ClaimedOffset, ConsumerOffset, GroupInfo, GroupView, Membership, Position};
 use crate::store::GroupStore;
 
 #[async_trait]
@@ -155,9 +155,8 @@ async fn commit_claimed(
             let reason = not_claimed(group_id, member, offset.generation);
             return Err(CatalogError::Fenced { partition: of.clone(), reason });
         };
-        let place = (offset.incarnation, offset.offset);
-        let is_late = |committed: CommittedOffset| (committed.incarnation, committed.offset) > place;
-        if held.committed.is_some_and(|committed| is_late(committed) && offset.replaces != Some(committed)) {
+        let place = Position { incarnation: offset.incarnation, offset: offset.offset };
+        if held.committed.is_some_and(|committed| committed > place && offset.replaces != Some(committed)) {
             continue;
         }
         let row = ConsumerOffset {

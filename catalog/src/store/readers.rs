@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use common::TopicPartition;
 
 use crate::error::Result;
-use crate::model::{CommittedOffset, ConsumerOffset, Replay};
+use crate::model::{ConsumerOffset, Position, Replay};
 
 /// Quarantined records that were published again.
 #[async_trait]
@@ -36,8 +36,7 @@ pub trait ConsumerStore: Send + Sync {
     async fn commit_offset(&self, offset: ConsumerOffset) -> Result<()>;
 
     /// The offset that the group committed for the partition, if any.
-    async fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition)
-    -> Result<Option<CommittedOffset>>;
+    async fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition) -> Result<Option<Position>>;
 
     /// All offsets of the group, by topic and partition.
     async fn get_consumer_offsets(&self, group_id: &str) -> Result<Vec<ConsumerOffset>>;

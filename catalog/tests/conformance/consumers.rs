@@ -1,6 +1,6 @@
 //! Cases: consumer groups.
 
-use catalog::{CatalogError, CommittedOffset, ConsumerOffset, MetadataStore, ResumePoint};
+use catalog::{CatalogError, ConsumerOffset, MetadataStore, Position, ResumePoint};
 use common::{Incarnation, TopicPartition};
 
 use super::fixture::*;
@@ -93,11 +93,11 @@ pub(crate) async fn an_offset_counts_in_the_history_that_it_was_read_in(store: &
     let again = ResumePoint { high_watermark: 0, anchor: None, reason: "from its beginning".to_owned() };
     store.resume(orders, Incarnation(0), &again).await.expect("resumed");
     let read_to = store.get_committed_offset("g", orders).await.expect("read");
-    let before = CommittedOffset { incarnation: Incarnation(0), offset: 700 };
+    let before = Position { incarnation: Incarnation(0), offset: 700 };
     assert_eq!(read_to, Some(before), "offset 700 of the old history is no offset of the new one");
     store.commit_offset(of(1, 3)).await.expect("committed");
     let read_to = store.get_committed_offset("g", orders).await.expect("read");
-    assert_eq!(read_to, Some(CommittedOffset { incarnation: Incarnation(1), offset: 3 }));
+    assert_eq!(read_to, Some(Position { incarnation: Incarnation(1), offset: 3 }));
     assert_eq!(store.get_consumer_offsets("g").await.expect("read"), [of(1, 3)]);
     store.commit_offset(of(0, 701)).await.expect("a reader of the old history is late");
     assert_eq!(store.get_consumer_offsets("g").await.expect("read"), [of(0, 701)], "the last one counts");

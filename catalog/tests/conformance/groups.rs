@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use catalog::{
-    CatalogError, Claim, ClaimedOffset, CommittedOffset, ConsumerOffset, GroupView, Membership, MetadataStore,
-};
+use catalog::{CatalogError, Claim, ClaimedOffset, ConsumerOffset, GroupView, Membership, MetadataStore, Position};
 use common::{Generation, Incarnation, MemberId, TopicPartition};
 use uuid::Uuid;
 
@@ -97,7 +95,7 @@ pub(crate) async fn a_member_joins_claims_commits_and_leaves(store: &dyn Metadat
     // The next one begins where it left off.
     let (next, _) = join(store, "g").await;
     let claimed = store.claim("g", next, std::slice::from_ref(&orders)).await.expect("claimed");
-    assert_eq!(claimed[0].committed, Some(CommittedOffset { incarnation: Incarnation(0), offset: 7 }));
+    assert_eq!(claimed[0].committed, Some(Position { incarnation: Incarnation(0), offset: 7 }));
 }
 
 pub(crate) async fn a_partition_has_one_claim_in_a_group(store: &dyn MetadataStore) {
@@ -198,7 +196,7 @@ pub(crate) async fn an_earlier_place_counts_only_if_it_names_the_one_that_it_rep
     create_topic(store, "orders", 1).await;
     let orders = partition("orders", 0);
     let (member, claim) = holder(store, "g", &orders).await;
-    let at = |offset| CommittedOffset { incarnation: Incarnation(0), offset };
+    let at = |offset| Position { incarnation: Incarnation(0), offset };
     let replacing = |to, from| ClaimedOffset { replaces: Some(at(from)), ..offset(&claim, to) };
     store.commit_claimed("g", member, &[offset(&claim, 9)]).await.expect("committed");
     store.commit_claimed("g", member, &[offset(&claim, 4)]).await.expect("it came late");

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use catalog::{Claim, Claimed, GroupView, Position};
+use catalog::{Claim, Claimed, GroupView};
 use common::TopicPartition;
 use tokio::time::Instant;
 
@@ -64,7 +64,6 @@ impl GroupConsumer {
 
     fn hold(&mut self, claimed: Claimed) {
         let Claimed { claim, committed } = claimed;
-        let committed = committed.map(|at| Position { incarnation: at.incarnation, offset: at.offset });
         let of = claim.partition.clone();
         let held = Held {
             claim,

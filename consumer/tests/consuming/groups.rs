@@ -167,10 +167,10 @@ async fn a_reset_is_planned_before_it_is_made() {
     lake.catalog.commit_offset(offset(0, 3)).await.expect("committed");
     let planned = |to| plan_reset(&fetcher, "g", &partitions, to);
     let end = planned(ResetTo::End).await.expect("planned");
-    assert_eq!(end.iter().map(|(_, after)| after.clone()).collect::<Vec<_>>(), [offset(0, 10), offset(1, 0)]);
-    assert_eq!(end.iter().map(|(before, _)| before.map(|at| at.offset)).collect::<Vec<_>>(), [Some(3), None]);
+    assert_eq!(end.iter().map(|planned| planned.row.clone()).collect::<Vec<_>>(), [offset(0, 10), offset(1, 0)]);
+    assert_eq!(end.iter().map(|planned| planned.before.map(|at| at.offset)).collect::<Vec<_>>(), [Some(3), None]);
     let begin = planned(ResetTo::Begin).await.expect("planned");
-    assert_eq!(begin[0].1, offset(0, 0));
+    assert_eq!(begin[0].row, offset(0, 0));
     let error = planned(ResetTo::Offset(11)).await.expect_err("above the end");
     assert!(error.to_string().contains("above its end"), "{error}");
     assert_eq!(lake.catalog.get_consumer_offsets("g").await.expect("read"), [offset(0, 3)], "nothing is changed");

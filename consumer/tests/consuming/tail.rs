@@ -78,7 +78,7 @@ async fn records_follow_each_other_through_segments_and_queue_and_name_the_last_
     assert_eq!((first.high_watermark, first.end), (10, Some(20)));
     for (fetcher, end) in [(fetcher.clone(), 20), (fetcher.without_tail(), 10)] {
         let planned = plan_reset(&fetcher, "g", std::slice::from_ref(&of), ResetTo::End).await.expect("planned");
-        assert_eq!(planned[0].1.committed_offset, end);
+        assert_eq!(planned[0].row.committed_offset, end);
     }
     let mut next = request(&of, Start::Position(first.next), 5);
     next.seen = first.seen;
@@ -126,7 +126,7 @@ async fn a_queue_that_lost_what_was_read_is_an_error_and_no_record_is_passed_ove
     assert!(is_of_another_history(&error), "{error}");
     next.close().await.expect("left");
     let begin = plan_reset(&fetcher, "g", std::slice::from_ref(&of), ResetTo::Begin).await.expect("planned");
-    lake.catalog.reset_offsets(&[begin[0].1.clone()]).await.expect("set");
+    lake.catalog.reset_offsets(&[begin[0].row.clone()]).await.expect("set");
     let mut after = join().await;
     let records = after.poll(QUIET).await.expect("polled").expect("some");
     assert_eq!(values(&records.batches), numbered(100..120), "an operator decided where to go on");

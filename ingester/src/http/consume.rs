@@ -80,8 +80,8 @@ pub(super) async fn records(
     let rest = json!({
         "topic": of.topic,
         "partition": of.partition_id,
-        "first": place(fetched.first),
-        "next": place(fetched.next),
+        "first": fetched.first,
+        "next": fetched.next,
         "high_watermark": fetched.high_watermark,
         "end": fetched.end,
         "skipped": fetched.skipped,
@@ -89,11 +89,6 @@ pub(super) async fn records(
         "topic_created_at": fetched.seen.topic_created_at,
     });
     answer(fetched.batches, rest, wanted.bytes).await
-}
-
-/// A place in the form of answers.
-fn place(at: Position) -> Value {
-    json!({ "incarnation": at.incarnation, "offset": at.offset })
 }
 
 /// The records, and the other members of the answer.

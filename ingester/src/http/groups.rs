@@ -85,8 +85,11 @@ pub(super) async fn describe(
     let may_read = |topic: &TopicName| caller.may(Right::Read, topic);
     let (view, mut lags) = Box::pin(lags(&api.fetcher, &group_id)).await?;
     lags.retain(|lag| may_read(&lag.partition.topic));
-    let members = view.members.iter().filter(|member| member.topics.iter().any(may_read));
-    let members: Vec<Value> = members.map(|member| shown(member, may_read)).collect();
+    let in_sight = |mut member: GroupMember| {
+        member.topics.retain(may_read);
+        (!member.topics.is_empty()).then_some(member)
+    };
+    let members: Vec<GroupMember> = view.members.into_iter().filter_map(in_sight).collect();
     Ok(Json(json!({
         "group_id": view.group_id,
         "generation": view.generation,
@@ -120,19 +123,10 @@ pub(super) async fn reset(
     let partitions = partitions(&api, &wanted).await?;
     let planned = Box::pin(plan_reset(&api.resetting, &group_id, &partitions, to)).await?;
     if !wanted.dry_run {
-        let offsets: Vec<ConsumerOffset> = planned.iter().map(|(_, offset)| offset.clone()).collect();
+        let offsets: Vec<ConsumerOffset> = planned.iter().map(|planned| planned.row.clone()).collect();
         api.catalog.reset_offsets(&offsets).await?;
     }
-    let change = |(before, after): &(Option<catalog::CommittedOffset>, ConsumerOffset)| {
-        json!({
-            "topic": after.topic,
-            "partition_id": after.partition_id,
-            "before": before.map(|before| json!({ "incarnation": before.incarnation, "offset": before.offset })),
-            "after": { "incarnation": after.incarnation, "offset": after.committed_offset },
-        })
-    };
-    let changes: Vec<Value> = planned.iter().map(change).collect();
-    Ok(Json(json!({ "group_id": group_id, "dry_run": wanted.dry_run, "partitions": changes })))
+    Ok(Json(json!({ "group_id": group_id, "dry_run": wanted.dry_run, "partitions": planned })))
 }
 
 async fn partitions(api: &Api, wanted: &Reset) -> Result<Vec<TopicPartition>, ApiError> {
@@ -166,19 +160,6 @@ async fn listed(api: &Api, group_id: &str) -> Result<GroupInfo, ApiError> {
     let groups = api.catalog.list_groups().await?;
     let group = groups.into_iter().find(|group| group.group_id == group_id);
     group.ok_or_else(|| CatalogError::GroupNotFound(group_id.to_owned()).into())
-}
-
-fn shown(member: &GroupMember, may_read: impl Fn(&TopicName) -> bool) -> Value {
-    let topics: Vec<&TopicName> = member.topics.iter().filter(|topic| may_read(topic)).collect();
-    json!({
-        "member": member.member,
-        "name": member.name,
-        "topics": topics,
-        "lease_ms": member.lease.as_millis() as u64,
-        "silent_ms": member.silent_for.as_millis() as u64,
-        "is_alive": member.is_alive(),
-        "joined_at": member.joined_at,
-    })
 }
 
 #[cfg(test)]

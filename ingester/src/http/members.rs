@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use catalog::{Caller, CatalogError, Claim, ClaimedOffset, CommittedOffset, GroupView, Membership, Right};
+use catalog::{Caller, CatalogError, Claim, ClaimedOffset, GroupView, Membership, Position, Right};
 use common::{Generation, Incarnation, MemberId, TopicName, TopicPartition};
 use consumer::{GroupError, HeldPartition, take_share};
 use serde::Deserialize;
@@ -71,6 +71,7 @@ struct Offset {
     replaces: Option<Place>,
 }
 
+/// [`Position`], in which a word too much is an error.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Place {
@@ -118,12 +119,11 @@ pub(super) async fn join(
 
 fn shown(held: &HeldPartition) -> Value {
     let Claim { partition, generation, .. } = &held.claim;
-    let committed = held.committed.map(|at| json!({ "incarnation": at.incarnation, "offset": at.offset }));
     json!({
         "topic": partition.topic,
         "partition_id": partition.partition_id,
         "generation": generation,
-        "committed": committed,
+        "committed": held.committed,
         "is_leaving": held.is_leaving,
     })
 }
@@ -174,7 +174,7 @@ impl Offset {
     fn claimed(self) -> ClaimedOffset {
         let (partition, generation) = (TopicPartition::new(self.topic, self.partition_id), self.generation);
         let (incarnation, offset, metadata) = (self.incarnation, self.offset, self.metadata);
-        let replaces = self.replaces.map(|Place { incarnation, offset }| CommittedOffset { incarnation, offset });
+        let replaces = self.replaces.map(|Place { incarnation, offset }| Position { incarnation, offset });
         ClaimedOffset { partition, generation, incarnation, offset, replaces, metadata }
     }
 }

@@ -4,14 +4,13 @@
 
 use std::time::Duration;
 
-use catalog::{CatalogError, MetadataStore, Position};
-use common::TopicPartition;
+use catalog::{MetadataStore, Position};
 use consumer::{FetchRequest, Fetcher, Seen, Start};
 use futures::FutureExt;
 
 use super::sink::{Sink, note_skipped};
 use super::{Args, Outage};
-use crate::output::{self, UsageError};
+use crate::{opened, output};
 
 /// Time for which an empty partition is waited for, so that the turn comes to the others.
 const TURN: Duration = Duration::from_millis(50);
@@ -90,16 +89,8 @@ pub(super) async fn consume(
 async fn turns(args: &Args, catalog: &dyn MetadataStore, fetcher: &Fetcher) -> anyhow::Result<Vec<Turn>> {
     let mut turns = Vec::new();
     for name in &args.topics {
-        let topic = catalog.get_topic(name).await?;
-        let topic = topic.ok_or_else(|| CatalogError::TopicNotFound(name.to_string()))?;
-        if let Some(wanted) = args.partition.filter(|wanted| *wanted >= topic.partition_count) {
-            let last = topic.partition_count - 1;
-            return Err(
-                UsageError::new(format!("--partition {wanted}: topic {name} has partitions 0 to {last}")).into()
-            );
-        }
-        for partition_id in (0..topic.partition_count).filter(|id| args.partition.is_none_or(|wanted| wanted == *id)) {
-            let partition = TopicPartition::new(name.clone(), partition_id);
+        let topic = opened::topic(catalog, name).await?;
+        for partition in opened::partitions(&topic, args.partition)? {
             let end = fetcher.position(&partition, Start::End).await?;
             let start = Start::from(args.start());
             let request = FetchRequest {

@@ -12,7 +12,7 @@ use anyhow::Context;
 use catalog::{MetadataStore, TopicSnapshot, ViewRequest, ViewedTopics};
 use common::{ErrorKind, TopicName};
 use lake::duckdb::{DuckDbLocation, views_sql};
-use tokio::signal::unix::{SignalKind, signal};
+use service::Signals;
 use tokio::time::sleep;
 
 use crate::output::{self, UsageError};
@@ -33,7 +33,7 @@ pub(super) async fn follow(
     location: &DuckDbLocation,
     path: &Path,
 ) -> anyhow::Result<()> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut signals = Signals::new()?;
     let mut written = Written { known: Vec::new(), text: None };
     let mut is_away = false;
     loop {
@@ -50,8 +50,7 @@ pub(super) async fn follow(
         }
         tokio::select! {
             biased;
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            _ = signals.next() => return Ok(()),
             () = sleep(LOOK_EACH) => {}
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Owns: showing them. Does not own: the numbers (crate `consumer`).
 
-use catalog::{GroupMember, GroupView};
+use catalog::GroupView;
 use common::config::Settings;
 use consumer::{Lag, lags};
 use serde_json::json;
@@ -30,26 +30,13 @@ pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         Ok(lags(&fetcher, &args.group).await?)
     });
     let (view, lags) = found.await?;
-    let members: Vec<_> = view.members.iter().map(member).collect();
     let answer = json!({
         "group_id": view.group_id,
         "generation": view.generation,
-        "members": members,
+        "members": view.members,
         "partitions": lags,
     });
     output::show(json, &answer, || text(&view, &lags))
-}
-
-fn member(member: &GroupMember) -> serde_json::Value {
-    json!({
-        "member": member.member,
-        "name": member.name,
-        "topics": member.topics,
-        "lease_ms": member.lease.as_millis() as u64,
-        "silent_ms": member.silent_for.as_millis() as u64,
-        "is_alive": member.is_alive(),
-        "joined_at": member.joined_at,
-    })
 }
 
 fn text(view: &GroupView, lags: &[Lag]) -> String {

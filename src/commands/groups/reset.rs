@@ -3,16 +3,16 @@
 //! Owns: the arguments, and showing the change. Does not own: the offsets (crate `consumer`), the check that nobody reads
 //! (the catalog).
 
-use catalog::{CatalogError, CommittedOffset, ConsumerOffset, MetadataStore};
+use catalog::{ConsumerOffset, MetadataStore};
 use common::config::Settings;
 use common::{TopicName, TopicPartition};
-use consumer::plan_reset;
+use consumer::{PlannedOffset, plan_reset};
 use serde_json::json;
 
 use crate::commands::topic::{Beginning, parse_beginning};
 use crate::consuming;
-use crate::opened::with_catalog;
-use crate::output::{self, Align, Table, UsageError};
+use crate::opened::{self, with_catalog};
+use crate::output::{self, Align, Table};
 
 /// Set the offsets of a group in a topic.
 ///
@@ -43,48 +43,29 @@ pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         let fetcher = consuming::fetcher(settings, catalog).await?;
         let planned = plan_reset(&fetcher, &args.group, &partitions, args.to.into()).await?;
         if !args.dry_run {
-            let offsets: Vec<ConsumerOffset> = planned.iter().map(|(_, offset)| offset.clone()).collect();
+            let offsets: Vec<ConsumerOffset> = planned.iter().map(|planned| planned.row.clone()).collect();
             catalog.reset_offsets(&offsets).await?;
         }
         Ok(planned)
     });
     let planned = planned.await?;
-    let changes: Vec<_> = planned.iter().map(|(before, after)| change(*before, after)).collect();
-    let answer = json!({ "group_id": args.group, "dry_run": args.dry_run, "partitions": changes });
+    let answer = json!({ "group_id": args.group, "dry_run": args.dry_run, "partitions": planned });
     output::show(json, &answer, || text(&args, &planned))
 }
 
 async fn partitions(args: &Args, catalog: &dyn MetadataStore) -> anyhow::Result<Vec<TopicPartition>> {
-    let topic = catalog.get_topic(&args.topic).await?;
-    let topic = topic.ok_or_else(|| CatalogError::TopicNotFound(args.topic.to_string()))?;
-    let of = |partition_id| TopicPartition::new(args.topic.clone(), partition_id);
-    match args.partition {
-        None => Ok((0..topic.partition_count).map(of).collect()),
-        Some(wanted) if wanted < topic.partition_count => Ok(vec![of(wanted)]),
-        Some(wanted) => {
-            let (name, last) = (&args.topic, topic.partition_count - 1);
-            Err(UsageError::new(format!("--partition {wanted}: topic {name} has partitions 0 to {last}")).into())
-        }
-    }
+    let topic = opened::topic(catalog, &args.topic).await?;
+    Ok(opened::partitions(&topic, args.partition)?)
 }
 
-fn change(before: Option<CommittedOffset>, after: &ConsumerOffset) -> serde_json::Value {
-    json!({
-        "topic": after.topic,
-        "partition_id": after.partition_id,
-        "before": before.map(|before| json!({ "incarnation": before.incarnation, "offset": before.offset })),
-        "after": { "incarnation": after.incarnation, "offset": after.committed_offset },
-    })
-}
-
-fn text(args: &Args, planned: &[(Option<CommittedOffset>, ConsumerOffset)]) -> String {
+fn text(args: &Args, planned: &[PlannedOffset]) -> String {
     let mut table = Table::new(&[
         ("TOPIC", Align::Left),
         ("PARTITION", Align::Right),
         ("BEFORE", Align::Right),
         ("AFTER", Align::Right),
     ]);
-    for (before, after) in planned {
+    for PlannedOffset { before, row: after } in planned {
         table.row([
             after.topic.to_string(),
             after.partition_id.to_string(),

@@ -58,7 +58,7 @@ pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
 
 async fn resume(args: &Args, settings: &Settings, catalog: &dyn MetadataStore, json: bool) -> anyhow::Result<()> {
     let snapshot = catalog.snapshot(&args.name).await?;
-    opened::check_partition(&snapshot, args.partition)?;
+    opened::check_partition(&snapshot.topic, args.partition)?;
     let is_meant = |partition: &&Partition| args.partition.is_none_or(|only| only == partition.partition_id);
     let meant: Vec<&Partition> = snapshot.partitions.iter().filter(is_meant).collect();
     let halted: Vec<&Partition> =

@@ -2,7 +2,7 @@
 //!
 //! Owns: groups and their offsets. Does not own: the meaning of an offset, which is the consumer's.
 
-use ::catalog::{CatalogError, CommittedOffset, ConsumerOffset, Result};
+use ::catalog::{CatalogError, ConsumerOffset, Position, Result};
 use common::TopicPartition;
 
 use super::event::Change;
@@ -59,14 +59,10 @@ impl CatalogState {
         Ok(())
     }
 
-    pub(crate) fn get_committed_offset(
-        &self,
-        group_id: &str,
-        partition: &TopicPartition,
-    ) -> Result<Option<CommittedOffset>> {
+    pub(crate) fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition) -> Result<Option<Position>> {
         check_group(group_id)?;
         let row = self.offsets.get(&(group_id.to_owned(), partition.clone()));
-        Ok(row.map(|row| CommittedOffset { incarnation: row.incarnation, offset: row.committed_offset }))
+        Ok(row.map(|row| row.position()))
     }
 
     pub(crate) fn get_consumer_offsets(&self, group_id: &str) -> Result<Vec<ConsumerOffset>> {

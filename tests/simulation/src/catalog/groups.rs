@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ::catalog::{
-    CatalogError, Claim, Claimed, ClaimedOffset, CommittedOffset, ConsumerOffset, GroupInfo, GroupMember, GroupOffset,
-    GroupView, Membership, Result,
+    CatalogError, Claim, Claimed, ClaimedOffset, ConsumerOffset, GroupInfo, GroupMember, GroupOffset, GroupView,
+    Membership, Position, Result,
 };
 use common::{Generation, MemberId, TopicName, TopicPartition};
 
@@ -88,8 +88,7 @@ impl CatalogState {
             if row.member == member {
                 let claim = Claim { partition: of.clone(), member, generation: row.generation };
                 let committed = self.offsets.get(&key);
-                let committed =
-                    committed.map(|row| CommittedOffset { incarnation: row.incarnation, offset: row.committed_offset });
+                let committed = committed.map(|row| row.position());
                 held.push(Claimed { claim, committed });
             }
         }
@@ -139,10 +138,9 @@ impl CatalogState {
             return Err(CatalogError::Fenced { partition: of.clone(), reason });
         }
         let recorded = self.offsets.get(&(group_id.to_owned(), of.clone()));
-        let place = (offset.incarnation, offset.offset);
-        let replaces = offset.replaces.map(|replaced| (replaced.incarnation, replaced.offset));
-        let is_late = recorded.map(|row| (row.incarnation, row.committed_offset));
-        let is_late = is_late.is_some_and(|recorded| recorded > place && replaces != Some(recorded));
+        let place = Position { incarnation: offset.incarnation, offset: offset.offset };
+        let is_late = recorded.map(|row| row.position());
+        let is_late = is_late.is_some_and(|recorded| recorded > place && offset.replaces != Some(recorded));
         if is_late && self.guards.claim_compare {
             return Ok(());
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use ::catalog::{
     CatalogError, ColumnStatistics, CommitRecord, Contact, FileId, IncarnationStart, LakeSnapshot, ObjectInfo,
-    Ownership, Partition, RecordedGap, Replay, RetiredObject, Scope, SegmentInfo, SnapshotId, Suspect, TableId, Tables,
-    Token, Topic, Upload, UploadState,
+    Ownership, Partition, Position, RecordedGap, Replay, RetiredObject, Scope, SegmentInfo, SnapshotId, Suspect,
+    TableId, Tables, Token, Topic, Upload, UploadState,
 };
 use common::{Epoch, Generation, Incarnation, MemberId, OwnerId, TopicName, TopicPartition};
 
@@ -96,6 +96,13 @@ pub struct OffsetRow {
     pub metadata: Option<String>,
     /// Time of that commit.
     pub committed_at: i64,
+}
+
+impl OffsetRow {
+    /// The committed place.
+    pub(super) fn position(&self) -> Position {
+        Position { incarnation: self.incarnation, offset: self.committed_offset }
+    }
 }
 
 /// The number and the time of a snapshot.

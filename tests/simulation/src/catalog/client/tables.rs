@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use ::catalog::{
-    AgentStore, ColumnStatistics, CommitRecord, CommittedOffset, ConsumerOffset, ConsumerStore, Exceptions, Expiration,
-    Expired, ExpiredBefore, FileId, ImportedSegment, IncarnationStart, Ingester, LakeSnapshot, NewToken, OpenTables,
-    Partition, ReadAhead, ReadFrom, RecordedGap, RegisteredAgent, Replay, ReplayStore, Result, RetiredObject,
+    AgentStore, ColumnStatistics, CommitRecord, ConsumerOffset, ConsumerStore, Exceptions, Expiration, Expired,
+    ExpiredBefore, FileId, ImportedSegment, IncarnationStart, Ingester, LakeSnapshot, NewToken, OpenTables, Partition,
+    Position, ReadAhead, ReadFrom, RecordedGap, RegisteredAgent, Replay, ReplayStore, Result, RetiredObject,
     SegmentInfo, SegmentKind, SegmentStore, SnapshotId, TableStore, Token, TokenStore, Topic, TopicConfig,
     TopicSnapshot, TopicStore, View, ViewRequest, ViewStore,
 };
@@ -214,11 +214,7 @@ impl<D: Door> ConsumerStore for Client<D> {
         self.write("commit_offset", Rows::None, |state| state.commit_offset(offset)).await
     }
 
-    async fn get_committed_offset(
-        &self,
-        group_id: &str,
-        partition: &TopicPartition,
-    ) -> Result<Option<CommittedOffset>> {
+    async fn get_committed_offset(&self, group_id: &str, partition: &TopicPartition) -> Result<Option<Position>> {
         let (group_id, partition) = (group_id.to_owned(), partition.clone());
         self.read("get_committed_offset", move |state| state.get_committed_offset(&group_id, &partition)).await
     }
