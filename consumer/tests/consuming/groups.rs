@@ -192,9 +192,10 @@ async fn a_group_begins_anew_in_a_topic_that_was_made_again() {
     let (of, messages) = (lake.partition(0), numbered(100..103).into_iter().map(OutgoingMessage::new).collect());
     let acks = lake.writer.queue().publish(&of, messages).await.expect("published");
     let end = acks.last().expect("some").offset + 1;
-    // The writer still knows the watermark of the deleted topic, so the catalog is asked.
+    // The writer still knows the watermark of the deleted topic, so the catalog is asked; a flush that meets the end of that
+    // topic's pipeline says so.
     while lake.catalog.get_partition(&of).await.expect("read").expect("there").high_watermark < end {
-        lake.writer.flush().await.expect("flushed");
+        lake.writer.flush().await.ok();
         tokio::task::yield_now().await;
     }
     let mut read = Vec::new();
