@@ -123,6 +123,7 @@ on_every_backend! {
     segments::the_exceptions_of_a_range_are_its_gaps_and_quarantine,
     segments::exceptions_are_of_one_incarnation_and_know_what_retention_took,
     view::a_view_is_the_same_whatever_is_known,
+    view::a_known_snapshot_of_a_lost_history_changes_no_answer,
     view::a_view_has_what_was_asked_for_and_nothing_else,
     view::a_view_has_the_groups_with_their_topics_and_lag,
     tokens::a_token_is_listed_as_it_was_created,

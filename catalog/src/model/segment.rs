@@ -126,6 +126,9 @@ pub struct TopicSnapshot {
     pub objects: Vec<Arc<ObjectInfo>>,
     /// The newest lake snapshot.
     pub snapshot_id: SnapshotId,
+    /// Its time, in microseconds since 1970. After a failover to a server that lagged, a number may come again; a number
+    /// with a time does not.
+    pub snapshot_time_us: i64,
 }
 
 /// The exceptions among some offsets of a partition: a message below the watermark is in the topic's table, unless its

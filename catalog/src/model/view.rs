@@ -7,7 +7,8 @@ use std::sync::Arc;
 use common::{TopicName, TopicPartition};
 
 use super::{
-    CommitRecord, GroupInfo, GroupOffset, RecordedGap, RegisteredAgent, SnapshotId, Topic, TopicSnapshot, Upload,
+    CommitRecord, GroupInfo, GroupOffset, RecordedGap, RegisteredAgent, SnapshotId, Tables, Topic, TopicSnapshot,
+    Upload,
 };
 
 /// The parts of the catalog that a reader wants as of one transaction.
@@ -15,7 +16,8 @@ use super::{
 pub struct ViewRequest {
     /// The topics whose snapshots are wanted.
     pub topics: ViewedTopics,
-    /// Snapshots that the reader has. Where one is of the same table, the answer takes from it what did not change.
+    /// Snapshots that the reader has. Where one is of the same table and of the catalog's history, the answer takes from it
+    /// what did not change.
     pub known: Vec<Arc<TopicSnapshot>>,
     /// The list of every topic is wanted.
     pub list_topics: bool,
@@ -67,6 +69,9 @@ pub struct View {
     pub topics: Vec<Topic>,
     /// Snapshots of the topics that were asked for and exist, by name.
     pub snapshots: Vec<Arc<TopicSnapshot>>,
+    /// Tables of which the reader knew a snapshot that the catalog lost, or that is too old to tell: nothing that was kept of
+    /// their objects by number holds any more.
+    pub lost: Vec<Tables>,
     /// Commits, alone or in runs, by topic, partition and number.
     pub commits: Vec<(TopicPartition, CommitRecord)>,
     /// Gaps, by topic, partition, incarnation and offset.

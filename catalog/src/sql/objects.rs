@@ -111,6 +111,18 @@ pub(super) async fn live_after(session: &mut dyn Session, tables: Tables, last: 
     found.into_iter().map(|mut row| Ok(Arc::new(row.object_of(tables)?))).collect()
 }
 
+/// True when the object is listed, or was and is not yet deleted. After a failover to a server that lagged, its number may
+/// be that of another.
+pub(super) async fn was_listed(session: &mut dyn Session, object: &ObjectInfo) -> Result<bool> {
+    let select = sql!(
+        "SELECT key FROM objects WHERE file_id = $1 AND bucket = $2 AND key = $3
+         UNION ALL
+         SELECT key FROM retired_objects WHERE file_id = $1 AND bucket = $2 AND key = $3"
+    );
+    let found = session.fetch(&select, values![object.file_id.0.cast_signed(), &object.bucket, &object.key]).await?;
+    Ok(!found.is_empty())
+}
+
 /// Retired objects of two tables that are not yet deleted, by number.
 pub(super) async fn retired(session: &mut dyn Session, tables: Tables) -> Result<Vec<RetiredObject>> {
     let select = sql!(

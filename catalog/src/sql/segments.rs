@@ -168,13 +168,15 @@ pub(super) async fn snapshot_of(session: &mut dyn Session, topic: Topic, tables:
     );
     let segments = session.fetch(&select, values![&topic.name]).await?;
     let objects = objects::live(session, tables).await?;
+    let (snapshot_id, snapshot_time_us) = snapshots::newest(session).await?;
     Ok(TopicSnapshot {
         topic,
         tables,
         partitions: rows::all(partitions)?,
         segments: in_objects(segments, &objects)?,
         objects,
-        snapshot_id: snapshots::newest(session).await?,
+        snapshot_id,
+        snapshot_time_us,
     })
 }
 

@@ -119,10 +119,11 @@ pub(super) async fn list(session: &mut dyn Session) -> Result<Vec<LakeSnapshot>>
     rows::all(session.fetch(&select, values![]).await?)
 }
 
-/// The number of the newest snapshot.
-pub(super) async fn newest(session: &mut dyn Session) -> Result<SnapshotId> {
-    let found = session.fetch(&sql!("SELECT snapshot_id FROM lake_head"), values![]).await?.pop();
-    Ok(SnapshotId(found.ok_or_else(no_head)?.unsigned("snapshot_id")?))
+/// The number of the newest snapshot, and its time in microseconds.
+pub(super) async fn newest(session: &mut dyn Session) -> Result<(SnapshotId, i64)> {
+    let found = session.fetch(&sql!("SELECT snapshot_id, time_us FROM lake_head"), values![]).await?.pop();
+    let mut row = found.ok_or_else(no_head)?;
+    Ok((SnapshotId(row.unsigned("snapshot_id")?), row.integer("time_us")?))
 }
 
 fn no_head() -> CatalogError {

@@ -4,8 +4,9 @@
 //! (`segments`, `objects`).
 //!
 //! A snapshot of many segments takes long to read, and little of it changes between two queries. The number of an object
-//! rises in the order of listing and is never used again, and a segment changes only with its object. So what changed
-//! since a known snapshot are the objects with greater numbers, and those that are gone.
+//! rises in the order of listing, and a segment changes only with its object. So what changed since a known snapshot are
+//! the objects with greater numbers, and those that are gone. After a failover to a server that lagged, that does not hold:
+//! numbers come again, and objects that were gone are back. The key of the last known object and the count of objects tell.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -31,7 +32,7 @@ impl<D> ViewStore for SqlMetadataStore<D> {
 }
 
 async fn view(session: &mut dyn Session, request: &ViewRequest) -> Result<View> {
-    let snapshot_id = snapshots::newest(session).await?;
+    let newest = snapshots::newest(session).await?;
     let all = match request.list_topics || request.topics == ViewedTopics::All {
         true => topics(session, None).await?,
         false => Vec::new(),
@@ -41,15 +42,27 @@ async fn view(session: &mut dyn Session, request: &ViewRequest) -> Result<View> 
         ViewedTopics::These(names) => named(session, names).await?,
     };
     let known: HashMap<Tables, &Arc<TopicSnapshot>> = request.known.iter().map(|known| (known.tables, known)).collect();
-    let mut viewed = Vec::with_capacity(wanted.len());
+    let (mut viewed, mut lost) = (Vec::with_capacity(wanted.len()), Vec::new());
     for (topic, tables) in wanted {
-        viewed.push(snapshot(session, (topic, tables), snapshot_id, known.get(&tables).copied()).await?);
+        let known = known.get(&tables).copied();
+        let continued = match known {
+            Some(known) => continued(session, (&topic, tables), newest, known).await?,
+            None => None,
+        };
+        viewed.push(match continued {
+            Some(snapshot) => snapshot,
+            None => {
+                lost.extend(known.map(|_| tables));
+                Arc::new(snapshot_of(session, topic, tables).await?)
+            }
+        });
     }
     let listed = all.into_iter().filter(|_| request.list_topics);
     Ok(View {
-        snapshot_id,
+        snapshot_id: newest.0,
         topics: listed.map(|(topic, _)| topic).collect(),
         snapshots: viewed,
+        lost,
         commits: if request.commits { commits(session).await? } else { Vec::new() },
         gaps: if request.gaps { gaps(session).await? } else { Vec::new() },
         agents: if request.agents { agents(session).await? } else { Vec::new() },
@@ -87,34 +100,42 @@ async fn named(session: &mut dyn Session, names: &[TopicName]) -> Result<Vec<(To
     Ok(found)
 }
 
-/// The snapshot of a topic, with as much of the known one as did not change.
-async fn snapshot(
+/// The snapshot of a topic, with as much of the known one as did not change; none where the known one is not of the catalog's
+/// history, or too old to tell.
+async fn continued(
     session: &mut dyn Session,
-    (topic, tables): (Topic, Tables),
-    snapshot_id: SnapshotId,
-    known: Option<&Arc<TopicSnapshot>>,
-) -> Result<Arc<TopicSnapshot>> {
-    let Some(known) = known else {
-        return Ok(Arc::new(snapshot_of(session, topic, tables).await?));
-    };
+    (topic, tables): (&Topic, Tables),
+    (snapshot_id, snapshot_time_us): (SnapshotId, i64),
+    known: &Arc<TopicSnapshot>,
+) -> Result<Option<Arc<TopicSnapshot>>> {
     let select = sql!("SELECT " partition_columns " FROM partitions WHERE topic = $1 ORDER BY partition_id");
     let partitions: Vec<Partition> = rows::all(session.fetch(&select, values![&topic.name]).await?)?;
-    let is_same_list = known.snapshot_id == snapshot_id;
-    if is_same_list && known.topic == topic && known.partitions == partitions {
-        return Ok(Arc::clone(known));
+    let is_same_list = (known.snapshot_id, known.snapshot_time_us) == (snapshot_id, snapshot_time_us);
+    if is_same_list && known.topic == *topic && known.partitions == partitions {
+        return Ok(Some(Arc::clone(known)));
     }
-    let (segments, objects) = match is_same_list {
-        true => (known.segments.clone(), known.objects.clone()),
+    let lists = match is_same_list {
+        true => Some((known.segments.clone(), known.objects.clone())),
         false => changed_lists(session, tables, known).await?,
     };
-    Ok(Arc::new(TopicSnapshot { topic, tables, partitions, segments, objects, snapshot_id }))
+    let topic = topic.clone();
+    let snapshot = |(segments, objects)| {
+        Arc::new(TopicSnapshot { topic, tables, partitions, segments, objects, snapshot_id, snapshot_time_us })
+    };
+    Ok(lists.map(snapshot))
 }
 
 type Lists = (Vec<SegmentInfo>, Vec<Arc<ObjectInfo>>);
 
-/// Segments and objects now, of which the known snapshot has most.
-async fn changed_lists(session: &mut dyn Session, tables: Tables, known: &TopicSnapshot) -> Result<Lists> {
-    let last = known.objects.last().map_or(0, |object| object.file_id.0.cast_signed());
+/// Segments and objects now, of which the known snapshot has most; none where it has others than the catalog had.
+async fn changed_lists(session: &mut dyn Session, tables: Tables, known: &TopicSnapshot) -> Result<Option<Lists>> {
+    let last = known.objects.last();
+    if let Some(last) = last
+        && !objects::was_listed(session, last).await?
+    {
+        return Ok(None);
+    }
+    let last = last.map_or(0, |object| object.file_id.0.cast_signed());
     let of = values![tables.data.0.cast_signed(), tables.quarantine.0.cast_signed(), last];
     let count = sql!("SELECT count(*) AS n FROM objects WHERE table_id IN ($1, $2) AND file_id <= $3");
     let kept: u64 = match session.fetch(&count, of).await?.pop() {
@@ -129,6 +150,9 @@ async fn changed_lists(session: &mut dyn Session, tables: Tables, known: &TopicS
         let live = live.collect::<Result<HashSet<FileId>>>()?;
         objects.retain(|object| live.contains(&object.file_id));
         segments.retain(|segment| live.contains(&segment.object.file_id));
+        if kept != objects.len() as u64 {
+            return Ok(None); // an object is back
+        }
     }
     let new = objects::live_after(session, tables, last).await?;
     if !new.is_empty() {
@@ -143,7 +167,7 @@ async fn changed_lists(session: &mut dyn Session, tables: Tables, known: &TopicS
         };
         segments.sort_by(|one, other| place(one).cmp(&place(other)));
     }
-    Ok((segments, objects))
+    Ok(Some((segments, objects)))
 }
 
 async fn commits(session: &mut dyn Session) -> Result<Vec<(TopicPartition, CommitRecord)>> {

@@ -223,7 +223,7 @@ fn timeless_state(mut state: TableState) -> TableState {
 }
 
 fn timeless_snapshot(mut snapshot: TopicSnapshot) -> TopicSnapshot {
-    (snapshot.topic.created_at, snapshot.topic.updated_at) = (0, 0);
+    (snapshot.topic.created_at, snapshot.topic.updated_at, snapshot.snapshot_time_us) = (0, 0, 0);
     snapshot.partitions = snapshot.partitions.into_iter().map(timeless_partition).collect();
     snapshot.segments.iter_mut().for_each(forget_times);
     snapshot.objects.iter_mut().for_each(|object| Arc::make_mut(object).created_at = 0);

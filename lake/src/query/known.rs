@@ -132,8 +132,10 @@ impl Known {
         for snapshot in &view.snapshots {
             let topic = match kept.topics.get(&snapshot.tables) {
                 Some((_, same)) if Arc::ptr_eq(&same.snapshot, snapshot) => Arc::clone(same),
-                Some((_, other)) => Arc::new(KnownTopic::new(Arc::clone(snapshot), Arc::clone(&other.recorded))),
-                None => Arc::new(KnownTopic::new(Arc::clone(snapshot), Arc::default())),
+                Some((_, other)) if !view.lost.contains(&snapshot.tables) => {
+                    Arc::new(KnownTopic::new(Arc::clone(snapshot), Arc::clone(&other.recorded)))
+                }
+                _ => Arc::new(KnownTopic::new(Arc::clone(snapshot), Arc::default())),
             };
             seen.push(Arc::clone(&topic));
             kept.topics.insert(snapshot.tables, (moment, topic));

@@ -72,6 +72,7 @@ fn whole() -> TopicSnapshot {
         segments: vec![segment(0, (0, 19), &shared), segment(0, (20, 29), &own), segment(1, (5, 14), &shared)],
         objects: vec![shared, own],
         snapshot_id: SnapshotId(2),
+        snapshot_time_us: 0,
     }
 }
 

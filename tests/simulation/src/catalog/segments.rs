@@ -92,12 +92,14 @@ impl CatalogState {
             segments: self.partitions_of(topic).flat_map(|(of, _)| self.segments_of(of)).cloned().collect(),
             objects: self.objects_of(topic).cloned().collect(),
             snapshot_id: self.head.snapshot_id,
+            snapshot_time_us: self.head.time_us,
         })
     }
 
     /// The model reads everything anew: known snapshots change no answer.
     pub(crate) fn view(&self, request: &ViewRequest) -> View {
         let topics = self.topics.keys().filter(|name| request.topics.contains(name));
+        let known = request.known.iter().filter(|known| request.topics.contains(&known.topic.name));
         let all = |wanted: bool| self.partitions.keys().filter(move |_| wanted).cloned();
         let mut uploads: Vec<_> = self.uploads.values().filter(|_| request.uploads).cloned().collect();
         uploads.sort_by(|one, other| (&one.topic, &one.key).cmp(&(&other.topic, &other.key)));
@@ -105,6 +107,7 @@ impl CatalogState {
             snapshot_id: self.head.snapshot_id,
             topics: self.topics.values().filter(|_| request.list_topics).cloned().collect(),
             snapshots: topics.filter_map(|name| self.snapshot(name).ok()).map(Arc::new).collect(),
+            lost: known.filter(|known| self.has_lost(known)).map(|known| known.tables).collect(),
             commits: all(request.commits)
                 .flat_map(|of| self.list_commits(&of).into_iter().map(move |row| (of.clone(), row)))
                 .collect(),
@@ -116,6 +119,19 @@ impl CatalogState {
             groups: if request.groups { self.list_groups() } else { vec![] },
             offsets: if request.offsets { self.list_offsets() } else { vec![] },
         }
+    }
+
+    /// True when the snapshot is not of this history: its last object never was here, or one that it knew as gone is live.
+    fn has_lost(&self, known: &TopicSnapshot) -> bool {
+        let Some(last) = known.objects.last().filter(|_| self.tables.get(&known.topic.name) == Some(&known.tables))
+        else {
+            return false;
+        };
+        let (live, retired) = (self.objects.get(&last.file_id), self.retired.get(&last.file_id));
+        let key = live.map(|row| &row.object.key).or(retired.map(|row| &row.object.object.key));
+        let older = self.objects.range(..=last.file_id).filter(|(_, row)| row.topic == known.topic.name);
+        let is_back = |file_id: &FileId| known.objects.iter().all(|object| object.file_id != *file_id);
+        key != Some(&last.key) || older.map(|(file_id, _)| file_id).any(is_back)
     }
 
     /// The topic's live objects, by number.
