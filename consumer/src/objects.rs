@@ -161,18 +161,20 @@ impl Objects {
     /// Begins to decode a part of the segment's object, unless it is there or enough is being decoded.
     pub(crate) async fn decode_ahead(&self, wanted: &Wanted, unit: Unit) {
         if !self.inner.memory.has(&unit_key(wanted, unit)) {
-            self.begin(wanted, move |_| Some(unit)).await;
+            self.begin(wanted, Some(unit)).await;
         }
     }
 
-    /// Begins to open the segment's object and to decode its first part, unless it is open or enough is being decoded.
+    /// Begins to open the segment's object, to order its rows and to decode its first part, unless it is open or enough is being
+    /// decoded.
     pub(crate) async fn open_ahead(&self, wanted: &Wanted) {
         if !self.inner.memory.has(&Key::File(key(&wanted.segment.object))) {
-            self.begin(wanted, |units| units.first().copied()).await;
+            self.begin(wanted, None).await;
         }
     }
 
-    async fn begin(&self, wanted: &Wanted, choose: impl FnOnce(&[Unit]) -> Option<Unit> + Send + 'static) {
+    /// Begins to decode a part; without one, to order the rows and to decode the first part.
+    async fn begin(&self, wanted: &Wanted, unit: Option<Unit>) {
         let mut ahead = self.ahead.lock().await;
         while ahead.try_join_next().is_some() {}
         if ahead.len() >= AHEAD_MAX {
@@ -183,7 +185,10 @@ impl Objects {
             let objects = Self { inner, ahead: Arc::default() };
             // Whoever needs the part sees an error again.
             let Ok(file) = objects.file(&wanted.segment).await else { return };
-            if let Some(unit) = choose(&file.units) {
+            if unit.is_none() {
+                objects.order(&wanted).await.ok();
+            }
+            if let Some(unit) = unit.or(file.units.first().copied()) {
                 objects.unit(&wanted, unit).await.ok();
             }
         });

@@ -90,10 +90,11 @@ async fn take_runs(
         while row < end {
             let unit = unit_of(&units, row).ok_or_else(|| FetchError::Failed(format!("row {row} is in no part")))?;
             let unit_end = unit.first_row + unit.rows as u64;
-            let rows = objects.unit(wanted, unit).await?;
-            if let Some(next) = unit_of(&units, unit_end) {
+            // Before this one is waited for, so that both are decoded at the same time.
+            if let Some(next) = unit_of(&units, unit_end).filter(|_| unit_end < end) {
                 objects.decode_ahead(wanted, next).await;
             }
+            let rows = objects.unit(wanted, unit).await?;
             let row_bytes = rows.get_array_memory_size() / unit.rows;
             let (start, length) = (row - unit.first_row, end.min(unit_end) - row);
             let part = from_offset(rows.slice(start as usize, length as usize), from);
