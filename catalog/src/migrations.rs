@@ -37,6 +37,7 @@ pub(crate) static SQLITE: LazyLock<Migrator> = migrations! {
     9 "iceberg" "009_iceberg.sql",
     10 "gap kind" "010_gap_kind.sql",
     11 "consumers" "011_consumers.sql",
+    12 "one row of statistics" "012_one_row_of_statistics.sql",
 };
 
 /// The schema in PostgreSQL.
@@ -53,6 +54,7 @@ pub(crate) static POSTGRES: LazyLock<Migrator> = migrations! {
     9 "iceberg" "009_iceberg.sql",
     10 "gap kind" "010_gap_kind.sql",
     11 "consumers" "011_consumers.sql",
+    12 "one row of statistics" "012_one_row_of_statistics.sql",
 };
 
 fn migration(version: i64, description: &'static str, sql: &'static str) -> Migration {

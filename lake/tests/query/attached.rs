@@ -44,6 +44,19 @@ fn found(table: &str, filters: &[String]) -> Vec<serde_json::Value> {
     filters.iter().map(|filter| ask(&sql(filter))).collect()
 }
 
+/// The first rows by a column: DuckDB leaves out objects by their bounds, and must read none twice.
+fn first(table: &str) -> Vec<serde_json::Value> {
+    let orders = [
+        "_offset FROM {} ORDER BY _offset LIMIT 4",
+        "_offset FROM {} ORDER BY _offset DESC LIMIT 4",
+        "_offset, count(*) FROM {} GROUP BY ALL ORDER BY _offset LIMIT 4",
+        "_partition_id, _offset FROM {} ORDER BY _partition_id, _offset LIMIT 4",
+        "i, _offset FROM {} ORDER BY i, _offset LIMIT 4 OFFSET 2",
+        "s, _offset FROM {} ORDER BY s DESC, _offset LIMIT 4",
+    ];
+    orders.iter().map(|order| ask(&format!("SELECT {}", order.replace("{}", table)))).collect()
+}
+
 async fn check(directory: &Path, objects: &[Vec<Values>], filters: &[String]) {
     let lake = Lake::in_directory(directory).await;
     list(&lake, objects).await;
@@ -56,6 +69,7 @@ async fn check(directory: &Path, objects: &[Vec<Values>], filters: &[String]) {
     let of_level_0 = found(&table, filters);
     record_statistics(&lake, objects, |_| {}).await;
     let with = found(&table, filters);
+    assert_eq!(first(&table), first(&files), "the first rows");
     ask("DETACH attached");
     for (number, filter) in filters.iter().enumerate() {
         assert_eq!(of_level_0[number], without[number], "level 0: {filter}");
