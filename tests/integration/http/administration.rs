@@ -62,6 +62,11 @@ async fn a_topic_is_created_changed_and_deleted_over_http() {
     let described = server.request("GET", "/v1/topics/orders", &[], b"").await.1;
     assert_eq!((&described["topic"], described["partitions"].as_array().map(Vec::len)), (&changed, Some(2)));
 
+    // The writer decodes by the columns that the topic has now, however shortly ago they were added.
+    let (status, noted) = server.request("POST", path, &[JSON], br#"{"id":7,"note":"at once"}"#).await;
+    assert_eq!(status, 200, "{noted}");
+    assert_eq!(count(&siltstone, "SELECT count(*) AS c FROM orders WHERE note = 'at once'").await, 1);
+
     assert_eq!(server.request("DELETE", "/v1/topics/orders", &[], b"").await, (200, json!({ "deleted": "orders" })));
     assert_eq!(server.request("DELETE", "/v1/topics/orders", &[], b"").await.0, 404);
     let (status, gone) = server.request("POST", path, &[JSON], br#"{"id":9}"#).await;

@@ -62,7 +62,7 @@ pub(crate) struct OpenBatch {
 pub(crate) enum Encoded {
     /// All are.
     Whole(OpenBatch),
-    /// The first of those that wait have records whose refusal is doubted.
+    /// The first of those that wait have records that are doubted.
     Doubtful(OpenBatch),
 }
 
@@ -167,7 +167,7 @@ impl OpenBatch {
         self.memory.bytes()
     }
 
-    /// Decodes and encodes all waiting messages, up to the first chunk with a refusal that is doubted. Runs on a blocking
+    /// Decodes and encodes all waiting messages, up to the first chunk with a record that is doubted. Runs on a blocking
     /// thread.
     pub(crate) fn encode(mut self, encoding: &mut Encoding, doubt: Doubt, form: Form) -> Result<Encoded, ParquetError> {
         let mut messages = mem::take(&mut self.pending);

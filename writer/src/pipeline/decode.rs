@@ -27,7 +27,7 @@ use arrow_schema::SchemaRef;
 use catalog::{Ownership, Topic};
 use common::topic::{Format, TopicOptions};
 use common::{Incarnation, Message};
-use lake::schema::{quarantine_schema, table_schema};
+use lake::schema::{EXTRA, quarantine_schema, table_schema};
 
 use self::json::JsonDecoder;
 use self::raw::RawDecoder;
@@ -59,6 +59,14 @@ pub struct Decoded {
     pub rows: Option<RecordBatch>,
     /// Records that could not be decoded; absent if there are none.
     pub quarantine: Option<RecordBatch>,
+}
+
+impl Decoded {
+    /// True if a row has members that no column takes.
+    pub(crate) fn has_undeclared(&self) -> bool {
+        let extra = self.rows.as_ref().and_then(|rows| rows.column_by_name(EXTRA));
+        extra.is_some_and(|extra| extra.null_count() < extra.len())
+    }
 }
 
 /// Decodes the messages of one partition under one version of its topic's schema, chunk by chunk.

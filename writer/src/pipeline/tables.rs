@@ -37,7 +37,8 @@ pub(crate) struct TopicTables {
     turn: Semaphore,
 }
 
-/// Which refusals are doubted: the topic may have changed since its last version was seen.
+/// Which records are doubted, of those that are refused or have members without a column: the topic may have changed since its
+/// last version was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Doubt {
     /// None: the topic was looked at after the messages were fetched.
@@ -78,7 +79,7 @@ impl TopicTables {
         });
     }
 
-    /// The refusals that are doubted now. All are once an interval: other records are no reason to ask without end.
+    /// The records that are doubted now. All are once an interval: other records are no reason to ask without end.
     pub(crate) fn doubt(&self) -> Doubt {
         match self.last_look().is_some_and(|last| last.elapsed() < LOOK_INTERVAL) {
             true => Doubt::Replayed,
@@ -109,7 +110,7 @@ impl TopicTables {
 }
 
 impl Doubt {
-    /// Whether refusals of `messages` are doubted.
+    /// Whether records of `messages` are doubted.
     pub(crate) fn concerns(self, messages: &[Message]) -> bool {
         let is_replayed = |message: &Message| message.headers.iter().any(|(name, _)| name == REPLAY_OF);
         match self {

@@ -32,7 +32,8 @@ impl Assembler {
     }
 
     /// Encodes what waits, and with a reason closes the batch, if there is one. The columns may have changed since the
-    /// writer last looked, perhaps for these very records: the topic is looked at before their refusal counts.
+    /// writer last looked, perhaps for these very records: the topic is looked at before they are refused, or lose members to
+    /// `_extra`.
     ///
     /// In a box where it is called: its state is large, and thousands of partitions would keep room for it while they wait.
     /// Both are one piece of work: an encoder takes a megabyte and more, which thousands of batches that are due at the same

@@ -1,7 +1,8 @@
 //! Chunk: the messages that are decoded and encoded together, off the async threads.
 //!
 //! Owns: the way of a chunk's rows and refusals into the segments of the open batch, part by part, so that the rows of
-//! a message with millions of records never exist at once; noticing a refusal that is doubted before any row is encoded.
+//! a message with millions of records never exist at once; noticing a record that is doubted before any row is encoded: one
+//! that is refused, or has members that no column takes.
 //! Does not own: the ends of chunks and their order (`batch`), the ends of parts (`decode`), Parquet (`segment`).
 
 use arrow_array::RecordBatch;
@@ -42,7 +43,7 @@ impl Refusal {
 }
 
 impl OpenBatch {
-    /// Decodes and encodes a chunk. False, and nothing is encoded, if it has a refusal that is doubted.
+    /// Decodes and encodes a chunk. False, and nothing is encoded, if it has a record that is doubted.
     pub(super) fn encode_chunk(
         &mut self,
         encoding: &mut Encoding,
@@ -74,7 +75,7 @@ impl OpenBatch {
     }
 }
 
-/// A chunk without refusals.
+/// A chunk without doubts.
 enum Looked {
     /// It is one part, as nearly all are.
     Whole(Decoded),
@@ -83,16 +84,16 @@ enum Looked {
 }
 
 impl Encoding {
-    /// Decodes a chunk to see whether it has refusals; `None` if it has some. What was written to a segment cannot be
-    /// taken back, so a chunk of several parts is decoded twice.
+    /// Decodes a chunk to see whether it has records that a later version of the topic may take otherwise; `None` if it has some.
+    /// What was written to a segment cannot be taken back, so a chunk of several parts is decoded twice.
     fn look(&mut self, chunk: &[Message]) -> Option<Looked> {
-        let (mut parts, mut only, mut has_refusals) = (0_usize, None, false);
+        let (mut parts, mut only, mut is_doubted) = (0_usize, None, false);
         self.decode(chunk, &mut |part| {
-            has_refusals |= part.quarantine.is_some();
+            is_doubted |= part.quarantine.is_some() || part.has_undeclared();
             parts += 1;
             only = (parts == 1).then_some(part);
         });
-        (!has_refusals).then(|| only.map_or(Looked::Parts, Looked::Whole))
+        (!is_doubted).then(|| only.map_or(Looked::Parts, Looked::Whole))
     }
 
     fn decode(&mut self, messages: &[Message], take: &mut dyn FnMut(Decoded)) {

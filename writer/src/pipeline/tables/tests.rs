@@ -44,17 +44,19 @@ fn only_a_later_version_of_the_same_topic_is_taken() {
 }
 
 #[test]
-fn refusals_are_doubted_and_rows_are_not() {
+fn refusals_and_unknown_members_are_doubted_and_other_rows_are_not() {
     let table = TopicTable::new(&topic(1, 0));
     let is_doubted = |doubt: Doubt, message: Message| {
         let messages = [message];
-        doubt.concerns(&messages) && table.decode(Source::default(), &messages).quarantine.is_some()
+        let decoded = table.decode(Source::default(), &messages);
+        doubt.concerns(&messages) && (decoded.quarantine.is_some() || decoded.has_undeclared())
     };
     for (doubt, bad, replayed_bad) in
         [(Doubt::None, false, false), (Doubt::Replayed, false, true), (Doubt::All, true, true)]
     {
         assert!(!is_doubted(doubt, message("{\"a\":1}", &[REPLAY_OF])));
         assert_eq!(is_doubted(doubt, message("bad", &["Other"])), bad);
+        assert_eq!(is_doubted(doubt, message("{\"a\":1,\"b\":2}", &["Other"])), bad, "a new column may be b");
         assert_eq!(is_doubted(doubt, message("bad", &["Other", REPLAY_OF])), replayed_bad);
     }
 }
