@@ -160,11 +160,11 @@ pub async fn update_retention(
 }
 
 /// Opens the topic in the queue: a queue that does not outlive its process continues numbering from the watermarks of
-/// `partitions`, which are all of the topic's, by number.
+/// `partitions`, which are all of the topic's, by number, and drops what it has of an earlier topic of that name.
 ///
 /// # Errors
 /// As [`Queue::open_topic`].
 pub async fn open_topic(queue: &dyn Queue, topic: &Topic, partitions: &[Partition]) -> Result<(), QueueError> {
     let next_offsets: Vec<u64> = partitions.iter().map(|partition| partition.high_watermark).collect();
-    queue.open_topic(&topic.definition(), &next_offsets).await
+    queue.open_topic(&topic.definition(), Some(topic.created_at), &next_offsets).await
 }

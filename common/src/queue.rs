@@ -37,10 +37,24 @@ pub trait Queue: fmt::Debug + Send + Sync {
     /// removes only this topic's readers. An absent topic is no error.
     async fn delete_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError>;
 
-    /// Registers the topic in this process, and checks that the queue can serve it; changes nothing in the queue.
-    /// `next_offsets` holds, per partition, the catalog's high watermark: a queue that does not outlive its process
-    /// numbers on from there; a durable one has its own numbers and ignores it. Idempotent.
-    async fn open_topic(&self, topic: &TopicDefinition, next_offsets: &[u64]) -> Result<(), QueueError>;
+    /// Registers the topic in this process, and checks that the queue can serve it; changes nothing in a durable queue, which
+    /// ignores `since` and `next_offsets`. Idempotent.
+    ///
+    /// `since` is the time at which the catalog's topic was made, if there is one: a queue that does not outlive its process
+    /// drops the messages of an earlier topic of that name, which another process deleted. `next_offsets` holds, per partition,
+    /// the catalog's high watermark: such a queue numbers on from there.
+    async fn open_topic(
+        &self,
+        topic: &TopicDefinition,
+        since: Option<i64>,
+        next_offsets: &[u64],
+    ) -> Result<(), QueueError>;
+
+    /// Tells that the catalog no longer has the topic that was made at that time. A queue that does not outlive its process
+    /// drops its messages, and refuses more of them; others do nothing.
+    async fn close_topic(&self, name: &TopicName, since: i64) {
+        let _ = (name, since);
+    }
 
     /// Stores `messages` in order and returns when each is *confirmed*, one ack per message, in order. Waits while
     /// the queue is full. On an error any prefix may have been stored: repeat with message ids to store each once

@@ -44,7 +44,7 @@ impl Queue for Sink {
     async fn delete_topic(&self, _: &TopicDefinition) -> Result<(), QueueError> {
         Ok(())
     }
-    async fn open_topic(&self, _: &TopicDefinition, _: &[u64]) -> Result<(), QueueError> {
+    async fn open_topic(&self, _: &TopicDefinition, _: Option<i64>, _: &[u64]) -> Result<(), QueueError> {
         Ok(())
     }
     async fn publish(

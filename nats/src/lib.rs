@@ -162,7 +162,7 @@ impl Queue for NatsQueue {
         if topic_streams::is_managed(topic) {
             topic_streams::create(self.connection(), topic).await?;
         }
-        self.open_topic(topic, &[]).await
+        self.open_topic(topic, None, &[]).await
     }
 
     async fn delete_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
@@ -174,7 +174,7 @@ impl Queue for NatsQueue {
         }
     }
 
-    async fn open_topic(&self, topic: &TopicDefinition, _next_offsets: &[u64]) -> Result<(), QueueError> {
+    async fn open_topic(&self, topic: &TopicDefinition, _: Option<i64>, _: &[u64]) -> Result<(), QueueError> {
         topic.validate().map_err(QueueError::refused)?;
         let streams = topic_streams::open(self.connection(), topic, self.shared.config.ack).await?;
         self.insert(&topic.name, streams);

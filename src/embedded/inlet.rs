@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use common::diagnosis::Finding;
 use common::memory::MemoryBudget;
 use common::queue::{Bounds, Page, PageLimits, PublishAck, SubscribeRequest};
-use common::{Message, OutgoingMessage, Queue, QueueError, Subscription, TopicDefinition, TopicPartition};
+use common::{Message, OutgoingMessage, Queue, QueueError, Subscription, TopicDefinition, TopicName, TopicPartition};
 use tokio_util::task::TaskTracker;
 
 use super::life::Life;
@@ -67,8 +67,17 @@ impl Queue for Inlet {
         self.queue.delete_topic(topic).await
     }
 
-    async fn open_topic(&self, topic: &TopicDefinition, next_offsets: &[u64]) -> Result<(), QueueError> {
-        self.queue.open_topic(topic, next_offsets).await
+    async fn open_topic(
+        &self,
+        topic: &TopicDefinition,
+        since: Option<i64>,
+        next_offsets: &[u64],
+    ) -> Result<(), QueueError> {
+        self.queue.open_topic(topic, since, next_offsets).await
+    }
+
+    async fn close_topic(&self, name: &TopicName, since: i64) {
+        self.queue.close_topic(name, since).await;
     }
 
     async fn publish(

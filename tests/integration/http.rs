@@ -8,6 +8,7 @@ mod auto_create;
 mod drain;
 mod examples;
 mod kills;
+mod memory_queue;
 mod nats;
 mod pressure;
 mod properties;

@@ -53,6 +53,17 @@ pub enum WriterError {
         /// The reason.
         reason: String,
     },
+    /// Another process works on the same catalog, and the queue is in this one's memory.
+    #[error(
+        "writer {name}{address} works on the same catalog, and QUEUE_TYPE=memory is a queue of one process: no other writer \
+         sees its messages; publish to that process, or set QUEUE_TYPE=nats for both"
+    )]
+    NotAlone {
+        /// The other writer's host and process id.
+        name: String,
+        /// The word `at` and its address, where it has one.
+        address: String,
+    },
     /// A partition cannot be resumed as requested.
     #[error("{partition} cannot be resumed: {reason}")]
     Resume {
@@ -95,6 +106,7 @@ impl WriterError {
             | Self::CannotGoOn { .. }
             | Self::Resume { .. }
             | Self::Internal(_)
+            | Self::NotAlone { .. }
             | Self::ShutdownDeadline { .. } => ErrorKind::Fatal,
         }
     }

@@ -7,7 +7,7 @@
 //! Owns: taking partitions over, giving them back, aborting lost ones. Does not own: the steps of a pipeline.
 
 pub(crate) mod balance;
-mod heartbeat;
+pub(crate) mod heartbeat;
 pub(crate) mod pipeline_tasks;
 mod shares;
 pub(crate) mod supervise;

@@ -2,12 +2,13 @@
 //!
 //! `connected` opens the parts that settings name. `running` is a running writer, `handle` what many tasks may do with it, `flush` its wait for commits, and `status` has
 //! the state of its partitions.
-//! `discard` and `watchers` warn of discards, `relief` makes room in memory, `announce` tells other processes of commits, and `auto_create` makes topics
+//! `alone` notices a second writer beside a queue in memory, `discard` and `watchers` warn of discards, `relief` makes room in memory, `announce` tells other processes of commits, and `auto_create` makes topics
 //! of subjects. `metrics`, `summary` and `pages` show the state.
 //!
 //! Owns: the order of starting and stopping the parts of a writer's process, and its log lines at both ends.
 //! Does not own: the writer (`writer`), the process around it (the crate `service`).
 
+mod alone;
 pub(crate) mod announce;
 pub(crate) mod auto_create;
 mod connected;
@@ -33,6 +34,7 @@ use common::config::Settings;
 use lake::Storage;
 use service::{Listener, Shell, connect, producing};
 
+use crate::error::WriterError;
 use crate::service::running::RunningWriter;
 
 pub use connected::Connected;
@@ -122,7 +124,14 @@ impl Service {
     pub async fn wait_then(mut self, before_drain: impl Future<Output = ()>) -> Result<(), ServeError> {
         tokio::select! {
             name = self.shell.signal() => tracing::info!(signal = name, "stopping: draining what was fetched"),
-            ended = self.writer.ended() => ended.map_err(ServeError::Ended)?,
+            ended = self.writer.ended() => match ended {
+                Err(error @ WriterError::NotAlone { .. }) => {
+                    // Messages of partitions that this writer owns can still be committed.
+                    self.stop_after(before_drain).await?;
+                    return Err(error.into());
+                }
+                ended => ended.map_err(ServeError::Ended)?,
+            },
         }
         self.stop_after(before_drain).await
     }

@@ -91,7 +91,7 @@ impl QueueTail {
         if self.reader.queue.memory().is_some() || self.opened().get(&topic.name) == Some(&version) {
             return Ok(());
         }
-        self.reader.queue.open_topic(&topic.definition(), &[]).await?;
+        self.reader.queue.open_topic(&topic.definition(), Some(topic.created_at), &[]).await?;
         self.opened().insert(topic.name.clone(), version);
         Ok(())
     }

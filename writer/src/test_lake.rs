@@ -46,7 +46,7 @@ pub(crate) async fn queue_of(partition: &TopicPartition, history: &[(i64, u64)])
     let clock = Arc::new(ManualClock::at(0));
     let queue = InMemoryQueue::with_clock(64 << 20, Arc::clone(&clock) as _);
     let definition = common::TopicDefinition::new(partition.topic.clone(), 1);
-    queue.open_topic(&definition, &[0]).await.expect("opened");
+    queue.open_topic(&definition, None, &[0]).await.expect("opened");
     let mut number = 0;
     for (time_us, count) in history {
         for _ in 0..*count {

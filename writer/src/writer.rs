@@ -155,6 +155,7 @@ impl Writer {
             supervisor: Some(tokio::spawn(supervisor.run())),
             compaction,
             watchers,
+            reasons: JoinSet::new(),
         })
     }
 }

@@ -11,7 +11,7 @@ mod subscription;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -55,6 +55,8 @@ struct Topic {
     definition: TopicDefinition,
     /// Tells the topic from an earlier one of its name.
     history: String,
+    /// When the catalog's topic was made, once it is known.
+    since: OnceLock<i64>,
     partitions: Vec<Arc<Partition>>,
 }
 
@@ -128,11 +130,22 @@ impl InMemoryQueue {
         }
     }
 
-    /// Adds the topic if it is new, and returns the topic held under its name.
-    fn insert(&self, definition: &TopicDefinition) -> Result<Arc<Topic>, QueueError> {
+    /// Adds the topic if it is new, or made later than the one of its name; returns the topic held under its name.
+    fn insert(&self, definition: &TopicDefinition, since: Option<i64>) -> Result<Arc<Topic>, QueueError> {
         definition.validate().map_err(QueueError::refused)?;
         let mut topics = self.shared.topics.write().expect("no holder of this lock panics");
         let topic = topics.entry(definition.name.clone()).or_insert_with(|| Arc::new(Topic::new(definition)));
+        if let Some(since) = since {
+            let known = *topic.since.get_or_init(|| since);
+            if since < known {
+                return Err(QueueError::refused(format!("topic {} was deleted and made again", definition.name)));
+            }
+            if known < since {
+                topic.close();
+                *topic = Arc::new(Topic::new(definition));
+                topic.since.get_or_init(|| since);
+            }
+        }
         Ok(Arc::clone(topic))
     }
 }
@@ -141,14 +154,20 @@ impl Topic {
     fn new(definition: &TopicDefinition) -> Self {
         let partition = |id| Arc::new(Partition::new(TopicPartition::new(definition.name.clone(), id)));
         let partitions = (0..definition.partition_count).map(partition).collect();
-        Self { definition: definition.clone(), history: format!("memory {}", Uuid::now_v7()), partitions }
+        let history = format!("memory {}", Uuid::now_v7());
+        Self { definition: definition.clone(), history, since: OnceLock::new(), partitions }
+    }
+
+    /// Drops the messages, and refuses more.
+    fn close(&self) {
+        self.partitions.iter().for_each(|partition| partition.close());
     }
 }
 
 #[async_trait]
 impl Queue for InMemoryQueue {
     async fn create_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
-        let held = self.insert(topic)?;
+        let held = self.insert(topic, None)?;
         if held.definition == *topic {
             return Ok(());
         }
@@ -163,14 +182,17 @@ impl Queue for InMemoryQueue {
 
     async fn delete_topic(&self, topic: &TopicDefinition) -> Result<(), QueueError> {
         let removed = self.shared.topics.write().expect("no holder of this lock panics").remove(&topic.name);
-        for partition in removed.iter().flat_map(|topic| &topic.partitions) {
-            partition.close();
-        }
+        removed.iter().for_each(|topic| topic.close());
         Ok(())
     }
 
-    async fn open_topic(&self, topic: &TopicDefinition, next_offsets: &[u64]) -> Result<(), QueueError> {
-        let held = self.insert(topic)?;
+    async fn open_topic(
+        &self,
+        topic: &TopicDefinition,
+        since: Option<i64>,
+        next_offsets: &[u64],
+    ) -> Result<(), QueueError> {
+        let held = self.insert(topic, since)?;
         if held.definition.partition_count != topic.partition_count {
             return Err(QueueError::refused(format!(
                 "topic {} is open with partition_count {}, not {}",
@@ -181,6 +203,15 @@ impl Queue for InMemoryQueue {
             partition.number_on_from(*next_offset);
         }
         Ok(())
+    }
+
+    async fn close_topic(&self, name: &TopicName, since: i64) {
+        let mut topics = self.shared.topics.write().expect("no holder of this lock panics");
+        if topics.get(name).is_some_and(|held| held.since.get() == Some(&since))
+            && let Some(removed) = topics.remove(name)
+        {
+            removed.close();
+        }
     }
 
     async fn publish(

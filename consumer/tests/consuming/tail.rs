@@ -109,7 +109,7 @@ async fn a_queue_that_lost_what_was_read_is_an_error_and_no_record_is_passed_ove
     // Nothing was committed, so that the catalog has no message to compare.
     let other: Arc<dyn Queue> = Arc::new(InMemoryQueue::default());
     let topic = lake.catalog.get_topic(&lake.topic).await.expect("read").expect("there");
-    other.open_topic(&topic.definition(), &[]).await.expect("opened");
+    other.open_topic(&topic.definition(), None, &[]).await.expect("opened");
     publish(other.as_ref(), &of, numbered(100..120)).await;
     tail.replace(other);
     let error = member.poll(QUIET).await.expect_err("offsets 0 to 14 are other messages now");
@@ -154,7 +154,7 @@ async fn a_group_that_went_back_commits_where_it_is() {
     first.close().await.expect("left");
     let shorter: Arc<dyn Queue> = Arc::new(InMemoryQueue::default());
     let topic = lake.catalog.get_topic(&lake.topic).await.expect("read").expect("there");
-    shorter.open_topic(&topic.definition(), &[]).await.expect("opened");
+    shorter.open_topic(&topic.definition(), None, &[]).await.expect("opened");
     publish(shorter.as_ref(), &of, numbered(100..105)).await;
     tail.replace(Arc::clone(&shorter));
     let mut second = join().await;
@@ -187,7 +187,7 @@ async fn committed_records_are_read_whatever_the_queue_says_and_a_place_above_th
     let of = lake.partition(0);
     let other: Arc<dyn Queue> = Arc::new(InMemoryQueue::default());
     let topic = lake.catalog.get_topic(&lake.topic).await.expect("read").expect("there");
-    other.open_topic(&topic.definition(), &[]).await.expect("opened");
+    other.open_topic(&topic.definition(), None, &[]).await.expect("opened");
     let tail = Replaceable::new(&other);
     let fetcher = fetcher(&lake, &tail);
     let fetched = fetcher.fetch(&request(&of, Start::Begin, 100)).await.expect("read");

@@ -181,7 +181,7 @@ pub(crate) async fn creating_again_is_harmless_and_differing_is_refused(harness:
     queue.create_topic(&definition).await.expect("creates");
     publish(queue, &partition(&definition, 1), 0..3).await;
     queue.create_topic(&definition).await.expect("creates again");
-    queue.open_topic(&definition, &[0, 0]).await.expect("opens again");
+    queue.open_topic(&definition, None, &[0, 0]).await.expect("opens again");
     let mut subscription = subscribe(queue, &partition(&definition, 1), 0).await;
     assert_eq!(numbers(&take(&mut *subscription, 3).await), [0, 1, 2], "the messages are still there");
     let mut differing = definition.clone();

@@ -116,7 +116,7 @@ impl Proxied {
         let proxy = Proxy::start(harness.server.address()).await.expect("listens");
         let config = NatsConfig { url: format!("nats://{}", proxy.address()).into(), ..NatsConfig::default() };
         let queue = NatsQueue::connect(config).await.expect("connects");
-        queue.open_topic(&topic("orders", 1), &[]).await.expect("opens");
+        queue.open_topic(&topic("orders", 1), None, &[]).await.expect("opens");
         Self { harness, partition, proxy, queue }
     }
 

@@ -118,7 +118,7 @@ async fn streams_are_made_as_the_topic_says_and_differences_are_named() {
 #[tokio::test]
 async fn missing_streams_are_refused_with_how_to_make_them() {
     let harness = NatsHarness::start().await;
-    let error = harness.queue.open_topic(&topic("orders", 1), &[]).await.expect_err("no stream");
+    let error = harness.queue.open_topic(&topic("orders", 1), None, &[]).await.expect_err("no stream");
     assert!(matches!(error, QueueError::TopicUnknown { .. }), "{error}");
     assert!(error.to_string().contains("siltstone topic create"), "{error}");
 }

@@ -102,7 +102,7 @@ async fn another_process_supersedes_and_leaves_one_consumer() {
     let mut earlier = subscribe(&harness.queue, &partition, 0).await;
     take(&mut *earlier, 10).await;
     let other = connect(&harness.server, AckMode::All).await;
-    other.open_topic(&topic("orders", 1), &[]).await.expect("opens");
+    other.open_topic(&topic("orders", 1), None, &[]).await.expect("opens");
     let mut later = subscribe(&other, &partition, 0).await;
     let error = step(earlier.next(1, MIB)).await.expect_err("superseded");
     assert!(matches!(error, QueueError::SubscriptionLost { .. }), "{error}");

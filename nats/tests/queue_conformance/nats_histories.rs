@@ -70,7 +70,7 @@ async fn a_client_that_drops_messages_is_noticed_and_nothing_is_skipped() {
     publish(&harness.queue, &partition, 0..2_000).await;
     let config = NatsConfig { url: harness.server.url().into(), reader_capacity: Some(8), ..NatsConfig::default() };
     let queue = NatsQueue::connect(config).await.expect("connects");
-    queue.open_topic(&topic("orders", 1), &[]).await.expect("opens");
+    queue.open_topic(&topic("orders", 1), None, &[]).await.expect("opens");
     let (mut seen, mut losses, mut position) = (Vec::new(), 0, 0);
     while seen.len() < 2_000 {
         let mut subscription = subscribe(&queue, &partition, position).await;
@@ -208,7 +208,7 @@ async fn bounds_tell_what_the_streams_limits_discard() {
     };
     jetstream.create_stream(limited).await.expect("makes");
     let definition = topic("orders", 1);
-    harness.queue.open_topic(&definition, &[]).await.expect("opens");
+    harness.queue.open_topic(&definition, None, &[]).await.expect("opens");
     let partition = partition(&definition, 0);
     publish(&harness.queue, &partition, 0..25).await;
     let bounds = step(harness.queue.bounds(&partition)).await.expect("bounds");

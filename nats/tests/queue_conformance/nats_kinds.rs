@@ -39,7 +39,7 @@ fn config(name: &str, retention: RetentionPolicy) -> Config {
 async fn on_stream(harness: &NatsHarness, retention: RetentionPolicy) -> TopicPartition {
     harness.jetstream().await.create_stream(config("S", retention)).await.expect("makes");
     let definition = bound("jobs", "S", &[]);
-    harness.queue.open_topic(&definition, &[]).await.expect("opens");
+    harness.queue.open_topic(&definition, None, &[]).await.expect("opens");
     partition(&definition, 0)
 }
 
@@ -92,7 +92,7 @@ async fn a_work_queue_that_somebody_else_consumes_is_refused_by_name_and_parts_o
     assert!(error.to_string().contains("theirs") && error.to_string().contains("bind"), "{error}");
 
     let ours = bound("ours", "S", &["S.ours", "S.also"]);
-    harness.queue.open_topic(&ours, &[]).await.expect("opens");
+    harness.queue.open_topic(&ours, None, &[]).await.expect("opens");
     let ours = common::TopicPartition::new(ours.name, 0);
     let jetstream = harness.jetstream().await;
     for (number, subject) in ["S.ours", "S.theirs", "S.also", "S.ours"].into_iter().enumerate() {
@@ -132,14 +132,14 @@ async fn streams_that_would_lose_messages_are_refused_with_what_to_change() {
     for (stream, part) in [(one, "at least 2"), (forgetful, "inactive_threshold"), (copy, "origin")] {
         let name = stream.name.clone();
         jetstream.create_stream(stream).await.expect("makes");
-        let error = harness.queue.open_topic(&bound("t", &name, &[]), &[]).await.expect_err("unsafe");
+        let error = harness.queue.open_topic(&bound("t", &name, &[]), None, &[]).await.expect_err("unsafe");
         assert!(matches!(&error, QueueError::Refused { reason } if reason.contains(part)), "{error}");
     }
     let without_acks = connect(&harness.server, AckMode::None).await;
     for retention in [RetentionPolicy::WorkQueue, RetentionPolicy::Interest] {
         let name = format!("{retention:?}");
         jetstream.create_stream(config(&name, retention)).await.expect("makes");
-        let error = without_acks.open_topic(&bound("t", &name, &[]), &[]).await.expect_err("unsafe");
+        let error = without_acks.open_topic(&bound("t", &name, &[]), None, &[]).await.expect_err("unsafe");
         assert!(matches!(&error, QueueError::Refused { reason } if reason.contains("QUEUE_ACK=all")), "{error}");
     }
 }

@@ -265,7 +265,7 @@ async fn restricted(publish: &str) -> (NatsServer, TopicPartition, NatsConfig) {
 async fn a_login_without_permission_on_the_interface_is_told_which_one_it_lacks() {
     let (_server, partition, config) = restricted("\"_INBOX.>\"").await;
     let queue = queue(config).await;
-    let error = step(queue.open_topic(&topic("orders", 1), &[])).await.expect_err("may not ask");
+    let error = step(queue.open_topic(&topic("orders", 1), None, &[])).await.expect_err("may not ask");
     assert!(matches!(error, QueueError::Refused { .. }), "{error:?}");
     assert!(error.to_string().contains("$JS.API.STREAM.INFO.orders-0"), "{error}");
     drop(partition);
@@ -275,7 +275,7 @@ async fn a_login_without_permission_on_the_interface_is_told_which_one_it_lacks(
 async fn a_login_that_may_neither_make_consumers_nor_publish_is_told_so_for_each() {
     let (_server, partition, config) = restricted("\"$JS.API.INFO\", \"$JS.API.STREAM.INFO.>\"").await;
     let queue = queue(config).await;
-    step(queue.open_topic(&topic("orders", 1), &[])).await.expect("may ask");
+    step(queue.open_topic(&topic("orders", 1), None, &[])).await.expect("may ask");
     let budget = common::memory::MemoryBudget::new(MIB);
     let error = step(queue.subscribe(request(&partition, 0, 0, 1, &budget))).await.expect_err("may not read");
     assert!(matches!(error, QueueError::Refused { .. }), "{error:?}");

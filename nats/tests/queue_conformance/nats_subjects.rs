@@ -79,7 +79,7 @@ async fn the_subjects_of_a_bound_stream_are_those_that_are_read_of_it() {
     let mut topic: TopicDefinition = topic("orders", 1);
     topic.options.streams =
         vec![BoundStream { stream: "EVENTS".to_owned(), subjects: vec!["shop.orders".to_owned()], from_offset: None }];
-    harness.queue.open_topic(&topic, &[]).await.expect("opens");
+    harness.queue.open_topic(&topic, None, &[]).await.expect("opens");
     let [subject]: [String; 1] = subjects::subjects(&topic, 0).try_into().expect("one");
     assert_eq!(publish_to(&jetstream, subject).await, "EVENTS");
     let mut subscription = subscribe(&harness.queue, &partition(&topic, 0), 0).await;

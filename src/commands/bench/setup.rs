@@ -83,7 +83,7 @@ impl Bench {
         };
         for topic in self.topics() {
             let watermarks = vec![0; topic.partition_count as usize];
-            queue.open_topic(&topic.definition(), &watermarks).await?;
+            queue.open_topic(&topic.definition(), None, &watermarks).await?;
         }
         Ok(queue)
     }

@@ -46,7 +46,7 @@ pub(super) async fn settle(
     queue: &dyn Queue,
 ) -> anyhow::Result<TopicOptions> {
     let mut options = definition.options.clone();
-    queue.open_topic(definition, &[]).await.context("the streams cannot be looked at")?;
+    queue.open_topic(definition, None, &[]).await.context("the streams cannot be looked at")?;
     for (bound, partition_id) in options.streams.iter_mut().zip(0..) {
         let partition = TopicPartition::new(definition.name.clone(), partition_id);
         bound.from_offset = offset_of(beginning, &partition, queue).await?;

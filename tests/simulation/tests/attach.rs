@@ -43,8 +43,13 @@ impl Queue for GoesBack {
         self.queue.delete_topic(topic).await
     }
 
-    async fn open_topic(&self, topic: &TopicDefinition, next_offsets: &[u64]) -> Result<(), QueueError> {
-        self.queue.open_topic(topic, next_offsets).await
+    async fn open_topic(
+        &self,
+        topic: &TopicDefinition,
+        since: Option<i64>,
+        next_offsets: &[u64],
+    ) -> Result<(), QueueError> {
+        self.queue.open_topic(topic, since, next_offsets).await
     }
 
     async fn publish(

@@ -52,14 +52,14 @@ impl Topics {
 
     /// Opens new topics, passes changed schemas to pipelines, and ends the pipelines of deleted topics.
     pub(crate) async fn follow(&mut self, topics: &[Topic]) {
-        self.open.retain(|name, open| {
-            let remains = topics.iter().any(|topic| topic.name == *name && topic.created_at == open.tables.created_at);
-            if !remains {
-                tracing::info!(topic = %name, "topic deleted, its partitions are given up");
-                open.gone.cancel();
-            }
-            remains
-        });
+        let is_listed = |name: &TopicName, open: &OpenTopic| {
+            topics.iter().any(|topic| topic.name == *name && topic.created_at == open.tables.created_at)
+        };
+        for (name, open) in self.open.extract_if(.., |name, open| !is_listed(name, open)) {
+            tracing::info!(topic = %name, "topic deleted, its partitions are given up");
+            open.gone.cancel();
+            self.context.queue.close_topic(&name, open.tables.created_at).await;
+        }
         self.board.keep_topics(|name| topics.iter().any(|topic| topic.name == *name));
         for topic in topics {
             if !self.wanted.is_empty() && !self.wanted.contains(&topic.name) {

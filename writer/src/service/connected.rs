@@ -5,14 +5,16 @@
 
 use std::sync::Arc;
 
-use catalog::{AutoCreate, Contact, MetadataStore};
+use catalog::{AutoCreate, Contact, MetadataStore, Scope};
 use common::config::Settings;
-use common::{Queue, TopicName};
+use common::{OwnerId, Queue, TopicName};
 use lake::Storage;
 use service::{ServiceError, connect};
+use uuid::Uuid;
 
 use crate::config::WriterConfig;
 use crate::error::WriterError;
+use crate::service::alone::older_writer;
 use crate::service::error::ServeError;
 use crate::service::running::RunningWriter;
 use crate::writer::Writer;
@@ -50,18 +52,26 @@ impl Connected {
     /// The catalog's, that a topic of the settings does not exist, or a rule of `AUTO_CREATE` is not valid.
     pub async fn start(&self, settings: &Settings, address: Option<String>) -> Result<RunningWriter, ServeError> {
         let auto_create = AutoCreate::of(settings).map_err(ServiceError::from)?;
+        let owner = OwnerId(Uuid::now_v7());
         let started = Writer::builder(Arc::clone(&self.queue), self.storage.clone(), Arc::clone(&self.catalog))
             .config(WriterConfig::from(settings))
             .topics(self.topics.clone())
             .auto_create(auto_create)
+            .owner(owner)
             .contact(Contact { group: settings.agent_group.clone(), address })
             .build()
             .start()
             .await;
-        started.map_err(|error| match error {
+        let mut started = started.map_err(|error| match error {
             WriterError::TopicNotFound(_) => ServeError::TopicNotFound { topics: settings.topics.join(","), error },
             other => other.into(),
-        })
+        })?;
+        if !connect::is_shared(settings) {
+            let scope = if self.topics.is_empty() { Scope::All } else { Scope::Only(self.topics.clone()) };
+            let lease = WriterConfig::from(settings).lease;
+            started.reasons.spawn(older_writer(Arc::clone(&self.catalog), (owner, scope), lease));
+        }
+        Ok(started)
     }
 }
 

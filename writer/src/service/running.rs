@@ -51,6 +51,8 @@ pub struct RunningWriter {
     pub(crate) compaction: Option<JoinHandle<()>>,
     /// The watchers; none of them ends by itself.
     pub(crate) watchers: JoinSet<()>,
+    /// Tasks that look for a reason to end.
+    pub(crate) reasons: JoinSet<WriterError>,
 }
 
 impl RunningWriter {
@@ -72,6 +74,9 @@ impl RunningWriter {
             Some(watcher) = self.watchers.join_next() => {
                 let reason = watcher.err().map_or_else(|| "it returned".to_owned(), |error| error.to_string());
                 return Err(WriterError::Internal(format!("a watcher ended: {reason}")));
+            }
+            Some(reason) = self.reasons.join_next() => {
+                return Err(reason.unwrap_or_else(|error| WriterError::Internal(error.to_string())));
             }
         };
         self.supervisor = None;

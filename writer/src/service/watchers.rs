@@ -185,7 +185,7 @@ mod tests {
             unreachable!("a look only reads")
         }
 
-        async fn open_topic(&self, _: &TopicDefinition, _: &[u64]) -> Result<(), QueueError> {
+        async fn open_topic(&self, _: &TopicDefinition, _: Option<i64>, _: &[u64]) -> Result<(), QueueError> {
             unreachable!("a look only reads")
         }
 

@@ -66,9 +66,14 @@ impl Queue for Drops {
         unreachable!("reading deletes nothing")
     }
 
-    async fn open_topic(&self, topic: &TopicDefinition, next_offsets: &[u64]) -> Result<(), QueueError> {
+    async fn open_topic(
+        &self,
+        topic: &TopicDefinition,
+        since: Option<i64>,
+        next_offsets: &[u64],
+    ) -> Result<(), QueueError> {
         assert!(next_offsets.is_empty(), "reading numbers nothing");
-        self.queue().open_topic(topic, next_offsets).await
+        self.queue().open_topic(topic, since, next_offsets).await
     }
 
     async fn publish(&self, _: &TopicPartition, _: Vec<OutgoingMessage>) -> Result<Vec<PublishAck>, QueueError> {

@@ -9,7 +9,7 @@ fn partition() -> TopicPartition {
 
 async fn opened(queue: &InMemoryQueue, next_offset: u64) {
     let definition = TopicDefinition::new(partition().topic, 1);
-    queue.open_topic(&definition, &[next_offset]).await.expect("opens");
+    queue.open_topic(&definition, None, &[next_offset]).await.expect("opens");
 }
 
 #[tokio::test]
@@ -24,6 +24,28 @@ async fn numbers_go_on_from_the_watermark_and_never_back() {
     assert_eq!(acks[0].offset, 100);
     let held = queue.read(&partition(), 0, 200).await.expect("reads");
     assert_eq!(held.iter().map(|m| m.offset).collect::<Vec<_>>(), [40, 100]);
+}
+
+/// Another process deleted the topic in the catalog and made it again.
+#[tokio::test]
+async fn a_topic_that_was_made_again_has_no_message_of_the_earlier_one() {
+    let queue = InMemoryQueue::default();
+    let definition = TopicDefinition::new(partition().topic, 1);
+    let open = async |since, next| queue.open_topic(&definition, Some(since), &[next]).await;
+    let publish = async || queue.publish(&partition(), vec![OutgoingMessage::new("a")]).await;
+    open(100, 3).await.expect("opens");
+    publish().await.expect("stored");
+    open(100, 3).await.expect("opens again");
+    open(200, 0).await.expect("the new one");
+    let end = queue.bounds(&partition()).await.expect("open").next_offset;
+    assert_eq!((end, queue.used_bytes()), (0, 0));
+    assert!(open(100, 3).await.expect_err("late").to_string().contains("deleted and made again"));
+    assert_eq!(publish().await.expect("stored")[0].offset, 0);
+    queue.close_topic(&definition.name, 100).await;
+    publish().await.expect("the new one is still open");
+    queue.close_topic(&definition.name, 200).await;
+    assert!(matches!(publish().await, Err(QueueError::TopicUnknown { .. })));
+    assert_eq!(queue.used_bytes(), 0);
 }
 
 #[tokio::test]

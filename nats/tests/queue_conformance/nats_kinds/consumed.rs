@@ -183,7 +183,7 @@ async fn a_reader_of_an_earlier_epoch_gets_no_consumer_beside_the_owners() {
         let mut owner = reader(&harness.queue, &partition, 0, 0, 5).await;
         publish(&harness.queue, &partition, 0..10).await;
         let other = connect(&harness.server, AckMode::All).await;
-        other.open_topic(&bound("jobs", "S", &[]), &[]).await.expect("opens");
+        other.open_topic(&bound("jobs", "S", &[]), None, &[]).await.expect("opens");
         let zombie = other.subscribe(request(&partition, 0, 0, 4, &MemoryBudget::new(MIB))).await;
         let error = zombie.expect_err("a later epoch owns it");
         assert!(matches!(error, QueueError::Unavailable { .. }), "{error}");

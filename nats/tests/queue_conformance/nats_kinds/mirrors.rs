@@ -13,7 +13,7 @@ async fn mirror(harness: &NatsHarness) -> TopicPartition {
 
 async fn opened(harness: &NatsHarness) -> TopicPartition {
     let definition = bound("copied", "M", &[]);
-    harness.queue.open_topic(&definition, &[]).await.expect("opens");
+    harness.queue.open_topic(&definition, None, &[]).await.expect("opens");
     partition(&definition, 0)
 }
 
@@ -80,7 +80,7 @@ async fn a_stream_with_sources_has_sequences_of_its_own_and_a_sealed_one_is_read
     let sum = Config { sources: Some(sources), subjects: vec![], ..config("S", RetentionPolicy::Limits) };
     jetstream.create_stream(sum).await.expect("makes");
     let definition = bound("sum", "S", &[]);
-    harness.queue.open_topic(&definition, &[]).await.expect("opens");
+    harness.queue.open_topic(&definition, None, &[]).await.expect("opens");
     let partition = partition(&definition, 0);
     let mut subscription = subscribe(&harness.queue, &partition, 0).await;
     let messages = take(&mut *subscription, 40).await;
@@ -96,7 +96,7 @@ async fn a_stream_with_sources_has_sequences_of_its_own_and_a_sealed_one_is_read
         Config { sealed: true, ..jetstream.get_stream("A").await.expect("exists").cached_info().config.clone() };
     jetstream.update_stream(sealed).await.expect("seals");
     let definition = bound("sealed", "A", &[]);
-    harness.queue.open_topic(&definition, &[]).await.expect("opens");
+    harness.queue.open_topic(&definition, None, &[]).await.expect("opens");
     let partition = common::TopicPartition::new(definition.name, 0);
     let mut subscription = subscribe(&harness.queue, &partition, 0).await;
     assert_eq!(numbers(&take(&mut *subscription, 20).await), (0..20).collect::<Vec<_>>());

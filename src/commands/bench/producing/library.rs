@@ -143,7 +143,7 @@ async fn alone(place: &Place<'_>, queue: Arc<dyn Queue>, load: &Arc<Load>) -> an
 async fn bare(place: &Place<'_>, load: &Arc<Load>) -> anyhow::Result<Phase> {
     let client = connect::nats_queue(&place.bench.settings).await?;
     let definition = place.bench.topic.definition();
-    client.open_topic(&definition, &vec![0; load.partition_count as usize]).await?;
+    client.open_topic(&definition, None, &vec![0; load.partition_count as usize]).await?;
     let (run, measurement, mut tasks) = (uuid_like(), Measurement::start(), JoinSet::new());
     for partition in place.bench.partitions() {
         let (client, load, run) = (client.clone(), Arc::clone(load), run.clone());

@@ -123,7 +123,7 @@ pub(super) async fn of_streams(
         TopicOptions { format: Format::Raw, streams: definition.options.streams, ..TopicOptions::default() };
     match beginning {
         Some(beginning) => definition.options = beginning::settle(beginning, &definition, queue).await?,
-        None => queue.open_topic(&definition, &[]).await.context("the streams cannot be looked at")?,
+        None => queue.open_topic(&definition, None, &[]).await.context("the streams cannot be looked at")?,
     }
     let streams: Vec<&str> = definition.options.streams.iter().map(|bound| bound.stream.as_str()).collect();
     let mut sample = Sample { messages: Vec::new(), name: streams.join(", ") };

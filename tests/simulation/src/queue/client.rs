@@ -98,7 +98,7 @@ impl Queue for ModelQueue {
         self.call("delete topic", move |server| server.delete_topic(&name)).await
     }
 
-    async fn open_topic(&self, topic: &TopicDefinition, _next_offsets: &[u64]) -> Result<(), QueueError> {
+    async fn open_topic(&self, topic: &TopicDefinition, _: Option<i64>, _: &[u64]) -> Result<(), QueueError> {
         let topic = topic.clone();
         self.call("open topic", move |server| server.open_topic(&topic)).await?
     }

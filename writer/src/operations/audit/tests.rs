@@ -221,7 +221,7 @@ async fn messages_that_the_queue_discarded_are_counted_and_no_problem() {
     assert_eq!((receipts.first_offset, receipts.next_offset), (0, 60));
     let later = common::queue::memory::InMemoryQueue::default();
     let definition = common::TopicDefinition::new(lake.partition.topic.clone(), 1);
-    later.open_topic(&definition, &[60]).await.expect("opened");
+    later.open_topic(&definition, None, &[60]).await.expect("opened");
     let report = audited(&lake, Some(&later), true).await;
     assert_eq!(report.problem_count(), 0, "{:#?}", report.problems);
     assert_eq!((report.objects.rows, report.objects.stream_messages), (50, 0));

@@ -28,8 +28,13 @@ impl Queue for Measured {
         self.queue.delete_topic(topic).await
     }
 
-    async fn open_topic(&self, topic: &TopicDefinition, next_offsets: &[u64]) -> Result<(), QueueError> {
-        self.queue.open_topic(topic, next_offsets).await
+    async fn open_topic(
+        &self,
+        topic: &TopicDefinition,
+        since: Option<i64>,
+        next_offsets: &[u64],
+    ) -> Result<(), QueueError> {
+        self.queue.open_topic(topic, since, next_offsets).await
     }
 
     async fn publish(
@@ -66,7 +71,7 @@ impl Queue for Measured {
 /// A queue with messages of these sizes.
 async fn queue_of(partition: &TopicPartition, sizes: impl Iterator<Item = usize>) -> Measured {
     let queue = InMemoryQueue::new(1 << 30);
-    queue.open_topic(&TopicDefinition::new(partition.topic.clone(), 1), &[0]).await.expect("opened");
+    queue.open_topic(&TopicDefinition::new(partition.topic.clone(), 1), None, &[0]).await.expect("opened");
     let messages = sizes.map(|size| OutgoingMessage::new(vec![b'x'; size])).collect();
     queue.publish(partition, messages).await.expect("published");
     let zero = || AtomicUsize::new(0);
