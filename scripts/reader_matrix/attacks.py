@@ -4,17 +4,17 @@ Owns: the attempts, and the state that must be the same afterwards. Does not own
 """
 
 import glob
+import json
 import os
 
-import duckdb
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.types import IntegerType
 
 from . import data
-from .readers import duckdb_connection
 from .servers import ANALYST
-from .spark import Refused, catalog_settings, table_name
+from .spark import catalog_settings, table_name
+from .worker import Refused
 
 TABLE = '"%s"' % data.ORDERS
 DUCKLAKE = (
@@ -81,19 +81,17 @@ def by_ducklake(lake, login):
     known = lake.rows("SELECT key FROM siltstone.segments WHERE topic = '%s' LIMIT 1" % data.ORDERS)[0]["key"]
     root = lake.settings.get("STORAGE_PATH") or lake.settings["STORAGE_URL"]
 
+    place = "ATTACH '%s' AS c (TYPE sqlite)" % lake.catalog_file
+    if lake.catalog == "postgres":
+        place = "ATTACH '%s' AS c (TYPE postgres)" % lake.settings["CATALOG_URL"].replace("postgres@", login + "@")
+
     def run(statement):
         # A connection each: an internal error of DuckDB is the end of one.
-        with duckdb_connection() as connection:
-            connection.execute(attach)
-            if statement.startswith(("DELETE FROM c.", "UPDATE c.", "INSERT INTO c.")):
-                place = "ATTACH '%s' AS c (TYPE sqlite)" % lake.catalog_file
-                if lake.catalog == "postgres":
-                    place = "ATTACH '%s' AS c (TYPE postgres)" % lake.settings["CATALOG_URL"].replace("postgres@", login + "@")
-                connection.execute(place)
-            schema = "lake." if lake.catalog == "postgres" else ""
-            connection.execute(statement.format(t=TABLE, n=data.ORDERS, object=root + "/" + known, s=schema)).fetchall()
+        lake.duckdb.open(attach + (place if statement in VIEWS else ""))
+        schema = "lake." if lake.catalog == "postgres" else ""
+        lake.duckdb.rows(statement.format(t=TABLE, n=data.ORDERS, object=root + "/" + known, s=schema))
 
-    return tried(DUCKLAKE + VIEWS, run, duckdb.Error)
+    return tried(DUCKLAKE + VIEWS, run, Refused)
 
 
 def by_pyiceberg(lake, way, login):
@@ -153,8 +151,14 @@ def state(lake):
     """The list of objects, what the audit says of it, and the files of the store that were there."""
     listed = sorted(repr(row) for row in lake.rows("SELECT * FROM siltstone.segments"))
     published = lake.run("publish-tables", "--json")
-    report = lake.audit("--deep")
-    return listed, published, report, files(lake)
+    return listed, published, _lasting(lake.audit("--deep")), files(lake)
+
+
+def _lasting(report):
+    """The audit without what changes by itself: a writer thins the kept snapshots, and with them retired objects out."""
+    if isinstance(report, dict):
+        return {name: _lasting(part) for name, part in report.items() if name != "retired"}
+    return [_lasting(part) for part in report] if isinstance(report, list) else report
 
 
 def files(lake):
@@ -171,9 +175,14 @@ def files(lake):
 
 def harm(before, after):
     """What the attempts changed; None if nothing."""
-    changed = [what for what, one, other in zip(("the list of objects", "the published tables", "the audit"), before, after)
-               if one != other]
+    changed = ["%s: %s" % (what, _first_change(one, other)) for what, one, other in
+               zip(("the list of objects", "the published tables", "the audit"), before, after) if one != other]
     lost = before[3] - after[3]
     if lost:
         changed.append("%d files of the store, such as %s" % (len(lost), sorted(lost)[0]))
     return ", ".join(changed) or None
+
+
+def _first_change(one, other):
+    one, other = json.dumps(one, indent=1).splitlines(), json.dumps(other, indent=1).splitlines()
+    return next(("%s -> %s" % pair for pair in zip(one, other) if pair[0] != pair[1]), "%d -> %d lines" % (len(one), len(other)))

@@ -7,17 +7,15 @@ goes back. Does not own: the readers' way to a lake (`readers`, `spark`).
 import threading
 import time
 
-import duckdb
-import pyarrow
-import pyiceberg.exceptions
-
 from . import data, spark as of_spark
-from .readers import duckdb_connection, rest_catalog, sql_catalog
+from .readers import rest_catalog, sql_catalog
 from .servers import until
 
 PARTITIONS = 2
 GROUPS = ("SELECT _partition_id, _incarnation, count(*), count(DISTINCT (_offset, _row)), min(_offset), max(_offset) FROM %s "
           "GROUP BY 1, 2 ORDER BY 1, 2")
+
+SNAPSHOTS = "SELECT snapshot_id, CAST(changes AS VARCHAR) FROM lake.snapshots()"
 
 
 class Loop(threading.Thread):
@@ -61,38 +59,31 @@ class Loop(threading.Thread):
 
 
 def by_ducklake(lake):
-    connection, reads = duckdb_connection(), [0]
-    attach = lake.duckdb_sql()
-    connection.execute(attach)
-    kept = [connection]
+    reads, attach = [0], lake.duckdb_sql()
+    lake.duckdb.open(attach)
 
     def read():
         reads[0] += 1
         if reads[0] % 10 == 0:
-            kept[0].close()
-            kept[0] = duckdb_connection()
-            kept[0].execute(attach)
+            lake.duckdb.open(attach)
         # Two statements of one moment; the count comes from the catalog, the groups from the objects.
-        kept[0].execute("BEGIN")
+        lake.duckdb.rows("BEGIN")
         try:
-            groups = kept[0].execute(GROUPS % data.BUSY).fetchall()
-            return groups, kept[0].execute("SELECT count(*) FROM " + data.BUSY).fetchone()[0]
+            return lake.duckdb.rows(GROUPS % data.BUSY), lake.duckdb.rows("SELECT count(*) FROM " + data.BUSY)[0][0]
         finally:
-            kept[0].execute("ROLLBACK")
+            lake.duckdb.rows("ROLLBACK")
 
     return read
 
 
 def by_pyiceberg(catalog):
     def read():
-        table = catalog.load_table(("topics", data.BUSY))
-        scan = table.scan(selected_fields=("_partition_id", "_incarnation", "_offset", "_row"))
-        connection = duckdb.connect(config={"threads": 1})
-        rows = scan.to_arrow()
-        connection.register("busy_rows", rows if rows.num_rows else pyarrow.Table.from_pylist([], schema=rows.schema))
-        groups = connection.execute(GROUPS % "busy_rows").fetchall()
-        connection.close()
-        return groups, scan.count()
+        scan = catalog.load_table(("topics", data.BUSY)).scan(selected_fields=("_partition_id", "_incarnation", "_offset", "_row"))
+        rows, groups = scan.to_arrow().to_pydict(), {}
+        for partition, incarnation, *place in zip(*(rows[name] for name in scan.selected_fields)):
+            groups.setdefault((partition, incarnation), []).append(tuple(place))
+        found = [(*group, len(places), len(set(places)), min(places)[0], max(places)[0]) for group, places in groups.items()]
+        return found, scan.count()
 
     return read
 
@@ -108,7 +99,7 @@ def by_spark(spark, lake, way):
 
 
 class Load:
-    """Requests of records for both partitions, until it is ended; the numbers of records are those of `ids`."""
+    """Requests of records for both partitions, until it is ended; `sent` is their number."""
 
     def __init__(self, lake):
         self.lake, self.sent, self.is_over, self.error = lake, 0, threading.Event(), None
@@ -146,6 +137,7 @@ def stage(lake, spark, seconds):
              Loop("pyiceberg-sql", by_pyiceberg(sql_catalog(lake)), first)]
     if spark:
         loops += [Loop("spark-" + way, by_spark(spark, lake, way), first) for way in ("rest", "jdbc")]
+    began = max(row[0] for row in lake.duckdb.rows(SNAPSHOTS))
     load = Load(lake)
     try:
         for loop in loops:
@@ -161,11 +153,10 @@ def stage(lake, spark, seconds):
         loop.join()
         loop.once()
     lake.servers.end(compaction)
-    commits = lake.rows("SELECT CAST(count(*) AS BIGINT) AS n FROM siltstone.segments WHERE topic = '%s'" % data.BUSY)[0]["n"]
-    swaps = sum(lake.servers.read(name).count("-> 1 object") + lake.servers.read(name).count("objects merged")
-                for name in (lake.name + "-compact",))
+    changes = [row[1] for row in lake.duckdb.rows(SNAPSHOTS) if row[0] > began]
+    commits, swaps = (sum(kind in change for change in changes) for kind in ("insert", "compact"))
     lake.stop()
     for loop in loops:
-        about = "%d reads, %d errors, %d gaps, %d doubles; %d rows in %d segments, %d objects merged" % (
+        about = "%d reads, %d errors, %d gaps, %d doubles; %d rows by %d commits, %d compactions" % (
             loop.reads, len(loop.errors), loop.gaps, loop.doubles, load.sent, commits, swaps)
         yield loop.name, loop.finding(load.sent), about

@@ -24,8 +24,8 @@ ICEBERG = ("duckdb-iceberg", *PYICEBERG, "polars", "spark-rest", "spark-jdbc")
 JSON_COLUMNS = ("doc", "_extra")
 
 
-def _nested(figure, kinds):
-    return figure[0] == "null" and figure[2][0] in kinds
+def _is_list_of_structs(kind):
+    return kind[0] == "list" and kind[1][0] == "struct"
 
 
 ALL = [
@@ -35,7 +35,10 @@ ALL = [
                 ("duckdb-ducklake", "duckdb-views", *ICEBERG),
                 same=lambda value, kind: "0.0" if kind == ("float64",) and value == "-0.0" else value),
     Expectation("no filter is taken on a list or a map (\"Cannot explicitly project List or Map types\")", PYICEBERG,
-                skips=lambda figure: _nested(figure, ("list", "map"))),
+                skips=lambda figure: figure[0] == "null" and figure[2][0] in ("list", "map")),
+    # Its reader makes such a list anew from offsets alone (LargeListArray.from_arrays); no list here is empty otherwise.
+    Expectation("a list of structs that is null is read as an empty one", PYICEBERG,
+                same=lambda value, kind: None if value == [] and _is_list_of_structs(kind) else value),
 ]
 
 

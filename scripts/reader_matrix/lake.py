@@ -14,6 +14,7 @@ import urllib.request
 
 from . import data
 from .servers import ANALYST, Failure, until
+from .worker import DuckDb
 
 # Name: queue, catalog, store, and the programs that commit and answer over HTTP.
 KINDS = {
@@ -32,7 +33,8 @@ class Lake:
     def __init__(self, name, servers):
         self.name, self.servers = name, servers
         self.queue, self.catalog, self.store, self.programs = KINDS[name]
-        self.published, self.offsets, self.running, self.starts = data.Published(), {}, [], 0
+        self.topics = data.TABLES + ((data.ODD,) if self.queue == "memory" else ())
+        self.published, self.offsets, self.running, self.starts = data.Published(self.topics), {}, [], 0
         self.folder = servers.path(name)
         os.mkdir(self.folder)
         self.catalog_file = os.path.join(self.folder, "catalog.db")
@@ -53,6 +55,8 @@ class Lake:
                             AWS_ACCESS_KEY_ID=store["access_key"], AWS_SECRET_ACCESS_KEY=store["secret_key"])
             del settings["STORAGE_PATH"]
         self.settings = settings
+        access = {key: value for key, value in settings.items() if key.startswith("AWS_")}
+        self.duckdb = DuckDb(servers, name + "-duckdb", access)
 
     # The command.
 
@@ -113,6 +117,7 @@ class Lake:
 
     def publish(self, messages):
         """Publishes them in order, and remembers what must become of them."""
+        messages = [message for message in messages if message.topic in self.topics]
         self.sent_at = time.time()
         if self.queue == "nats":
             asyncio.run(self._to_nats(messages))
@@ -148,9 +153,9 @@ class Lake:
             answer.read()
 
     def post_records(self, topic, partition, records):
-        """Records over HTTP, which are no part of `published`."""
+        """Records over HTTP, committed at once, which are no part of `published`."""
         body = "".join(json.dumps(record) + "\n" for record in records).encode()
-        url = "%s/v1/topics/%s/records?partition=%d" % (self.url, topic, partition)
+        url = "%s/v1/topics/%s/records?partition=%d&acks=committed" % (self.url, topic, partition)
         request = urllib.request.Request(url, body, {"Content-Type": "application/x-ndjson"})
         with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
             answer.read()

@@ -4,15 +4,11 @@ Each has a function that opens a lake and returns a function from (namespace, to
 types, rows and figures of each. Does not own: the form of types and values (`values`), Spark (`spark`).
 """
 
-import glob
-import importlib.util
 import json
 import os
 import warnings
 
-import duckdb
 import polars
-import pyarrow
 import pyarrow.compute
 import pyarrow.parquet
 from pyiceberg import expressions
@@ -20,44 +16,16 @@ from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 
 from . import figures as of_figures
+from .arrow import arrow_rows, arrow_schema
 from .values import Answer, plain, time_text
 
 warnings.filterwarnings("ignore")
-EXTENSIONS = ("ducklake", "sqlite_scanner", "postgres_scanner", "httpfs", "avro", "iceberg")
 TOPICS, QUARANTINE = "topics", "quarantine"
 
 
 def name_in_sql(namespace, topic, quote='"'):
     quoted = quote + topic + quote
     return "quarantine." + quoted if namespace == QUARANTINE else quoted
-
-
-# Arrow: what DataFusion writes, and what DuckDB and PyIceberg hand over.
-
-def arrow_type(of):
-    types = pyarrow.types
-    if types.is_struct(of):
-        return ("struct", tuple((of.field(index).name, arrow_type(of.field(index).type)) for index in range(of.num_fields)))
-    if types.is_map(of):
-        return ("map", arrow_type(of.key_type), arrow_type(of.item_type))
-    if types.is_list(of) or types.is_large_list(of):
-        return ("list", arrow_type(of.value_type))
-    if types.is_timestamp(of):
-        return ("timestamp", of.unit, of.tz.replace("+00:00", "UTC") if of.tz else "")
-    if types.is_decimal(of):
-        return ("decimal", of.precision, of.scale)
-    names = {"double": "float64", "large_string": "string", "string_view": "string", "large_binary": "binary",
-             "binary_view": "binary", "date32[day]": "date", "extension<arrow.json>": "string"}
-    return (names.get(str(of), str(of)),)
-
-
-def arrow_schema(table):
-    return [(field.name, arrow_type(field.type)) for field in table.schema]
-
-
-def arrow_rows(table, schema):
-    columns = [[plain(value, kind) for value in column.to_pylist()] for column, (_, kind) in zip(table.columns, schema)]
-    return [list(row) for row in zip(*columns)]
 
 
 # DataFusion.
@@ -86,69 +54,44 @@ def datafusion(lake):
     return read
 
 
-# DuckDB.
+# DuckDB, in a process of its own.
 
-def duckdb_connection():
-    connection = duckdb.connect(config={"threads": 2, "autoinstall_known_extensions": False})
-    connection.execute("SET timezone = 'UTC'; SET enable_progress_bar = false")
-    for name in EXTENSIONS:
-        package = importlib.util.find_spec("duckdb_extension_" + name)
-        folder = os.path.join(os.path.dirname(package.origin), "extensions", "*", name + ".duckdb_extension")
-        connection.execute("LOAD '%s'" % glob.glob(folder)[0])
-    return connection
+def _duckdb(lake, statements, place):
+    lake.duckdb.open(statements)
 
-
-def duckdb_type(of):
-    if of.id == "struct":
-        return ("struct", tuple((name, duckdb_type(kind)) for name, kind in of.children))
-    if of.id == "map":
-        return ("map", *(duckdb_type(kind) for _, kind in of.children))
-    if of.id == "list":
-        return ("list", duckdb_type(of.children[0][1]))
-    if of.id == "decimal":
-        return ("decimal", *(size for _, size in of.children))
-    names = {"integer": ("int32",), "bigint": ("int64",), "double": ("float64",), "varchar": ("string",),
-             "blob": ("binary",), "boolean": ("bool",), "timestamp with time zone": ("timestamp", "us", "UTC"),
-             "timestamp": ("timestamp", "us", ""), "timestamp_ms": ("timestamp", "ms", ""), "timestamp_s": ("timestamp", "s", "")}
-    # An alias such as JSON is told by its name alone.
-    if str(of) == "JSON":
-        return ("json",)
-    return names.get(of.id, (str(of).lower(),))
-
-
-def _duckdb(connection, place):
     def read(namespace, topic, figures):
         table = place(namespace, topic)
-        relation = connection.sql("SELECT * FROM " + table)
-        schema = list(zip(relation.columns, map(duckdb_type, relation.types)))
-        rows = arrow_rows(relation.to_arrow_table(), schema)
-        answered = {figure: of_figures.number(connection.sql(of_figures.statement(figure, table, "duckdb")).fetchone()[0])
-                    for figure in figures}
-        return Answer(schema, rows, answered)
+        found = lake.duckdb.ask(table=table, figures=[of_figures.statement(figure, table, "duckdb") for figure in figures])
+        return answer_of_worker(found, figures)
 
-    read.close = connection.close
     return read
 
 
 def ducklake(lake):
-    connection = duckdb_connection()
-    connection.execute(lake.duckdb_sql())
-    return _duckdb(connection, name_in_sql)
+    return _duckdb(lake, lake.duckdb_sql(), name_in_sql)
 
 
 def duckdb_views(lake):
-    connection = duckdb_connection()
-    connection.execute(lake.duckdb_sql("--views"))
-    return _duckdb(connection, name_in_sql)
+    return _duckdb(lake, lake.duckdb_sql("--views"), name_in_sql)
 
 
 def duckdb_iceberg(lake):
-    connection = duckdb_connection()
-    if lake.store == "s3":
-        # The statement that makes the secret is the first of those for DuckLake.
-        connection.execute(lake.duckdb_sql().partition("ATTACH")[0])
-    connection.execute("ATTACH 'siltstone' AS ice (TYPE iceberg, ENDPOINT '%s/iceberg', AUTHORIZATION_TYPE 'none')" % lake.url)
-    return _duckdb(connection, lambda namespace, topic: 'ice.%s."%s"' % (namespace, topic))
+    # The statement that makes the secret is the first of those for DuckLake.
+    secret = lake.duckdb_sql().partition("ATTACH")[0] if lake.store == "s3" else ""
+    attach = "ATTACH 'siltstone' AS ice (TYPE iceberg, ENDPOINT '%s/iceberg', AUTHORIZATION_TYPE 'none')" % lake.url
+    return _duckdb(lake, secret + attach, lambda namespace, topic: 'ice.%s."%s"' % (namespace, topic))
+
+
+def answer_of_worker(found, figures):
+    """What DuckDB's or Spark's process has answered: types are lists in JSON."""
+    answered = {figure: of_figures.number(value) for figure, value in zip(figures, found["figures"])}
+    return Answer([(name, _as_tuple(kind)) for name, kind in found["schema"]], found["rows"], answered)
+
+
+def _as_tuple(kind):
+    if kind[0] == "struct":
+        return ("struct", tuple((name, _as_tuple(of)) for name, of in kind[1]))
+    return (kind[0], *(_as_tuple(part) if isinstance(part, list) else part for part in kind[1:]))
 
 
 # PyIceberg and Polars.

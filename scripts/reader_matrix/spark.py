@@ -7,17 +7,15 @@ Owns: .tools-spark (or $SILTSTONE_SPARK) with its pinned versions. Does not own:
 import glob
 import importlib.machinery
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
 
 from . import figures as of_figures
-from .readers import TOPICS
-from .servers import ANALYST, ROOT, Failure, test_command
-from .values import Answer
+from .readers import TOPICS, answer_of_worker
+from .servers import ANALYST, ROOT, Failure
+from .worker import Worker
 
 PACKAGES = ["pyspark==3.5.8", "snowpark-connect-deps-iceberg==1.0.2"]  # the second holds Iceberg's runtime for Spark
 FOLDER = os.environ.get("SILTSTONE_SPARK") or os.path.join(ROOT, ".tools-spark")
@@ -55,8 +53,8 @@ def install():
     return python, [runtime, *map(os.path.realpath, JDBC.values())]
 
 
-class Spark:
-    """One session for all lakes; requests are answered one at a time."""
+class Spark(Worker):
+    """One process for all lakes."""
 
     def __init__(self, servers):
         python, jars = install()
@@ -66,34 +64,9 @@ class Spark:
         os.mkdir(folder)
         environment = {"PATH": os.environ["PATH"], "HOME": folder, "TZ": "UTC", "PYTHONUTF8": "1", "LANG": "C.UTF-8",
                        "SPARK_LOCAL_DIRS": folder, "SPARK_LOCAL_IP": "127.0.0.1"}
-        self.log = servers.path("spark.log")
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([python, worker, os.path.join(ROOT, "scripts"), ",".join(jars), native], cwd=folder,
-                                            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                                            start_new_session=True, text=True)
-        servers.record(self.process)
-        servers.servers.append(("spark", self.process))
-        self.turn, self.names = threading.Lock(), 0
-        self.version = self._answer()["version"]
-
-    def _answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise Failure("Spark ended: " + open(self.log, errors="replace").read()[-3000:])
-        return json.loads(line)
-
-    def ask(self, **request):
-        with self.turn:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-            found = self._answer()
-        if "error" in found:
-            raise Refused(found["error"])
-        return found
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(timeout=60)
+        self.names = 0
+        command = [python, worker, os.path.join(ROOT, "scripts"), ",".join(jars), native]
+        super().__init__(servers, "spark", command, environment, folder)
 
     def catalog(self, settings):
         """A session in which the catalog `siltstone` has these settings; returns its name. The name of the catalog is a part of
@@ -105,10 +78,6 @@ class Spark:
         session = "session %d" % self.names
         self.ask(session=session, settings=values)
         return session
-
-
-class Refused(Exception):
-    """A statement that Spark did not carry out."""
 
 
 def catalog_settings(lake, way, login=ANALYST):
@@ -133,13 +102,6 @@ def reader(spark, lake, way):
         asked = figures[:FIGURES] if namespace == TOPICS else figures[:1]
         statements = [of_figures.statement(figure, table, "spark") for figure in asked]
         found = spark.ask(session=session, table=table, figures=statements)
-        answered = {figure: of_figures.number(value) for figure, value in zip(asked, found["figures"])}
-        return Answer([(name, as_tuple(kind)) for name, kind in found["schema"]], found["rows"], answered)
+        return answer_of_worker(found, asked)
 
     return read
-
-
-def as_tuple(kind):
-    if kind[0] == "struct":
-        return ("struct", tuple((name, as_tuple(of)) for name, of in kind[1]))
-    return (kind[0], *(as_tuple(part) if isinstance(part, list) else part for part in kind[1:]))

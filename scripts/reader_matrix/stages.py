@@ -74,8 +74,6 @@ class Matrix:
                 if differs:
                     wrong.append("%s.%s: %s" % (*table, differs))
             self.line(lake, stage, name, "; ".join(wrong), "%d tables, %d rows, %d figures" % (len(expected), rows, figures))
-            if hasattr(read, "close"):
-                read.close()
         lake.audit()
 
     def reference(self, lake):
@@ -119,7 +117,7 @@ def commit(lake, messages):
 
 def types(lake):
     """Topics of every kind, in several objects."""
-    lake.create({topic: data.CREATED[topic] for topic in data.TABLES})
+    lake.create({topic: data.CREATED[topic] for topic in lake.topics})
     lake.start()
     for first in (0, 40):
         commit(lake, data.batch(first))
