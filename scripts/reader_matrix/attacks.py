@@ -85,11 +85,17 @@ def by_ducklake(lake, login):
     if lake.catalog == "postgres":
         place = "ATTACH '%s' AS c (TYPE postgres)" % lake.settings["CATALOG_URL"].replace("postgres@", login + "@")
 
+    schema = "lake." if lake.catalog == "postgres" else ""
+    lake.duckdb.open(attach + place)
+
     def run(statement):
-        # A connection each: an internal error of DuckDB is the end of one.
-        lake.duckdb.open(attach + (place if statement in VIEWS else ""))
-        schema = "lake." if lake.catalog == "postgres" else ""
-        lake.duckdb.rows(statement.format(t=TABLE, n=data.ORDERS, object=root + "/" + known, s=schema))
+        try:
+            lake.duckdb.rows(statement.format(t=TABLE, n=data.ORDERS, object=root + "/" + known, s=schema))
+        except Refused as error:
+            if "INTERNAL" in str(error) or "FATAL" in str(error):
+                # Which is the end of a connection of DuckDB.
+                lake.duckdb.open(attach + place)
+            raise
 
     return tried(DUCKLAKE + VIEWS, run, Refused)
 

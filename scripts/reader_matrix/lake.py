@@ -224,3 +224,7 @@ class Lake:
         store = self.servers.store()
         return {"s3.endpoint": store["endpoint"], "s3.region": store["region"], "s3.access-key-id": store["access_key"],
                 "s3.secret-access-key": store["secret_key"]}
+
+    def polars_options(self):
+        """Polars' own access to the store."""
+        return {name.lower(): value for name, value in self.settings.items() if name.startswith("AWS_")} or None

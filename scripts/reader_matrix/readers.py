@@ -31,8 +31,8 @@ def name_in_sql(namespace, topic, quote='"'):
 # DataFusion.
 
 def datafusion(lake):
-    def read(namespace, topic, figures):
-        """The reference: without `figures` they are chosen from the rows, and computed from them."""
+    def read(namespace, topic, share):
+        """The reference, with one of `share` figures that its rows give, and what SQL says otherwise of them."""
         file = os.path.join(lake.folder, "answer.parquet")
         table = name_in_sql(namespace, topic)
         lake.run("query", "--hot-tail", "off", "--output", "parquet", "--output-file", file, "SELECT * FROM " + table)
@@ -40,7 +40,7 @@ def datafusion(lake):
         os.unlink(file)
         schema = arrow_schema(found)
         rows = arrow_rows(found, schema)
-        chosen = of_figures.chosen(schema, rows)
+        chosen = of_figures.chosen(schema, rows)[::share]
         script = os.path.join(lake.folder, "figures.sql")
         with open(script, "w") as out:
             out.write("".join(of_figures.statement(figure, table, "datafusion") + ";\n" for figure, _ in chosen))
@@ -175,7 +175,7 @@ def polars_over_pyiceberg(lake):
     catalog = sql_catalog(lake)
 
     def read(namespace, topic, figures):
-        frame = polars.scan_iceberg(catalog.load_table((namespace, topic)))
+        frame = polars.scan_iceberg(catalog.load_table((namespace, topic)), storage_options=lake.polars_options())
         schema = [(name, polars_type(of)) for name, of in frame.collect_schema().items()]
         found = frame.collect()
         columns = [[plain(value, kind) for value in found[name].to_list()] for name, kind in schema]
