@@ -10,6 +10,7 @@ import time
 from . import data, spark as of_spark
 from .readers import rest_catalog, sql_catalog
 from .servers import until
+from .values import PLACE
 
 PARTITIONS = 2
 GROUPS = ("SELECT _partition_id, _incarnation, count(*), count(DISTINCT (_offset, _row)), min(_offset), max(_offset) FROM %s "
@@ -35,7 +36,7 @@ class Loop(threading.Thread):
         try:
             groups, total = self.read()
         except Exception as error:  # every failure of a reader is counted, with its text
-            self.errors.append("%s: %s" % (type(error).__name__, str(error).splitlines()[0][:300]))
+            self.errors.append("%s: %s" % (type(error).__name__, (str(error).splitlines() or [""])[0][:300]))
             time.sleep(0.2)
             return
         self.reads += 1
@@ -54,7 +55,8 @@ class Loop(threading.Thread):
         if self.errors:
             return "%d errors, such as %s" % (len(self.errors), self.errors[0])
         if self.gaps or self.doubles or self.backwards:
-            return "%d gaps, %d doubles, %d counts that went back in %d reads" % (self.gaps, self.doubles, self.backwards, self.reads)
+            return "%d gaps, %d doubles, %d counts that went back in %d reads" % (
+                self.gaps, self.doubles, self.backwards, self.reads)
         return None if found == expected else "%d rows at the end, expected %d" % (found, expected)
 
 
@@ -78,7 +80,7 @@ def by_ducklake(lake):
 
 def by_pyiceberg(catalog):
     def read():
-        scan = catalog.load_table(("topics", data.BUSY)).scan(selected_fields=("_partition_id", "_incarnation", "_offset", "_row"))
+        scan = catalog.load_table(("topics", data.BUSY)).scan(selected_fields=PLACE)
         rows, groups = scan.to_arrow().to_pydict(), {}
         for partition, incarnation, *place in zip(*(rows[name] for name in scan.selected_fields)):
             groups.setdefault((partition, incarnation), []).append(tuple(place))

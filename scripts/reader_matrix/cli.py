@@ -16,11 +16,14 @@ from .stages import Matrix
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="scripts/reader-matrix", description="Compares what every reader shows of the same lakes.")
+    parser = argparse.ArgumentParser(prog="scripts/reader-matrix",
+                                     description="Compares what every reader shows of the same lakes.")
     parser.add_argument("--spark", action="store_true", help="also Spark with Iceberg, which is installed at the first time")
     parser.add_argument("--seconds", type=int, default=25, help="time of the readers that read while objects come and go")
-    parser.add_argument("--lake", action="append", choices=list(KINDS), help="only this kind of lake; may be given more than once")
-    parser.add_argument("--binaries", default=os.path.join(ROOT, "target", "debug"), help="folder of siltstone, writer and ingester")
+    parser.add_argument("--lake", action="append", choices=list(KINDS),
+                        help="only this kind of lake; may be given more than once")
+    parser.add_argument("--binaries", default=os.path.join(ROOT, "target", "debug"),
+                        help="folder of siltstone, writer and ingester")
     return parser.parse_args()
 
 

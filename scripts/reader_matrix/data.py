@@ -18,7 +18,8 @@ TYPE_COLUMNS = (
     "place:struct(lat:float64, city:string, inner:struct(x:int64, day:date, codes:list(int64)))", "doc:json",
 )
 CREATED = {
-    TYPES: ["--partitions", "3", "--sort", "n,id", "--bloom", "name", *(w for c in TYPE_COLUMNS for w in ("--column", c))],
+    TYPES: ["--partitions", "3", "--sort", "n,id", "--bloom", "name",
+            *(word for column in TYPE_COLUMNS for word in ("--column", column))],
     ORDERS: ["--partitions", "2", "--column", "id:int32!", "--column", "total:decimal(12,2)", "--column", "gone:string",
              "--column", "place:struct(city:string)"],
     RAW: ["--format", "raw"],
@@ -49,6 +50,7 @@ class Message:
 def full(number):
     """A record with a value in every column; some of the values are the least or the greatest of their type."""
     time = "20%02d-0%d-1%dT0%d:59:5%d.%06dZ" % (number % 90 + 10, number % 9 + 1, number % 9, number % 9, number % 9, number)
+    # Of 40 records.
     extremes = {0: (-2**31, "-9999999999.99", "-999999999999999999999999999.9999999999", "0001-01-01", -0.0),
                 1: (2**31 - 1, "9999999999.99", "999999999999999999999999999.9999999999", "9999-12-31", 1.7976931348623157e308)}
     n, amount, wide, day, d = extremes.get(number % 40, (number - 20, "%d.%02d" % (number, number % 100), "%d.0000000001" % number,

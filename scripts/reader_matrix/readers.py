@@ -183,7 +183,8 @@ def polars_over_pyiceberg(lake):
         for figure in figures:
             what, column, kind, bound = figure
             if what == "sum":
-                total = frame.select(polars.col(column).cast(polars.Decimal(38, kind[2] if len(kind) > 2 else 0)).sum()).collect().item()
+                wide = polars.col(column).cast(polars.Decimal(38, kind[2] if len(kind) > 2 else 0))
+                total = frame.select(wide.sum()).collect().item()
                 is_empty = found[column].null_count() == found.height
                 answered[figure] = None if is_empty else of_figures.number(str(total))
                 continue

@@ -20,7 +20,8 @@ from .worker import Worker
 PACKAGES = ["pyspark==3.5.8", "snowpark-connect-deps-iceberg==1.0.2"]  # the second holds Iceberg's runtime for Spark
 FOLDER = os.environ.get("SILTSTONE_SPARK") or os.path.join(ROOT, ".tools-spark")
 RUNTIME = "lib/python*/site-packages/snowpark_connect_deps_iceberg/jars/iceberg-spark-runtime-3.5_2.12-*.jar"
-JDBC = {"libpostgresql-jdbc-java": "/usr/share/java/postgresql.jar", "libxerial-sqlite-jdbc-java": "/usr/share/java/sqlite-jdbc.jar"}
+JDBC = {"libpostgresql-jdbc-java": "/usr/share/java/postgresql.jar",
+        "libxerial-sqlite-jdbc-java": "/usr/share/java/sqlite-jdbc.jar"}
 NATIVE = "/usr/lib/*/jni/libsqlitejdbc.so"
 # Spark counts a figure with a job of its own, so it is asked for fewer.
 FIGURES = 12
@@ -94,7 +95,7 @@ def table_name(namespace, topic):
     return "siltstone.%s.`%s`" % (namespace, topic)
 
 
-def reader(spark, lake, way):
+def reader(spark, way, lake):
     session = spark.catalog(catalog_settings(lake, way))
 
     def read(namespace, topic, figures):

@@ -39,7 +39,8 @@ def session():
     return (SparkSession.builder.master("local[2]").config("spark.jars", sys.argv[2])
             .config("spark.ui.enabled", "false").config("spark.driver.bindAddress", "127.0.0.1")
             .config("spark.driver.host", "127.0.0.1").config("spark.driver.memory", "900m")
-            .config("spark.driver.extraJavaOptions", "-Dorg.sqlite.lib.path=%s -Djava.library.path=%s -Duser.timezone=UTC" % (native, native))
+            .config("spark.driver.extraJavaOptions",
+                    "-Dorg.sqlite.lib.path=%s -Djava.library.path=%s -Duser.timezone=UTC" % (native, native))
             .config("spark.sql.session.timeZone", "UTC").config("spark.sql.shuffle.partitions", "1")
             .config("spark.sql.warehouse.dir", os.path.join(os.getcwd(), "warehouse"))
             .config("spark.sql.extensions", "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions")

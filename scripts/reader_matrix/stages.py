@@ -5,6 +5,7 @@ readers (`readers`, `spark`), what a reader cannot help (`expectations`).
 """
 
 import time
+from functools import partial
 
 from . import attacks, busy, data, expectations, spark as of_spark
 from .figures import label
@@ -39,16 +40,20 @@ class Matrix:
                 work(lake)
                 self.compare(lake, name)
             self.attack(lake)
-            for reader, wrong, about in busy.stage(lake, self.spark, self.seconds):
+            for reader, wrong, about in busy.stage(lake, self.spark_for(lake), self.seconds):
                 self.line(lake, "busy", reader, wrong, about)
             lake.audit("--deep")
         finally:
             lake.stop()
 
+    def spark_for(self, lake):
+        """Spark's process, if it can read the lake: no registry that is used here has a client of Spark for S3."""
+        return None if lake.store == "s3" else self.spark
+
     def readers(self, lake):
-        found = dict(LIGHT)
-        if self.spark and lake.store != "s3":
-            found.update(("spark-" + way, lambda lake, way=way: of_spark.reader(self.spark, lake, way)) for way in ("rest", "jdbc"))
+        found, spark = dict(LIGHT), self.spark_for(lake)
+        if spark:
+            found.update(("spark-" + way, partial(of_spark.reader, spark, way)) for way in ("rest", "jdbc"))
         return found
 
     def compare(self, lake, stage):
@@ -97,8 +102,7 @@ class Matrix:
 
     def attack(self, lake):
         before = attacks.state(lake)
-        spark = self.spark if lake.store != "s3" else None
-        for name, attempt in attacks.attackers(lake, spark):
+        for name, attempt in attacks.attackers(lake, self.spark_for(lake)):
             refused, passed = attempt()
             after = attacks.state(lake)
             own = len(after[3] - before[3])
