@@ -12,7 +12,7 @@ import traceback
 from . import expectations
 from .lake import KINDS, Lake
 from .servers import ROOT, Failure, Servers, test_command
-from .stages import Matrix
+from .stages import STAGES, Matrix
 
 
 def arguments():
@@ -22,6 +22,8 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=25, help="time of the readers that read while objects come and go")
     parser.add_argument("--lake", action="append", choices=list(KINDS),
                         help="only this kind of lake; may be given more than once")
+    parser.add_argument("--stage", action="append", choices=STAGES,
+                        help="compare after this stage only; may be given more than once")
     parser.add_argument("--binaries", default=os.path.join(ROOT, "target", "debug"),
                         help="folder of siltstone, writer and ingester")
     return parser.parse_args()
@@ -38,7 +40,7 @@ def main():
         if given.spark:
             from .spark import Spark
             spark = Spark(servers)
-        matrix = Matrix(spark, given.seconds)
+        matrix = Matrix(spark, given.seconds, given.stage or STAGES)
         for name in given.lake or KINDS:
             lake = Lake(name, servers)
             try:
