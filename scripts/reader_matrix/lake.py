@@ -24,7 +24,7 @@ KINDS = {
     "nats-postgres-s3": ("nats", "postgres", "s3", ("siltstone up",)),
 }
 
-DEADLINE = 60
+DEADLINE = 120
 
 
 class Lake:
