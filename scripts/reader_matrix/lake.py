@@ -40,7 +40,7 @@ class Lake:
         self.catalog_file = os.path.join(self.folder, "catalog.db")
         settings = {
             "PATH": os.environ["PATH"], "LOG_LEVEL": "info", "LOG_FORMAT": "json", "QUEUE_TYPE": self.queue,
-            "FLUSH_INTERVAL_SECS": "1", "LEASE_SECS": "4", "COMPACTION": "off", "COMPACTION_MIN_OBJECTS": "2",
+            "FLUSH_INTERVAL_SECS": "1", "LEASE_SECS": "15", "COMPACTION": "off", "COMPACTION_MIN_OBJECTS": "2",
             "STORAGE_PATH": os.path.join(self.folder, "data"), "CATALOG_URL": "sqlite:" + self.catalog_file,
             "HTTP_ADDR": "127.0.0.1:0", "INGEST_ADDR": "127.0.0.1:0", "RUST_BACKTRACE": "1",
         }

@@ -40,7 +40,7 @@ def until(what, attempt, deadline=DEADLINE):
             return found
         if time.monotonic() > end:
             raise Failure("after %d s: %s" % (deadline, what() if callable(what) else what))
-        time.sleep(0.2)
+        time.sleep(0.5)
 
 
 class Servers(test_command.Run):
