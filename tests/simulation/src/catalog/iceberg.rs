@@ -243,7 +243,7 @@ impl CatalogState {
         let Some(tables) = self.tables.get(topic).map(|tables| BTreeSet::from([tables.data, tables.quarantine])) else {
             return Err(CatalogError::TopicNotFound(topic.to_string()));
         };
-        self.changed(Change::Other("unpublish"));
+        self.changed(Change::Withdrawn(topic.clone()));
         Ok(self.drop_published(topic, &tables))
     }
 
