@@ -9,7 +9,7 @@
 
 use crate::catalog::Guards;
 use crate::plan::Kind::{self, *};
-use crate::plan::{HISTORY, LATE, Profile};
+use crate::plan::{HISTORY, LATE, PUBLISHED, Profile};
 use crate::run::{Outcome, Setup, run};
 
 /// The protocol without some guards.
@@ -181,7 +181,7 @@ pub const MUTATIONS: &[Mutation] = &[
     retention("retention from the middle of a partition", |g| g.age_prefix = false, NOISE),
     publishing("publishing without the compare of the version", |g| g.publish_compare = false, NOISE),
     publishing("deletion of objects that readers of Iceberg need", |g| g.gc_iceberg_check = false, NOISE),
-    publishing("publishing of objects that are not live", |g| g.publish_live_check = false, NOISE),
+    publishing("publishing of what a failover lost", |g| g.publish_history = false, PUBLISHED),
 ];
 
 impl Mutation {

@@ -71,7 +71,10 @@ impl Inner {
     fn read_version(&self, table: TableId, head: &PublishedHead) -> Result<Shown, Violation> {
         let (version, location) = (head.version, &head.metadata_location);
         let Some(metadata) = self.bytes_at(head, location) else {
-            return broken(23, format!("version {version} of table {table} was published, and {location} is not there"));
+            return broken(
+                23,
+                format!("version {version} of table {table} was published, and {location} is not there"),
+            );
         };
         if metadata != head.metadata.as_bytes() {
             return broken(23, format!("{location} is not the text of version {version} of table {table}"));
@@ -88,7 +91,8 @@ impl Inner {
         head: &PublishedHead,
         shown: &Shown,
     ) -> Result<(), Violation> {
-        let needed = state.iceberg_objects.iter().filter(|(_, row)| row.table == table && row.removed_version.is_none());
+        let needed =
+            state.iceberg_objects.iter().filter(|(_, row)| row.table == table && row.removed_version.is_none());
         let mut listed = BTreeSet::new();
         for (name, row) in needed {
             let found = self.store.object(&name.key).map(|object| (object.bytes.len() as u64, crc32c(&object.bytes)));
@@ -100,7 +104,10 @@ impl Inner {
         let of = of_version(head, shown);
         if listed != of {
             let (version, keys) = (head.version, listed.symmetric_difference(&of).collect::<Vec<_>>());
-            return broken(23, format!("version {version} of table {table} needs other metadata than is listed: {keys:?}"));
+            return broken(
+                23,
+                format!("version {version} of table {table} needs other metadata than is listed: {keys:?}"),
+            );
         }
         Ok(())
     }
@@ -109,7 +116,8 @@ impl Inner {
     fn keep(&mut self, table: TableId, head: &PublishedHead, shown: &Shown) {
         let known = self.view.shown.entry(table).or_default();
         known.version = head.version;
-        known.metadata = shown.earlier.iter().chain([&head.metadata_location]).filter_map(|at| name(head, at)).collect();
+        known.metadata =
+            shown.earlier.iter().chain([&head.metadata_location]).filter_map(|at| name(head, at)).collect();
         known.snapshots.retain(|id, _| shown.lists.contains_key(id));
         if let Some(id) = shown.snapshot_id {
             let files = shown.files.iter().map(|file| &file.path);
@@ -137,7 +145,8 @@ fn files_agree(state: &CatalogState, table: TableId, head: &PublishedHead, shown
     let live = state.objects.values().filter(|row| row.table == table).map(|row| &*row.object);
     let since = state.retired.values().filter(|row| row.table == table && row.object.end_snapshot > snapshot);
     let all = live.chain(since.map(|row| &row.object.object)).filter(|object| object.begin_snapshot <= snapshot);
-    let of = |object: &ObjectInfo| (object.key.clone(), object.record_count.cast_signed(), object.size_bytes.cast_signed());
+    let of =
+        |object: &ObjectInfo| (object.key.clone(), object.record_count.cast_signed(), object.size_bytes.cast_signed());
     let due: BTreeSet<_> = all.map(of).collect();
     let found = shown.files.iter().map(|file| {
         let key = file.path.strip_prefix(&head.root).unwrap_or(&file.path);
@@ -152,11 +161,17 @@ fn files_agree(state: &CatalogState, table: TableId, head: &PublishedHead, shown
         return broken(23, format!("version {version} of table {table} at snapshot {snapshot} lacks {key}"));
     }
     if let Some((key, ..)) = found.difference(&due).next() {
-        return broken(23, format!("version {version} of table {table} at snapshot {snapshot} has {key}, which is not live"));
+        return broken(
+            23,
+            format!("version {version} of table {table} at snapshot {snapshot} has {key}, which is not live"),
+        );
     }
     if snapshot > state.head.snapshot_id || head.next_file_id > state.head.next_file_id {
         let newest = state.head.snapshot_id;
-        return broken(23, format!("version {version} of table {table} is of snapshot {snapshot}, the newest is {newest}"));
+        return broken(
+            23,
+            format!("version {version} of table {table} is of snapshot {snapshot}, the newest is {newest}"),
+        );
     }
     Ok(())
 }

@@ -126,7 +126,8 @@ impl World {
     fn check_nothing_left(&self) {
         let listed = self.around.catalog.inspect(|state| {
             let keys = state.objects.values().map(|row| row.object.key.clone());
-            keys.chain(state.iceberg_objects.keys().map(|name| name.key.clone())).collect::<std::collections::BTreeSet<_>>()
+            keys.chain(state.iceberg_objects.keys().map(|name| name.key.clone()))
+                .collect::<std::collections::BTreeSet<_>>()
         });
         for key in self.around.store.keys() {
             if !listed.contains(&key) && !self.swept_early.contains(&key) && !self.around.oracle.is_forgotten("", &key)
