@@ -93,6 +93,7 @@ on_every_backend! {
     tables::live_objects_have_the_address_of_their_store,
     iceberg::a_table_is_behind_until_it_is_published,
     iceberg::a_publication_needs_its_intents_live_objects_and_the_newest_version,
+    iceberg::a_publication_of_a_state_that_the_catalog_never_had_is_refused,
     iceberg::nothing_that_a_kept_snapshot_has_is_due,
     iceberg::a_table_that_is_not_published_any_more_keeps_nothing,
     iceberg::the_state_of_a_table_has_what_came_and_went_and_its_days,

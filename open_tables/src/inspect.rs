@@ -1,7 +1,7 @@
 //! What readers of Iceberg find, compared with the catalog.
 //!
-//! Owns: reading a table's newest version back from the store, and the comparison. Changes nothing. Does not own: showing
-//! it (the audit of `writer`), mending it (`publish`).
+//! Owns: getting a table's newest version from the store, and the comparison. Changes nothing. Does not own: reading its
+//! objects (`shown`), showing it (the audit of `writer`), mending it (`publish`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use lake::Storage;
 use lake::object::{Found, Keep, ListedObject};
 use object_store::path::Path;
 
-use crate::manifest::{self, ListedFile};
-use crate::manifest_list;
+use crate::manifest::ListedFile;
 use crate::metadata::{LAKE_SNAPSHOT, Metadata};
 use crate::place::{address, key_of};
 use crate::schema;
+use crate::shown::{Unreadable, files_of};
 
 /// Looks at a table that is published again and again meanwhile.
 const LOOKS: u32 = 5;
@@ -194,23 +194,16 @@ impl Look<'_> {
 
     /// The objects of a snapshot, as its list and its manifests say; `None` if one of them cannot be read.
     fn files_of(&mut self, list: &str) -> Option<Vec<ListedFile>> {
-        let manifests = match manifest_list::read(self.bytes_at(list)?) {
-            Ok(manifests) => manifests,
-            Err(error) => {
-                self.differs(format!("the list of manifests: {error}"), key_of(&self.head.root, list));
-                return None;
-            }
-        };
-        let mut files = Vec::new();
-        for location in manifests {
-            match manifest::read(self.bytes_at(&location)?) {
-                Ok(found) => files.extend(found),
-                Err(error) => {
-                    self.differs(format!("a manifest: {error}"), key_of(&self.head.root, &location));
-                    return None;
+        match files_of(list, |location| self.bytes_at(location)) {
+            Ok((_, files)) => Some(files),
+            Err(Unreadable { location, defect }) => {
+                // One that is absent was reported when it was looked for.
+                if let Some(defect) = defect {
+                    let key = location.as_deref().and_then(|location| key_of(&self.head.root, location));
+                    self.differs(defect, key);
                 }
+                None
             }
         }
-        Some(files)
     }
 }

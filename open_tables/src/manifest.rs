@@ -132,10 +132,13 @@ fn map<V>(record: &mut Encoder, items: &[(i32, V)], write: impl Fn(&mut Encoder,
 
 /// An object that a manifest has.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ListedFile {
-    pub(crate) path: String,
-    pub(crate) record_count: i64,
-    pub(crate) size_bytes: i64,
+pub struct ListedFile {
+    /// Its address.
+    pub path: String,
+    /// Its number of rows.
+    pub record_count: i64,
+    /// Its size.
+    pub size_bytes: i64,
 }
 
 /// Reads the objects of a manifest back, without deleted ones.

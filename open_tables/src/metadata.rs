@@ -159,6 +159,11 @@ impl Metadata {
         current.map(|schema| &schema["fields"])
     }
 
+    /// Addresses of the earlier metadata in its history.
+    pub(crate) fn earlier(&self) -> Vec<String> {
+        self.metadata_log.iter().map(|entry| entry.metadata_file.clone()).collect()
+    }
+
     /// Adds a snapshot, which is the newest from now on. Its number and its place in time are set here.
     pub(crate) fn add(&mut self, mut snapshot: Snapshot, version: u64) {
         self.last_sequence_number = snapshot.sequence_number;

@@ -83,9 +83,8 @@ pub(crate) fn key_of<'a>(root: &str, location: &'a str) -> Option<&'a str> {
 
 /// A new id of a snapshot.
 pub(crate) fn new_snapshot_id() -> i64 {
-    // The last 62 bits of such a number are random.
-    let (_, low) = Uuid::now_v7().as_u64_pair();
-    (low & (u64::MAX >> 2)).cast_signed()
+    // Of the thread's generator: names of objects hold the id, and runs of the simulation sort by them.
+    fastrand::i64(1..=i64::MAX >> 1)
 }
 
 #[cfg(test)]

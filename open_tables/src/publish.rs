@@ -154,7 +154,10 @@ impl Attempt<'_> {
                 self.objects.abandon().await;
                 Ok(Some(Done::Gone))
             }
-            PublishOutcome::Overtaken | PublishOutcome::ObjectGone | PublishOutcome::IntentLost => Ok(None),
+            PublishOutcome::StateLost
+            | PublishOutcome::Overtaken
+            | PublishOutcome::ObjectGone
+            | PublishOutcome::IntentLost => Ok(None),
         }
     }
 
@@ -267,6 +270,7 @@ impl Attempt<'_> {
             removed: plan.map(|plan| numbers(&plan.removed)).unwrap_or_default(),
             oldest_version,
             is_rebuilt: self.last.is_none(),
+            snapshot_time_us: self.state.snapshot_time_us,
             head,
         }
     }

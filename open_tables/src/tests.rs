@@ -1,6 +1,8 @@
 //! Random histories of a topic: commits, replacements, retention, columns, a janitor without patience, and two publishers at
 //! once that are killed at any step. After each step, readers find what the catalog says they find.
 
+mod failover;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;

@@ -52,7 +52,7 @@ const EDGES: [(&str, &[&str], &[&str]); 13] = [
     ("tests/support", &[], &["anyhow", "async-nats", "nkeys", "object_store"]),
     (
         "tests/simulation",
-        &["catalog", "common", "consumer", "ingester", "lake", "nats", "writer"],
+        &["catalog", "common", "consumer", "ingester", "lake", "nats", "open_tables", "writer"],
         &["arrow-array", "clap", "object_store", "parquet", "sqlx"],
     ),
 ];

@@ -81,6 +81,8 @@ pub struct TableState {
     pub uuid: String,
     /// The newest lake snapshot.
     pub lake_snapshot: SnapshotId,
+    /// Its time in microseconds, which tells it from another one that gets its number after a failover.
+    pub snapshot_time_us: i64,
     /// The number of the next object.
     pub next_file_id: u64,
     /// The topic's schema version.
@@ -145,6 +147,8 @@ pub struct Publication {
     pub follows: Option<String>,
     /// The new version.
     pub head: PublishedHead,
+    /// Time of its lake snapshot, in microseconds.
+    pub snapshot_time_us: i64,
     /// The new snapshot of Iceberg; `None` if the objects of the table are the same.
     pub snapshot: Option<PublishedFile>,
     /// The new objects of metadata.
@@ -180,6 +184,8 @@ pub enum PublishOutcome {
     Published,
     /// Nothing changed: the topic is gone, or is another one of the same name.
     TableGone,
+    /// Nothing changed: the catalog does not have the lake snapshot of the new version. A server that lagged took over.
+    StateLost,
     /// Nothing changed: another version was published meanwhile.
     Overtaken,
     /// Nothing changed: an object that is to be added is no longer live.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use common::TopicName;
 
 use super::objects::{TopicLock, tables_of};
-use super::{SqlMetadataStore, iceberg_state, input, intents, rows};
+use super::{SqlMetadataStore, iceberg_state, input, intents, rows, snapshots};
 use crate::database::{Session, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{
@@ -111,6 +111,9 @@ async fn publish(session: &mut dyn Session, publication: &Publication) -> Result
     let tables = tables_of(session, publication.topic.as_str(), TopicLock::Shared).await?;
     if tables.is_none_or(|tables| tables.of(publication.kind) != publication.table) {
         return Ok(PublishOutcome::TableGone);
+    }
+    if !snapshots::is_of_history(session, publication.head.lake_snapshot, publication.snapshot_time_us).await? {
+        return Ok(PublishOutcome::StateLost);
     }
     if !are_live(session, publication).await? {
         return Ok(PublishOutcome::ObjectGone);

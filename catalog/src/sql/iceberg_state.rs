@@ -26,7 +26,7 @@ pub(super) async fn read(
     let select = sql!(
         "SELECT CASE $2 WHEN 'data' THEN t.table_id ELSE t.quarantine_table_id END,
             CASE $2 WHEN 'data' THEN t.table_uuid ELSE t.quarantine_uuid END, t.schema_version, " now_ms ",
-            h.snapshot_id, h.next_file_id
+            h.snapshot_id, h.time_us, h.next_file_id
          FROM topics AS t CROSS JOIN lake_head AS h WHERE t.name = $1"
     );
     let found = session.fetch(&select, values![topic, kind.as_str()]).await?.pop();
@@ -44,6 +44,7 @@ pub(super) async fn read(
         schema_version: row.unsigned("schema_version")?,
         now_ms: row.integer("now_ms")?,
         lake_snapshot: SnapshotId(row.unsigned("snapshot_id")?),
+        snapshot_time_us: row.integer("time_us")?,
         next_file_id: row.unsigned("next_file_id")?,
         head: rows::only(session.fetch(&head, values![id]).await?)?,
         columns: rows::all(session.fetch(&columns, values![id]).await?)?,

@@ -126,6 +126,19 @@ pub(super) async fn newest(session: &mut dyn Session) -> Result<(SnapshotId, i64
     Ok((SnapshotId(row.unsigned("snapshot_id")?), row.integer("time_us")?))
 }
 
+/// True if the snapshot of this number and time was made by this catalog. A server that lagged when it took over gives the
+/// same number to another one. Numbers and times rise together, so the kept snapshots around one that was thinned out tell.
+pub(super) async fn is_of_history(session: &mut dyn Session, snapshot_id: SnapshotId, time_us: i64) -> Result<bool> {
+    let up_to = sql!("SELECT time_us FROM lake_snapshots WHERE snapshot_id <= $1 ORDER BY snapshot_id DESC LIMIT 1");
+    let from = sql!("SELECT time_us FROM lake_snapshots WHERE snapshot_id >= $1 ORDER BY snapshot_id LIMIT 1");
+    let mut times = Vec::with_capacity(2);
+    for select in [up_to, from] {
+        let row = session.fetch(&select, values![snapshot_id.0.cast_signed()]).await?.pop();
+        times.push(row.map(|mut row| row.integer("time_us")).transpose()?);
+    }
+    Ok(times[0].is_none_or(|before| before <= time_us) && times[1].is_some_and(|after| after >= time_us))
+}
+
 fn no_head() -> CatalogError {
     CatalogError::Inconsistent("lake_head has no row".to_owned())
 }

@@ -32,8 +32,9 @@ pub trait IcebergStore: Send + Sync {
     /// The objects of metadata that the newest version of a table needs, by key.
     async fn metadata_objects(&self, topic: &TopicName, kind: SegmentKind) -> Result<Vec<MetadataObject>>;
 
-    /// Makes a new version of a table's metadata the newest, in one transaction: the last version is compared and
-    /// replaced, the intents of the objects are consumed, and every added object is live. From then on no object is due
+    /// Makes a new version of a table's metadata the newest, in one transaction: its lake snapshot is of this catalog's
+    /// history, the last version is compared and replaced, the intents of the objects are consumed, and every added object is
+    /// live. From then on no object is due
     /// for the janitor that a kept snapshot has; objects of metadata that no kept snapshot needs are handed to the
     /// janitor.
     ///

@@ -93,7 +93,14 @@ async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
             }
             answers.join(", ")
         }
-        Step::Publish(publication) => shown(store.publish(publication).await),
+        Step::Publish(publication) => {
+            // Each catalog has times of its own.
+            let mut publication = publication.as_ref().clone();
+            let snapshots = store.list_snapshots().await.expect("read");
+            let until = snapshots.iter().rfind(|of| of.snapshot_id <= publication.head.lake_snapshot);
+            publication.snapshot_time_us = until.map_or(0, |of| of.time_us);
+            shown(store.publish(&publication).await)
+        }
         Step::Unpublish(topic) => shown(store.unpublish(topic).await),
         Step::MarkReplayed(replay) => shown(store.mark_replayed(std::slice::from_ref(replay)).await),
     }
@@ -217,7 +224,7 @@ async fn lists(store: &dyn MetadataStore, of: &TopicPartition) -> Vec<String> {
 }
 
 fn timeless_state(mut state: TableState) -> TableState {
-    (state.now_ms, state.uuid) = (0, String::new());
+    (state.now_ms, state.uuid, state.snapshot_time_us) = (0, String::new(), 0);
     state.files.iter_mut().for_each(|file| file.object.created_at = 0);
     state
 }

@@ -105,6 +105,28 @@ pub(crate) async fn a_publication_needs_its_intents_live_objects_and_the_newest_
     assert!(store.find_published(topic, DATA).await.expect("read").is_none());
 }
 
+pub(crate) async fn a_publication_of_a_state_that_the_catalog_never_had_is_refused(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    let topic = &held.partition.topic;
+    commit_range(store, &held, 0, 9).await;
+    let known = next(store, topic, held.owner).await;
+    let (number, time_us) = (known.head.lake_snapshot.0, known.snapshot_time_us);
+    for (number, time_us) in
+        [(number, time_us - 1), (number, time_us + 1), (number + 1, time_us + 1), (number - 1, time_us)]
+    {
+        let mut lost = Publication { snapshot_time_us: time_us, ..known.clone() };
+        lost.head.lake_snapshot.0 = number;
+        assert_eq!(publish(store, &lost).await, PublishOutcome::StateLost, "{number} of {time_us}");
+    }
+    assert!(store.find_published(topic, DATA).await.expect("read").is_none());
+    // What the catalog had counts, also when it keeps that snapshot no more.
+    commit_range(store, &held, 10, 19).await;
+    commit_range(store, &held, 20, 29).await;
+    until_all_is_past(store).await;
+    store.fold_history(Duration::ZERO).await.expect("folded");
+    assert_eq!(publish(store, &known).await, PublishOutcome::Published);
+}
+
 pub(crate) async fn nothing_that_a_kept_snapshot_has_is_due(store: &dyn MetadataStore) {
     let held = owned(store, "orders").await;
     let topic = &held.partition.topic;

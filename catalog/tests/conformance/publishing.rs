@@ -39,6 +39,7 @@ pub(crate) async fn publication(
         replaced: replaced.into_iter().map(|object| object.key).collect(),
         oldest_version: version,
         is_rebuilt,
+        snapshot_time_us: state.snapshot_time_us,
         head: head(&state, version, &key),
     })
 }

@@ -28,7 +28,7 @@ struct Arguments {
     /// Print every line of a single seed, with what the writers logged.
     #[arg(long)]
     trace: bool,
-    /// Which faults: all, calm, history, late.
+    /// Which faults: all, calm, history, late, published.
     #[arg(long, default_value = "all")]
     profile: String,
     /// Threads; by default one for each core.
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         return mutate(part, arguments.seed);
     }
     let Some(profile) = Profile::named(&arguments.profile) else {
-        eprintln!("profile {:?} is unknown; allowed are all, calm, history, late", arguments.profile);
+        eprintln!("profile {:?} is unknown; allowed are all, calm, history, late, published", arguments.profile);
         return ExitCode::FAILURE;
     };
     match arguments.seed {

@@ -6,7 +6,8 @@
 //! progress, 14 loud halts, 15 the lists of objects and segments agree, 16 snapshots rise and name the live objects, 17
 //! a replacement keeps every row, 18 runs of commits and live segments agree, 19 what a producer was told is committed,
 //! 20 retention takes the oldest part of partitions, and nothing that is younger, 21 kept snapshots have their objects, 22
-//! the segments of a snapshot and the tail behind them have every record once, and none of another history.
+//! the segments of a snapshot and the tail behind them have every record once, and none of another history, 23 readers of
+//! Iceberg find what the catalog lists, and kept versions have their objects.
 //! Does not own: the end of a run (`world`), the tables (`catalog`).
 //!
 //! Ranges that chain (3), hold exactly the messages of one history (6) and are compared row by row with the published
@@ -17,6 +18,7 @@ mod commits;
 mod confirmations;
 mod histories;
 mod lists;
+mod publications;
 mod replacements;
 mod retention;
 mod runs;
@@ -26,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use catalog::{FileId, LakeSnapshot, SnapshotId};
+use catalog::{FileId, LakeSnapshot, SnapshotId, TableId};
 use common::topic::Format;
 use common::{CommitReceipt, Epoch, Incarnation, Message, TopicPartition};
 
@@ -37,6 +39,7 @@ use crate::store::StoreServer;
 use crate::trace::Trace;
 pub use confirmations::Confirmation;
 pub use histories::{Histories, History, Known};
+use publications::ShownTable;
 pub use tails::{Agreed, TailSeen};
 
 /// A promise that was broken.
@@ -79,6 +82,8 @@ pub struct Figures {
     pub aged: u64,
     /// Rows of commits that were folded away.
     pub folded: u64,
+    /// Versions of tables that were published for readers of Iceberg.
+    pub publications: u64,
     /// Losses of a tail that no reader can notice: see `commits::follow_unnoticed`.
     pub unnoticed: u64,
     /// Records whose commit a producer waited for and was told of.
@@ -139,6 +144,8 @@ pub struct View {
     newest: Option<LakeSnapshot>,
     /// Retired objects that a kept snapshot has.
     seen: BTreeSet<ObjectName>,
+    /// The newest version of each published table, and the objects that it keeps.
+    shown: BTreeMap<TableId, ShownTable>,
     /// Live objects at some of the last snapshots.
     live: VecDeque<(SnapshotId, BTreeSet<FileId>)>,
 }
@@ -253,6 +260,9 @@ impl Oracle {
         }
         if inner.view.seen.contains(&name) && !inner.seen_again.contains(&name) {
             inner.broken(21, format!("{key} was deleted while a kept snapshot had it"));
+        }
+        if inner.is_shown(&name) {
+            inner.broken(23, format!("{key} was deleted while a kept snapshot of Iceberg had it"));
         }
     }
 

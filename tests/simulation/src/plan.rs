@@ -80,6 +80,8 @@ pub struct Profile {
     pub is_merged: bool,
     /// True when the topic has a retention in every run, instead of in every fourth one.
     pub is_retained: bool,
+    /// True when writers publish tables of Iceberg in every run, instead of in two of seven.
+    pub is_published: bool,
 }
 
 impl Profile {
@@ -111,17 +113,25 @@ impl Profile {
             (Recreate, 1),
             (Failover, 1),
         ];
-        Self { name: "all", most, is_forced: false, is_compacted: false, is_merged: false, is_retained: false }
+        Self { is_forced: false, ..Self::only("all", &most) }
     }
 
     /// No faults.
     pub fn calm() -> Self {
-        Self { name: "calm", most: vec![], is_forced: false, is_compacted: false, is_merged: false, is_retained: false }
+        Self { is_forced: false, ..Self::only("calm", &[]) }
     }
 
     /// Only these kinds, in every run.
     pub fn only(name: &'static str, most: &[(Kind, u64)]) -> Self {
-        Self { name, most: most.to_vec(), is_forced: true, is_compacted: false, is_merged: false, is_retained: false }
+        Self {
+            name,
+            most: most.to_vec(),
+            is_forced: true,
+            is_compacted: false,
+            is_merged: false,
+            is_retained: false,
+            is_published: false,
+        }
     }
 
     /// The same with a compactor in every run.
@@ -139,11 +149,17 @@ impl Profile {
         Self { is_retained: true, ..self }
     }
 
+    /// The same with writers that publish tables of Iceberg in every run.
+    pub fn published(self) -> Self {
+        Self { is_published: true, ..self }
+    }
+
     /// The profile of this name.
     pub fn named(name: &str) -> Option<Self> {
         let history = Self::only("history", HISTORY);
         let late = Self::only("late", LATE);
-        [Self::all(), Self::calm(), history, late].into_iter().find(|profile| profile.name == name)
+        let published = Self::only("published", PUBLISHED).compacted().published();
+        [Self::all(), Self::calm(), history, late, published].into_iter().find(|profile| profile.name == name)
     }
 }
 
@@ -154,6 +170,10 @@ pub const HISTORY: &[(Kind, u64)] =
 /// Puts that land late, among writers that die.
 pub const LATE: &[(Kind, u64)] =
     &[(Kind::StoreLate, 10), (Kind::StoreCut, 4), (Kind::Crash, 8), (Kind::CatalogDown, 4)];
+
+/// Publishers that stand still or die between two steps, while servers that lag take the catalog over.
+pub const PUBLISHED: &[(Kind, u64)] =
+    &[(Kind::Failover, 6), (Kind::Pause, 10), (Kind::Crash, 4), (Kind::CatalogNoise, 4), (Kind::StoreNoise, 3)];
 
 /// One action. Slots are places for writers, `lasting` is the duration of the effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,6 +239,11 @@ impl Plan {
         self.has_compactor || self.config.compaction.is_on
     }
 
+    /// True when writers publish tables of Iceberg.
+    pub fn publishes(&self) -> bool {
+        self.config.publish_interval.is_some()
+    }
+
     /// True when a fault of this kind is still to come.
     pub fn has(&self, wanted: Kind) -> bool {
         self.actions.iter().any(|(_, action)| matches!(action, Action::Fault { kind, .. } if *kind == wanted))
@@ -266,6 +291,7 @@ impl Plan {
         // Not drawn either.
         let is_merging = profile.is_merged || profile.is_compacted || end_ms.is_multiple_of(2);
         config.compaction = settings::compaction(is_merging, end_ms);
+        config.publish_interval = settings::publish_interval(profile.is_published, end_ms);
         let forgets = |(_, action): &(Duration, Action)| {
             matches!(action, Action::Fault { kind: Kind::TailLoss | Kind::Recreate | Kind::Failover, .. })
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use common::OwnerId;
 use common::clock::SharedClock;
+use common::config::StorageType;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -69,7 +70,11 @@ impl WriterProcess {
         let queue = ModelQueue::new(around.queue.clone(), link(), around.chance.fork(), Some(acks));
         let store = ModelStore::new(around.store.clone(), link(), around.chance.fork());
         let session = Session::new(&around.catalog, &around.catalog_faults, number).forging(around.forgeries);
-        let storage = Storage::from_store(Arc::new(ForgingStore::new(store.clone(), around.forgeries)));
+        let mut storage = Storage::from_store(Arc::new(ForgingStore::new(store.clone(), around.forgeries)));
+        if config.publish_interval.is_some() {
+            // Tables need addresses that others can read.
+            storage.kind = StorageType::S3;
+        }
         let writer = Writer::builder(Arc::new(queue.clone()), storage, Arc::new(session))
             .config(config)
             .owner(OwnerId(Uuid::from_u128(u128::from(number))))

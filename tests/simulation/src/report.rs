@@ -37,6 +37,8 @@ pub struct Total {
     pub aged: u64,
     /// Rows of commits that were folded away.
     pub folded: u64,
+    /// Versions of tables that were published for readers of Iceberg.
+    pub publications: u64,
     /// Records whose commit was confirmed to a producer.
     pub confirmed: u64,
     /// Tails that readers read to their ends.
@@ -65,6 +67,7 @@ impl Total {
         self.expired += outcome.figures.expired;
         self.aged += outcome.figures.aged;
         self.folded += outcome.figures.folded;
+        self.publications += outcome.figures.publications;
         self.confirmed += outcome.figures.confirmed;
         self.tails += outcome.figures.tails;
         self.seams += outcome.figures.seams;
@@ -77,8 +80,8 @@ impl fmt::Display for Total {
         write!(
             f,
             "{} seeds, {:.1} virtual hours, {} messages, {} commits, {} faults, {} crashes, {} takeovers, {} unknown \
-             outcomes, {} halts, {} gaps, {} shared, {} replacements, {} expired, {} aged, {} folded, {} confirmed, {} \
-             tails with {} seams, {} violations",
+             outcomes, {} halts, {} gaps, {} shared, {} replacements, {} expired, {} aged, {} folded, {} published, {} \
+             confirmed, {} tails with {} seams, {} violations",
             self.seeds,
             self.virtual_ms as f64 / 3_600_000.0,
             self.messages,
@@ -94,6 +97,7 @@ impl fmt::Display for Total {
             self.expired,
             self.aged,
             self.folded,
+            self.publications,
             self.confirmed,
             self.tails,
             self.seams,

@@ -1,8 +1,8 @@
 //! The world: real writers among models, from a plan to a verdict.
 //!
 //! Owns: the run's loop, restarting writers that ended. Does not own: faults (`faults`), their end (`settle`),
-//! the operator (`operator`), compactors (`compactors`), publishing (`producers`), reading tails (`readers`), invariants
-//! (`oracle`).
+//! the operator (`operator`), compactors (`compactors`), publishing (`producers`), reading tails (`readers`), what readers of Iceberg
+//! find (`tables`), invariants (`oracle`).
 
 mod compactors;
 mod faults;
@@ -10,6 +10,7 @@ mod operator;
 mod producers;
 mod readers;
 mod settle;
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -218,6 +219,9 @@ impl World {
         let mut config = self.plan.config.clone();
         // The last one only clears up.
         config.compaction.is_on &= !self.is_last;
+        if self.is_last && self.withdraws_tables() {
+            config.publish_interval = None;
+        }
         self.slots[slot] = Some(WriterProcess::start(&self.around, self.starts, config));
     }
 

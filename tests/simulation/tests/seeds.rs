@@ -48,7 +48,15 @@ fn two_thousand_seeds_keep_every_promise() {
     assert!(total.commits > 20_000 && total.crashes > 500 && total.takeovers > 500, "{total}");
     assert!(total.confirmed > 50_000, "{total}");
     assert!(total.tails > 50_000 && total.seams > 100, "{total}");
+    assert!(total.publications > 1_000, "{total}");
     assert!(total.unknown_outcomes > 100 && total.halts > 100 && total.gaps > 100, "{total}");
+}
+
+#[test]
+fn readers_of_iceberg_find_what_the_catalog_lists_whatever_befalls_publishers() {
+    let profile = Profile::named("published").expect("it has this name");
+    let total = run_all(&profile, 0..20);
+    assert!(total.publications > 200 && total.crashes > 10, "{total}");
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl Setup {
                 removed: vec![],
                 oldest_version: 1,
                 is_rebuilt: false,
+                snapshot_time_us: state.snapshot_time_us,
             };
             let outcome = self.catalog.publish(&publication).await.expect("answered");
             assert_eq!(outcome, PublishOutcome::Published);

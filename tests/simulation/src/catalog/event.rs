@@ -42,6 +42,8 @@ pub enum Change {
     Replaced(Box<Replacement>, FileId),
     /// Readers of Iceberg see a new version of the table.
     Published(TableId),
+    /// The topic's tables were taken from the readers of Iceberg.
+    Withdrawn(TopicName),
     /// Commits were folded, or snapshots thinned out.
     HistoryFolded(Folded),
     /// An intent or an object was handed to the janitor.

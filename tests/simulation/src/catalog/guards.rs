@@ -68,6 +68,8 @@ pub struct Guards {
     pub gc_iceberg_check: bool,
     /// Publication: it follows the newest one.
     pub publish_compare: bool,
+    /// Publication: its lake snapshot is of this catalog's history.
+    pub publish_history: bool,
     /// Publication: each added object is live.
     pub publish_live_check: bool,
     /// Consumers: an offset is committed by the member that holds the partition, at the generation of its claim.
@@ -107,6 +109,7 @@ impl Default for Guards {
             gc_doomed_only: true,
             gc_iceberg_check: true,
             publish_compare: true,
+            publish_history: true,
             publish_live_check: true,
             claim_compare: true,
         }

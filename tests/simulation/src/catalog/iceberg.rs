@@ -122,6 +122,7 @@ impl CatalogState {
             table,
             uuid: format!("00000000-0000-4000-8000-{:012x}", table.0),
             lake_snapshot: self.head.snapshot_id,
+            snapshot_time_us: self.head.time_us,
             next_file_id: self.head.next_file_id,
             schema_version: of_topic.schema_version,
             now_ms: self.now_ms,
@@ -177,6 +178,9 @@ impl CatalogState {
         if self.table(&publication.topic, publication.kind) != Some(table) {
             return Ok(PublishOutcome::TableGone);
         }
+        if self.guards.publish_history && !self.is_of_history(publication) {
+            return Ok(PublishOutcome::StateLost);
+        }
         let is_live = |file_id: &FileId| self.objects.get(file_id).is_some_and(|row| row.table == table);
         let distinct: BTreeSet<&FileId> = publication.added.iter().collect();
         let are_live = distinct.len() == publication.added.len() && distinct.into_iter().all(is_live);
@@ -203,6 +207,15 @@ impl CatalogState {
         }
         self.make_newest(publication);
         Ok(PublishOutcome::Published)
+    }
+
+    /// True if the lake snapshot of the new version is one of this catalog's; kept ones tell of those that went.
+    fn is_of_history(&self, publication: &Publication) -> bool {
+        let (snapshot_id, time_us) = (publication.head.lake_snapshot, publication.snapshot_time_us);
+        let up_to = self.snapshots.range(..=snapshot_id).next_back();
+        let from = self.snapshots.range(snapshot_id..).next();
+        up_to.is_none_or(|(_, snapshot)| snapshot.time_us <= time_us)
+            && from.is_some_and(|(_, snapshot)| snapshot.time_us >= time_us)
     }
 
     fn make_newest(&mut self, publication: &Publication) {
@@ -243,7 +256,7 @@ impl CatalogState {
         let Some(tables) = self.tables.get(topic).map(|tables| BTreeSet::from([tables.data, tables.quarantine])) else {
             return Err(CatalogError::TopicNotFound(topic.to_string()));
         };
-        self.changed(Change::Other("unpublish"));
+        self.changed(Change::Withdrawn(topic.clone()));
         Ok(self.drop_published(topic, &tables))
     }
 

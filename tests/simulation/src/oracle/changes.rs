@@ -61,6 +61,11 @@ impl Inner {
             Change::Acquired(_) | Change::Released(..) | Change::Halted(..) | Change::Resumed(_) => {
                 self.ownership_changed(state, &by, change)?;
             }
+            Change::Published(table) => self.published(state, &by, *table)?,
+            Change::Withdrawn(topic) => {
+                self.trace.note("catalog", format!("{by} withdrew the tables of {topic}"));
+                self.view.shown.retain(|table, _| state.iceberg_heads.contains_key(table));
+            }
             Change::Swept(object) => self.trace.note("catalog", format!("{by} swept {}", object.key)),
             Change::ClockJumped(milliseconds) => {
                 self.trace.note("catalog", format!("the clock jumped by {milliseconds} ms"));
@@ -70,7 +75,6 @@ impl Inner {
             | Change::TopicDeleted(_)
             | Change::WatermarkMoved(..)
             | Change::SegmentAdded(_)
-            | Change::Published(_)
             | Change::Other(_) => {}
         }
         self.rows_hold(state)

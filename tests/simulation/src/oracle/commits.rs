@@ -158,6 +158,7 @@ impl Inner {
                 );
             }
         }
+        self.shown_is_there()?;
         self.confirmations_hold()
     }
 

@@ -25,6 +25,12 @@ pub(super) fn compaction(is_on: bool, end_ms: u64) -> CompactionConfig {
     }
 }
 
+/// Every writer publishes, in two runs of seven: a few versions of each table in a run.
+pub(super) fn publish_interval(is_forced: bool, end_ms: u64) -> Option<Duration> {
+    let milliseconds = if is_forced { 2_000 + end_ms % 3_000 } else { 5_000 + end_ms % 10_000 };
+    (is_forced || end_ms % 7 < 2).then(|| Duration::from_millis(milliseconds))
+}
+
 /// Settings that differ from run to run.
 pub(super) fn config(chance: &Chance) -> writer::WriterConfig {
     writer::WriterConfig {

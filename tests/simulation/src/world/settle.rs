@@ -74,10 +74,12 @@ impl World {
         self.slots.iter_mut().for_each(|slot| *slot = None);
         self.restarts.clear();
         self.is_last = true;
+        self.end_tables().await;
         self.start(0);
         self.start_last_compactor();
         if self.settle("with a new writer").await {
             self.around.catalog.inspect(|state| self.around.oracle.check_settled(state));
+            self.inspect_tables().await;
             self.check_nothing_left();
         }
     }
@@ -117,14 +119,15 @@ impl World {
             let what = if upload.state == UploadState::Pending { "pending" } else { "not swept" };
             return Some(format!("{} is still {what}", upload.key));
         }
-        None
+        self.is_last.then(|| self.unpublished(state)).flatten()
     }
 
-    /// Every object is listed, except those that a lagging catalog does not know.
+    /// Every object is listed, or is metadata of a published table, except those that a lagging catalog does not know.
     fn check_nothing_left(&self) {
         let listed = self.around.catalog.inspect(|state| {
             let keys = state.objects.values().map(|row| row.object.key.clone());
-            keys.collect::<std::collections::BTreeSet<_>>()
+            keys.chain(state.iceberg_objects.keys().map(|name| name.key.clone()))
+                .collect::<std::collections::BTreeSet<_>>()
         });
         for key in self.around.store.keys() {
             if !listed.contains(&key) && !self.swept_early.contains(&key) && !self.around.oracle.is_forgotten("", &key)
