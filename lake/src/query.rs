@@ -32,6 +32,7 @@ mod labels;
 mod layout;
 mod listing;
 mod mixed;
+mod moving;
 mod named;
 mod names;
 mod object;

@@ -26,7 +26,7 @@ use super::extremes::Extreme;
 use super::frugal::{self, Budget, FrugalPlanner};
 use super::mixed::MixedNumbers;
 use super::operators::Operators;
-use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, pushdown, rules};
+use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, moving, pushdown, rules};
 
 /// Bytes of temporary files of all running queries: more than that is a mistake in a query sooner than a need.
 pub(super) const SPILL_BYTES_MAX: u64 = 100 << 30;
@@ -103,6 +103,9 @@ fn with_rules(builder: SessionStateBuilder, bounds: Bounds) -> SessionStateBuild
 fn register_functions(state: &mut SessionState) -> Result<()> {
     for function in json::functions() {
         state.register_udf(function)?;
+    }
+    for function in moving::functions() {
+        state.register_udaf(Arc::new(function))?;
     }
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(ExactSum::new())))?;
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(ExactAverage::new())))?;

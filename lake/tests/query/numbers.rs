@@ -1,0 +1,78 @@
+//! Numbers and times whose results are easily near, but wrong: frames that move, casts in conditions, zones.
+
+use serde_json::{Value, json};
+
+use crate::lake::Lake;
+
+#[tokio::test]
+async fn a_moving_frame_forgets_what_has_left_it() {
+    let lake = Lake::in_memory().await;
+    let over = |call: &str, rows: &str| {
+        format!(
+            "SELECT {call} OVER (ORDER BY k ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS n FROM (VALUES {rows}) AS t(k, f)
+             ORDER BY k"
+        )
+    };
+    let large = "(1, 0.1::double), (2, 1e17), (3, 0.1), (4, 0.1), (5, NULL), (6, NULL), (7, 0.1)";
+    let null = Value::Null;
+    for (call, expected) in [
+        ("sum(f)", vec![json!(0.1), json!(1e17), json!(1e17), json!(0.2), json!(0.1), null.clone(), json!(0.1)]),
+        ("avg(f)", vec![json!(0.1), json!(5e16), json!(5e16), json!(0.1), json!(0.1), null.clone(), json!(0.1)]),
+        ("count(f)", [1, 2, 2, 2, 1, 0, 1].map(|count| json!(count)).to_vec()),
+    ] {
+        assert_eq!(lake.column(&over(call, large)).await, expected, "{call}");
+    }
+    for call in ["stddev_pop(f)", "var_pop(f)", "stddev_samp(f)", "var_samp(f)", "regr_syy(f, f)"] {
+        for first in ["1e9", "CAST('inf' AS double)"] {
+            let rows = format!("(1, {first}::double), (2, 0.1), (3, 0.1), (4, 0.1)");
+            let seen = lake.column(&over(call, &rows)).await;
+            assert_eq!(seen[2..], [json!(0.0), json!(0.0)], "{call} after {first}");
+        }
+    }
+    let infinite = over("sum(f)", "(1, CAST('inf' AS double)), (2, 0.1), (3, 0.1), (4, 0.1)");
+    assert_eq!(lake.column(&infinite).await[2..], [json!(0.2), json!(0.2)]);
+}
+
+#[tokio::test]
+async fn a_moving_frame_of_any_kind_is_what_its_rows_give() {
+    let lake = Lake::in_memory().await;
+    let rows = "SELECT i AS k, CASE WHEN i % 7 = 0 THEN NULL ELSE CAST(i * i % 31 AS double) END AS f
+                FROM (SELECT unnest(generate_series(1, 60)) AS i)";
+    for (frame, begin, end) in [
+        ("3 PRECEDING AND 2 FOLLOWING", "u.k >= t.k - 3", "u.k <= t.k + 2"),
+        ("CURRENT ROW AND UNBOUNDED FOLLOWING", "u.k >= t.k", "true"),
+        ("5 PRECEDING AND 2 PRECEDING", "u.k >= t.k - 5", "u.k <= t.k - 2"),
+    ] {
+        for (call, of_rows) in [
+            ("sum(f)", "sum(u.f)"),
+            ("avg(f)", "avg(u.f)"),
+            ("var_samp(f)", "var_samp(u.f)"),
+            ("stddev_pop(f)", "stddev_pop(u.f)"),
+            ("regr_slope(f, k)", "regr_slope(u.f, u.k)"),
+        ] {
+            let differing = format!(
+                "WITH r AS ({rows}), a AS (SELECT k, {call} OVER (ORDER BY k ROWS BETWEEN {frame}) AS x FROM r),
+                 b AS (SELECT t.k, {of_rows} AS x FROM r AS t LEFT JOIN r AS u ON {begin} AND {end} GROUP BY t.k)
+                 SELECT count(*) FROM a JOIN b ON a.k = b.k
+                 WHERE NOT ((a.x IS NULL AND b.x IS NULL) OR coalesce(abs(a.x - b.x) < 0.000001, false))"
+            );
+            assert_eq!(lake.value(&differing).await, 0, "{call} {frame}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_average_of_decimals_is_rounded() {
+    let lake = Lake::in_memory().await;
+    let rows = "(SELECT k, CAST(y AS decimal(5,2)) AS x FROM (VALUES (1, '0.10'), (1, '0.20'), (1, '0.20'), (2, '-0.10'),
+                (2, '-0.20'), (2, '-0.20')) AS v(k, y)) AS t";
+    for (sql, average) in [
+        ("SELECT avg(x) FROM {} WHERE k = 1", "0.166667"),
+        ("SELECT min(a) FROM (SELECT k, avg(x) AS a FROM {} GROUP BY k)", "-0.166667"),
+        ("SELECT avg(DISTINCT x) FROM {} WHERE k = 1", "0.150000"),
+        ("SELECT max(a) FROM (SELECT avg(x) OVER (ORDER BY k ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS a FROM {} WHERE k = 1)", "0.166667"),
+    ] {
+        assert_eq!(lake.text(&sql.replace("{}", rows)).await, average, "{sql}");
+    }
+    assert_eq!(lake.value(&format!("SELECT avg(x) FROM {rows} WHERE k = 3")).await, Value::Null);
+}
