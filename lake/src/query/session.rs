@@ -133,6 +133,8 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
     config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
     // Of `min(a), max(f(b))` the filter would know `a` alone, and leave out rows that hold the greatest `f(b)`.
     config.options_mut().optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    // Without it now() and TIMESTAMP WITH TIME ZONE have no zone, and AT TIME ZONE takes them for local times.
+    config.options_mut().execution.time_zone = Some("UTC".to_owned());
     config
 }
 

@@ -62,6 +62,18 @@ async fn a_moving_frame_of_any_kind_is_what_its_rows_give() {
 }
 
 #[tokio::test]
+async fn a_time_with_a_zone_has_one() {
+    let lake = Lake::in_memory().await;
+    let now = "SELECT abs(date_part('epoch', now() AT TIME ZONE 'Asia/Tokyo') - date_part('epoch', now())) < 1";
+    assert_eq!(lake.value(now).await, true);
+    let hour = "SELECT date_part('hour', TIMESTAMPTZ '2021-01-01 00:00:00Z' AT TIME ZONE 'Asia/Tokyo')";
+    assert_eq!(lake.value(hour).await, 9);
+    let day = "SELECT CAST(TIMESTAMPTZ '2021-03-27 23:30:00Z' AT TIME ZONE 'Europe/Berlin' AS date)";
+    assert_eq!(lake.value(day).await, "2021-03-28");
+    assert_eq!(lake.value("SELECT TIMESTAMPTZ '2021-03-27 23:30:00Z' < now()").await, true);
+}
+
+#[tokio::test]
 async fn an_average_of_decimals_is_rounded() {
     let lake = Lake::in_memory().await;
     let rows = "(SELECT k, CAST(y AS decimal(5,2)) AS x FROM (VALUES (1, '0.10'), (1, '0.20'), (1, '0.20'), (2, '-0.10'),
