@@ -238,6 +238,7 @@ impl QuerySession {
         let dialect = state.config().options().sql_parser.dialect;
         let mut statement = state.sql_to_statement(sql, &dialect)?;
         json::binding::tighten(&mut statement);
+        mixed::literals::keep_digits(&mut statement);
         precedence::bind(&mut statement);
         names::find_tables(&mut statement, &tables)?;
         for reference in state.resolve_table_references(&statement)? {

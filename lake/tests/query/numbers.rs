@@ -88,3 +88,84 @@ async fn an_average_of_decimals_is_rounded() {
     }
     assert_eq!(lake.value(&format!("SELECT avg(x) FROM {rows} WHERE k = 3")).await, Value::Null);
 }
+
+async fn wide() -> Lake {
+    let columns = r#"[{"name":"i","type":"int64"},{"name":"x","type":{"decimal":{"precision":20,"scale":2}}},
+        {"name":"w","type":{"decimal":{"precision":38,"scale":0}}},{"name":"f","type":"float64"}]"#;
+    let records = json!([
+        {"i": 9_007_199_254_740_992_i64, "x": "12345678901234567.89", "w": "123456789012345678901", "f": 0.1},
+        {"i": 9_007_199_254_740_993_i64, "x": "12345678901234567.90", "w": "123456789012345678902", "f": 0.2},
+        {"i": i64::MIN, "x": "1.10", "w": "9".repeat(38), "f": 1.5},
+        {"i": 1_000_000_000_000_000_001_i64, "x": "0.10", "w": "1", "f": null},
+    ]);
+    Lake::with_records(columns, records).await
+}
+
+#[tokio::test]
+async fn a_literal_has_the_digits_that_were_typed() {
+    let lake = wide().await;
+    for (condition, count) in [
+        ("x = 12345678901234567.89", 1),
+        ("x <> 12345678901234567.89", 3),
+        ("x IN (12345678901234567.89, 1.1)", 2),
+        ("x BETWEEN 12345678901234567.895 AND 12345678901234567.90", 1),
+        ("CASE x WHEN 12345678901234567.89 THEN true END", 1),
+        ("w = 123456789012345678901", 1),
+        ("w > 123456789012345678901", 2),
+        ("w > 0.5", 4),
+        ("w < 1.5", 1),
+        ("i = 9007199254740993.0", 1),
+        ("i = 9007199254740993", 1),
+        ("i > 9007199254740992.5", 2),
+        ("i >= 9007199254740992.5 AND i < 1e18", 1),
+        ("i > -9223372036854775809", 4),
+        ("i < 18446744073709551616", 4),
+        ("i = 1e18", 0),
+        ("i > 1e18", 1),
+        ("i < 1e300", 4),
+        ("i IN (9007199254740993.0, 7)", 1),
+        ("x + 0.1 = 1.2", 1),
+        ("0.1 + x = 1.2", 1),
+        ("x * 1.1 = 1.21", 1),
+        ("x - 0.1 = 0", 1),
+        ("f = 0.1", 1),
+        ("f + 0.1 = 0.2", 1),
+        ("f * 3.14159265358979323846 > 4.7", 1),
+        ("x = f", 0),
+        ("x - 1 = f", 0),
+        ("0.1 IN (SELECT x FROM t)", 4),
+    ] {
+        let sql = format!("SELECT count(*) FROM t WHERE {condition}");
+        assert_eq!(lake.value(&sql).await, count, "{condition}");
+    }
+    for (sql, text) in [
+        ("SELECT 12345678901234567890123456789012345678::decimal(38,0)", "12345678901234567890123456789012345678"),
+        ("SELECT -12345678901234567.89", "-12345678901234567.89"),
+        ("SELECT sum(x * 1.1) FROM t WHERE x < 2", "1.320"),
+        ("SELECT sum(x + 0.05) FROM t WHERE x < 2", "1.30"),
+        ("SELECT coalesce(NULLIF(x, 1.1), 0.5) FROM t WHERE x = 1.1", "0.50"),
+    ] {
+        assert_eq!(lake.text(sql).await, text, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_literal_beside_integers_floats_and_in_quotients_is_a_double() {
+    let lake = wide().await;
+    for (sql, value) in [
+        ("SELECT 0.1 + 0.2", json!(0.1 + 0.2)),
+        ("SELECT 1 / 3.0", json!(1.0 / 3.0)),
+        ("SELECT w * 1.0 / 3 FROM t WHERE w = 1", json!(1.0 / 3.0)),
+        ("SELECT x / 3.0 FROM t WHERE x = 0.1", json!(0.1 / 3.0)),
+        ("SELECT 7 * 0.5", json!(3.5)),
+        ("SELECT power(1.5, 2)", json!(2.25)),
+        ("SELECT round(2.567, 2)", json!(2.57)),
+        ("SELECT sum(f) * 1.0 / count(*) FROM t WHERE f < 0.3", json!((0.1 + 0.2) / 2.0)),
+        ("SELECT sum(i) * 1.0 / count(*) FROM t WHERE i > 1e18", json!(1e18)),
+        ("SELECT avg(x) > 1.05 FROM t WHERE x = 1.1", json!(true)),
+        ("SELECT avg(x) * 2.5 = 2.75 FROM t WHERE x = 1.1", json!(true)),
+        ("SELECT 1e3 * 2", json!(2000.0)),
+    ] {
+        assert_eq!(lake.value(sql).await, value, "{sql}");
+    }
+}
