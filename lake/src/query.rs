@@ -58,6 +58,7 @@ mod statements;
 mod statistics;
 mod store;
 mod system;
+mod times;
 
 use std::fmt;
 use std::sync::Arc;

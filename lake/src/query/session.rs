@@ -26,7 +26,8 @@ use super::extremes::Extreme;
 use super::frugal::{self, Budget, FrugalPlanner};
 use super::mixed::MixedNumbers;
 use super::operators::Operators;
-use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, moving, pushdown, rules};
+use super::times::{Microseconds, TimesInMicroseconds};
+use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, moving, pushdown, rules, times};
 
 /// Bytes of temporary files of all running queries: more than that is a mistake in a query sooner than a need.
 pub(super) const SPILL_BYTES_MAX: u64 = 100 << 30;
@@ -94,6 +95,7 @@ fn with_rules(builder: SessionStateBuilder, bounds: Bounds) -> SessionStateBuild
         // Before those of DataFusion, so that they are asked first.
         .with_expr_planners(vec![Arc::new(Operators)])
         .with_default_features()
+        .with_type_planner(Arc::new(Microseconds))
         .with_analyzer_rules(analyzer_rules(bounds))
         .with_optimizer_rules(rules::rules())
         .with_physical_optimizer_rules(pushdown::rules())
@@ -101,7 +103,7 @@ fn with_rules(builder: SessionStateBuilder, bounds: Bounds) -> SessionStateBuild
 }
 
 fn register_functions(state: &mut SessionState) -> Result<()> {
-    for function in json::functions() {
+    for function in json::functions().chain(times::functions::functions().map(Arc::new)) {
         state.register_udf(function)?;
     }
     for function in moving::functions() {
@@ -140,7 +142,8 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    rules.insert(0, Arc::new(MixedNumbers));
+    rules.insert(0, Arc::new(TimesInMicroseconds));
+    rules.insert(1, Arc::new(MixedNumbers));
     rules.push(Arc::new(CheckNumbers));
     rules.push(Arc::new(BoundSizes(bounds)));
     rules

@@ -169,3 +169,64 @@ async fn a_literal_beside_integers_floats_and_in_quotients_is_a_double() {
         assert_eq!(lake.value(sql).await, value, "{sql}");
     }
 }
+
+async fn sentinels() -> Lake {
+    let columns = r#"[{"name":"id","type":"int64"},{"name":"until","type":"timestamp"},{"name":"day","type":"date"}]"#;
+    let records = json!([
+        {"id": 1, "until": "9999-12-31T23:59:59Z", "day": "9999-12-31"},
+        {"id": 2, "until": "2026-03-29T01:30:00Z", "day": "2026-03-29"},
+        {"id": 3, "until": "0001-01-01T00:00:01Z", "day": "0001-01-01"},
+        {"id": 4, "until": null, "day": null},
+    ]);
+    Lake::with_records(columns, records).await
+}
+
+#[tokio::test]
+async fn all_years_that_are_stored_can_be_compared() {
+    let lake = sentinels().await;
+    for (condition, ids) in [
+        ("until = '9999-12-31T23:59:59Z'", &[1][..]),
+        ("until > '1582-01-01'", &[1, 2]),
+        ("until < '1582-01-01'", &[3]),
+        ("until > now() + INTERVAL '100 years'", &[1]),
+        ("day > now() + INTERVAL '100 years'", &[1]),
+        ("day >= TIMESTAMP '2026-01-01 00:00:00'", &[1, 2]),
+        ("day = TIMESTAMP '9999-12-31 00:00:00'", &[1]),
+        ("until >= DATE '9999-12-31'", &[1]),
+        ("until = day", &[]),
+        ("until > day", &[1, 2, 3]),
+        ("until BETWEEN '0001-01-01' AND '2026-12-31'", &[2, 3]),
+        ("until IN ('9999-12-31T23:59:59Z', TIMESTAMP '2026-03-29 01:30:00')", &[1, 2]),
+        ("CAST(until AS date) = day", &[1, 2, 3]),
+        ("date_trunc('day', until) = day", &[1, 2, 3]),
+        ("coalesce(until, now()) >= now()", &[1, 4]),
+    ] {
+        let sql = format!("SELECT id FROM t WHERE {condition} ORDER BY id");
+        assert_eq!(lake.column(&sql).await, ids.iter().map(|id| json!(id)).collect::<Vec<_>>(), "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn all_years_that_are_stored_can_be_computed_with() {
+    let lake = sentinels().await;
+    for (expr, values) in [
+        ("CAST(until AS timestamp)", ["9999-12-31T23:59:59", "2026-03-29T01:30:00", "0001-01-01T00:00:01"]),
+        ("CAST(day AS timestamp)", ["9999-12-31T00:00:00", "2026-03-29T00:00:00", "0001-01-01T00:00:00"]),
+        ("until AT TIME ZONE 'Asia/Tokyo'", ["+10000-01-01T08:59:59+09:00", "2026-03-29T10:30:00+09:00", "0001-01-01T09:19:00+09:19"]),
+        ("date_trunc('year', until)", ["9999-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z"]),
+        ("date_trunc('week', until)", ["9999-12-27T00:00:00Z", "2026-03-23T00:00:00Z", "0001-01-01T00:00:00Z"]),
+        ("date_trunc('month', day)", ["9999-12-01T00:00:00", "2026-03-01T00:00:00", "0001-01-01T00:00:00"]),
+        ("date_bin(INTERVAL '15 minutes', until)", ["9999-12-31T23:45:00Z", "2026-03-29T01:30:00Z", "0001-01-01T00:00:00Z"]),
+        ("date_bin(INTERVAL '3 months', until)", ["9999-10-01T00:00:00Z", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z"]),
+        ("to_char(until, '%Y-%m-%d %H:%M')", ["9999-12-31 23:59", "2026-03-29 01:30", "0001-01-01 00:00"]),
+        ("to_char(day, '%d.%m.%Y')", ["31.12.9999", "29.03.2026", "01.01.0001"]),
+        ("until - INTERVAL '1 day'", ["9999-12-30T23:59:59Z", "2026-03-28T01:30:00Z", "0000-12-31T00:00:01Z"]),
+    ] {
+        let sql = format!("SELECT {expr} AS n FROM t WHERE id < 4 ORDER BY id");
+        assert_eq!(lake.column(&sql).await, values.map(|value| json!(value)), "{expr}");
+    }
+    assert_eq!(lake.value("SELECT arrow_typeof(now())").await, "Timestamp(µs, \"UTC\")");
+    assert_eq!(lake.value("SELECT TIMESTAMP '9999-12-31 23:59:59'").await, "9999-12-31T23:59:59");
+    let error = lake.error("SELECT CAST(until AS timestamp(9)) FROM t").await;
+    assert!(!error.is_empty());
+}
