@@ -74,7 +74,8 @@ fn checked_binary(binary: BinaryExpr, schema: &dyn ExprSchema) -> Result<Transfo
     let BinaryExpr { left, op, right } = binary;
     let (left_type, right_type) = (type_of(&left, schema)?, type_of(&right, schema)?);
     let data_type = BinaryTypeCoercer::new(&left_type, &op, &right_type).get_result_type()?;
-    if can_overflow && is_exact(&data_type) {
+    // The difference of two dates is a number of days in Arrow's plan alone: its kernel gives a duration.
+    if can_overflow && is_exact(&left_type) && is_exact(&right_type) {
         return Ok(Transformed::yes(arithmetic::binary(*left, op, *right, data_type)));
     }
     // The sign of a zero and the kind of a NaN change nothing else in a chain of these, which is settled at its end.

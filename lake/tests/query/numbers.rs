@@ -74,6 +74,14 @@ async fn a_time_with_a_zone_has_one() {
 }
 
 #[tokio::test]
+async fn dates_are_so_many_days_apart() {
+    let lake = Lake::in_memory().await;
+    assert_eq!(lake.value("SELECT DATE '2020-01-03' - DATE '2020-01-01'").await, 2);
+    let rows = "(VALUES (DATE '2020-01-03', DATE '2019-12-31')) AS t(a, b)";
+    assert_eq!(lake.value(&format!("SELECT a - b FROM {rows} WHERE a - b > 2")).await, 3);
+}
+
+#[tokio::test]
 async fn an_average_of_decimals_is_rounded() {
     let lake = Lake::in_memory().await;
     let rows = "(SELECT k, CAST(y AS decimal(5,2)) AS x FROM (VALUES (1, '0.10'), (1, '0.20'), (1, '0.20'), (2, '-0.10'),
