@@ -61,6 +61,56 @@ async fn a_moving_frame_of_any_kind_is_what_its_rows_give() {
     }
 }
 
+async fn casts() -> Lake {
+    let columns = r#"[{"name":"i","type":"int64"},{"name":"d","type":{"decimal":{"precision":10,"scale":2}}},
+        {"name":"w","type":{"decimal":{"precision":38,"scale":0}}},{"name":"ts","type":"timestamp"}]"#;
+    let records = json!([
+        {"i": 1, "d": "1.50", "w": "9007199254740993", "ts": "2020-02-29T12:34:56.789Z"},
+        {"i": 5_000_000_000_i64, "d": "99.99", "w": "9007199254740992", "ts": "2020-02-29T12:34:56Z"},
+        {"i": 7, "d": "-0.50", "w": "1", "ts": "2020-02-29T12:34:57Z"},
+    ]);
+    Lake::with_records(columns, records).await
+}
+
+#[tokio::test]
+async fn a_cast_in_a_condition_is_the_cast_that_is_shown() {
+    let lake = casts().await;
+    for (cast, conditions) in [
+        ("CAST(d AS decimal(10,0))", &["= 100", "= 2", "IN (100, 2, 3, 4, 5)", "<> 100", "> 99", "< 2"][..]),
+        ("CAST(d AS decimal(10,1))", &["= 1.5", "= 100.0", "> 99.9"]),
+        ("CAST(d AS bigint)", &["= 1", "= 99", "= 2", "= 100", "IN (1, 2)", "NOT IN (1, 2)", ">= 100"]),
+        ("CAST(d AS double)", &["= 99.99", "= 1.5", "> 99.98"]),
+        ("TRY_CAST(i AS int)", &["NOT IN (1, 2)", "<> 1", "= 1", "IS NULL", "> 2"]),
+        ("CAST(w AS double)", &["= 9007199254740992", "> 9007199254740992", "= 9007199254740993"]),
+        (
+            "CAST(ts AS timestamp(0))",
+            &["= '2020-02-29 12:34:56'", "> '2020-02-29 12:34:56'", "<> '2020-02-29 12:34:56'"],
+        ),
+        ("CAST(ts AS date)", &["= '2020-02-29'", "= '2020-03-01'"]),
+    ] {
+        for condition in conditions {
+            let shown = format!("SELECT count(*) FROM (SELECT {cast} AS x FROM t LIMIT 10) WHERE x {condition}");
+            let filtered = format!("SELECT count(*) FROM t WHERE {cast} {condition}");
+            let derived = format!("SELECT count(*) FROM (SELECT {cast} AS x FROM t) WHERE x {condition}");
+            let counted = format!("SELECT count(*) FILTER (WHERE {cast} {condition}) FROM t");
+            let expected = lake.value(&shown).await;
+            for sql in [&filtered, &derived, &counted] {
+                assert_eq!(lake.value(sql).await, expected, "{sql}");
+            }
+        }
+    }
+    for (condition, count) in [
+        ("CAST(d AS decimal(10,0)) = 100", 1),
+        ("CAST(d AS bigint) = 1", 1),
+        ("TRY_CAST(i AS int) NOT IN (1, 2)", 1),
+        ("CAST(w AS double) = 9007199254740992", 2),
+        ("CAST(ts AS timestamp(0)) = '2020-02-29 12:34:56'", 2),
+        ("CAST(i AS decimal(20,0)) = 7", 1),
+    ] {
+        assert_eq!(lake.value(&format!("SELECT count(*) FROM t WHERE {condition}")).await, count, "{condition}");
+    }
+}
+
 #[tokio::test]
 async fn a_time_with_a_zone_has_one() {
     let lake = Lake::in_memory().await;
@@ -84,13 +134,17 @@ async fn dates_are_so_many_days_apart() {
 #[tokio::test]
 async fn an_average_of_decimals_is_rounded() {
     let lake = Lake::in_memory().await;
-    let rows = "(SELECT k, CAST(y AS decimal(5,2)) AS x FROM (VALUES (1, '0.10'), (1, '0.20'), (1, '0.20'), (2, '-0.10'),
+    let rows =
+        "(SELECT k, CAST(y AS decimal(5,2)) AS x FROM (VALUES (1, '0.10'), (1, '0.20'), (1, '0.20'), (2, '-0.10'),
                 (2, '-0.20'), (2, '-0.20')) AS v(k, y)) AS t";
     for (sql, average) in [
         ("SELECT avg(x) FROM {} WHERE k = 1", "0.166667"),
         ("SELECT min(a) FROM (SELECT k, avg(x) AS a FROM {} GROUP BY k)", "-0.166667"),
         ("SELECT avg(DISTINCT x) FROM {} WHERE k = 1", "0.150000"),
-        ("SELECT max(a) FROM (SELECT avg(x) OVER (ORDER BY k ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS a FROM {} WHERE k = 1)", "0.166667"),
+        (
+            "SELECT max(a) FROM (SELECT avg(x) OVER (ORDER BY k ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS a FROM {} WHERE k = 1)",
+            "0.166667",
+        ),
     ] {
         assert_eq!(lake.text(&sql.replace("{}", rows)).await, average, "{sql}");
     }
@@ -220,12 +274,21 @@ async fn all_years_that_are_stored_can_be_computed_with() {
     for (expr, values) in [
         ("CAST(until AS timestamp)", ["9999-12-31T23:59:59", "2026-03-29T01:30:00", "0001-01-01T00:00:01"]),
         ("CAST(day AS timestamp)", ["9999-12-31T00:00:00", "2026-03-29T00:00:00", "0001-01-01T00:00:00"]),
-        ("until AT TIME ZONE 'Asia/Tokyo'", ["+10000-01-01T08:59:59+09:00", "2026-03-29T10:30:00+09:00", "0001-01-01T09:19:00+09:19"]),
+        (
+            "until AT TIME ZONE 'Asia/Tokyo'",
+            ["+10000-01-01T08:59:59+09:00", "2026-03-29T10:30:00+09:00", "0001-01-01T09:19:00+09:19"],
+        ),
         ("date_trunc('year', until)", ["9999-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z"]),
         ("date_trunc('week', until)", ["9999-12-27T00:00:00Z", "2026-03-23T00:00:00Z", "0001-01-01T00:00:00Z"]),
         ("date_trunc('month', day)", ["9999-12-01T00:00:00", "2026-03-01T00:00:00", "0001-01-01T00:00:00"]),
-        ("date_bin(INTERVAL '15 minutes', until)", ["9999-12-31T23:45:00Z", "2026-03-29T01:30:00Z", "0001-01-01T00:00:00Z"]),
-        ("date_bin(INTERVAL '3 months', until)", ["9999-10-01T00:00:00Z", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z"]),
+        (
+            "date_bin(INTERVAL '15 minutes', until)",
+            ["9999-12-31T23:45:00Z", "2026-03-29T01:30:00Z", "0001-01-01T00:00:00Z"],
+        ),
+        (
+            "date_bin(INTERVAL '3 months', until)",
+            ["9999-10-01T00:00:00Z", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z"],
+        ),
         ("to_char(until, '%Y-%m-%d %H:%M')", ["9999-12-31 23:59", "2026-03-29 01:30", "0001-01-01 00:00"]),
         ("to_char(day, '%d.%m.%Y')", ["31.12.9999", "29.03.2026", "01.01.0001"]),
         ("until - INTERVAL '1 day'", ["9999-12-30T23:59:59Z", "2026-03-28T01:30:00Z", "0000-12-31T00:00:01Z"]),
@@ -237,4 +300,37 @@ async fn all_years_that_are_stored_can_be_computed_with() {
     assert_eq!(lake.value("SELECT TIMESTAMP '9999-12-31 23:59:59'").await, "9999-12-31T23:59:59");
     let error = lake.error("SELECT CAST(until AS timestamp(9)) FROM t").await;
     assert!(!error.is_empty());
+}
+
+#[tokio::test]
+async fn a_text_without_a_digit_is_no_decimal() {
+    let lake = Lake::in_memory().await;
+    let texts = "(VALUES (''), (' '), ('.'), ('-'), ('+'), ('1.5'), (NULL)) AS t(x)";
+    let tried = format!("SELECT TRY_CAST(x AS decimal(5,2)) AS n FROM {texts}");
+    let seen = lake.column(&tried).await;
+    assert_eq!(seen.iter().map(Value::is_null).collect::<Vec<_>>(), [true, true, true, true, true, false, true]);
+    for text in ["", " ", ".", "-", "+"] {
+        let error = lake.error(&format!("SELECT CAST('{text}' AS decimal(5,2))")).await;
+        assert!(error.contains("cannot cast the text"), "{text}: {error}");
+        assert_eq!(lake.value(&format!("SELECT TRY_CAST('{text}' AS decimal(5,2))")).await, Value::Null, "{text}");
+    }
+    let error = lake.error(&format!("SELECT CAST(x AS decimal(5,2)) FROM {texts}")).await;
+    assert!(error.contains("cannot cast the text"), "{error}");
+    assert_eq!(lake.text("SELECT CAST('-.5' AS decimal(5,2))").await, "-0.50");
+}
+
+#[tokio::test]
+async fn a_local_time_that_a_zone_has_not_once_is_named() {
+    let lake = Lake::in_memory().await;
+    for (time, words) in [("2021-10-31 02:30:00", "is there twice in"), ("2021-03-28 02:30:00", "does not exist in")] {
+        for sql in [
+            format!("SELECT CAST('{time}' AS timestamp) AT TIME ZONE 'Europe/Berlin'"),
+            format!("SELECT x AT TIME ZONE 'Europe/Berlin' FROM (VALUES (TIMESTAMP '{time}')) AS t(x)"),
+        ] {
+            let error = lake.error(&sql).await;
+            assert!(error.contains(words) && error.contains("Europe/Berlin"), "{sql}: {error}");
+        }
+    }
+    let local = "SELECT CAST('2021-07-01 12:00:00' AS timestamp) AT TIME ZONE 'Europe/Berlin'";
+    assert_eq!(lake.value(local).await, "2021-07-01T12:00:00+02:00");
 }
