@@ -103,7 +103,10 @@ fn alike(schema: &dyn ExprSchema, exprs: Vec<&mut Expr>) {
     for (expr, data_type) in exprs.into_iter().zip(types) {
         if has_float && is_decimal(&data_type) {
             *expr = as_float(std::mem::take(expr));
-        } else if !has_float && has_decimal && let Some(decimal) = decimal_of(expr) {
+        } else if !has_float
+            && has_decimal
+            && let Some(decimal) = decimal_of(expr)
+        {
             *expr = Expr::Literal(decimal, None);
         }
     }
@@ -134,7 +137,9 @@ fn comparable(schema: &dyn ExprSchema, mut exprs: Vec<&mut Expr>) {
     let needed = before.saturating_add(behind);
     let (Ok(precision), Ok(scale)) = (u8::try_from(needed), i8::try_from(behind)) else { return };
     if has_decimal && precision > DECIMAL128_MAX_PRECISION && precision <= DECIMAL256_MAX_PRECISION {
-        for (expr, _) in exprs.into_iter().zip(types).filter(|(_, data_type)| is_exact(data_type) || is_float(data_type)) {
+        for (expr, _) in
+            exprs.into_iter().zip(types).filter(|(_, data_type)| is_exact(data_type) || is_float(data_type))
+        {
             *expr = cast(std::mem::take(expr), DataType::Decimal256(precision, scale));
         }
     }

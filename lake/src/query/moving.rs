@@ -217,7 +217,9 @@ impl Accumulator for MovingFrame {
 
     fn size(&self) -> usize {
         // The arrays are slices of what the window holds.
-        size_of_val(self) + self.older.capacity() * size_of::<Number>() + self.rows.capacity() * size_of::<Vec<ArrayRef>>()
+        size_of_val(self)
+            + self.older.capacity() * size_of::<Number>()
+            + self.rows.capacity() * size_of::<Vec<ArrayRef>>()
     }
 }
 
@@ -225,7 +227,6 @@ fn merge(into: &mut dyn Accumulator, state: impl Iterator<Item = ScalarValue>) -
     into.merge_batch(&state.map(|number| number.to_array()).collect::<Result<Vec<_>>>()?)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a frame has less than 2^53 rows")]
 fn as_number(scalar: &ScalarValue) -> Result<Number> {
     match scalar {
         ScalarValue::Float64(number) => Ok(*number),
@@ -234,7 +235,6 @@ fn as_number(scalar: &ScalarValue) -> Result<Number> {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was a count")]
 fn as_scalar(number: Number, like: &ScalarValue) -> ScalarValue {
     match like {
         ScalarValue::UInt64(_) => ScalarValue::UInt64(number.map(|count| count as u64)),

@@ -117,7 +117,8 @@ fn register_functions(state: &mut SessionState) -> Result<()> {
 }
 
 /// A context in which arithmetic, aggregates, joins and JSON are as exact as in a [`QuerySession`](super::QuerySession), for
-/// tables that [`Lake`](super::Lake) registers. Statements, tables and memory are the program's own.
+/// tables that [`Lake`](super::Lake) registers. Statements, tables and memory are the program's own: a literal with a point and more
+/// than 15 digits is a double there, unless it is a text that is cast.
 ///
 /// # Errors
 /// When a function cannot be registered.

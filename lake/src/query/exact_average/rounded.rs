@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_quotient_is_the_nearest() {
-        for (sum, count, expected) in [(5, 3, 2), (4, 3, 1), (5, 2, 3), (-5, 2, -3), (-4, 3, -1), (0, 7, 0), (1, 3, 0)] {
+        for (sum, count, expected) in [(5, 3, 2), (4, 3, 1), (5, 2, 3), (-5, 2, -3), (-4, 3, -1), (0, 7, 0), (1, 3, 0)]
+        {
             let sum = i256::from_i128(sum);
             assert_eq!(divided(sum, count), Some(i256::from_i128(expected)), "{sum} / {count}");
         }

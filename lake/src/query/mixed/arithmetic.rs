@@ -46,7 +46,8 @@ fn meet(schema: &dyn ExprSchema, literal: &mut Expr, other: &Expr, operator: Ope
     }
     let Some(decimal) = decimal_of(literal) else { return };
     let ScalarValue::Decimal128(value, _, scale) = decimal else { return };
-    let is_plain = value.is_none_or(|value| value.unsigned_abs() / 10_u128.pow(u32::from(scale.unsigned_abs())) < LITERAL_END);
+    let is_plain =
+        value.is_none_or(|value| value.unsigned_abs() / 10_u128.pow(u32::from(scale.unsigned_abs())) < LITERAL_END);
     if !is_plain || scale > LITERAL_DIGITS {
         return;
     }
@@ -98,9 +99,7 @@ fn has_decimal_literal(expr: &Expr) -> bool {
                 TreeNodeRecursion::Stop
             }
             Expr::Negative(_) => TreeNodeRecursion::Continue,
-            Expr::BinaryExpr(binary)
-                if matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply) =>
-            {
+            Expr::BinaryExpr(binary) if matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply) => {
                 TreeNodeRecursion::Continue
             }
             _ => TreeNodeRecursion::Jump,

@@ -128,7 +128,8 @@ mod tests {
             (f64::INFINITY, None),
             (f64::NAN, None),
         ] {
-            let expected = expected.map(|(value, precision, scale)| ScalarValue::Decimal128(Some(value), precision, scale));
+            let expected =
+                expected.map(|(value, precision, scale)| ScalarValue::Decimal128(Some(value), precision, scale));
             assert_eq!(decimal_of(&lit(value)), expected, "{value}");
         }
     }
