@@ -32,6 +32,7 @@ mod labels;
 mod layout;
 mod listing;
 mod mixed;
+mod moving;
 mod named;
 mod names;
 mod object;
@@ -57,6 +58,7 @@ mod statements;
 mod statistics;
 mod store;
 mod system;
+mod times;
 
 use std::fmt;
 use std::sync::Arc;
@@ -237,6 +239,7 @@ impl QuerySession {
         let dialect = state.config().options().sql_parser.dialect;
         let mut statement = state.sql_to_statement(sql, &dialect)?;
         json::binding::tighten(&mut statement);
+        mixed::literals::keep_digits(&mut statement);
         precedence::bind(&mut statement);
         names::find_tables(&mut statement, &tables)?;
         for reference in state.resolve_table_references(&statement)? {

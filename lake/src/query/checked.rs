@@ -1,14 +1,17 @@
 //! Rewrites what a query computes, so that no number is wrong in silence.
 //!
 //! Owns: which expressions are replaced: sums, differences, products and negations of integers and decimals by functions
-//! that fail where the result does not fit its type, and every new float by its settled value.
+//! that fail where the result does not fit its type, every new float by its settled value, and casts that lose something by
+//! such as comparisons leave alone.
 //! Does not own: those functions (`checked::arithmetic`), settling (`settled`), aggregates (`exact_sum`).
 //!
 //! It runs after the types of operands were made alike, and before constants are folded.
 
 mod arithmetic;
+mod losses;
+mod operands;
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::ExprSchema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
@@ -18,6 +21,8 @@ use datafusion::logical_expr::expr::{Cast, TryCast};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion::optimizer::AnalyzerRule;
 
+use self::losses::loses;
+use self::operands::operand_check;
 use super::rewriting::rewrite_typed;
 use super::settled::{has_floats, settled_scalar};
 
@@ -52,11 +57,8 @@ fn checked(expr: Expr, schema: &dyn ExprSchema) -> Result<Transformed<Expr>> {
                 other => settled_if(has_floats(&other), Expr::Negative(operand), other),
             })
         }
-        Expr::Cast(Cast { expr: ref operand, ref field }) | Expr::TryCast(TryCast { expr: ref operand, ref field }) => {
-            let made = field.data_type().clone();
-            let makes_floats = has_floats(&made) && !gives_settled_floats(&type_of(operand, schema)?);
-            Ok(settled_if(makes_floats, expr, made))
-        }
+        Expr::Cast(Cast { expr: operand, field }) => checked_cast(operand, field, false, schema),
+        Expr::TryCast(TryCast { expr: operand, field }) => checked_cast(operand, field, true, schema),
         Expr::ScalarFunction(function) if !PASSING.contains(&function.func.name()) => {
             let expr = Expr::ScalarFunction(function);
             let data_type = type_of(&expr, schema)?;
@@ -74,12 +76,37 @@ fn checked_binary(binary: BinaryExpr, schema: &dyn ExprSchema) -> Result<Transfo
     let BinaryExpr { left, op, right } = binary;
     let (left_type, right_type) = (type_of(&left, schema)?, type_of(&right, schema)?);
     let data_type = BinaryTypeCoercer::new(&left_type, &op, &right_type).get_result_type()?;
-    if can_overflow && is_exact(&data_type) {
+    // The difference of two dates is a number of days in Arrow's plan alone: its kernel gives a duration.
+    if can_overflow && is_exact(&left_type) && is_exact(&right_type) {
         return Ok(Transformed::yes(arithmetic::binary(*left, op, *right, data_type)));
     }
     // The sign of a zero and the kind of a NaN change nothing else in a chain of these, which is settled at its end.
     let left = if can_overflow && has_floats(&data_type) { Box::new(arithmetic::unsettled(*left)) } else { left };
     Ok(settled_if(has_floats(&data_type), Expr::BinaryExpr(BinaryExpr { left, op, right }), data_type))
+}
+
+fn checked_cast(
+    operand: Box<Expr>,
+    field: FieldRef,
+    is_try: bool,
+    schema: &dyn ExprSchema,
+) -> Result<Transformed<Expr>> {
+    let (source, made) = (type_of(&operand, schema)?, field.data_type().clone());
+    let (operand, is_checked) = match operand_check(&source, &made, is_try) {
+        Some(check) => (Box::new(check.of(*operand)), true),
+        None => (operand, false),
+    };
+    let expr = match is_try {
+        true => Expr::TryCast(TryCast { expr: operand, field }),
+        false => Expr::Cast(Cast { expr: operand, field }),
+    };
+    let makes_floats = has_floats(&made) && !gives_settled_floats(&source);
+    // DataFusion 54.1 compares the operand of a visible cast, as if no two values became one, and none became null.
+    match makes_floats || loses(&source, &made) {
+        true => Ok(Transformed::yes(arithmetic::settled(expr, made))),
+        false if is_checked => Ok(Transformed::yes(expr)),
+        false => Ok(Transformed::no(expr)),
+    }
 }
 
 fn settled_if(is_wanted: bool, expr: Expr, data_type: DataType) -> Transformed<Expr> {

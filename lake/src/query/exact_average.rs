@@ -1,14 +1,24 @@
 //! The aggregate `avg`, whose sums of decimals cannot wrap around.
 //!
 //! Owns: adding decimals up in 256 bits; an average of decimal(p, s) is decimal(p + 4, s + 4).
-//! Does not own: the average itself, which is DataFusion's, as are averages of integers and floats in double.
+//! Does not own: dividing (`rounded`); averages of integers and floats in double, which are DataFusion's, and those of moving
+//! frames (`moving`).
+
+mod rounded;
+
+use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DECIMAL256_MAX_PRECISION, DataType, FieldRef};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::functions_aggregate::average::Avg;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
-use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, Volatility};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, Volatility,
+};
+
+use self::rounded::{RoundedAverage, RoundedAverages};
+use super::moving::moving_frame;
 
 /// `avg`.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -60,11 +70,16 @@ impl AggregateUDFImpl for ExactAverage {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        self.average.accumulator(args)
+        let data_type = args.return_field.data_type().clone();
+        Ok(rounded(self.average.accumulator(args)?, data_type))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        self.average.create_sliding_accumulator(args)
+        let data_type = args.return_field.data_type().clone();
+        if data_type.is_floating() && !args.is_distinct {
+            return moving_frame(&Arc::new(AggregateUDF::new_from_impl(Avg::new())), &args);
+        }
+        Ok(rounded(self.average.create_sliding_accumulator(args)?, data_type))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
@@ -76,7 +91,9 @@ impl AggregateUDFImpl for ExactAverage {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
-        self.average.create_groups_accumulator(args)
+        let data_type = args.return_field.data_type().clone();
+        let sums = self.average.create_groups_accumulator(args)?;
+        Ok(if data_type.is_decimal() { Box::new(RoundedAverages { sums, data_type }) } else { sums })
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
@@ -86,4 +103,8 @@ impl AggregateUDFImpl for ExactAverage {
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
         AggregateOrderSensitivity::Insensitive
     }
+}
+
+fn rounded(sums: Box<dyn Accumulator>, data_type: DataType) -> Box<dyn Accumulator> {
+    if data_type.is_decimal() { Box::new(RoundedAverage { sums, data_type }) } else { sums }
 }

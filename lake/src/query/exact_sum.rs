@@ -2,8 +2,8 @@
 //!
 //! Owns: sums of integers and decimals as decimal(38, s), computed in 128 bits; a sum that does not fit is an error. Integers
 //! are added as they are: making a decimal of each would take longer than the sum.
-//! Does not own: the sums of many groups (`groups`); sums of floats and durations, which are DataFusion's; averages
-//! (`exact_average`).
+//! Does not own: the sums of many groups (`groups`); sums of floats and durations, which are DataFusion's; those of moving
+//! frames (`moving`); averages (`exact_average`).
 
 mod groups;
 
@@ -20,9 +20,12 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::functions_aggregate::sum::Sum;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
-use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, Volatility};
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, Volatility,
+};
 
 use self::groups::GroupSums;
+use super::moving::moving_frame;
 
 /// Digits of a sum.
 const DIGITS: u8 = DECIMAL128_MAX_PRECISION;
@@ -97,6 +100,9 @@ impl AggregateUDFImpl for ExactSum {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         match scale_of(args.return_field.data_type()) {
             Some(_) => self.accumulator(args),
+            None if args.return_field.data_type().is_floating() && !args.is_distinct => {
+                moving_frame(&Arc::new(AggregateUDF::new_from_impl(Sum::new())), &args)
+            }
             None => self.others.create_sliding_accumulator(args),
         }
     }

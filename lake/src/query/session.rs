@@ -26,7 +26,8 @@ use super::extremes::Extreme;
 use super::frugal::{self, Budget, FrugalPlanner};
 use super::mixed::MixedNumbers;
 use super::operators::Operators;
-use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, pushdown, rules};
+use super::times::{Microseconds, TimesInMicroseconds};
+use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, moving, pushdown, rules, times};
 
 /// Bytes of temporary files of all running queries: more than that is a mistake in a query sooner than a need.
 pub(super) const SPILL_BYTES_MAX: u64 = 100 << 30;
@@ -94,6 +95,7 @@ fn with_rules(builder: SessionStateBuilder, bounds: Bounds) -> SessionStateBuild
         // Before those of DataFusion, so that they are asked first.
         .with_expr_planners(vec![Arc::new(Operators)])
         .with_default_features()
+        .with_type_planner(Arc::new(Microseconds))
         .with_analyzer_rules(analyzer_rules(bounds))
         .with_optimizer_rules(rules::rules())
         .with_physical_optimizer_rules(pushdown::rules())
@@ -101,8 +103,11 @@ fn with_rules(builder: SessionStateBuilder, bounds: Bounds) -> SessionStateBuild
 }
 
 fn register_functions(state: &mut SessionState) -> Result<()> {
-    for function in json::functions() {
+    for function in json::functions().chain(times::functions::functions().map(Arc::new)) {
         state.register_udf(function)?;
+    }
+    for function in moving::functions() {
+        state.register_udaf(Arc::new(function))?;
     }
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(ExactSum::new())))?;
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(ExactAverage::new())))?;
@@ -112,7 +117,8 @@ fn register_functions(state: &mut SessionState) -> Result<()> {
 }
 
 /// A context in which arithmetic, aggregates, joins and JSON are as exact as in a [`QuerySession`](super::QuerySession), for
-/// tables that [`Lake`](super::Lake) registers. Statements, tables and memory are the program's own.
+/// tables that [`Lake`](super::Lake) registers. Statements, tables and memory are the program's own: a literal with a point and more
+/// than 15 digits is a double there, unless it is a text that is cast.
 ///
 /// # Errors
 /// When a function cannot be registered.
@@ -130,12 +136,15 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
     config.options_mut().optimizer.enable_leaf_expression_pushdown = false;
     // Of `min(a), max(f(b))` the filter would know `a` alone, and leave out rows that hold the greatest `f(b)`.
     config.options_mut().optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    // Without it now() and TIMESTAMP WITH TIME ZONE have no zone, and AT TIME ZONE takes them for local times.
+    config.options_mut().execution.time_zone = Some("UTC".to_owned());
     config
 }
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    rules.insert(0, Arc::new(MixedNumbers));
+    rules.insert(0, Arc::new(TimesInMicroseconds));
+    rules.insert(1, Arc::new(MixedNumbers));
     rules.push(Arc::new(CheckNumbers));
     rules.push(Arc::new(BoundSizes(bounds)));
     rules

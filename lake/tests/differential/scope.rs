@@ -191,9 +191,9 @@ fn day(days: i64) -> String {
     time.format("%Y-%m-%d").to_string()
 }
 
-/// Nanoseconds, which DataFusion's literals have, end in 1677 and 2262.
+/// In the years 1 to 9999.
 fn time(microseconds: i64) -> String {
-    let inside = microseconds.clamp(-9_000_000_000_000_000, 9_000_000_000_000_000);
+    let inside = microseconds.clamp(-62_135_596_800_000_000, 253_402_300_799_999_999);
     let time = chrono::DateTime::from_timestamp_micros(inside).expect("in range");
     format!("CAST('{}' AS TIMESTAMP WITH TIME ZONE)", time.format("%Y-%m-%d %H:%M:%S%.6f+00:00"))
 }

@@ -13,6 +13,7 @@ mod many;
 mod memory;
 mod moments;
 mod names;
+mod numbers;
 mod order;
 mod precedence;
 mod pruning;

@@ -1,0 +1,124 @@
+//! Times in microseconds, which hold all years that are stored.
+//!
+//! Owns: that `TIMESTAMP` in SQL, the current time, texts and dates that meet times, and times in another zone have
+//! microseconds, and the functions of such times (`functions`).
+//! Does not own: other casts and coercions (DataFusion); `timestamp(9)` and `to_timestamp`, which have nanoseconds.
+//!
+//! Why it is needed, for DataFusion 54.1. It gives all of these nanoseconds, which end in 1677 and in 2262. One row with the
+//! time 9999-12-31 would make an error of the query.
+
+pub(super) mod functions;
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
+use datafusion::common::ExprSchema;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::Transformed;
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{Cast, TryCast};
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, cast};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::sql::sqlparser::ast::{self, TimezoneInfo};
+
+use super::rewriting::rewrite_typed;
+
+const ZONE: &str = "UTC";
+/// Functions of a time, which would make nanoseconds of a date.
+const FUNCTIONS: [&str; 2] = ["date_trunc", "date_bin"];
+/// Functions that return one of their arguments, or compare them.
+const CHOOSING: [&str; 6] = ["coalesce", "nvl", "ifnull", "nullif", "greatest", "least"];
+
+/// The types `TIMESTAMP` and `TIMESTAMP WITH TIME ZONE`.
+#[derive(Debug)]
+pub(super) struct Microseconds;
+
+impl TypePlanner for Microseconds {
+    fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
+        let zone = match sql_type {
+            ast::DataType::Timestamp(None, TimezoneInfo::Tz | TimezoneInfo::WithTimeZone) => Some(ZONE.into()),
+            ast::DataType::Timestamp(None, _) | ast::DataType::Datetime(None) => None,
+            _ => return Ok(None),
+        };
+        Ok(Some(Arc::new(Field::new("", DataType::Timestamp(TimeUnit::Microsecond, zone), true))))
+    }
+}
+
+/// The rule; it belongs before the coercion of types.
+#[derive(Debug)]
+pub(super) struct TimesInMicroseconds;
+
+impl AnalyzerRule for TimesInMicroseconds {
+    fn name(&self) -> &'static str {
+        "times_in_microseconds"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let change = |node| rewrite_typed(node, &|expr, schema| Ok(Transformed::yes(in_microseconds(expr, schema))));
+        Ok(plan.transform_up_with_subqueries(change)?.data)
+    }
+}
+
+/// The expression with its own operands, or itself, in microseconds.
+fn in_microseconds(mut expr: Expr, schema: &dyn ExprSchema) -> Expr {
+    match &mut expr {
+        Expr::ScalarFunction(function) if matches!(function.func.name(), "now" | "current_timestamp") => {
+            return cast(expr, DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into())));
+        }
+        // Only a zone in SQL is planned so: that of a type is UTC.
+        Expr::Cast(Cast { expr: operand, field }) | Expr::TryCast(TryCast { expr: operand, field }) => {
+            if let DataType::Timestamp(TimeUnit::Nanosecond, Some(zone)) = field.data_type()
+                && operand.get_type(schema).is_ok_and(|operand| !is_in_nanoseconds(&operand))
+            {
+                let in_zone = DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::clone(zone)));
+                *field = Arc::new(field.as_ref().clone().with_data_type(in_zone));
+            }
+        }
+        Expr::BinaryExpr(binary) if is_comparison(binary.op) => {
+            alike(schema, vec![&mut *binary.left, &mut *binary.right]);
+        }
+        Expr::Between(between) => {
+            alike(schema, vec![&mut *between.expr, &mut *between.low, &mut *between.high]);
+        }
+        Expr::InList(list) => alike(schema, list.list.iter_mut().chain([&mut *list.expr]).collect()),
+        Expr::ScalarFunction(function) if CHOOSING.contains(&function.func.name()) => {
+            alike(schema, function.args.iter_mut().collect());
+        }
+        Expr::ScalarFunction(function) if FUNCTIONS.contains(&function.func.name()) => {
+            for argument in &mut function.args {
+                if matches!(argument.get_type(schema), Ok(DataType::Date32)) {
+                    *argument = cast(std::mem::take(argument), DataType::Timestamp(TimeUnit::Microsecond, None));
+                }
+            }
+        }
+        _ => {}
+    }
+    expr
+}
+
+fn is_comparison(operator: Operator) -> bool {
+    operator.supports_propagation() || matches!(operator, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom)
+}
+
+fn is_in_nanoseconds(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Timestamp(TimeUnit::Nanosecond, _))
+}
+
+/// Makes times of the dates and texts that are compared with times, none of which has nanoseconds.
+fn alike(schema: &dyn ExprSchema, exprs: Vec<&mut Expr>) {
+    let types: Vec<_> = exprs.iter().map(|expr| expr.get_type(schema).ok()).collect();
+    let mut zones = types.iter().flatten().filter_map(|data_type| match data_type {
+        DataType::Timestamp(_, zone) => Some(zone.clone()),
+        _ => None,
+    });
+    let Some(zone) = zones.next() else { return };
+    if types.iter().flatten().any(is_in_nanoseconds) {
+        return;
+    }
+    for (expr, data_type) in exprs.into_iter().zip(types) {
+        if let Some(DataType::Date32 | DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) = data_type {
+            *expr = cast(std::mem::take(expr), DataType::Timestamp(TimeUnit::Microsecond, zone.clone()));
+        }
+    }
+}
