@@ -24,6 +24,7 @@ use super::exact_average::ExactAverage;
 use super::exact_sum::ExactSum;
 use super::extremes::Extreme;
 use super::frugal::{self, Budget, FrugalPlanner};
+use super::merged::MergingJoins;
 use super::mixed::MixedNumbers;
 use super::operators::Operators;
 use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, pushdown, rules};
@@ -94,6 +95,7 @@ fn with_rules(builder: SessionStateBuilder, bounds: Bounds) -> SessionStateBuild
         // Before those of DataFusion, so that they are asked first.
         .with_expr_planners(vec![Arc::new(Operators)])
         .with_default_features()
+        .with_relation_planners(vec![Arc::new(MergingJoins)])
         .with_analyzer_rules(analyzer_rules(bounds))
         .with_optimizer_rules(rules::rules())
         .with_physical_optimizer_rules(pushdown::rules())
@@ -135,7 +137,9 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    rules.insert(0, Arc::new(MixedNumbers));
+    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 1] =
+        [Arc::new(MixedNumbers)];
+    rules.splice(0..0, own);
     rules.push(Arc::new(CheckNumbers));
     rules.push(Arc::new(BoundSizes(bounds)));
     rules

@@ -19,6 +19,7 @@ mod pruning;
 mod pushdown;
 mod reading;
 mod records;
+mod relations;
 mod spying_store;
 mod statistics;
 mod tables;
