@@ -32,6 +32,7 @@ mod known;
 mod labels;
 mod layout;
 mod listing;
+mod membership;
 mod merged;
 mod mixed;
 mod named;

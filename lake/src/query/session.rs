@@ -24,6 +24,7 @@ use super::exact_average::ExactAverage;
 use super::exact_sum::ExactSum;
 use super::extremes::Extreme;
 use super::frugal::{self, Budget, FrugalPlanner};
+use super::membership::ThirdValue;
 use super::merged::MergingJoins;
 use super::mixed::MixedNumbers;
 use super::operators::Operators;
@@ -137,8 +138,8 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 1] =
-        [Arc::new(MixedNumbers)];
+    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 2] =
+        [Arc::new(ThirdValue), Arc::new(MixedNumbers)];
     rules.splice(0..0, own);
     rules.push(Arc::new(CheckNumbers));
     rules.push(Arc::new(BoundSizes(bounds)));

@@ -86,3 +86,87 @@ async fn a_merged_column_stands_beside_those_that_it_was_made_of() {
         assert_eq!(json!(rows(&lake, &sql).await), expected, "{sql}");
     }
 }
+
+/// The numbers and null of a few sets.
+const SETS: [(&str, &[Option<i64>]); 4] =
+    [("(1), (NULL)", &[Some(1), None]), ("(1), (3)", &[Some(1), Some(3)]), ("(NULL)", &[None]), ("(7)", &[Some(7)])];
+
+/// The value of `x IN (set)`.
+fn is_in(x: Option<i64>, set: &[Option<i64>]) -> Option<bool> {
+    match x {
+        _ if set.is_empty() => Some(false),
+        Some(x) if set.contains(&Some(x)) => Some(true),
+        Some(_) if !set.contains(&None) => Some(false),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn membership_in_a_subquery_has_three_values() {
+    let lake = Lake::in_memory().await;
+    let empty = ("(0)", [].as_slice());
+    for (values, set) in SETS.into_iter().chain([empty]) {
+        let references = format!("(SELECT v FROM (VALUES {values}) s(v) WHERE v IS DISTINCT FROM 0 AND t.y = t.y)");
+        for subquery in [references.replace(" AND t.y = t.y", ""), references] {
+            for (condition, holds) in [
+                ("x IN @ OR y > 9", (|value| value == Some(true)) as fn(Option<bool>) -> bool),
+                ("x NOT IN @", |value| value == Some(false)),
+                ("x NOT IN @ OR y > 9", |value| value == Some(false)),
+                ("NOT (x IN @ OR y > 9)", |value| value == Some(false)),
+                ("(x IN @) IS NULL", |value| value.is_none()),
+                ("(x NOT IN @) IS NOT NULL", |value| value.is_some()),
+                ("CASE WHEN x NOT IN @ THEN true ELSE y > 9 END", |value| value == Some(false)),
+                ("coalesce(x IN @, true)", |value| value != Some(false)),
+            ] {
+                let table = "(VALUES (1, 1), (2, 1), (NULL, 1)) t(x, y)";
+                let sql = format!("SELECT x FROM {table} WHERE {} ORDER BY x", condition.replace('@', &subquery));
+                let expected: Vec<Value> =
+                    [Some(1), Some(2), None].into_iter().filter(|x| holds(is_in(*x, set))).map(|x| json!(x)).collect();
+                assert_eq!(lake.column(&sql).await, expected, "{sql}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn not_in_with_a_reference_looks_at_its_rows_alone() {
+    let lake = Lake::in_memory().await;
+    let sql = "SELECT x FROM (VALUES (1, 1), (2, 1), (3, 2), (NULL, 3), (4, NULL)) t(x, g) WHERE x NOT IN \
+               (SELECT v FROM (VALUES (1, 1), (NULL, 2)) s(v, h) WHERE s.h = t.g) ORDER BY x";
+    assert_eq!(lake.column(sql).await, [json!(2), json!(4), Value::Null]);
+    for (condition, expected) in [
+        ("x IN (SELECT count(*) FROM s WHERE s.h = t.g)", json!([0, 1])),
+        ("x NOT IN (SELECT count(*) + 1 FROM s WHERE s.h = t.g)", json!([0, 1])),
+        ("x NOT IN (SELECT max(v) FROM s WHERE s.h = t.g)", json!([])),
+        ("x NOT IN (SELECT max(v) FROM s WHERE s.h = t.g) OR g > 5", json!([0])),
+        ("NOT EXISTS (SELECT 1 FROM s WHERE s.h = t.g)", json!([0])),
+        ("EXISTS (SELECT max(v) FROM s WHERE s.h = t.g)", json!([0, 1])),
+        ("x IN (SELECT max(v) FROM s WHERE s.h = t.g HAVING count(*) > 0)", json!([1])),
+    ] {
+        let sql = format!(
+            "WITH t(x, g) AS (VALUES (0, 7), (1, 1)), s(v, h) AS (VALUES (1, 1)) SELECT x FROM t WHERE {condition} ORDER BY x"
+        );
+        assert_eq!(json!(lake.column(&sql).await), expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_comparison_with_all_rows_or_any_has_three_values() {
+    let lake = Lake::in_memory().await;
+    for (condition, expected) in [
+        ("x > ALL (SELECT v FROM s WHERE v < 3)", json!([3])),
+        ("x > ALL (SELECT v FROM s)", json!([])),
+        ("(x > ALL (SELECT v FROM s)) IS NULL", json!([3, null])),
+        ("x > ALL (SELECT v FROM s WHERE v > 5)", json!([1, 3, null])),
+        ("x >= ANY (SELECT v FROM s)", json!([1, 3])),
+        ("x <> ALL (SELECT v FROM s WHERE v IS NOT NULL)", json!([3])),
+        ("x = ANY (SELECT v FROM s) OR y > 9", json!([1])),
+        ("x < ALL (SELECT v FROM s WHERE v = t.y)", json!([1])),
+    ] {
+        let sql = format!(
+            "WITH t(x, y) AS (VALUES (1, 2), (3, 2), (NULL, 2)), s(v) AS (VALUES (1), (2), (NULL)) \
+             SELECT x FROM t WHERE {condition} ORDER BY x"
+        );
+        assert_eq!(json!(lake.column(&sql).await), expected, "{sql}");
+    }
+}
