@@ -35,6 +35,7 @@ mod listing;
 mod membership;
 mod merged;
 mod mixed;
+mod multisets;
 mod named;
 mod names;
 mod object;

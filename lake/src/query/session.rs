@@ -27,6 +27,7 @@ use super::frugal::{self, Budget, FrugalPlanner};
 use super::membership::ThirdValue;
 use super::merged::MergingJoins;
 use super::mixed::MixedNumbers;
+use super::multisets::CountRows;
 use super::operators::Operators;
 use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, pushdown, rules};
 
@@ -138,8 +139,8 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 2] =
-        [Arc::new(ThirdValue), Arc::new(MixedNumbers)];
+    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 3] =
+        [Arc::new(ThirdValue), Arc::new(CountRows), Arc::new(MixedNumbers)];
     rules.splice(0..0, own);
     rules.push(Arc::new(CheckNumbers));
     rules.push(Arc::new(BoundSizes(bounds)));

@@ -170,3 +170,23 @@ async fn a_comparison_with_all_rows_or_any_has_three_values() {
         assert_eq!(json!(lake.column(&sql).await), expected, "{sql}");
     }
 }
+
+#[tokio::test]
+async fn set_operations_with_all_count_equal_rows() {
+    let lake = Lake::in_memory().await;
+    let of = |values: &str| format!("SELECT v, 1 AS one FROM (VALUES {values}) s(v)");
+    for (left, operation, right, expected) in [
+        ("('a'), ('a'), ('b')", "INTERSECT ALL", "('a'), ('b'), ('b')", json!(["a", "b"])),
+        ("('a'), ('a'), ('b')", "EXCEPT ALL", "('a')", json!(["a", "b"])),
+        ("('a'), ('a'), (NULL), (NULL)", "INTERSECT ALL", "(NULL), ('a'), ('a'), ('a')", json!(["a", "a", null])),
+        ("('a'), (NULL), (NULL), (NULL)", "EXCEPT ALL", "(NULL), ('a'), ('a')", json!([null, null])),
+        ("('a'), ('a'), ('b')", "INTERSECT", "('a'), ('b'), ('b')", json!(["a", "b"])),
+        ("('a'), ('a'), ('b')", "EXCEPT", "('b')", json!(["a"])),
+    ] {
+        let sql = format!("SELECT v FROM ({} {operation} {}) t ORDER BY v", of(left), of(right));
+        assert_eq!(json!(lake.column(&sql).await), expected, "{sql}");
+    }
+    let thrice =
+        "SELECT count(*) FROM (SELECT v FROM (VALUES (1), (1), (1)) a(v) EXCEPT ALL SELECT 1 EXCEPT ALL SELECT 1) t";
+    assert_eq!(lake.value(thrice).await, 1);
+}
