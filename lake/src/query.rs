@@ -57,6 +57,7 @@ mod scope;
 mod session;
 mod settled;
 mod settled_scan;
+mod similar;
 mod statements;
 mod statistics;
 mod store;

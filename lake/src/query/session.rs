@@ -29,6 +29,7 @@ use super::merged::MergingJoins;
 use super::mixed::MixedNumbers;
 use super::multisets::CountRows;
 use super::operators::Operators;
+use super::similar::StandardPatterns;
 use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, pushdown, rules};
 
 /// Bytes of temporary files of all running queries: more than that is a mistake in a query sooner than a need.
@@ -139,8 +140,8 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 3] =
-        [Arc::new(ThirdValue), Arc::new(CountRows), Arc::new(MixedNumbers)];
+    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 4] =
+        [Arc::new(ThirdValue), Arc::new(CountRows), Arc::new(StandardPatterns), Arc::new(MixedNumbers)];
     rules.splice(0..0, own);
     rules.push(Arc::new(CheckNumbers));
     rules.push(Arc::new(BoundSizes(bounds)));

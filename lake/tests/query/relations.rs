@@ -190,3 +190,25 @@ async fn set_operations_with_all_count_equal_rows() {
         "SELECT count(*) FROM (SELECT v FROM (VALUES (1), (1), (1)) a(v) EXCEPT ALL SELECT 1 EXCEPT ALL SELECT 1) t";
     assert_eq!(lake.value(thrice).await, 1);
 }
+
+#[tokio::test]
+async fn similar_to_has_the_patterns_of_the_standard() {
+    let lake = Lake::in_memory().await;
+    for (condition, expected) in [
+        ("'abc' SIMILAR TO 'a|b'", json!(false)),
+        ("'abc' SIMILAR TO 'a%'", json!(true)),
+        ("'abc' SIMILAR TO '_b_'", json!(true)),
+        ("'abc' NOT SIMILAR TO '(a|b)+c'", json!(false)),
+        ("'a.c' SIMILAR TO 'a.c' AND NOT 'abc' SIMILAR TO 'a.c'", json!(true)),
+        ("'a%c' SIMILAR TO 'a!%c' ESCAPE '!' AND NOT 'abc' SIMILAR TO 'a!%c' ESCAPE '!'", json!(true)),
+        ("'abab' SIMILAR TO '(ab){2}' AND NOT 'ababab' SIMILAR TO '(ab){2}'", json!(true)),
+        ("'x' SIMILAR TO '[^a-w]' AND 'Ä' SIMILAR TO '[[:upper:]]'", json!(true)),
+        ("E'a\\nb' SIMILAR TO 'a_b' AND '' SIMILAR TO '%'", json!(true)),
+        ("'abc' SIMILAR TO NULL", Value::Null),
+    ] {
+        assert_eq!(lake.value(&format!("SELECT {condition} AS v")).await, expected, "{condition}");
+        let columns = "SELECT CASE WHEN t LIKE 'a%' THEN t SIMILAR TO p END AS v FROM (VALUES ('abc', 'a%')) v(t, p)";
+        assert_eq!(lake.value(columns).await, true);
+    }
+    assert!(lake.error("SELECT 'a' SIMILAR TO '*a'").await.contains("follows nothing"));
+}
