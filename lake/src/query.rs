@@ -243,6 +243,7 @@ impl QuerySession {
         let mut statement = state.sql_to_statement(sql, &dialect)?;
         json::binding::tighten(&mut statement);
         precedence::bind(&mut statement);
+        derived::name_recursive_columns(&mut statement);
         names::find_tables(&mut statement, &tables)?;
         for reference in state.resolve_table_references(&statement)? {
             check_exists(&tables, &reference.resolve(CATALOG, TOPICS_SCHEMA))?;

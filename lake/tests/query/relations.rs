@@ -212,3 +212,17 @@ async fn similar_to_has_the_patterns_of_the_standard() {
     }
     assert!(lake.error("SELECT 'a' SIMILAR TO '*a'").await.contains("follows nothing"));
 }
+
+#[tokio::test]
+async fn the_columns_of_a_recursive_query_have_their_names_within_it() {
+    let lake = Lake::in_memory().await;
+    for sql in [
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT n FROM r ORDER BY n",
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT N + 1 FROM R WHERE r.n < 3) SELECT N FROM r ORDER BY n",
+        "WITH RECURSIVE r(n, m) AS (VALUES (1, 2) UNION ALL SELECT n + 1, m FROM r WHERE n <= m) SELECT n FROM r ORDER BY n",
+        "WITH RECURSIVE r AS (SELECT 1 AS n, 2 AS m UNION ALL SELECT n + 1, m FROM r WHERE n <= m) SELECT n FROM r ORDER BY n",
+        "WITH RECURSIVE r(n) AS (SELECT 1 UNION SELECT n % 3 + 1 FROM r) SELECT n FROM r ORDER BY n",
+    ] {
+        assert_eq!(lake.column(sql).await, [1, 2, 3], "{sql}");
+    }
+}
