@@ -9,6 +9,7 @@ mod extremes;
 mod hot_tail;
 mod json;
 mod lake;
+mod lists;
 mod many;
 mod memory;
 mod moments;
