@@ -27,14 +27,19 @@ pub(super) fn is_repetition(error: &DataFusionError) -> bool {
     }
 }
 
-/// Gives every repeated column of the statement an alias of its own. False when there was nothing left to do.
+/// Gives every repeated column of the statement an alias of its own, and after that every expression that has none: DataFusion
+/// gives one name to `k` and `CAST(k AS VARCHAR)`. False when there was nothing left to do.
 pub(super) fn set_apart(statement: &mut Statement) -> bool {
-    let mut aliases = Aliases { given: 0 };
-    let _ = visit(statement, &mut aliases);
-    aliases.given > 0
+    [false, true].into_iter().any(|is_thorough| {
+        let mut aliases = Aliases { is_thorough, given: 0 };
+        let _ = visit(statement, &mut aliases);
+        aliases.given > 0
+    })
 }
 
 struct Aliases {
+    /// True when expressions are named whose text is not repeated.
+    is_thorough: bool,
     given: usize,
 }
 
@@ -50,7 +55,8 @@ impl VisitorMut for Aliases {
             let Some(name) = name_of(item) else { continue };
             // A wildcard may have any column that is named without an alias.
             let is_in_wildcard = has_wildcard && matches!(item, SelectItem::UnnamedExpr(column) if is_column(column));
-            if names.insert(name.clone()) && !is_in_wildcard {
+            let is_unnamed = self.is_thorough && matches!(item, SelectItem::UnnamedExpr(expr) if !is_column(expr));
+            if names.insert(name.clone()) && !is_in_wildcard && !is_unnamed {
                 continue;
             }
             let mut value = name;

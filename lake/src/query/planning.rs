@@ -11,7 +11,7 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast;
 
 use super::schemas::QueryCatalog;
-use super::{CATALOG, INFORMATION_SCHEMA, QueryError, TOPICS_SCHEMA, labels, names};
+use super::{CATALOG, INFORMATION_SCHEMA, QueryError, TOPICS_SCHEMA, labels, merged, names};
 
 /// The plan of a statement whose tables exist. Planning is what knows the scopes of names, so it says which ones are to be
 /// mended: each failure mends one, until there is none.
@@ -22,10 +22,13 @@ pub(super) async fn planned(
 ) -> Result<LogicalPlan, QueryError> {
     let is_query = matches!(&statement, Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)));
     loop {
-        match state.statement_to_plan(statement.clone()).await {
-            Ok(plan) if is_query => return Ok(labels::labelled(plan)?),
-            Ok(plan) => return Ok(plan),
+        let mut marked = statement.clone();
+        merged::mark(&mut marked);
+        match state.statement_to_plan(marked).await {
+            Ok(plan) if is_query => return Ok(labels::labelled(merged::unmarked(plan)?)?),
+            Ok(plan) => return Ok(merged::unmarked(plan)?),
             Err(error) if labels::is_repetition(&error) && labels::set_apart(&mut statement) => {}
+            Err(error) if merged::qualify(&mut statement, &error) => {}
             Err(error) => names::columns::find_column(&mut statement, error, tables)?,
         }
     }

@@ -76,7 +76,7 @@ pub(super) struct LakeTable {
 pub(super) fn table_schema_of(options: &TopicOptions, kind: SegmentKind) -> SchemaRef {
     match kind {
         SegmentKind::Data => marked(&readable(&table_schema(options))),
-        SegmentKind::Quarantine => marked(&quarantine_schema()),
+        SegmentKind::Quarantine => marked(&readable(&quarantine_schema())),
     }
 }
 
@@ -194,22 +194,33 @@ pub(super) struct Wanted<'a> {
     pub(super) exact: Option<Statistics>,
 }
 
-/// The schema a reader needs: a declared column may be missing from older segments, so each may be null.
+/// The schema a reader needs: a declared column may be missing from older segments, so each may be null. Columns alone are
+/// found by their ids: in the types, ids would make `[1, 2]` another type than that of a list column.
 fn readable(schema: &Schema) -> SchemaRef {
-    let field = |field: &FieldRef| match is_system(field) {
-        true => Arc::clone(field),
-        false => nullable(field),
+    let field = |field: &FieldRef| {
+        let is_nullable = field.is_nullable() || !is_system(field);
+        Field::clone(field).with_data_type(readable_type(field.data_type())).with_nullable(is_nullable)
     };
     Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
 }
 
-fn nullable(field: &FieldRef) -> FieldRef {
+fn readable_type(data_type: &DataType) -> DataType {
+    let member = |member: &FieldRef| Arc::new(Field::new(member.name(), readable_type(member.data_type()), true));
+    match data_type {
+        DataType::Struct(members) => DataType::Struct(members.iter().map(member).collect()),
+        DataType::List(element) => DataType::List(member(element)),
+        DataType::Map(entries, is_sorted) => DataType::Map(Arc::new(without_ids(entries)), *is_sorted),
+        other => other.clone(),
+    }
+}
+
+/// The entries of a map, which alone has members that are never null.
+fn without_ids(field: &Field) -> Field {
     let data_type = match field.data_type() {
-        DataType::Struct(members) => DataType::Struct(members.iter().map(nullable).collect()),
-        DataType::List(element) => DataType::List(nullable(element)),
+        DataType::Struct(members) => DataType::Struct(members.iter().map(|member| without_ids(member)).collect()),
         other => other.clone(),
     };
-    Arc::new(Field::clone(field).with_data_type(data_type).with_nullable(true))
+    Field::new(field.name(), data_type, field.is_nullable())
 }
 
 fn object_meta(object: &ObjectInfo) -> Result<ObjectMeta> {

@@ -24,8 +24,12 @@ use super::exact_average::ExactAverage;
 use super::exact_sum::ExactSum;
 use super::extremes::Extreme;
 use super::frugal::{self, Budget, FrugalPlanner};
+use super::membership::ThirdValue;
+use super::merged::MergingJoins;
 use super::mixed::MixedNumbers;
+use super::multisets::CountRows;
 use super::operators::Operators;
+use super::similar::StandardPatterns;
 use super::times::{Microseconds, TimesInMicroseconds};
 use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, moving, pushdown, rules, times};
 
@@ -96,6 +100,7 @@ fn with_rules(builder: SessionStateBuilder, bounds: Bounds) -> SessionStateBuild
         .with_expr_planners(vec![Arc::new(Operators)])
         .with_default_features()
         .with_type_planner(Arc::new(Microseconds))
+        .with_relation_planners(vec![Arc::new(MergingJoins)])
         .with_analyzer_rules(analyzer_rules(bounds))
         .with_optimizer_rules(rules::rules())
         .with_physical_optimizer_rules(pushdown::rules())
@@ -143,8 +148,14 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    rules.insert(0, Arc::new(TimesInMicroseconds));
-    rules.insert(1, Arc::new(MixedNumbers));
+    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 5] = [
+        Arc::new(ThirdValue),
+        Arc::new(CountRows),
+        Arc::new(StandardPatterns),
+        Arc::new(TimesInMicroseconds),
+        Arc::new(MixedNumbers),
+    ];
+    rules.splice(0..0, own);
     rules.push(Arc::new(CheckNumbers));
     rules.push(Arc::new(BoundSizes(bounds)));
     rules

@@ -124,6 +124,19 @@ async fn no_column_of_the_output_hides_another() {
             "SELECT a.page, b.page FROM visits a JOIN visits b ON a.userid = b.userid WHERE b.page = 'c'",
             json!({"page": "c", "page_1": "c"}),
         ),
+        (
+            "SELECT plain, CAST(plain AS varchar), CAST(plain AS int) FROM users WHERE userid = 1",
+            json!({"plain": -1, "CAST(plain AS VARCHAR)": "-1", "CAST(plain AS INT)": -1}),
+        ),
+        (
+            "SELECT CAST(max(plain) AS int), max(plain) FROM users",
+            json!({"CAST(max(plain) AS INT)": -1, "max(plain)": -1}),
+        ),
+        ("SELECT count(*), (SELECT count(*) FROM visits) AS count FROM users", json!({"count(*)": 2, "count": 3})),
+        (
+            "SELECT count(*), (SELECT count(*) FROM visits) FROM users",
+            json!({"count(*)": 2, "(SELECT count(*) FROM \"visits\")": 3}),
+        ),
     ] {
         assert_eq!(lake.json(sql).await, [row], "{sql}");
     }
