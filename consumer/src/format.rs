@@ -19,7 +19,7 @@ use lake::schema::VALUE;
 pub enum Bytes {
     /// Base64, with padding.
     Base64,
-    /// As UTF-8; what is not becomes the replacement character.
+    /// As UTF-8. What is not becomes the replacement character, so that other bytes look the same.
     Text,
 }
 

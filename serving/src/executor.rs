@@ -6,6 +6,7 @@
 
 mod client;
 mod limits;
+mod lists;
 mod report;
 mod run;
 mod slots;
@@ -162,9 +163,13 @@ impl Planned {
     /// # Errors
     /// A parameter is not named by its number.
     pub fn parameters(&self) -> Result<Vec<Option<DataType>>, QueryFailure> {
-        let types = self.frame.logical_plan().get_parameter_types();
-        let types: HashMap<String, Option<DataType>> =
-            types.map_err(|error| QueryFailure::running(&error, self.executor.limits.memory_bytes))?;
+        let failed = |error| QueryFailure::running(&error, self.executor.limits.memory_bytes);
+        let plan = self.frame.logical_plan();
+        let types: HashMap<String, Option<DataType>> = plan.get_parameter_types().map_err(failed)?;
+        let mut lists = match types.is_empty() {
+            true => HashMap::new(),
+            false => lists::types(plan).map_err(failed)?,
+        };
         let mut ordered = Vec::new();
         for (name, known) in types {
             let number = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
@@ -174,7 +179,7 @@ impl Planned {
             if ordered.len() < number {
                 ordered.resize(number, None);
             }
-            ordered[number - 1] = known;
+            ordered[number - 1] = known.or_else(|| lists.remove(&name));
         }
         Ok(ordered)
     }

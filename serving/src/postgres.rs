@@ -7,6 +7,7 @@
 //! Owns: the service and one connection's life. Does not own: messages and their order (pgwire), addresses and
 //! certificates (the crate `service`).
 
+mod arrays;
 mod command;
 mod connection;
 mod extended;
@@ -19,6 +20,7 @@ mod kept;
 mod names;
 mod numeric;
 mod parameters;
+mod plain;
 mod planned;
 mod rows;
 mod session;

@@ -54,8 +54,8 @@ pub(crate) struct Args {
     /// json: an object on each line; csv; raw: the payload as it was published, followed by a line feed
     #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json", "csv", "raw"])]
     format: String,
-    /// Bytes in json and csv: as text, or in base64
-    #[arg(long, value_name = "text|base64", default_value = "text", value_parser = bytes)]
+    /// Bytes in json and csv: in base64, or as text, where each byte that is no UTF-8 becomes U+FFFD
+    #[arg(long, value_name = "base64|text", default_value = "base64", value_parser = bytes)]
     binary: Bytes,
     /// End after so many records, or a few more: a message that holds several is printed whole
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

@@ -72,6 +72,9 @@ async fn committed_records_are_printed_in_every_form() {
     let printed: Vec<Value> = lines.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(printed.iter().map(|record| record["n"].clone()).collect::<Vec<_>>(), [json!(1), json!(2)]);
     assert!(lines.err.contains("2 records") && lines.err.contains("when they are committed"), "{}", lines.err);
+    assert_eq!(printed[0]["_payload"], json!("eyJuIjoxfQ=="), "bytes are told apart");
+    let text = consume(&["--binary", "text", "--max-records", "1"]).await.ok().json();
+    assert_eq!(text["_payload"], json!("{\"n\":1}"));
     assert_eq!(consume(&["--format", "raw"]).await.ok().out, "{\"n\":1}\n{\"n\":2}\n");
     let csv = consume(&["--format", "csv", "--from", "1", "--max-records", "1"]).await.ok().out;
     let rows: Vec<&str> = csv.lines().collect();

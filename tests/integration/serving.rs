@@ -140,6 +140,7 @@ async fn the_demos_queries_have_equal_answers_in_every_client() {
 async fn clients_find_what_they_ask_for_at_each_door() {
     let server = Server::start(Siltstone::new()).await;
     server.clients("details.py", "", "").await;
+    server.clients("values.py", "", "").await;
     server.clients("tools.py", "", "").await;
     server.stop().await;
 }

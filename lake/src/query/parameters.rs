@@ -7,6 +7,7 @@ mod same;
 
 use std::collections::BTreeMap;
 
+use datafusion::arrow::array::Array;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
@@ -65,6 +66,9 @@ fn scalar(placeholder: &str, text: &Option<String>, data_type: Option<&DataType>
 /// one that a floating-point type has.
 pub fn fitted(value: ScalarValue, wanted: Option<&DataType>, placeholder: &str) -> Result<ScalarValue, QueryError> {
     let Some(wanted) = wanted.filter(|wanted| **wanted != value.data_type()) else { return Ok(value) };
+    if let (DataType::List(element), false) = (wanted, value.is_null()) {
+        return fitted_list(&value, element.data_type(), placeholder);
+    }
     let shown = || value.try_as_str().flatten().map_or_else(|| value.to_string(), |text| format!("{text:?}"));
     let cast = value.cast_to(wanted).map_err(|_| {
         QueryError::Parameter(format!("the value {} of {placeholder} is not a value of its type, {wanted}", shown()))
@@ -77,4 +81,39 @@ pub fn fitted(value: ScalarValue, wanted: Option<&DataType>, placeholder: &str) 
         shown(),
         same::shown(&cast)
     )))
+}
+
+/// A list, each of whose elements is fitted: a cast would also make one of a single value.
+fn fitted_list(value: &ScalarValue, wanted: &DataType, placeholder: &str) -> Result<ScalarValue, QueryError> {
+    let ScalarValue::List(list) = value else {
+        return Err(QueryError::Parameter(format!("the value of {placeholder} is no list of {wanted}")));
+    };
+    let elements = list.value(0);
+    let fit = |index| fitted(ScalarValue::try_from_array(&elements, index)?, Some(wanted), placeholder);
+    let elements = (0..elements.len()).map(fit).collect::<Result<Vec<_>, _>>()?;
+    Ok(ScalarValue::List(ScalarValue::new_list_nullable(&elements, wanted)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_elements_of_a_list_are_fitted_like_single_values() {
+        let list = |values: &[ScalarValue]| {
+            let data_type = values.first().map_or(DataType::Null, ScalarValue::data_type);
+            ScalarValue::List(ScalarValue::new_list_nullable(values, &data_type))
+        };
+        let numbers = list(&[ScalarValue::Int64(Some(1)), ScalarValue::Int64(None)]);
+        let wanted = numbers.data_type();
+        for given in [numbers.clone(), list(&[ScalarValue::from("1"), ScalarValue::Utf8(None)])] {
+            assert_eq!(fitted(given, Some(&wanted), "$1").expect("it fits"), numbers);
+        }
+        assert_eq!(fitted(list(&[]), Some(&wanted), "$1").expect("it fits").data_type(), wanted);
+        assert!(fitted(ScalarValue::Null, Some(&wanted), "$1").expect("it fits").is_null());
+        for other in [ScalarValue::from(1_i64), ScalarValue::from("1"), list(&[ScalarValue::from(1.5)])] {
+            let refused = fitted(other, Some(&wanted), "$1").expect_err("no such list").to_string();
+            assert!(refused.contains("$1"), "{refused}");
+        }
+    }
 }

@@ -1,18 +1,23 @@
 //! Decimals of any size in the two forms of PostgreSQL's `numeric`.
 //!
-//! Owns: the binary form: groups of four digits, as `numeric_send` of PostgreSQL writes them. Does not own: the digits (arrow).
+//! Owns: the binary form: groups of four digits, as `numeric_send` of PostgreSQL writes them, and `numeric_recv` reads them.
+//! Does not own: the digits (arrow).
 //! Libraries for decimals end at 28 digits; columns may have 76.
 
 use std::error::Error;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 use pgwire::api::Type;
 use pgwire::types::ToSqlText;
 use pgwire::types::format::FormatOptions;
-use postgres_types::{IsNull, ToSql};
+use postgres_types::{FromSql, IsNull, ToSql};
 
 const POSITIVE: u16 = 0;
 const NEGATIVE: u16 = 0x4000;
+/// Most digits on either side of the point of a number that is read.
+const DIGITS_MAX: usize = 76;
+/// The groups that hold them.
+const GROUPS_MAX: i16 = 19;
 
 /// A decimal as its text, such as `-12.50`.
 #[derive(Debug)]
@@ -67,6 +72,45 @@ impl ToSqlText for Numeric {
     }
 }
 
+impl FromSql<'_> for Numeric {
+    fn from_sql(_: &Type, mut raw: &[u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        let (count, weight) = (raw.try_get_u16()?, raw.try_get_i16()?);
+        let (sign, scale) = (raw.try_get_u16()?, usize::from(raw.try_get_u16()?));
+        if !matches!(sign, POSITIVE | NEGATIVE) {
+            return Err("a numeric that is no number".into());
+        }
+        let is_large = !(-GROUPS_MAX..=GROUPS_MAX).contains(&weight) || count > 2 * GROUPS_MAX as u16 + 1;
+        if is_large || scale > DIGITS_MAX {
+            return Err(format!("a numeric of more than {DIGITS_MAX} digits").into());
+        }
+        let groups = (0..count).map(|_| raw.try_get_i16()).collect::<Result<Vec<_>, _>>()?;
+        if !groups.iter().all(|group| (0..10_000).contains(group)) || raw.has_remaining() {
+            return Err("a numeric of other digits".into());
+        }
+        let group = |place: i16| {
+            let index = usize::try_from(weight - place).ok();
+            let group = index.and_then(|index| groups.get(index)).copied().unwrap_or_default();
+            format!("{group:04}")
+        };
+        let whole: String = (0..=weight.max(0)).rev().map(group).collect();
+        let behind = GROUPS_MAX.max(count as i16 - weight - 1);
+        let mut fraction: String = (1..=behind).map(|place| group(-place)).collect();
+        if fraction.split_off(scale.min(fraction.len())).bytes().any(|digit| digit != b'0') {
+            return Err("a numeric with digits behind its scale".into());
+        }
+        let whole = match whole.trim_start_matches('0') {
+            "" => "0",
+            whole => whole,
+        };
+        let (sign, point) = (if sign == NEGATIVE { "-" } else { "" }, if scale == 0 { "" } else { "." });
+        Ok(Self(format!("{sign}{whole}{point}{fraction}")))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::NUMERIC
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +128,32 @@ mod tests {
             ("123456789.1", vec![1, 2345, 6789, 1000], 2, 1),
         ] {
             assert_eq!(Numeric(text.to_owned()).groups(), (groups, weight, scale), "{text}");
+            let mut sent = BytesMut::new();
+            Numeric(text.to_owned()).to_sql(&Type::NUMERIC, &mut sent).expect("written");
+            assert_eq!(Numeric::from_sql(&Type::NUMERIC, &sent).expect("read").0, text);
         }
+    }
+
+    #[test]
+    fn what_is_no_number_of_the_engine_is_refused() {
+        let read = |words: &[u16]| {
+            let sent: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+            Numeric::from_sql(&Type::NUMERIC, &sent).map(|Numeric(text)| text).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(&[2, 18, 0, 0, 1, 2]), Ok(format!("10002{}", "0".repeat(68))));
+        assert_eq!(read(&[1, 0xffff, NEGATIVE, 76, 1]), Ok(format!("-0.0001{}", "0".repeat(72))));
+        let not_a_number = [0, 0, 0xc000, 0];
+        for words in
+            [&not_a_number[..], &[], &[1, 0, 0, 0], &[0, 0, 0, 77], &[1, 0, 0, 0, 10_000], &[1, 0x7fff, 0, 0, 1]]
+        {
+            assert!(read(words).is_err(), "{words:?}");
+        }
+        assert!(read(&[2, 0, 0, 3, 1, 2345]).is_err_and(|error| error.contains("behind its scale")));
+    }
+
+    #[test]
+    fn a_scale_may_end_within_a_group() {
+        let sent: Vec<u8> = [2_u16, 0, 0, 3, 1, 2340].iter().flat_map(|word| word.to_be_bytes()).collect();
+        assert_eq!(Numeric::from_sql(&Type::NUMERIC, &sent).expect("read").0, "1.234");
     }
 }

@@ -116,14 +116,31 @@ pub(super) fn response(answer: Rows, fields: Vec<FieldInfo>) -> QueryResponse {
 
 /// The type that a client is told of a parameter.
 pub(super) fn told(wanted: Option<&DataType>) -> PgWireResult<Type> {
-    wanted.map_or(Ok(Type::TEXT), rows::pg_type)
+    match wanted {
+        None => Ok(Type::TEXT),
+        // Of any elements: there are answers whose lists are JSON, but no parameters.
+        Some(list @ DataType::List(_)) => arrow_pg::datatypes::into_pg_type(list),
+        Some(other) => rows::pg_type(other),
+    }
+}
+
+impl Described {
+    /// The description of a query whose parameters have the types that its client declared.
+    fn of(planned: Planned, declared: &[Option<Type>]) -> PgWireResult<Self> {
+        let parameters = planned.parameters()?;
+        let columns = planned.schema();
+        // Where no null can stand for a value, the columns are those without it.
+        let filled = planned.with_values(parameters::nulls(declared, &parameters)?);
+        let columns = filled.map_or(columns, |filled| filled.schema());
+        Ok(Self { columns, parameters })
+    }
 }
 
 #[async_trait]
 impl QueryParser for Preparer {
     type Statement = Prepared;
 
-    async fn parse_sql<C>(&self, connection: &C, sql: &str, _: &[Option<Type>]) -> PgWireResult<Prepared>
+    async fn parse_sql<C>(&self, connection: &C, sql: &str, declared: &[Option<Type>]) -> PgWireResult<Prepared>
     where
         C: ClientInfo + Unpin + Send + Sync,
     {
@@ -137,7 +154,7 @@ impl QueryParser for Preparer {
             Some(Command::Query(sql, is_of_postgres)) => {
                 let client = self.0.client(connection).await?;
                 let planned = self.0.plan(&client, sql, *is_of_postgres).await?;
-                Some(Described { columns: planned.schema(), parameters: planned.parameters()? })
+                Some(Described::of(planned, declared)?)
             }
             _ => None,
         };

@@ -22,6 +22,7 @@ use pgwire::messages::data::DataRow;
 use super::failure::printable;
 use super::formats;
 use super::numeric::Numeric;
+use super::plain::{written, written_type};
 use crate::error::QueryFailure;
 use crate::flat::{is_nested, texts};
 
@@ -47,13 +48,13 @@ pub(super) fn fields(schema: &Schema, format: &Format) -> PgWireResult<Vec<Field
 /// # Errors
 /// There is none.
 pub(super) fn pg_type(data_type: &DataType) -> PgWireResult<Type> {
-    match data_type {
+    if is_json(data_type) {
+        return Ok(Type::JSON);
+    }
+    match written_type(data_type) {
         DataType::Null => Ok(Type::TEXT),
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
-            Ok(Type::NUMERIC)
-        }
-        nested if is_json(nested) => Ok(Type::JSON),
-        other => arrow_pg::datatypes::into_pg_type(other),
+        decimal if decimal.is_decimal() => Ok(Type::NUMERIC),
+        other => arrow_pg::datatypes::into_pg_type(&other),
     }
 }
 
@@ -83,7 +84,7 @@ fn is_json(data_type: &DataType) -> bool {
 /// A column in the form that its values are written from.
 enum Column {
     /// As arrow-pg writes it.
-    Plain(ArrayRef),
+    Plain(ArrayRef, Field),
     /// Digits.
     Numeric(ArrayRef),
     /// JSON.
@@ -103,8 +104,8 @@ pub(super) fn encoded(batch: &RecordBatch, fields: &Arc<Vec<FieldInfo>>) -> PgWi
     let mut rows = Vec::with_capacity(batch.num_rows());
     let mut encoder = DataRowEncoder::new(Arc::clone(fields));
     for row in 0..batch.num_rows() {
-        for (index, column) in columns.iter().enumerate() {
-            write(&mut encoder, column, row, schema.field(index), &fields[index])?;
+        for (column, field) in columns.iter().zip(fields.iter()) {
+            write(&mut encoder, column, row, field)?;
         }
         rows.push(encoder.take_row());
     }
@@ -112,32 +113,26 @@ pub(super) fn encoded(batch: &RecordBatch, fields: &Arc<Vec<FieldInfo>>) -> PgWi
 }
 
 fn column(field: &Field, array: &ArrayRef) -> PgWireResult<Column> {
-    Ok(match field.data_type() {
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
-            Column::Numeric(Arc::clone(array))
-        }
-        data_type if is_json(data_type) => Column::Text(texts(array)?),
-        _ => {
-            in_calendar(field, array)?;
-            Column::Plain(Arc::clone(array))
-        }
-    })
+    if is_json(array.data_type()) {
+        return Ok(Column::Text(texts(array)?));
+    }
+    let array = written(array)?;
+    if array.data_type().is_decimal() {
+        return Ok(Column::Numeric(array));
+    }
+    in_calendar(field.name(), &array)?;
+    let field = Field::new(field.name(), array.data_type().clone(), true);
+    Ok(Column::Plain(array, field))
 }
 
-fn write(
-    encoder: &mut DataRowEncoder,
-    column: &Column,
-    row: usize,
-    field: &Field,
-    pg_field: &FieldInfo,
-) -> PgWireResult<()> {
+fn write(encoder: &mut DataRowEncoder, column: &Column, row: usize, pg_field: &FieldInfo) -> PgWireResult<()> {
     let (datatype, format, options) = (pg_field.datatype(), pg_field.format(), pg_field.format_options());
     match column {
         // Not every type is asked for its nulls there.
-        Column::Plain(array) if array.is_null(row) => {
+        Column::Plain(array, _) if array.is_null(row) => {
             encoder.encode_field_with_type_and_format(&None::<i8>, datatype, format, options)
         }
-        Column::Plain(array) => encode_value(encoder, array, row, field, pg_field),
+        Column::Plain(array, field) => encode_value(encoder, array, row, field, pg_field),
         Column::Numeric(array) => {
             let value = array.is_valid(row).then(|| Numeric(digits(array, row)));
             encoder.encode_field_with_type_and_format(&value, datatype, format, options)
@@ -159,10 +154,10 @@ fn digits(array: &ArrayRef, row: usize) -> String {
 }
 
 /// Refuses times that the encoder would write as null, or that a client would read as others.
-fn in_calendar(field: &Field, array: &ArrayRef) -> PgWireResult<()> {
+fn in_calendar(name: &str, array: &ArrayRef) -> PgWireResult<()> {
     let is_outside = |seconds: i64| !(SECONDS_MIN..SECONDS_END).contains(&seconds);
     let any = |mut values: &mut dyn Iterator<Item = i64>| Iterator::any(&mut values, is_outside);
-    let outside = match field.data_type() {
+    let outside = match array.data_type() {
         DataType::Timestamp(TimeUnit::Second, _) => {
             any(&mut array.as_primitive::<TimestampSecondType>().iter().flatten())
         }
@@ -184,7 +179,6 @@ fn in_calendar(field: &Field, array: &ArrayRef) -> PgWireResult<()> {
         _ => false,
     };
     if outside {
-        let name = field.name();
         return Err(QueryFailure::invalid(format!(
             "column {name:?} holds a time outside the years 1 to 262142; CAST it to varchar or bigint"
         ))

@@ -1,6 +1,6 @@
 //! The notations of values that a topic takes beside the strict ones.
 //!
-//! Owns: what a text becomes by the topic's options.
+//! Owns: what a text becomes by the topic's options, and which option would take a text.
 //! Does not own: the options (`common::topic::Reading`), the strict notations (`typed`, `values`).
 
 use base64::Engine;
@@ -11,12 +11,16 @@ use common::topic::{Base64, ColumnType, Reading, TimeFormat};
 
 use super::columns::{Column, Values};
 use super::typed::{Pushed, Refusal};
-use super::values::{decimal_of_bytes, double, is_number, quoted};
+use super::values::{decimal_of_bytes, double, is_finer_than_nanoseconds, is_number, quoted};
 
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 const STANDARD_ALPHABET: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 const URL_SAFE_ALPHABET: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
+
+const DECIMALS_IN_BASE64: &str = "; topic update --decimals base64 takes unscaled numbers in base64";
+const EMPTY_AS_NULL: &str = "; topic update --empty-as-null takes it for null";
+const QUOTED_NUMBERS: &str = "; topic update --quoted-numbers takes numbers in quotes";
 
 /// The options of one topic, made ready for its values.
 pub(super) struct Rules {
@@ -45,8 +49,7 @@ impl Rules {
             | ColumnType::TimestampUs
                 if self.reading.quoted_numbers && is_number(text) =>
             {
-                let number = serde_json::from_str(text);
-                column.push_integer(column_type, number.map_err(|_| Refusal::Value)?)
+                column.push_integer(column_type, text.parse().map_err(|_| Refusal::Value)?)
             }
             ColumnType::Float64 if self.reading.quoted_numbers && is_number(text) => {
                 column.push_float(double(text).map_err(Refusal::Reason)?)
@@ -85,11 +88,6 @@ impl Rules {
         Ok(())
     }
 
-    /// Whether a string in a decimal column is an unscaled number in base64.
-    pub(super) fn has_base64_decimals(&self) -> bool {
-        self.reading.decimals_in_base64
-    }
-
     fn is_null(&self, column_type: &ColumnType, text: &str) -> bool {
         self.reading.empty_as_null && text.is_empty() && !matches!(column_type, ColumnType::String | ColumnType::Json)
     }
@@ -103,13 +101,38 @@ impl Rules {
                 known.join(" or ")
             ));
         };
-        if !self.reading.truncate_times && time.nanosecond() % 1000 != 0 {
+        let is_finer = time.nanosecond() % 1000 != 0 || is_finer_than_nanoseconds(text);
+        if is_finer && !self.reading.truncate_times {
             return Err(format!(
                 "{} has more than the six digits of a second that are stored; topic update --truncate-times cuts them off",
                 quoted(text)
             ));
         }
         Ok(time.timestamp_micros())
+    }
+}
+
+/// The option with which a column would take the string `text`, as the end of a reason; empty if there is none, or it is on.
+#[cold]
+pub(super) fn option_for(rules: Option<&Rules>, column_type: &ColumnType, text: &str) -> &'static str {
+    let is_on = |option: fn(&Reading) -> bool| rules.is_some_and(|rules| option(&rules.reading));
+    let is_taken = match column_type {
+        ColumnType::Int32 => text.parse::<i32>().is_ok(),
+        ColumnType::Int64 => text.parse::<i64>().is_ok(),
+        ColumnType::Float64 => double(text).is_ok(),
+        ColumnType::Decimal { precision, .. } => {
+            bytes_of(text).is_ok_and(|bytes| decimal_of_bytes(&bytes, *precision).is_some())
+        }
+        _ => false,
+    };
+    match column_type {
+        ColumnType::String | ColumnType::Json => "",
+        _ if text.is_empty() && is_on(|reading| reading.empty_as_null) => "",
+        _ if text.is_empty() => EMPTY_AS_NULL,
+        ColumnType::Decimal { .. } if is_number(text) || is_on(|reading| reading.decimals_in_base64) => "",
+        ColumnType::Decimal { .. } if is_taken => DECIMALS_IN_BASE64,
+        _ if is_taken && is_number(text) && !is_on(|reading| reading.quoted_numbers) => QUOTED_NUMBERS,
+        _ => "",
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn timestamp_us(text: &str) -> Result<i64, String> {
         format!("{} is not a time in RFC 3339, such as 2026-01-31T12:00:00Z: {error}; {other}", quoted(text))
     })?;
     let nanos = time.timestamp_subsec_nanos();
-    if nanos % 1000 != 0 {
+    if nanos % 1000 != 0 || is_finer_than_nanoseconds(text) {
         let cut = "topic update --truncate-times cuts them off";
         return Err(format!("{} has more than the six digits of a second that are stored; {cut}", quoted(text)));
     }
@@ -36,9 +36,21 @@ pub(super) fn timestamp_us(text: &str) -> Result<i64, String> {
     calendar::text_us(text, time.timestamp_micros())
 }
 
+/// Whether a time has digits of a second behind the ninth that are not zero: chrono leaves them out without a word.
+pub(super) fn is_finer_than_nanoseconds(text: &str) -> bool {
+    let digits = |fraction: &str| fraction.bytes().take_while(u8::is_ascii_digit).skip(9).any(|digit| digit != b'0');
+    text.split('.').skip(1).any(digits)
+}
+
 /// Days since the Unix epoch of a text `yyyy-mm-dd`.
 pub(super) fn date_days(text: &str) -> Result<i32, String> {
-    let parsed = (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten();
+    // The parser takes signs and blanks before numbers too.
+    let is_written_so = text.len() == 10
+        && text.bytes().enumerate().all(|(place, byte)| match place {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        });
+    let parsed = is_written_so.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten();
     let date = parsed.ok_or_else(|| format!("{} is not a date such as 2026-01-31", quoted(text)))?;
     calendar::text_days(text, date.signed_duration_since(NaiveDate::default()).num_days())
 }
@@ -88,19 +100,24 @@ pub(super) fn decimal_of_bytes(bytes: &[u8], precision: u8) -> Option<i128> {
 /// `precision` digits.
 pub(super) fn decimal(text: &str, precision: u8, scale: u8) -> Result<i128, String> {
     let refuse = |why: &str| Err(format!("{} {why} decimal({precision},{scale})", quoted(text)));
+    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         None => (text, 0_i32),
-        Some((mantissa, exponent)) => match exponent.parse() {
-            Ok(exponent) => (mantissa, exponent),
-            Err(_) => return refuse("is not a"),
-        },
+        Some((mantissa, exponent)) => {
+            let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+            if digits.is_empty() || !all_digits(digits) {
+                return refuse("is not a");
+            }
+            // One that is too large for this is too large for every number but zero.
+            let largest = if exponent.starts_with('-') { i32::MIN } else { i32::MAX };
+            (mantissa, exponent.parse().unwrap_or(largest))
+        }
     };
     let (negative, digits) = match mantissa.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, mantissa.strip_prefix('+').unwrap_or(mantissa)),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.len() + fraction.len() == 0 || !all_digits(whole) || !all_digits(fraction) {
         return refuse("is not a");
     }
@@ -139,14 +156,34 @@ mod tests {
             ("0.000", 0),
             ("1.5E-1", 15),
             ("99999999.99", 9_999_999_999),
+            ("0e99999999999", 0),
+            ("-0.0E-99999999999", 0),
         ];
         for (text, expected) in accepted {
             assert_eq!(decimal(text, 10, 2), Ok(expected), "{text}");
         }
         let huge = format!("1e{}", i32::MAX);
-        for text in ["1.239", "100000000", "", ".", "-", "1.2.3", "0x1", "1e", "abc", "--1", &huge, "1e-2147483648"] {
+        for text in [
+            "1.239",
+            "100000000",
+            "",
+            ".",
+            "-",
+            "1.2.3",
+            "0x1",
+            "1e",
+            "abc",
+            "--1",
+            &huge,
+            "1e-2147483648",
+            "0e",
+            "0e+",
+            "0e1.5",
+        ] {
             assert!(decimal(text, 10, 2).is_err(), "{text}");
         }
+        assert!(decimal("1e99999999999", 10, 2).is_err_and(|why| why.contains("has more digits than")));
+        assert!(decimal("1e-99999999999", 10, 2).is_err_and(|why| why.contains("behind the point")));
         assert_eq!(decimal(&"9".repeat(38), 38, 0), Ok(10_i128.pow(38) - 1));
         assert!(decimal(&"9".repeat(39), 38, 0).is_err());
     }
@@ -195,9 +232,20 @@ mod tests {
         assert_eq!(timestamp_us("1970-01-01T00:00:01.000001Z"), Ok(1_000_001));
         assert_eq!(timestamp_us("1970-01-01T01:00:00+01:00"), Ok(0));
         assert_eq!(timestamp_us("1969-12-31T23:59:59.5Z"), Ok(-500_000));
-        for text in ["1970-01-01", "1970-01-01T00:00:00", "1970-01-01T00:00:00.0000001Z", "2016-12-31T23:59:60Z", ""] {
+        for text in [
+            "1970-01-01",
+            "1970-01-01T00:00:00",
+            "1970-01-01T00:00:00.0000001Z",
+            "1970-01-01T00:00:00.000000000000001Z",
+            "2016-12-31T23:59:60Z",
+            "",
+        ] {
             assert!(timestamp_us(text).is_err(), "{text}");
         }
+        for finer in ["2026-01-31T12:00:00.1234560001Z", "2026-01-31T12:00:00.123456000000000001+05:30"] {
+            assert!(timestamp_us(finer).expect_err(finer).contains("--truncate-times"), "{finer}");
+        }
+        assert_eq!(timestamp_us("1970-01-01T00:00:00.100000000000000000Z"), Ok(100_000));
         assert_eq!(timestamp_us("9999-12-31T23:59:59.999999Z"), Ok(253_402_300_799_999_999));
         assert_eq!(timestamp_us("0001-01-01T00:00:00Z"), Ok(-62_135_596_800_000_000));
         for text in ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+00:01", "0000-12-31T00:00:00Z"] {
@@ -212,9 +260,10 @@ mod tests {
         for text in ["1970-1-2", "1970-02-30", "1970-01-02T00:00:00Z", "today", "1970-01-0２"] {
             assert!(date_days(text).is_err(), "{text}");
         }
-        assert_eq!((date_days("0001-01-01"), date_days("9999-12-31")), (Ok(-719_162), Ok(2_932_896)));
-        for text in ["0000-12-31", "-001-01-01"] {
-            assert!(date_days(text).expect_err(text).contains("outside the years 0001 to 9999"), "{text}");
+        for text in ["+2026-1-31", "2026- 1-31", " 2026-1-31", "-001-01-01", "2026-01 -1", "2026/01/31"] {
+            assert!(date_days(text).expect_err(text).contains("is not a date such as"), "{text}");
         }
+        assert_eq!((date_days("0001-01-01"), date_days("9999-12-31")), (Ok(-719_162), Ok(2_932_896)));
+        assert!(date_days("0000-12-31").expect_err("no such year").contains("outside the years 0001 to 9999"));
     }
 }

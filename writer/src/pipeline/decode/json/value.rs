@@ -14,9 +14,9 @@ use serde_json::value::RawValue;
 use super::passed_on;
 use super::row::{Place, add_member};
 use crate::pipeline::decode::columns::{Column, Values};
-use crate::pipeline::decode::rules::Rules;
+use crate::pipeline::decode::rules::{Rules, option_for};
 use crate::pipeline::decode::typed::Refusal;
-use crate::pipeline::decode::values::{double, is_number, quoted};
+use crate::pipeline::decode::values::{double, quoted};
 
 /// Doubles below this size, which were not rounded by more than their reader says: 2^63.
 const CERTAIN_DOUBLE_END: f64 = 9_223_372_036_854_775_808.0;
@@ -25,8 +25,8 @@ const CERTAIN_DOUBLE_END: f64 = 9_223_372_036_854_775_808.0;
 pub(super) struct How {
     /// The notations beside the strict ones; `None` if there are none.
     pub(super) rules: Option<Rules>,
-    /// Whether doubles are read from their text. Integers of more than 64 bits would come rounded, without a word; a row
-    /// that may have one is refused at first, and read again.
+    /// Whether numbers are read from their text. Integers of more than 64 bits would come rounded, without a word, and `-0`
+    /// as a double; a row that may have one is refused at first, and read again.
     pub(super) is_exact: bool,
 }
 
@@ -47,7 +47,16 @@ impl<'de> DeserializeSeed<'de> for ColumnSeed<'_> {
                 let raw = <&RawValue>::deserialize(deserializer)?;
                 self.add_raw(raw.get())
             }
-            ColumnType::Float64 if self.how.is_exact => self.add_double(<&RawValue>::deserialize(deserializer)?.get()),
+            ColumnType::Float64
+            | ColumnType::Int32
+            | ColumnType::Int64
+            | ColumnType::TimestampS
+            | ColumnType::TimestampMs
+            | ColumnType::TimestampUs
+                if self.how.is_exact =>
+            {
+                self.add_number(<&RawValue>::deserialize(deserializer)?.get())
+            }
             _ => deserializer.deserialize_any(self),
         }
     }
@@ -76,8 +85,8 @@ impl ColumnSeed<'_> {
         added.map_err(|refusal| self.refused(refusal, Unexpected::Other("text")))
     }
 
-    /// Adds a double by the text of its number.
-    fn add_double<E: de::Error>(self, raw: &str) -> Result<(), E> {
+    /// Adds a number by its text: doubles would come rounded, and the integer `-0` as a double.
+    fn add_number<E: de::Error>(self, raw: &str) -> Result<(), E> {
         match raw.as_bytes()[0] {
             b'"' => return self.visit_str(&serde_json::from_str::<Cow<'_, str>>(raw).map_err(E::custom)?),
             b'n' => return self.visit_unit(),
@@ -86,8 +95,17 @@ impl ColumnSeed<'_> {
             b'{' => return Err(self.refused(Refusal::Kind, AN_OBJECT)),
             _ => {}
         }
-        let added = double(raw).map_err(Refusal::Reason).and_then(|value| self.column.push_float(value));
-        added.map_err(|refusal| self.refused(refusal, Unexpected::Other(raw)))
+        let (signed, unsigned) = (raw.parse::<i64>(), raw.parse::<u64>());
+        let (added, value) = match (self.column_type, signed, unsigned) {
+            (ColumnType::Float64, ..) => {
+                let added = double(raw).map_err(Refusal::Reason).and_then(|value| self.column.push_float(value));
+                (added, Unexpected::Other(raw))
+            }
+            (_, Ok(value), _) => (self.column.push_integer(self.column_type, value), Unexpected::Signed(value)),
+            (_, _, Ok(value)) => (self.column.push_unsigned(self.column_type, value), Unexpected::Unsigned(value)),
+            _ => (Err(Refusal::Kind), Unexpected::Other(raw)),
+        };
+        added.map_err(|refusal| self.refused(refusal, value))
     }
 
     /// The error for a value that the column does not take.
@@ -109,27 +127,13 @@ impl ColumnSeed<'_> {
         }
     }
 
-    /// The option that would take `text`, if there is one.
     fn option_for(&self, text: &str) -> &'static str {
-        match self.column_type {
-            ColumnType::String | ColumnType::Json => "",
-            _ if text.is_empty() => EMPTY_AS_NULL,
-            ColumnType::Int32 | ColumnType::Int64 | ColumnType::Float64 if is_number(text) => QUOTED_NUMBERS,
-            ColumnType::Decimal { .. } if !is_number(text) && !self.has_base64_decimals() => DECIMALS_IN_BASE64,
-            _ => "",
-        }
-    }
-
-    fn has_base64_decimals(&self) -> bool {
-        self.how.rules.as_ref().is_some_and(Rules::has_base64_decimals)
+        option_for(self.how.rules.as_ref(), self.column_type, text)
     }
 }
 
 const AN_ARRAY: Unexpected<'static> = Unexpected::Other("an array");
 const AN_OBJECT: Unexpected<'static> = Unexpected::Other("an object");
-const DECIMALS_IN_BASE64: &str = "; topic update --decimals base64 takes unscaled numbers in base64";
-const EMPTY_AS_NULL: &str = "; topic update --empty-as-null takes it for null";
-const QUOTED_NUMBERS: &str = "; topic update --quoted-numbers takes numbers in quotes";
 
 impl<'de> Visitor<'de> for ColumnSeed<'_> {
     type Value = ();

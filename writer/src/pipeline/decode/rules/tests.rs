@@ -44,6 +44,8 @@ fn numbers_in_quotes_are_numbers_and_nothing_else() {
     assert_eq!(number.as_primitive::<Int64Type>().value(0), 1_544_712_660_000_000_000);
     let number = taken(on, (DataType::Int32, ColumnType::Int32), "-7").expect("a number");
     assert_eq!(number.as_primitive::<Int32Type>().value(0), -7);
+    let zero = taken(on, int64(), "-0").expect("a number");
+    assert_eq!(zero.as_primitive::<Int64Type>().value(0), 0);
     let number = taken(on, (DataType::Float64, ColumnType::Float64), "0.1").expect("a number");
     assert_eq!(number.as_primitive::<Float64Type>().value(0), 0.1);
     let milliseconds = taken(on, (timestamp_type(), ColumnType::TimestampMs), "1500").expect("a number");
@@ -87,6 +89,45 @@ fn times_are_read_in_the_notations_of_the_topic_alone() {
     let refused = time(r#"{"time_formats":["rfc3339","%s"]}"#, nanoseconds).expect_err("nine digits");
     assert!(refused.contains("--truncate-times"), "{refused}");
     assert_eq!(time(r#"{"quoted_numbers":true}"#, "1970-01-01T00:00:01Z"), Ok(1_000_000));
+    let finer = "1970-01-01T00:00:00.1234560001Z";
+    assert_eq!(time(r#"{"truncate_times":true}"#, finer), Ok(123_456));
+    for other in
+        [r#"{"time_formats":["rfc3339","%s"]}"#, r#"{"time_formats":["%Y-%m-%dT%H:%M:%S%.fZ"],"time_zone":"+00:00"}"#]
+    {
+        assert!(time(other, finer).expect_err(other).contains("--truncate-times"), "{other}");
+    }
+}
+
+#[test]
+fn a_reason_names_the_option_that_would_help() {
+    let with = |options: &str, column_type: &ColumnType, text: &str| match options {
+        "" => option_for(None, column_type, text),
+        _ => option_for(Some(&rules(options)), column_type, text),
+    };
+    let (int64, float64) = (ColumnType::Int64, ColumnType::Float64);
+    let decimal = ColumnType::Decimal { precision: 10, scale: 2 };
+    for (column_type, text, expected) in [
+        (&int64, "7", QUOTED_NUMBERS),
+        (&int64, "-0", QUOTED_NUMBERS),
+        (&float64, "1.5", QUOTED_NUMBERS),
+        (&decimal, "BAg=", DECIMALS_IN_BASE64),
+        (&int64, "", EMPTY_AS_NULL),
+    ] {
+        assert_eq!(with("", column_type, text), expected, "{text:?}");
+        let all = r#"{"quoted_numbers":true,"decimals_in_base64":true,"empty_as_null":true}"#;
+        assert_eq!(with(all, column_type, text), "", "{text:?}");
+    }
+    for (column_type, texts) in [
+        (&int64, &["1.0", "9223372036854775808", "+1", "x"][..]),
+        (&ColumnType::Int32, &["2147483648"]),
+        (&float64, &["1e999", "NaN", "9007199254740993"]),
+        (&decimal, &["1,000", "NaN", "1.239", "12345678901234567890"]),
+        (&ColumnType::String, &[""]),
+    ] {
+        for text in texts {
+            assert_eq!(with("", column_type, text), "", "{text:?}");
+        }
+    }
 }
 
 #[test]

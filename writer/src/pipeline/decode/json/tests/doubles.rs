@@ -45,3 +45,27 @@ proptest! {
         prop_assert_eq!(doubles(&[format!("{{\"f\":{value:?}}}")]).0, vec![value]);
     }
 }
+
+#[test]
+fn an_integer_is_an_integer_also_with_the_sign_of_zero() {
+    let columns = r#"[{"name":"a","type":"int64"},{"name":"i","type":"int32"},{"name":"t","type":"timestamp_ms"},
+        {"name":"l","type":{"list":"int64"}}]"#;
+    let (rows, refused) = run(columns, &[br#"{"a":-0,"i":-0,"t":-0,"l":[1,-0]}"#]);
+    assert_eq!((rows, refused), (vec![(0, 0, Some(0))], vec![]));
+    for (payload, reason) in [
+        (&br#"{"a":-0.0}"#[..], "-0.0 is not an integer of 64 bits"),
+        (br#"{"a":-0e1}"#, "-0e1 is not an integer of 64 bits"),
+        (br#"{"a":-1e-400}"#, "-1e-400 is not an integer of 64 bits"),
+        (br#"{"i":-2147483649}"#, "integer `-2147483649` is not an integer of 32 bits"),
+        (br#"{"a":9223372036854775808}"#, "integer `9223372036854775808` is not an integer of 64 bits"),
+        (br#"{"a":1e999}"#, "1e999 is not an integer of 64 bits"),
+        (br#"{"l":[1,2.5]}"#, "2.5 is not an integer of 64 bits"),
+        (br#"{"a":"x"}"#, "the string \"x\" is not an integer of 64 bits"),
+        (br#"{"a":[1]}"#, "an array is not an integer of 64 bits"),
+        (br#"{"t":false}"#, "boolean `false` is not milliseconds since 1970, or a string in RFC 3339"),
+    ] {
+        let (rows, refused) = run(columns, &[payload]);
+        assert_eq!((rows.len(), refused.len()), (0, 1), "{reason}");
+        assert!(refused[0].3.contains(reason), "{} instead of {reason}", refused[0].3);
+    }
+}
