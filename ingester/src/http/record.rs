@@ -118,9 +118,16 @@ impl Records {
         let bytes = payload.len() + key.as_ref().map_or(0, Bytes::len) + bytes_of(&headers);
         check_size(bytes)?;
         let partition = self.partition_of(key.as_deref());
-        let message_id = self.parameters.idempotency_key.as_ref().map(|key| format!("http/{key}/{index}"));
+        let message_id = self.message_id(partition, index);
         let is_awaited = self.parameters.acks == Acks::Committed;
         Ok((partition, OutgoingMessage { message_id, key, headers, payload, is_awaited }))
+    }
+
+    /// The id of a record under the request's key. Topic and partition are in it, since several of them may lie in one stream,
+    /// which knows its ids by themselves alone.
+    fn message_id(&self, partition: u32, index: usize) -> Option<String> {
+        let key = self.parameters.idempotency_key.as_ref()?;
+        Some(format!("http/{}/{partition}/{key}/{index}", self.topic.name.encoded()))
     }
 
     fn partition_of(&self, key: Option<&[u8]>) -> u32 {
@@ -224,7 +231,8 @@ mod tests {
     fn ids_are_those_of_the_request_and_the_index_and_records_without_keys_share_a_partition() {
         let with_id = records("", Some("k-1"), Format::Json);
         let made: Vec<_> = (0..20).map(|index| with_id.of_object(index, b"{}").expect("valid")).collect();
-        assert_eq!(made[3].1.message_id.as_deref(), Some("http/k-1/3"));
+        let id = format!("http/orders/{}/k-1/3", made[3].0);
+        assert_eq!(made[3].1.message_id, Some(id), "another topic or partition of the same stream has ids of its own");
         assert!(made.iter().all(|(partition, _)| *partition == made[0].0), "a retry finds the ids again");
         let again = records("", Some("k-1"), Format::Json).of_object(0, b"{}").expect("valid").0;
         assert_eq!(again, made[0].0);
