@@ -7,6 +7,7 @@
 mod check;
 mod cut;
 mod error;
+mod looks;
 mod on_the_way;
 mod tally;
 #[cfg(test)]
@@ -24,12 +25,13 @@ pub use self::check::LineProblem;
 pub(crate) use self::check::{check_object, key_of};
 pub use self::cut::{Cutter, MESSAGE_BYTES_MAX};
 pub use self::error::{FeedError, InputError, InputPlace};
+pub(crate) use self::looks::{kind_of, without_mark};
 pub use self::tally::{PartitionTally, Tally};
 
 /// The form of a byte stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedFormat {
-    /// One JSON object per line, each a message; blank lines are skipped.
+    /// One JSON object per line, each a message; blank lines are skipped, and so is a byte order mark before an object.
     Ndjson,
     /// Each line is a message, blank ones too.
     Lines,

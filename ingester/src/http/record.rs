@@ -55,8 +55,11 @@ impl Records {
             Some(field) => Some(key_of(object, field).map_err(|problem| told(&problem))?),
             None => None,
         };
-        std::str::from_utf8(object).map_err(|error| format!("not UTF-8: {error}"))?;
-        check_object(object).map_err(|problem| told(&problem))?;
+        match (check_object(object), std::str::from_utf8(object)) {
+            (Err(problem @ LineProblem::OtherKind { .. }), _) => return Err(told(&problem)),
+            (_, Err(error)) => return Err(format!("not UTF-8: {error}")),
+            (checked, Ok(_)) => checked.map_err(|problem| told(&problem))?,
+        }
         let time = self.time_of(Some(object))?;
         self.message(index, key, time, self.on_one_line(object))
     }
@@ -152,9 +155,18 @@ fn bytes_of(headers: &Headers) -> usize {
     headers.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
-/// The problem with its cause.
+/// What to do about data that is packed, or is in another encoding.
+pub(super) const UNPACK: &str =
+    "Content-Encoding: gzip or zstd says so of packed data; send other data as JSON in UTF-8";
+
+/// The problem with its cause, or with what to do.
 fn told(problem: &LineProblem) -> String {
     use std::error::Error;
+    match problem {
+        LineProblem::OtherKind { .. } => return format!("{problem}; {UNPACK}"),
+        LineProblem::Unfinished { .. } => return format!("{problem}; application/json takes one over several lines"),
+        _ => {}
+    }
     problem.source().map_or_else(|| problem.to_string(), |cause| format!("{problem}: {cause}"))
 }
 
@@ -214,7 +226,8 @@ mod tests {
     fn a_record_that_is_no_object_or_has_no_key_is_refused_with_the_reason() {
         let records = records("key_field=id", None, Format::Json);
         for (object, reason) in [
-            ("{\"id\":", "not JSON, which a key needs: EOF"),
+            ("{\"id\":", "not JSON: the object does not end in this line"),
+            ("{\"id\" 1}", "not JSON, which a key needs: expected `:`"),
             ("[]", "no member \"id\""),
             ("{}", "no member \"id\""),
             ("{\"id\":null}", "no string, number or boolean"),

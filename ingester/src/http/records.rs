@@ -19,9 +19,10 @@ use super::error::{ApiError, Code};
 use super::lines::Lines;
 use super::parameters::Parameters;
 use super::path::TopicPath;
-use super::record::Records;
+use super::record::{Records, UNPACK};
 use super::send::{RECORDS_MAX, Sender};
 use super::timestamp::RecordTime;
+use crate::feed::{kind_of, without_mark};
 use crate::frames::{self, FrameError, Frames};
 
 /// The form in which a body holds records.
@@ -123,7 +124,14 @@ async fn take_lines(body: &mut RequestBody, sender: &mut Sender<'_>) -> Result<(
 
 async fn take_json(body: &mut RequestBody, sender: &mut Sender<'_>) -> Result<(), ApiError> {
     let bytes = body.whole().await?;
-    let broken = |error| ApiError::new(Code::InvalidBody, format!("the body is not JSON: {error}"));
+    let bytes = bytes.slice_ref(without_mark(&bytes));
+    let broken = |error: serde_json::Error| {
+        let text = match kind_of(&bytes) {
+            Some(kind) => format!("the body looks like {kind}, not JSON; {UNPACK}"),
+            None => format!("the body is not JSON: {error}"),
+        };
+        ApiError::new(Code::InvalidBody, text)
+    };
     if bytes.trim_ascii_start().first() != Some(&b'[') {
         serde_json::from_slice::<&RawValue>(&bytes).map_err(broken)?;
         return sender.add(|records, index| records.of_object(index, bytes.trim_ascii())).await;
