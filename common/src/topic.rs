@@ -29,7 +29,9 @@ pub use self::member::Member;
 pub use self::numbering::DECLARED_ID_FIRST;
 pub use self::reading::{Base64, Reading};
 pub use self::time_format::TimeFormat;
-pub use self::validity::{InvalidTopic, KEPT_PAYLOAD, PARTITION_COUNT_MAX, RESERVED_PREFIX, SYSTEM_COLUMNS};
+pub use self::validity::{
+    InvalidTopic, KEPT_PAYLOAD, PARTITION_COUNT_MAX, RESERVED_PREFIX, SYSTEM_COLUMNS, check_retention,
+};
 
 /// A topic's definition, as queue and writer need it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -76,6 +76,7 @@ async fn first_requests_of_two_servers_at_once_end_in_one_topic() {
 async fn rules_that_cannot_be_read_end_the_start_and_are_named() {
     for (rules, part) in [
         ("{", "allowed is an array"),
+        (r#"[{"topics":"a","retention_ms":0}]"#, "retention_ms 0 would keep nothing"),
         (r#"[{"topics":"a","config":{"format":"csv"}}]"#, "): config: unknown variant `csv`"),
     ] {
         let siltstone = with_rules(patient(), rules);
