@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::Api;
 use super::answer::answer;
-use super::auto_create;
+use super::auto_create::{self, Found};
 use super::body::{RequestBody, media_type};
 use super::error::{ApiError, Code};
 use super::lines::Lines;
@@ -80,22 +80,22 @@ pub(super) async fn post(
         let text = "records of this type have keys, ids and times of their own; allowed are acks, age_ms, atomic and partition";
         return Err(ApiError::invalid(text));
     }
-    let known = auto_create::known(&api, &name).await?;
+    let Found { known, planned } = auto_create::find(&api, &name).await?;
     let partition_count = known.topic.partition_count;
     if let Some(partition) = parameters.partition.filter(|partition| *partition >= partition_count) {
         let last = partition_count - 1;
         return Err(ApiError::invalid(format!("partition={partition}: topic {name} has partitions 0 to {last}")));
     }
     let mut body = RequestBody::new(&head.headers, body, api.options.body_bytes_max, &api.budget)?;
-    let mut sender = Sender::new(&api, Records::new(known.topic, known.turns, parameters));
+    let mut sender = Sender::new(&api, Records::new(known.topic, known.turns, parameters), planned);
     let taken = match form {
         Form::Json => take_json(&mut body, &mut sender).await,
         Form::Ndjson => take_lines(&mut body, &mut sender).await,
         Form::Bytes => take_bytes(&mut body, &mut sender).await,
         Form::Frames => take_frames(&mut body, &mut sender).await,
     };
-    let records = sender.finish(taken.is_err()).await;
-    Ok(answer(&records, taken.err()))
+    let (records, error) = sender.finish(taken.err()).await;
+    Ok(answer(&records, error))
 }
 
 async fn take_bytes(body: &mut RequestBody, sender: &mut Sender<'_>) -> Result<(), ApiError> {
