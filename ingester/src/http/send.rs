@@ -176,6 +176,10 @@ impl<'a> Sender<'a> {
     async fn send_to(&self, partition: u32, records: Numbered) -> (Option<Before>, Vec<(usize, Outcome)>) {
         let topic = &self.records.topic().name;
         let mut history = None;
+        if let Some(reason) = self.halt_of(&TopicPartition::new(topic.clone(), partition)).await {
+            let outcome = Outcome::failed(RecordCode::NotStored, reason);
+            return (None, records.into_iter().map(|(index, _)| (index, outcome.clone())).collect());
+        }
         if self.records.parameters().acks == Acks::Committed && !self.histories.contains_key(&partition) {
             match self.api.commits.before(&TopicPartition::new(topic.clone(), partition)).await {
                 Ok(before) => history = Some(before),
@@ -194,6 +198,15 @@ impl<'a> Sender<'a> {
                 (history, numbers.into_iter().map(|index| (index, outcome.clone())).collect())
             }
         }
+    }
+
+    /// The reason not to send to a partition: it is halted, and the queue ends with this process.
+    async fn halt_of(&self, partition: &TopicPartition) -> Option<String> {
+        let reason = self.api.halts.as_ref()?.reason(self.api.catalog.as_ref(), partition).await?;
+        Some(format!(
+            "{partition} is halted, and a record in this queue, which is in memory, would never be committed: {}",
+            scrubbed(&reason)
+        ))
     }
 
     /// Waits for the commit of every record that is stored, within one time for all of them.
