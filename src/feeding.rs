@@ -128,7 +128,16 @@ pub(crate) fn explained(error: FeedError, topic: &TopicName, tally: &Tally, is_r
     const NO_CHECK: &str = "(--no-check publishes it as it is)";
     let problem = match problem {
         LineProblem::NotJson(error) => anyhow::Error::new(error).context(format!("not JSON {NO_CHECK}")),
-        LineProblem::NotObject => anyhow!("not a JSON object {NO_CHECK}"),
+        LineProblem::OtherKind { kind } => {
+            let how = if kind == "UTF-16 text" { "iconv -f UTF-16 -t UTF-8" } else { "gzip -dc or the like" };
+            anyhow!("not JSON: it looks like {kind}; make lines of JSON of it first ({how}), and pipe them here")
+        }
+        LineProblem::Unfinished { kind } => {
+            let filter = if kind == "array" { "jq -c '.[]'" } else { "jq -c ." };
+            let unfinished = LineProblem::Unfinished { kind };
+            anyhow!("{unfinished}; {filter} makes such lines of JSON that goes over several")
+        }
+        LineProblem::NotObject => anyhow!("not a JSON object {NO_CHECK}; jq -c '.[]' makes lines of an array"),
         LineProblem::NotText(error) => anyhow::Error::new(error).context(format!("not UTF-8 {NO_CHECK}")),
         LineProblem::NoJsonForKey(error) => anyhow::Error::new(error).context("not JSON, which --key-field needs"),
         other => other.into(),

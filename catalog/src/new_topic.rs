@@ -47,7 +47,7 @@ impl NewTopic {
             retention_ms: self.retention_ms,
             config: options,
         };
-        config.definition().validate().map_err(|error| error.to_string())?;
+        config.validate().map_err(|error| error.to_string())?;
         Ok(config)
     }
 }

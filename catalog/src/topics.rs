@@ -4,7 +4,7 @@
 //! queue at the catalog's position.
 //! Does not own: validating options (`common::topic`), texts for people other than the errors.
 
-use common::topic::{InvalidTopic, TopicOptions};
+use common::topic::{InvalidTopic, TopicOptions, check_retention};
 use common::{Queue, QueueError, TopicDefinition, TopicName};
 
 use crate::error::CatalogError;
@@ -15,6 +15,15 @@ impl TopicConfig {
     /// The definition for queue and writer.
     pub fn definition(&self) -> TopicDefinition {
         TopicDefinition { name: self.name.clone(), partition_count: self.partition_count, options: self.config.clone() }
+    }
+
+    /// Checks everything that needs neither queue nor catalog.
+    ///
+    /// # Errors
+    /// [`InvalidTopic`] names the first error and the allowed values.
+    pub fn validate(&self) -> Result<(), InvalidTopic> {
+        self.definition().validate()?;
+        check_retention(&self.name, self.retention_ms)
     }
 }
 
@@ -56,6 +65,8 @@ pub async fn create_topic(
     config: TopicConfig,
 ) -> Result<Topic, CreateTopicError> {
     let topic = config.name.clone();
+    check_retention(&topic, config.retention_ms)
+        .map_err(|error| CreateTopicError::Catalog(CatalogError::Refused(error.to_string())))?;
     if catalog.get_topic(&topic).await.map_err(CreateTopicError::Catalog)?.is_some() {
         return Err(CreateTopicError::Catalog(CatalogError::TopicAlreadyExists(topic.to_string())));
     }
@@ -156,6 +167,7 @@ pub async fn update_retention(
     options: TopicOptions,
 ) -> Result<Topic, UpdateTopicError> {
     TopicDefinition { options: options.clone(), ..topic.definition() }.validate()?;
+    check_retention(&topic.name, retention_ms)?;
     Ok(catalog.update_topic_config(&topic.name, topic.schema_version, retention_ms, options).await?)
 }
 

@@ -1,15 +1,16 @@
 //! Topics: the partitions, the format of the messages, the columns, the streams.
 //!
 //! Owns: the options stored as JSON in the catalog.
-//! Does not own: the names of the formats (`format`), the types of columns (`columns`), their ids (`numbering`), the
-//! notations that JSON may have (`reading`), the order of rows (`arrangement`), the valid options (`validity`), their changes (`evolution`), the Arrow schema
-//! of a topic (crate `lake`), decoding (crate `writer`).
+//! Does not own: the names of the formats (`format`), the types of columns (`columns`), their notation (`notation`), their
+//! ids (`numbering`), the notations that JSON may have (`reading`), the order of rows (`arrangement`), the valid options
+//! (`validity`), their changes (`evolution`), the Arrow schema of a topic (crate `lake`), decoding (crate `writer`).
 
 mod arrangement;
 mod columns;
 mod evolution;
 mod format;
 mod member;
+mod notation;
 mod numbering;
 mod reading;
 mod time_format;
@@ -28,7 +29,9 @@ pub use self::member::Member;
 pub use self::numbering::DECLARED_ID_FIRST;
 pub use self::reading::{Base64, Reading};
 pub use self::time_format::TimeFormat;
-pub use self::validity::{InvalidTopic, KEPT_PAYLOAD, PARTITION_COUNT_MAX, RESERVED_PREFIX, SYSTEM_COLUMNS};
+pub use self::validity::{
+    InvalidTopic, KEPT_PAYLOAD, PARTITION_COUNT_MAX, RESERVED_PREFIX, SYSTEM_COLUMNS, check_retention,
+};
 
 /// A topic's definition, as queue and writer need it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 mod check;
 mod cut;
 mod error;
+mod looks;
 mod on_the_way;
 mod tally;
 #[cfg(test)]
@@ -24,12 +25,13 @@ pub use self::check::LineProblem;
 pub(crate) use self::check::{check_object, key_of};
 pub use self::cut::{Cutter, MESSAGE_BYTES_MAX};
 pub use self::error::{FeedError, InputError, InputPlace};
+pub(crate) use self::looks::{kind_of, without_mark};
 pub use self::tally::{PartitionTally, Tally};
 
 /// The form of a byte stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedFormat {
-    /// One JSON object per line, each a message; blank lines are skipped.
+    /// One JSON object per line, each a message; blank lines are skipped, and so is a byte order mark before an object.
     Ndjson,
     /// Each line is a message, blank ones too.
     Lines,
@@ -55,8 +57,8 @@ pub struct FeedOptions {
     /// The line at which the feed begins, from 1: those before it are passed over. No line is passed over of a stream that
     /// is one message.
     pub first_line: u64,
-    /// Gives each message the id `<prefix>:<line>`, so that a stream which is fed again stores nothing twice within the
-    /// queue's duplicate window.
+    /// Gives each message the id `<prefix>:<topic>:<line>`, with `<topic>/<partition>` if the caller chooses one, so that a
+    /// stream which is fed again stores nothing twice within the queue's duplicate window.
     pub id_prefix: Option<String>,
 }
 
@@ -92,7 +94,8 @@ impl Feed<'_> {
         reader: &mut (dyn AsyncBufRead + Send + Unpin),
         tally: &mut Tally,
     ) -> Result<(), FeedError> {
-        let mut cutter = Cutter::new(reader, self.options);
+        let options = FeedOptions { id_prefix: self.ids(), ..self.options.clone() };
+        let mut cutter = Cutter::new(reader, &options);
         let mut on_the_way = OnTheWay::new(tally, self.progress);
         let end = self.send_all(&mut cutter, &mut on_the_way).await;
         // Nothing may be stored behind a message that is not, so a failure takes back what is buffered.
@@ -115,6 +118,16 @@ impl Feed<'_> {
             }
             End::Problem(problem) => Err(FeedError::Stopped { confirmed, problem }),
         }
+    }
+
+    /// What the ids begin with. The topic is in them, since several may lie in one stream, which knows its ids by themselves
+    /// alone; so may partitions, of which a line has one unless the caller chooses it.
+    fn ids(&self) -> Option<String> {
+        let (prefix, topic) = (self.options.id_prefix.as_ref()?, self.topic.encoded());
+        Some(match self.options.partition {
+            Some(partition) => format!("{prefix}:{topic}/{partition}"),
+            None => format!("{prefix}:{topic}"),
+        })
     }
 
     /// Passes over lines and over their turns, so that the line behind them goes where it would go with them.

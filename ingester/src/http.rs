@@ -17,6 +17,7 @@ mod encoding;
 mod error;
 mod groups;
 mod guard;
+mod halts;
 mod iceberg;
 mod json_body;
 mod lines;
@@ -54,6 +55,7 @@ use lake::tail::TailSource;
 use tokio::sync::watch;
 
 use self::error::{ApiError, Code};
+use self::halts::Halts;
 pub use self::query::{QueryEndpoint, query_router};
 use crate::commits::Commits;
 use crate::producer::Producer;
@@ -109,7 +111,8 @@ pub struct ApiParts {
     pub hints: Option<watch::Receiver<u64>>,
     /// Has the records that are not committed yet; without it, records are given out once they are committed.
     pub tail: Option<Arc<dyn TailSource>>,
-    /// The queue outlives this process: a group may be set behind records that are not committed yet.
+    /// The queue outlives this process: a group may be set behind records that are not committed yet, and a halted partition
+    /// takes records, which are read when it is resumed.
     pub is_queue_kept: bool,
     /// The bounds of what is kept of segments that were read.
     pub cache: CacheOptions,
@@ -127,6 +130,8 @@ pub struct Api {
     storage: Storage,
     producer: Producer,
     commits: Commits,
+    /// Absent if the queue outlives this process.
+    halts: Option<Halts>,
     callers: Arc<Callers>,
     auto_create: AutoCreate,
     queries: Option<QueryEndpoint>,
@@ -169,6 +174,7 @@ impl Api {
         let commits = Commits::new(Arc::clone(&catalog)).with_queue(Arc::clone(&queue)).with_storage(storage.clone());
         Ok(Self {
             producer,
+            halts: (!is_queue_kept).then(Halts::default),
             callers,
             commits: match hints {
                 Some(hints) => commits.with_hints(hints),

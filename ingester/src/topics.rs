@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use catalog::{MetadataStore, Topic};
+use catalog::{MetadataStore, Topic, TopicConfig};
 use common::partitioner::RoundRobin;
 use common::topic::Format;
 use common::{ErrorKind, Queue, TopicName};
@@ -27,6 +27,16 @@ pub(crate) struct KnownTopic {
     /// Survives refreshes, so that the turns continue.
     pub(crate) turns: Arc<RoundRobin>,
     read_at: Instant,
+}
+
+impl KnownTopic {
+    /// A topic that is yet to be created.
+    pub(crate) fn planned(config: TopicConfig) -> Self {
+        let TopicConfig { name, partition_count, retention_ms, config } = config;
+        let (schema_version, created_at, updated_at) = (1, 0, 0);
+        let topic = Topic { name, partition_count, retention_ms, config, schema_version, created_at, updated_at };
+        Self { topic: Arc::new(topic), turns: Arc::default(), read_at: Instant::now() }
+    }
 }
 
 /// The place where topics are looked up.

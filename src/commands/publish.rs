@@ -66,9 +66,9 @@ pub(crate) struct Args {
     /// is in SQL (committed)
     #[arg(long, value_name = "queued|committed", default_value_t = Acks::Queued)]
     acks: Acks,
-    /// Give each message the id NAME:LINE. The command can then be repeated after a failure, from the line that the error
-    /// names on: what is stored is not stored again, within the topic's duplicate window (2 minutes, unless topic create
-    /// --duplicate-window says otherwise)
+    /// Give each message the id NAME:TOPIC:LINE. The command can then be repeated after a failure, from the line that the
+    /// error names on: what is stored is not stored again, within the topic's duplicate window (2 minutes, unless topic
+    /// create --duplicate-window says otherwise)
     #[arg(long, value_name = "NAME")]
     resume_id: Option<ResumeId>,
     /// Begin at this line, from 1

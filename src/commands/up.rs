@@ -58,8 +58,8 @@ pub(crate) struct Args {
     /// enough (queued); both are committed in the end
     #[arg(long, value_name = "queued|committed", default_value_t = Acks::Queued, requires = "stdin")]
     acks: Acks,
-    /// With --stdin and QUEUE_TYPE=nats: give each message the id NAME:LINE. The command can then be repeated after a
-    /// failure, from the line that the error names on: what is stored is not stored again, within the topic's duplicate
+    /// With --stdin and QUEUE_TYPE=nats: give each message the id NAME:TOPIC:LINE. The command can then be repeated after
+    /// a failure, from the line that the error names on: what is stored is not stored again, within the topic's duplicate
     /// window (2 minutes, unless topic create --duplicate-window says otherwise)
     #[arg(long, value_name = "NAME", requires = "stdin")]
     resume_id: Option<ResumeId>,

@@ -93,6 +93,30 @@ async fn lines_for_a_text_topic_are_published_as_text() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_is_no_part_of_a_line_and_other_data_is_named() {
+    let siltstone = Siltstone::new();
+    siltstone.run(&["topic", "create", "events", "--column", "id:int64!"]).await.ok();
+    let publish = ["up", "--stdin", "events", "--key-field", "id"];
+    let marked = "\u{feff}{\"id\":123456789012}\n";
+    siltstone.run_with_input(&publish, marked.as_bytes()).await.ok().says(&["committed 1 records and 0 quarantined"]);
+    let rows = siltstone.run(&["query", "SELECT id, CAST(_key AS VARCHAR) AS k FROM events", "--json"]).await.ok();
+    assert_eq!(rows.json(), serde_json::json!({"id": 123_456_789_012_i64, "k": "123456789012"}));
+    for (input, part) in [
+        (&b"\x1f\x8b\x08\0\0\0\0\0"[..], "it looks like gzip data; make lines of JSON of it first (gzip -dc"),
+        (b"\xff\xfe{\0}\0", "it looks like UTF-16 text; make lines of JSON of it first (iconv"),
+        (
+            b"[\n  {\"id\":1}\n]\n",
+            "the array does not end in this line, and each line must be a whole object; jq -c '.[]'",
+        ),
+        (b"{\n  \"id\":1\n}\n", "the object does not end in this line, and each line must be a whole object; jq -c ."),
+        (b"[{\"id\":1}]\n", "jq -c '.[]' makes lines of an array"),
+    ] {
+        let refused = siltstone.run_with_input(&publish[..3], input).await.fails(1, &["(standard input):1", part]);
+        assert_eq!(refused.err.contains("--no-check"), part.ends_with("of an array"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn lines_that_are_awaited_are_committed_long_before_the_timer_and_quarantine_is_counted() {
     let siltstone = Siltstone::new().with("FLUSH_INTERVAL_SECS", "3600");
     siltstone.run(&["topic", "create", "events", "--column", "id:int64!"]).await.ok();

@@ -1,7 +1,7 @@
 //! Declared columns: their names, their types, and the notation of the command line that shows them.
 //!
 //! Owns: the list of types, and the JSON that each accepts.
-//! Does not own: the combinations of columns that a topic may have (`validity`), the Arrow types (crate `lake`),
+//! Does not own: reading that notation (`notation`), the combinations of columns that a topic may have (`validity`), the Arrow types (crate `lake`),
 //! decoding (crate `writer`).
 
 use std::fmt;
@@ -62,8 +62,9 @@ fn is_true(value: &bool) -> bool {
 }
 
 /// The type of a column, and the JSON that it accepts. Any other JSON sends the record to quarantine.
+// The derived form is that of objects and plain names; `notation` reads types of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields, remote = "Self")]
 pub enum ColumnType {
     /// `true` or `false`.
     Bool,

@@ -42,6 +42,24 @@ pub struct InvalidTopic {
     reason: String,
 }
 
+/// Checks the time for which a topic keeps its segments, in milliseconds; `None` keeps all of them.
+///
+/// # Errors
+/// [`InvalidTopic`] if nothing would be kept, or for longer than can be counted.
+pub fn check_retention(topic: &TopicName, retention_ms: Option<u64>) -> Result<(), InvalidTopic> {
+    let longest = i64::MAX.unsigned_abs();
+    let reason = match retention_ms {
+        Some(0) => {
+            "retention_ms 0 would keep nothing; allowed is a longer time, or null, which keeps everything".to_owned()
+        }
+        Some(kept_ms) if kept_ms > longest => {
+            format!("retention_ms {kept_ms} is above {longest}; null keeps everything")
+        }
+        _ => return Ok(()),
+    };
+    Err(InvalidTopic { topic: topic.clone(), reason })
+}
+
 impl TopicDefinition {
     /// Checks everything that needs neither queue nor catalog.
     ///

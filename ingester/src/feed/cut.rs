@@ -8,6 +8,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
 use super::check::{LineProblem, check_object, check_text, key_of};
 use super::error::{InputError, InputPlace};
+use super::looks::without_mark;
 use super::{FeedFormat, FeedOptions};
 
 /// Longest line, and largest raw message, in bytes: the most that queues accept. Bounds the memory of a stream
@@ -62,7 +63,7 @@ impl<'a> Cutter<'a> {
                 let input = self.options.input_name.clone();
                 return Err(InputError::NoSuchLine { input, lines: self.line, first_line });
             };
-            let is_message = self.options.format != FeedFormat::Ndjson || !line.trim_ascii().is_empty();
+            let is_message = self.options.format != FeedFormat::Ndjson || !without_mark(&line).trim_ascii().is_empty();
             messages += u64::from(is_message);
         }
         Ok(messages)
@@ -96,6 +97,7 @@ impl<'a> Cutter<'a> {
             if self.options.format == FeedFormat::Text {
                 return self.text_message(line).map(Some).map_err(placed);
             }
+            let line = line.slice_ref(without_mark(&line));
             if line.trim_ascii().is_empty() {
                 continue;
             }

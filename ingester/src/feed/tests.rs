@@ -55,7 +55,8 @@ fn payloads(messages: &[(Option<Bytes>, Bytes)]) -> Vec<&[u8]> {
 
 #[tokio::test]
 async fn ndjson_skips_blank_lines_and_needs_no_last_line_end() {
-    let (tally, messages) = fed("{\"a\":1}\n\n{\"a\":2}\r\n  \n{\"a\":3}", options(FeedFormat::Ndjson)).await;
+    let text = "\u{feff}{\"a\":1}\n\n{\"a\":2}\r\n  \n{\"a\":3}";
+    let (tally, messages) = fed(text, options(FeedFormat::Ndjson)).await;
     assert_eq!(payloads(&messages), [&b"{\"a\":1}"[..], b"{\"a\":2}\r", b"{\"a\":3}"]);
     let tally = tally.expect("all valid");
     assert_eq!((tally.messages, tally.partitions[&0].first_offset, tally.partitions[&0].last_offset), (3, 0, 2));

@@ -4,6 +4,8 @@
 
 use bytes::Bytes;
 
+use crate::feed::without_mark;
+
 /// Cuts one body at each line feed; blank lines are left out.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
@@ -51,8 +53,9 @@ impl Lines {
     }
 }
 
-/// The line without a carriage return at its end; `None` for a blank one.
+/// The line without a byte order mark at its beginning and a carriage return at its end; `None` for a blank one.
 fn trimmed(line: Bytes) -> Option<Bytes> {
+    let line = line.slice_ref(without_mark(&line));
     let is_blank = line.trim_ascii().is_empty();
     let end = line.strip_suffix(b"\r").map_or(line.len(), <[u8]>::len);
     (!is_blank).then(|| line.slice(..end))
@@ -77,7 +80,7 @@ mod tests {
 
     #[test]
     fn lines_are_the_same_wherever_the_body_is_divided() {
-        let text = "a\n\nbb\r\n  \n\r\n ccc \nlast";
+        let text = "\u{feff}a\n\nbb\r\n  \n\r\n ccc \nlast";
         for piece in 1..=text.len() {
             assert_eq!(cut(text, piece), ["a", "bb", " ccc ", "last"], "pieces of {piece}");
         }

@@ -55,8 +55,11 @@ impl Records {
             Some(field) => Some(key_of(object, field).map_err(|problem| told(&problem))?),
             None => None,
         };
-        std::str::from_utf8(object).map_err(|error| format!("not UTF-8: {error}"))?;
-        check_object(object).map_err(|problem| told(&problem))?;
+        match (check_object(object), std::str::from_utf8(object)) {
+            (Err(problem @ LineProblem::OtherKind { .. }), _) => return Err(told(&problem)),
+            (_, Err(error)) => return Err(format!("not UTF-8: {error}")),
+            (checked, Ok(_)) => checked.map_err(|problem| told(&problem))?,
+        }
         let time = self.time_of(Some(object))?;
         self.message(index, key, time, self.on_one_line(object))
     }
@@ -118,9 +121,16 @@ impl Records {
         let bytes = payload.len() + key.as_ref().map_or(0, Bytes::len) + bytes_of(&headers);
         check_size(bytes)?;
         let partition = self.partition_of(key.as_deref());
-        let message_id = self.parameters.idempotency_key.as_ref().map(|key| format!("http/{key}/{index}"));
+        let message_id = self.message_id(partition, index);
         let is_awaited = self.parameters.acks == Acks::Committed;
         Ok((partition, OutgoingMessage { message_id, key, headers, payload, is_awaited }))
+    }
+
+    /// The id of a record under the request's key. Topic and partition are in it, since several of them may lie in one stream,
+    /// which knows its ids by themselves alone.
+    fn message_id(&self, partition: u32, index: usize) -> Option<String> {
+        let key = self.parameters.idempotency_key.as_ref()?;
+        Some(format!("http/{}/{partition}/{key}/{index}", self.topic.name.encoded()))
     }
 
     fn partition_of(&self, key: Option<&[u8]>) -> u32 {
@@ -145,9 +155,18 @@ fn bytes_of(headers: &Headers) -> usize {
     headers.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
-/// The problem with its cause.
+/// What to do about data that is packed, or is in another encoding.
+pub(super) const UNPACK: &str =
+    "Content-Encoding: gzip or zstd says so of packed data; send other data as JSON in UTF-8";
+
+/// The problem with its cause, or with what to do.
 fn told(problem: &LineProblem) -> String {
     use std::error::Error;
+    match problem {
+        LineProblem::OtherKind { .. } => return format!("{problem}; {UNPACK}"),
+        LineProblem::Unfinished { .. } => return format!("{problem}; application/json takes one over several lines"),
+        _ => {}
+    }
     problem.source().map_or_else(|| problem.to_string(), |cause| format!("{problem}: {cause}"))
 }
 
@@ -207,7 +226,8 @@ mod tests {
     fn a_record_that_is_no_object_or_has_no_key_is_refused_with_the_reason() {
         let records = records("key_field=id", None, Format::Json);
         for (object, reason) in [
-            ("{\"id\":", "not JSON, which a key needs: EOF"),
+            ("{\"id\":", "not JSON: the object does not end in this line"),
+            ("{\"id\" 1}", "not JSON, which a key needs: expected `:`"),
             ("[]", "no member \"id\""),
             ("{}", "no member \"id\""),
             ("{\"id\":null}", "no string, number or boolean"),
@@ -224,7 +244,8 @@ mod tests {
     fn ids_are_those_of_the_request_and_the_index_and_records_without_keys_share_a_partition() {
         let with_id = records("", Some("k-1"), Format::Json);
         let made: Vec<_> = (0..20).map(|index| with_id.of_object(index, b"{}").expect("valid")).collect();
-        assert_eq!(made[3].1.message_id.as_deref(), Some("http/k-1/3"));
+        let id = format!("http/orders/{}/k-1/3", made[3].0);
+        assert_eq!(made[3].1.message_id, Some(id), "another topic or partition of the same stream has ids of its own");
         assert!(made.iter().all(|(partition, _)| *partition == made[0].0), "a retry finds the ids again");
         let again = records("", Some("k-1"), Format::Json).of_object(0, b"{}").expect("valid").0;
         assert_eq!(again, made[0].0);

@@ -13,15 +13,16 @@ use serde_json::value::RawValue;
 
 use super::Api;
 use super::answer::answer;
-use super::auto_create;
+use super::auto_create::{self, Found};
 use super::body::{RequestBody, media_type};
 use super::error::{ApiError, Code};
 use super::lines::Lines;
 use super::parameters::Parameters;
 use super::path::TopicPath;
-use super::record::Records;
+use super::record::{Records, UNPACK};
 use super::send::{RECORDS_MAX, Sender};
 use super::timestamp::RecordTime;
+use crate::feed::{kind_of, without_mark};
 use crate::frames::{self, FrameError, Frames};
 
 /// The form in which a body holds records.
@@ -79,22 +80,22 @@ pub(super) async fn post(
         let text = "records of this type have keys, ids and times of their own; allowed are acks, age_ms, atomic and partition";
         return Err(ApiError::invalid(text));
     }
-    let known = auto_create::known(&api, &name).await?;
+    let Found { known, planned } = auto_create::find(&api, &name).await?;
     let partition_count = known.topic.partition_count;
     if let Some(partition) = parameters.partition.filter(|partition| *partition >= partition_count) {
         let last = partition_count - 1;
         return Err(ApiError::invalid(format!("partition={partition}: topic {name} has partitions 0 to {last}")));
     }
     let mut body = RequestBody::new(&head.headers, body, api.options.body_bytes_max, &api.budget)?;
-    let mut sender = Sender::new(&api, Records::new(known.topic, known.turns, parameters));
+    let mut sender = Sender::new(&api, Records::new(known.topic, known.turns, parameters), planned);
     let taken = match form {
         Form::Json => take_json(&mut body, &mut sender).await,
         Form::Ndjson => take_lines(&mut body, &mut sender).await,
         Form::Bytes => take_bytes(&mut body, &mut sender).await,
         Form::Frames => take_frames(&mut body, &mut sender).await,
     };
-    let records = sender.finish(taken.is_err()).await;
-    Ok(answer(&records, taken.err()))
+    let (records, error) = sender.finish(taken.err()).await;
+    Ok(answer(&records, error))
 }
 
 async fn take_bytes(body: &mut RequestBody, sender: &mut Sender<'_>) -> Result<(), ApiError> {
@@ -123,7 +124,14 @@ async fn take_lines(body: &mut RequestBody, sender: &mut Sender<'_>) -> Result<(
 
 async fn take_json(body: &mut RequestBody, sender: &mut Sender<'_>) -> Result<(), ApiError> {
     let bytes = body.whole().await?;
-    let broken = |error| ApiError::new(Code::InvalidBody, format!("the body is not JSON: {error}"));
+    let bytes = bytes.slice_ref(without_mark(&bytes));
+    let broken = |error: serde_json::Error| {
+        let text = match kind_of(&bytes) {
+            Some(kind) => format!("the body looks like {kind}, not JSON; {UNPACK}"),
+            None => format!("the body is not JSON: {error}"),
+        };
+        ApiError::new(Code::InvalidBody, text)
+    };
     if bytes.trim_ascii_start().first() != Some(&b'[') {
         serde_json::from_slice::<&RawValue>(&bytes).map_err(broken)?;
         return sender.add(|records, index| records.of_object(index, bytes.trim_ascii())).await;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use catalog::TopicConfig;
 use common::queue::PublishAck;
 use common::{OutgoingMessage, QueueError, TopicPartition};
 use futures::future::join_all;
@@ -12,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Api;
 use super::answer::{Outcome, Place, RecordCode};
+use super::auto_create;
 use super::error::{ApiError, Code};
 use super::record::Records;
 use crate::acks::Acks;
@@ -35,6 +37,8 @@ type Numbered = Vec<(usize, OutgoingMessage)>;
 pub(super) struct Sender<'a> {
     api: &'a Api,
     records: Records,
+    /// The topic, while it is to be created for the first records that are sent.
+    planned: Option<TopicConfig>,
     /// `None` until the record is sent.
     outcomes: Vec<Option<Outcome>>,
     part: BTreeMap<u32, Numbered>,
@@ -46,10 +50,11 @@ pub(super) struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    pub(super) fn new(api: &'a Api, records: Records) -> Self {
+    pub(super) fn new(api: &'a Api, records: Records, planned: Option<TopicConfig>) -> Self {
         Self {
             api,
             records,
+            planned,
             outcomes: Vec::new(),
             part: BTreeMap::new(),
             part_records: 0,
@@ -91,7 +96,11 @@ impl<'a> Sender<'a> {
             }
         }
         let is_full = self.part_records >= PART_RECORDS_MAX || self.part_bytes >= PART_BYTES;
-        if is_full && !self.records.parameters().is_atomic && !self.send_part().await {
+        if !is_full || self.records.parameters().is_atomic {
+            return Ok(());
+        }
+        self.create_planned().await?;
+        if !self.send_part().await {
             return Err(ApiError::new(
                 Code::Unavailable,
                 "the queue did not confirm all records; the rest is not sent",
@@ -101,18 +110,33 @@ impl<'a> Sender<'a> {
     }
 
     /// Sends the last part, and waits for commits if the request asks for it. After an early end of the request nothing
-    /// more is sent. Returns the outcome of each record.
-    pub(super) async fn finish(mut self, is_early_end: bool) -> Vec<Outcome> {
+    /// more is sent. Returns the outcome of each record, and the error that ended the request.
+    pub(super) async fn finish(mut self, mut early_end: Option<ApiError>) -> (Vec<Outcome>, Option<ApiError>) {
         let is_held_back = self.records.parameters().is_atomic && self.has_invalid;
-        if !is_early_end && !is_held_back {
-            self.send_part().await;
+        if early_end.is_none() && !is_held_back {
+            match self.create_planned().await {
+                Ok(()) => _ = self.send_part().await,
+                Err(error) => early_end = Some(error),
+            }
         }
         if self.records.parameters().acks == Acks::Committed {
             self.await_commits().await;
         }
-        let reason = if is_early_end { "the request ended early" } else { "another record of the request is invalid" };
+        let reason = match early_end {
+            Some(_) => "the request ended early",
+            None => "another record of the request is invalid",
+        };
         let not_sent = Outcome::failed(RecordCode::NotSent, reason);
-        self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| not_sent.clone())).collect()
+        let outcomes = self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(|| not_sent.clone()));
+        (outcomes.collect(), early_end)
+    }
+
+    /// Creates the topic if it is planned, and there is something to send.
+    async fn create_planned(&mut self) -> Result<(), ApiError> {
+        match self.planned.take_if(|_| !self.part.is_empty()) {
+            Some(config) => auto_create::create(self.api, config).await,
+            None => Ok(()),
+        }
     }
 
     /// Returns false if a record is not stored, or may not be, for a reason that is not its own.
@@ -152,6 +176,10 @@ impl<'a> Sender<'a> {
     async fn send_to(&self, partition: u32, records: Numbered) -> (Option<Before>, Vec<(usize, Outcome)>) {
         let topic = &self.records.topic().name;
         let mut history = None;
+        if let Some(reason) = self.halt_of(&TopicPartition::new(topic.clone(), partition)).await {
+            let outcome = Outcome::failed(RecordCode::NotStored, reason);
+            return (None, records.into_iter().map(|(index, _)| (index, outcome.clone())).collect());
+        }
         if self.records.parameters().acks == Acks::Committed && !self.histories.contains_key(&partition) {
             match self.api.commits.before(&TopicPartition::new(topic.clone(), partition)).await {
                 Ok(before) => history = Some(before),
@@ -170,6 +198,15 @@ impl<'a> Sender<'a> {
                 (history, numbers.into_iter().map(|index| (index, outcome.clone())).collect())
             }
         }
+    }
+
+    /// The reason not to send to a partition: it is halted, and the queue ends with this process.
+    async fn halt_of(&self, partition: &TopicPartition) -> Option<String> {
+        let reason = self.api.halts.as_ref()?.reason(self.api.catalog.as_ref(), partition).await?;
+        Some(format!(
+            "{partition} is halted, and a record in this queue, which is in memory, would never be committed: {}",
+            scrubbed(&reason)
+        ))
     }
 
     /// Waits for the commit of every record that is stored, within one time for all of them.

@@ -105,7 +105,7 @@ pub(super) fn refused(response: &Response) -> (u16, String) {
 #[tokio::test]
 async fn an_object_and_an_array_of_objects_are_records() {
     let setup = Setup::new().await;
-    let one = answered(&setup.post("?partition=1", &[JSON], br#" {"id": 1} "#).await);
+    let one = answered(&setup.post("?partition=1", &[JSON], "\u{feff} {\"id\": 1} ".as_bytes()).await);
     assert_eq!(one, (200, json!({ "records": [{ "partition": 1, "offset": 0, "duplicate": false }] })));
     let many = answered(&setup.post("?partition=1", &[JSON], br#"[{"id":2}, {"id": 3.10}]"#).await);
     assert_eq!(many.1["records"][1], json!({ "partition": 1, "offset": 2, "duplicate": false }));

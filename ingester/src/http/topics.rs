@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use catalog::{DeleteTopicError, NewTopic, Right, Topic, UpdateTopicError};
 use common::TopicName;
 use common::topic::{ColumnChange, ColumnSpec, Reading, TopicOptions};
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::Api;
 use super::access::caller;
+use super::auto_create;
 use super::error::{ApiError, Code};
 use super::json_body::read_json;
 use super::parameters::Query;
@@ -76,10 +77,12 @@ pub(super) async fn describe(
     State(api): State<Arc<Api>>,
     TopicPath(name): TopicPath,
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     Query::read(request.uri().query(), &[])?;
-    let topic = found(&api, &name).await?;
-    Ok(Json(json!({ "topic": topic, "partitions": api.catalog.list_partitions(&name).await? })))
+    let Some(topic) = api.catalog.get_topic(&name).await? else {
+        return Ok(auto_create::absent(&api, &name));
+    };
+    Ok(Json(json!({ "topic": topic, "partitions": api.catalog.list_partitions(&name).await? })).into_response())
 }
 
 pub(super) async fn update(

@@ -66,6 +66,14 @@ struct TopicBody {
     topic: Topic,
 }
 
+/// The answer if there is no such topic.
+#[derive(Deserialize)]
+struct AbsentBody {
+    /// What the first records for it make of it, if the service creates it then.
+    #[serde(default)]
+    planned: Option<Topic>,
+}
+
 impl Client {
     /// A client that sends `token` with every request, and trusts the authorities in `ca_file` besides the system's.
     ///
@@ -106,7 +114,7 @@ impl Client {
         if answered.status == StatusCode::OK { Ok(()) } else { Err(answered.refused(agent)) }
     }
 
-    /// The topic; `None` if there is none.
+    /// The topic, as it is or as the first records for it create it; `None` if there is none.
     pub(super) async fn topic(
         &self,
         agent: &AgentUrl,
@@ -116,7 +124,11 @@ impl Client {
         let url = format!("{agent}/v1/topics/{}", name.encoded());
         let answered = send(agent, self.http.request(Method::GET, url), limit).await?;
         if answered.status != StatusCode::OK {
-            return if answered.is_of_missing_topic() { Ok(None) } else { Err(answered.refused(agent)) };
+            if !answered.is_of_missing_topic() {
+                return Err(answered.refused(agent));
+            }
+            let absent = serde_json::from_slice::<AbsentBody>(&answered.body);
+            return absent.map(|body| body.planned).map_err(|error| answered.unreadable(agent, &error.to_string()));
         }
         let read = serde_json::from_slice::<TopicBody>(&answered.body);
         read.map(|body| Some(body.topic)).map_err(|error| answered.unreadable(agent, &error.to_string()))

@@ -90,6 +90,9 @@ async fn what_a_topic_cannot_be_is_refused_with_the_words_of_the_command() {
         (r#"{"partition_count":2}"#, 400, "name"),
         ("[]", 400, "the body"),
         (r#"{"name":"ORDERS"}"#, 409, "another case"),
+        (r#"{"name":"kept","retention_ms":0}"#, 400, "retention_ms 0 would keep nothing"),
+        (r#"{"name":"kept","retention_ms":18446744073709551615}"#, 400, "null keeps everything"),
+        (r#"{"name":"x","config":{"columns":[{"name":"a","type":"list(varchar)"}]}}"#, 400, "unknown type \"varchar\""),
     ] {
         let (answered, refused) = post(body).await;
         assert_eq!(answered, status, "{body}: {refused}");
@@ -106,6 +109,7 @@ async fn what_a_topic_cannot_be_is_refused_with_the_words_of_the_command() {
         (r#"{"packed":null}"#, 400, "boolean"),
         (r#"{"packed":true,"reading":null}"#, 400, "invalid type: null"),
         (r#"{"retention_ms":"7d"}"#, 400, "u64"),
+        (r#"{"retention_ms":0}"#, 400, "retention_ms 0 would keep nothing"),
         (r#"{"sort":null}"#, 400, "invalid type: null"),
         (r#"{"bloom":["nobody"]}"#, 400, "bloom names column \"nobody\", which there is not"),
     ] {
@@ -133,6 +137,12 @@ async fn retention_and_the_arrangement_of_a_topic_are_changed_over_http() {
     let arranged = patch(r#"{"sort":["n"],"bloom":["n"]}"#).await;
     assert_eq!(arranged, (json!(86_400_000), json!(["n"]), json!(["n"])), "the retention stays");
     assert_eq!(patch(r#"{"retention_ms":null,"sort":[]}"#).await, (null.clone(), null, json!(["n"])));
+    patch(r#"{"columns":[{"name":"price","type":"decimal(20,4)"},{"name":"tags","type":"list(string)"}]}"#).await;
+    let described = server.request("GET", "/v1/topics/t", &[], b"").await.1;
+    let columns = described["topic"]["config"]["columns"].as_array().expect("a list");
+    let types: Vec<_> = columns.iter().map(|column| column["type"].clone()).collect();
+    let decimal = json!({"decimal": {"precision": 20, "scale": 4}});
+    assert_eq!(types, [json!("int64"), decimal, json!({"list": "string"})], "in the form of objects");
     server.stop().await;
 }
 

@@ -44,9 +44,30 @@ async fn the_first_request_for_a_name_of_the_rules_creates_its_topic() {
     let (status, refused) = post("logs-WEB", r#"{"n":1}"#).await;
     assert_eq!((status, &refused["error"]["code"]), (409, &json!("conflict")), "another case of a topic: {refused}");
     assert_eq!(server.request("GET", "/v1/topics/logs-other", &[], b"").await.0, 404, "a look creates nothing");
+    for (query, body, status) in [
+        ("", "nonsense", 400),
+        ("?partition=7", "{}", 400),
+        ("", "[1]", 422),
+        ("?atomic=true", "[{},1]", 422),
+        ("", "[]", 200),
+    ] {
+        let refused =
+            server.request("POST", &format!("/v1/topics/logs-none/records{query}"), &[JSON], body.as_bytes()).await;
+        assert_eq!(refused.0, status, "{}", refused.1);
+    }
+    assert_eq!(
+        server.request("GET", "/v1/topics/logs-none", &[], b"").await.0,
+        404,
+        "a refused request creates nothing"
+    );
+    let publish = ["publish", "logs-cli", "--url", &server.url, "--acks", "committed"];
+    siltstone.run_with_input(&publish, b"{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n").await.ok().says(&["published 3 messages"]);
+    assert_eq!(count(&siltstone, "SELECT count(DISTINCT _partition_id) AS c FROM \"logs-cli\"").await, 3, "by turns");
+    let none = siltstone.run_with_input(&["publish", "orders", "--url", &server.url], b"{}\n").await;
+    none.fails(1, &["topic orders does not exist; create it first"]);
     let deleted = server.request("DELETE", "/v1/topics/clicks", &[], b"").await;
     assert_eq!((deleted.0, post("clicks", "{}").await.0), (200, 200), "the next request creates it again");
-    assert_eq!(siltstone.run(&["topic", "list", "--json"]).await.ok().json().as_array().map(Vec::len), Some(2));
+    assert_eq!(siltstone.run(&["topic", "list", "--json"]).await.ok().json().as_array().map(Vec::len), Some(3));
     server.stop().await;
 }
 
@@ -76,6 +97,7 @@ async fn first_requests_of_two_servers_at_once_end_in_one_topic() {
 async fn rules_that_cannot_be_read_end_the_start_and_are_named() {
     for (rules, part) in [
         ("{", "allowed is an array"),
+        (r#"[{"topics":"a","retention_ms":0}]"#, "retention_ms 0 would keep nothing"),
         (r#"[{"topics":"a","config":{"format":"csv"}}]"#, "): config: unknown variant `csv`"),
     ] {
         let siltstone = with_rules(patient(), rules);

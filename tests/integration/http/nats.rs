@@ -52,3 +52,41 @@ async fn a_record_beyond_the_limit_of_the_stream_holds_back_no_other() {
     server.stop().await;
     assert_eq!(count(&siltstone, "SELECT count(*) AS c FROM texts").await, 2);
 }
+
+#[tokio::test]
+async fn one_idempotency_key_on_two_topics_and_partitions_of_one_stream_stores_every_record() {
+    let nats = NatsServer::start().await.expect("a NATS server");
+    let context = async_nats::jetstream::new(async_nats::connect(nats.url()).await.expect("connected"));
+    let subjects = vec!["shop.*".to_owned()];
+    let config = async_nats::jetstream::stream::Config { name: "EVENTS".to_owned(), subjects, ..Default::default() };
+    context.create_stream(config).await.expect("made");
+    let siltstone = patient().with("QUEUE_TYPE", "nats").with("NATS_URL", &nats.url());
+    for (topic, streams) in
+        [("a", &["EVENTS:shop.a"][..]), ("b", &["EVENTS:shop.b"]), ("c", &["EVENTS:shop.c", "EVENTS:shop.d"])]
+    {
+        let streams = streams.iter().flat_map(|stream| ["--stream", stream]);
+        let create: Vec<&str> = ["topic", "create", topic, "--column", "id:int64"].into_iter().chain(streams).collect();
+        siltstone.run(&create).await.ok();
+    }
+    let server = Server::start(&siltstone).await;
+    let places = ["a/records?", "b/records?", "c/records?partition=0&", "c/records?partition=1&"];
+    for is_again in [false, true] {
+        for place in places {
+            let path = format!("/v1/topics/{place}acks=committed");
+            let (status, sent) =
+                server.request("POST", &path, &[JSON, ("Idempotency-Key", "k2")], br#"{"id":1}"#).await;
+            assert_eq!((status, &sent["records"][0]["duplicate"]), (200, &json!(is_again)), "{place}: {sent}");
+        }
+    }
+    server.stop().await;
+    for (topic, rows) in [("a", 1), ("b", 1), ("c", 2)] {
+        assert_eq!(count(&siltstone, &format!("SELECT count(*) AS c FROM {topic}")).await, rows, "{topic}");
+    }
+    for (topic, more) in [("a", &[][..]), ("b", &[]), ("c", &["--partition", "0"]), ("c", &["--partition", "1"])] {
+        let publish = [&["publish", topic, "--resume-id", "import"], more].concat();
+        let said = siltstone.run_with_input(&publish, b"{\"id\":9}\n").await.ok();
+        said.says(&[&format!("published 1 messages to {topic}\n")]);
+        let said = siltstone.run_with_input(&publish, b"{\"id\":9}\n").await.ok();
+        said.says(&["1 were stored before"]);
+    }
+}
