@@ -1,8 +1,8 @@
 //! Rewrites what a query computes, so that no number is wrong in silence.
 //!
 //! Owns: which expressions are replaced: sums, differences, products and negations of integers and decimals by functions
-//! that fail where the result does not fit its type, every new float by its settled value, and casts that lose something by
-//! such as comparisons leave alone.
+//! that fail where the result does not fit its type, every new float by its settled value, and casts that may lose something
+//! by such that comparisons leave alone.
 //! Does not own: those functions (`checked::arithmetic`), settling (`settled`), aggregates (`exact_sum`).
 //!
 //! It runs after the types of operands were made alike, and before constants are folded.
