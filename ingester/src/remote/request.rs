@@ -226,7 +226,13 @@ fn causes(error: &reqwest::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    scrubbed(&cause.to_string()).into_owned()
+    plain(&scrubbed(&cause.to_string())).to_owned()
+}
+
+/// The problem of a certificate without the numbers of its algorithms.
+fn plain(reason: &str) -> &str {
+    let is_of_certificate = reason.starts_with("invalid peer certificate");
+    reason.split_once(" {").filter(|_| is_of_certificate).map_or(reason, |(problem, _)| problem)
 }
 
 #[cfg(test)]
@@ -249,6 +255,13 @@ mod tests {
         assert!(!answered(404, "").is_of_missing_topic(), "another service has no topics");
         let failed = answered(503, r#"{"error":{"code":"unavailable","message":"full"}}"#).refused(&agent);
         assert!(!failed.is_maybe_taken, "nothing was taken");
+    }
+
+    #[test]
+    fn a_problem_of_a_certificate_is_told_without_numbers() {
+        let reason = "invalid peer certificate: UnsupportedSignatureAlgorithmForPublicKeyContext { id: [6, 8] }";
+        assert_eq!(plain(reason), "invalid peer certificate: UnsupportedSignatureAlgorithmForPublicKeyContext");
+        assert_eq!(plain("a { b"), "a { b");
     }
 
     #[test]
