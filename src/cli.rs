@@ -126,6 +126,16 @@ mod tests {
     }
 
     #[test]
+    fn no_help_is_taken_for_a_secret() {
+        fn check(command: &mut clap::Command) {
+            let help = command.render_long_help().to_string();
+            assert_eq!(common::secret::scrubbed(&help), help);
+            command.get_subcommands_mut().for_each(check);
+        }
+        check(&mut Cli::command());
+    }
+
+    #[test]
     fn arguments_are_declared_without_contradiction() {
         Cli::command().debug_assert();
     }

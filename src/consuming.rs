@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use anyhow::anyhow;
 use catalog::MetadataStore;
 use common::config::{HotTailMode, Settings};
 use consumer::{FetchParts, Fetcher, ResetTo};
@@ -18,9 +19,15 @@ use crate::opened;
 pub(crate) async fn fetcher(settings: &Settings, catalog: &Arc<dyn MetadataStore>) -> anyhow::Result<Fetcher> {
     let (mut tail, mut announcements) = (None, None);
     if connect::is_shared(settings) {
-        let queue = connect::queue(settings).await?;
-        announcements = queue.announcements();
-        tail = tail_of(settings, Arc::new(QueueTail::of(queue, settings)));
+        match connect::queue(settings).await {
+            Ok(queue) => {
+                announcements = queue.announcements();
+                tail = tail_of(settings, Arc::new(QueueTail::of(queue, settings)));
+            }
+            // Committed records alone need no queue; it would only announce them sooner.
+            Err(_) if settings.hot_tail == HotTailMode::Off => {}
+            Err(error) => return Err(anyhow!("{error}; HOT_TAIL=off reads committed records without the queue")),
+        }
     }
     let parts = FetchParts {
         catalog: Arc::clone(catalog),

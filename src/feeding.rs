@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use catalog::MetadataStore;
+use catalog::{MetadataStore, Topic};
 use common::topic::Format as TopicFormat;
 use common::{Queue, TopicName};
 use ingester::feed::{FeedError, FeedFormat, InputError, LineProblem, Tally};
-use ingester::{Commits, Producer, ProducerBuilder};
+use ingester::{Commits, Producer, ProducerBuilder, ProducerError};
 use lake::Storage;
 use tokio::io::{BufReader, Stdin};
 
@@ -145,15 +145,16 @@ pub(crate) fn explained(error: FeedError, topic: &TopicName, tally: &Tally, is_r
     problem.context(place).context(format!("stopped after {confirmed} messages, which are published"))
 }
 
+/// The named topic, which must exist: also where nothing is published to it.
+pub(crate) async fn topic(catalog: &dyn MetadataStore, name: &TopicName) -> anyhow::Result<Topic> {
+    let topic = catalog.get_topic(name).await?;
+    Ok(topic.ok_or_else(|| ProducerError::TopicNotFound(name.clone()))?)
+}
+
 /// The form of input for `topic`, unless the user gives one. Keys are members of JSON, which a text topic may hold too.
-pub(crate) async fn format_for(
-    catalog: &dyn MetadataStore,
-    topic: &TopicName,
-    has_keys: bool,
-) -> anyhow::Result<FeedFormat> {
-    let topic = catalog.get_topic(topic).await?;
-    let is_text = topic.is_some_and(|topic| topic.config.format == TopicFormat::Text);
-    Ok(if is_text && !has_keys { FeedFormat::Text } else { FeedFormat::Ndjson })
+pub(crate) fn format_for(topic: &Topic, has_keys: bool) -> FeedFormat {
+    let is_text = topic.config.format == TopicFormat::Text;
+    if is_text && !has_keys { FeedFormat::Text } else { FeedFormat::Ndjson }
 }
 
 /// The counts as text.

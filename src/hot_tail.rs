@@ -82,7 +82,11 @@ impl ConfiguredTail {
     async fn connected(&self) -> Result<QueueTail, TailError> {
         match timeout(CONNECT_TIMEOUT, connect::queue(&self.settings)).await {
             Ok(Ok(queue)) => Ok(QueueTail::of(queue, &self.settings)),
-            Ok(Err(error)) => Err(QueueError::unavailable(error).into()),
+            // It is said once.
+            Ok(Err(error)) => {
+                let text = error.to_string();
+                Err(QueueError::unavailable(text.strip_prefix("queue unavailable: ").unwrap_or(&text)).into())
+            }
             Err(_) => {
                 let place = connect::queue_place(&self.settings);
                 Err(QueueError::unavailable(format!("{place} did not answer within {CONNECT_TIMEOUT:?}")).into())

@@ -23,19 +23,22 @@ pub(crate) async fn reading_catalog<T>(
     closing(connect::catalog_to_read(settings).await?, work).await
 }
 
-/// Runs `work` with the configured catalog, which must exist, and is upgraded if need be.
+/// Runs `work` with the configured catalog, which must exist, and is upgraded if need be. One that ends with this process is
+/// refused: nothing that is written there lasts.
 pub(crate) async fn with_catalog<T>(
     settings: &Settings,
     work: impl AsyncFnOnce(&Arc<dyn MetadataStore>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    ensure_lasting_catalog(settings)?;
     closing(connect::existing_catalog(settings).await?, work).await
 }
 
-/// Runs `work` with the configured catalog, which is made or upgraded if need be.
+/// Runs `work` with the configured catalog, which is made or upgraded if need be. One that ends with this process is refused.
 pub(crate) async fn with_new_catalog<T>(
     settings: &Settings,
     work: impl AsyncFnOnce(&Arc<dyn MetadataStore>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    ensure_lasting_catalog(settings)?;
     closing(connect::catalog(settings).await?, work).await
 }
 
@@ -47,6 +50,17 @@ async fn closing<T>(
     let done = work(&catalog).await;
     catalog.close().await;
     done
+}
+
+fn ensure_lasting_catalog(settings: &Settings) -> Result<(), UsageError> {
+    match connect::is_catalog_kept(settings) {
+        true => Ok(()),
+        false => Err(UsageError::new(format!(
+            "CATALOG_URL={} is a catalog in the memory of this command, and gone with it; allowed here is sqlite:<path> or \
+             postgres://user:password@host/database",
+            settings.catalog_place()
+        ))),
+    }
 }
 
 /// Refuses a queue that cannot be reached from here. `consequence` is the effect, for the error.

@@ -102,6 +102,9 @@ pub enum CatalogError {
     /// The catalog cannot be used as configured: URL, version, permission, schema.
     #[error("catalog refused: {0}")]
     Refused(String),
+    /// The disk of the catalog's file is full.
+    #[error("the disk that holds {0} is full")]
+    DiskFull(String),
     /// There is no catalog in this place, and reading makes none.
     #[error("no catalog at {0}; creating a topic or starting a writer makes one")]
     Absent(String),
@@ -128,9 +131,12 @@ impl CatalogError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Database(error) if is_transient(error) => ErrorKind::Unavailable,
-            Self::Refused(_) | Self::Absent(_) | Self::Poisoned(_) | Self::Inconsistent(_) | Self::Database(_) => {
-                ErrorKind::Fatal
-            }
+            Self::Refused(_)
+            | Self::DiskFull(_)
+            | Self::Absent(_)
+            | Self::Poisoned(_)
+            | Self::Inconsistent(_)
+            | Self::Database(_) => ErrorKind::Fatal,
             Self::TopicNotFound(_)
             | Self::TopicAlreadyExists(_)
             | Self::TopicExistsAs { .. }
@@ -218,12 +224,22 @@ pub(crate) fn is_sqlite_disk_failure(error: &sqlx::Error) -> bool {
     sqlite_code(error).is_some_and(|code| matches!(code, SQLITE_IOERR | SQLITE_CORRUPT))
 }
 
-/// SQLite's primary result code.
+/// True if SQLite found no room on the disk: for the file, or for the index of its log.
+pub(crate) fn is_sqlite_disk_full(error: &sqlx::Error) -> bool {
+    const SQLITE_FULL: u32 = 13;
+    const SQLITE_IOERR_SHMSIZE: u32 = 4874;
+    let code = sqlite_extended_code(error);
+    code == Some(SQLITE_IOERR_SHMSIZE) || code.is_some_and(|code| code & 0xff == SQLITE_FULL)
+}
+
+/// SQLite's primary result code: the low byte of the extended one.
 fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
+    sqlite_extended_code(error).map(|code| code & 0xff)
+}
+
+fn sqlite_extended_code(error: &sqlx::Error) -> Option<u32> {
     let error = error.as_database_error()?.try_downcast_ref::<SqliteError>()?;
-    let code = sqlx::error::DatabaseError::code(error)?.parse::<u32>().ok()?;
-    // The low byte of an extended code is the primary one.
-    Some(code & 0xff)
+    sqlx::error::DatabaseError::code(error)?.parse().ok()
 }
 
 fn is_transient(error: &sqlx::Error) -> bool {

@@ -34,7 +34,7 @@ pub enum CreateTopicError {
     #[error(transparent)]
     Catalog(CatalogError),
     /// The queue did not create it. It is not in the catalog.
-    #[error("topic {topic} was not created: the catalog has no such topic, but the queue")]
+    #[error("topic {topic} was not created")]
     Queue {
         /// Name of the topic.
         topic: TopicName,

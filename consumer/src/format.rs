@@ -1,6 +1,9 @@
 //! Records as text: JSON lines, CSV, or the payloads themselves.
 //!
-//! Owns: bytes as text, and values that CSV has no form for. Does not own: the columns (`lake::schema`), where the text goes.
+//! Owns: bytes as text, and values that CSV has no form for. Does not own: the columns (`lake::schema`), where the text goes,
+//! the quotes of CSV (`csv`).
+
+mod csv;
 
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -12,7 +15,11 @@ use arrow_cast::base64::{BASE64_STANDARD, Engine};
 use arrow_json::WriterBuilder;
 use arrow_json::writer::LineDelimited;
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, SchemaRef};
+use common::TopicName;
 use lake::schema::VALUE;
+
+/// The member that names the topic of a JSON object. No column of a topic may have a name that begins so.
+pub const TOPIC_MEMBER: &str = "_siltstone_topic";
 
 /// The form of bytes in text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,16 +53,32 @@ pub fn write_json(output: impl Write, rows: &RecordBatch, bytes: Bytes) -> Resul
     writer.finish()
 }
 
-/// Writes records as CSV; lists, structs and headers become JSON text. The names of the columns come first if wanted.
+/// The same rows, with the topic's name in a first column: for objects of several topics.
+///
+/// # Errors
+/// Rows that have such a column already.
+pub fn naming_topic(rows: &RecordBatch, topic: &TopicName) -> Result<RecordBatch, ArrowError> {
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(topic.as_str(), rows.num_rows())));
+    let name = Arc::new(Field::new(TOPIC_MEMBER, DataType::Utf8, false));
+    let fields: Fields = std::iter::once(name).chain(rows.schema_ref().fields().iter().cloned()).collect();
+    let columns = std::iter::once(names).chain(rows.columns().iter().cloned()).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+/// Writes records as CSV; lists, structs and headers become JSON text. A null is an empty field, an empty text is `""`. The
+/// names of the columns come first if wanted.
 ///
 /// # Errors
 /// As of [`write_json`].
-pub fn write_csv(output: impl Write, rows: &RecordBatch, has_header: bool, bytes: Bytes) -> Result<(), ArrowError> {
+pub fn write_csv(mut output: impl Write, rows: &RecordBatch, has_header: bool, bytes: Bytes) -> Result<(), ArrowError> {
     let rows = readable(rows, bytes)?;
     let columns = rows.schema_ref().fields().iter().zip(rows.columns()).map(|(field, column)| flat(field, column));
     let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
-    arrow_csv::WriterBuilder::new().with_header(has_header).build(output).write(&rows)
+    if has_header {
+        csv::write_header(&mut output, rows.schema_ref())?;
+    }
+    csv::write_rows(output, &rows)
 }
 
 /// The column with the payloads: that of a `raw` or `text` topic, or of a topic that keeps them; `None` if there is none.
@@ -182,6 +205,15 @@ mod tests {
             json(Bytes::Text),
             format!("{}\n{second}\n", "{\"n\":1,\"value\":\"a\\\"\u{fffd}\",\"l\":[1,null]}")
         );
+    }
+
+    #[test]
+    fn an_object_names_its_topic_where_several_are_read() {
+        let topic = TopicName::new("orders").expect("valid");
+        let named = naming_topic(&rows(), &topic).expect("no such column");
+        let json = text(|output| write_json(output, &named, Bytes::Text).expect("written"));
+        assert!(json.lines().all(|line| line.starts_with(r#"{"_siltstone_topic":"orders","n":"#)), "{json}");
+        assert!(TOPIC_MEMBER.starts_with(common::topic::RESERVED_PREFIX));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use catalog::{ConsumerOffset, GroupView, Partition, Position};
+use catalog::{CatalogError, ConsumerOffset, GroupView, MetadataStore, Partition, Position};
 use common::{Generation, Incarnation, TopicName, TopicPartition};
 use lake::tail::TailError;
 use serde::ser::SerializeStruct;
@@ -111,6 +111,25 @@ impl From<ResetTo> for Start {
             ResetTo::Time(us) => Self::Time(us),
         }
     }
+}
+
+/// Refuses what [`GroupStore::reset_offsets`](catalog::GroupStore::reset_offsets) would refuse now: a group with members that
+/// are alive. Changes nothing.
+///
+/// # Errors
+/// [`CatalogError::GroupActive`]; the errors of the catalog.
+pub async fn check_reset(catalog: &dyn MetadataStore, group_id: &str) -> Result<(), CatalogError> {
+    let view = match catalog.group_view(group_id).await {
+        Err(CatalogError::GroupNotFound(_)) => return Ok(()),
+        view => view?,
+    };
+    let mut alive: Vec<&str> =
+        view.members.iter().filter(|member| member.is_alive()).map(|member| member.name.as_str()).collect();
+    if alive.is_empty() {
+        return Ok(());
+    }
+    alive.sort_unstable();
+    Err(CatalogError::GroupActive { group: group_id.to_owned(), members: alive.join(", ") })
 }
 
 /// The offset that a reset gives a group in a partition.

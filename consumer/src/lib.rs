@@ -25,6 +25,6 @@ pub use catalog::Position;
 pub use error::FetchError;
 pub use fetch::{FetchParts, FetchRequest, Fetched, Fetcher, LastRead, Limits, OutOfRange, Seen, Skipped, Start};
 pub use group::{GroupBuilder, GroupConsumer, GroupError, Records};
-pub use lag::{Lag, PlannedOffset, ResetTo, lags, plan_reset};
+pub use lag::{Lag, PlannedOffset, ResetTo, check_reset, lags, plan_reset};
 pub use objects::CacheOptions;
 pub use share::{HeldPartition, Share, take_share};

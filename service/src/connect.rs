@@ -106,6 +106,14 @@ pub async fn catalog(settings: &Settings) -> Result<Arc<dyn MetadataStore>> {
     opened.map_err(|error| ServiceError::Catalog { place, error })
 }
 
+/// True if the configured catalog outlives this process.
+pub fn is_catalog_kept(settings: &Settings) -> bool {
+    match settings.catalog_place() {
+        CatalogPlace::File(_) => true,
+        CatalogPlace::Url(url) => !url.expose().starts_with("sqlite:") || catalog::file_of(url.expose()).is_some(),
+    }
+}
+
 /// Opens the configured catalog for reading alone: makes and changes nothing, and needs no right but to read.
 ///
 /// # Errors

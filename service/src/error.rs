@@ -117,6 +117,7 @@ fn shown(error: &CatalogError) -> String {
 
 fn advice_for(place: &CatalogPlace, error: &CatalogError) -> &'static str {
     match place {
+        _ if matches!(error, CatalogError::DiskFull(_)) => "free space there, and run it again",
         CatalogPlace::Url(_) if error.to_string().contains("UnknownIssuer") => {
             "the server's certificate comes from an authority that is not known here; sslrootcert=<path> in CATALOG_URL names a \
              PEM file with it"

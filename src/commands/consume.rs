@@ -51,7 +51,8 @@ pub(crate) struct Args {
     /// Go on with new records until Ctrl-C
     #[arg(long)]
     follow: bool,
-    /// json: an object on each line; csv; raw: the payload as it was published, followed by a line feed
+    /// json: an object on each line, which names the topic where several are read; csv, of one topic; raw: the payload as it was
+    /// published, followed by a line feed
     #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = ["json", "csv", "raw"])]
     format: String,
     /// Bytes in json and csv: in base64, or as text, where each byte that is no UTF-8 becomes U+FFFD
@@ -132,7 +133,14 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     if args.partition.is_some() && args.topics.len() > 1 {
         return Err(UsageError::new("--partition needs one --topic: partitions of several are not the same").into());
     }
-    let mut sink = Sink::new(form, args.binary);
+    if form == Form::Csv && args.topics.len() > 1 {
+        return Err(UsageError::new(
+            "--format csv prints one --topic: a CSV has one header, and several topics have several; --format json names the \
+             topic of each record in its member _siltstone_topic",
+        )
+        .into());
+    }
+    let mut sink = Sink::new(form, args.binary, args.topics.len() > 1);
     let read = async |catalog: &std::sync::Arc<dyn catalog::MetadataStore>| {
         let fetcher = consuming::fetcher(settings, catalog).await?;
         if !fetcher.has_tail() {

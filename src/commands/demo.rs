@@ -62,7 +62,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         Report::collect(args.records, seconds, &demo, catalog).await
     });
     let report = settled.await?;
-    report.print(json)?;
+    report.print(json, !args.discard)?;
     report.check()?;
     if args.discard {
         tokio::fs::remove_dir_all(&demo.storage_path).await?;

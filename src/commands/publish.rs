@@ -10,12 +10,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::Context;
 use common::config::Settings;
 use common::{AgentUrl, TopicName};
 use indicatif::ProgressBar;
 use ingester::feed::{Feed, FeedFormat, FeedOptions, Tally};
-use ingester::{Acks, Producer};
+use ingester::{Acks, Producer, ProducerError};
 use serde_json::json;
 use service::connect;
 use tokio::io::{AsyncBufRead, BufReader};
@@ -142,10 +141,9 @@ fn check(args: &Args, settings: &Settings) -> anyhow::Result<()> {
 async fn to_queue(settings: &Settings, args: &Args, input: Input, tally: &mut Tally) -> anyhow::Result<()> {
     let queue = connect::queue(settings).await?;
     let fed = reading_catalog(settings, async |catalog| {
-        let format = match args.format {
-            Some(format) => format.into(),
-            None => format_for(catalog.as_ref(), &args.topic, args.key_field.is_some()).await?,
-        };
+        let topic = feeding::topic(catalog.as_ref(), &args.topic).await?;
+        opened::check_partition(&topic, args.partition)?;
+        let format = args.format.map_or_else(|| format_for(&topic, args.key_field.is_some()), FeedFormat::from);
         let mut builder = feeding::producer(&queue, catalog).batch_size(args.batch as usize).acks(args.acks);
         if args.acks == Acks::Committed {
             let commits = feeding::commits(&queue, catalog, opened::storage(settings)?);
@@ -159,11 +157,16 @@ async fn to_queue(settings: &Settings, args: &Args, input: Input, tally: &mut Ta
 async fn to_service(service: &HttpService<'_>, args: &Args, input: Input, tally: &mut Tally) -> anyhow::Result<()> {
     let builder = service.producer().batch_size(args.batch as usize).acks(args.acks);
     let producer = builder.build().await?;
-    let format = match args.format {
-        Some(format) => format.into(),
-        None => over_http::format_for(&producer, &args.topic, args.key_field.is_some()).await?,
-    };
-    feed(args, producer, format, input, tally).await
+    let topic = over_http::topic(&producer, &args.topic).await?;
+    if let Some(topic) = &topic {
+        opened::check_partition(topic, args.partition)?;
+    }
+    let of_topic = || topic.as_ref().map_or(FeedFormat::Ndjson, |topic| format_for(topic, args.key_field.is_some()));
+    let format = args.format.map_or_else(of_topic, FeedFormat::from);
+    feed(args, producer, format, input, tally).await?;
+    // The first message may make the topic; without one it is still absent.
+    let is_absent = topic.is_none() && tally.messages == 0;
+    if is_absent { Err(ProducerError::TopicNotFound(args.topic.clone()).into()) } else { Ok(()) }
 }
 
 /// Publishes the input, and closes the producer.
@@ -208,8 +211,9 @@ async fn open(path: &PathBuf) -> anyhow::Result<Input> {
         return Ok((Box::new(feeding::standard_input()), feeding::STANDARD_INPUT.to_owned(), ProgressBar::hidden()));
     }
     let shown = path.display().to_string();
-    let file = tokio::fs::File::open(path).await.with_context(|| shown.clone())?;
-    let size = file.metadata().await.with_context(|| shown.clone())?.len();
+    let unreadable = |error: std::io::Error| UsageError::new(format!("{shown}: {error}"));
+    let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+    let size = file.metadata().await.map_err(unreadable)?.len();
     Ok((
         Box::new(BufReader::with_capacity(feeding::READ_BYTES, file)),
         shown,

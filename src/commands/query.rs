@@ -18,7 +18,7 @@ use anyhow::{bail, ensure};
 use catalog::MetadataStore;
 use common::config::Settings;
 use lake::query::{
-    HotTailMode, HotTailSettings, Parameters, QueryOptions, QuerySession, QueryStore, has_placeholder,
+    HotTailError, HotTailMode, HotTailSettings, Parameters, QueryOptions, QuerySession, QueryStore, has_placeholder,
     is_panic_contained, statements, unreadable_segment,
 };
 use tokio::sync::oneshot;
@@ -110,6 +110,9 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     });
     Box::pin(done).await.map_err(explained)
 }
+
+/// The way to do without the hot tail in a session.
+const SET_OFF: &str = "SET siltstone.hot_tail = off";
 
 fn session(
     catalog: Arc<dyn MetadataStore>,
@@ -220,10 +223,15 @@ fn silence_contained_panics() {
     }));
 }
 
-/// Reports an unreadable segment alone: the plan's wrapping adds nothing.
+/// Reports an unreadable segment alone, and a missing hot tail with this command's argument: the plan's wrapping adds nothing.
 fn explained(error: anyhow::Error) -> anyhow::Error {
     if let Some(segment) = unreadable_segment(error.as_ref()) {
         return anyhow::anyhow!("{segment}");
     }
-    error
+    let hot_tail = error.chain().find_map(|cause| cause.downcast_ref::<HotTailError>());
+    let text = hot_tail.map_or_else(|| format!("{error:#}"), ToString::to_string);
+    match text.contains(SET_OFF) {
+        true => anyhow::anyhow!("{}", text.replace(SET_OFF, "--hot-tail off")),
+        false => error,
+    }
 }

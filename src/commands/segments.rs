@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use common::TopicName;
 use common::config::Settings;
 
-use crate::opened::reading_catalog;
+use crate::opened::{self, reading_catalog};
 use crate::output::{self, Align, Table};
 use crate::units::{bytes_text, count_text, time_text};
 
@@ -89,6 +89,9 @@ async fn list(args: &Args, catalog: &dyn MetadataStore) -> anyhow::Result<Vec<Se
     let mut segments = Vec::new();
     for topic in topics {
         let snapshot = catalog.snapshot(&topic).await?;
+        if args.topic.is_some() {
+            opened::check_partition(&snapshot.topic, args.partition)?;
+        }
         segments.extend(snapshot.segments.into_iter().filter(|segment| args.wants(segment)));
     }
     Ok(segments)

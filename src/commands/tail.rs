@@ -127,7 +127,7 @@ impl Follower {
         for partition in &partitions {
             let next_offset = match self.args.from {
                 From::Begin => 0,
-                From::Offset(offset) => offset,
+                From::Offset(offset) => looked.offset_within(partition, offset)?,
                 From::End => looked.end_of(partition),
             };
             if self.args.from == From::Begin {

@@ -150,9 +150,10 @@ async fn open_doors(
 /// Publishes standard input and returns when all of it is committed. Messages published before a failure are committed
 /// as well.
 async fn feed_stdin(args: Args, topic: &TopicName, service: &mut Service) -> anyhow::Result<Tally> {
+    let found = feeding::topic(service.catalog.as_ref(), topic).await?;
     let options = FeedOptions {
         input_name: feeding::STANDARD_INPUT.to_owned(),
-        format: format_for(service.catalog.as_ref(), topic, args.key_field.is_some()).await?,
+        format: format_for(&found, args.key_field.is_some()),
         check: !args.no_check,
         key_field: args.key_field,
         partition: None,

@@ -128,7 +128,12 @@ async fn errors_of_an_address_say_what_to_do() {
     let absent = publish("absent", &server.url, &[]).await;
     absent.fails(1, &["(standard input):1 was not sent", "topic absent does not exist; create it first"]);
     let beyond = publish("orders", &server.url, &["--partition", "7"]).await;
-    beyond.fails(1, &["partition 7 does not exist", "partitions 0 to 0"]);
+    beyond.fails(2, &["--partition 7: topic orders has partitions 0 to 0"]);
+    let nothing = client.run(&["publish", "absent", "--url", &server.url]).await;
+    nothing.fails(1, &["topic absent does not exist"]);
+    let unsendable =
+        client.clone().with("SILTSTONE_TOKEN", "a b").run(&["publish", "orders", "--url", &server.url]).await;
+    unsendable.fails(2, &["SILTSTONE_TOKEN: a token is printable ASCII"]);
     let wrong_path = publish("orders", &format!("{}/v1", server.url), &[]).await;
     wrong_path.fails(1, &["answered 404", "without the /v1 of its paths"]);
     let port = server.url.rsplit(':').next().expect("a port").to_owned();
@@ -136,7 +141,7 @@ async fn errors_of_an_address_say_what_to_do() {
     foreign.fails(1, &["gave no answer", "can this machine reach it?"]);
     publish("orders", "127.0.0.1:1", &[]).await.fails(2, &["--url", "does not begin with http:// or https://"]);
     let no_file = publish("orders", &server.url, &["--token-file", "absent"]).await;
-    no_file.fails(1, &["--token-file absent", "No such file"]);
+    no_file.fails(2, &["--token-file absent", "No such file"]);
     std::fs::write(client.path().join("empty"), "\n").expect("written");
     let empty = publish("orders", &server.url, &["--token-file", "empty"]).await;
     empty.fails(2, &["--token-file empty is empty"]);

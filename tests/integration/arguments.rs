@@ -105,6 +105,20 @@ async fn wrong_arguments_are_usage_errors() {
     siltstone.run(&["topic", "create", "t", "--column", "a:varchar"]).await.fails(2, &["varchar", "int64"]);
     siltstone.run(&["topic", "create", ""]).await.fails(2, &["it is empty"]);
     siltstone.run(&["demo", "--records", "0"]).await.fails(2, &["--records"]);
+    siltstone.run(&["quarantine", "show", "t", "--limit", "0"]).await.fails(2, &["--limit"]);
+    siltstone.run(&["consume", "--topic", "a", "--topic", "b", "--format", "csv"]).await.fails(2, &["one --topic"]);
+    siltstone.run(&["topic", "create", "t"]).await.ok();
+    siltstone.run(&["segments", "t", "--partition", "99"]).await.fails(2, &["topic t has partitions 0 to 0"]);
+}
+
+#[tokio::test]
+async fn nothing_is_written_into_a_catalog_that_ends_with_the_command() {
+    let siltstone = Siltstone::new().with("CATALOG_URL", "sqlite::memory:");
+    for command in
+        [&["topic", "create", "t"][..], &["topic", "delete", "t"], &["token", "create", "x", "--allow", "read:t"]]
+    {
+        siltstone.run(command).await.fails(2, &["CATALOG_URL=sqlite::memory:", "sqlite:<path>"]);
+    }
 }
 
 #[tokio::test]

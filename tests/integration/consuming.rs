@@ -79,6 +79,18 @@ async fn committed_records_are_printed_in_every_form() {
     let csv = consume(&["--format", "csv", "--from", "1", "--max-records", "1"]).await.ok().out;
     let rows: Vec<&str> = csv.lines().collect();
     assert!(rows.len() == 2 && rows[0].starts_with("_partition_id,_offset,") && rows[1].starts_with("0,1,0,"), "{csv}");
+    siltstone.run(&["topic", "create", "texts", "--column", "n:int64", "--column", "s:string"]).await.ok();
+    siltstone.settle("texts", &["{\"n\":1,\"s\":\"\"}", "{\"n\":2}"]).await;
+    let csv = siltstone.run(&["consume", "--topic", "texts", "--format", "csv"]).await.ok().out;
+    let is_told = |(line, end): (&str, &str)| line.ends_with(end);
+    assert!(csv.lines().zip(["n,s,_extra", ",0,1,\"\",", ",0,2,,"]).all(is_told), "{csv}");
+    siltstone.run(&["topic", "update", "texts", "--column", "more:int64"]).await.ok();
+    siltstone.settle("texts", &["{\"n\":3,\"more\":4}"]).await;
+    let csv = siltstone.run(&["consume", "--topic", "texts", "--format", "csv"]).await.ok().out;
+    assert!(csv.lines().count() == 4 && csv.lines().next().is_some_and(|line| line.contains("s,more")), "{csv}");
+    let both = siltstone.run(&["consume", "--topic", "t", "--topic", "plain"]).await.ok().out;
+    let topics: BTreeSet<&str> = both.lines().filter_map(|line| line.split('"').nth(3)).collect();
+    assert_eq!(topics, BTreeSet::from(["plain", "t"]), "{both}");
     consume(&["--from", "9"]).await.fails(1, &["offset 9", "above its end"]);
     assert_eq!(consume(&["--from", "9", "--out-of-range", "end"]).await.ok().out, "");
     consume(&["--partition", "1"]).await.fails(2, &["partitions 0 to 0"]);
@@ -104,6 +116,16 @@ async fn a_group_is_listed_described_reset_and_deleted() {
     assert_eq!((partition["committed_offset"].clone(), partition["lag"].clone()), (json!(3), json!(0)), "{described}");
     assert_eq!(described["members"], json!([]), "the member left");
     let reset = ["groups", "reset", "g", "--topic", "t", "--to", "1"];
+    let mut member = Member::start(&siltstone, 0);
+    let joined = async || siltstone.run(&["--json", "groups", "describe", "g"]).await.ok().json();
+    while joined().await["members"] == json!([]) {
+        sleep(POLL).await;
+    }
+    for more in [&["--dry-run"][..], &[]] {
+        siltstone.run(&[&reset[..], more].concat()).await.fails(1, &["consumer group g is being read by"]);
+    }
+    member.process.signal("TERM").expect("sent");
+    member.process.wait(DEADLINE).await.expect("it ends");
     siltstone.run(&[&reset[..], &["--dry-run"]].concat()).await.ok().says(&["3", "1", "nothing was changed"]);
     assert_eq!(siltstone.run(&group).await.ok().out, "", "nothing was changed");
     siltstone.run(&reset).await.ok().says(&["are set"]);

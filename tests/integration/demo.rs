@@ -29,7 +29,9 @@ async fn the_next_commands_that_the_demo_names_work() {
 #[tokio::test]
 async fn a_discarded_demo_leaves_nothing() {
     let siltstone = Siltstone::new();
-    siltstone.run(&["demo", "--records", "5", "--discard", "--dir", "here"]).await.ok().says(&["5 rows + 0"]);
+    let demo = siltstone.run(&["demo", "--records", "5", "--discard", "--dir", "here"]).await.ok();
+    demo.says(&["5 rows + 0"]);
+    assert!(!demo.out.contains("Look at the files") && !demo.out.contains("STORAGE_PATH="), "{}", demo.out);
     assert_eq!(std::fs::read_dir(siltstone.path().join("here")).expect("the parent stays").count(), 0);
 }
 

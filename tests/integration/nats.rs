@@ -135,12 +135,13 @@ async fn publishing_to_nothing_says_what_is_missing() {
     let (_server, siltstone) = on_nats().await;
     siltstone.run(&["publish", "absent"]).await.fails(1, &["no catalog at"]);
     siltstone.run(&["topic", "create", "t"]).await.ok();
-    siltstone.run(&["publish", "absent"]).await.ok().says(&["published 0 messages"]);
+    siltstone.run(&["publish", "absent"]).await.fails(1, &["topic absent does not exist"]);
+    siltstone.run(&["publish", "t"]).await.ok().says(&["published 0 messages"]);
     let absent = siltstone.run_with_input(&["publish", "absent"], b"{}\n").await;
-    absent.fails(1, &["(standard input):1 was not sent", "topic absent does not exist"]);
-    siltstone.run(&["publish", "t", "absent.ndjson"]).await.fails(1, &["absent.ndjson", "No such file"]);
+    absent.fails(1, &["topic absent does not exist"]);
+    siltstone.run(&["publish", "t", "absent.ndjson"]).await.fails(2, &["absent.ndjson", "No such file"]);
     let beyond = siltstone.run_with_input(&["publish", "t", "--partition", "1"], b"{}\n").await;
-    beyond.fails(1, &["(standard input):1 was not sent", "partition 1 does not exist", "partitions 0 to 0"]);
+    beyond.fails(2, &["--partition 1: topic t has partitions 0 to 0"]);
     let large = format!("{{\"v\":\"{}\"}}\n", "x".repeat(1_200_000));
     let large = siltstone.run_with_input(&["publish", "t"], large.as_bytes()).await;
     large.fails(

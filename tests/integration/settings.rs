@@ -13,6 +13,10 @@ async fn an_invalid_setting_names_key_value_and_what_is_allowed() {
         ("LOG_LEVEL", "info,writer=debgu", "did you mean debug?"),
         ("STORAGE_PATH", "~/data", "$HOME"),
         ("TOPICS", "a,,b", "names separated by commas"),
+        ("NATS_URL", "http://x", "nats://host:port, several"),
+        ("NATS_MONITOR_URL", "ftp://x", "http://host:port"),
+        ("AGENT_URL", "ftp://x", "http://host:port or https://host:port"),
+        ("CATALOG_URL", "mysql://x", "postgres://user:password@host/database"),
     ];
     for (name, value, allowed) in wrong {
         for command in [&["config"][..], &["topic", "list"], &["demo"], &["up"]] {

@@ -34,6 +34,7 @@ async fn what_came_before_a_bad_line_of_standard_input_is_committed() {
 async fn a_topic_that_is_absent_or_left_out_is_refused() {
     let siltstone = Siltstone::new();
     siltstone.run_with_input(&["up", "--stdin", "absent"], b"{}\n").await.fails(1, &["topic absent does not exist"]);
+    siltstone.run(&["up", "--stdin", "absent"]).await.fails(1, &["topic absent does not exist"]);
     let siltstone = siltstone.with("TOPICS", "a,b");
     siltstone.run_with_input(&["up", "--stdin", "c"], b"{}\n").await.fails(2, &["TOPICS=a,b", "leaves c out"]);
 }

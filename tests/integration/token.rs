@@ -46,6 +46,15 @@ async fn a_token_in_json_and_with_an_end() {
 }
 
 #[tokio::test]
+async fn a_star_that_stands_for_itself_is_noted() {
+    let siltstone = Siltstone::new();
+    let inside = siltstone.run(&["token", "create", "a", "--allow", "produce:or*ders"]).await.ok();
+    assert!(inside.err.contains("\"or*ders\" means the star itself"), "{}", inside.err);
+    let behind = siltstone.run(&["token", "create", "b", "--allow", "produce:or*"]).await.ok();
+    assert!(!behind.err.contains("star"), "{}", behind.err);
+}
+
+#[tokio::test]
 async fn wrong_grants_and_names_are_refused_before_anything_is_made() {
     let siltstone = Siltstone::new();
     let create = async |rest: &[&str]| siltstone.run(&[&["token", "create"][..], rest].concat()).await;

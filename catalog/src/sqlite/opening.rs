@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
-use crate::error::{CatalogError, Result, is_sqlite_busy};
+use crate::error::{CatalogError, Result, is_sqlite_busy, is_sqlite_disk_full};
 use crate::migrations;
 
 /// Older ones can corrupt a WAL database when two connections commit and checkpoint at the same moment.
@@ -132,6 +132,9 @@ pub(super) fn refused_if_unusable(path: &Path, error: impl Into<std::sync::Arc<s
     let error = error.into();
     if is_sqlite_busy(&error) || !matches!(*error, sqlx::Error::Database(_)) {
         return CatalogError::Database(error);
+    }
+    if is_sqlite_disk_full(&error) {
+        return CatalogError::DiskFull(path.display().to_string());
     }
     CatalogError::Refused(format!("cannot use {} as the catalog: {error}", path.display()))
 }

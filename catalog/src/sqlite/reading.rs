@@ -17,7 +17,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use super::opening::{BUSY_TIMEOUT, READERS_MAX, check_version, checked, pool_options, refused_if_unusable};
-use crate::error::{CatalogError, Result};
+use crate::error::{CatalogError, Result, is_sqlite_disk_full};
 use crate::migrations::SQLITE;
 use crate::schema::{self, Applied};
 
@@ -69,8 +69,12 @@ pub(super) async fn file(options: SqliteConnectOptions) -> Result<Opened> {
     let options = options.create_if_missing(false).busy_timeout(BUSY_TIMEOUT).foreign_keys(true);
     let options = options.pragma("query_only", "ON");
     let is_writable = OpenOptions::new().read(true).write(true).open(&path).is_ok();
-    if is_writable && let Ok(opened) = open(options.clone(), None).await {
-        return ready(opened).await;
+    let mut is_full = false;
+    if is_writable {
+        match open(options.clone(), None).await {
+            Ok(opened) => return ready(opened).await,
+            Err(error) => is_full = is_sqlite_disk_full(&error),
+        }
     }
     // The last of those who write takes log and index away when it ends, perhaps in between.
     for _ in 0..2 {
@@ -86,7 +90,7 @@ pub(super) async fn file(options: SqliteConnectOptions) -> Result<Opened> {
         }
     }
     let error = open(options.read_only(true), None).await.err();
-    Err(log_unusable(&path, error))
+    Err(if is_full { CatalogError::DiskFull(path.display().to_string()) } else { log_unusable(&path, error) })
 }
 
 /// One connection is always there: while it is, nobody takes the log away.

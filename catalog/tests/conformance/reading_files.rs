@@ -12,6 +12,7 @@ use std::process::Command;
 use catalog::{CatalogError, SqliteMetadataStore, connect, connect_to_read};
 use common::ErrorKind;
 use support::read_only::ReadOnlyView;
+use support::small_disk::SmallDisk;
 
 use super::fixture::*;
 use super::reading::{fill, reads};
@@ -84,6 +85,31 @@ async fn a_log_without_its_index_is_refused_with_what_to_do_and_never_left_out()
     }
     reads(&url(copy.path())).await;
     reads(&url(view.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_called_one_and_no_lack_of_a_right() {
+    let disk = SmallDisk::mount(8 * 1024).expect("a small disk");
+    let store = SqliteMetadataStore::new(disk.path().join("catalog.db")).await.expect("opens");
+    fill(&store).await;
+    let copy = disk.path().join("copy");
+    fs::create_dir(&copy).expect("made");
+    for name in ["catalog.db", "catalog.db-wal"] {
+        fs::copy(disk.path().join(name), copy.join(name)).expect("copied");
+    }
+    disk.fill().expect("filled");
+    let empty = disk.path().join("new");
+    fs::create_dir(&empty).expect("it takes no block");
+    for (error, directory) in [
+        (connect_to_read(&url(&copy)).await.expect_err("no room for the index of the log"), &copy),
+        (connect(&url(&copy)).await.expect_err("no room for the index of the log"), &copy),
+        (connect(&url(&empty)).await.expect_err("no room for a table"), &empty),
+    ] {
+        assert!(matches!(error, CatalogError::DiskFull(_)), "{error}");
+        assert_eq!(error.to_string(), format!("the disk that holds {}/catalog.db is full", directory.display()));
+    }
+    disk.free().expect("freed");
+    reads(&url(&copy)).await;
 }
 
 /// Set for a process that this test program starts of itself, as another user.

@@ -3,6 +3,8 @@
 //! Owns: the combinations, and what one setting implies for another. Does not own: single values (`values`), the forms
 //! of URLs (`urls`).
 
+use std::net::SocketAddr;
+
 use super::{EffectiveSetting, InvalidSetting, Kind, Settings, StorageType, urls, values};
 
 impl Settings {
@@ -35,7 +37,29 @@ impl Settings {
         self.check_nats_login()?;
         self.check_ingest_tls()?;
         self.check_publishing()?;
+        self.check_addresses()?;
         Ok(self)
+    }
+
+    /// Two services of a process cannot listen on one address. With port 0 each gets its own.
+    fn check_addresses(&self) -> Result<(), InvalidSetting> {
+        let of = [
+            ("HTTP_ADDR", Some(self.http_addr)),
+            ("INGEST_ADDR", Some(self.ingest_addr)),
+            ("FLIGHT_ADDR", self.flight_addr),
+            ("POSTGRES_ADDR", self.postgres_addr),
+        ];
+        let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
+        for (name, addr) in of.into_iter().filter_map(|(name, addr)| Some((name, addr.filter(|addr| addr.port() > 0)?)))
+        {
+            if let Some((other, _)) = taken.iter().find(|(_, other)| *other == addr) {
+                return Err(InvalidSetting::new(format!(
+                    "{other} and {name} are both {addr}; give each an address of its own"
+                )));
+            }
+            taken.push((name, addr));
+        }
+        Ok(())
     }
 
     /// Readers of Iceberg are other processes.

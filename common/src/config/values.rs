@@ -25,7 +25,7 @@ pub(super) fn check(doc: &SettingDoc, value: &str) -> Result<(), InvalidSetting>
         Kind::Topics => value.split(',').try_for_each(|name| check_topic(doc, value, name)),
         Kind::Address => match value.parse::<SocketAddr>() {
             Ok(_) => Ok(()),
-            Err(_) => Err(refused(doc, value, "the address is a number, such as 127.0.0.1 or [::1]")),
+            Err(_) => Err(refused(doc, value, &why_no_address(value))),
         },
         Kind::LogLevel => log_level::check(value).map_err(|why| refused(doc, value, &why)),
         Kind::AgentGroup => AgentGroup::new(value).map(drop).map_err(|_| refused(doc, value, "")),
@@ -49,6 +49,16 @@ pub(super) fn refused(doc: &SettingDoc, value: &str, why: &str) -> InvalidSettin
     };
     let why = if why.is_empty() { String::new() } else { format!("{why}; ") };
     InvalidSetting::new(format!("{}={}: {why}allowed is {}", doc.name, escaped(&shown), doc.allowed))
+}
+
+/// The part of an address that is wrong, as a clause.
+fn why_no_address(value: &str) -> String {
+    let (host, port) = value.rsplit_once(':').unwrap_or((value, ""));
+    let has_host = format!("{host}:0").parse::<SocketAddr>().is_ok();
+    match has_host && port.parse::<u16>().is_err() {
+        true => format!("the port {port:?} is not a number from 0 to 65535"),
+        false => "the address is a number with a port, such as 127.0.0.1:8081 or [::1]:8081".to_owned(),
+    }
 }
 
 fn check_number(doc: &SettingDoc, value: &str, (min, max): (u64, u64)) -> Result<(), InvalidSetting> {

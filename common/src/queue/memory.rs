@@ -31,6 +31,9 @@ use crate::topic::TopicDefinition;
 /// Capacity of the default queue, in bytes.
 pub const CAPACITY_BYTES_DEFAULT: usize = 256 * 1024 * 1024;
 
+/// The beginning of the text that describes the history of such a queue.
+pub const HISTORY: &str = "memory ";
+
 /// Capacity is taken in chunks of this many bytes of a call: rarely enough to be cheap, often enough that a large
 /// call proceeds while the reader frees bytes.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -154,7 +157,7 @@ impl Topic {
     fn new(definition: &TopicDefinition) -> Self {
         let partition = |id| Arc::new(Partition::new(TopicPartition::new(definition.name.clone(), id)));
         let partitions = (0..definition.partition_count).map(partition).collect();
-        let history = format!("memory {}", Uuid::now_v7());
+        let history = format!("{HISTORY}{}", Uuid::now_v7());
         Self { definition: definition.clone(), history, since: OnceLock::new(), partitions }
     }
 

@@ -17,6 +17,14 @@ const USER_SCHEMES: [&str; 4] = ["postgres", "postgresql", "abfs", "abfss"];
 const PATH_SCHEMES: [&str; 7] = ["s3", "s3a", "gs", "az", "azure", "abfs", "abfss"];
 /// Words in the names of parameters with secret values.
 const SECRET_WORDS: [&str; 10] = ["pass", "pwd", "secret", "token", "sig", "key", "credential", "auth", "jwt", "seed"];
+/// URLs of this program's own texts, which show the form of one. Their words stand for values.
+const EXAMPLES: [&str; 5] = [
+    "nats://host:port",
+    "tls://host:port",
+    "http://host:port",
+    "https://host:port",
+    "postgres://user:password@host/database",
+];
 /// Parameters with values that are no secret; behind a secret parameter, any other text may belong to the secret.
 const PLAIN_NAMES: [&str; 20] = [
     "sslmode",
@@ -47,7 +55,7 @@ pub fn masked_url(text: &str) -> String {
     urls(text).iter().map(|url| masked(url)).collect::<Vec<_>>().join(",")
 }
 
-/// The text with every URL in it masked.
+/// The text with every URL in it masked, except [`EXAMPLES`].
 pub(super) fn masked_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -59,7 +67,8 @@ pub(super) fn masked_text(text: &str) -> String {
         // Marks behind a URL belong to the sentence.
         let url = rest[begin..end].trim_end_matches([':', ';', ',', '.', ')', ']', '}', '\\']);
         out.push_str(&rest[..begin]);
-        out.push_str(&masked_url(url));
+        let shown = if EXAMPLES.contains(&url) { url.to_owned() } else { masked_url(url) };
+        out.push_str(&shown);
         rest = &rest[begin + url.len()..];
     }
     out.push_str(rest);

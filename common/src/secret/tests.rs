@@ -63,6 +63,24 @@ fn texts_of_libraries_are_scrubbed_in_every_form() {
     assert_eq!(scrubbed("(at x://u:p@h:1): bad"), "(at x://u:********@h:1): bad");
 }
 
+#[test]
+fn our_own_texts_stay_whole_and_values_like_them_are_masked() {
+    for doc in crate::config::SETTINGS {
+        for text in [doc.allowed, doc.about, doc.default] {
+            assert_eq!(scrubbed(text), text, "{}", doc.name);
+        }
+    }
+    let refused = crate::AgentUrl::new("ftp://x").expect_err("no HTTP").to_string();
+    assert_eq!(scrubbed(&refused), refused);
+    for (value, shown) in [
+        ("nats://host:port1", "nats://host:********"),
+        ("postgres://user:password@host/lake", "postgres://user:********@host/lake"),
+    ] {
+        assert_eq!(scrubbed(value), shown);
+    }
+    assert_eq!(masked_url("nats://host:port"), "nats://host:********", "a value may be any word");
+}
+
 /// Characters of passwords that people take unencoded into URLs.
 fn password() -> impl Strategy<Value = String> {
     "[A-Z0-9@:/?#&=%+,; !$'\"\\[\\]\\\\-]{4,24}"

@@ -12,7 +12,7 @@ use axum::extract::{Request, State};
 use catalog::{Caller, CatalogError, ConsumerOffset, GroupInfo, GroupMember, Right};
 use common::timestamp::{TIMESTAMPS_ALLOWED, parse_timestamp_us};
 use common::{TopicName, TopicPartition};
-use consumer::{ResetTo, lags, plan_reset};
+use consumer::{ResetTo, check_reset, lags, plan_reset};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -122,7 +122,9 @@ pub(super) async fn reset(
     let to = wanted.to()?;
     let partitions = partitions(&api, &wanted).await?;
     let planned = Box::pin(plan_reset(&api.resetting, &group_id, &partitions, to)).await?;
-    if !wanted.dry_run {
+    if wanted.dry_run {
+        check_reset(api.catalog.as_ref(), &group_id).await?;
+    } else {
         let offsets: Vec<ConsumerOffset> = planned.iter().map(|planned| planned.row.clone()).collect();
         api.catalog.reset_offsets(&offsets).await?;
     }

@@ -90,9 +90,10 @@ impl Report {
     }
 
     /// Prints it.
-    pub(super) fn print(&self, json: bool) -> anyhow::Result<()> {
+    /// With `is_kept`, the text says what to do with the files.
+    pub(super) fn print(&self, json: bool, is_kept: bool) -> anyhow::Result<()> {
         if !json {
-            return output::print(&self.text()?);
+            return output::print(&self.text(is_kept)?);
         }
         let answers: Vec<_> =
             self.answers.iter().map(|(query, _, rows)| json!({ "query": query, "rows": rows })).collect();
@@ -110,7 +111,7 @@ impl Report {
         }))
     }
 
-    fn text(&self) -> anyhow::Result<String> {
+    fn text(&self, is_kept: bool) -> anyhow::Result<String> {
         let mut text = String::new();
         for (query, table, _) in &self.answers {
             writeln!(text, "{query}\n{table}\n")?;
@@ -132,7 +133,9 @@ impl Report {
             count_text(self.rows_per_s()),
             build()
         )?;
-        text.push_str(&self.next_steps()?);
+        if is_kept {
+            text.push_str(&self.next_steps()?);
+        }
         Ok(text)
     }
 

@@ -6,7 +6,7 @@
 use catalog::{ConsumerOffset, MetadataStore};
 use common::config::Settings;
 use common::{TopicName, TopicPartition};
-use consumer::{PlannedOffset, plan_reset};
+use consumer::{PlannedOffset, check_reset, plan_reset};
 use serde_json::json;
 
 use crate::commands::topic::{Beginning, parse_beginning};
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// `begin`, `end`, an OFFSET, or the first record since a TIME such as 2026-01-31T00:00:00Z
     #[arg(long, value_name = "begin|end|OFFSET|TIME", value_parser = parse_beginning)]
     to: Beginning,
-    /// Show the change, and make none
+    /// Show the change, and make none. It fails where the reset would
     #[arg(long)]
     dry_run: bool,
 }
@@ -42,7 +42,9 @@ pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         let partitions = partitions(&args, catalog.as_ref()).await?;
         let fetcher = consuming::fetcher(settings, catalog).await?;
         let planned = plan_reset(&fetcher, &args.group, &partitions, args.to.into()).await?;
-        if !args.dry_run {
+        if args.dry_run {
+            check_reset(catalog.as_ref(), &args.group).await?;
+        } else {
             let offsets: Vec<ConsumerOffset> = planned.iter().map(|planned| planned.row.clone()).collect();
             catalog.reset_offsets(&offsets).await?;
         }

@@ -6,11 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use catalog::Topic;
 use common::secret::{self, Secret};
-use common::topic::Format as TopicFormat;
 use common::{AgentUrl, TopicName};
-use ingester::feed::FeedFormat;
 use ingester::{Producer, ProducerBuilder, ProducerError, SendFailure};
 
 use crate::feeding;
@@ -52,7 +50,9 @@ impl<'a> HttpService<'a> {
         let token = match token_file {
             Some(path) => Some((read_token(path)?, TokenPlace::File(path.to_owned()))),
             None => match std::env::var(TOKEN_VARIABLE) {
-                Ok(token) if !token.trim().is_empty() => Some((remembered(&token), TokenPlace::Variable)),
+                Ok(token) if !token.trim().is_empty() => {
+                    Some((sendable(remembered(&token), TOKEN_VARIABLE)?, TokenPlace::Variable))
+                }
                 _ => None,
             },
         };
@@ -140,23 +140,31 @@ fn is_of_unknown_authority(reason: &str) -> bool {
     ["UnknownIssuer", "BadSignature"].iter().any(|problem| reason.contains(problem))
 }
 
-/// The form of input for `topic`, as the service shows it.
-pub(super) async fn format_for(producer: &Producer, topic: &TopicName, has_keys: bool) -> anyhow::Result<FeedFormat> {
+/// The topic, as the service shows it; `None` if it has none of this name. The first message may make it.
+pub(super) async fn topic(producer: &Producer, topic: &TopicName) -> anyhow::Result<Option<Topic>> {
     match producer.topic(topic).await {
-        Ok(topic) if topic.config.format == TopicFormat::Text && !has_keys => Ok(FeedFormat::Text),
-        // The first message names a topic that is absent, with its line.
-        Ok(_) | Err(ProducerError::TopicNotFound(_)) => Ok(FeedFormat::Ndjson),
+        Ok(topic) => Ok(Some(Topic::clone(&topic))),
+        Err(ProducerError::TopicNotFound(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
 fn read_token(path: &Path) -> anyhow::Result<Secret> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("--token-file {}", path.display()))?;
+    let unreadable = |error| UsageError::new(format!("--token-file {}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
     if text.trim().is_empty() {
         let shown = path.display();
         return Err(UsageError::new(format!("--token-file {shown} is empty; it has a token as its only line")).into());
     }
-    Ok(remembered(&text))
+    Ok(sendable(remembered(&text), &format!("--token-file {}", path.display()))?)
+}
+
+/// The token, if a header can hold it; `place` is where it comes from.
+fn sendable(token: Secret, place: &str) -> Result<Secret, UsageError> {
+    match token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(token),
+        false => Err(UsageError::new(format!("{place}: a token is printable ASCII characters without spaces"))),
+    }
 }
 
 /// The token without the line break at its end; from now on no error shows it.

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use catalog::MetadataStore;
+use common::TopicName;
 use common::config::Settings;
 use serde_json::json;
 use writer::decode::TopicTable;
@@ -57,7 +58,7 @@ pub(super) async fn run(
         );
     }
     let storage = opened::storage(settings)?;
-    let queue = opened::queue_of(settings, &snapshot, "nothing published from here would arrive").await?;
+    let queue = opened::queue_of(settings, &snapshot, &unreachable(settings, &snapshot.topic.name)).await?;
     let options = ReplayOptions {
         filter: args.selection.filter(),
         again: args.again,
@@ -79,6 +80,15 @@ pub(super) async fn run(
     let answer = json!({ "topic": snapshot.topic.name, "dry_run": args.dry_run, "replay": report });
     output::show(json, &answer, || text(&report, args.dry_run))?;
     if report.refused > 0 { Err(Reported.into()) } else { Ok(()) }
+}
+
+/// Why nothing can be published from here, and another way.
+fn unreachable(settings: &Settings, topic: &TopicName) -> String {
+    format!(
+        "nothing published from here would arrive: `siltstone --json quarantine show {topic}` prints the records, each with its \
+         payload, and `siltstone up` takes them again by POST http://{}/v1/topics/{topic}/records",
+        settings.ingest_addr
+    )
 }
 
 fn text(report: &ReplayReport, is_dry_run: bool) -> String {

@@ -25,7 +25,7 @@ pub(super) struct Args {
     #[command(flatten)]
     selection: Selection,
     /// Show at most this many records
-    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
 }
 

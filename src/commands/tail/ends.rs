@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use catalog::{Partition, Topic};
+use common::TopicPartition;
 use common::config::Settings;
+use consumer::FetchError;
 use lake::query::{HotTail, HotTailMode};
 use lake::tail::TailSource;
 use service::connect;
@@ -81,6 +83,20 @@ impl Looked {
             .copied()
             .unwrap_or(partition.high_watermark)
             .max(partition.high_watermark)
+    }
+
+    /// The offset, if the partition has reached it.
+    ///
+    /// # Errors
+    /// As `consume` says it: waiting there would pass over what comes before.
+    pub(super) fn offset_within(&self, partition: &Partition, offset: u64) -> Result<u64, FetchError> {
+        let end = self.end_of(partition);
+        if offset <= end {
+            return Ok(offset);
+        }
+        let has_tail = self.ends.contains_key(&partition.partition_id);
+        let partition = TopicPartition::new(partition.topic.clone(), partition.partition_id);
+        Err(FetchError::AboveEnd { partition, offset, end, has_tail })
     }
 
     /// How rows up to that end are asked for: a query that cannot see all of them must fail.

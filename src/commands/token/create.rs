@@ -49,6 +49,13 @@ pub(super) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         CatalogError::Refused(reason) => UsageError::new(reason).into(),
         error => anyhow::Error::from(error),
     })?;
+    for topics in token.grants.iter().map(|grant| grant.topics.to_string()) {
+        if topics.trim_end_matches('*').contains('*') {
+            output::note(&format!(
+                "note: {topics:?} means the star itself: only one at the end stands for other letters"
+            ));
+        }
+    }
     let token = with_new_catalog(settings, async |catalog| Ok(catalog.create_token(token).await?)).await?;
     if json {
         return output::print_json(&json!({ "token": token, "secret": secret.expose() }));

@@ -8,11 +8,12 @@ mod explanation;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::bail;
-use catalog::{MetadataStore, Partition, PartitionState};
+use catalog::{MetadataStore, Partition, PartitionState, TopicSnapshot};
 use common::TopicName;
 use common::config::Settings;
 use serde_json::json;
-use writer::resume::{self, Start};
+use service::connect;
+use writer::resume::{self, ResumePlan, Start};
 
 use self::explanation::explanation;
 use crate::opened::{self, with_catalog};
@@ -77,15 +78,13 @@ async fn resume(args: &Args, settings: &Settings, catalog: &dyn MetadataStore, j
             ))
             .into());
         }
-        return output::show(json, &json!({ "resumed": [] }), || text);
+        let answer = match args.dry_run {
+            true => json!({ "dry_run": true, "plans": [] }),
+            false => json!({ "resumed": [], "plans": [] }),
+        };
+        return output::show(json, &answer, || text);
     }
-    let queue = opened::queue_of(settings, &snapshot, "nothing tells where it could go on").await?;
-    let storage = opened::storage(settings)?;
-    let start = args.from.unwrap_or(Start::Safest);
-    let mut plans = Vec::new();
-    for partition in halted {
-        plans.push(resume::plan(catalog, queue.as_ref(), &storage, partition, start).await?);
-    }
+    let plans = plans(args, settings, catalog, &snapshot, &halted).await?;
     if !json {
         plans.iter().try_for_each(|plan| output::print(&explanation(plan)))?;
     }
@@ -110,6 +109,35 @@ async fn resume(args: &Args, settings: &Settings, catalog: &dyn MetadataStore, j
             partition.high_watermark, partition.incarnation
         ))
     })
+}
+
+async fn plans(
+    args: &Args,
+    settings: &Settings,
+    catalog: &dyn MetadataStore,
+    snapshot: &TopicSnapshot,
+    halted: &[&Partition],
+) -> anyhow::Result<Vec<ResumePlan>> {
+    let start = args.from.unwrap_or(Start::Safest);
+    if !connect::is_shared(settings)
+        && let Some(plans) = halted.iter().map(|partition| resume::plan_in_memory(partition)).collect()
+    {
+        return match start {
+            Start::Safest | Start::First => Ok(plans),
+            Start::End | Start::At(_) => Err(UsageError::new(
+                "--from: a queue in memory cannot be read from here, so that no other place in it is known than the first; \
+                 allowed is --from first, which writes what its process still holds: nothing, once that has ended",
+            )
+            .into()),
+        };
+    }
+    let queue = opened::queue_of(settings, snapshot, "nothing tells where it could go on").await?;
+    let storage = opened::storage(settings)?;
+    let mut plans = Vec::with_capacity(halted.len());
+    for partition in halted {
+        plans.push(resume::plan(catalog, queue.as_ref(), &storage, partition, start).await?);
+    }
+    Ok(plans)
 }
 
 fn confirm(name: &TopicName, count: usize) -> anyhow::Result<()> {

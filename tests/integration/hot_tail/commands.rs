@@ -90,6 +90,14 @@ async fn records_are_followed_as_they_are_published_until_a_signal() {
     siltstone.run(&["tail", "orders"]).await.fails(1, &["orders"]);
 }
 
+#[tokio::test]
+async fn an_offset_beyond_the_end_is_refused_and_not_waited_for() {
+    let siltstone = Siltstone::new();
+    siltstone.run(&["topic", "create", "t", "--column", "n:int64"]).await.ok();
+    siltstone.settle("t", &["{\"n\":1}"]).await;
+    siltstone.run(&["tail", "t", "--from", "5000"]).await.fails(1, &["offset 5000 of partition t/0 is above its end"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn committed_records_are_followed_where_the_queue_is_in_another_process() {
     let siltstone = Siltstone::new();

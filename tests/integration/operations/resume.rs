@@ -4,7 +4,7 @@ use async_nats::jetstream;
 use serde_json::json;
 use support::nats::{NatsServer, recreate_stream};
 
-use super::{Json, Writer, numbers, orders, publish, settle};
+use super::{Json, Writer, numbers, orders, publish, settle, sql};
 use crate::binary::Siltstone;
 
 /// Deletes the stream and recreates it, empty.
@@ -32,6 +32,35 @@ async fn goes_on(lake: &Siltstone, writer: Writer) {
 async fn rows(lake: &Siltstone) -> u64 {
     let row = lake.run(&["query", "--json", "SELECT count(*) AS count FROM orders"]).await.ok().json();
     row["count"].as_u64().expect("a number")
+}
+
+#[tokio::test]
+async fn a_partition_that_was_halted_over_a_queue_in_memory_begins_anew() {
+    let lake = Siltstone::new();
+    lake.run(&["topic", "create", "t", "--column", "n:int64"]).await.ok();
+    lake.settle("t", &["{\"n\":1}", "{\"n\":2}"]).await;
+    let none = lake.run(&["--json", "topic", "resume", "t"]).await.ok().json();
+    assert_eq!(none, json!({ "resumed": [], "plans": [] }));
+    let none = lake.run(&["--json", "topic", "resume", "t", "--dry-run"]).await.ok().json();
+    assert_eq!(none, json!({ "dry_run": true, "plans": [] }));
+    // Halted over a stream: a forgotten QUEUE_TYPE=nats does not read it again.
+    sql(&lake, "UPDATE partitions SET state = 'halted', halt_reason = 'stream_regressed: x (stream t-0 created then)'")
+        .await;
+    lake.run(&["topic", "resume", "t", "--yes"]).await.fails(2, &["set QUEUE_TYPE=nats"]);
+    sql(&lake, "UPDATE partitions SET halt_reason = 'stream_regressed: x (memory 01a2)'").await;
+    lake.run(&["topic", "resume", "t", "--from", "end", "--yes"]).await.fails(2, &["allowed is --from first"]);
+    let plan = lake.run(&["--json", "topic", "resume", "t", "--dry-run"]).await.ok().json();
+    assert_eq!(
+        (&plan["plans"][0]["queue_read"], &plan["plans"][0]["start_offset"]),
+        (&json!(false), &json!(0)),
+        "{plan}"
+    );
+    let resumed = lake.run(&["topic", "resume", "t", "--yes"]).await.ok();
+    resumed.says(&["in the memory of its process", "resumed t/0 at offset 0 as incarnation 1"]);
+    lake.settle("t", &["{\"n\":3}"]).await;
+    let row = lake.run(&["query", "--json", "SELECT count(*) AS count, sum(n) AS sum FROM t"]).await.ok().json();
+    assert_eq!(row, json!({ "count": 3, "sum": 6 }));
+    lake.run(&["audit", "t"]).await.ok().says(&["audit: clean"]);
 }
 
 #[tokio::test]

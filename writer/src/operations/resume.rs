@@ -13,6 +13,7 @@ mod search;
 use catalog::{CommitRecord, MetadataStore, Partition, PartitionState, ResumePoint, SegmentInfo};
 use common::queue::Bounds;
 use common::queue::history::anchor_at;
+use common::queue::memory::HISTORY;
 use common::{Anchor, Incarnation, Queue, TopicPartition};
 use serde::Serialize;
 
@@ -62,6 +63,8 @@ pub struct ResumePlan {
     pub skipped_max: u64,
     /// The reasons for the end of the comparison.
     pub notes: Vec<String>,
+    /// The queue was read. Without that, nothing is known of what it holds.
+    pub queue_read: bool,
 }
 
 /// A commit shared by the old and the new history.
@@ -131,6 +134,32 @@ pub async fn plan(
         skipped_max: start_offset.saturating_sub(known_end.max(bounds.first_offset)),
         notes,
         partition: id,
+        queue_read: true,
+    })
+}
+
+/// The plan for a partition that was halted over a queue in the memory of its process, which nobody else can read: all that the
+/// process still holds is written in the new incarnation. It gave up what it committed itself. `None` if the partition was
+/// halted over another queue, which must be read.
+pub fn plan_in_memory(partition: &Partition) -> Option<ResumePlan> {
+    let halt_reason = partition.halt_reason.clone()?;
+    // The reason shows the history of the queue that the partition was halted over.
+    let is_meant = partition.state == PartitionState::Halted && halt_reason.contains(&format!("({HISTORY}"));
+    is_meant.then(|| ResumePlan {
+        partition: TopicPartition::new(partition.topic.clone(), partition.partition_id),
+        incarnation: partition.incarnation,
+        halt_reason,
+        high_watermark: partition.high_watermark,
+        first_offset: 0,
+        next_offset: 0,
+        shared_commit: None,
+        proven_end: None,
+        start_offset: 0,
+        anchor: None,
+        rewritten_max: 0,
+        skipped_max: 0,
+        notes: Vec::new(),
+        queue_read: false,
     })
 }
 

@@ -6,8 +6,8 @@
 //! (`fetch`).
 
 use catalog::Gap;
-use common::queue::Bounds;
 use common::queue::history::{anchor_at, difference_of};
+use common::queue::{Bounds, memory};
 use common::{Anchor, OffsetRange, Queue, QueueError, TopicPartition, mutation};
 
 /// The outcome of attaching.
@@ -95,11 +95,19 @@ fn regressed(partition: &TopicPartition, bounds: &Bounds, what: &str) -> String 
     let topic = partition.topic.as_str();
     let is_plain = topic.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     let topic = if is_plain { topic.to_owned() } else { format!("'{}'", topic.replace('\'', r"'\''")) };
+    let id = partition.partition_id;
+    if bounds.history.starts_with(memory::HISTORY) {
+        return format!(
+            "{what}{shown}. This queue is in the memory of one process, and another process with a queue of its own committed \
+             to the partition: the same offsets are of different messages. All committed rows stay as they are. End the other \
+             process, or use QUEUE_TYPE=nats; then begin a new history beside the old rows, with what this process still \
+             holds: siltstone topic resume {topic} --partition {id}"
+        );
+    }
     format!(
         "{what}{shown}. The stream was deleted and made again, or restored from an older copy, so that its offsets no \
          longer mean what the catalog knows. All committed rows stay as they are. Restore the stream it was, or read \
-         this one as a new history beside the old rows: siltstone topic resume {topic} --partition {}",
-        partition.partition_id
+         this one as a new history beside the old rows: siltstone topic resume {topic} --partition {id}"
     )
 }
 

@@ -15,6 +15,19 @@ fn refused(vars: &[(&str, &str)], parts: &[&str]) {
 }
 
 #[test]
+fn two_services_do_not_get_one_address_and_a_port_is_named() {
+    let both = [("HTTP_ADDR", "127.0.0.1:9000"), ("INGEST_ADDR", "127.0.0.1:9000")];
+    refused(&both, &["HTTP_ADDR and INGEST_ADDR are both 127.0.0.1:9000"]);
+    refused(&[("POSTGRES_ADDR", "127.0.0.1:8080")], &["HTTP_ADDR and POSTGRES_ADDR are both 127.0.0.1:8080"]);
+    read(&[("HTTP_ADDR", "127.0.0.1:0"), ("INGEST_ADDR", "127.0.0.1:0")]).expect("each gets its own");
+    for port in ["99999", "-1", "x", ""] {
+        let value = format!("127.0.0.1:{port}");
+        refused(&[("INGEST_ADDR", &value)], &[&format!("the port {port:?} is not a number from 0 to 65535")]);
+    }
+    refused(&[("INGEST_ADDR", "localhost:8081")], &["the address is a number with a port"]);
+}
+
+#[test]
 fn a_login_that_ends_early_is_refused_with_advice() {
     for login in ["u:hush@hush", "u:hush/x", "u:hush?x", "u:hush#x", "u:hush\\x", "u:hu sh", "u:%zzhush", "u:[hush"] {
         refused(

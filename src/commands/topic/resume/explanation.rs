@@ -14,6 +14,12 @@ pub(super) fn explanation(plan: &ResumePlan) -> String {
     for (name, value) in facts(plan).into_iter().chain(warnings(plan)) {
         writeln!(text, "  {name:<10} {value}").expect("writing to a string does not fail");
     }
+    if !plan.queue_read {
+        let topic = &plan.partition.topic;
+        writeln!(text, "  {:<10} `siltstone topic delete {topic}` gives the topic up", "instead")
+            .expect("writing to a string does not fail");
+        return text;
+    }
     writeln!(
         text,
         "  {:<10} --from first writes everything the stream holds, --from end nothing of it; \
@@ -29,6 +35,7 @@ type Lines = Vec<(&'static str, String)>;
 fn facts(plan: &ResumePlan) -> Lines {
     let (mark, incarnation) = (plan.high_watermark, plan.incarnation);
     let holds = match plan.next_offset.checked_sub(plan.first_offset) {
+        _ if !plan.queue_read => "is in the memory of its process, and cannot be read from here".to_owned(),
         Some(held) if held > 0 => format!("holds offsets {} to {} now", plan.first_offset, plan.next_offset - 1),
         _ => format!("is empty now; its next message gets offset {}", plan.next_offset),
     };
@@ -38,6 +45,10 @@ fn facts(plan: &ResumePlan) -> Lines {
         ("the stream", holds),
         ("compared", compared(plan)),
     ];
+    if !plan.queue_read {
+        let text = "all that its process still holds is written; what it does not hold any more shows as a gap";
+        lines.push(("", text.to_owned()));
+    }
     lines.extend(plan.notes.iter().map(|note| ("", note.clone())));
     lines.push(("it keeps", "all rows that are committed; nothing is deleted".to_owned()));
     lines.push(("goes on", format!("at offset {}, as incarnation {}", plan.start_offset, incarnation.0 + 1)));
@@ -46,6 +57,7 @@ fn facts(plan: &ResumePlan) -> Lines {
 
 fn compared(plan: &ResumePlan) -> String {
     match (plan.shared_commit, plan.proven_end) {
+        _ if !plan.queue_read => "nothing; a process gives up what it committed itself".to_owned(),
         (_, None) => "none of the messages it holds is known to be a committed one".to_owned(),
         (None, Some(end)) => format!("the messages it holds below offset {end} are the committed ones"),
         (Some(commit), Some(end)) => format!(
@@ -71,7 +83,7 @@ fn warnings(plan: &ResumePlan) -> Lines {
         lines.push(("beware", text));
     }
     let lost = plan.high_watermark.saturating_sub(start.max(plan.next_offset));
-    if lost > 0 && plan.next_offset < plan.high_watermark {
+    if plan.queue_read && lost > 0 && plan.next_offset < plan.high_watermark {
         let text = format!(
             "the stream lost at least {} messages that are committed; their rows stay. Its next messages get their offsets \
              again, in the new incarnation",
@@ -110,6 +122,7 @@ mod tests {
             rewritten_max: 40,
             skipped_max: 0,
             notes: vec![],
+            queue_read: true,
         }
     }
 
@@ -134,6 +147,18 @@ mod tests {
         assert!(proven.contains("below offset 41 are the committed ones") && !proven.contains("beware"), "{proven}");
         let skipping = explanation(&ResumePlan { start_offset: 41, rewritten_max: 0, skipped_max: 40, ..plan() });
         assert!(skipping.contains("will NOT be written"), "{skipping}");
+        let unread = ResumePlan {
+            queue_read: false,
+            first_offset: 0,
+            next_offset: 0,
+            start_offset: 0,
+            rewritten_max: 0,
+            ..plan()
+        };
+        let unread = explanation(&unread);
+        for part in ["in the memory of its process", "at offset 0, as incarnation 1", "still holds is written"] {
+            assert!(unread.contains(part) && !unread.contains("lost") && !unread.contains("--from"), "{unread}");
+        }
         let empty = explanation(&ResumePlan { first_offset: 1, next_offset: 1, rewritten_max: 0, ..plan() });
         assert!(empty.contains("is empty now"), "{empty}");
     }

@@ -68,6 +68,15 @@ fn a_halt_says_what_happened_and_the_one_command_to_go_on() {
     }
 }
 
+#[test]
+fn a_halt_over_a_queue_in_memory_names_the_other_process() {
+    let here = Bounds { history: format!("{}1", memory::HISTORY), ..bounds(1, 20) };
+    let halted = decide(&here, 10, Some(Anchor::of(&message(9, "x"))), Some(&message(9, "y")));
+    let Attach::Regressed(reason) = halted else { panic!("another message") };
+    assert!(reason.contains("(memory 1)") && reason.contains("another process"), "{reason}");
+    assert!(reason.contains("siltstone topic resume") && !reason.contains("Restore the stream"), "{reason}");
+}
+
 fn at_ten(queue_end: u64) -> Attach {
     Attach::From { offset: 10, gap: None, queue_end, kept_per_subject: None }
 }
