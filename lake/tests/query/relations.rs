@@ -67,7 +67,7 @@ async fn a_merged_column_stands_beside_those_that_it_was_made_of() {
             json!([["m", 2]]),
         ),
         (
-            format!("SELECT j, k FROM (VALUES (1, 5)) y(j, k) RIGHT JOIN (VALUES (1, 6)) x(j, k) USING (j, k)"),
+            "SELECT j, k FROM (VALUES (1, 5)) y(j, k) RIGHT JOIN (VALUES (1, 6)) x(j, k) USING (j, k)".to_owned(),
             json!([[1, 6]]),
         ),
         (
