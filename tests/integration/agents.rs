@@ -147,7 +147,7 @@ async fn errors_of_an_address_say_what_to_do() {
     empty.fails(2, &["--token-file empty is empty"]);
     std::fs::write(client.path().join("broken"), "hush hush\n").expect("written");
     let broken = publish("orders", &server.url, &["--token-file", "broken"]).await;
-    let broken = broken.fails(1, &["producer option token", "printable ASCII"]);
+    let broken = broken.fails(2, &["--token-file broken: a token is printable ASCII"]);
     assert!(!broken.err.contains("hush"), "{broken:?}");
     let alone = client.run(&["publish", "orders", "--token-file", "broken"]).await;
     alone.fails(2, &["--url"]);
