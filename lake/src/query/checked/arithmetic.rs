@@ -155,6 +155,10 @@ impl ScalarUDFImpl for Arithmetic {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if self.function != Function::Settled && args.arg_fields.iter().any(|field| field.data_type().is_null()) {
+            // DataFusion tries out what a subquery gives for no rows.
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_new_null(args.return_field.data_type())?));
+        }
         let is_scalar = args.args.iter().all(|operand| matches!(operand, ColumnarValue::Scalar(_)));
         let operands = args.args.iter().map(datum).collect::<Result<Vec<_>>>()?;
         let result = match (&self.function, operands.as_slice()) {
