@@ -22,6 +22,7 @@ mod headers;
 mod held_subjects;
 mod intake;
 mod login;
+mod mirror;
 mod monitor;
 mod phase;
 mod publish;
@@ -219,7 +220,7 @@ impl Queue for NatsQueue {
                     stream.stream
                 )));
             }
-            (Some(_), Some(state)) => own_end + state.lag,
+            (Some(_), Some(_)) => mirror::end_of_origin(self.connection(), &stream.stream, &info).await?,
             _ => own_end,
         };
         let first_offset = if info.state.messages == 0 { own_end } else { info.state.first_sequence };

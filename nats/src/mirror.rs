@@ -1,0 +1,33 @@
+//! Mirrors: streams that have another one's numbers, and copy its messages after it.
+//!
+//! Owns: the end of the origin, as a mirror knows it. Does not own: refusing what was not copied yet (`lib`).
+
+use async_nats::jetstream::stream::Info;
+use common::QueueError;
+
+use crate::connection::Connection;
+use crate::topic_streams;
+
+/// Most looks at a mirror that copies all the time.
+const LOOKS_MAX: usize = 10;
+
+/// The offset behind the origin's last message.
+///
+/// The server reads the end of the copy first, and then what the copy lacks: what it copies between the two is in neither, and
+/// the sum is too small. A sum between two equal ends is right; while the copy grows, the greatest of some counts.
+pub(super) async fn end_of_origin(connection: &Connection, stream: &str, info: &Info) -> Result<u64, QueueError> {
+    let (mut end, mut copied) = (sum(info), info.state.last_sequence);
+    for _ in 0..LOOKS_MAX {
+        let Some(next) = topic_streams::info(connection, stream).await? else { break };
+        let is_still = next.state.last_sequence == copied;
+        (end, copied) = (end.max(sum(&next)), next.state.last_sequence);
+        if is_still {
+            break;
+        }
+    }
+    Ok(end)
+}
+
+fn sum(info: &Info) -> u64 {
+    info.state.last_sequence + 1 + info.mirror.as_ref().map_or(0, |state| state.lag)
+}
