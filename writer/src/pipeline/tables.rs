@@ -18,8 +18,9 @@ use crate::pipeline::decode::TopicTable;
 /// The header that a replayed record carries: `<incarnation>/<partition>/<offset>/<row>` of the one in quarantine.
 pub const REPLAY_OF: &str = "Siltstone-Replay-Of";
 
-/// Between two looks at a topic because of records that nobody replayed.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks at a topic because of records that nobody replayed: whoever changes a topic and then sends by the new
+/// columns takes longer.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The table of one topic.
 #[derive(Debug)]
