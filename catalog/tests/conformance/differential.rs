@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{
-    CatalogError, CommitOutcome, Expired, MetadataStore, Partition, PublishScope, Refusal, ReplaceOutcome,
+    CatalogError, CommitOutcome, Expired, MetadataStore, Partition, Publication, PublishScope, Refusal, ReplaceOutcome,
     ReplaceRefusal, Result, SegmentInfo, SegmentKind, TableState, TopicSnapshot, ViewRequest, ViewedTopics,
 };
 use common::{TopicName, TopicPartition};
@@ -93,17 +93,19 @@ async fn answer(store: &dyn MetadataStore, step: &Step) -> String {
             }
             answers.join(", ")
         }
-        Step::Publish(publication) => {
-            // Each catalog has times of its own.
-            let mut publication = publication.as_ref().clone();
-            let snapshots = store.list_snapshots().await.expect("read");
-            let until = snapshots.iter().rfind(|of| of.snapshot_id <= publication.head.lake_snapshot);
-            publication.snapshot_time_us = until.map_or(0, |of| of.time_us);
-            shown(store.publish(&publication).await)
-        }
+        Step::Publish(publication) => published(store, publication).await,
         Step::Unpublish(topic) => shown(store.unpublish(topic).await),
         Step::MarkReplayed(replay) => shown(store.mark_replayed(std::slice::from_ref(replay)).await),
     }
+}
+
+async fn published(store: &dyn MetadataStore, publication: &Publication) -> String {
+    // Each catalog has times of its own.
+    let mut publication = publication.clone();
+    let snapshots = store.list_snapshots().await.expect("read");
+    let until = snapshots.iter().rfind(|of| of.snapshot_id <= publication.head.lake_snapshot);
+    publication.snapshot_time_us = until.map_or(0, |of| of.time_us);
+    shown(store.publish(&publication).await)
 }
 
 async fn expired(store: &dyn MetadataStore, topic: &TopicName) -> String {

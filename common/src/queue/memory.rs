@@ -8,17 +8,18 @@ mod acceptable;
 mod duplicates;
 mod partition;
 mod subscription;
+mod topic;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
 pub use self::acceptable::MESSAGE_BYTES_MAX;
 use self::partition::Partition;
 use self::subscription::MemorySubscription;
+use self::topic::Topic;
 use crate::clock::{SharedClock, system_clock};
 use crate::diagnosis::{Area, Finding};
 use crate::ids::{TopicName, TopicPartition};
@@ -52,15 +53,6 @@ struct Shared {
     capacity: MemoryBudget,
     // Read once per call, written when a topic is added or removed; never held across an await.
     topics: RwLock<HashMap<TopicName, Arc<Topic>>>,
-}
-
-struct Topic {
-    definition: TopicDefinition,
-    /// Tells the topic from an earlier one of its name.
-    history: String,
-    /// When the catalog's topic was made, once it is known.
-    since: OnceLock<i64>,
-    partitions: Vec<Arc<Partition>>,
 }
 
 impl InMemoryQueue {
@@ -150,20 +142,6 @@ impl InMemoryQueue {
             }
         }
         Ok(Arc::clone(topic))
-    }
-}
-
-impl Topic {
-    fn new(definition: &TopicDefinition) -> Self {
-        let partition = |id| Arc::new(Partition::new(TopicPartition::new(definition.name.clone(), id)));
-        let partitions = (0..definition.partition_count).map(partition).collect();
-        let history = format!("{HISTORY}{}", Uuid::now_v7());
-        Self { definition: definition.clone(), history, since: OnceLock::new(), partitions }
-    }
-
-    /// Drops the messages, and refuses more.
-    fn close(&self) {
-        self.partitions.iter().for_each(|partition| partition.close());
     }
 }
 

@@ -1,7 +1,7 @@
 //! Topics that are created by the first request with records for them.
 //!
-//! Owns: the topic of a rule before it is there, and its creation, of which several processes may be at work at once. Does
-//! not own: the rules (`catalog::AutoCreate`), the moment of the creation (`send`).
+//! Owns: the topic of a rule before it is there, and its creation, of which several processes may be at work at once.
+//! Does not own: the rules (`catalog::AutoCreate`), the moment of the creation (`send`).
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

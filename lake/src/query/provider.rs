@@ -4,11 +4,13 @@
 //! Does not own: taking the snapshot (`schemas`), the choice of objects (`pruning`), the columns of older objects
 //! (`layout`), and decoding Parquet (DataFusion).
 
+mod readable;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::{DFSchema, Statistics};
@@ -25,6 +27,7 @@ use datafusion::physical_plan::union::UnionExec;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
+use self::readable::readable;
 use super::counts::record_counts;
 use super::exact::make_exact;
 use super::home::Home;
@@ -38,7 +41,7 @@ use super::reader::NamedReaderFactory;
 use super::recorded::Recorded;
 use super::settled_scan::{SettledReads, marked};
 use super::statistics::statistics_of;
-use crate::schema::{is_system, quarantine_schema, table_schema};
+use crate::schema::{quarantine_schema, table_schema};
 use crate::tail::TailRows;
 use catalog::{MetadataStore, ObjectInfo, SegmentKind};
 use common::topic::TopicOptions;
@@ -192,35 +195,6 @@ pub(super) struct Wanted<'a> {
     pub(super) pruned: usize,
     /// Statistics in place of those of the objects' rows.
     pub(super) exact: Option<Statistics>,
-}
-
-/// The schema a reader needs: a declared column may be missing from older segments, so each may be null. Columns alone are
-/// found by their ids: in the types, ids would make `[1, 2]` another type than that of a list column.
-fn readable(schema: &Schema) -> SchemaRef {
-    let field = |field: &FieldRef| {
-        let is_nullable = field.is_nullable() || !is_system(field);
-        Field::clone(field).with_data_type(readable_type(field.data_type())).with_nullable(is_nullable)
-    };
-    Arc::new(Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>()))
-}
-
-fn readable_type(data_type: &DataType) -> DataType {
-    let member = |member: &FieldRef| Arc::new(Field::new(member.name(), readable_type(member.data_type()), true));
-    match data_type {
-        DataType::Struct(members) => DataType::Struct(members.iter().map(member).collect()),
-        DataType::List(element) => DataType::List(member(element)),
-        DataType::Map(entries, is_sorted) => DataType::Map(Arc::new(without_ids(entries)), *is_sorted),
-        other => other.clone(),
-    }
-}
-
-/// The entries of a map, which alone has members that are never null.
-fn without_ids(field: &Field) -> Field {
-    let data_type = match field.data_type() {
-        DataType::Struct(members) => DataType::Struct(members.iter().map(|member| without_ids(member)).collect()),
-        other => other.clone(),
-    };
-    Field::new(field.name(), data_type, field.is_nullable())
 }
 
 fn object_meta(object: &ObjectInfo) -> Result<ObjectMeta> {
