@@ -1,9 +1,7 @@
 //! Records as text: JSON lines, CSV, or the payloads themselves.
 //!
 //! Owns: bytes as text, and values that CSV has no form for. Does not own: the columns (`lake::schema`), where the text goes,
-//! the quotes of CSV (`csv`).
-
-mod csv;
+//! the fields of CSV (`lake::csv`).
 
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -16,6 +14,7 @@ use arrow_json::WriterBuilder;
 use arrow_json::writer::LineDelimited;
 use arrow_schema::{ArrowError, DataType, Field, Fields, Schema, SchemaRef};
 use common::TopicName;
+use lake::csv;
 use lake::schema::VALUE;
 
 /// The member that names the topic of a JSON object. No column of a topic may have a name that begins so.
@@ -74,11 +73,11 @@ pub fn write_csv(mut output: impl Write, rows: &RecordBatch, has_header: bool, b
     let rows = readable(rows, bytes)?;
     let columns = rows.schema_ref().fields().iter().zip(rows.columns()).map(|(field, column)| flat(field, column));
     let (fields, columns): (Vec<Field>, Vec<ArrayRef>) = columns.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-    let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?;
     if has_header {
-        csv::write_header(&mut output, rows.schema_ref())?;
+        csv::write_header(&mut output, &Schema::new(fields))?;
     }
-    csv::write_rows(output, &rows)
+    let columns = columns.iter().map(|column| csv::plain(column.as_ref())).collect::<Result<Vec<_>, _>>()?;
+    Ok(csv::write_rows(output, rows.num_rows(), &columns)?)
 }
 
 /// The column with the payloads: that of a `raw` or `text` topic, or of a topic that keeps them; `None` if there is none.

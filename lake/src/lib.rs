@@ -4,6 +4,7 @@
 //! reading listed objects and quarantined records, the values of headers, SQL text and SQL over them.
 //! Does not own: the list of objects (`catalog`), the end of a segment and the moment of its put (`writer`).
 
+pub mod csv;
 pub mod duckdb;
 pub mod error;
 pub mod footer;

@@ -1,61 +1,40 @@
-//! Rows as CSV, as in RFC 4180 with line feeds.
+//! Rows of answers as CSV.
 //!
-//! Owns: quoting, and the text of each value. A null is an empty field and an empty text is `""`; times are as in ISO 8601,
-//! binary values hexadecimal; lists, structs and maps are JSON. Does not own: the output.
+//! Owns: lists, structs and maps, which are JSON. Does not own: quoting and plain values (`crate::csv`), the output.
 
 use std::io::Write;
 
-use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::Schema;
-use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::error::Result;
 
 use super::json_texts;
+use crate::csv;
 
 /// Writes the names of the columns.
 ///
 /// # Errors
 /// Of `output`.
-pub fn write_csv_header(mut output: impl Write, schema: &Schema) -> Result<()> {
-    let names: Vec<String> = schema.fields().iter().map(|field| quoted(field.name())).collect();
-    Ok(writeln!(output, "{}", names.join(","))?)
+pub fn write_csv_header(output: impl Write, schema: &Schema) -> Result<()> {
+    Ok(csv::write_header(output, schema)?)
 }
 
 /// Writes rows.
 ///
 /// # Errors
 /// Of `output`, or when a value cannot be formatted.
-pub fn write_csv(mut output: impl Write, rows: &RecordBatch) -> Result<()> {
+pub fn write_csv(output: impl Write, rows: &RecordBatch) -> Result<()> {
     let columns = rows.columns().iter().map(column).collect::<Result<Vec<_>>>()?;
-    for row in 0..rows.num_rows() {
-        let fields: Vec<&str> = columns.iter().map(|column| column[row].as_str()).collect();
-        writeln!(output, "{}", fields.join(","))?;
-    }
-    Ok(())
+    Ok(csv::write_rows(output, rows.num_rows(), &columns)?)
 }
 
 /// The fields of a column, quoted where they must be.
 fn column(values: &ArrayRef) -> Result<Vec<String>> {
     if values.data_type().is_nested() {
         let texts = json_texts(values)?.into_iter();
-        return Ok(texts.map(|text| text.as_deref().map_or_else(String::new, quoted)).collect());
+        return Ok(texts.map(|text| text.as_deref().map_or_else(String::new, csv::quoted)).collect());
     }
-    let options = FormatOptions::default();
-    let shown = ArrayFormatter::try_new(values.as_ref(), &options)?;
-    // Those of dictionaries and of a column of nothing but nulls too.
-    let nulls = values.logical_nulls();
-    let field = |row| match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-        true => Ok(String::new()),
-        false => Ok(quoted(&shown.value(row).try_to_string()?)),
-    };
-    (0..values.len()).map(field).collect()
-}
-
-fn quoted(text: &str) -> String {
-    if !text.is_empty() && !text.contains([',', '"', '\n', '\r']) {
-        return text.to_owned();
-    }
-    format!("\"{}\"", text.replace('"', "\"\""))
+    Ok(csv::plain(values.as_ref())?)
 }
 
 #[cfg(test)]
