@@ -123,6 +123,7 @@ impl Executor {
             return Err(QueryFailure::invalid("the statement holds a zero byte, which is no text"));
         }
         let slot = self.slots.take().await?;
+        let _waits = slot.waits();
         let (executor, sql, scope) = (Arc::clone(self), sql.to_owned(), client.scope());
         let settings = client.settings.clone();
         let planning = self.workers.run(async move {

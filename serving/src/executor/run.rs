@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Executor;
 use super::report::Report;
-use super::slots::Slot;
+use super::slots::{Slot, Waits};
 use crate::error::{FailureKind, QueryFailure};
 
 /// Batches that wait for the client: one is being written while the next is made.
@@ -42,6 +42,7 @@ pub struct Rows {
     /// The end of a task that makes no pause at its deadline: its client is answered all the same.
     late: Pin<Box<Sleep>>,
     too_long: QueryFailure,
+    _waits: Waits,
 }
 
 /// The parts of a task.
@@ -64,6 +65,7 @@ impl Rows {
         let (sender, batches) = mpsc::channel(BATCHES_WAITING);
         let (started, schema) = oneshot::channel();
         let deadline = executor.deadline();
+        let waits = slot.waits();
         let run = Run { frame, executor: Arc::clone(&executor), report, deadline, batches: sender, _slot: slot };
         let late = deadline + GRACE;
         let mut task = executor.workers.run(run.drive(started));
@@ -72,7 +74,7 @@ impl Rows {
             return Err(ended((&mut task).await).err().unwrap_or_else(defect));
         };
         let (late, too_long) = (Box::pin(sleep_until(late)), executor.too_long());
-        let mut rows = Self { schema, first: None, batches, task: Some(task), late, too_long };
+        let mut rows = Self { schema, first: None, batches, task: Some(task), late, too_long, _waits: waits };
         rows.first = rows.next().await.transpose()?;
         Ok(rows)
     }
