@@ -195,8 +195,17 @@ pub struct Bounds {
     /// Start of the queue's history by the clock that also stamps messages, microseconds UTC: no message of this
     /// history is older. `None` if the queue has no such time; a mirror has none, because its messages are older.
     pub created_us: Option<i64>,
-    /// Most messages that the queue keeps of each subject: it is meant to forget the older ones. `None` if it keeps all.
-    pub kept_per_subject: Option<u64>,
+    /// The offsets that the queue lacks by its own settings; `None` if a missing offset is a loss.
+    pub omits: Option<Omits>,
+}
+
+/// Offsets that a queue lacks by its own settings: none of them is a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Omits {
+    /// All but this many newest messages of each subject, which it is meant to forget.
+    Older(u64),
+    /// Messages of subjects that it does not take: it copies a part of another queue, with that queue's offsets.
+    OtherSubjects,
 }
 
 /// A partition's limits, beyond which the queue discards the oldest messages, and the amounts held.

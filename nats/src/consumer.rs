@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::{Error as ServerError, ErrorCode};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,8 +19,6 @@ use crate::topic_streams::PartitionStream;
 use common::ids::{Epoch, TopicPartition};
 use common::queue::QueueError;
 
-/// Far above the messages of any segment: at the server's default of 1,000 a segment would never fill.
-const ACK_PENDING_MAX: u64 = 50_000_000;
 /// Long enough that the same consumer never redelivers a message before its segment is committed.
 const ACK_WAIT: Duration = Duration::from_secs(2 * 60 * 60);
 /// Deletions at once.
@@ -80,44 +78,61 @@ pub(super) async fn make(
             delete_all(connection, stream, others.into_iter().map(|(name, _)| name).collect()).await;
         }
     }
-    let name = create(connection, stream, wanted).await?;
+    let mut made = create(connection, stream, wanted).await?;
+    let is_full = |error: &ServerError| error.error_code() == ErrorCode::MAXIMUM_CONSUMERS_LIMIT;
+    if !retention.deletes() && made.as_ref().is_err_and(is_full) {
+        // The last owner's consumer may have the place, and nothing depends on it.
+        delete_all(connection, stream, earlier(connection, stream, wanted).await).await;
+        made = create(connection, stream, wanted).await?;
+    }
+    let name = match made {
+        Ok(name) => name,
+        Err(error) => return Err(refusal(connection, stream, &error).await),
+    };
     if !retention.deletes_before_making() {
-        // A consumer that cannot be listed or deleted now costs the server a little until the next attach.
-        let others = of_partition(connection, stream).await.unwrap_or_default();
-        let earlier = others.into_iter().filter(|(other, epoch)| *other != name && *epoch <= wanted.epoch);
-        delete_all(connection, stream, earlier.map(|(name, _)| name).collect()).await;
+        let mut others = earlier(connection, stream, wanted).await;
+        others.retain(|other| *other != name);
+        delete_all(connection, stream, others).await;
     }
     Ok(Made { name, start: retention.start(wanted.from_offset, wanted.committed).unwrap_or(0) })
 }
 
-async fn create(connection: &Connection, stream: &PartitionStream, wanted: &Wanted) -> Result<String, QueueError> {
+/// A new consumer, or the server's refusal.
+async fn create(
+    connection: &Connection,
+    stream: &PartitionStream,
+    wanted: &Wanted,
+) -> Result<Result<String, ServerError>, QueueError> {
     let unique = Uuid::now_v7().simple().to_string();
     let name = format!("{}{}-{}", prefix(&stream.partition), wanted.epoch, &unique[12..]);
     let config = config(stream, wanted, &name);
     let request = json!({ "stream_name": stream.stream, "config": config, "action": "create" });
     let subject = format!("CONSUMER.CREATE.{}.{name}", stream.stream);
-    let error = match api::request::<Value>(connection, subject, &request).await? {
-        Answer::Done(_) => return Ok(name),
-        Answer::Refused(error) => error,
-    };
-    if error.error_code() == ErrorCode::STREAM_NOT_FOUND {
-        let reason = format!("stream {} was deleted", stream.stream);
-        return Err(QueueError::TopicUnknown { topic: stream.partition.topic.clone(), reason });
+    Ok(match api::request::<Value>(connection, subject, &request).await? {
+        Answer::Done(_) => Ok(name),
+        Answer::Refused(error) => Err(error),
+    })
+}
+
+/// The refusal of a consumer, with the way out where one is known.
+async fn refusal(connection: &Connection, stream: &PartitionStream, error: &ServerError) -> QueueError {
+    let name = &stream.stream;
+    match error.error_code() {
+        ErrorCode::STREAM_NOT_FOUND => {
+            let reason = format!("stream {name} was deleted");
+            QueueError::TopicUnknown { topic: stream.partition.topic.clone(), reason }
+        }
+        ErrorCode::CONSUMER_WQ_MULTIPLE_UNFILTERED | ErrorCode::CONSUMER_WQ_CONSUMER_NOT_UNIQUE => {
+            let others = names(connection, &stream.stream).await.unwrap_or_default();
+            let others = if others.is_empty() { "another".to_owned() } else { others.join(", ") };
+            QueueError::refused(format!(
+                "stream {name} has retention workqueue, which gives each message to one consumer, and {others} takes what {} \
+                 would read ({error}); delete that consumer, or bind the topic to subjects that it does not take",
+                stream.partition
+            ))
+        }
+        _ => server_error(&format!("no consumer on stream {name}"), error),
     }
-    if matches!(
-        error.error_code(),
-        ErrorCode::CONSUMER_WQ_MULTIPLE_UNFILTERED | ErrorCode::CONSUMER_WQ_CONSUMER_NOT_UNIQUE
-    ) {
-        let others = names(connection, stream).await.unwrap_or_default();
-        return Err(QueueError::refused(format!(
-            "stream {} has retention workqueue, which gives each message to one consumer, and {} takes what {} would \
-             read ({error}); delete that consumer, or bind the topic to subjects that it does not take",
-            stream.stream,
-            if others.is_empty() { "another".to_owned() } else { others.join(", ") },
-            stream.partition
-        )));
-    }
-    Err(server_error(&format!("no consumer on stream {}", stream.stream), &error))
 }
 
 fn config(stream: &PartitionStream, wanted: &Wanted, name: &str) -> Value {
@@ -136,7 +151,7 @@ fn config(stream: &PartitionStream, wanted: &Wanted, name: &str) -> Value {
     }
     match stream.retention.inactive_threshold() {
         Some(threshold) => {
-            config["inactive_threshold"] = json!(nanos(threshold));
+            config["inactive_threshold"] = json!(nanos(stream.bounded.inactive(threshold)));
             config["mem_storage"] = json!(true);
         }
         // It must outlive both the server and the reader.
@@ -150,7 +165,7 @@ fn config(stream: &PartitionStream, wanted: &Wanted, name: &str) -> Value {
         acks => {
             config["ack_policy"] = json!(if acks == Acks::Explicit { "explicit" } else { "all" });
             config["ack_wait"] = json!(nanos(ACK_WAIT));
-            config["max_ack_pending"] = json!(ACK_PENDING_MAX);
+            config["max_ack_pending"] = json!(stream.bounded.ack_pending_max);
         }
     }
     if !stream.filters.is_empty() {
@@ -168,12 +183,12 @@ struct Names {
 }
 
 /// Every consumer of the stream.
-async fn names(connection: &Connection, stream: &PartitionStream) -> Result<Vec<String>, QueueError> {
+async fn names(connection: &Connection, stream: &str) -> Result<Vec<String>, QueueError> {
     let mut names: Vec<String> = Vec::new();
     loop {
         let request = json!({ "offset": names.len() });
-        let answer = api::request::<Names>(connection, format!("CONSUMER.NAMES.{}", stream.stream), &request).await?;
-        let page = answer.expected(&format!("consumers of stream {}", stream.stream))?;
+        let answer = api::request::<Names>(connection, format!("CONSUMER.NAMES.{stream}"), &request).await?;
+        let page = answer.expected(&format!("consumers of stream {stream}"))?;
         let found = page.consumers.unwrap_or_default();
         let is_last = found.is_empty() || names.len() + found.len() >= page.total;
         names.extend(found);
@@ -185,9 +200,25 @@ async fn names(connection: &Connection, stream: &PartitionStream) -> Result<Vec<
 
 /// The consumers of the partition, with their epochs.
 async fn of_partition(connection: &Connection, stream: &PartitionStream) -> Result<Vec<(String, Epoch)>, QueueError> {
-    let names = names(connection, stream).await?;
+    let names = names(connection, &stream.stream).await?;
     let of_partition = |name: String| epoch_of(&stream.partition, &name).map(|epoch| (name, epoch));
     Ok(names.into_iter().filter_map(of_partition).collect())
+}
+
+/// True if one of the stream's consumers is the partition's.
+pub(super) async fn has_own(
+    connection: &Connection,
+    stream: &str,
+    partition: &TopicPartition,
+) -> Result<bool, QueueError> {
+    Ok(names(connection, stream).await?.iter().any(|name| epoch_of(partition, name).is_some()))
+}
+
+/// The consumers of the partition that this and earlier epochs made. One that cannot be listed or deleted now costs the
+/// server a little until the next attach.
+async fn earlier(connection: &Connection, stream: &PartitionStream, wanted: &Wanted) -> Vec<String> {
+    let others = of_partition(connection, stream).await.unwrap_or_default();
+    others.into_iter().filter(|(_, epoch)| *epoch <= wanted.epoch).map(|(name, _)| name).collect()
 }
 
 /// Deletes consumers; failures are tolerated.

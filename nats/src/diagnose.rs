@@ -3,13 +3,13 @@
 //! Owns: the settings that matter for the promise, and the changes to advise.
 //! Does not own: the requests (`topic_streams`, `monitor`), the verdict over all findings (`diagnosis`).
 
+mod permission;
+
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::api::{self, Answer, EMPTY};
 use crate::config::{AckMode, NatsConfig};
@@ -45,7 +45,7 @@ pub(super) async fn diagnose(connection: &Connection, config: &NatsConfig, topic
         // On other retentions an extra consumer changes which messages are deleted, or is refused.
         let is_harmless = |held: &Held| held.config.retention == RetentionPolicy::Limits;
         if streams.first().is_some_and(|first| first.as_ref().is_ok_and(is_harmless)) {
-            findings.push(permission(connection, topic).await);
+            findings.push(permission::check(connection, topic).await);
         }
     }
     let authority = monitor::page(config.monitor_url.as_ref(), config.url.expose());
@@ -150,32 +150,6 @@ fn is_discarding(config: &Config) -> bool {
     let is_limited = config.max_bytes > 0 || config.max_messages > 0;
     let drops_old = config.discard == DiscardPolicy::Old && is_limited;
     config.max_age > Duration::ZERO || config.max_messages_per_subject > 0 || drops_old
-}
-
-/// Checks that this login may create and delete consumers, with one on the first stream that is set to deliver
-/// nothing.
-async fn permission(connection: &Connection, topic: &TopicDefinition) -> Finding {
-    let check = format!("{} permissions", topic.name);
-    let (stream, _) = topic_streams::stream_of(topic, 0);
-    let name = format!("siltstone-doctor-{}", Uuid::now_v7().simple());
-    let config = json!({
-        "name": name, "deliver_policy": "new", "ack_policy": "none", "inactive_threshold": 5_000_000_000_u64,
-        "num_replicas": 1, "mem_storage": true,
-    });
-    let request = json!({ "stream_name": stream, "config": config, "action": "create" });
-    let advice = "the login needs to publish to $JS.API.> (STREAM.INFO, STREAM.MSG.GET, DIRECT.GET, CONSUMER.*) and \
-                  $JS.ACK.>, and to subscribe to _INBOX.>";
-    let fail = |found: String| Finding::fail(Area::Queue, check.clone(), found, advice);
-    match api::request::<Value>(connection, format!("CONSUMER.CREATE.{stream}.{name}"), &request).await {
-        Err(error) => return fail(format!("no consumer on stream {stream}: {error}")),
-        Ok(Answer::Refused(error)) => return fail(format!("no consumer on stream {stream}: {error}")),
-        Ok(Answer::Done(_)) => {}
-    }
-    match api::request::<Value>(connection, format!("CONSUMER.DELETE.{stream}.{name}"), &EMPTY).await {
-        Ok(Answer::Done(_)) => Finding::ok(Area::Queue, check, "a consumer can be made and deleted"),
-        Ok(Answer::Refused(error)) => fail(format!("consumer {name} on stream {stream} cannot be deleted: {error}")),
-        Err(error) => fail(format!("consumer {name} on stream {stream} cannot be deleted: {error}")),
-    }
 }
 
 fn sync_finding(sync: Result<monitor::Sync, String>, authority: &str, replicas_min: usize) -> Finding {

@@ -9,6 +9,7 @@ mod ack_subject;
 mod announcements;
 mod api;
 mod bare;
+mod bounded;
 mod config;
 mod connection;
 mod consumer;
@@ -24,6 +25,7 @@ mod intake;
 mod login;
 mod mirror;
 mod monitor;
+mod omission;
 mod phase;
 mod publish;
 mod pull_account;
@@ -84,6 +86,14 @@ impl NatsQueue {
     pub async fn connect(config: NatsConfig) -> Result<Self, QueueError> {
         let connection = Arc::new(Connection::new(&config).await?);
         Ok(Self { shared: Arc::new(Shared { connection, config, topics: RwLock::default() }) })
+    }
+
+    /// Checks settings and files of the login without connecting.
+    ///
+    /// # Errors
+    /// [`QueueError::Refused`] names the setting that is wrong, or the one whose file is.
+    pub async fn check_login(config: &NatsConfig) -> Result<(), QueueError> {
+        login::options(config).await.map(drop)
     }
 
     fn connection(&self) -> &Connection {
@@ -227,8 +237,8 @@ impl Queue for NatsQueue {
         let history = format!("stream {} created {}", stream.stream, info.created);
         let is_copy = info.config.mirror.is_some() || info.config.sources.as_ref().is_some_and(|of| !of.is_empty());
         let created_us = (!is_copy).then(|| (info.created.unix_timestamp_nanos() / 1_000) as i64);
-        let kept_per_subject = topic_streams::kept_per_subject(&info.config);
-        Ok(Bounds { first_offset, next_offset, history, limits, created_us, kept_per_subject })
+        let omits = omission::of(&info.config);
+        Ok(Bounds { first_offset, next_offset, history, limits, created_us, omits })
     }
 
     async fn read(

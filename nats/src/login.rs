@@ -4,7 +4,6 @@
 //! that credentials and certificates can be replaced while the process runs.
 //! Does not own: the ways that settings may combine (`common::config`).
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use async_nats::{Auth, AuthError, ConnectOptions};
@@ -25,7 +24,7 @@ enum Login {
     Credentials(PathBuf),
 }
 
-/// The client's options for `config`.
+/// The client's options for `config`. Nothing is connected: what is refused here is wrong in the settings or their files.
 pub(super) async fn options(config: &NatsConfig) -> Result<ConnectOptions, QueueError> {
     let login = login(config)?;
     let mut options = match login {
@@ -33,20 +32,20 @@ pub(super) async fn options(config: &NatsConfig) -> Result<ConnectOptions, Queue
         Login::User(user, password) => ConnectOptions::with_user_and_password(user, password),
         Login::Token(token) => ConnectOptions::with_token(token),
         Login::Nkey(seed) => {
-            key_pair(&seed).map_err(|error| QueueError::refused(format!("NATS nkey: {error}")))?;
+            key_pair(&seed).map_err(|error| QueueError::refused(format!("NATS_NKEY: {error}")))?;
             ConnectOptions::with_nkey(seed)
         }
-        Login::NkeyFile(file) => from_file(file, sign_with_nkey).await?,
-        Login::Credentials(file) => from_file(file, sign_with_credentials).await?,
+        Login::NkeyFile(file) => from_file("NATS_NKEY_FILE", file, sign_with_nkey).await?,
+        Login::Credentials(file) => from_file("NATS_CREDENTIALS", file, sign_with_credentials).await?,
     };
     if let Some(file) = &config.ca_file {
-        check_readable("certificate authority", file).await?;
+        check_pem("NATS_CA", file, &["CERTIFICATE"]).await?;
         options = options.add_root_certificates(file.clone()).require_tls(true);
     }
     match (&config.client_certificate_file, &config.client_key_file) {
         (Some(certificate), Some(key)) => {
-            check_readable("client certificate", certificate).await?;
-            check_readable("client key", key).await?;
+            check_pem("NATS_CLIENT_CERT", certificate, &["CERTIFICATE"]).await?;
+            check_pem("NATS_CLIENT_KEY", key, &["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"]).await?;
             options = options.add_client_certificate(certificate.clone(), key.clone()).require_tls(true);
         }
         (None, None) => {}
@@ -102,19 +101,19 @@ fn login_in_url(urls: &str) -> Option<Login> {
 type Sign = fn(&str, &[u8]) -> Result<Auth, String>;
 
 /// Reads `file` anew and signs at each connection; also once now, to refuse an unusable file.
-async fn from_file(file: PathBuf, sign: Sign) -> Result<ConnectOptions, QueueError> {
-    sign_file(&file, sign, b"").await.map_err(QueueError::refused)?;
+async fn from_file(setting: &'static str, file: PathBuf, sign: Sign) -> Result<ConnectOptions, QueueError> {
+    sign_file(setting, &file, sign, b"").await.map_err(QueueError::refused)?;
     Ok(ConnectOptions::with_auth_callback(move |nonce| {
         let file = file.clone();
-        async move { sign_file(&file, sign, &nonce).await.map_err(AuthError::new) }
+        async move { sign_file(setting, &file, sign, &nonce).await.map_err(AuthError::new) }
     }))
 }
 
-async fn sign_file(file: &Path, sign: Sign, nonce: &[u8]) -> Result<Auth, String> {
+async fn sign_file(setting: &str, file: &Path, sign: Sign, nonce: &[u8]) -> Result<Auth, String> {
     let shown = file.display();
     let text = tokio::fs::read_to_string(file).await;
-    let text = text.map_err(|error| format!("NATS credentials file {shown} cannot be read: {error}"))?;
-    sign(&text, nonce).map_err(|error| format!("NATS credentials file {shown}: {error}"))
+    let text = text.map_err(|error| format!("{setting}={shown}: the file cannot be read: {error}"))?;
+    sign(&text, nonce).map_err(|error| format!("{setting}={shown}: {error}"))
 }
 
 fn sign_with_nkey(text: &str, nonce: &[u8]) -> Result<Auth, String> {
@@ -144,11 +143,17 @@ fn key_pair(seed: &str) -> Result<KeyPair, String> {
     KeyPair::from_seed(seed).map_err(|_| "this is no seed of an nkey, which begins with SU for a user".to_owned())
 }
 
-async fn check_readable(what: &str, file: &Path) -> Result<(), QueueError> {
-    let readable: io::Result<Vec<u8>> = tokio::fs::read(file).await;
-    match readable {
-        Ok(_) => Ok(()),
-        Err(error) => Err(QueueError::refused(format!("NATS {what} file {} cannot be read: {error}", file.display()))),
+/// Checks that a file has a section of one of these names in PEM form.
+async fn check_pem(setting: &str, file: &Path, names: &[&str]) -> Result<(), QueueError> {
+    let refused = |reason: String| Err(QueueError::refused(format!("{setting}={}: {reason}", file.display())));
+    let content = match tokio::fs::read(file).await {
+        Ok(content) => content,
+        Err(error) => return refused(format!("the file cannot be read: {error}")),
+    };
+    let text = String::from_utf8_lossy(&content);
+    match names.iter().any(|name| text.contains(&format!("-----BEGIN {name}-----"))) {
+        true => Ok(()),
+        false => refused(format!("the file holds no {} in PEM form", names[0].to_lowercase())),
     }
 }
 

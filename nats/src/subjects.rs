@@ -80,9 +80,13 @@ pub fn summary(topic: &TopicDefinition) -> String {
 fn bound_summary(topic: &TopicDefinition) -> String {
     let place = |partition_id: u32| {
         let (stream, filters) = stream_of(topic, partition_id);
-        let subjects = if filters.is_empty() { "every subject".to_owned() } else { filters.join(", ") };
-        let partition = if topic.partition_count == 1 { String::new() } else { format!(", partition {partition_id}") };
-        format!("{subjects} (stream {stream}{partition})")
+        let partition = if topic.partition_count == 1 { String::new() } else { format!("partition {partition_id}") };
+        match (filters.as_slice(), partition.as_str()) {
+            ([], "") => format!("the subjects of stream {stream}"),
+            ([], partition) => format!("the subjects of stream {stream} ({partition})"),
+            (filters, "") => format!("{} (stream {stream})", filters.join(", ")),
+            (filters, partition) => format!("{} (stream {stream}, {partition})", filters.join(", ")),
+        }
     };
     let mut places: Vec<String> = (0..topic.partition_count.min(SHOWN_MAX)).map(place).collect();
     if topic.partition_count > SHOWN_MAX {
@@ -142,7 +146,7 @@ mod tests {
     fn bound_streams_are_named_with_what_is_read_of_them() {
         assert_eq!(summary(&bound(&[("EVENTS", &["shop.>", "mail"])])), "shop.>, mail (stream EVENTS)");
         let two = bound(&[("A", &[]), ("B", &["b.x"])]);
-        assert_eq!(summary(&two), "every subject (stream A, partition 0); b.x (stream B, partition 1)");
+        assert_eq!(summary(&two), "the subjects of stream A (partition 0); b.x (stream B, partition 1)");
         assert_eq!((subjects(&two, 0), subjects(&two, 1)), (Vec::new(), vec!["b.x".to_owned()]));
         let many = bound(&[("A", &["a"]), ("B", &["b"]), ("C", &["c"]), ("D", &["d"]), ("E", &["e"])]);
         assert!(summary(&many).ends_with("d (stream D, partition 3); and 1 more streams"), "{}", summary(&many));

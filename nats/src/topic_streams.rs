@@ -14,6 +14,7 @@ use async_nats::jetstream::stream::{Config, DeleteStatus, DiscardPolicy, Info};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::api::{self, Answer, EMPTY, server_error};
+use crate::bounded::Bounded;
 use crate::config::AckMode;
 use crate::connection::Connection;
 use crate::retention::{Retention, retention_of};
@@ -36,6 +37,8 @@ pub(super) struct PartitionStream {
     pub(super) filters: Vec<String>,
     /// The readers' actions that delete messages.
     pub(super) retention: Retention,
+    /// Its limits for consumers.
+    pub(super) bounded: Bounded,
     /// The origin that it copies, sequences included.
     pub(super) mirror_of: Option<String>,
     /// The subject for new messages, or the reason why there is none.
@@ -183,6 +186,10 @@ pub(super) async fn open_one(
             "stream {stream} keeps a message until it is acked, so that none can be skipped: read it from its first one"
         )));
     }
+    let bounded = Bounded::of(&info.config);
+    if let Some(reason) = bounded.disadvantage(retention) {
+        tracing::warn!(%stream, reason, "a limit of the stream");
+    }
     if filters.iter().any(|filter| has_wildcard(filter)) {
         tracing::warn!(%stream, ?filters, "a wildcard filter costs the server about ten times as much per message");
     }
@@ -191,6 +198,7 @@ pub(super) async fn open_one(
     Ok(Arc::new(PartitionStream {
         partition: TopicPartition::new(topic.name.clone(), partition_id),
         retention,
+        bounded,
         mirror_of,
         publish_subject,
         message_bytes_max: usize::try_from(info.config.max_message_size)
@@ -276,11 +284,6 @@ pub(super) fn discard_limits(info: &Info) -> Option<DiscardLimits> {
         first_timestamp_us: i64::try_from(info.state.first_timestamp.unix_timestamp_nanos() / 1_000).unwrap_or(0),
         age_max,
     })
-}
-
-/// Messages that the stream keeps of each subject, when newer ones take the place of older ones.
-pub(super) fn kept_per_subject(config: &Config) -> Option<u64> {
-    u64::try_from(config.max_messages_per_subject).ok().filter(|kept| *kept > 0 && !config.discard_new_per_subject)
 }
 
 fn has_wildcard(subject: &str) -> bool {

@@ -235,7 +235,7 @@ impl Queue for InMemoryQueue {
             history: topic.history.clone(),
             limits: None,
             created_us: None,
-            kept_per_subject: None,
+            omits: None,
         })
     }
 

@@ -50,7 +50,7 @@ pub(super) async fn open(
         None
     };
     let from_offset = first.as_ref().map_or(request.from_offset, |first| first.offset + 1);
-    let acks = stream.retention.acks(ack_mode);
+    let acks = stream.bounded.acks(stream.retention, ack_mode);
     let wanted =
         consumer::Wanted { epoch: request.epoch, from_offset, committed: request.committed.min(from_offset), acks };
     let made = consumer::make(connection, stream, &wanted).await?;

@@ -1,5 +1,7 @@
 //! Streams of every kind: those accepted, those refused, and the consumers left on them.
 
+#[path = "nats_kinds/bounded.rs"]
+mod bounded;
 #[path = "nats_kinds/consumed.rs"]
 mod consumed;
 #[path = "nats_kinds/mirrors.rs"]

@@ -7,7 +7,7 @@
 
 use catalog::Gap;
 use common::queue::history::{anchor_at, difference_of};
-use common::queue::{Bounds, memory};
+use common::queue::{Bounds, Omits, memory};
 use common::{Anchor, OffsetRange, Queue, QueueError, TopicPartition, mutation};
 
 /// The outcome of attaching.
@@ -21,8 +21,8 @@ pub(crate) enum Attach {
         gap: Option<Gap>,
         /// Offset that the queue's next message will get.
         queue_end: u64,
-        /// Messages that the queue keeps of each subject, if it forgets the older ones.
-        kept_per_subject: Option<u64>,
+        /// The offsets that the queue lacks by its own settings.
+        omits: Option<Omits>,
     },
     /// The queue's history is not the committed one.
     Regressed(String),
@@ -59,7 +59,7 @@ fn begin_at(partition: &TopicPartition, bounds: &Bounds, position: u64, start: u
         offset: start,
         gap: OffsetRange::until(position.max(1), start).map(Gap::skipped),
         queue_end: bounds.next_offset,
-        kept_per_subject: bounds.kept_per_subject,
+        omits: bounds.omits,
     }
 }
 
@@ -84,7 +84,7 @@ fn decide(
         offset: position.max(bounds.first_offset),
         gap: missing_before(bounds, position),
         queue_end: bounds.next_offset,
-        kept_per_subject: bounds.kept_per_subject,
+        omits: bounds.omits,
     }
 }
 
@@ -119,12 +119,16 @@ fn missing_before(bounds: &Bounds, position: u64) -> Option<Gap> {
         return None;
     }
     let range = OffsetRange::until(base_offset, bounds.first_offset)?;
-    Some(match bounds.kept_per_subject {
-        Some(kept_per_subject) => Gap::compacted(range, kept_per_subject),
-        None => {
-            Gap::lost(range, "discarded by the queue before the writer came: purged, deleted, or beyond its limits")
-        }
-    })
+    gap(range, bounds.omits, "discarded by the queue before the writer came: purged, deleted, or beyond its limits")
+}
+
+/// The gap that missing offsets are, if they are one: `lost` says why, where they are not missing by the queue's settings.
+pub(crate) fn gap(range: OffsetRange, omits: Option<Omits>, lost: &str) -> Option<Gap> {
+    match omits {
+        Some(Omits::Older(kept_per_subject)) => Some(Gap::compacted(range, kept_per_subject)),
+        Some(Omits::OtherSubjects) => None,
+        None => Some(Gap::lost(range, lost)),
+    }
 }
 
 #[cfg(test)]

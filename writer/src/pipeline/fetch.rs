@@ -117,10 +117,10 @@ impl Fetcher {
     /// Attaches at the position.
     async fn open(&mut self) -> Opened {
         let (offset, gap) = match self.attach().await {
-            Ok(Attach::From { offset, gap, queue_end, kept_per_subject }) => {
+            Ok(Attach::From { offset, gap, queue_end, omits }) => {
                 // Only the first time counts: the queue's end when the partition was taken over.
                 self.queue_end.get_or_init(|| queue_end);
-                self.position.kept_per_subject = kept_per_subject;
+                self.position.omits = omits;
                 (offset, gap)
             }
             Ok(Attach::Regressed(reason)) => return Opened::Regressed(reason),

@@ -4,10 +4,11 @@
 //! Does not own: the gap found by attaching (`attach`), reading (`fetch`).
 
 use catalog::{Gap, Ownership};
-use common::queue::Delivery;
+use common::queue::{Delivery, Omits};
 use common::{Anchor, OffsetRange, mutation};
 
 use crate::pipeline::assemble::Fetched;
+use crate::pipeline::attach::gap;
 
 /// The place of reading in the queue.
 #[derive(Debug)]
@@ -18,8 +19,8 @@ pub(crate) struct Position {
     pub(crate) last_read: Option<Anchor>,
     /// Offsets missing before the next message, found when attaching.
     pub(crate) gap: Option<Gap>,
-    /// Messages that the queue keeps of each subject, if it forgets the older ones.
-    pub(crate) kept_per_subject: Option<u64>,
+    /// The offsets that the queue lacks by its own settings.
+    pub(crate) omits: Option<Omits>,
     /// Every offset of the queue belongs to this partition, so that a missing one is a loss and no filter's work.
     dense: bool,
 }
@@ -27,7 +28,7 @@ pub(crate) struct Position {
 impl Position {
     /// The position at which a partition's owner starts.
     pub(crate) fn of(held: &Ownership, dense: bool) -> Self {
-        Self { next_offset: held.high_watermark, last_read: held.anchor, gap: None, kept_per_subject: None, dense }
+        Self { next_offset: held.high_watermark, last_read: held.anchor, gap: None, omits: None, dense }
     }
 
     /// Advances over `delivery` and finds the offsets that are missing before and in it.
@@ -40,10 +41,7 @@ impl Position {
             assert!(message.offset >= self.next_offset, "the queue delivers in order, each message once");
             let missing = OffsetRange::until(expected, message.offset);
             if let Some(range) = missing.filter(|_| self.dense && !mutation::is_off("fetch.gaps")) {
-                gaps.push(match self.kept_per_subject {
-                    Some(kept_per_subject) => Gap::compacted(range, kept_per_subject),
-                    None => Gap::lost(range, "deleted in the queue before the writer came"),
-                });
+                gaps.extend(gap(range, self.omits, "deleted in the queue before the writer came"));
             }
             expected = message.offset + 1;
             self.next_offset = expected;
@@ -83,8 +81,7 @@ mod tests {
     fn gaps(position: u64, dense: bool, before: Option<(u64, u64)>, offsets: &[u64]) -> Vec<(u64, u64)> {
         let before = before.and_then(|(base, end)| OffsetRange::new(base, end));
         let before = before.map(|range| Gap::lost(range, ""));
-        let mut position =
-            Position { next_offset: position, last_read: None, gap: before, kept_per_subject: None, dense };
+        let mut position = Position { next_offset: position, last_read: None, gap: before, omits: None, dense };
         let fetched = position.advance(delivery(offsets));
         assert_eq!(position.next_offset, offsets.last().expect("some") + 1);
         assert_eq!(position.last_read.map(|anchor| anchor.offset), offsets.last().copied());
@@ -104,10 +101,12 @@ mod tests {
     #[test]
     fn holes_of_a_stream_that_forgets_are_compaction() {
         let mut position =
-            Position { next_offset: 5, last_read: None, gap: None, kept_per_subject: Some(3), dense: true };
+            Position { next_offset: 5, last_read: None, gap: None, omits: Some(Omits::Older(3)), dense: true };
         let fetched = position.advance(delivery(&[6, 9]));
         let kinds: Vec<_> = fetched.gaps.iter().map(|gap| (gap.kind, gap.range.count())).collect();
         assert_eq!(kinds, [(GapKind::Compacted, 1), (GapKind::Compacted, 2)]);
+        position.omits = Some(Omits::OtherSubjects);
+        assert_eq!(position.advance(delivery(&[12])).gaps, []);
     }
 
     #[test]

@@ -116,7 +116,7 @@ mod tests {
             history: String::new(),
             limits: Some(limits),
             created_us: None,
-            kept_per_subject: None,
+            omits: None,
         }
     }
 

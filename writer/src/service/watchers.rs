@@ -207,7 +207,7 @@ mod tests {
                 history: String::new(),
                 limits: None,
                 created_us: None,
-                kept_per_subject: None,
+                omits: None,
             })
         }
 

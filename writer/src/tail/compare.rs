@@ -4,8 +4,8 @@
 //! (`common::queue::history`), the moment of a compare (`QueueTail`).
 
 use catalog::{Partition, PartitionState};
-use common::queue::Bounds;
 use common::queue::history::difference_of;
+use common::queue::{Bounds, Omits};
 use common::{Anchor, Queue, QueueError, TopicPartition, mutation};
 use futures::future::{join, join_all};
 use lake::tail::{TailEnd, TailError};
@@ -29,7 +29,7 @@ pub(super) async fn compared(
     let looks: Vec<_> = anchors.iter().copied().map(|anchor| held(queue, of, anchor)).collect();
     let (bounds, held) = join(queue.bounds(of), join_all(looks)).await;
     let bounds = bounds?;
-    if let Some(kept) = bounds.kept_per_subject {
+    if let Some(Omits::Older(kept)) = bounds.omits {
         let reason = format!(
             "its stream keeps only the last {kept} messages of each subject, so that it may forget one that the writer \
              has read and not yet committed"

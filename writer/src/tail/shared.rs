@@ -10,7 +10,7 @@ use std::iter::once;
 use std::sync::Arc;
 
 use catalog::{Partition, Topic};
-use common::queue::{Bounds, Page, PageLimits};
+use common::queue::{Bounds, Omits, Page, PageLimits};
 use common::{Anchor, Queue, QueueError, TopicPartition};
 use futures::future::join;
 use lake::tail::{TailEnd, TailError, TailLimits, TailRows};
@@ -260,6 +260,9 @@ fn is_still_held(last: Option<Anchor>, seen: Option<Anchor>) -> bool {
 
 /// The first offset that the queue holds, if some from `from` on are gone below it.
 fn gone_before(bounds: &Bounds, from: u64, next_offset: u64) -> Option<u64> {
+    if bounds.omits == Some(Omits::OtherSubjects) {
+        return None;
+    }
     // Offset 0 alone is never missing: JetStream counts from 1.
     Some(bounds.first_offset.min(next_offset)).filter(|first| *first > from.max(1))
 }

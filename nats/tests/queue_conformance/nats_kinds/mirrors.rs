@@ -1,5 +1,6 @@
 //! Mirrors, sources, sealed streams.
 
+use common::queue::Omits;
 use support::nats::recreate_stream;
 
 use super::*;
@@ -37,6 +38,24 @@ async fn a_mirror_is_read_with_the_sequences_of_its_origin_and_cannot_be_publish
     assert_eq!((bounds.first_offset, bounds.next_offset), (21, 52));
     let refused = step(harness.queue.publish(&partition, vec![OutgoingMessage::new("x")])).await.expect_err("a mirror");
     assert!(matches!(&refused, QueueError::Unsendable { reason } if reason.contains("mirror of L")), "{refused}");
+}
+
+#[tokio::test]
+async fn a_mirror_of_some_subjects_says_that_it_lacks_the_others() {
+    let harness = NatsHarness::start().await;
+    let jetstream = harness.jetstream().await;
+    jetstream.create_stream(config("L", RetentionPolicy::Limits)).await.expect("makes");
+    for subject in ["L.b", "L.a", "L.b", "L.a"] {
+        jetstream.publish(subject, "7".into()).await.expect("sent").await.expect("stored");
+    }
+    let source = Source { name: "L".to_owned(), filter_subject: Some("L.a".to_owned()), ..Source::default() };
+    let copy = Config { mirror: Some(source), subjects: vec![], ..config("M", RetentionPolicy::Limits) };
+    jetstream.create_stream(copy).await.expect("makes");
+    let partition = opened(&harness).await;
+    let mut subscription = subscribe(&harness.queue, &partition, 0).await;
+    assert_eq!(offsets(&take(&mut *subscription, 2).await), [2, 4]);
+    let bounds = step(harness.queue.bounds(&partition)).await.expect("bounds");
+    assert_eq!((bounds.first_offset, bounds.omits), (2, Some(Omits::OtherSubjects)));
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ fn message(offset: u64, payload: &'static str) -> Message {
 
 fn bounds(first_offset: u64, next_offset: u64) -> Bounds {
     let history = "stream t-0 created then".to_owned();
-    Bounds { first_offset, next_offset, history, limits: None, created_us: None, kept_per_subject: None }
+    Bounds { first_offset, next_offset, history, limits: None, created_us: None, omits: None }
 }
 
 fn decide(bounds: &Bounds, position: u64, anchor: Option<Anchor>, held: Option<&Message>) -> Attach {
@@ -78,7 +78,7 @@ fn a_halt_over_a_queue_in_memory_names_the_other_process() {
 }
 
 fn at_ten(queue_end: u64) -> Attach {
-    Attach::From { offset: 10, gap: None, queue_end, kept_per_subject: None }
+    Attach::From { offset: 10, gap: None, queue_end, omits: None }
 }
 
 #[test]
@@ -124,16 +124,18 @@ fn a_queue_that_ends_before_the_position_is_another_history_even_without_an_anch
 
 #[test]
 fn a_new_stream_has_no_gap_before_its_first_message() {
-    let from = |offset, queue_end| Attach::From { offset, gap: None, queue_end, kept_per_subject: None };
+    let from = |offset, queue_end| Attach::From { offset, gap: None, queue_end, omits: None };
     assert_eq!(decide(&bounds(1, 1), 0, None, None), from(1, 1));
     assert_eq!(decide(&bounds(0, 5), 0, None, None), from(0, 5));
 }
 
 #[test]
 fn what_a_queue_is_meant_to_forget_is_a_gap_of_its_own_kind() {
-    let compacted = Bounds { kept_per_subject: Some(1), ..bounds(15, 20) };
+    let compacted = Bounds { omits: Some(Omits::Older(1)), ..bounds(15, 20) };
     let Attach::From { gap: Some(gap), .. } = decide(&compacted, 0, None, None) else { panic!("a gap") };
     assert_eq!((gap.kind, gap.range.base(), gap.range.end()), (GapKind::Compacted, 1, 14));
+    let part = Bounds { omits: Some(Omits::OtherSubjects), ..bounds(15, 20) };
+    assert!(matches!(decide(&part, 0, None, None), Attach::From { offset: 15, gap: None, .. }));
 }
 
 #[test]
