@@ -85,7 +85,13 @@ impl GroupConsumer {
         let lost: Vec<TopicPartition> =
             self.held.iter().filter(|(_, held)| !is_there(&held.claim)).map(|(of, _)| of.clone()).collect();
         for of in lost {
-            tracing::warn!(group = self.membership.group_id, partition = %of, "the group gave the partition to another member");
+            let group = &self.membership.group_id;
+            if view.claims.iter().any(|claim| claim.partition == of) {
+                tracing::warn!(group, partition = %of, "the group gave the partition to another member");
+            } else {
+                let reason = "the topic was deleted, or this member was silent for longer than its lease";
+                tracing::warn!(group, partition = %of, reason, "the partition is no longer held");
+            }
             self.lose(&of);
         }
     }

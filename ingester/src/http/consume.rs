@@ -126,6 +126,9 @@ fn start(query: &mut Query) -> Result<Start, ApiError> {
         (None, Some(text), None) => {
             parse_timestamp_us(&text).map(Start::Time).ok_or_else(|| wrong("time", &text, TIMESTAMPS_ALLOWED))
         }
+        (Some(word), None, Some(_)) if ["begin", "end"].contains(&word.as_str()) => {
+            Err(ApiError::invalid(format!("incarnation says where a number counts; offset={word:?} has none")))
+        }
         (Some(word), None, None) if word == "begin" => Ok(Start::Begin),
         (Some(word), None, None) if word == "end" => Ok(Start::End),
         (Some(text), None, incarnation) => {
@@ -190,6 +193,7 @@ mod tests {
             ("offset=-1", "begin, end or a whole number"),
             ("offset=1&time=2", "different places"),
             ("incarnation=1", "give offset too"),
+            ("offset=begin&incarnation=3", "offset=\"begin\" has none"),
             ("time=1&incarnation=1", "give offset too"),
             ("time=soon", "milliseconds since 1970"),
             ("offset=99999999999999999999", "a whole number"),

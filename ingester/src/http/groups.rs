@@ -31,8 +31,8 @@ struct Reset {
     topic: TopicName,
     /// Only this one.
     partition_id: Option<u32>,
-    /// `begin`, `end`, or a number.
-    offset: Option<OffsetOrWord>,
+    /// `begin`, `end`, or a number. Any JSON is read, so that what is wrong can be named.
+    offset: Option<Value>,
     /// The first record since then.
     time: Option<String>,
     /// Show the change, and make none.
@@ -40,23 +40,18 @@ struct Reset {
     dry_run: bool,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OffsetOrWord {
-    Offset(u64),
-    Word(String),
-}
-
 impl Reset {
     fn to(&self) -> Result<ResetTo, ApiError> {
         match (&self.offset, &self.time) {
             (Some(_), Some(_)) => Err(ApiError::invalid("offset and time are different places; use one of them")),
             (None, None) => Err(ApiError::invalid("offset or time is missing: offset is begin, end or a number")),
-            (Some(OffsetOrWord::Offset(offset)), None) => Ok(ResetTo::Offset(*offset)),
-            (Some(OffsetOrWord::Word(word)), None) => match word.as_str() {
-                "begin" => Ok(ResetTo::Begin),
-                "end" => Ok(ResetTo::End),
-                other => Err(ApiError::invalid(format!("offset is {other:?}; allowed is begin, end or a number"))),
+            (Some(given), None) => match (given.as_u64(), given.as_str()) {
+                (Some(offset), _) => Ok(ResetTo::Offset(offset)),
+                (None, Some("begin")) => Ok(ResetTo::Begin),
+                (None, Some("end")) => Ok(ResetTo::End),
+                _ => Err(ApiError::invalid(format!(
+                    "offset is {given}; allowed is begin, end or a whole number from 0 on"
+                ))),
             },
             (None, Some(text)) => {
                 let allowed = || ApiError::invalid(format!("time is {text:?}; allowed is {TIMESTAMPS_ALLOWED}"));
@@ -181,7 +176,9 @@ mod tests {
         assert_eq!(to(r#"{"topic":"t","time":"1970-01-01T00:00:01Z"}"#), Ok(ResetTo::Time(1_000_000)));
         for (body, part) in [
             (r#"{"topic":"t"}"#, "offset or time is missing"),
-            (r#"{"topic":"t","offset":"7"}"#, "begin, end or a number"),
+            (r#"{"topic":"t","offset":"7"}"#, "offset is \"7\"; allowed is begin, end or a whole number"),
+            (r#"{"topic":"t","offset":-1}"#, "offset is -1;"),
+            (r#"{"topic":"t","offset":1.5}"#, "offset is 1.5;"),
             (r#"{"topic":"t","offset":1,"time":"1"}"#, "different places"),
             (r#"{"topic":"t","time":"soon"}"#, "time is \"soon\""),
         ] {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use catalog::{ListedGap, ListedSegment, SegmentInfo, SegmentKind};
+use catalog::{CatalogError, ListedGap, ListedSegment, SegmentInfo, SegmentKind};
 use common::{TopicName, TopicPartition};
 use lake::Storage;
 use lake::quarantine::QuarantineReader;
@@ -107,6 +107,7 @@ async fn page_of_segments(
     kind: Option<SegmentKind>,
 ) -> Result<(Vec<SegmentInfo>, Option<String>), ApiError> {
     let snapshot = api.catalog.snapshot(name).await?;
+    wanted.check_partition(name, snapshot.topic.partition_count)?;
     let of_kind = snapshot.segments.into_iter().filter(|segment| kind.is_none_or(|kind| kind == segment.kind));
     let placed = of_kind.map(|segment| {
         let kind = u64::from(segment.kind == SegmentKind::Quarantine);
@@ -123,6 +124,7 @@ pub(super) async fn gaps(
 ) -> Result<Json<Value>, ApiError> {
     let wanted = Wanted::read(Query::read(request.uri().query(), &["after", "limit", "partition"])?)?;
     let partition_count = found(&api, &name).await?.partition_count;
+    wanted.check_partition(&name, partition_count)?;
     // Partitions before the place of the page have nothing for it.
     let first = wanted.after.map_or(0, |place| u32::try_from(place[0]).unwrap_or(u32::MAX));
     let mut listed = Vec::new();
@@ -156,6 +158,17 @@ impl Wanted {
             }
         };
         Ok(Self { partition: query.number("partition")?, limit: limit as usize, after })
+    }
+
+    /// # Errors
+    /// The topic has no such partition.
+    fn check_partition(&self, topic: &TopicName, partition_count: u32) -> Result<(), ApiError> {
+        match self.partition {
+            Some(partition) if partition >= partition_count => {
+                Err(CatalogError::PartitionNotFound { topic: topic.to_string(), partition }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The entries of the page, and the place where the next one begins; `None` if there is no more.

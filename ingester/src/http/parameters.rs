@@ -10,6 +10,7 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use common::message::Headers;
 use form_urlencoded::parse;
+use percent_encoding::percent_decode_str;
 
 use super::error::ApiError;
 use super::timestamp::RecordTime;
@@ -101,10 +102,14 @@ impl Query {
     /// Takes these names and no others.
     ///
     /// # Errors
-    /// A name that is unknown or given twice.
+    /// A name that is unknown or given twice, or a text that is not UTF-8: it would become another one.
     pub(super) fn read(query: Option<&str>, allowed: &[&str]) -> Result<Self, ApiError> {
+        let query = query.unwrap_or_default();
+        if let Some(wrong) = query.split('&').find(|part| percent_decode_str(part).decode_utf8().is_err()) {
+            return Err(ApiError::invalid(format!("{wrong:?} of the query is not UTF-8 when it is decoded")));
+        }
         let mut given = BTreeMap::new();
-        for (name, value) in parse(query.unwrap_or_default().as_bytes()) {
+        for (name, value) in parse(query.as_bytes()) {
             if !allowed.contains(&name.as_ref()) {
                 let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
                 return Err(ApiError::invalid(format!("parameter {name:?} is unknown; allowed is {allowed}")));
@@ -261,6 +266,7 @@ mod tests {
             ("acks=all", &[], &["acks=\"all\"", "queued or committed"]),
             ("atomic=1", &[], &["atomic=\"1\"", "true or false"]),
             ("partition=-1", &[], &["partition=\"-1\"", "whole number"]),
+            ("acks=queued&key=%FF", &[], &["\"key=%FF\"", "not UTF-8"]),
             ("age_ms=soon", &[], &["age_ms=\"soon\"", "whole number"]),
             ("partition=%2B1", &[], &["partition=\"+1\"", "whole number"]),
             ("partition=99999999999", &[], &["partition=", "whole number"]),
