@@ -5,6 +5,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use common::config::InvalidSetting;
+use service::ServiceError;
+
 use crate::output::{Reported, UsageError};
 
 /// How a command ended.
@@ -24,7 +27,9 @@ impl Exit {
 
     /// The end that an error means.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
-        if error.is::<UsageError>() { Self::Usage } else { Self::Failed }
+        let is_setting =
+            error.downcast_ref().is_some_and(ServiceError::is_wrong_setting) || error.is::<InvalidSetting>();
+        if error.is::<UsageError>() || is_setting { Self::Usage } else { Self::Failed }
     }
 
     /// True if the answer on standard output says what is wrong, so that nothing more is to be said.
@@ -83,6 +88,8 @@ mod tests {
     fn errors_end_as_their_kind_says() {
         assert_eq!(Exit::of(&UsageError::new("x").into()), Exit::Usage);
         assert_eq!(Exit::of(&anyhow::anyhow!("x")), Exit::Failed);
+        assert_eq!(Exit::of(&ServiceError::from(InvalidSetting::new("x")).into()), Exit::Usage);
+        assert_eq!(Exit::of(&ServiceError::Failpoint("x".to_owned()).into()), Exit::Failed);
         assert_eq!(Exit::of(&Reported.into()), Exit::Failed);
         assert!(Exit::is_said(&Reported.into()) && !Exit::is_said(&anyhow::anyhow!("x")));
     }

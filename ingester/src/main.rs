@@ -4,9 +4,13 @@
 
 use std::process::ExitCode;
 
+use service::arguments::Program;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    service::process::run(ingester::service::run)
+    let about = "Takes records over HTTP, and publishes them to the queues of their topics.";
+    let program = Program { name: "ingester", version: env!("CARGO_PKG_VERSION"), about };
+    service::process::run(program, ingester::service::run)
 }

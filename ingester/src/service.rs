@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{AutoCreate, Contact, Ingester, MetadataStore};
-use common::config::InvalidSetting;
 use common::config::Settings;
 use common::{OwnerId, Queue, agent_name};
 use consumer::CacheOptions;
+use service::guarded::no_token;
 use service::{Intake, IntakeLimits, Listener, Pages, Result, ServiceError, Shell, connect};
 use uuid::Uuid;
 
@@ -115,15 +115,7 @@ pub async fn run(settings: Settings) -> Result<()> {
 /// The error with the setting to change.
 fn refusal(settings: &Settings, error: OpenError) -> ServiceError {
     match error {
-        OpenError::NoToken => {
-            let addr = settings.ingest_addr;
-            InvalidSetting::new(format!(
-                "INGEST_ADDR={addr}: other machines reach this address, and {error}; make a token with `siltstone token create \
-                 NAME --allow produce:TOPIC`, or listen on this machine alone, such as on 127.0.0.1:{}",
-                addr.port()
-            ))
-            .into()
-        }
+        OpenError::NoToken => no_token("INGEST_ADDR", settings.ingest_addr, "produce").into(),
         error => ServiceError::Intake(error.to_string()),
     }
 }

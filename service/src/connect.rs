@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog::{CatalogError, MetadataStore, SqliteMetadataStore};
-use common::config::{CatalogPlace, QueueAck, QueueType, Settings};
+use common::config::{CatalogPlace, InvalidSetting, QueueAck, QueueType, Settings};
 use common::diagnosis::{Area, Finding, filesystem};
 use common::queue::memory::InMemoryQueue;
-use common::{ErrorKind, Queue};
+use common::{ErrorKind, Queue, QueueError};
 use lake::Storage;
 use nats::{AckMode, NatsConfig, NatsQueue};
 
@@ -41,8 +41,15 @@ pub async fn queue(settings: &Settings) -> Result<Arc<dyn Queue>> {
 /// # Errors
 /// As [`queue`].
 pub async fn nats_queue(settings: &Settings) -> Result<NatsQueue> {
-    NatsQueue::connect(nats_config(settings)).await.map_err(|error| {
+    let config = nats_config(settings);
+    if let Err(QueueError::Refused { reason }) = NatsQueue::check_login(&config).await {
+        return Err(InvalidSetting::new(reason).into());
+    }
+    NatsQueue::connect(config).await.map_err(|error| {
         let advice = match error.kind() {
+            _ if error.to_string().contains("InvalidContentType") => {
+                "the server does not speak TLS: give it a certificate, or take NATS_CA, NATS_CLIENT_CERT and tls:// away"
+            }
             _ if error.to_string().contains("UnknownIssuer") => {
                 "the server's certificate comes from an authority that is not known here; NATS_CA names a PEM file with it"
             }

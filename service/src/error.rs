@@ -102,6 +102,13 @@ pub enum ServiceError {
     Storage(#[from] LakeError),
 }
 
+impl ServiceError {
+    /// True if a setting, or a file that it names, is wrong: the service began nothing.
+    pub fn is_wrong_setting(&self) -> bool {
+        matches!(self, Self::Setting(_) | Self::Tls(_))
+    }
+}
+
 /// The setting that names the place.
 fn setting_of(place: &CatalogPlace) -> &'static str {
     match place {
@@ -121,6 +128,9 @@ fn advice_for(place: &CatalogPlace, error: &CatalogError) -> &'static str {
         CatalogPlace::Url(_) if error.to_string().contains("UnknownIssuer") => {
             "the server's certificate comes from an authority that is not known here; sslrootcert=<path> in CATALOG_URL names a \
              PEM file with it"
+        }
+        CatalogPlace::File(_) if error.to_string().contains("readonly database") => {
+            "may this user write to the file and its directory?"
         }
         CatalogPlace::File(_) => "is STORAGE_PATH right? CATALOG_URL names another place",
         CatalogPlace::Url(_) => "is CATALOG_URL right, and does the database run?",

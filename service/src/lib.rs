@@ -10,11 +10,13 @@
 //! Crates depend on each other in this direction: `common`, then `nats`, `catalog` and `lake`, then `service`, then the
 //! services and the binaries.
 
+pub mod arguments;
 mod arrivals;
 pub mod connect;
 mod connections;
 pub mod diagnose;
 mod error;
+pub mod guarded;
 mod intake;
 pub mod logs;
 mod metrics;

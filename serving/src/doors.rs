@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use catalog::{Callers, MetadataStore};
 use common::clock::system_clock;
-use common::config::{InvalidSetting, Settings};
+use common::config::Settings;
+use service::guarded::no_token;
 use service::{Arrivals, Listener, Protocol, ServiceError};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -170,13 +171,7 @@ async fn callers(
     let callers = Callers::new(Arc::clone(catalog), system_clock(), is_local);
     match callers.counts().await {
         Ok((0, _)) if !is_local => {
-            return Err(InvalidSetting::new(format!(
-                "{setting}={addr}: other machines reach this address, and the catalog has no token, so that everybody could \
-                 read; make a token with `siltstone token create NAME --allow read:TOPIC`, or listen on this machine alone, \
-                 such as on 127.0.0.1:{}",
-                addr.port()
-            ))
-            .into());
+            return Err(no_token(setting, addr, "read").into());
         }
         Ok((0, _)) => tracing::info!(setting, %addr, tls, "queries are answered; no tokens: loopback only"),
         Ok((_, tokens)) => tracing::info!(setting, %addr, tls, tokens, "queries are answered for holders of a token"),

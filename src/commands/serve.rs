@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use catalog::{Callers, MetadataStore};
 use common::clock::system_clock;
-use common::config::{InvalidSetting, Settings};
+use common::config::Settings;
 use ingester::http::query_router;
+use service::guarded::no_token;
 use service::{Intake, IntakeLimits, Listener, Pages, ServiceError, Shell, connect};
 use serving::{Bound, Doors};
 
@@ -89,14 +90,7 @@ async fn http_callers(
     let callers = Callers::new(Arc::clone(catalog), system_clock(), is_local);
     let (listed, valid) = callers.counts().await?;
     if listed == 0 && !is_local {
-        let addr = settings.ingest_addr;
-        return Err(ServiceError::from(InvalidSetting::new(format!(
-            "INGEST_ADDR={addr}: other machines reach this address, and the catalog has no token, so that everybody could read; \
-             make a token with `siltstone token create NAME --allow read:TOPIC`, or listen on this machine alone, such as on \
-             127.0.0.1:{}",
-            addr.port()
-        )))
-        .into());
+        return Err(ServiceError::from(no_token("INGEST_ADDR", settings.ingest_addr, "read")).into());
     }
     let (addr, tls) = (listener.addr(), listener.has_tls());
     match listed {

@@ -16,6 +16,7 @@ use ingester::http::ApiParts;
 use ingester::service::HttpService;
 use lake::query::HotTail;
 use serde_json::json;
+use service::guarded::ensure_guarded;
 use service::{Listener, connect};
 use serving::{Bound, Doors};
 use writer::service::Service;
@@ -95,6 +96,7 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
 /// answered before the writer drains, because some of them wait for their commit.
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let auto_create = AutoCreate::of(&settings).map_err(|error| UsageError::new(error.to_string()))?;
+    ensure_guarded(&settings).await?;
     let listener = Listener::bind_ingest(&settings).await?;
     let bound = Bound::of(&settings).await?;
     // AGENT_URL is the one for producers; the writer is listed with the address of its pages.

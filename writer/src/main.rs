@@ -4,9 +4,13 @@
 
 use std::process::ExitCode;
 
+use service::arguments::Program;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    service::process::run(writer::service::run)
+    let about = "Commits the records of queues to object storage and a catalog, exactly once.";
+    let program = Program { name: "writer", version: env!("CARGO_PKG_VERSION"), about };
+    service::process::run(program, writer::service::run)
 }

@@ -102,7 +102,8 @@ async fn without_tokens_an_address_that_others_reach_is_refused_and_says_what_to
     let siltstone = patient();
     let refused = siltstone.clone().with("INGEST_ADDR", "0.0.0.0:0").run(&["up"]).await;
     refused
-        .fails(1, &["INGEST_ADDR=0.0.0.0:0", "other machines", "siltstone token create NAME --allow", "127.0.0.1:0"]);
+        .fails(2, &["INGEST_ADDR=0.0.0.0:0", "other machines", "siltstone token create NAME --allow", "127.0.0.1:0"]);
+    assert!(!siltstone.path().join("data/catalog.db").exists(), "no writer began");
     let mut server = Server::start(&siltstone).await;
     let line = server.logged("message").await;
     assert!(line.as_str().is_some(), "{line}");
@@ -119,9 +120,9 @@ async fn a_certificate_that_cannot_be_used_is_named_at_the_start() {
         let siltstone = patient().with("INGEST_TLS_CERT", &certificate.display().to_string());
         siltstone.with("INGEST_TLS_KEY", &key.display().to_string()).run(&["up"]).await
     };
-    start(&certificate, &other).await.fails(1, &["INGEST_TLS_KEY=", "other.key is not the key of", "server.pem"]);
-    start(&key, &key).await.fails(1, &["INGEST_TLS_CERT=", "server.key holds no certificate in PEM form"]);
-    start(Path::new("/absent.pem"), &key).await.fails(1, &["cannot read INGEST_TLS_CERT=/absent.pem: No such file"]);
+    start(&certificate, &other).await.fails(2, &["INGEST_TLS_KEY=", "other.key is not the key of", "server.pem"]);
+    start(&key, &key).await.fails(2, &["INGEST_TLS_CERT=", "server.key holds no certificate in PEM form"]);
+    start(Path::new("/absent.pem"), &key).await.fails(2, &["cannot read INGEST_TLS_CERT=/absent.pem: No such file"]);
     let alone = patient().with("INGEST_TLS_KEY", &key.display().to_string()).run(&["up"]).await;
     alone.fails(2, &["INGEST_TLS_CERT and INGEST_TLS_KEY belong together"]);
 }

@@ -1,5 +1,8 @@
 //! A service that cannot work refuses to start; the error names the cause and the change to make.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use support::http;
 use support::nats::NatsServer;
 use support::postgres;
@@ -9,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{Kind, Service, run_to_end};
+use super::{Kind, REFUSAL_DEADLINE, Service, command, run_to_end};
 use crate::binary::Siltstone;
 
 /// Both services refuse to start, with each of `parts` in the error.
@@ -47,6 +50,29 @@ async fn without_buckets() -> (String, JoinHandle<()>) {
         }
     });
     (endpoint, answering)
+}
+
+#[tokio::test]
+async fn a_standalone_service_answers_its_arguments_and_begins_nothing() {
+    for name in ["writer", "ingester"] {
+        let siltstone = Siltstone::new();
+        for (argument, code, part) in
+            [("--help", 0, "environment variables"), ("--version", 0, name), ("--port", 2, "")]
+        {
+            let mut command = command(Kind::Writer, &siltstone);
+            let program = PathBuf::from(command.get_program()).with_file_name(name);
+            let variables: Vec<_> =
+                command.get_envs().map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned))).collect();
+            command = Command::new(program);
+            command.env_clear().current_dir(siltstone.path()).arg(argument);
+            command.envs(variables.into_iter().filter_map(|(name, value)| Some((name, value?))));
+            let ended = support::process::run(name, command, b"", REFUSAL_DEADLINE).await.expect("it ends");
+            assert_eq!(ended.status.code(), Some(code), "{name} {argument}: {}", ended.stderr);
+            assert!(ended.stdout.contains(part), "{}", ended.stdout);
+            assert_eq!(ended.stderr.contains("unknown argument \"--port\""), code == 2, "{}", ended.stderr);
+        }
+        assert_eq!(super::files_below(siltstone.path()), Vec::<PathBuf>::new());
+    }
 }
 
 #[tokio::test]
