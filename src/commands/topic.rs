@@ -14,6 +14,7 @@ mod place;
 mod reading;
 mod resume;
 mod schema;
+mod streams;
 mod update;
 
 use clap::Subcommand;

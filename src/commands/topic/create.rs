@@ -3,27 +3,26 @@
 //! Owns: options made of arguments, and the answer when the topic exists.
 //! Does not own: the rules for options (`common::topic`), the order of the two creations (`catalog::create_topic`).
 
-use std::time::Duration;
-
 use anyhow::bail;
 use catalog::{CatalogError, CreateTopicError, MetadataStore, Topic, TopicConfig};
 use common::config::{Settings, StorageType};
 use common::partitioner::Partitioner;
-use common::topic::{BoundStream, ColumnSpec, Format, StreamLimits, TopicOptions};
+use common::topic::{ColumnSpec, Format, TopicOptions};
 use common::{Queue, TopicName};
 use service::connect;
 
 use super::arrangement::ArrangementArgs;
-use super::beginning::{self, Beginning, parse_beginning};
+use super::beginning::{self, Beginning};
 use super::infer::{self, Request, Source, parse_source, words};
 use super::packing::PackingArgs;
 use super::place;
 use super::reading::ReadingArgs;
 use super::schema::read_options;
+use super::streams::StreamArgs;
 use crate::columns::{format_parser, parse_column};
 use crate::opened::with_new_catalog;
 use crate::output::{self, UsageError};
-use crate::units::{Retention, parse_duration, parse_retention, parse_size};
+use crate::units::{Retention, parse_retention};
 
 /// Create a topic, with the streams it needs in the queue.
 ///
@@ -62,26 +61,8 @@ pub(crate) struct Args {
     /// How keys are spread: siphash, or nats as in the server's {{partition(n,…)}} mapping
     #[arg(long, value_parser = ["siphash", "nats"])]
     partitioner: Option<String>,
-    /// Read this existing stream, optionally only some of its subjects, instead of making one; repeat it for
-    /// more partitions
-    #[arg(long = "stream", value_name = "STREAM[:SUBJECT,…]", value_parser = parse_stream)]
-    streams: Vec<BoundStream>,
-    /// Where to begin in the streams of --stream: `begin` (the default), `end` (only new messages), an OFFSET, or at the
-    /// first message since a TIME such as 2026-01-31T00:00:00Z. What lies before is recorded as skipped
-    #[arg(long, value_name = "begin|end|OFFSET|TIME", requires = "streams", value_parser = parse_beginning)]
-    from: Option<Beginning>,
-    /// Copies of each stream in a NATS cluster
-    #[arg(long, value_name = "1..5", value_parser = clap::value_parser!(u8).range(1..=5))]
-    replicas: Option<u8>,
-    /// Streams discard messages older than this, committed or not
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    max_age: Option<Duration>,
-    /// Publishing fails when a partition's stream holds this many bytes
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    max_bytes: Option<u64>,
-    /// How long streams remember message ids
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    duplicate_window: Option<Duration>,
+    #[command(flatten)]
+    streams: StreamArgs,
     #[command(flatten)]
     arrangement: ArrangementArgs,
     #[command(flatten)]
@@ -95,7 +76,8 @@ pub(crate) struct Args {
 
 /// Creates the topic, or shows what a sample proposes.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let (beginning, source, is_wanted) = (args.from, args.infer.clone(), args.yes);
+    args.streams.check(settings)?;
+    let (beginning, source, is_wanted) = (args.streams.from, args.infer.clone(), args.yes);
     let Some(source) = source else {
         let topic = create(config_of(args)?, beginning, settings).await?;
         return output::show(json, &topic, || text(&topic, settings));
@@ -190,44 +172,10 @@ fn unchecked(args: Args) -> Result<TopicConfig, UsageError> {
         Some(_) => options.partitioner = Partitioner::Siphash,
         None => {}
     }
-    if !args.streams.is_empty() {
-        options.streams = args.streams;
-    }
-    let limits = StreamLimits {
-        replicas: args.replicas.map(usize::from),
-        age_max_secs: args.max_age.map(whole_seconds),
-        bytes_max: args.max_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
-        duplicate_window_secs: args.duplicate_window.map(whole_seconds),
-    };
-    if limits != StreamLimits::default() {
-        options.stream_limits = Some(merged(limits, options.stream_limits.unwrap_or_default()));
-    }
+    args.streams.apply(&mut options);
     let bound = u32::try_from(options.streams.len()).unwrap_or(u32::MAX);
     let partition_count = args.partitions.unwrap_or(bound.max(1));
     Ok(TopicConfig { name: args.name, partition_count, retention_ms: args.retention.0, config: options })
-}
-
-fn merged(set: StreamLimits, from_schema: StreamLimits) -> StreamLimits {
-    StreamLimits {
-        replicas: set.replicas.or(from_schema.replicas),
-        age_max_secs: set.age_max_secs.or(from_schema.age_max_secs),
-        bytes_max: set.bytes_max.or(from_schema.bytes_max),
-        duplicate_window_secs: set.duplicate_window_secs.or(from_schema.duplicate_window_secs),
-    }
-}
-
-/// Rounded up: a limit is never shorter than asked for.
-fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
-}
-
-fn parse_stream(text: &str) -> Result<BoundStream, String> {
-    let (stream, subjects) = text.split_once(':').unwrap_or((text, ""));
-    if stream.is_empty() {
-        return Err(format!("{text:?} names no stream; expected is STREAM or STREAM:subject,subject"));
-    }
-    let subjects = subjects.split(',').filter(|subject| !subject.is_empty()).map(str::to_owned).collect();
-    Ok(BoundStream { stream: stream.to_owned(), subjects, from_offset: None })
 }
 
 #[cfg(test)]
