@@ -19,6 +19,7 @@ mod settle;
 mod shell;
 mod suggest;
 mod units;
+mod whole_file;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

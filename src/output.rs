@@ -73,8 +73,12 @@ fn is_read(bytes: &[u8]) -> anyhow::Result<bool> {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(unwritable(error)),
     }
+}
+
+fn unwritable(error: io::Error) -> anyhow::Error {
+    anyhow::Error::new(error).context("cannot write to standard output")
 }
 
 /// Writes a part of a stream of records; false if its reader closed it early.
@@ -85,7 +89,7 @@ pub(crate) fn print_stream(bytes: &[u8], is_json: bool) -> anyhow::Result<bool> 
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(unwritable(error)),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns: when it is written anew: when the list of segments, or the columns of a topic, changed. Each time whole or not at all.
 //! Does not own: the text (lake::duckdb).
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use service::Signals;
 use tokio::time::sleep;
 
 use crate::output::{self, UsageError};
+use crate::whole_file::WholeFile;
 
 /// Time between two looks at the catalog.
 const LOOK_EACH: Duration = Duration::from_secs(1);
@@ -92,16 +93,12 @@ impl Written {
 
 /// Puts the text in the place of the file, whole.
 fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
-    let name = || format!("--watch {}", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
-    let beside = Path::new(&beside);
-    let written = std::fs::File::create(beside)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(beside, path));
-    if written.is_err() {
-        std::fs::remove_file(beside).ok();
-    }
-    written.with_context(|| format!("{}: cannot write in {}", name(), folder.display()))
+    let written = WholeFile::begin(path).and_then(|(mut file, whole)| {
+        file.write_all(text.as_bytes())?;
+        // A pipe cannot be synced, and need not be.
+        file.sync_all()
+            .or_else(|error| if error.kind() == io::ErrorKind::InvalidInput { Ok(()) } else { Err(error) })?;
+        whole.finish()
+    });
+    written.with_context(|| format!("--watch {}: cannot be written", path.display()))
 }

@@ -22,6 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::running::Running;
 use crate::output::{self, UsageError};
 use crate::units::count_text;
+use crate::whole_file::WholeFile;
 
 /// Time after which a query shows its progress, and between two looks at it.
 const PROGRESS_AFTER: Duration = Duration::from_secs(1);
@@ -98,25 +99,14 @@ pub(super) async fn rows(
     }
 }
 
-/// Calls `work` with a file beside `path`, which takes its name afterwards.
+/// Calls `work` with a file that takes the name `path` afterwards.
 async fn written_whole(path: &Path, work: impl AsyncFnOnce(File) -> anyhow::Result<usize>) -> anyhow::Result<usize> {
     let shown = path.display();
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
-    let beside = Unfinished(PathBuf::from(beside));
-    let file = File::create(&beside.0).map_err(|error| UsageError::new(format!("--output-file {shown}: {error}")))?;
-    let rows = work(file).await?;
-    std::fs::rename(&beside.0, path).with_context(|| format!("cannot name the file {shown}"))?;
+    let begun = WholeFile::begin(path);
+    let (file, whole) = begun.map_err(|error| UsageError::new(format!("--output-file {shown}: {error}")))?;
+    let rows = work(file).await.with_context(|| format!("--output-file {shown}"))?;
+    whole.finish().with_context(|| format!("cannot name the file {shown}"))?;
     Ok(rows)
-}
-
-/// A file that goes unless it got another name.
-struct Unfinished(PathBuf);
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        std::fs::remove_file(&self.0).ok();
-    }
 }
 
 /// Where bytes go.
