@@ -35,6 +35,7 @@ mod conformance {
     pub(crate) mod replacement_intents;
     pub(crate) mod replacing;
     pub(crate) mod retention;
+    pub(crate) mod search_paths;
     pub(crate) mod segments;
     mod size;
     mod sqlite_faults;

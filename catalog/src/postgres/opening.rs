@@ -38,12 +38,20 @@ struct Server {
     version: i32,
     has_mark: bool,
     has_schema: bool,
+    /// The schema of the tables, if it is not the one in which new ones are made.
+    shadowed: Option<String>,
+    /// The role's own schema, which is absent, would have the name of that of the views.
+    is_named_as_views: bool,
 }
 
 const SERVER: &str = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',
         current_setting('server_encoding'), CAST(current_setting('server_version_num') AS INTEGER),
         COALESCE(current_setting('siltstone.session', true), '') = 'own',
-        to_regclass('_sqlx_migrations') IS NOT NULL";
+        to_regclass('_sqlx_migrations') IS NOT NULL,
+        (SELECT CAST(n.nspname AS TEXT) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE c.oid = to_regclass('_sqlx_migrations') AND n.nspname <> current_schema()),
+        position('\"$user\"' IN current_setting('search_path')) > 0 AND COALESCE(
+            current_user = CASE current_schema() WHEN 'public' THEN 'lake' ELSE current_schema() || '_lake' END, FALSE)";
 
 /// The first connection, and what it says.
 struct First {
@@ -72,6 +80,9 @@ pub(super) async fn open(url: &str, access: Access) -> Result<(PgConnectOptions,
         Access::Read => {}
         Access::Write => {
             check_warnings(&mut first.connection, first.sessions).await?;
+            if !is_current {
+                check_home(&first.server)?;
+            }
             match first.sessions {
                 _ if is_current => {}
                 Sessions::Own => POSTGRES.run_direct(None, &mut first.connection, false).await?,
@@ -134,9 +145,10 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection> {
 /// be lent.
 async fn look(connection: &mut PgConnection) -> Result<(Server, Vec<Applied>)> {
     let mut transaction = connection.begin().await.map_err(CatalogError::from)?;
-    let (is_replica, is_read_only, encoding, version, has_mark, has_schema) =
+    let (is_replica, is_read_only, encoding, version, has_mark, has_schema, shadowed, is_named_as_views) =
         sqlx::query_as(SERVER).persistent(false).fetch_one(&mut *transaction).await?;
-    let server = Server { is_replica, is_read_only, encoding, version, has_mark, has_schema };
+    let server =
+        Server { is_replica, is_read_only, encoding, version, has_mark, has_schema, shadowed, is_named_as_views };
     let applied = match server.has_schema {
         true => sqlx::query_as(schema::APPLIED).persistent(false).fetch_all(&mut *transaction).await?,
         false => Vec::new(),
@@ -157,6 +169,24 @@ fn check_server(server: &Server, access: Access) -> Result<()> {
     if server.encoding != "UTF8" {
         let encoding = &server.encoding;
         return Err(CatalogError::Refused(format!("the database's encoding is {encoding}; UTF8 is needed")));
+    }
+    Ok(())
+}
+
+/// Refuses a search path by which the schema's tables would be made in two places.
+fn check_home(server: &Server) -> Result<()> {
+    let way = "give the role a search path of its own: ALTER ROLE … SET search_path = ";
+    if let Some(home) = &server.shadowed {
+        return Err(CatalogError::Refused(format!(
+            "the catalog's tables stand in schema {home}, and search_path begins with another one, in which an upgrade would \
+             begin a second catalog; {way}{home}"
+        )));
+    }
+    if server.is_named_as_views {
+        return Err(CatalogError::Refused(format!(
+            "the role has the name of the schema that is made for readers, and search_path begins with the role's name: the \
+             catalog would come apart; {way}public, or log in as another role"
+        )));
     }
     Ok(())
 }
