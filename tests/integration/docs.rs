@@ -88,6 +88,21 @@ fn the_readmes_snippets_are_parts_of_the_examples() {
 }
 
 #[test]
+fn the_image_is_built_from_every_member_of_the_workspace() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).expect(path);
+    let (manifest, ignored) = (read("Cargo.toml"), read(".dockerignore"));
+    let members = manifest.split("members = [").nth(1).and_then(|rest| rest.split(']').next()).expect("a list");
+    let folders = members.split(',').map(|member| member.trim().trim_matches('"').split('/').next().expect("a path"));
+    let mut folders: Vec<&str> = folders.filter(|folder| !folder.is_empty()).chain(["src", "Cargo.lock"]).collect();
+    folders.dedup();
+    assert!(folders.len() > 10, "{folders:?}");
+    let missing: Vec<_> =
+        folders.iter().filter(|folder| !ignored.lines().any(|line| line == format!("!{folder}"))).collect();
+    assert!(missing.is_empty(), ".dockerignore leaves out {missing:?}");
+}
+
+#[test]
 fn the_architecture_page_stays_short() {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).expect("a page");
     assert!(text.lines().count() <= 250, "{} lines", text.lines().count());
