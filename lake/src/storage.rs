@@ -13,6 +13,7 @@ mod probe;
 mod reads;
 mod remote;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +93,12 @@ impl Storage {
     pub fn local(root: PathBuf) -> Result<Self> {
         let shown = root.display().to_string();
         local::create_dir_durably(&root).map_err(|error| {
-            let advice = "may this user create the directory that STORAGE_PATH or STORAGE_URL names?";
+            let advice = match error.kind() {
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                    "STORAGE_PATH or STORAGE_URL names a file, or a place below one"
+                }
+                _ => "may this user create the directory that STORAGE_PATH or STORAGE_URL names?",
+            };
             unusable(&shown, &format!("cannot create the directory: {error}; {advice}"))
         })?;
         let root = root.canonicalize().map_err(|error| unusable(&shown, &error))?;
