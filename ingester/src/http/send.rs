@@ -4,6 +4,7 @@
 //! at the catalog (`commits`), the form of the answer (`answer`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use catalog::TopicConfig;
 use common::queue::PublishAck;
@@ -29,6 +30,12 @@ const PART_BYTES: usize = 1024 * 1024;
 
 /// Most records of one request: the answer has an entry for each.
 pub(super) const RECORDS_MAX: usize = 200_000;
+
+/// Records whose commits are waited for at once: one look at the catalog answers all of them.
+const WAITS_MAX: usize = 5_000;
+
+/// Shortest wait for a commit, so that the catalog is asked.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Records of one partition with their numbers in the request.
 type Numbered = Vec<(usize, OutgoingMessage)>;
@@ -223,30 +230,50 @@ impl<'a> Sender<'a> {
         let waits = stored.into_iter().map(|(partition, mut acks)| async move {
             // A duplicate may lie before the records of this request.
             acks.sort_unstable_by_key(|(ack, _)| ack.offset);
-            let history = &this.histories[&partition];
-            let mut failed = Vec::new();
-            for (at, (ack, index)) in acks.iter().enumerate() {
-                let left = deadline.saturating_duration_since(Instant::now());
-                match this.api.commits.wait(history, *ack, left).await {
-                    Ok(Fate::Committed) => {}
-                    Ok(Fate::Quarantined { reason }) => {
-                        failed.push((*index, RecordCode::Quarantined, format!("it is in quarantine: {reason}")));
-                    }
-                    // Records behind it are not committed before it.
-                    Err(error @ WaitError::NotInTime { .. }) => {
-                        let rest = acks[at..].iter();
-                        failed.extend(rest.map(|(_, index)| (*index, RecordCode::NotCommitted, scrubbed(&error))));
-                        break;
-                    }
-                    Err(error) => failed.push((*index, code_of_wait(&error), scrubbed(&error))),
-                }
-            }
-            failed
+            this.failed_waits(&partition, &acks, deadline).await
         });
         for (index, code, reason) in join_all(waits).await.into_iter().flatten() {
             let place = self.outcomes[index].as_ref().and_then(|outcome| outcome.place);
             self.outcomes[index] = Some(Outcome { place, ..Outcome::failed(code, reason) });
         }
+    }
+}
+
+impl Sender<'_> {
+    /// The records of a partition, in order, that are not committed without a remark.
+    async fn failed_waits(
+        &self,
+        partition: &u32,
+        acks: &[(PublishAck, usize)],
+        deadline: Instant,
+    ) -> Vec<(usize, RecordCode, String)> {
+        let history = &self.histories[partition];
+        let mut failed = Vec::new();
+        for (at, waited) in acks.chunks(WAITS_MAX).enumerate() {
+            // What was committed meanwhile is seen, also when the time is over.
+            let left = deadline.saturating_duration_since(Instant::now()).max(LAST_LOOK);
+            let waits = waited.iter().map(|(ack, _)| self.api.commits.wait(history, *ack, left));
+            let mut late = None;
+            for (fate, (_, index)) in join_all(waits).await.into_iter().zip(waited) {
+                match fate {
+                    Ok(Fate::Committed) => {}
+                    Ok(Fate::Quarantined { reason }) => {
+                        failed.push((*index, RecordCode::Quarantined, format!("it is in quarantine: {reason}")));
+                    }
+                    Err(error) => {
+                        failed.push((*index, code_of_wait(&error), scrubbed(&error)));
+                        late = Some(error).filter(|error| matches!(error, WaitError::NotInTime { .. })).or(late);
+                    }
+                }
+            }
+            // Records behind one that is not committed are not committed before it.
+            if let Some(error) = late {
+                let rest = acks.iter().skip((at + 1) * WAITS_MAX);
+                failed.extend(rest.map(|(_, index)| (*index, RecordCode::NotCommitted, scrubbed(&error))));
+                break;
+            }
+        }
+        failed
     }
 }
 
