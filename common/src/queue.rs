@@ -195,6 +195,8 @@ pub struct Bounds {
     /// Start of the queue's history by the clock that also stamps messages, microseconds UTC: no message of this
     /// history is older. `None` if the queue has no such time; a mirror has none, because its messages are older.
     pub created_us: Option<i64>,
+    /// Time in which the queue knows the id of a message again; `None` if it counts ids instead.
+    pub duplicate_window: Option<Duration>,
     /// The offsets that the queue lacks by its own settings; `None` if a missing offset is a loss.
     pub omits: Option<Omits>,
 }

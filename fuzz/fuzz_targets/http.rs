@@ -66,7 +66,7 @@ impl Queue for Sink {
     async fn bounds(&self, of: &TopicPartition) -> Result<Bounds, QueueError> {
         let next_offset = self.next.lock().expect("no holder panics").get(of).copied().unwrap_or_default();
         let (history, limits) = (String::new(), None);
-        Ok(Bounds { first_offset: 0, next_offset, history, limits, created_us: None, omits: None })
+        Ok(Bounds { first_offset: 0, next_offset, history, limits, created_us: None, duplicate_window: None, omits: None })
     }
     async fn read(&self, _: &TopicPartition, _: u64, _: u64) -> Result<Vec<Message>, QueueError> {
         Ok(Vec::new())

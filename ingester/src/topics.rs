@@ -11,7 +11,7 @@ use std::time::Duration;
 use catalog::{MetadataStore, Topic, TopicConfig};
 use common::partitioner::RoundRobin;
 use common::topic::Format;
-use common::{ErrorKind, Queue, TopicName};
+use common::{ErrorKind, Queue, TopicName, TopicPartition};
 use tokio::time::Instant;
 
 use crate::error::{ProducerError, Result};
@@ -26,6 +26,8 @@ pub(crate) struct KnownTopic {
     pub(crate) topic: Arc<Topic>,
     /// Survives refreshes, so that the turns continue.
     pub(crate) turns: Arc<RoundRobin>,
+    /// The duplicate window, if it is the streams' own.
+    window: Option<Duration>,
     read_at: Instant,
 }
 
@@ -35,7 +37,7 @@ impl KnownTopic {
         let TopicConfig { name, partition_count, retention_ms, config } = config;
         let (schema_version, created_at, updated_at) = (1, 0, 0);
         let topic = Topic { name, partition_count, retention_ms, config, schema_version, created_at, updated_at };
-        Self { topic: Arc::new(topic), turns: Arc::default(), read_at: Instant::now() }
+        Self { topic: Arc::new(topic), turns: Arc::default(), window: None, read_at: Instant::now() }
     }
 }
 
@@ -87,8 +89,9 @@ impl Topics {
             self.forget(name);
             return Err(ProducerError::TopicNotFound(name.clone()));
         };
+        let window = self.window_of_bound(&topic).await?;
         let turns = self.remembered(name).map_or_else(Arc::default, |old| old.turns);
-        let known = KnownTopic { topic: Arc::new(topic), turns, read_at: Instant::now() };
+        let known = KnownTopic { topic: Arc::new(topic), turns, window, read_at: Instant::now() };
         self.known.lock().expect("no holder of this lock panics").insert(name.clone(), known.clone());
         Ok(known)
     }
@@ -106,13 +109,30 @@ impl Topics {
         }
     }
 
+    /// The shortest duplicate window of the streams that the topic is bound to, which have their own.
+    async fn window_of_bound(&self, topic: &Topic) -> Result<Option<Duration>> {
+        let TopicSource::Queue(_, queue) = &self.source else { return Ok(None) };
+        if topic.config.streams.is_empty() {
+            return Ok(None);
+        }
+        let mut shortest = None;
+        for partition_id in 0..topic.partition_count {
+            let bounds = queue.bounds(&TopicPartition::new(topic.name.clone(), partition_id)).await?;
+            shortest = [shortest, bounds.duplicate_window].into_iter().flatten().min();
+        }
+        Ok(shortest)
+    }
+
     /// Time from the first attempt of a message in which it may be sent again: the queue still knows its id then. A tenth
-    /// of the duplicate window is left for the way to the server. The window of a stream that Siltstone did not make is
-    /// taken to be the default.
+    /// of the duplicate window is left for the way to the server. An agent knows the windows of bound streams itself.
     pub(crate) fn repeat_time(&self, name: &TopicName) -> Duration {
-        let limits = self.remembered(name).and_then(|known| known.topic.config.stream_limits.clone());
-        let window = limits.and_then(|limits| limits.duplicate_window_secs).map(Duration::from_secs);
-        window.unwrap_or(DUPLICATE_WINDOW_DEFAULT) * 9 / 10
+        let known = self.remembered(name);
+        let of_bound = known.as_ref().and_then(|known| known.window);
+        let limits = known.and_then(|known| known.topic.config.stream_limits.clone()).unwrap_or_default();
+        let of_limits = limits.duplicate_window_secs.map_or(DUPLICATE_WINDOW_DEFAULT, Duration::from_secs);
+        // A stream remembers no id for longer than it keeps messages.
+        let kept = limits.age_max_secs.map_or(of_limits, |age| of_limits.min(Duration::from_secs(age)));
+        of_bound.unwrap_or(kept) * 9 / 10
     }
 
     /// The format of the topic's records, if they may travel packed.

@@ -116,6 +116,7 @@ mod tests {
             history: String::new(),
             limits: Some(limits),
             created_us: None,
+            duplicate_window: None,
             omits: None,
         }
     }

@@ -207,6 +207,7 @@ mod tests {
                 history: String::new(),
                 limits: None,
                 created_us: None,
+                duplicate_window: None,
                 omits: None,
             })
         }

@@ -128,7 +128,15 @@ impl Stream {
         let next_offset = self.last_sequence + 1;
         let first_offset = self.messages.first_key_value().map_or(next_offset, |(sequence, _)| *sequence);
         let history = format!("stream {} created {}", self.subject, self.created_us);
-        Bounds { first_offset, next_offset, history, limits: None, created_us: Some(self.created_us), omits: None }
+        Bounds {
+            first_offset,
+            next_offset,
+            history,
+            limits: None,
+            created_us: Some(self.created_us),
+            duplicate_window: None,
+            omits: None,
+        }
     }
 
     /// The messages held with `from <= sequence < to`, at most `count`.

@@ -23,7 +23,7 @@ fn message(offset: u64, payload: &'static str) -> Message {
 
 fn bounds(first_offset: u64, next_offset: u64) -> Bounds {
     let history = "stream t-0 created then".to_owned();
-    Bounds { first_offset, next_offset, history, limits: None, created_us: None, omits: None }
+    Bounds { first_offset, next_offset, history, limits: None, created_us: None, duplicate_window: None, omits: None }
 }
 
 fn decide(bounds: &Bounds, position: u64, anchor: Option<Anchor>, held: Option<&Message>) -> Attach {
