@@ -139,22 +139,6 @@ impl NatsQueue {
         Ok(())
     }
 
-    /// Refuses an `offset` that a mirror has not copied yet, and which must not be taken for deleted.
-    async fn check_copied(&self, stream: &PartitionStream, offset: u64) -> Result<(), QueueError> {
-        let info = topic_streams::info(self.connection(), &stream.stream).await?;
-        let behind = info.filter(|info| {
-            let lag = info.mirror.as_ref().map_or(0, |state| state.lag);
-            (info.state.last_sequence + 1..info.state.last_sequence + 1 + lag).contains(&offset)
-        });
-        match behind {
-            Some(info) => Err(QueueError::unavailable(format!(
-                "mirror {} has copied its origin up to offset {} only, and {offset} is wanted",
-                stream.stream, info.state.last_sequence
-            ))),
-            None => Ok(()),
-        }
-    }
-
     /// Keeps the open streams that are unchanged, so that running subscriptions stay registered.
     fn insert(&self, topic: &TopicName, streams: Vec<Arc<PartitionStream>>) {
         let mut topics = self.shared.topics.write().expect("no holder of this lock panics");
@@ -172,6 +156,8 @@ impl Queue for NatsQueue {
         topic.validate().map_err(QueueError::refused)?;
         if topic_streams::is_managed(topic) {
             topic_streams::create(self.connection(), topic).await?;
+        } else {
+            topic_streams::check_bound(self.connection(), topic).await?;
         }
         self.open_topic(topic, None, &[]).await
     }
@@ -238,7 +224,8 @@ impl Queue for NatsQueue {
         let is_copy = info.config.mirror.is_some() || info.config.sources.as_ref().is_some_and(|of| !of.is_empty());
         let created_us = (!is_copy).then(|| (info.created.unix_timestamp_nanos() / 1_000) as i64);
         let omits = omission::of(&info.config);
-        Ok(Bounds { first_offset, next_offset, history, limits, created_us, omits })
+        let duplicate_window = Some(info.config.duplicate_window);
+        Ok(Bounds { first_offset, next_offset, history, limits, created_us, duplicate_window, omits })
     }
 
     async fn read(
@@ -250,7 +237,7 @@ impl Queue for NatsQueue {
         let stream = self.stream(partition)?;
         let messages = read::read(self.connection(), &stream, from_offset, to_offset).await?;
         if messages.is_empty() && from_offset < to_offset && stream.mirror_of.is_some() {
-            self.check_copied(&stream, from_offset).await?;
+            mirror::check_copied(self.connection(), &stream, from_offset).await?;
         }
         Ok(messages)
     }
@@ -265,7 +252,7 @@ impl Queue for NatsQueue {
         let stream = self.stream(partition)?;
         let page = read::page(self.connection(), &stream, (from_offset, to_offset), limits).await?;
         if page.messages.is_empty() && from_offset < to_offset && stream.mirror_of.is_some() {
-            self.check_copied(&stream, from_offset).await?;
+            mirror::check_copied(self.connection(), &stream, from_offset).await?;
             return Ok(Page { next_offset: to_offset, ..page });
         }
         Ok(page)

@@ -1,12 +1,12 @@
 //! Mirrors: streams that have another one's numbers, and copy its messages after it.
 //!
-//! Owns: the end of the origin, as a mirror knows it. Does not own: refusing what was not copied yet (`lib`).
+//! Owns: the end of the origin, as a mirror knows it, and refusing what was not copied yet. Does not own: reading (`read`).
 
 use async_nats::jetstream::stream::Info;
 use common::QueueError;
 
 use crate::connection::Connection;
-use crate::topic_streams;
+use crate::topic_streams::{self, PartitionStream};
 
 /// Most looks at a mirror that copies all the time.
 const LOOKS_MAX: usize = 10;
@@ -26,6 +26,26 @@ pub(super) async fn end_of_origin(connection: &Connection, stream: &str, info: &
         }
     }
     Ok(end)
+}
+
+/// Refuses an `offset` that a mirror has not copied yet, and which must not be taken for deleted.
+pub(super) async fn check_copied(
+    connection: &Connection,
+    stream: &PartitionStream,
+    offset: u64,
+) -> Result<(), QueueError> {
+    let info = topic_streams::info(connection, &stream.stream).await?;
+    let behind = info.filter(|info| {
+        let lag = info.mirror.as_ref().map_or(0, |state| state.lag);
+        (info.state.last_sequence + 1..info.state.last_sequence + 1 + lag).contains(&offset)
+    });
+    match behind {
+        Some(info) => Err(QueueError::unavailable(format!(
+            "mirror {} has copied its origin up to offset {} only, and {offset} is wanted",
+            stream.stream, info.state.last_sequence
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn sum(info: &Info) -> u64 {

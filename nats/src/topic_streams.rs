@@ -4,15 +4,18 @@
 //! Does not own: their subjects (`subjects`), reading or writing their messages. A stream is changed only by `create_topic` and `delete_topic`,
 //! and only if it is managed.
 
+mod losses;
 mod managed;
+mod taken;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{Config, DeleteStatus, DiscardPolicy, Info};
 use futures::{StreamExt, TryStreamExt, stream};
 
+pub(super) use self::losses::Losses;
 use crate::api::{self, Answer, EMPTY, server_error};
 use crate::bounded::Bounded;
 use crate::config::AckMode;
@@ -55,42 +58,6 @@ pub(super) struct PartitionStream {
     pub(super) losses: Losses,
 }
 
-/// The position at which readers of one partition lost their connection, and the number of losses in a row.
-#[derive(Debug, Default)]
-pub(super) struct Losses {
-    // Std mutexes: held for a few instructions; they outlive the subscriptions that record their end here.
-    last: Mutex<(u64, u32)>,
-    /// Messages that were fetched without the consumer and are still in the stream.
-    aside: Mutex<Vec<u64>>,
-}
-
-/// Losses at one position after which its next message is fetched in a way that cannot disturb the connection.
-const LOSSES_SUSPECT: u32 = 2;
-
-impl Losses {
-    pub(super) fn note(&self, position: u64) {
-        let mut last = self.last.lock().expect("no holder of this lock panics");
-        *last = if last.0 == position { (position, last.1 + 1) } else { (position, 1) };
-    }
-
-    pub(super) fn is_suspect(&self, position: u64) -> bool {
-        let last = self.last.lock().expect("no holder of this lock panics");
-        last.0 == position && last.1 >= LOSSES_SUSPECT
-    }
-
-    /// Records that the message at `offset` was handed over without its consumer.
-    pub(super) fn note_aside(&self, offset: u64) {
-        self.aside.lock().expect("no holder of this lock panics").push(offset);
-    }
-
-    pub(super) fn take_aside_below(&self, high_watermark: u64) -> Vec<u64> {
-        let mut aside = self.aside.lock().expect("no holder of this lock panics");
-        let (below, rest) = aside.drain(..).partition(|offset| *offset < high_watermark);
-        *aside = rest;
-        below
-    }
-}
-
 /// Name and filters of a partition's stream.
 pub(super) fn stream_of(topic: &TopicDefinition, partition_id: u32) -> (String, Vec<String>) {
     match topic.options.streams.get(partition_id as usize) {
@@ -125,7 +92,21 @@ async fn create_one(connection: &Connection, config: Config) -> Result<(), Queue
         return managed::compare(&held.config, &config);
     }
     let answer = api::request::<Info>(connection, format!("STREAM.CREATE.{}", config.name), &config).await?;
+    if matches!(&answer, Answer::Refused(error) if error.error_code() == ErrorCode::STREAM_SUBJECT_OVERLAP) {
+        return Err(taken::overlapping(connection, &config).await);
+    }
     answer.expected(&format!("stream {} cannot be made", config.name)).map(|_| ())
+}
+
+/// Refuses a bound topic with subjects that its streams do not take, or that it would read twice. Streams that are absent are no matter of this function.
+pub(super) async fn check_bound(connection: &Connection, topic: &TopicDefinition) -> Result<(), QueueError> {
+    taken::check_apart(topic)?;
+    for bound in topic.options.streams.iter().filter(|bound| !bound.subjects.is_empty()) {
+        if let Some(info) = info(connection, &bound.stream).await? {
+            taken::check_taken(&info.config, &bound.subjects)?;
+        }
+    }
+    Ok(())
 }
 
 /// Deletes the managed streams of `topic`.

@@ -173,6 +173,12 @@ impl Queue for InMemoryQueue {
         since: Option<i64>,
         next_offsets: &[u64],
     ) -> Result<(), QueueError> {
+        if let Some(bound) = topic.options.streams.first() {
+            return Err(QueueError::refused(format!(
+                "topic {} reads stream {} of NATS, and this queue is in memory; set QUEUE_TYPE=nats",
+                topic.name, bound.stream
+            )));
+        }
         let held = self.insert(topic, since)?;
         if held.definition.partition_count != topic.partition_count {
             return Err(QueueError::refused(format!(
@@ -235,6 +241,7 @@ impl Queue for InMemoryQueue {
             history: topic.history.clone(),
             limits: None,
             created_us: None,
+            duplicate_window: None,
             omits: None,
         })
     }
