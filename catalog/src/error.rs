@@ -159,16 +159,17 @@ impl CatalogError {
 impl From<sqlx::Error> for CatalogError {
     fn from(error: sqlx::Error) -> Self {
         match postgres_advice(&error) {
-            Some(advice) => Self::Refused(format!("{error}; {advice}")),
+            // The server's own words: the client's text ends with a line of the server's source.
+            Some((message, advice)) => Self::Refused(format!("{message}; {advice}")),
             None => Self::Database(Arc::new(error)),
         }
     }
 }
 
 /// Advice for an error of PostgreSQL that stays until somebody changes a right or a setting.
-fn postgres_advice(error: &sqlx::Error) -> Option<&'static str> {
+fn postgres_advice(error: &sqlx::Error) -> Option<(&str, &'static str)> {
     let error = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
-    match error.code() {
+    let advice = match error.code() {
         "42501" => Some(
             "reading needs USAGE on the catalog's schema and SELECT on all of its tables, a writer the right to change \
              them, and making or upgrading them the right to CREATE in the schema",
@@ -182,7 +183,8 @@ fn postgres_advice(error: &sqlx::Error) -> Option<&'static str> {
             Some("PgBouncer needs pool_mode = transaction or session; or connect to PostgreSQL itself")
         }
         _ => None,
-    }
+    };
+    advice.map(|advice| (error.message(), advice))
 }
 
 impl From<MigrateError> for CatalogError {

@@ -5,7 +5,7 @@
 //! Does not own: validating options (`common::topic`), texts for people other than the errors.
 
 use common::topic::{InvalidTopic, TopicOptions, check_retention};
-use common::{Queue, QueueError, TopicDefinition, TopicName};
+use common::{ErrorKind, Queue, QueueError, TopicDefinition, TopicName};
 
 use crate::error::CatalogError;
 use crate::model::{Partition, Topic, TopicConfig};
@@ -43,7 +43,7 @@ pub enum CreateTopicError {
         error: QueueError,
     },
     /// The queue created it, and the catalog did not list it. Creating it again is safe.
-    #[error("topic {topic} is ready in the queue but not listed in the catalog; repeat the same command")]
+    #[error("topic {topic} is not listed in the catalog{}", after_listing(.error))]
     NotListed {
         /// Name of the topic.
         topic: TopicName,
@@ -51,6 +51,14 @@ pub enum CreateTopicError {
         #[source]
         error: CatalogError,
     },
+}
+
+/// The advice after a topic was not listed.
+fn after_listing(error: &CatalogError) -> &'static str {
+    match error.kind() {
+        ErrorKind::Unavailable => "; the queue has it, and the same command may be repeated",
+        _ => "",
+    }
 }
 
 /// Creates the topic in the queue, then in the catalog, so that a listed topic always has its streams. Repeating it
