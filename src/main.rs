@@ -62,7 +62,7 @@ fn process() -> ExitCode {
     };
     let Err(error) = outcome else { return Exit::Done.into() };
     if !Exit::is_said(&error) {
-        logs::report_failure(failure_format, &format!("{error:#}"));
+        logs::report_failure(failure_format, &output::told(&error));
     }
     Exit::of(&error).into()
 }

@@ -42,6 +42,22 @@ impl fmt::Display for Reported {
 
 impl std::error::Error for Reported {}
 
+/// An error with its causes, each said once: some texts hold those of their causes.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    causes.dedup();
+    let mut told = String::new();
+    for cause in causes {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told.push_str(": ");
+            told.push_str(&cause);
+        }
+    }
+    told
+}
+
 /// Writes an answer for people. A reader that closes early (as `head` does) is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     print_bytes(escaped_lines(text).as_bytes())
@@ -189,6 +205,14 @@ mod tests {
         table.row(["é", "100"]);
         table.row(["longer", "7"]);
         assert_eq!(table.to_string(), "NAME      N\né       100\nlonger    7\n");
+    }
+
+    #[test]
+    fn an_error_says_each_cause_once() {
+        let error = anyhow::anyhow!("the root").context("why: the root").context("what");
+        assert_eq!(told(&error), "what: why: the root");
+        assert_eq!(told(&anyhow::anyhow!("alone")), "alone");
+        assert_eq!(told(&anyhow::anyhow!("cause").context("what")), "what: cause");
     }
 
     #[test]

@@ -36,7 +36,7 @@ use self::report::Report;
 use self::setup::Bench;
 use crate::columns::format_parser;
 use crate::opened;
-use crate::output;
+use crate::output::{self, UsageError};
 
 /// Measure the pipeline against the queue's own reading speed.
 ///
@@ -230,7 +230,8 @@ async fn many_partitions(bench: &Bench, partitions: u32, args: &Args) -> anyhow:
 fn bench_settings(args: &Args, settings: &Settings) -> anyhow::Result<Settings> {
     let mut settings = settings.clone();
     if let Some(partitions) = args.many_partitions.filter(|partitions| partitions % args.many_topics != 0) {
-        bail!("--many-topics {} does not divide --many-partitions {partitions}", args.many_topics);
+        let text = format!("--many-topics {} does not divide --many-partitions {partitions}", args.many_topics);
+        bail!(UsageError::new(text));
     }
     match args.queue.as_deref() {
         Some("nats") => settings.queue_type = QueueType::Nats,

@@ -35,8 +35,11 @@ const RECORDS: usize = 10_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: siltstone consume --topic orders --group billing --follow")]
 pub(crate) struct Args {
-    /// Topic to read; repeat it for more
-    #[arg(long = "topic", value_name = "TOPIC", required = true)]
+    /// Topics to read
+    #[arg(value_name = "TOPIC", required_unless_present = "topics")]
+    names: Vec<TopicName>,
+    /// The same by a name; repeat it for more
+    #[arg(long = "topic", value_name = "TOPIC")]
     topics: Vec<TopicName>,
     /// Read as a member of this group
     #[arg(long, value_name = "GROUP")]
@@ -123,7 +126,8 @@ impl Outage {
 }
 
 /// Prints records until there are no more, or until a signal.
-pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(mut args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
+    args.topics.extend(std::mem::take(&mut args.names));
     let form = match args.format.as_str() {
         _ if json => Form::Json,
         "csv" => Form::Csv,

@@ -83,6 +83,7 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
         )
         .into());
     }
+    ensure_listed(&settings, &topic).await?;
     let mut service = Box::pin(Service::start(settings)).await?;
     let fed = feed_stdin(args, &topic, &mut service).await;
     let summary = service.writer.summary();
@@ -90,6 +91,14 @@ pub(crate) async fn run(args: Args, settings: Settings, json: bool) -> anyhow::R
     let tally = fed?;
     stopped?;
     output::show(json, &answer(&topic, &tally, &summary), || text(&topic, &tally, &summary))
+}
+
+/// Refuses a topic that is absent, before a writer takes partitions. A catalog that is absent or older is the start's matter.
+async fn ensure_listed(settings: &Settings, topic: &TopicName) -> anyhow::Result<()> {
+    let Ok(catalog) = connect::catalog_to_read(settings).await else { return Ok(()) };
+    let found = feeding::topic(catalog.as_ref(), topic).await;
+    connect::close_catalog(catalog.as_ref()).await;
+    found.map(drop)
 }
 
 /// Runs both services until a signal. The address is taken first, so that a start that must fail fails at once; requests are

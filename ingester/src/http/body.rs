@@ -130,8 +130,8 @@ impl RequestBody {
         let capacity = self.budget.capacity_bytes();
         if more > 0 && bytes > capacity {
             let text = format!(
-                "the request needs {bytes} bytes at once, and all requests together have {capacity}; send it as lines \
-                 (application/x-ndjson), or raise INGEST_MEMORY_BYTES"
+                "a record or a body in one piece needs {bytes} bytes at once, and all requests together have {capacity}; send \
+                 smaller ones (of an application/x-ndjson body only a line is held), or raise INGEST_MEMORY_BYTES"
             );
             return Err(ApiError::new(Code::TooLarge, text));
         }

@@ -48,6 +48,10 @@ impl StreamArgs {
             ("--max-bytes", self.max_bytes.is_some()),
             ("--duplicate-window", self.duplicate_window.is_some()),
         ];
+        if let Some((name, _)) = given[1..].iter().find(|(_, is_given)| *is_given && !self.streams.is_empty()) {
+            let text = format!("{name} is for streams that are made; those of --stream exist, and are never changed");
+            return Err(UsageError::new(text));
+        }
         match given.iter().find(|(_, is_given)| *is_given && !connect::is_shared(settings)) {
             None => Ok(()),
             Some((name, _)) => Err(UsageError::new(format!(
@@ -119,6 +123,10 @@ mod tests {
             let error = parsed(&[name, value]).check(&memory).expect_err(name).to_string();
             assert!(error.contains(name) && error.contains("QUEUE_TYPE=nats"), "{error}");
             parsed(&[name, value]).check(&nats).expect("NATS has streams");
+            if name != "--stream" {
+                let error = parsed(&["--stream", "A", name, value]).check(&nats).expect_err(name).to_string();
+                assert!(error.contains(name) && error.contains("never changed"), "{error}");
+            }
         }
     }
 }

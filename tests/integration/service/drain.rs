@@ -12,7 +12,7 @@ const MESSAGES: u64 = 2000;
 
 #[tokio::test]
 async fn a_signal_commits_everything_fetched() {
-    for (kind, signal) in [(Kind::Writer, "TERM"), (Kind::Up, "INT")] {
+    for (kind, signal) in [(Kind::Writer, "TERM"), (Kind::Up, "INT"), (Kind::Up, "HUP")] {
         let (nats, siltstone) = on_nats().await;
         create_orders(&siltstone).await;
         let mut service = Service::start(kind, &siltstone).await;

@@ -105,9 +105,10 @@ fn regressed(partition: &TopicPartition, bounds: &Bounds, what: &str) -> String 
         );
     }
     format!(
-        "{what}{shown}. The stream was deleted and made again, or restored from an older copy, so that its offsets no \
-         longer mean what the catalog knows. All committed rows stay as they are. Restore the stream it was, or read \
-         this one as a new history beside the old rows: siltstone topic resume {topic} --partition {id}"
+        "{what}{shown}. The stream was deleted and made again, or restored from an older copy, or a process with another \
+         queue (QUEUE_TYPE) committed to the partition, so that its offsets no longer mean what the catalog knows. All \
+         committed rows stay as they are. Restore the stream it was, if it is another one, or read this one as a new history \
+         beside the old rows: siltstone topic resume {topic} --partition {id}"
     )
 }
 
