@@ -108,6 +108,36 @@ fn the_architecture_page_stays_short() {
     assert!(text.lines().count() <= 250, "{} lines", text.lines().count());
 }
 
+/// The words of a text that are names of metrics.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+    words.filter(|word| word.starts_with("siltstone_")).collect()
+}
+
+#[test]
+fn the_page_of_metrics_has_exactly_those_of_the_sources() {
+    const CALLS: [&str; 3] = ["describe_counter!(", "describe_gauge!(", "describe_histogram!("];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    SOURCES.iter().filter(|source| **source != "tests").for_each(|source| sources(&root.join(source), &mut files));
+    let texts: Vec<String> = files.iter().map(|file| std::fs::read_to_string(file).expect("text")).collect();
+    let (mut described, mut calls) = (BTreeSet::new(), 0);
+    for text in &texts {
+        let here: usize = CALLS.iter().map(|call| text.matches(*call).count()).sum();
+        if here > 0 {
+            described.extend(metrics_in(text));
+            calls += here;
+        }
+    }
+    assert_eq!(described.len(), calls, "each metric has a constant and one description: {described:?}");
+    let page = std::fs::read_to_string(root.join("docs/metrics.md")).expect("text");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let rows: BTreeSet<&str> = rows.map(|(name, _)| name).filter(|name| name.starts_with("siltstone_")).collect();
+    assert_eq!(rows, described, "the rows of docs/metrics.md, and what the sources describe");
+    let unknown: Vec<_> = metrics_in(&page).difference(&described).copied().collect();
+    assert!(unknown.is_empty(), "docs/metrics.md names what no source has: {unknown:?}");
+}
+
 #[test]
 fn the_costs_in_the_docs_are_those_of_the_model() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
