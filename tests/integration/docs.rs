@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::binary::Siltstone;
+
 const DOCUMENTS: [&str; 5] =
     ["README.md", "docs/reliability.md", "docs/data.md", "docs/embedded.md", "ARCHITECTURE.md"];
 const SOURCES: [&str; 13] = [
@@ -136,6 +138,26 @@ fn the_page_of_metrics_has_exactly_those_of_the_sources() {
     assert_eq!(rows, described, "the rows of docs/metrics.md, and what the sources describe");
     let unknown: Vec<_> = metrics_in(&page).difference(&described).copied().collect();
     assert!(unknown.is_empty(), "docs/metrics.md names what no source has: {unknown:?}");
+}
+
+#[tokio::test]
+async fn the_page_of_system_tables_has_their_columns() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/system-tables.md");
+    let page = std::fs::read_to_string(path).expect("text");
+    let mut written = BTreeSet::new();
+    for section in page.split("\n## `siltstone.").skip(1) {
+        let (table, rows) = section.split_once('`').expect("a name has an end");
+        for row in rows.lines().filter(|line| line.starts_with("| `")) {
+            let cell = row.split('|').nth(1).expect("a row has cells");
+            written.extend(cell.split('`').skip(1).step_by(2).map(|column| format!("{table},{column}")));
+        }
+    }
+    let siltstone = Siltstone::new();
+    siltstone.run(&["topic", "create", "t"]).await.ok();
+    let sql = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'siltstone'";
+    let answer = siltstone.run(&["query", "--output", "csv", sql]).await.ok();
+    let there: BTreeSet<String> = answer.out.lines().skip(1).map(str::to_owned).collect();
+    assert_eq!(written, there, "the columns of docs/system-tables.md, and those that are there");
 }
 
 #[test]
