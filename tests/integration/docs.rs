@@ -5,8 +5,15 @@ use std::path::{Path, PathBuf};
 
 use crate::binary::Siltstone;
 
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "docs/reliability.md", "docs/data.md", "docs/embedded.md", "ARCHITECTURE.md"];
+const DOCUMENTS: [&str; 7] = [
+    "README.md",
+    "docs/reliability.md",
+    "docs/data.md",
+    "docs/embedded.md",
+    "docs/catalog.md",
+    "docs/requirements.md",
+    "ARCHITECTURE.md",
+];
 const SOURCES: [&str; 13] = [
     "catalog",
     "common",
