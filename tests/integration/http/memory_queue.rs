@@ -1,8 +1,9 @@
 //! A server whose queue is in its memory, beside other processes on the same catalog.
 //!
-//! Owns: commands that change its topics behind its back, and a second writer. Does not own: the queue itself.
+//! Owns: commands that change its topics behind its back, a second writer, requests with many records. Does not own: the queue
+//! itself.
 
-use super::{JSON, Server, count, patient};
+use super::{JSON, NDJSON, Server, count, patient};
 
 #[tokio::test]
 async fn a_topic_that_a_command_deleted_and_made_again_has_none_of_its_records() {
@@ -48,5 +49,20 @@ async fn a_second_server_on_the_catalog_ends_and_the_first_goes_on() {
     let path = "/v1/topics/orders/records?acks=committed";
     assert_eq!(server.request("POST", path, &[JSON], br#"{"id":9}"#).await.0, 200);
     assert_eq!(count(&siltstone, "SELECT count(*) AS c FROM orders").await, 5);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_with_thousands_of_records_is_answered_when_all_of_them_are_committed() {
+    let siltstone = patient();
+    siltstone.run(&["topic", "create", "orders", "--column", "id:int64"]).await.ok();
+    let server = Server::start(&siltstone).await;
+    let lines: String = (0..12_000).map(|id| format!("{{\"id\":{id}}}\n")).collect();
+    let path = "/v1/topics/orders/records?acks=committed";
+    let (status, body) = server.request("POST", path, &[NDJSON], lines.as_bytes()).await;
+    let failed =
+        body["records"].as_array().map_or(0, |records| records.iter().filter(|one| one["error"].is_object()).count());
+    assert_eq!((status, failed), (200, 0));
+    assert_eq!(count(&siltstone, "SELECT count(DISTINCT id) AS c FROM orders").await, 12_000);
     server.stop().await;
 }
