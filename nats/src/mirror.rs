@@ -11,11 +11,17 @@ use crate::topic_streams::{self, PartitionStream};
 /// Most looks at a mirror that copies all the time.
 const LOOKS_MAX: usize = 10;
 
-/// The offset behind the origin's last message.
+/// The offset behind the origin's last message: asked of the origin, or computed if it is out of reach.
 ///
 /// The server reads the end of the copy first, and then what the copy lacks: what it copies between the two is in neither, and
 /// the sum is too small. A sum between two equal ends is right; while the copy grows, the greatest of some counts.
 pub(super) async fn end_of_origin(connection: &Connection, stream: &str, info: &Info) -> Result<u64, QueueError> {
+    let origin = info.config.mirror.as_ref().filter(|origin| origin.external.is_none() && origin.domain.is_none());
+    if let Some(origin) = origin
+        && let Ok(Some(found)) = topic_streams::info(connection, &origin.name).await
+    {
+        return Ok((found.state.last_sequence + 1).max(sum(info)));
+    }
     let (mut end, mut copied) = (sum(info), info.state.last_sequence);
     for _ in 0..LOOKS_MAX {
         let Some(next) = topic_streams::info(connection, stream).await? else { break };
