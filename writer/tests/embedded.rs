@@ -23,7 +23,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
 use writer::{RunningWriter, Storage, Writer, WriterConfig};
 
-#[path = "../examples/embedded.rs"]
+#[path = "../examples/in_a_program.rs"]
 mod example;
 
 const PARTITIONS: u32 = 3;

@@ -1,4 +1,4 @@
-//! The writer inside another program, with its store and its logs: `cargo run -p writer --example embedded`.
+//! The writer inside another program, with its store and its logs: `cargo run -p writer --example in_a_program`.
 //!
 //! Owns: nothing that lasts. Queue, store and catalog are in memory, so that it runs without a server. With `NatsQueue`
 //! and any other store of the crate `object_store` in their places the calls stay the same; `Writer::builder` takes a
