@@ -108,7 +108,8 @@ fn with_rules(builder: SessionStateBuilder, bounds: Bounds) -> SessionStateBuild
 }
 
 fn register_functions(state: &mut SessionState) -> Result<()> {
-    for function in json::functions().chain(times::functions::functions().map(Arc::new)) {
+    let of_times = times::functions::functions().chain([times::parts::date_part()]);
+    for function in json::functions().chain(of_times.map(Arc::new)) {
         state.register_udf(function)?;
     }
     for function in moving::functions() {

@@ -25,4 +25,5 @@ mod relations;
 mod spying_store;
 mod statistics;
 mod tables;
+mod times;
 mod values;
