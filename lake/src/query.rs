@@ -59,6 +59,7 @@ mod session;
 mod settled;
 mod settled_scan;
 mod similar;
+mod spans;
 mod statements;
 mod statistics;
 mod store;

@@ -30,6 +30,7 @@ use super::mixed::MixedNumbers;
 use super::multisets::CountRows;
 use super::operators::Operators;
 use super::similar::StandardPatterns;
+use super::spans::SpansByLength;
 use super::times::{Microseconds, TimesInMicroseconds};
 use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, moving, pushdown, rules, times};
 
@@ -149,11 +150,12 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 5] = [
+    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 6] = [
         Arc::new(ThirdValue),
         Arc::new(CountRows),
         Arc::new(StandardPatterns),
         Arc::new(TimesInMicroseconds),
+        Arc::new(SpansByLength),
         Arc::new(MixedNumbers),
     ];
     rules.splice(0..0, own);

@@ -22,6 +22,7 @@ mod pushdown;
 mod reading;
 mod records;
 mod relations;
+mod spans;
 mod spying_store;
 mod statistics;
 mod tables;
