@@ -51,6 +51,7 @@ mod pruning;
 mod pushdown;
 mod reader;
 mod recorded;
+mod regexes;
 mod rewriting;
 mod rules;
 mod schemas;

@@ -29,6 +29,7 @@ use super::merged::MergingJoins;
 use super::mixed::MixedNumbers;
 use super::multisets::CountRows;
 use super::operators::Operators;
+use super::regexes::KeptRegexes;
 use super::similar::StandardPatterns;
 use super::spans::SpansByLength;
 use super::times::{Microseconds, TimesInMicroseconds};
@@ -150,10 +151,11 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 6] = [
+    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 7] = [
         Arc::new(ThirdValue),
         Arc::new(CountRows),
         Arc::new(StandardPatterns),
+        Arc::new(KeptRegexes),
         Arc::new(TimesInMicroseconds),
         Arc::new(SpansByLength),
         Arc::new(MixedNumbers),

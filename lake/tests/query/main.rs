@@ -21,6 +21,7 @@ mod pruning;
 mod pushdown;
 mod reading;
 mod records;
+mod regexes;
 mod relations;
 mod spans;
 mod spying_store;
