@@ -15,6 +15,7 @@ mod bounded;
 mod chains;
 mod checked;
 mod contained;
+mod correlated;
 mod counts;
 mod derived;
 mod error;

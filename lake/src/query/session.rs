@@ -20,6 +20,7 @@ use super::bounded::{BoundSizes, BoundUnnest, Bounds, PauseJoins};
 use super::chains::FlattenFilters;
 use super::checked::CheckNumbers;
 use super::contained::ContainScans;
+use super::correlated::OwnRows;
 use super::exact_average::ExactAverage;
 use super::exact_sum::ExactSum;
 use super::extremes::Extreme;
@@ -151,8 +152,9 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 7] = [
+    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 8] = [
         Arc::new(ThirdValue),
+        Arc::new(OwnRows),
         Arc::new(CountRows),
         Arc::new(StandardPatterns),
         Arc::new(KeptRegexes),

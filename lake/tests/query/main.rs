@@ -3,6 +3,7 @@
 mod attached;
 mod bounded;
 mod chains;
+mod correlated;
 mod damage;
 mod duckdb;
 mod extremes;
