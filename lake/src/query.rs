@@ -25,6 +25,7 @@ mod exact_store;
 mod exact_sum;
 mod extremes;
 mod format;
+mod frames;
 mod frugal;
 mod home;
 mod hot;

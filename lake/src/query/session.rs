@@ -24,6 +24,7 @@ use super::correlated::OwnRows;
 use super::exact_average::ExactAverage;
 use super::exact_sum::ExactSum;
 use super::extremes::Extreme;
+use super::frames::FramesOfValues;
 use super::frugal::{self, Budget, FrugalPlanner};
 use super::membership::ThirdValue;
 use super::merged::MergingJoins;
@@ -152,12 +153,13 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 8] = [
+    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 9] = [
         Arc::new(ThirdValue),
         Arc::new(OwnRows),
         Arc::new(CountRows),
         Arc::new(StandardPatterns),
         Arc::new(KeptRegexes),
+        Arc::new(FramesOfValues),
         Arc::new(TimesInMicroseconds),
         Arc::new(SpansByLength),
         Arc::new(MixedNumbers),

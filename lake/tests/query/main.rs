@@ -7,6 +7,7 @@ mod correlated;
 mod damage;
 mod duckdb;
 mod extremes;
+mod frames;
 mod hot_tail;
 mod json;
 mod lake;
