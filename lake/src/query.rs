@@ -56,6 +56,7 @@ mod recorded;
 mod regexes;
 mod rewriting;
 mod rules;
+mod sanity;
 mod schemas;
 mod scope;
 mod session;
