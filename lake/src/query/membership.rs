@@ -77,7 +77,7 @@ fn chosen(expr: Expr, schema: &DFSchema, is_alone: bool) -> Result<Expr> {
 }
 
 /// True for one row of aggregates, whatever rows the subquery reads.
-fn is_one_row(plan: &LogicalPlan) -> bool {
+pub(super) fn is_one_row(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
         LogicalPlan::Projection(_)

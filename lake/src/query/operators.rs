@@ -1,8 +1,10 @@
 //! What SQL means where DataFusion leaves it open.
 //!
-//! Owns: `->` and `->>` on JSON text, and members of objects found without regard to case: the member that is spelled so,
-//! else the only one that differs in case alone.
-//! Does not own: looking into JSON (`json`), names of columns and tables (`names`).
+//! Owns: `->` and `->>` on JSON text, `extract` as our `date_part`, and members of objects found without regard to case: the
+//! member that is spelled so, else the only one that differs in case alone.
+//! Does not own: looking into JSON (`json`), parts of times (`times`), names of columns and tables (`names`).
+
+use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
@@ -15,6 +17,7 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::json;
 use super::names::is_alike;
+use super::times::parts::date_part;
 
 #[derive(Debug)]
 pub(super) struct Operators;
@@ -27,6 +30,11 @@ impl ExprPlanner for Operators {
             _ => return Ok(PlannerResult::Original(expr)),
         };
         let function = ScalarFunction::new_udf(json::operator(gives_text), vec![expr.left, expr.right]);
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(function)))
+    }
+
+    fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        let function = ScalarFunction::new_udf(Arc::new(date_part()), args);
         Ok(PlannerResult::Planned(Expr::ScalarFunction(function)))
     }
 

@@ -21,9 +21,11 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::{ExecutionPlan, with_new_children_if_necessary};
 
+use super::sanity::CheckPlan;
+
 type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 
-/// DataFusion's rules, of which those that push filters or projections are limited.
+/// DataFusion's rules, of which those that push filters or projections are limited, and the last look is ours.
 pub(super) fn rules() -> Vec<Rule> {
     PhysicalOptimizer::new().rules.into_iter().map(limited).collect()
 }
@@ -32,6 +34,7 @@ fn limited(rule: Rule) -> Rule {
     match rule.name() {
         name if name.starts_with("FilterPushdown") => Arc::new(LimitedPushdown { rule, may_pass: may_filter_pass }),
         "ProjectionPushdown" => Arc::new(LimitedPushdown { rule, may_pass: may_projection_pass }),
+        "SanityCheckPlan" => Arc::new(CheckPlan),
         _ => rule,
     }
 }

@@ -20,16 +20,20 @@ use super::bounded::{BoundSizes, BoundUnnest, Bounds, PauseJoins};
 use super::chains::FlattenFilters;
 use super::checked::CheckNumbers;
 use super::contained::ContainScans;
+use super::correlated::OwnRows;
 use super::exact_average::ExactAverage;
 use super::exact_sum::ExactSum;
 use super::extremes::Extreme;
+use super::frames::FramesOfValues;
 use super::frugal::{self, Budget, FrugalPlanner};
 use super::membership::ThirdValue;
 use super::merged::MergingJoins;
 use super::mixed::MixedNumbers;
 use super::multisets::CountRows;
 use super::operators::Operators;
+use super::regexes::KeptRegexes;
 use super::similar::StandardPatterns;
+use super::spans::SpansByLength;
 use super::times::{Microseconds, TimesInMicroseconds};
 use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, moving, pushdown, rules, times};
 
@@ -108,7 +112,8 @@ fn with_rules(builder: SessionStateBuilder, bounds: Bounds) -> SessionStateBuild
 }
 
 fn register_functions(state: &mut SessionState) -> Result<()> {
-    for function in json::functions().chain(times::functions::functions().map(Arc::new)) {
+    let of_times = times::functions::functions().chain([times::parts::date_part()]);
+    for function in json::functions().chain(of_times.map(Arc::new)) {
         state.register_udf(function)?;
     }
     for function in moving::functions() {
@@ -148,11 +153,15 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 5] = [
+    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 9] = [
         Arc::new(ThirdValue),
+        Arc::new(OwnRows),
         Arc::new(CountRows),
         Arc::new(StandardPatterns),
+        Arc::new(KeptRegexes),
+        Arc::new(FramesOfValues),
         Arc::new(TimesInMicroseconds),
+        Arc::new(SpansByLength),
         Arc::new(MixedNumbers),
     ];
     rules.splice(0..0, own);

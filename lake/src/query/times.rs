@@ -1,18 +1,21 @@
 //! Times in microseconds, which hold all years that are stored.
 //!
 //! Owns: that `TIMESTAMP` in SQL, the current time, texts and dates that meet times, and times in another zone have
-//! microseconds, and the functions of such times (`functions`).
+//! microseconds, and the functions of such times (`functions`), also in sets of rows (`sets`).
 //! Does not own: other casts and coercions (DataFusion); `timestamp(9)` and `to_timestamp`, which have nanoseconds.
 //!
 //! Why it is needed, for DataFusion 54.1. It gives all of these nanoseconds, which end in 1677 and in 2262. One row with the
 //! time 9999-12-31 would make an error of the query.
 
+mod bins;
 pub(super) mod functions;
+pub(super) mod parts;
+mod sets;
 
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
-use datafusion::common::ExprSchema;
+use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::error::Result;
@@ -55,16 +58,19 @@ impl AnalyzerRule for TimesInMicroseconds {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let change = |node| rewrite_typed(node, &|expr, schema| Ok(Transformed::yes(in_microseconds(expr, schema))));
+        let in_microseconds = |expr, schema: &DFSchema| in_microseconds(expr, schema).map(Transformed::yes);
+        let change = |node| {
+            rewrite_typed(node, &in_microseconds)?.transform_data(|node| sets::alike(node).map(Transformed::yes))
+        };
         Ok(plan.transform_up_with_subqueries(change)?.data)
     }
 }
 
 /// The expression with its own operands, or itself, in microseconds.
-fn in_microseconds(mut expr: Expr, schema: &dyn ExprSchema) -> Expr {
+fn in_microseconds(mut expr: Expr, schema: &DFSchema) -> Result<Expr> {
     match &mut expr {
         Expr::ScalarFunction(function) if matches!(function.func.name(), "now" | "current_timestamp") => {
-            return cast(expr, DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into())));
+            return Ok(cast(expr, DataType::Timestamp(TimeUnit::Microsecond, Some(ZONE.into()))));
         }
         // Only a zone in SQL is planned so: that of a type is UTC.
         Expr::Cast(Cast { expr: operand, field }) | Expr::TryCast(TryCast { expr: operand, field }) => {
@@ -92,9 +98,27 @@ fn in_microseconds(mut expr: Expr, schema: &dyn ExprSchema) -> Expr {
                 }
             }
         }
+        Expr::ScalarFunction(function) if function.func.name() == "make_array" => {
+            dates_alike(schema, function.args.iter_mut().collect());
+        }
+        Expr::Case(case) => {
+            let (mut compared, mut results) = (Vec::new(), Vec::new());
+            for (when, then) in &mut case.when_then_expr {
+                compared.push(&mut **when);
+                results.push(&mut **then);
+            }
+            if let Some(operand) = case.expr.as_deref_mut() {
+                compared.push(operand);
+                alike(schema, compared);
+            }
+            results.extend(case.else_expr.as_deref_mut());
+            dates_alike(schema, results);
+        }
+        Expr::InSubquery(list) => sets::subquery(&mut list.expr, &mut list.subquery, schema)?,
+        Expr::SetComparison(set) => sets::subquery(&mut set.expr, &mut set.subquery, schema)?,
         _ => {}
     }
-    expr
+    Ok(expr)
 }
 
 fn is_comparison(operator: Operator) -> bool {
@@ -105,20 +129,42 @@ fn is_in_nanoseconds(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Timestamp(TimeUnit::Nanosecond, _))
 }
 
-/// Makes times of the dates and texts that are compared with times, none of which has nanoseconds.
-fn alike(schema: &dyn ExprSchema, exprs: Vec<&mut Expr>) {
-    let types: Vec<_> = exprs.iter().map(|expr| expr.get_type(schema).ok()).collect();
-    let mut zones = types.iter().flatten().filter_map(|data_type| match data_type {
-        DataType::Timestamp(_, zone) => Some(zone.clone()),
-        _ => None,
-    });
-    let Some(zone) = zones.next() else { return };
-    if types.iter().flatten().any(is_in_nanoseconds) {
-        return;
+/// The type of a time in microseconds beside others; `None` where there is no time, or one with nanoseconds.
+fn time_among<'t>(types: impl Iterator<Item = &'t DataType>) -> Option<DataType> {
+    let mut wanted = None;
+    for data_type in types {
+        match data_type {
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => return None,
+            DataType::Timestamp(_, zone) => {
+                wanted.get_or_insert_with(|| DataType::Timestamp(TimeUnit::Microsecond, zone.clone()));
+            }
+            _ => {}
+        }
     }
+    wanted
+}
+
+/// The type of dates that meet times; `None` where no date meets one.
+fn meeting<'t>(types: impl Iterator<Item = &'t DataType> + Clone) -> Option<DataType> {
+    if types.clone().any(|data_type| *data_type == DataType::Date32) { time_among(types) } else { None }
+}
+
+/// Makes times of the dates and texts that are compared with times, none of which has nanoseconds.
+fn alike(schema: &DFSchema, exprs: Vec<&mut Expr>) {
+    as_times(schema, exprs, |data_type| *data_type == DataType::Date32 || data_type.is_string());
+}
+
+/// Makes times of the dates that are put beside times, none of which has nanoseconds.
+fn dates_alike(schema: &DFSchema, exprs: Vec<&mut Expr>) {
+    as_times(schema, exprs, |data_type| *data_type == DataType::Date32);
+}
+
+fn as_times(schema: &DFSchema, exprs: Vec<&mut Expr>, is_cast: fn(&DataType) -> bool) {
+    let types: Vec<_> = exprs.iter().map(|expr| expr.get_type(schema).unwrap_or(DataType::Null)).collect();
+    let Some(wanted) = time_among(types.iter()) else { return };
     for (expr, data_type) in exprs.into_iter().zip(types) {
-        if let Some(DataType::Date32 | DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) = data_type {
-            *expr = cast(std::mem::take(expr), DataType::Timestamp(TimeUnit::Microsecond, zone.clone()));
+        if is_cast(&data_type) {
+            *expr = cast(std::mem::take(expr), wanted.clone());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use datafusion::physical_plan::displayable;
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::lake::Lake;
 use crate::statistics::{TOPIC, cases, list, record_statistics, values};
@@ -55,4 +56,44 @@ proptest! {
             }
         });
     }
+}
+
+#[tokio::test]
+async fn rows_of_several_objects_are_ordered_by_any_expression() {
+    let lake = Lake::in_memory().await;
+    let columns = r#"{"format":"json","columns":[{"name":"i","type":"int64"},{"name":"s","type":"string"}]}"#;
+    lake.create("t", 2, columns).await;
+    for partition in 0..2 {
+        lake.settle("t", partition, 0..=9).await;
+        lake.settle("t", partition, 10..=19).await;
+    }
+    for order in ["abs(i - 4)", "abs(i - 4.0)", "abs(CAST(i - 4 AS double))", "sqrt(abs(i - 4))"] {
+        let sql = format!("SELECT i FROM t ORDER BY {order}, i DESC LIMIT 3");
+        assert_eq!(json!(lake.column(&sql).await), json!([4, 4, 5]), "{order}");
+    }
+    for (order, expected) in [
+        ("ln(i + 1)", 0),
+        ("log(2, i + 1)", 0),
+        ("cosh(i + 0.5)", 0),
+        ("abs(length(s)), i", 0),
+        ("sqrt(_offset + 1)", 0),
+        ("acos(i / 20.0)", 19),
+        ("atanh(i / -20.0)", 19),
+        ("-acosh(i + 1)", 19),
+        ("abs(extract(epoch FROM _timestamp)) DESC", 19),
+        ("s LIKE 's1%' AND s LIKE '%9' DESC", 19),
+        ("-(CASE WHEN i = 7 THEN 1.5 ELSE 0 END)", 7),
+        ("date_trunc('minute', _timestamp) + INTERVAL '1 day', i", 0),
+        ("length(s) > 2 DESC, i", 10),
+    ] {
+        let sql = format!("SELECT i FROM t ORDER BY {order} LIMIT 1");
+        assert_eq!(lake.column(&sql).await, [expected], "{order}");
+    }
+    let ranked = "SELECT rank() OVER (ORDER BY abs(i - 4)) AS r FROM t ORDER BY r LIMIT 3";
+    assert_eq!(lake.column(ranked).await, [1, 1, 3]);
+    let collected = "SELECT array_agg(i ORDER BY abs(i - 4), i)[1:3] FROM t";
+    assert_eq!(lake.column(collected).await, [json!([4, 4, 3])]);
+    let longest =
+        "SELECT max(CASE WHEN i = 3 THEN INTERVAL '1 month' ELSE INTERVAL '40 hours' END) > INTERVAL '29 days' FROM t";
+    assert_eq!(lake.column(longest).await, [true]);
 }

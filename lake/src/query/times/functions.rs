@@ -1,16 +1,16 @@
 //! Functions of times, in microseconds.
 //!
-//! Owns: `date_trunc`, `date_bin` and `to_char` of times in all years that are stored.
-//! Does not own: what they compute, which is DataFusion's; the types of other expressions (`times`).
+//! Owns: the types of `date_trunc`, `date_bin` and `to_char`, and `date_trunc` of times in all years that are stored.
+//! Does not own: `date_bin` of timestamps (`bins`), `date_part` (`parts`), what else is computed, which is DataFusion's; the
+//! types of other expressions (`times`).
 //!
-//! DataFusion 54.1 computes in nanoseconds, which end in 1677 and in 2262. A time outside of these is moved by a span after
-//! which the calendar, or the grid, is the same again, and its result is moved back.
+//! DataFusion 54.1 computes in nanoseconds, which end in 1677 and in 2262. `date_trunc` of a time outside of these moves it by a
+//! span after which the calendar is the same again, and moves the result back.
 
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray};
 use datafusion::arrow::datatypes::{DataType, FieldRef, IntervalUnit, TimeUnit, TimestampMicrosecondType};
-use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::functions::datetime;
 use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
@@ -18,10 +18,11 @@ use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 
+use super::bins;
+
 const DAY: i64 = 86_400_000_000;
 /// After 400 years the calendar is the same again, and so are the days of the week.
 const CALENDAR: i64 = 146_097 * DAY;
-const CALENDAR_MONTHS: i32 = 4_800;
 /// Times before and behind this one, within a year of the ends of nanoseconds, are moved.
 const NEAR: i64 = i64::MAX / 1_000 - 366 * DAY;
 
@@ -71,7 +72,7 @@ impl ScalarUDFImpl for OfTimes {
         coerced[1 - place] = if is_binned { DataType::Interval(IntervalUnit::MonthDayNano) } else { DataType::Utf8 };
         if let (Some(origin), DataType::Timestamp(_, zone)) = (types.get(2), self.time(&types[place])?) {
             let is_time = matches!(origin, DataType::Time32(_) | DataType::Time64(_));
-            coerced[2] = if is_time { origin.clone() } else { DataType::Timestamp(TimeUnit::Nanosecond, zone) };
+            coerced[2] = if is_time { origin.clone() } else { origin_type(origin, zone) };
         }
         Ok(coerced)
     }
@@ -85,8 +86,13 @@ impl ScalarUDFImpl for OfTimes {
     }
 
     fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let moves = match args.args.get(self.place()) {
-            Some(time) if self.place() == 1 => self.moves(&args, &time.to_array(args.number_rows)?),
+        if self.name() == "date_bin"
+            && let Some(binned) = bins::binned(&args)?
+        {
+            return Ok(binned);
+        }
+        let moves = match args.args.get(1) {
+            Some(time) if self.name() == "date_trunc" => moves(&time.to_array(args.number_rows)?),
             _ => None,
         };
         let Some(moves) = moves else { return self.function.invoke_with_args(args) };
@@ -119,35 +125,26 @@ impl OfTimes {
             other => return Err(DataFusionError::Plan(format!("{} takes a time, not {other}", self.name()))),
         })
     }
+}
 
-    /// How far each time is moved; `None` when none need be, or none can.
-    fn moves(&self, args: &ScalarFunctionArgs, times: &ArrayRef) -> Option<Vec<i64>> {
-        let times = times.as_primitive_opt::<TimestampMicrosecondType>()?;
-        let is_near = |time: i64| (-NEAR..=NEAR).contains(&time);
-        if times.iter().flatten().all(is_near) {
-            return None;
-        }
-        let span = self.span(&args.args[0])?;
-        let far = |time: i64| if is_near(time) { 0 } else { time.div_euclid(span) * span };
-        Some(times.values().iter().map(|time| far(*time)).collect())
+/// How far each time is moved, to a year within nanoseconds in which the calendar is the same; `None` when none need be.
+fn moves(times: &ArrayRef) -> Option<Vec<i64>> {
+    let times = times.as_primitive_opt::<TimestampMicrosecondType>()?;
+    let is_near = |time: i64| (-NEAR..=NEAR).contains(&time);
+    if times.iter().flatten().all(is_near) {
+        return None;
     }
+    let far = |time: i64| time.checked_sub(NEAR - CALENDAR).map_or(0, |behind| behind.div_euclid(CALENDAR) * CALENDAR);
+    Some(times.values().iter().map(|time| if is_near(*time) { 0 } else { far(*time) }).collect())
+}
 
-    /// Microseconds after which the results are the same but for these.
-    fn span(&self, first: &ColumnarValue) -> Option<i64> {
-        if self.name() == "date_trunc" {
-            return Some(CALENDAR);
-        }
-        match first {
-            ColumnarValue::Scalar(ScalarValue::IntervalMonthDayNano(Some(stride))) if stride.months != 0 => {
-                (CALENDAR_MONTHS % stride.months == 0).then_some(CALENDAR)
-            }
-            ColumnarValue::Scalar(ScalarValue::IntervalMonthDayNano(Some(stride))) => {
-                let rest = (stride.nanoseconds % 1_000 == 0).then_some(stride.nanoseconds / 1_000)?;
-                i64::from(stride.days).checked_mul(DAY)?.checked_add(rest).filter(|span| *span > 0)
-            }
-            _ => None,
-        }
-    }
+/// The type of an origin of timestamps, whose nanoseconds it keeps.
+fn origin_type(origin: &DataType, zone: Option<Arc<str>>) -> DataType {
+    let unit = match origin {
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => TimeUnit::Nanosecond,
+        _ => TimeUnit::Microsecond,
+    };
+    DataType::Timestamp(unit, zone)
 }
 
 /// The times, each with its move applied; nulls stay.
