@@ -17,6 +17,7 @@ mod functions;
 mod hot_tail;
 mod information;
 mod kept;
+mod lists;
 mod names;
 mod numeric;
 mod parameters;

@@ -118,9 +118,11 @@ pub(super) fn response(answer: Rows, fields: Vec<FieldInfo>) -> QueryResponse {
 pub(super) fn told(wanted: Option<&DataType>) -> PgWireResult<Type> {
     match wanted {
         None => Ok(Type::TEXT),
-        // Of any elements: there are answers whose lists are JSON, but no parameters.
-        Some(list @ DataType::List(_)) => arrow_pg::datatypes::into_pg_type(list),
-        Some(other) => rows::pg_type(other),
+        Some(wanted) => match (rows::pg_type(wanted)?, wanted) {
+            // There are answers whose lists are JSON, but no parameters.
+            (Type::JSON, DataType::List(_)) => arrow_pg::datatypes::into_pg_type(wanted),
+            (known, _) => Ok(known),
+        },
     }
 }
 
