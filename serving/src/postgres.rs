@@ -23,6 +23,7 @@ mod numeric;
 mod parameters;
 mod plain;
 mod planned;
+mod relations;
 mod rows;
 mod session;
 mod settings;

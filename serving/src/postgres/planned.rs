@@ -77,7 +77,8 @@ impl Postgres {
         }
         let text = sql.to_owned();
         let sql = self.read(sql.len(), move || names::for_engine(&text)).await?;
-        Ok(self.executor.plan(client, &sql).await?)
+        let planned = self.executor.plan(client, &sql).await;
+        Ok(planned.map_err(|failure| QueryFailure { message: names::for_client(&failure.message), ..failure })?)
     }
 
     /// Runs a query that was prepared, with the values of a portal.
