@@ -16,6 +16,7 @@ use datafusion::datasource::TableType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::planner::TypePlanner;
 use datafusion_pg_catalog::pg_catalog::catalog_info::CatalogInfo;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
@@ -81,7 +82,11 @@ impl Additions for PostgresTables {
 
     fn extend(&self, mut builder: SessionStateBuilder) -> SessionStateBuilder {
         builder.scalar_functions().get_or_insert_default().extend(self.functions.iter().cloned());
-        builder.with_type_planner(Arc::new(PgOidTypePlanner))
+        builder
+    }
+
+    fn types(&self) -> Arc<dyn TypePlanner> {
+        Arc::new(PgOidTypePlanner)
     }
 }
 
