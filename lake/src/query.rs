@@ -105,7 +105,7 @@ pub use listing::ListedTable;
 pub use object::{UnreadableSegment, unreadable_segment};
 pub use options::QueryOptions;
 pub use parameters::{Parameters, fitted, plain_number};
-use planning::{check_exists, planned};
+use planning::{check_exists, check_reads, planned};
 use provider::Sources;
 use reader::NamedReaderFactory;
 use schemas::QueryCatalog;
@@ -191,8 +191,8 @@ impl QuerySession {
     /// settings of the hot tail.
     ///
     /// # Errors
-    /// [`QueryError::UnknownTable`] lists the topics that exist, [`QueryError::UnknownColumn`] the columns in reach; otherwise
-    /// the catalog's or DataFusion's error.
+    /// [`QueryError::NotReading`] for any other, [`QueryError::UnknownTable`] lists the tables that exist,
+    /// [`QueryError::UnknownColumn`] the columns in reach; otherwise the catalog's or DataFusion's error.
     pub async fn sql(&self, sql: &str) -> Result<DataFrame, QueryError> {
         self.sql_with(sql, &self.settings).await
     }
@@ -248,6 +248,7 @@ impl QuerySession {
         let state = self.state_with(&tables, settings.hot_tail(), scope);
         let dialect = state.config().options().sql_parser.dialect;
         let mut statement = state.sql_to_statement(sql, &dialect)?;
+        check_reads(&mut statement)?;
         json::binding::tighten(&mut statement);
         mixed::literals::keep_digits(&mut statement);
         precedence::bind(&mut statement);

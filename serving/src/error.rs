@@ -101,6 +101,7 @@ impl QueryFailure {
         match error {
             QueryError::Catalog(error) => Self::of_catalog(error),
             QueryError::Query(error) => Self::running(error, memory_bytes_max),
+            error @ QueryError::NotReading(_) => Self::passed_on(FailureKind::NotReading, &error.to_string()),
             error => Self::passed_on(FailureKind::Invalid, &error.to_string()),
         }
     }

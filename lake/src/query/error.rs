@@ -6,17 +6,31 @@ use catalog::CatalogError;
 use datafusion::error::DataFusionError;
 
 use super::statements::TOKENS_MAX;
+use super::{QUARANTINE_SCHEMA, TOPICS_SCHEMA};
 
 /// A failure to plan a query.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
+    /// The statement does something else than read.
+    #[error("only SELECT, SHOW, DESCRIBE and EXPLAIN are allowed here, not {0}")]
+    NotReading(String),
     /// The query names a table that does not exist.
-    #[error("no table {table}; {}", known_topics(topics))]
+    #[error("no table {table}; {}", known_tables(schema, tables))]
     UnknownTable {
-        /// The table as resolved from the query.
+        /// The table as it was typed.
         table: String,
-        /// Every topic.
-        topics: Vec<String>,
+        /// Its schema.
+        schema: String,
+        /// Every table of this schema.
+        tables: Vec<String>,
+    },
+    /// The query names a schema that does not exist.
+    #[error("no schema {schema}; schemas are {}", schemas.join(", "))]
+    UnknownSchema {
+        /// The schema as it was typed.
+        schema: String,
+        /// Every schema.
+        schemas: Vec<String>,
     },
     /// The query names a column that does not exist.
     #[error("no column {column}; {}", known_columns(columns))]
@@ -54,6 +68,17 @@ pub enum QueryError {
     /// The query is not valid, or cannot be carried out.
     #[error(transparent)]
     Query(#[from] DataFusionError),
+}
+
+fn known_tables(schema: &str, tables: &[String]) -> String {
+    match schema {
+        TOPICS_SCHEMA | QUARANTINE_SCHEMA => known_topics(tables),
+        _ => {
+            let mut sorted: Vec<&str> = tables.iter().map(String::as_str).collect();
+            sorted.sort_unstable();
+            format!("tables of {schema} are {}", sorted.join(", "))
+        }
+    }
 }
 
 fn known_topics(topics: &[String]) -> String {

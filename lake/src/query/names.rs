@@ -22,7 +22,7 @@ use crate::duckdb::identifier;
 
 const SCHEMAS: [&str; 4] = [TOPICS_SCHEMA, QUARANTINE_SCHEMA, SYSTEM_SCHEMA, INFORMATION_SCHEMA];
 /// Those of DataFusion.
-const INFORMATION_TABLES: [&str; 7] =
+pub(super) const INFORMATION_TABLES: [&str; 7] =
     ["tables", "views", "columns", "df_settings", "schemata", "routines", "parameters"];
 
 /// Finds the tables and windows that the statement names. What is not found stays as it is.
@@ -48,7 +48,7 @@ pub(super) fn typed(catalog: &QueryCatalog) -> Vec<String> {
 }
 
 /// A plain word as it is, any other name in quotes.
-fn identifier_if_needed(name: &str) -> String {
+pub(super) fn identifier_if_needed(name: &str) -> String {
     let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let begins_plainly = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     if begins_plainly && is_plain(name) { name.to_owned() } else { identifier(name) }

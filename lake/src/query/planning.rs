@@ -1,17 +1,21 @@
 //! The plan of a statement over the names of tables.
 //!
-//! Owns: mending names until the statement can be planned, and the refusal of tables that there are not.
+//! Owns: mending names until the statement can be planned, the refusal of tables that there are not, and of statements that do
+//! not read, before they are planned.
 //! Does not own: the rows of the tables (`binding`), finding names (`names`).
+
+use std::ops::ControlFlow;
 
 use datafusion::catalog::CatalogProvider;
 use datafusion::common::ResolvedTableReference;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
 
 use super::schemas::QueryCatalog;
 use super::{CATALOG, INFORMATION_SCHEMA, QueryError, TOPICS_SCHEMA, labels, merged, names};
+use crate::duckdb::identifier;
 
 /// The plan of a statement whose tables exist. Planning is what knows the scopes of names, so it says which ones are to be
 /// mended: each failure mends one, until there is none.
@@ -34,19 +38,77 @@ pub(super) async fn planned(
     }
 }
 
+/// Refuses a statement that does something else than read, whatever its tables and values are.
+pub(super) fn check_reads(statement: &mut Statement) -> Result<(), QueryError> {
+    let found = match statement {
+        Statement::Explain(explain) => return check_reads(&mut explain.statement),
+        Statement::Statement(inner) => match inner.visit(&mut Reading) {
+            ControlFlow::Break(found) => found,
+            ControlFlow::Continue(()) => return Ok(()),
+        },
+        Statement::Reset(_) => return Ok(()),
+        Statement::CreateExternalTable(_) => "CREATE".to_owned(),
+        Statement::CopyTo(_) => "COPY".to_owned(),
+    };
+    Err(QueryError::NotReading(found))
+}
+
+/// Breaks at the first statement that does something else than read, with its first word: a query may have one within.
+struct Reading;
+
+impl VisitorMut for Reading {
+    type Break = String;
+
+    fn pre_visit_statement(&mut self, statement: &mut ast::Statement) -> ControlFlow<String> {
+        match statement {
+            ast::Statement::Query(_) | ast::Statement::Explain { .. } | ast::Statement::ExplainTable { .. } => {}
+            // Which settings can be set is said where they are.
+            ast::Statement::Set(_) | ast::Statement::Reset(_) => {}
+            other => match other.to_string().split_whitespace().next() {
+                None | Some("SHOW") => {}
+                Some(word) => return ControlFlow::Break(word.to_owned()),
+            },
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<String> {
+        match select.into {
+            Some(_) => ControlFlow::Break("SELECT INTO".to_owned()),
+            None => ControlFlow::Continue(()),
+        }
+    }
+}
+
 /// Refuses a table that there is not.
 pub(super) fn check_exists(tables: &QueryCatalog, table: &ResolvedTableReference) -> Result<(), QueryError> {
-    let known = match table.catalog.as_ref() == CATALOG {
-        true if table.schema.as_ref() == INFORMATION_SCHEMA => true,
-        true => tables.schema(&table.schema).is_some_and(|schema| schema.table_exist(&table.table)),
-        false => false,
+    let (catalog, schema, name) = (table.catalog.as_ref(), table.schema.as_ref(), table.table.as_ref());
+    let known = match tables.schema(schema) {
+        _ if catalog != CATALOG => None,
+        _ if schema == INFORMATION_SCHEMA => Some(names::INFORMATION_TABLES.map(str::to_owned).to_vec()),
+        Some(found) if found.table_exist(name) => return Ok(()),
+        Some(found) => Some(found.table_names()),
+        None => None,
     };
-    if known {
-        return Ok(());
+    let is_quoted = |name: &str| name.chars().any(char::is_uppercase);
+    let quoted = |name: &str| if is_quoted(name) { identifier(name) } else { names::identifier_if_needed(name) };
+    match known {
+        Some(known) if schema == INFORMATION_SCHEMA && known.iter().any(|known| known == name) => Ok(()),
+        Some(tables) => {
+            let table = match schema {
+                TOPICS_SCHEMA => identifier(name),
+                _ => format!("{}.{}", quoted(schema), quoted(name)),
+            };
+            Err(QueryError::UnknownTable { table, schema: schema.to_owned(), tables })
+        }
+        None => {
+            let schema = match catalog {
+                CATALOG => quoted(schema),
+                _ => format!("{}.{}", quoted(catalog), quoted(schema)),
+            };
+            let mut schemas = tables.schema_names();
+            schemas.push(INFORMATION_SCHEMA.to_owned());
+            Err(QueryError::UnknownSchema { schema, schemas })
+        }
     }
-    let name = match table.schema.as_ref() == TOPICS_SCHEMA && table.catalog.as_ref() == CATALOG {
-        true => format!("{:?}", table.table),
-        false => table.to_string(),
-    };
-    Err(QueryError::UnknownTable { table: name, topics: tables.topic_names() })
 }

@@ -9,8 +9,14 @@ use std::sync::Arc;
 
 use catalog::View;
 use common::TopicName;
+use datafusion::arrow::datatypes::FieldRef;
 use datafusion::catalog::SchemaProvider;
+use datafusion::error::Result;
 use datafusion::execution::SessionStateBuilder;
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::sql::sqlparser::ast;
+
+use super::times::Microseconds;
 
 /// The view of one statement. By default, every topic and nothing more.
 #[derive(Clone, Default)]
@@ -22,13 +28,16 @@ pub struct Scope {
 /// True for a topic in sight.
 type Visible = dyn Fn(&TopicName) -> bool + Send + Sync;
 
-/// Schemas and functions that clients of a protocol expect.
+/// Schemas, functions and types that clients of a protocol expect.
 pub trait Additions: fmt::Debug + Send + Sync {
     /// The schema of this name, if there is one.
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>>;
 
-    /// Adds functions and types.
+    /// Adds functions.
     fn extend(&self, builder: SessionStateBuilder) -> SessionStateBuilder;
+
+    /// Names of types, besides those of every session.
+    fn types(&self) -> Arc<dyn TypePlanner>;
 }
 
 impl Scope {
@@ -71,8 +80,21 @@ impl Scope {
 
     pub(super) fn extend(&self, builder: SessionStateBuilder) -> SessionStateBuilder {
         match &self.additions {
-            Some(additions) => additions.extend(builder),
+            Some(additions) => additions.extend(builder).with_type_planner(Arc::new(Types(additions.types()))),
             None => builder,
+        }
+    }
+}
+
+/// Types of an addition before those of every session: a session has one planner of types.
+#[derive(Debug)]
+struct Types(Arc<dyn TypePlanner>);
+
+impl TypePlanner for Types {
+    fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
+        match self.0.plan_type_field(sql_type)? {
+            Some(added) => Ok(Some(added)),
+            None => Microseconds.plan_type_field(sql_type),
         }
     }
 }

@@ -29,13 +29,60 @@ async fn an_unknown_table_is_an_error_that_lists_the_topics() {
     assert_eq!(lake.error("SELECT * FROM nothing").await, "no table \"nothing\"; there are no topics yet");
     lake.create("Upper", 1, "{}").await;
     lake.create("orders", 1, "{}").await;
-    for sql in
-        ["SELECT * FROM \"upper\"", "SELECT * FROM orders, quarantine.\"upper\"", "SELECT * FROM siltstone.upper"]
-    {
+    for sql in ["SELECT * FROM \"upper\"", "SELECT * FROM orders, quarantine.\"upper\""] {
         let error = lake.error(sql).await;
         assert!(error.contains(r#"topics are "Upper", "orders""#), "{error}");
     }
     assert_eq!(lake.number("WITH mine AS (SELECT 1 AS n) SELECT n FROM mine").await, 1);
+}
+
+#[tokio::test]
+async fn an_unknown_table_of_another_schema_is_named_as_it_was_typed() {
+    let lake = Lake::in_memory().await;
+    lake.create("orders", 1, "{}").await;
+    let system = "agents, commits, consumer_groups, consumer_offsets, gaps, partitions, segments, topics, uploads";
+    let schemas = "schemas are public, quarantine, siltstone, information_schema";
+    for (table, expected) in [
+        ("siltstone.segment", format!("no table siltstone.segment; tables of siltstone are {system}")),
+        ("SILTSTONE.siltstone.\"Topics\"", format!("no table siltstone.\"Topics\"; tables of siltstone are {system}")),
+        ("quarantine.nothing", "no table quarantine.nothing; topics are \"orders\"".to_owned()),
+        ("public.nothing", "no table \"nothing\"; topics are \"orders\"".to_owned()),
+        ("information_schema.cols", "no table information_schema.cols; tables of information_schema are".to_owned()),
+        ("lake.orders", format!("no schema lake; {schemas}")),
+        ("other.public.orders", format!("no schema other.public; {schemas}")),
+    ] {
+        let error = lake.error(&format!("SELECT * FROM {table}")).await;
+        assert!(error.starts_with(&expected), "{table}: {error}");
+    }
+    assert_eq!(lake.number("SELECT count(*) FROM siltstone.siltstone.topics").await, 1);
+}
+
+#[tokio::test]
+async fn a_statement_that_does_not_read_is_refused_before_anything_of_it_is_looked_at() {
+    let lake = Lake::in_memory().await;
+    lake.create("orders", 1, "{}").await;
+    for (sql, word) in [
+        ("INSERT INTO orders VALUES (1)", "INSERT"),
+        ("EXPLAIN INSERT INTO orders VALUES (1)", "INSERT"),
+        ("insert into nothing values (1, 2)", "INSERT"),
+        ("UPDATE orders SET nothing = 1", "UPDATE"),
+        ("DELETE FROM nothing", "DELETE"),
+        ("WITH r AS (SELECT 1) INSERT INTO orders SELECT * FROM r", "INSERT"),
+        ("SELECT * INTO copied FROM orders", "SELECT INTO"),
+        ("DROP TABLE nothing", "DROP"),
+        ("TRUNCATE orders", "TRUNCATE"),
+        ("CREATE VIEW v AS SELECT nothing", "CREATE"),
+        ("CREATE EXTERNAL TABLE passwords STORED AS CSV LOCATION '/etc/passwd'", "CREATE"),
+        ("COPY nothing TO '/tmp/siltstone-must-not-exist.parquet'", "COPY"),
+        ("PREPARE p AS SELECT nothing", "PREPARE"),
+        ("START TRANSACTION", "START"),
+    ] {
+        let expected = format!("only SELECT, SHOW, DESCRIBE and EXPLAIN are allowed here, not {word}");
+        assert_eq!(lake.error(sql).await, expected, "{sql}");
+    }
+    for sql in ["SHOW TABLES", "DESCRIBE orders", "EXPLAIN SELECT 1", "SHOW siltstone.hot_tail", "VALUES (1)"] {
+        lake.json(sql).await;
+    }
 }
 
 #[tokio::test]

@@ -156,6 +156,9 @@ async fn only_reading_is_allowed_and_wrong_names_say_what_there_is() {
     let refused = failure(&executor, &client, "CREATE SCHEMA x").await;
     assert_eq!(refused.kind, FailureKind::NotReading, "{refused}");
     assert!(refused.message.contains("only SELECT, SHOW, DESCRIBE and EXPLAIN"), "{refused}");
+    let unplanned = failure(&executor, &client, "INSERT INTO nothing VALUES (1)").await;
+    assert_eq!(unplanned.kind, FailureKind::NotReading, "{unplanned}");
+    assert!(unplanned.message.ends_with("not INSERT"), "{unplanned}");
     let setting = failure(&executor, &client, "SET datafusion.execution.batch_size = 1").await;
     assert_eq!(setting.kind, FailureKind::Invalid, "{setting}");
     assert!(setting.message.contains("cannot be set here"), "{setting}");

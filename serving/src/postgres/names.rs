@@ -1,6 +1,7 @@
 //! Statements about PostgreSQL's own tables and functions.
 //!
-//! Owns: telling them from those about topics, which mean the same at every door; and their text for the engine.
+//! Owns: telling them from those about topics, which mean the same at every door; their text for the engine, and its
+//! errors in the names that clients know.
 //! Does not own: the tables and functions (`tables`).
 
 use std::ops::ControlFlow;
@@ -57,6 +58,11 @@ pub(super) fn for_engine(text: &str) -> PgWireResult<String> {
         }
         several => Err(QueryFailure::invalid(format!("one statement is expected, not {}", several.len())).into()),
     }
+}
+
+/// An error of the engine in the names that its client knows.
+pub(super) fn for_client(error: &str) -> String {
+    error.replace(INFORMATION, "information_schema")
 }
 
 /// Finds `information_schema` as PostgreSQL has it, where the engine has its own, and `generate_series` among tables, where the

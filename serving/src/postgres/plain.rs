@@ -43,7 +43,7 @@ pub(super) fn written_type(data_type: &DataType) -> DataType {
         DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some(UTC.into())),
         // The encoder counts microseconds past the largest number.
         DataType::Duration(_) => DataType::Duration(TimeUnit::Microsecond),
-        DataType::List(element) | DataType::LargeList(element) => {
+        DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
             let written = written_type(element.data_type());
             DataType::List(Arc::new(element.as_ref().clone().with_data_type(written)))
         }

@@ -77,7 +77,8 @@ impl Postgres {
         }
         let text = sql.to_owned();
         let sql = self.read(sql.len(), move || names::for_engine(&text)).await?;
-        Ok(self.executor.plan(client, &sql).await?)
+        let planned = self.executor.plan(client, &sql).await;
+        Ok(planned.map_err(|failure| QueryFailure { message: names::for_client(&failure.message), ..failure })?)
     }
 
     /// Runs a query that was prepared, with the values of a portal.
@@ -118,9 +119,11 @@ pub(super) fn response(answer: Rows, fields: Vec<FieldInfo>) -> QueryResponse {
 pub(super) fn told(wanted: Option<&DataType>) -> PgWireResult<Type> {
     match wanted {
         None => Ok(Type::TEXT),
-        // Of any elements: there are answers whose lists are JSON, but no parameters.
-        Some(list @ DataType::List(_)) => arrow_pg::datatypes::into_pg_type(list),
-        Some(other) => rows::pg_type(other),
+        Some(wanted) => match (rows::pg_type(wanted)?, wanted) {
+            // There are answers whose lists are JSON, but no parameters.
+            (Type::JSON, DataType::List(_)) => arrow_pg::datatypes::into_pg_type(wanted),
+            (known, _) => Ok(known),
+        },
     }
 }
 

@@ -1,7 +1,8 @@
 //! Rows of an answer as messages of PostgreSQL.
 //!
-//! Owns: the type of each column, and its values, in both formats: lists of plain values are arrays, other nested values
-//! JSON, decimals of any size `numeric`. Does not own: the encoding of plain values (arrow-pg).
+//! Owns: the type of each column, here and in PostgreSQL's own tables, and its values, in both formats: lists of plain values
+//! are arrays, other nested values JSON, decimals of any size `numeric`. Does not own: the encoding of plain values (arrow-pg), the
+//! form of arrays (`lists`).
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use arrow_array::types::{
     TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
-use arrow_pg::encoder::encode_value;
+use arrow_pg::encoder::{Encoder, encode_value};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use pgwire::api::Type;
 use pgwire::api::portal::Format;
@@ -21,6 +22,7 @@ use pgwire::messages::data::DataRow;
 
 use super::failure::printable;
 use super::formats;
+use super::lists::{Lists, array_of};
 use super::numeric::Numeric;
 use super::plain::{written, written_type};
 use crate::error::QueryFailure;
@@ -48,8 +50,13 @@ pub(super) fn fields(schema: &Schema, format: &Format) -> PgWireResult<Vec<Field
 /// # Errors
 /// There is none.
 pub(super) fn pg_type(data_type: &DataType) -> PgWireResult<Type> {
-    if is_json(data_type) {
-        return Ok(Type::JSON);
+    match data_type {
+        DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
+            let element = pg_type(element.data_type()).ok();
+            return Ok(element.as_ref().and_then(array_of).unwrap_or(Type::JSON));
+        }
+        nested if is_nested(nested) => return Ok(Type::JSON),
+        _ => {}
     }
     match written_type(data_type) {
         DataType::Null => Ok(Type::TEXT),
@@ -58,37 +65,17 @@ pub(super) fn pg_type(data_type: &DataType) -> PgWireResult<Type> {
     }
 }
 
-/// True for nested values that are no arrays of PostgreSQL.
-fn is_json(data_type: &DataType) -> bool {
-    let is_plain = |element: &DataType| {
-        matches!(
-            element,
-            DataType::Boolean
-                | DataType::Int8
-                | DataType::Int16
-                | DataType::Int32
-                | DataType::Int64
-                | DataType::Float32
-                | DataType::Float64
-                | DataType::Utf8
-                | DataType::Utf8View
-                | DataType::LargeUtf8
-        )
-    };
-    match data_type {
-        DataType::List(element) | DataType::LargeList(element) => !is_plain(element.data_type()),
-        other => is_nested(other),
-    }
-}
-
 /// A column in the form that its values are written from.
-enum Column {
+#[derive(Debug)]
+pub(super) enum Column {
     /// As arrow-pg writes it.
     Plain(ArrayRef, Field),
     /// Digits.
     Numeric(ArrayRef),
     /// JSON.
     Text(StringArray),
+    /// Arrays.
+    Lists(Lists),
 }
 
 /// The rows of a batch.
@@ -113,34 +100,52 @@ pub(super) fn encoded(batch: &RecordBatch, fields: &Arc<Vec<FieldInfo>>) -> PgWi
 }
 
 fn column(field: &Field, array: &ArrayRef) -> PgWireResult<Column> {
-    if is_json(array.data_type()) {
+    if pg_type(array.data_type())? == Type::JSON {
         return Ok(Column::Text(texts(array)?));
     }
     let array = written(array)?;
-    if array.data_type().is_decimal() {
-        return Ok(Column::Numeric(array));
-    }
-    in_calendar(field.name(), &array)?;
-    let field = Field::new(field.name(), array.data_type().clone(), true);
-    Ok(Column::Plain(array, field))
+    let Some(lists) = array.as_list_opt::<i32>() else {
+        in_calendar(field.name(), &array)?;
+        return Ok(plain(field.name(), array));
+    };
+    // Behind a null there may be values that nobody sees.
+    lists.iter().flatten().try_for_each(|values| in_calendar(field.name(), &values))?;
+    let elements = plain(field.name(), Arc::clone(lists.values()));
+    Ok(Column::Lists(Lists::new(lists.clone(), elements, pg_type(&lists.value_type())?)))
 }
 
-fn write(encoder: &mut DataRowEncoder, column: &Column, row: usize, pg_field: &FieldInfo) -> PgWireResult<()> {
-    let (datatype, format, options) = (pg_field.datatype(), pg_field.format(), pg_field.format_options());
+/// A column without lists.
+fn plain(name: &str, array: ArrayRef) -> Column {
+    if array.data_type().is_decimal() {
+        return Column::Numeric(array);
+    }
+    let field = Field::new(name, array.data_type().clone(), true);
+    Column::Plain(array, field)
+}
+
+/// Writes a value of a column, or of its lists.
+///
+/// # Errors
+/// It has no place in the protocol.
+pub(super) fn write<E: Encoder>(
+    encoder: &mut E,
+    column: &Column,
+    row: usize,
+    pg_field: &FieldInfo,
+) -> PgWireResult<()> {
     match column {
         // Not every type is asked for its nulls there.
-        Column::Plain(array, _) if array.is_null(row) => {
-            encoder.encode_field_with_type_and_format(&None::<i8>, datatype, format, options)
-        }
+        Column::Plain(array, _) if array.is_null(row) => encoder.encode_field(&None::<i8>, pg_field),
         Column::Plain(array, field) => encode_value(encoder, array, row, field, pg_field),
         Column::Numeric(array) => {
             let value = array.is_valid(row).then(|| Numeric(digits(array, row)));
-            encoder.encode_field_with_type_and_format(&value, datatype, format, options)
+            encoder.encode_field(&value, pg_field)
         }
         Column::Text(texts) => {
             let value = texts.is_valid(row).then(|| Json(texts.value(row).to_owned()));
-            encoder.encode_field_with_type_and_format(&value, datatype, format, options)
+            encoder.encode_field(&value, pg_field)
         }
+        Column::Lists(lists) => encoder.encode_field(&lists.row(row), pg_field),
     }
 }
 

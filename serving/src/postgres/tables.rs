@@ -2,7 +2,7 @@
 //!
 //! Owns: `pg_catalog` over the tables that the caller may read, and functions beside it. Made once a connection, so that
 //! the numbers of objects, which clients use in later statements, stay as they are.
-//! Does not own: the contents of `pg_catalog` (datafusion-pg-catalog), what a caller may read (`executor`).
+//! Does not own: the contents of `pg_catalog` (datafusion-pg-catalog, `relations`), what a caller may read (`executor`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use datafusion::datasource::TableType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::planner::TypePlanner;
 use datafusion_pg_catalog::pg_catalog::catalog_info::CatalogInfo;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 use super::functions::functions;
 use super::information::{INFORMATION, Information};
+use super::relations::{Given, Relations};
 use super::settings;
 use crate::executor::{CATALOG, Client, Door, Executor};
 
@@ -34,6 +36,9 @@ const PG_SETTINGS: &str = "pg_settings";
 
 /// The schemas that clients see.
 pub(super) const SCHEMAS: [&str; 5] = ["public", "quarantine", "siltstone", PG_CATALOG, "information_schema"];
+
+/// Those of them in which a name without a schema is looked for.
+pub(super) const SEARCHED: [&str; 2] = ["public", PG_CATALOG];
 
 /// Time for which a list of tables is used: one statement asks for it many times.
 const LIST_AGE_MAX: Duration = Duration::from_millis(500);
@@ -51,8 +56,12 @@ impl PostgresTables {
         let visible =
             Visible(Arc::new(VisibleTables { executor: Arc::clone(executor), client, list: Mutex::default() }));
         let information = Arc::new(Information(visible.clone()));
-        let schema = Arc::new(PgCatalogSchemaProvider::try_new(visible, tables, EmptyContextProvider)?);
-        Ok(Self { schema: Arc::new(WithSettings(schema)), information, functions: functions()? })
+        let given = PgCatalogSchemaProvider::try_new(visible.clone(), Arc::clone(&tables), EmptyContextProvider)?;
+        let given = Arc::new(given);
+        let relations = Relations::new(Arc::clone(&given), visible, tables);
+        let mut functions = functions()?;
+        functions.push(relations.is_visible());
+        Ok(Self { schema: Arc::new(PgCatalog { given, relations }), information, functions })
     }
 }
 
@@ -73,29 +82,39 @@ impl Additions for PostgresTables {
 
     fn extend(&self, mut builder: SessionStateBuilder) -> SessionStateBuilder {
         builder.scalar_functions().get_or_insert_default().extend(self.functions.iter().cloned());
-        builder.with_type_planner(Arc::new(PgOidTypePlanner))
+        builder
+    }
+
+    fn types(&self) -> Arc<dyn TypePlanner> {
+        Arc::new(PgOidTypePlanner)
     }
 }
 
-/// `pg_catalog` with the settings that `SHOW` shows.
+/// `pg_catalog` with the settings that `SHOW` shows, and with tables and columns as they are here.
 #[derive(Debug)]
-struct WithSettings(Arc<dyn SchemaProvider>);
+struct PgCatalog {
+    given: Arc<Given>,
+    relations: Arc<Relations>,
+}
 
 #[async_trait]
-impl SchemaProvider for WithSettings {
+impl SchemaProvider for PgCatalog {
     fn table_names(&self) -> Vec<String> {
-        self.0.table_names()
+        self.given.table_names()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        match name {
-            PG_SETTINGS => Ok(Some(Arc::new(settings::table()?))),
-            other => self.0.table(other).await,
+        if name == PG_SETTINGS {
+            return Ok(Some(Arc::new(settings::table()?)));
+        }
+        match self.relations.table(name)? {
+            Some(mended) => Ok(Some(mended.try_into_table_provider()?)),
+            None => self.given.table(name).await,
         }
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.0.table_exist(name)
+        self.given.table_exist(name)
     }
 }
 

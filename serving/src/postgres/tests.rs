@@ -1,5 +1,8 @@
 //! Conversations, message by message.
 
+mod types;
+
+use catalog::MetadataStore;
 use common::clock::system_clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -17,6 +20,7 @@ struct Raw {
     /// By which another connection cancels its statements.
     key: Vec<u8>,
     listener: TcpListener,
+    catalog: Arc<dyn MetadataStore>,
     service: Arc<Postgres>,
     served: JoinSet<()>,
 }
@@ -24,11 +28,11 @@ struct Raw {
 impl Raw {
     async fn connect() -> Self {
         let (executor, catalog) = testing::executor(testing::limits()).await;
-        let callers = Arc::new(Callers::new(catalog, system_clock(), true));
+        let callers = Arc::new(Callers::new(Arc::clone(&catalog), system_clock(), true));
         let service = Postgres::new(executor, callers).expect("a service");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("an address");
         let stream = TcpStream::connect(listener.local_addr().expect("its address")).await.expect("connected");
-        let mut raw = Self { stream, key: Vec::new(), listener, service, served: JoinSet::new() };
+        let mut raw = Self { stream, key: Vec::new(), listener, catalog, service, served: JoinSet::new() };
         raw.accept().await;
         let names = b"user\0any\0database\0siltstone\0\0";
         let mut start = (names.len() as u32 + 8).to_be_bytes().to_vec();
@@ -94,6 +98,44 @@ impl Raw {
 
     async fn query(&mut self, sql: &str) -> (String, String) {
         self.asked(&[(b'Q', format!("{sql}\0").into_bytes())]).await
+    }
+
+    /// The messages of one kind in the answer to a statement, which must not fail.
+    async fn answer(&mut self, sql: &str, wanted: u8) -> Vec<Vec<u8>> {
+        self.send(&[(b'Q', format!("{sql}\0").into_bytes())]).await;
+        let answer = self.until(b'Z').await;
+        let failed = answer.iter().find(|(kind, _)| *kind == b'E').map(|(_, body)| String::from_utf8_lossy(body));
+        assert_eq!(failed, None, "{sql}");
+        answer.into_iter().filter(|(kind, _)| *kind == wanted).map(|(_, body)| body).collect()
+    }
+
+    /// The names of the columns of an answer, and the numbers of their types.
+    async fn columns(&mut self, sql: &str) -> Vec<(String, u32)> {
+        let described = self.answer(sql, b'T').await.pop().expect("columns");
+        let (count, mut rest) = described.split_at(2);
+        let column = |_| {
+            let end = rest.iter().position(|byte| *byte == 0).expect("an end");
+            let name = String::from_utf8(rest[..end].to_vec()).expect("text");
+            let number = rest[end + 7..end + 11].try_into().expect("four bytes");
+            rest = &rest[end + 19..];
+            (name, u32::from_be_bytes(number))
+        };
+        (0..u16::from_be_bytes([count[0], count[1]])).map(column).collect()
+    }
+
+    /// The rows of an answer in text, with `NULL` for null.
+    async fn rows(&mut self, sql: &str) -> Vec<Vec<String>> {
+        let row = |body: Vec<u8>| {
+            let (count, mut rest) = body.split_at(2);
+            let value = |_| {
+                let length = i32::from_be_bytes(rest[..4].try_into().expect("four bytes"));
+                let (value, behind) = rest[4..].split_at(length.max(0) as usize);
+                rest = behind;
+                if length < 0 { "NULL".to_owned() } else { String::from_utf8_lossy(value).into_owned() }
+            };
+            (0..u16::from_be_bytes([count[0], count[1]])).map(value).collect()
+        };
+        self.answer(sql, b'D').await.into_iter().map(row).collect()
     }
 }
 

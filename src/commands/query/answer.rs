@@ -80,7 +80,9 @@ pub(super) async fn rows(
 ) -> anyhow::Result<usize> {
     let frame = match session.sql_with_parameters(sql, parameters).await {
         Err(
-            error @ (QueryError::UnknownTable { .. }
+            error @ (QueryError::NotReading(_)
+            | QueryError::UnknownTable { .. }
+            | QueryError::UnknownSchema { .. }
             | QueryError::UnknownColumn { .. }
             | QueryError::Parameter(_)
             | QueryError::AmbiguousName { .. }),

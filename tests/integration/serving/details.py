@@ -57,7 +57,24 @@ def psql(command):
 
 assert "orders" in psql("\\dt"), psql("\\dt")
 described = psql("\\d orders")
-assert "order_id" in described and "amount" in described, described
+assert "order_id" in described and "numeric(12,2)" in described and "timestamp with time zone" in described, described
+# A table of another schema has the same name; it is found by both.
+assert "quarantine.orders" not in described and "reason" in psql("\\d quarantine.orders"), described
+assert "siltstone" in psql("\\dt *.*"), psql("\\dt *.*")
+
+# What does not read is refused as such, and a table is named as it was.
+for ask in (doors.psycopg, doors.adbc, doors.flight, doors.http):
+    for sql, expected in (("INSERT INTO orders VALUES (1)", "only SELECT, SHOW, DESCRIBE and EXPLAIN are allowed here, not INSERT"),
+                          ("SELECT * FROM siltstone.segment", "no table siltstone.segment; tables of siltstone are agents, ")):
+        try:
+            raise SystemExit("%s was answered: %r" % (sql, ask(sql)))
+        except Exception as error:
+            assert expected in str(error), error
+try:
+    doors.psycopg("SELECT * FROM information_schema.tabels")
+    raise SystemExit("there is no such table")
+except psycopg.Error as error:
+    assert "no table information_schema.tabels; tables of information_schema are " in str(error), error
 
 # Several statements in one message are answered in order.
 assert psql("BEGIN; SELECT 41 + 1 AS n; COMMIT").count("42") == 1

@@ -176,6 +176,11 @@ with psycopg.connect(doors.conninfo, autocommit=True) as connection:
     assert types == [
         ("amount", "numeric", "numeric", 12, 2), ("created_at", "timestamp with time zone", "timestamptz", None, None),
         ("items", "ARRAY", "_text", None, None), ("order_id", "bigint", "int8", 64, 0)], types
+    attributes = rows("SELECT a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a JOIN "
+                      "pg_catalog.pg_class c ON c.oid = a.attrelid WHERE c.relname = 'orders' AND "
+                      "pg_catalog.pg_table_is_visible(c.oid) AND attname IN ('order_id', 'amount', 'created_at', 'items') ORDER BY 1")
+    assert attributes == [("amount", "numeric(12,2)"), ("created_at", "timestamp with time zone"), ("items", "text[]"),
+                          ("order_id", "bigint")], attributes
     assert rows("SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = 'public'") == [
         ("orders", "BASE TABLE")]
     assert rows('SELECT "information_schema"."tables"."table_name" FROM "information_schema"."tables" '
