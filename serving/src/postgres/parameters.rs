@@ -135,9 +135,8 @@ fn declared_type(declared: &Type) -> Option<DataType> {
     }
     Some(match *declared {
         Type::BOOL => DataType::Boolean,
-        Type::INT2 => DataType::Int16,
-        Type::INT4 => DataType::Int32,
-        Type::INT8 => DataType::Int64,
+        // Drivers send the shortest that holds a number; functions want the one of literals.
+        Type::INT2 | Type::INT4 | Type::INT8 => DataType::Int64,
         Type::FLOAT4 => DataType::Float32,
         Type::FLOAT8 => DataType::Float64,
         Type::NUMERIC => DataType::Decimal128(38, 10),

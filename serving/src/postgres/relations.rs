@@ -220,7 +220,7 @@ fn type_of(field: Option<&Field>) -> Type {
 fn modifier(field: Option<&Field>) -> i32 {
     match field.map(Field::data_type) {
         Some(DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale)) if *scale >= 0 => {
-            (i32::from(*precision) << 16 | i32::from(*scale)) + 4
+            ((i32::from(*precision) << 16) | i32::from(*scale)) + 4
         }
         _ => -1,
     }
