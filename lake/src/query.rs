@@ -19,6 +19,7 @@ mod correlated;
 mod counts;
 mod derived;
 mod error;
+mod escapes;
 mod exact;
 mod exact_average;
 mod exact_store;
@@ -114,6 +115,7 @@ pub use session::exact_context;
 pub use statements::{TOKENS_MAX, has_code, has_placeholder, split_statements, statements};
 pub use store::QueryStore;
 use store::store_url;
+pub use times::type_planner;
 
 /// Stack of a thread that plans or evaluates statements, in bytes: both recurse as deep as expressions. Only what is used
 /// takes memory.
