@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{FieldRef, SchemaRef};
 use async_trait::async_trait;
 use catalog::Caller;
 use datafusion::catalog::{SchemaProvider, TableProvider};
@@ -16,6 +16,8 @@ use datafusion::datasource::TableType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::sql::sqlparser::ast;
 use datafusion_pg_catalog::pg_catalog::catalog_info::CatalogInfo;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
@@ -73,7 +75,22 @@ impl Additions for PostgresTables {
 
     fn extend(&self, mut builder: SessionStateBuilder) -> SessionStateBuilder {
         builder.scalar_functions().get_or_insert_default().extend(self.functions.iter().cloned());
-        builder.with_type_planner(Arc::new(PgOidTypePlanner))
+        builder.with_type_planner(Arc::new(Types { times: lake::query::type_planner() }))
+    }
+}
+
+/// PostgreSQL's names of types, beside those of every door.
+#[derive(Debug)]
+struct Types {
+    times: Arc<dyn TypePlanner>,
+}
+
+impl TypePlanner for Types {
+    fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>, DataFusionError> {
+        match PgOidTypePlanner.plan_type_field(sql_type)? {
+            None => self.times.plan_type_field(sql_type),
+            known => Ok(known),
+        }
     }
 }
 
