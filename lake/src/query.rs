@@ -19,6 +19,7 @@ mod correlated;
 mod counts;
 mod derived;
 mod error;
+mod escapes;
 mod exact;
 mod exact_average;
 mod exact_store;

@@ -5,6 +5,7 @@
 //! (`lake::query`).
 
 mod client;
+mod columns;
 mod limits;
 mod lists;
 mod report;
@@ -31,6 +32,7 @@ use self::slots::Slots;
 use self::workers::Workers;
 use crate::error::{FailureKind, QueryFailure};
 pub use client::{Client, Door};
+pub(crate) use columns::conformed;
 pub use limits::Limits;
 pub use report::describe_metrics;
 pub use run::Rows;
@@ -154,9 +156,9 @@ impl Planned {
         self.id
     }
 
-    /// The columns of its rows.
+    /// The columns of its rows, as far as they can be known before its parameters have values.
     pub fn schema(&self) -> SchemaRef {
-        Arc::new(self.frame.schema().as_arrow().clone())
+        columns::announced(self.frame.clone())
     }
 
     /// The types of its parameters in order, where they are known.

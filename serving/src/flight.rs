@@ -26,7 +26,7 @@ use arrow_flight::sql::{
 use arrow_flight::{Action, FlightDescriptor, FlightInfo, HandshakeRequest, HandshakeResponse, Ticket};
 use arrow_schema::{Field, Schema};
 use catalog::Callers;
-use futures::{Stream, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use ring::error::Unspecified;
 use ring::hmac;
 use ring::rand::SystemRandom;
@@ -34,7 +34,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use self::handle::Handle;
 use self::info::{as_message, info, read_only};
-use crate::executor::{Executor, Planned};
+use crate::executor::{Executor, Planned, conformed};
 
 pub(crate) use server::serve;
 
@@ -76,8 +76,10 @@ impl Flight {
     async fn rows(&self, request: Request<Ticket>, handle: &[u8]) -> Result<Response<Rows>, Status> {
         let (handle, planned) = self.brought(&request, handle).await?;
         let values = handle.values(&planned)?;
-        let rows = planned.with_values(values)?.run().await?;
-        let schema = rows.schema();
+        let planned = planned.with_values(values)?;
+        let schema = planned.schema();
+        let announced = Arc::clone(&schema);
+        let rows = planned.run().await?.map(move |rows| rows.and_then(|rows| conformed(&rows, &announced)));
         let rows = rows.map_err(|failure| FlightError::Tonic(Box::new(failure.into())));
         let data = FlightDataEncoderBuilder::new().with_schema(schema).build(rows);
         Ok(Response::new(Box::pin(data.map_err(Status::from))))
@@ -156,8 +158,9 @@ impl FlightSqlService for Flight {
         query: CommandPreparedStatementQuery,
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
-        let (_, planned) = self.brought(&request, &query.prepared_statement_handle).await?;
-        info(&query, &planned.schema(), request)
+        let (handle, planned) = self.brought(&request, &query.prepared_statement_handle).await?;
+        let filled = handle.values(&planned).ok().and_then(|values| planned.clone().with_values(values).ok());
+        info(&query, &filled.unwrap_or(planned).schema(), request)
     }
 
     async fn do_get_prepared_statement(

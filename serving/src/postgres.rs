@@ -16,6 +16,7 @@ mod formats;
 mod functions;
 mod hot_tail;
 mod information;
+mod interval;
 mod kept;
 mod lists;
 mod names;

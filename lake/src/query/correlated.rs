@@ -1,7 +1,7 @@
 //! Subqueries that refer to the row around them, and choose among their own rows.
 //!
 //! Owns: EXISTS with OFFSET, as a count of rows; refusing a reference below LIMIT, OFFSET, a window function, DISTINCT ON, or on
-//! the side of a join that need not have a row.
+//! the side of a join that need not have a row; an error for what is left of references in the end.
 //! Does not own: subqueries with references below anything else (DataFusion), the third value of IN (`membership`).
 //!
 //! Why it is needed: DataFusion 54.1 makes a join of such a subquery. It takes the comparisons with the row around out of the
@@ -116,6 +116,32 @@ fn more_than(limit: &Limit, skip: usize, negated: bool) -> Result<Expr> {
     let count = LogicalPlanBuilder::from(rows.clone()).aggregate(Vec::<Expr>::new(), vec![count_all()])?.build()?;
     let (count, skip) = (scalar_subquery(Arc::new(count)), lit(i64::try_from(skip).unwrap_or(i64::MAX)));
     Ok(if negated { count.lt_eq(skip) } else { count.gt(skip) })
+}
+
+/// # Errors
+/// When a plan that is made to be carried out still has what refers to the row around it, or asks for rows among columns.
+pub(super) fn check_none_left(plan: &LogicalPlan) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|part| match part {
+                Expr::InSubquery(_) | Expr::Exists(_) => plan_err!(
+                    "IN (SELECT …) and EXISTS stand in WHERE and HAVING alone, and refer to the row around them there without LIMIT \
+                     or UNION; write others as a join"
+                ),
+                Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => plan_err!(
+                    "a subquery that is a value compares with the row around it by = alone, in its WHERE, and has no LIMIT; write \
+                     it as a join with GROUP BY, or with row_number()"
+                ),
+                Expr::OuterReferenceColumn(_, column) => plan_err!(
+                    "{column} of the row around cannot be used here; of a list, write unnest({}) among the columns, and LATERAL as \
+                     a join",
+                    column.name
+                ),
+                _ => Ok(TreeNodeRecursion::Continue),
+            })
+        })
+    })
+    .map(drop)
 }
 
 fn check(subquery: &Subquery) -> Result<()> {

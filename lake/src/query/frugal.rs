@@ -32,6 +32,7 @@ use futures::{Stream, StreamExt, stream};
 use super::QueryOptions;
 use super::bounded::{Bounds, TOO_LARGE, TOO_MUCH, bound_finally};
 use super::chains::balance;
+use super::correlated::check_none_left;
 
 /// Memory that a partition of a plan should have at least.
 const PARTITION_BYTES: usize = 64 * 1024 * 1024;
@@ -100,6 +101,7 @@ impl QueryPlanner for FrugalPlanner {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         // Rules for filters take chains apart, and put them together again as deep as they are long.
         let logical = bound_finally(balance(logical.clone())?, self.bounds)?;
+        check_none_left(&logical)?;
         let plan = DefaultPhysicalPlanner::default().create_physical_plan(&logical, state).await?;
         let properties = PlanProperties::new(
             EquivalenceProperties::new(plan.schema()),

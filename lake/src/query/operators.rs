@@ -1,7 +1,7 @@
 //! What SQL means where DataFusion leaves it open.
 //!
-//! Owns: `->` and `->>` on JSON text, `extract` as our `date_part`, and members of objects found without regard to case: the
-//! member that is spelled so, else the only one that differs in case alone.
+//! Owns: `->` and `->>` on JSON text, `extract` as our `date_part`, times of day plus and minus intervals, and members of objects
+//! found without regard to case: the member that is spelled so, else the only one that differs in case alone.
 //! Does not own: looking into JSON (`json`), parts of times (`times`), names of columns and tables (`names`).
 
 use std::sync::Arc;
@@ -17,16 +17,22 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::json;
 use super::names::is_alike;
+use super::times::of_day;
 use super::times::parts::date_part;
 
 #[derive(Debug)]
 pub(super) struct Operators;
 
 impl ExprPlanner for Operators {
-    fn plan_binary_op(&self, expr: RawBinaryExpr, _: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let gives_text = match expr.op {
             BinaryOperator::Arrow => false,
             BinaryOperator::LongArrow => true,
+            BinaryOperator::Plus | BinaryOperator::Minus => {
+                let is_minus = expr.op == BinaryOperator::Minus;
+                let time = of_day::moved(&expr.left, &expr.right, is_minus, schema);
+                return Ok(time.map_or_else(|| PlannerResult::Original(expr), PlannerResult::Planned));
+            }
             _ => return Ok(PlannerResult::Original(expr)),
         };
         let function = ScalarFunction::new_udf(json::operator(gives_text), vec![expr.left, expr.right]);

@@ -1,14 +1,17 @@
-//! Regular expressions that look for a backslash.
+//! Regular expressions that look for a backslash, and `regexp_count` of null.
 //!
-//! Owns: that such a pattern of `~`, `~*`, `!~`, `!~*` and `regexp_like` is not made a pattern of LIKE.
+//! Owns: that such a pattern of `~`, `~*`, `!~`, `!~*` and `regexp_like` is not made a pattern of LIKE; that the count is null where
+//! an argument is.
 //! Does not own: matching (Arrow), patterns without a backslash or a set (DataFusion), `SIMILAR TO` (`similar`).
 //!
-//! Why it is needed: DataFusion 54.1 makes `LIKE '%\%'` of `~ '\\'`, where the backslash is the escape of LIKE.
+//! Why it is needed: DataFusion 54.1 makes `LIKE '%\%'` of `~ '\\'`, where the backslash is the escape of LIKE. Its
+//! `regexp_count` of null is 0.
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{ExprSchema, ScalarValue};
 use datafusion::error::Result;
+use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, lit};
 use datafusion::optimizer::AnalyzerRule;
 
@@ -33,6 +36,11 @@ impl AnalyzerRule for KeptRegexes {
 }
 
 fn kept(mut expr: Expr, schema: &dyn ExprSchema) -> Transformed<Expr> {
+    if let Expr::ScalarFunction(function) = &expr
+        && function.func.name() == "regexp_count"
+    {
+        return counted(function.args.clone(), expr, schema);
+    }
     let pattern = match &mut expr {
         Expr::BinaryExpr(binary) if is_match(binary.op) => &mut *binary.right,
         Expr::ScalarFunction(function) if function.func.name() == "regexp_like" && function.args.len() > 1 => {
@@ -55,6 +63,17 @@ fn kept(mut expr: Expr, schema: &dyn ExprSchema) -> Transformed<Expr> {
         _ => return Transformed::no(expr),
     }
     Transformed::yes(expr)
+}
+
+/// The count, null where an argument is.
+fn counted(args: Vec<Expr>, count: Expr, schema: &dyn ExprSchema) -> Transformed<Expr> {
+    let may_be_null = |arg: &Expr| arg.nullable(schema).unwrap_or(true);
+    let Some(has_null) = args.into_iter().filter(may_be_null).map(Expr::is_null).reduce(Expr::or) else {
+        return Transformed::no(count);
+    };
+    let none = Expr::Literal(ScalarValue::Int64(None), None);
+    let cases = vec![(Box::new(has_null), Box::new(none))];
+    Transformed::yes(Expr::Case(Case { expr: None, when_then_expr: cases, else_expr: Some(Box::new(count)) }))
 }
 
 fn is_match(operator: Operator) -> bool {

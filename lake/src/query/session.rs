@@ -21,6 +21,7 @@ use super::chains::FlattenFilters;
 use super::checked::CheckNumbers;
 use super::contained::ContainScans;
 use super::correlated::OwnRows;
+use super::escapes::Escapes;
 use super::exact_average::ExactAverage;
 use super::exact_sum::ExactSum;
 use super::extremes::Extreme;
@@ -153,11 +154,12 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 9] = [
+    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 10] = [
         Arc::new(ThirdValue),
         Arc::new(OwnRows),
         Arc::new(CountRows),
         Arc::new(StandardPatterns),
+        Arc::new(Escapes),
         Arc::new(KeptRegexes),
         Arc::new(FramesOfValues),
         Arc::new(TimesInMicroseconds),

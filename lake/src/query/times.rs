@@ -1,7 +1,8 @@
 //! Times in microseconds, which hold all years that are stored.
 //!
 //! Owns: that `TIMESTAMP` in SQL, the current time, texts and dates that meet times, and times in another zone have
-//! microseconds, and the functions of such times (`functions`), also in sets of rows (`sets`).
+//! microseconds, and the functions of such times (`functions`), also in sets of rows (`sets`), and times of day moved by
+//! intervals (`of_day`).
 //! Does not own: other casts and coercions (DataFusion); `timestamp(9)` and `to_timestamp`, which have nanoseconds.
 //!
 //! Why it is needed, for DataFusion 54.1. It gives all of these nanoseconds, which end in 1677 and in 2262. One row with the
@@ -9,6 +10,7 @@
 
 mod bins;
 pub(super) mod functions;
+pub(super) mod of_day;
 pub(super) mod parts;
 mod sets;
 

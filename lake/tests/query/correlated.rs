@@ -68,3 +68,24 @@ async fn a_reference_below_what_chooses_rows_is_refused() {
         assert!(error.contains(part) && error.contains("row around"), "{condition}: {error}");
     }
 }
+
+#[tokio::test]
+async fn a_reference_that_is_not_carried_out_is_named_by_the_error() {
+    let lake = Lake::in_memory().await;
+    for topic in ["a", "b"] {
+        lake.create(topic, 1, r#"{"format":"json","columns":[{"name":"i","type":"int64"}]}"#).await;
+    }
+    for (sql, part) in [
+        ("SELECT a.i, (SELECT count(*) FROM b WHERE b.i > a.i) FROM a", "by = alone"),
+        ("SELECT x, EXISTS (SELECT 1 FROM s WHERE s.h = t.g) FROM t", "stand in WHERE"),
+        ("SELECT x, x IN (SELECT v FROM s) FROM t", "stand in WHERE"),
+        (
+            "SELECT x, u FROM (SELECT x, [x, g] AS l FROM t) q CROSS JOIN unnest(q.l) AS w(u)",
+            "unnest(l) among the columns",
+        ),
+        ("SELECT x FROM t WHERE x IN (SELECT v FROM s WHERE s.h = t.g UNION ALL SELECT 1)", "write others as a join"),
+    ] {
+        let error = lake.error(&format!("{TABLES} {sql}")).await;
+        assert!(error.contains(part), "{sql}: {error}");
+    }
+}

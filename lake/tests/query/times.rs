@@ -97,3 +97,19 @@ async fn dates_beside_times_are_of_all_years() {
     let zoned = "SELECT CASE WHEN true THEN TIMESTAMPTZ '2020-01-01T00:00:00Z' ELSE DATE '2020-01-01' END AS v";
     assert_eq!(lake.value(zoned).await, "2020-01-01T00:00:00Z");
 }
+
+#[tokio::test]
+async fn a_time_of_day_stays_one() {
+    let lake = Lake::in_memory().await;
+    for (sum, expected) in [
+        ("TIME '23:00:00' + INTERVAL '2 hours'", "01:00:00"),
+        ("TIME '01:00:00' - INTERVAL '2 hours'", "23:00:00"),
+        ("INTERVAL '30 minutes' + TIME '10:00:00'", "10:30:00"),
+        ("TIME '10:00:00' + INTERVAL '3 days 1 hour'", "11:00:00"),
+    ] {
+        assert_eq!(lake.value(&format!("SELECT {sum} AS v")).await, expected, "{sum}");
+    }
+    let rows = "SELECT t + INTERVAL '2 hours' FROM (VALUES (TIME '23:00:00'), (NULL)) v(t)";
+    assert_eq!(json!(lake.column(rows).await), json!(["01:00:00", null]));
+    assert_eq!(lake.value("SELECT TIME '23:30:00' + INTERVAL '1 hour' < TIME '01:00:00' AS v").await, true);
+}

@@ -4,7 +4,7 @@
 //! the client declared, or else was told. Where the statement leaves a type open, it is the declared one.
 //! Does not own: the cast (`crate::parameters`).
 
-use arrow_schema::{DataType, Field, TimeUnit};
+use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
 use datafusion::scalar::ScalarValue;
 use lake::query::plain_number;
 use pgwire::api::Type;
@@ -15,6 +15,7 @@ use pgwire::types::format::FormatOptions;
 use postgres_types::{FromSql, FromSqlOwned, Kind};
 
 use super::arrays;
+use super::interval::Interval;
 use super::numeric::Numeric;
 use crate::error::QueryFailure;
 use crate::parameters::fitted;
@@ -34,6 +35,10 @@ pub(super) fn values<S: Clone>(portal: &Portal<S>, wanted: &[Option<DataType>]) 
         let value = match portal.parameter_format.is_text(index) {
             true => from_text(portal, index, declared, wanted.or(open.as_ref()))?,
             false => from_binary(portal, index, &declared.cloned().map_or_else(|| super::planned::told(wanted), Ok)?)?,
+        };
+        let value = match (value, wanted) {
+            (ScalarValue::IntervalMonthDayNano(Some(span)), Some(DataType::Duration(_))) => Interval(span).as_time(),
+            (value, _) => value,
         };
         match (&value, &open) {
             // Such a value has the digits that the client wrote.
@@ -144,13 +149,15 @@ fn declared_type(declared: &Type) -> Option<DataType> {
         Type::DATE => DataType::Date32,
         Type::TIMESTAMP => DataType::Timestamp(TimeUnit::Microsecond, None),
         Type::TIMESTAMPTZ => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        Type::TIME => DataType::Time64(TimeUnit::Microsecond),
+        Type::INTERVAL => DataType::Interval(IntervalUnit::MonthDayNano),
         Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => DataType::Utf8,
         _ => return None,
     })
 }
 
 fn from_binary<S: Clone>(portal: &Portal<S>, index: usize, declared: &Type) -> PgWireResult<ScalarValue> {
-    use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime};
+    use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime};
     let Some(bytes) = &portal.parameters[index] else { return Ok(ScalarValue::Null) };
     let (bytes, utc) = (bytes.as_ref(), || Some("UTC".into()));
     let of = match declared.kind() {
@@ -176,6 +183,13 @@ fn from_binary<S: Clone>(portal: &Portal<S>, index: usize, declared: &Type) -> P
         }),
         Type::TIMESTAMPTZ => read(declared, bytes, |value: Option<DateTime<FixedOffset>>| {
             ScalarValue::TimestampMicrosecond(value.map(|value| value.timestamp_micros()), utc())
+        }),
+        Type::TIME => {
+            let since_midnight = |value: NaiveTime| value.signed_duration_since(NaiveTime::MIN).num_microseconds();
+            read(declared, bytes, |value| ScalarValue::Time64Microsecond(value.and_then(since_midnight)))
+        }
+        Type::INTERVAL => read(declared, bytes, |value: Option<Interval>| {
+            ScalarValue::IntervalMonthDayNano(value.map(|Interval(value)| value))
         }),
         Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME => read(declared, bytes, ScalarValue::Utf8),
         Type::UNKNOWN => read(&Type::TEXT, bytes, ScalarValue::Utf8),

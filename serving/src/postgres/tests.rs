@@ -252,3 +252,37 @@ async fn a_statement_that_is_too_large_is_refused_before_it_is_parsed() {
     }
     assert_eq!(raw.query("SELECT 1").await.0, "TDCZ");
 }
+
+#[tokio::test]
+async fn times_have_microseconds_and_described_columns_are_those_of_the_answer() {
+    let mut raw = Raw::connect().await;
+    for sql in [
+        "SELECT TIMESTAMP '1500-02-03'",
+        "SELECT count(*) FROM (VALUES (DATE '0001-01-01')) v(d) WHERE d > TIMESTAMP '2000-01-01'",
+        "SELECT '9999-12-31'::timestamp, now() < '9999-12-31'::timestamptz",
+    ] {
+        assert_eq!(raw.query(sql).await.0, "TDCZ", "{sql}");
+    }
+    for sql in [
+        "SELECT d * 1.5 FROM (VALUES (1.25::decimal(12,2), 1)) v(d, k) WHERE k < $1::bigint",
+        "SELECT sum(d * 1.5), round(sum(d) * 1.19, 2) FROM (VALUES (1.25::decimal(12,2), 1)) v(d, k) WHERE k < $1::bigint",
+        "SELECT coalesce(d, t) FROM (VALUES (DATE '0001-01-01', TIMESTAMP '2000-01-01', 1)) v(d, t, k) WHERE k < $1::bigint",
+    ] {
+        let messages = [parse("", sql), bind("", 0, &["50"], 0), execute("", 0), sync()];
+        let (kinds, text) = raw.asked(&messages).await;
+        assert_eq!(kinds, "12DCZ", "{sql}: {text}");
+    }
+    for (kind, value, sql) in [
+        (1083_u32, 3_600_000_000_i64.to_be_bytes().to_vec(), "SELECT 1 WHERE TIME '01:00:00' = $1"),
+        (
+            1186,
+            [&0_i64.to_be_bytes()[..], &1_i32.to_be_bytes(), &0_i32.to_be_bytes()].concat(),
+            "SELECT 1 WHERE now() - TIMESTAMPTZ '2020-01-01T00:00:00Z' > $1",
+        ),
+    ] {
+        let parse = [b"\0", sql.as_bytes(), b"\0\0\x01", &kind.to_be_bytes()].concat();
+        let bind = [&b"\0\0\0\x01\0\x01\0\x01\0\0\0"[..], &[value.len() as u8], &value, b"\0\0"].concat();
+        let (kinds, text) = raw.asked(&[(b'P', parse), (b'B', bind), execute("", 0), sync()]).await;
+        assert_eq!(kinds, "12DCZ", "{sql}: {text}");
+    }
+}

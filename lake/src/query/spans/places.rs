@@ -23,10 +23,10 @@ pub(super) fn compared(mut node: LogicalPlan) -> Result<LogicalPlan> {
     match &mut node {
         LogicalPlan::Sort(Sort { expr, input, .. }) => sorted(expr, input.schema()),
         LogicalPlan::Join(join) => keys(join)?,
-        LogicalPlan::Aggregate(Aggregate { group_expr, input, .. }) => {
-            if group_expr.iter().any(|group| is_interval_expr(group, input.schema())) {
-                return refused("GROUP BY");
-            }
+        LogicalPlan::Aggregate(Aggregate { group_expr, input, .. })
+            if group_expr.iter().any(|group| is_interval_expr(group, input.schema())) =>
+        {
+            return refused("GROUP BY");
         }
         LogicalPlan::Distinct(distinct) => {
             let has_interval = |schema: &DFSchema| schema.fields().iter().any(|field| is_interval(field.data_type()));
