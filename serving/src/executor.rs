@@ -157,8 +157,11 @@ impl Planned {
     }
 
     /// The columns of its rows, as far as they can be known before its parameters have values.
-    pub fn schema(&self) -> SchemaRef {
-        columns::announced(self.frame.clone())
+    pub async fn schema(&self) -> SchemaRef {
+        let frame = self.frame.clone();
+        // Planning deep statements takes the stack of these threads.
+        let announced = self.executor.workers.run(async move { columns::announced(frame) }).await;
+        announced.unwrap_or_else(|_| Arc::new(self.frame.schema().as_arrow().clone()))
     }
 
     /// The types of its parameters in order, where they are known.

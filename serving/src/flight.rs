@@ -77,7 +77,7 @@ impl Flight {
         let (handle, planned) = self.brought(&request, handle).await?;
         let values = handle.values(&planned)?;
         let planned = planned.with_values(values)?;
-        let schema = planned.schema();
+        let schema = planned.schema().await;
         let announced = Arc::clone(&schema);
         let rows = planned.run().await?.map(move |rows| rows.and_then(|rows| conformed(&rows, &announced)));
         let rows = rows.map_err(|failure| FlightError::Tonic(Box::new(failure.into())));
@@ -103,7 +103,7 @@ impl FlightSqlService for Flight {
         request: Request<FlightDescriptor>,
     ) -> Result<Response<FlightInfo>, Status> {
         let handle = Handle::of(query.query);
-        let schema = self.planned(&request, &handle).await?.schema();
+        let schema = self.planned(&request, &handle).await?.schema().await;
         info(&TicketStatementQuery { statement_handle: handle.encoded(&self.key)? }, &schema, request)
     }
 
@@ -129,7 +129,7 @@ impl FlightSqlService for Flight {
         let parameters = Schema::new(known.map(field).collect::<Vec<_>>());
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: handle.encoded(&self.key)?,
-            dataset_schema: as_message(&planned.schema())?,
+            dataset_schema: as_message(&planned.schema().await)?,
             parameter_schema: as_message(&parameters)?,
         })
     }
@@ -160,7 +160,7 @@ impl FlightSqlService for Flight {
     ) -> Result<Response<FlightInfo>, Status> {
         let (handle, planned) = self.brought(&request, &query.prepared_statement_handle).await?;
         let filled = handle.values(&planned).ok().and_then(|values| planned.clone().with_values(values).ok());
-        info(&query, &filled.unwrap_or(planned).schema(), request)
+        info(&query, &filled.unwrap_or(planned).schema().await, request)
     }
 
     async fn do_get_prepared_statement(

@@ -129,12 +129,13 @@ pub(super) fn told(wanted: Option<&DataType>) -> PgWireResult<Type> {
 
 impl Described {
     /// The description of a query whose parameters have the types that its client declared.
-    fn of(planned: Planned, declared: &[Option<Type>]) -> PgWireResult<Self> {
+    async fn of(planned: Planned, declared: &[Option<Type>]) -> PgWireResult<Self> {
         let parameters = planned.parameters()?;
-        let columns = planned.schema();
         // Where no null can stand for a value, the columns are those without it.
-        let filled = planned.with_values(parameters::nulls(declared, &parameters)?);
-        let columns = filled.map_or(columns, |filled| filled.schema());
+        let columns = match planned.clone().with_values(parameters::nulls(declared, &parameters)?) {
+            Ok(filled) => filled.schema().await,
+            Err(_) => planned.schema().await,
+        };
         Ok(Self { columns, parameters })
     }
 }
@@ -157,7 +158,7 @@ impl QueryParser for Preparer {
             Some(Command::Query(sql, is_of_postgres)) => {
                 let client = self.0.client(connection).await?;
                 let planned = self.0.plan(&client, sql, *is_of_postgres).await?;
-                Some(Described::of(planned, declared)?)
+                Some(Described::of(planned, declared).await?)
             }
             _ => None,
         };
