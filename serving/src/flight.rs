@@ -129,7 +129,7 @@ impl FlightSqlService for Flight {
         let parameters = Schema::new(known.map(field).collect::<Vec<_>>());
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: handle.encoded(&self.key)?,
-            dataset_schema: as_message(&planned.schema().await)?,
+            dataset_schema: as_message(planned.schema().await.as_ref())?,
             parameter_schema: as_message(&parameters)?,
         })
     }
@@ -160,7 +160,7 @@ impl FlightSqlService for Flight {
     ) -> Result<Response<FlightInfo>, Status> {
         let (handle, planned) = self.brought(&request, &query.prepared_statement_handle).await?;
         let filled = handle.values(&planned).ok().and_then(|values| planned.clone().with_values(values).ok());
-        info(&query, &filled.unwrap_or(planned).schema().await, request)
+        info(&query, filled.unwrap_or(planned).schema().await.as_ref(), request)
     }
 
     async fn do_get_prepared_statement(
