@@ -82,7 +82,7 @@ async fn without_a_token_an_address_that_others_reach_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = [("QUEUE_TYPE", "nats"), ("NATS_URL", &nats.url()), ("INGEST_ADDR", "0.0.0.0:0")];
     let refused = run("ingester", command(folder.path(), &settings), b"", DEADLINE).await.expect("it ends");
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     for part in ["INGEST_ADDR=0.0.0.0:0", "siltstone token create NAME"] {
         assert!(refused.stderr.contains(part), "{}", refused.stderr);
     }
