@@ -1,7 +1,7 @@
 //! Files that a command writes for others: there whole or not at all.
 //!
-//! Owns: the file beside, which takes the name when it is whole; devices and pipes, which are written as they are. Does not
-//! own: what is written.
+//! Owns: the file beside, which takes the name when it is whole; devices and pipes, which are written as they are.
+//! Does not own: what is written.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -74,12 +74,9 @@ mod times;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::catalog::CatalogProviderList;
-use datafusion::catalog::MemoryCatalogProviderList;
+use datafusion::catalog::{CatalogProviderList, MemoryCatalogProviderList};
 use datafusion::dataframe::DataFrame;
-use datafusion::execution::context::SQLOptions;
-use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder, context::SQLOptions, runtime_env::RuntimeEnv};
 use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::prelude::SessionContext;
 use tempfile::TempDir;

@@ -235,15 +235,8 @@ impl Queue for InMemoryQueue {
     async fn bounds(&self, partition: &TopicPartition) -> Result<Bounds, QueueError> {
         let (topic, partition) = self.topic_and_partition(partition)?;
         let (first_offset, next_offset) = partition.bounds();
-        Ok(Bounds {
-            first_offset,
-            next_offset,
-            history: topic.history.clone(),
-            limits: None,
-            created_us: None,
-            duplicate_window: None,
-            omits: None,
-        })
+        let (history, limits, created_us) = (topic.history.clone(), None, None);
+        Ok(Bounds { first_offset, next_offset, history, limits, created_us, duplicate_window: None, omits: None })
     }
 
     async fn read(
