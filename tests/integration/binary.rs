@@ -3,6 +3,7 @@
 //! Owns: a directory per test, and an environment without the machine's own settings.
 
 use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -98,7 +99,8 @@ pub(crate) async fn exit_code(child: &mut Child) -> Option<i32> {
     let end = Instant::now() + DEADLINE;
     while Instant::now() < end {
         if let Some(status) = child.try_wait().expect("a child of this process") {
-            return Some(status.code().unwrap_or(-1));
+            // As a shell shows a signal.
+            return status.code().or_else(|| status.signal().map(|signal| 128 + signal));
         }
         sleep(POLL).await;
     }

@@ -1,5 +1,6 @@
 //! `siltstone query` as its users run it: its output as text and as JSON, its exit codes, its temporary files.
 
+use std::io::Read;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -74,7 +75,10 @@ async fn an_interrupted_query_leaves_no_temporary_files() {
     }
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
-    assert_eq!(exit_code(&mut child).await, Some(1));
+    let code = exit_code(&mut child).await;
+    let mut said = String::new();
+    child.stderr.take().expect("piped").read_to_string(&mut said).expect("read");
+    assert_eq!(code, Some(1), "{said}");
     assert!(!holds_files());
 }
 
