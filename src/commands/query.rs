@@ -99,16 +99,19 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
         hot_tail: HotTailSettings { mode: args.hot_tail.unwrap_or(settings.hot_tail), ..HotTailSettings::default() },
         ..QueryOptions::default()
     };
-    let done = reading_catalog(settings, async |catalog| {
+    let is_shell = matches!(work, Work::Shell);
+    let done = Box::pin(reading_catalog(settings, async |catalog| {
         let session = session(Arc::clone(catalog), settings, options)?;
         match work {
-            Work::One(sql) => stoppable(Box::pin(answer::answer(&session, &sql, &parameters, &output))).await,
-            Work::File(statements) => stoppable(Box::pin(file(&session, &statements, &parameters, &output))).await,
-            Work::Input(text) => stoppable(Box::pin(shell::run_input(session, &text, output))).await,
+            Work::One(sql) => Box::pin(answer::answer(&session, &sql, &parameters, &output)).await,
+            Work::File(statements) => Box::pin(file(&session, &statements, &parameters, &output)).await,
+            Work::Input(text) => Box::pin(shell::run_input(session, &text, output)).await,
             Work::Shell => Box::pin(shell::run(session, output)).await,
         }
-    });
-    Box::pin(done).await.map_err(explained)
+    }));
+    // From before the session on, which has a directory for temporary files.
+    let done = if is_shell { done.await } else { stoppable(done).await };
+    done.map_err(explained)
 }
 
 /// The way to do without the hot tail in a session.
