@@ -140,6 +140,7 @@ async fn router(is_guarded: bool) -> Router {
         storage: Storage::memory(),
         hints: None,
         tail: None,
+        is_queue_kept: true,
         cache: Default::default(),
         auto_create,
         queries: None,

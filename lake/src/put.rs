@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use catalog::CatalogError;
 use common::backoff::Backoff;
-use common::{ErrorKind, failpoint};
+use common::{ErrorKind, failpoint, mutation};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
@@ -32,8 +32,7 @@ pub use shared::SharedIntents;
 /// Records the intents of one owner.
 #[async_trait]
 pub trait Intents: Send + Sync {
-    /// Records that an object is about to be put under `key`; repeating it is harmless. `None` when the process
-    /// is stopping and records nothing more.
+    /// Records that an object is about to be put under `key`. `None` when the process is stopping and records nothing more.
     ///
     /// # Errors
     /// The catalog's. `Conflict` and `Poisoned` end the put; every other error is tried again.
@@ -44,6 +43,11 @@ pub trait Intents: Send + Sync {
     /// # Errors
     /// The catalog's. Harmless: the next takeover gives up the intents that stay pending.
     async fn abandon(&self, key: &Path) -> Result<(), CatalogError>;
+
+    /// True if a request without an answer may be repeated under its key, however late: whoever gives the key up refuses
+    /// the repetition. Otherwise the janitor may have deleted and forgotten it by then, and a late deletion would find
+    /// the object.
+    fn may_repeat(&self) -> bool;
 }
 
 /// A step that failed and is tried again.
@@ -112,8 +116,7 @@ impl SegmentPut<'_> {
     pub async fn run(&self) -> Result<StoredSegment, PutStop> {
         let mut tries = Tries { observer: self.observer, backoff: Backoff::default() };
         loop {
-            let name = (self.new_key)();
-            self.record_intent(&name.key, &mut tries).await?;
+            let name = self.record_intent(&mut tries).await?;
             match self.store(&name.key, &mut tries).await {
                 Key::Holds => return Ok(StoredSegment { name, retries: tries.backoff.attempts() }),
                 // The object under this key is another one or not durable: the janitor deletes it.
@@ -122,14 +125,24 @@ impl SegmentPut<'_> {
         }
     }
 
-    async fn record_intent(&self, key: &Path, tries: &mut Tries<'_>) -> Result<(), PutStop> {
-        loop {
-            match self.attempt_intent(key).await {
-                Intent::Recorded => return Ok(()),
-                Intent::Failed(error) => tries.wait("intent", key, error.as_ref()).await,
-                Intent::Stop(stop) => return Err(stop),
+    /// A new key, whose intent is recorded.
+    async fn record_intent(&self, tries: &mut Tries<'_>) -> Result<NewKey, PutStop> {
+        let (mut name, mut unanswered) = ((self.new_key)(), Vec::new());
+        let recorded = loop {
+            match self.attempt_intent(&name.key).await {
+                Intent::Recorded => break Ok(name),
+                Intent::Failed(error) => tries.wait("intent", &name.key, error.as_ref()).await,
+                Intent::Stop(stop) => break Err(stop),
             }
+            if !self.intents.may_repeat() && !mutation::is_off("intent.new_key") {
+                unanswered.push(std::mem::replace(&mut name, (self.new_key)()).key);
+            }
+        };
+        for key in unanswered {
+            // One that stays, or comes later still, is without an object, and given up with its process.
+            self.intents.abandon(&key).await.ok();
         }
+        recorded
     }
 
     /// Puts the object until it is certainly there, or until its key must not be used.

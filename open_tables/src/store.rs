@@ -90,6 +90,10 @@ impl Intents for Objects<'_> {
     async fn abandon(&self, key: &Path) -> Result<(), CatalogError> {
         self.intents().abandon(key).await
     }
+
+    fn may_repeat(&self) -> bool {
+        self.intents().may_repeat()
+    }
 }
 
 /// Writes failed steps to the log.

@@ -123,6 +123,12 @@ async fn remove_agent(session: &mut dyn Session, owner: OwnerId) -> Result<()> {
     session.fetch(&lock, values![owner]).await?;
     let update = sql!("UPDATE partitions SET owner = NULL, updated_at = " now_ms " WHERE owner = $1");
     session.execute(&update, values![owner]).await?;
+    // Those of its partitions are given up by their next owners.
+    let doom = sql!(
+        "UPDATE uploads SET state = 'doomed', doomed_at = " now_ms "
+         WHERE owner = $1 AND partition_id IS NULL AND state = 'pending'"
+    );
+    session.execute(&doom, values![owner]).await?;
     Ok(())
 }
 

@@ -37,7 +37,7 @@ pub trait OwnershipStore: Send + Sync {
     /// `Fenced` if it is not.
     async fn halt(&self, held: &Ownership, reason: &str) -> Result<()>;
 
-    /// Removes the agent and releases all its partitions.
+    /// Removes the agent, releases all its partitions, and dooms its pending intents of shared and merged objects.
     async fn remove_agent(&self, owner: OwnerId) -> Result<()>;
 
     /// Agents that sent a heartbeat within `lease`.

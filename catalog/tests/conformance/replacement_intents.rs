@@ -85,8 +85,12 @@ pub(crate) async fn intents_of_silent_owners_are_doomed_and_those_of_live_ones_s
     intend(store, &next).await;
     assert_eq!(store.doom_abandoned_replacements(LONG_LEASE).await.expect("asked"), 0, "both sent heartbeats");
     store.remove_agent(silent).await.expect("removed");
-    assert_eq!(store.doom_abandoned_replacements(LONG_LEASE).await.expect("doomed"), 1);
+    assert_eq!(store.doom_abandoned_replacements(LONG_LEASE).await.expect("asked"), 0, "doomed as it left");
+    let (stays, unregistered) = (live_objects(store, "orders").await, OwnerId(Uuid::now_v7()));
+    let never = intended(store, unregistered, &stays[..2]).await;
+    assert_eq!(store.doom_abandoned_replacements(LONG_LEASE).await.expect("doomed"), 1, "it never sent a heartbeat");
     assert_eq!(store.doom_abandoned_replacements(LONG_LEASE).await.expect("asked"), 0);
+    assert_intent_lost(store.replace(&never).await);
     assert_intent_lost(store.replace(&lost).await);
     done(store.replace(&alive).await);
     assert_done(&commit(store, &next).await, 40);

@@ -40,4 +40,9 @@ impl Intents for SharedIntents<'_> {
     async fn abandon(&self, key: &Path) -> Result<(), CatalogError> {
         self.catalog.abandon_replacement(&self.intent(key)).await
     }
+
+    fn may_repeat(&self) -> bool {
+        // A process whose intents were given up goes on, and its next heartbeat makes it alive again.
+        false
+    }
 }

@@ -12,11 +12,13 @@ use super::*;
 struct World {
     steps: Mutex<Vec<String>>,
     answers: Mutex<Vec<Option<CatalogError>>>,
+    /// What `may_repeat` answers.
+    may_repeat: bool,
 }
 
 impl World {
     fn answering(answers: impl IntoIterator<Item = Option<CatalogError>>) -> Self {
-        Self { steps: Mutex::default(), answers: Mutex::new(answers.into_iter().collect()) }
+        Self { answers: Mutex::new(answers.into_iter().collect()), ..Self::default() }
     }
 
     fn note(&self, step: impl Into<String>) {
@@ -50,6 +52,10 @@ impl Intents for World {
     async fn abandon(&self, key: &Path) -> Result<(), CatalogError> {
         self.note(format!("abandon {key}"));
         Ok(())
+    }
+
+    fn may_repeat(&self) -> bool {
+        self.may_repeat
     }
 }
 
@@ -181,8 +187,24 @@ async fn a_put_ends_without_an_object_when_its_intent_cannot_be_recorded() {
 #[tokio::test(start_paused = true)]
 async fn any_other_error_of_an_intent_is_tried_again() {
     let refused = || Some(CatalogError::Refused("not now".to_owned()));
-    let (world, store) = (World::answering([refused(), refused()]), FaultStore::new(Storage::memory().store));
-    assert_eq!(put(&world, store).await.expect("stored").retries, 2);
+    let store = || FaultStore::new(Storage::memory().store);
+    let world = World { may_repeat: true, ..World::answering([refused(), refused()]) };
+    assert_eq!(put(&world, store()).await.expect("stored").retries, 2);
     let expected = ["new k0", "intent k0", "intent again after 1", "intent k0", "intent again after 2", "intent k0"];
+    assert_eq!(world.steps(), expected.map(str::to_owned));
+
+    let world = World::answering([refused(), refused()]);
+    assert_eq!(put(&world, store()).await.expect("stored").name.key, Path::from("k2"));
+    let first = ["new k0", "intent k0", "intent again after 1", "new k1", "intent k1", "intent again after 2"];
+    let then = ["new k2", "intent k2", "abandon k0", "abandon k1"];
+    assert_eq!(world.steps(), [first.as_slice(), &then].concat(), "no key is used after an attempt without an answer");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_that_ends_gives_up_the_intents_whose_answers_were_lost() {
+    let lost = Some(CatalogError::Refused("not now".to_owned()));
+    let (world, store) = (World::answering([lost, None]), FaultStore::new(Storage::memory().store));
+    assert!(matches!(put(&world, store).await, Err(PutStop::NeighbourGone)));
+    let expected = ["new k0", "intent k0", "intent again after 1", "new k1", "intent k1", "abandon k0"];
     assert_eq!(world.steps(), expected.map(str::to_owned));
 }

@@ -212,7 +212,10 @@ impl From<CommitRow> for Commit {
 const COMMITS: &str = "SELECT partition_id, commit_no, base_offset, end_offset, epoch, owner, message_count
     FROM commits WHERE topic = 'orders' ORDER BY partition_id, commit_no";
 const GAPS: &str = "SELECT count(*) FROM gaps";
-const PENDING: &str = "SELECT count(*) FROM uploads WHERE state = 'pending'";
+/// Intents that nobody would give up. Those of a killed writer's merges are given up by the next janitor that finds its
+/// heartbeats missing, which may be a minute later; a writer that ends in good order leaves no row among the agents.
+const PENDING: &str = "SELECT count(*) FROM uploads WHERE state = 'pending' AND (partition_id IS NOT NULL
+    OR NOT EXISTS (SELECT 1 FROM agents WHERE agents.owner = uploads.owner))";
 /// Objects that retention took before their age, as far as their snapshots are kept.
 const EARLY: &str = "SELECT count(*) FROM retired_objects AS r
     JOIN lake_snapshots AS s ON s.snapshot_id = r.end_snapshot AND s.changes LIKE 'deleted_from_table:%'

@@ -163,6 +163,12 @@ pub const MUTATIONS: &[Mutation] = &[
         &["keys.unique"],
         &[(StoreNoise, 6), (Pause, 6), (StoreLate, 4), (TailLoss, 2)],
     ),
+    mutation(
+        "intents repeated under a key that was forgotten",
+        none,
+        &["intent.new_key"],
+        &[(ClockJump, 20), (CatalogRepliesLost, 12)],
+    ),
     mutation("puts without an intent", |g| g.intent_check = false, &["upload.intent"], LATE),
     mutation("a wait that takes the watermark as inclusive", none, &["commits.below"], NOISE),
     mutation("a wait without the compare of histories", none, &["commits.history"], HISTORY),

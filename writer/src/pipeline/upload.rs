@@ -122,6 +122,11 @@ impl Intents for Uploader {
     async fn abandon(&self, key: &Path) -> Result<(), CatalogError> {
         self.catalog.abandon_intents(&[self.intent(key)]).await
     }
+
+    fn may_repeat(&self) -> bool {
+        // Only a later epoch gives its intents up, and that refuses them.
+        true
+    }
 }
 
 impl Observer for Uploader {

@@ -131,6 +131,7 @@ impl CatalogState {
             row.partition.updated_at = now_ms;
             self.changed(Change::Released(partition, owner));
         }
+        self.doom_pending(|upload| upload.partition_id.is_none() && upload.owner == Some(owner));
     }
 
     /// The partitions that the agent owns, by topic and number.

@@ -163,6 +163,10 @@ impl Intents for Worker {
     async fn abandon(&self, key: &Path) -> Result<(), CatalogError> {
         self.catalog.abandon_replacement(&self.intent(key)).await
     }
+
+    fn may_repeat(&self) -> bool {
+        false
+    }
 }
 
 /// The rows of an object, which was compared with its listing.

@@ -6,7 +6,7 @@
 //! A job that ends anywhere leaves its inputs listed. Its intent, if there is one, is doomed when its process is silent, so
 //! there is nothing to resume: another job takes the same objects.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use catalog::{CatalogError, MetadataStore, ReplaceOutcome, ReplaceRefusal, Replacement};
@@ -116,14 +116,19 @@ impl Run<'_> {
         merge.finish(self.work.footer().pairs()).map_err(ended)
     }
 
-    /// Puts the object; returns its key. A stop ends it: the intent stays, and is doomed later.
+    /// Puts the object; returns its key. A stop ends it and gives the object up, as far as the catalog answers.
     async fn put(&self, encoded: &EncodedSegment) -> Result<Path, Outcome> {
         let name = SharedName {
             topic: &self.work.topic.name,
             kind: self.work.kind,
             first_timestamp_us: self.work.first_timestamp_us(),
         };
-        let new_key = || -> NewKey { name.new_key(&self.tools.storage.prefix) };
+        let keys = Mutex::new(Vec::new());
+        let new_key = || -> NewKey {
+            let new = name.new_key(&self.tools.storage.prefix);
+            keys.lock().expect("no holder panics").push(new.key.clone());
+            new
+        };
         let put =
             SegmentPut { storage: &self.tools.storage, encoded, new_key: &new_key, intents: self, observer: &Logged };
         tokio::select! {
@@ -133,7 +138,12 @@ impl Run<'_> {
                 Err(PutStop::NeighbourGone) => Err(Outcome::Failed("its intent was not recorded".to_owned())),
                 Err(stop) => Err(Outcome::Failed(stop.to_string())),
             },
-            () = self.tools.stop.cancelled() => Err(Outcome::NotNow),
+            () = self.tools.stop.cancelled() => {
+                for key in keys.into_inner().expect("no holder panics") {
+                    self.intents().abandon(&key).await.ok();
+                }
+                Err(Outcome::NotNow)
+            }
         }
     }
 
@@ -150,6 +160,8 @@ impl Run<'_> {
                 ReplaceOutcome::NotDone(ref error) | ReplaceOutcome::Unknown(ref error) => error,
             };
             if self.tools.stop.is_cancelled() {
+                // Without effect on one that was done.
+                catalog.abandon_replacement(&replacement.intent()).await.ok();
                 return Outcome::NotNow;
             }
             tracing::warn!(%error, key = replacement.output.key, "replacement without success, tried again");
@@ -182,8 +194,7 @@ impl Run<'_> {
 impl Intents for Run<'_> {
     async fn record(&self, key: &Path) -> Option<Result<(), CatalogError>> {
         match self.intents().record(key).await {
-            // The topic was deleted, an attempt whose answer was lost recorded the intent, which was doomed since, or the
-            // database does not allow it.
+            // The topic was deleted, or the database does not allow it.
             Some(Err(CatalogError::TopicNotFound(_) | CatalogError::KeyUsed(_) | CatalogError::Refused(_))) => None,
             answer => answer,
         }
@@ -191,6 +202,10 @@ impl Intents for Run<'_> {
 
     async fn abandon(&self, key: &Path) -> Result<(), CatalogError> {
         self.intents().abandon(key).await
+    }
+
+    fn may_repeat(&self) -> bool {
+        self.intents().may_repeat()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Compaction of small lakes: what it leaves, what it does when others are faster, and its figures.
 
-use catalog::{JanitorStore, SegmentStore, TopicSnapshot};
+use catalog::{JanitorStore, SegmentStore, TopicSnapshot, UploadState};
 use common::OwnerId;
 use common::clock::ManualClock;
 use common::memory::MemoryBudget;
@@ -8,6 +8,7 @@ use lake::object::ListedObject;
 use lake::read::{Columns, SegmentFile};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use support::fault_store::{Fault, FaultStore, Operation};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -143,6 +144,27 @@ async fn a_job_whose_objects_were_replaced_meanwhile_ends_without_a_trace() {
     assert_eq!(doomed, 1, "its object is handed to the janitor: {uploads:#?}");
     assert!(compaction.shunned.is_empty(), "the others are merged another time");
     check_audit(&lake).await;
+}
+
+#[tokio::test]
+async fn a_merge_that_is_stopped_leaves_no_intent() {
+    let mut lake = lake(2).await;
+    let store = FaultStore::new(Arc::clone(&lake.storage.store));
+    store.next(Operation::Put, 1, Fault::slow(Duration::from_secs(86_400)));
+    lake.storage.store = store.clone();
+    let mut compaction = compaction(&lake, config(2));
+    let stop = compaction.tools.stop.clone();
+    let look = tokio::spawn(async move { compaction.look(&[], &mut |_| {}).await });
+    while store.left() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stop.cancel();
+    let passed = look.await.expect("no panic").expect("looked");
+    assert_eq!((passed.done, passed.lost), (0, 1));
+    let uploads = lake.catalog.list_shared_uploads(&lake.partition.topic).await.expect("listed");
+    let states: Vec<UploadState> = uploads.iter().map(|upload| upload.state).collect();
+    assert_eq!(states, [UploadState::Doomed], "{uploads:#?}");
+    assert_eq!(live(&lake, SegmentKind::Data).await.len(), 2);
 }
 
 #[tokio::test]
