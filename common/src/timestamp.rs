@@ -10,8 +10,7 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 pub const TIMESTAMP_HEADER: &str = "Siltstone-Timestamp";
 
 /// The texts that [`parse_timestamp`] takes, for errors.
-pub const TIMESTAMPS_ALLOWED: &str =
-    "a time with its zone, such as 2026-01-31T12:00:00.5Z, or milliseconds since 1970, in the years 0001 to 9999";
+pub const TIMESTAMPS_ALLOWED: &str = "a time with its zone and at most nanoseconds, such as 2026-01-31T12:00:00.5Z, or milliseconds since 1970, in the years 0001 to 9999";
 
 /// The value of the header for a time in milliseconds since 1970; `None` outside the years 0001 to 9999, which no reader
 /// holds.
@@ -36,7 +35,15 @@ fn time_of(text: &str) -> Option<DateTime<Utc>> {
     if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return DateTime::from_timestamp_millis(text.parse().ok()?);
     }
-    Some(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc))
+    let time = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
+    let is_leap_second = time.timestamp_subsec_nanos() >= 1_000_000_000;
+    (!is_leap_second && !is_finer_than_nanoseconds(text)).then_some(time)
+}
+
+/// Whether a time has digits of a second behind the ninth that are not zero: chrono leaves them out without a word.
+pub fn is_finer_than_nanoseconds(text: &str) -> bool {
+    let digits = |fraction: &str| fraction.bytes().take_while(u8::is_ascii_digit).skip(9).any(|digit| digit != b'0');
+    text.split('.').skip(1).any(digits)
 }
 
 fn text_of(time: DateTime<Utc>) -> Option<String> {
@@ -58,6 +65,7 @@ mod tests {
             ("2026-01-01T01:00:00+01:00", "2026-01-01T00:00:00.000Z"),
             ("2026-01-01T00:00:00.123456Z", "2026-01-01T00:00:00.123456Z"),
             ("2026-01-01T00:00:00.123456789-00:30", "2026-01-01T00:30:00.123456789Z"),
+            ("2026-01-01T00:00:00.12345678900Z", "2026-01-01T00:00:00.123456789Z"),
             ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z"),
             ("253402300799999", "9999-12-31T23:59:59.999Z"),
         ] {
@@ -80,6 +88,8 @@ mod tests {
             "2026-01-01",
             "2026-01-01T00:00:00",
             "2026-13-01T00:00:00Z",
+            "2026-01-01T00:00:00.1234567891Z",
+            "2016-12-31T23:59:60Z",
             "0000-12-31T23:59:59Z",
             "9999-12-31T23:59:59-01:00",
             "253402300800000",

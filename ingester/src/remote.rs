@@ -30,6 +30,7 @@ pub(crate) use self::directory::Group;
 use self::request::{Client, RequestError};
 use crate::acks::Acks;
 use crate::error::Result;
+use crate::producer::ConfigError;
 
 /// The agents that records are sent to.
 #[derive(Clone, Debug)]
@@ -82,6 +83,11 @@ impl Remote {
     /// # Errors
     /// Those of the last attempt.
     pub(crate) async fn topic(&self, name: &TopicName) -> Result<Option<Topic>> {
+        if matches!(name.as_str(), "." | "..") {
+            // In the path of a URL they are directories, in whatever way they are written.
+            let allowed = "any other name: no URL reaches this topic, publish to NATS or with the catalog".to_owned();
+            return Err(ConfigError { option: "topic", value: name.to_string(), allowed }.into());
+        }
         let mut backoff = Backoff::starting_at(self.options.retry_backoff);
         loop {
             let mut last = self.directory.nobody();

@@ -14,6 +14,7 @@ mod binding;
 mod bounded;
 mod chains;
 mod checked;
+mod clauses;
 mod contained;
 mod correlated;
 mod counts;
@@ -70,6 +71,7 @@ mod statistics;
 mod store;
 mod system;
 mod times;
+mod windows;
 
 use std::fmt;
 use std::sync::Arc;
@@ -250,6 +252,8 @@ impl QuerySession {
         json::binding::tighten(&mut statement);
         mixed::literals::keep_digits(&mut statement);
         precedence::bind(&mut statement);
+        clauses::check(&mut statement, &state)?;
+        windows::write_out(&mut statement)?;
         derived::name_recursive_columns(&mut statement);
         names::find_tables(&mut statement, &tables)?;
         for reference in state.resolve_table_references(&statement)? {

@@ -3,8 +3,8 @@
 //! Owns: the choice of stored statistics, and the statements on `segment_stats`. Does not own: computing them (`lake`).
 //!
 //! A reader of the tables scans the statistics once for each column that it filters by. So an object that the pipeline
-//! wrote has one row, for its time; its partition and offsets are in `objects`. A replacement's output has rows for all
-//! its columns, as such objects are few.
+//! wrote has one row, for its time; its partition and offsets are in `objects`, and have a row here only where the rows do not
+//! reach to both ends of its range. A replacement's output has rows for all its columns, as such objects are few.
 
 use super::input;
 use super::objects::{Listed, insert_all};
@@ -12,6 +12,8 @@ use crate::database::{Insert, Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{ColumnStatistics, FileId, SegmentKind, SnapshotId, TableId};
 
+/// The field id of `_offset`.
+const OFFSET_FIELD_ID: i32 = 2;
 /// The field id of `_timestamp`.
 const TIMESTAMP_FIELD_ID: i32 = 4;
 
@@ -22,11 +24,17 @@ const STATISTICS: Insert = Insert {
     has_time: false,
 };
 
-/// Stores the statistics of new objects on the list: for level 0 those of `_timestamp` alone.
+/// Stores the statistics of new objects on the list: for level 0 those of `_timestamp`, and those of `_offset` where the
+/// object's bounds are not those of its rows.
 pub(super) async fn insert(session: &mut dyn Session, listed: &[Listed<'_>]) -> Result<()> {
     let mut rows = Vec::with_capacity(listed.len() * STATISTICS.width);
-    for Listed { file_id, table_id, level, object, .. } in listed {
-        for column in object.statistics.iter().filter(|column| *level > 0 || column.field_id == TIMESTAMP_FIELD_ID) {
+    for Listed { file_id, table_id, level, object, bounds, .. } in listed {
+        let is_stored = |column: &&ColumnStatistics| match column.field_id {
+            TIMESTAMP_FIELD_ID => true,
+            OFFSET_FIELD_ID if *level == 0 => !reaches(column, bounds.offsets),
+            _ => *level > 0,
+        };
+        for column in object.statistics.iter().filter(is_stored) {
             rows.extend_from_slice(values![
                 table_id.0.cast_signed(),
                 i64::from(column.field_id),
@@ -40,6 +48,12 @@ pub(super) async fn insert(session: &mut dyn Session, listed: &[Listed<'_>]) -> 
         }
     }
     insert_all(session, &STATISTICS, &rows).await
+}
+
+/// True when the column's values reach to both ends of the range.
+fn reaches(column: &ColumnStatistics, (min, max): (i64, i64)) -> bool {
+    let is = |text: &Option<String>, end: i64| text.as_deref().and_then(|text| text.parse().ok()) == Some(end);
+    is(&column.min, min) && is(&column.max, max)
 }
 
 /// Leaves out a bound that cannot be stored.

@@ -156,7 +156,7 @@ pub(crate) async fn statistics_are_kept_of_the_time_at_level_0_and_of_everything
     let inputs = live_objects(store, "orders").await;
     let time = statistics(TIMESTAMP_FIELD, Some("1969-12-31 23:59:59.999999+00"));
     let expected = [(inputs[0].file_id, time.clone()), (inputs[1].file_id, time)];
-    assert_eq!(of(SegmentKind::Data, &all).await, expected);
+    assert_eq!(of(SegmentKind::Data, &all).await, expected, "rows reach to both ends of the offsets");
     assert!(of(SegmentKind::Quarantine, &all).await.is_empty());
     let after = Some(inputs[0].begin_snapshot);
     let later = store.object_statistics(&orders, SegmentKind::Data, &all, after).await.expect("read");

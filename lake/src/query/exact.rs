@@ -4,26 +4,20 @@
 //! Does not own: the bounds (`recorded`, `statistics`), the choice of queries (`binding`).
 //!
 //! A recorded bound of a column of fixed width is a value of its object. That of text or bytes may be cut off, and a column
-//! with NaN has none. The range of a segment only encloses its offsets: its first offset may be of a gap or of a quarantined
-//! message. So the catalog is asked for the exceptions at that one offset, unless its object has a recorded bound.
-
-use std::collections::HashMap;
+//! with NaN has none. The range of a segment only encloses its offsets: its first one may be of a gap, of a quarantined message,
+//! or of none at all, such as 0 in JetStream. Where that is so, the catalog has recorded the offsets of the rows.
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 
 use super::known::KnownTopic;
 use super::layout::LakeObject;
 use super::recorded::{End, ObjectFigures, Recorded};
 use super::statistics::offset_value;
 use crate::schema::{INCARNATION, OFFSET, PARTITION, TIMESTAMP, field_id};
-use catalog::{MetadataStore, SegmentKind};
-use common::{OffsetRange, TopicPartition};
-
-/// Partitions whose exceptions are asked for, at most.
-const PARTITIONS_ASKED: usize = 16;
+use catalog::{LAYOUT_NOW, MetadataStore, SegmentKind};
 
 /// Makes the figures of these columns in `statistics` exact where they are known to be. The statistics are those of
 /// `objects`, for the columns of `schema`.
@@ -47,7 +41,7 @@ pub(super) async fn make_exact(
         let column = &mut statistics.column_statistics[place];
         if field.name() == OFFSET {
             for end in [End::Min, End::Max] {
-                if let Some(value) = offset_extreme(topic, catalog, kind, (&figures, objects), end).await? {
+                if let Some(value) = offset_extreme(&figures, objects, end) {
                     *side(column, end) = Precision::Exact(value);
                 }
             }
@@ -97,13 +91,7 @@ fn extreme(values: Vec<ScalarValue>, end: End) -> Option<ScalarValue> {
 }
 
 /// The least or greatest offset of the rows, if it is certain.
-async fn offset_extreme(
-    topic: &KnownTopic,
-    catalog: &dyn MetadataStore,
-    kind: SegmentKind,
-    (figures, objects): (&[Option<ObjectFigures>], &[&LakeObject]),
-    end: End,
-) -> Result<Option<ScalarValue>> {
+fn offset_extreme(figures: &[Option<ObjectFigures>], objects: &[&LakeObject], end: End) -> Option<ScalarValue> {
     let recorded = |figures: &Option<ObjectFigures>| {
         let figures = figures.as_ref()?;
         match if matches!(end, End::Min) { &figures.min } else { &figures.max } {
@@ -111,45 +99,13 @@ async fn offset_extreme(
             _ => None,
         }
     };
-    let mut values: HashMap<u64, bool> = HashMap::new();
+    let mut offsets = Vec::with_capacity(objects.len());
     for (figures, object) in figures.iter().zip(objects) {
-        let exact = recorded(figures);
-        let bound =
-            exact.unwrap_or(if matches!(end, End::Min) { object.info.min_offset } else { object.info.max_offset });
-        *values.entry(bound).or_default() |= exact.is_some();
+        let info = &object.info;
+        // Version 0.1.0 recorded nothing.
+        let of_object = if matches!(end, End::Min) { info.min_offset } else { info.max_offset };
+        offsets.push(recorded(figures).or((info.layout >= LAYOUT_NOW).then_some(of_object))?);
     }
-    let found = if matches!(end, End::Min) { values.iter().min() } else { values.iter().max() };
-    let Some((&offset, &is_exact)) = found else { return Ok(None) };
-    let is_exact = is_exact || (kind == SegmentKind::Data && has_row_at(topic, catalog, offset, end).await?);
-    Ok(offset_value(offset).filter(|_| is_exact))
-}
-
-/// True when a message at this end of a listed data segment is certainly in the table.
-async fn has_row_at(topic: &KnownTopic, catalog: &dyn MetadataStore, offset: u64, end: End) -> Result<bool> {
-    let snapshot = &topic.snapshot;
-    let is_at_end = |range: OffsetRange| match end {
-        End::Min => range.base() == offset,
-        End::Max => range.end() == offset,
-    };
-    let at_end = snapshot.segments.iter().filter(|s| s.kind == SegmentKind::Data && is_at_end(s.range));
-    let current = at_end.filter(|segment| {
-        let partition = snapshot.partitions.iter().find(|row| row.partition_id == segment.partition_id);
-        partition.is_some_and(|row| row.incarnation == segment.incarnation && offset < row.high_watermark)
-    });
-    let Some(range) = OffsetRange::new(offset, offset) else { return Ok(false) };
-    for segment in current.take(PARTITIONS_ASKED) {
-        let partition = TopicPartition::new(snapshot.topic.name.clone(), segment.partition_id);
-        let asked = catalog.exceptions(&partition, range).await;
-        let asked = asked.map_err(|error| DataFusionError::External(Box::new(error)))?;
-        let is_row = asked.is_some_and(|found| {
-            found.partition.incarnation == segment.incarnation
-                && found.gaps.is_empty()
-                && found.quarantine.is_empty()
-                && found.start_offset.max(found.expired_before) <= offset
-        });
-        if is_row {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let offset = if matches!(end, End::Min) { offsets.into_iter().min() } else { offsets.into_iter().max() };
+    offset.and_then(offset_value)
 }

@@ -72,3 +72,39 @@ async fn an_offset_has_the_unit_and_the_digits_of_its_order() {
         assert!(error.contains(part), "{offset}: {error}");
     }
 }
+
+#[tokio::test]
+async fn a_window_has_the_parts_of_the_one_that_it_refines() {
+    let lake = Lake::in_memory().await;
+    let rows = "FROM (VALUES (1),(2),(3),(4)) v(x)";
+    for (over, windows, expected) in [
+        ("(w ORDER BY x)", "w AS (PARTITION BY x % 2)", json!([1, 2, 4, 6])),
+        ("(w)", "w AS (PARTITION BY x % 2)", json!([4, 6, 4, 6])),
+        ("(w ROWS 1 PRECEDING)", "w AS (ORDER BY x DESC)", json!([3, 5, 7, 4])),
+        ("v", "w AS (PARTITION BY x % 2), v AS (w ORDER BY x)", json!([1, 2, 4, 6])),
+        ("(V ROWS UNBOUNDED PRECEDING)", "W AS (PARTITION BY x % 2), v AS (w ORDER BY x)", json!([1, 2, 4, 6])),
+        ("(u ORDER BY x)", "w AS (PARTITION BY x % 2), u AS w", json!([1, 2, 4, 6])),
+        ("(\"W\" ORDER BY x)", "w AS (ORDER BY x), \"W\" AS (PARTITION BY x % 2)", json!([1, 2, 4, 6])),
+        ("w", "w AS (PARTITION BY x % 2 ORDER BY x ROWS CURRENT ROW)", json!([1, 2, 3, 4])),
+    ] {
+        let sql = format!("SELECT s FROM (SELECT x, sum(x) OVER {over} AS s {rows} WINDOW {windows}) t ORDER BY x");
+        assert_eq!(json!(lake.column(&sql).await), expected, "{over}: {windows}");
+    }
+    let ordered =
+        format!("SELECT x {rows} WINDOW w AS (PARTITION BY x % 2) ORDER BY sum(x) OVER (w ORDER BY x) DESC, x");
+    assert_eq!(json!(lake.column(&ordered).await), json!([4, 3, 2, 1]));
+    for (over, windows, message) in [
+        ("(nosuch ORDER BY x)", "w AS (ORDER BY x)", "no window nosuch before it in this SELECT; windows are w"),
+        ("w", "w AS (v ORDER BY x), v AS (ORDER BY x)", "no window v before it in this SELECT; windows are none here"),
+        ("(w PARTITION BY x)", "w AS (ORDER BY x)", "no PARTITION BY of its own"),
+        ("(w ORDER BY x)", "w AS (ORDER BY x)", "no ORDER BY of its own"),
+        ("(w)", "w AS (ORDER BY x ROWS CURRENT ROW)", "cannot have its frame"),
+    ] {
+        let error = lake.error(&format!("SELECT sum(x) OVER {over} {rows} WINDOW {windows}")).await;
+        assert!(error.contains(message), "{over}: {windows}: {error}");
+    }
+    let outer =
+        "SELECT (SELECT sum(y) OVER (w) FROM (VALUES (1)) u(y)) FROM (VALUES (1)) v(x) WINDOW w AS (ORDER BY x)";
+    let error = lake.error(outer).await;
+    assert!(error.contains("no window w"), "windows are those of one SELECT: {error}");
+}

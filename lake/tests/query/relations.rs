@@ -229,3 +229,35 @@ async fn the_columns_of_a_recursive_query_have_their_names_within_it() {
         assert_eq!(lake.column(sql).await, [1, 2, 3], "{sql}");
     }
 }
+
+#[tokio::test]
+async fn a_clause_that_is_not_carried_out_is_refused_by_its_name() {
+    let lake = Lake::in_memory().await;
+    let rows = "(VALUES (1, 'a'), (2, 'b')) v(x, s)";
+    for (sql, message) in [
+        (format!("SELECT x, count(*) FROM {rows} GROUP BY x WITH ROLLUP"), "write GROUP BY ROLLUP (…)"),
+        (format!("SELECT x, count(*) FROM {rows} GROUP BY x WITH TOTALS"), "TOTALS is not carried out"),
+        ("SELECT count(*) FROM siltstone.topics TABLESAMPLE BERNOULLI (10)".to_owned(), "TABLESAMPLE"),
+        ("SELECT count(*) FROM siltstone.topics TABLESAMPLE SYSTEM (1 PERCENT)".to_owned(), "TABLESAMPLE"),
+        ("SELECT count(*) FROM siltstone.topics PARTITION (p0)".to_owned(), "filter by _partition_id"),
+        ("SELECT * FROM siltstone.topics WITH ORDINALITY".to_owned(), "row_number() OVER ()"),
+        (format!("SELECT * ILIKE 's%' FROM {rows}"), "* ILIKE is not carried out"),
+        (format!("SELECT lower(s) OVER () FROM {rows}"), "lower is no aggregate, and takes no OVER"),
+        (format!("SELECT lower(s) FILTER (WHERE false) FROM {rows}"), "lower is no aggregate, and takes no FILTER"),
+        (format!("SELECT lower(DISTINCT s) FROM {rows}"), "lower is no aggregate, and takes no DISTINCT"),
+        (format!("SELECT lower(s ORDER BY x) FROM {rows}"), "lower is no aggregate, and takes no ORDER BY"),
+        (format!("SELECT x FROM {rows} ORDER BY x FETCH FIRST 1 ROW WITH TIES"), "WITH TIES is not carried out"),
+        (format!("SELECT x FROM {rows} LIMIT 1 FETCH FIRST 1 ROW ONLY"), "not both"),
+    ] {
+        let error = lake.error(&sql).await;
+        assert!(error.contains(message), "{sql}: {error}");
+    }
+    for (sql, expected) in [
+        (format!("SELECT x FROM {rows} ORDER BY x DESC FETCH FIRST 1 ROW ONLY"), json!([2])),
+        (format!("SELECT x FROM {rows} ORDER BY x OFFSET 1 ROW FETCH NEXT 5 ROWS ONLY"), json!([2])),
+        (format!("SELECT x FROM {rows} ORDER BY x DESC FETCH FIRST ROW ONLY"), json!([2])),
+        (format!("SELECT count(DISTINCT x) FILTER (WHERE x > 1) FROM {rows}"), json!([1])),
+    ] {
+        assert_eq!(json!(lake.column(&sql).await), expected, "{sql}");
+    }
+}

@@ -16,7 +16,9 @@ use super::event::Change;
 use super::lake::Listing;
 use super::state::{CatalogState, ObjectName, ObjectRow, RetiredRow};
 
-/// The column of which level 0 keeps statistics: `_timestamp`.
+/// The column of which level 0 keeps statistics where they say more than the object's bounds: `_offset`.
+const OFFSET_FIELD: i32 = 2;
+/// The column of which level 0 keeps statistics always: `_timestamp`.
 const TIMESTAMP_FIELD: i32 = 4;
 
 /// The place of a segment.
@@ -122,9 +124,14 @@ impl CatalogState {
     pub(crate) fn list_object(&mut self, topic: &TopicName, object: Arc<ObjectInfo>, statistics: &[ColumnStatistics]) {
         let table = self.table(topic, object.kind).expect("the topic was looked up");
         let (file_id, level) = (object.file_id, object.level);
+        let bounds = [object.min_offset, object.max_offset].map(|end| Some(end.to_string()));
         self.listed.insert(ObjectName::of(&object), file_id);
         self.objects.insert(file_id, ObjectRow { table, topic: topic.clone(), object });
-        for of in statistics.iter().filter(|of| level > 0 || of.field_id == TIMESTAMP_FIELD) {
+        for of in statistics.iter().filter(|of| match of.field_id {
+            TIMESTAMP_FIELD => true,
+            OFFSET_FIELD if level == 0 => [of.min.clone(), of.max.clone()] != bounds,
+            _ => level > 0,
+        }) {
             let storable = |text: &Option<String>| text.clone().filter(|text| !text.contains('\0'));
             let kept = ColumnStatistics { min: storable(&of.min), max: storable(&of.max), ..of.clone() };
             self.statistics.insert((table, of.field_id, file_id), kept);

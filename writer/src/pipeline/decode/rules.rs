@@ -7,11 +7,12 @@ use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use chrono::Timelike;
+use common::timestamp::is_finer_than_nanoseconds;
 use common::topic::{Base64, ColumnType, Reading, TimeFormat};
 
 use super::columns::{Column, Values};
 use super::typed::{Pushed, Refusal};
-use super::values::{decimal_of_bytes, double, is_finer_than_nanoseconds, is_number, quoted};
+use super::values::{decimal_of_bytes, double, is_number, quoted};
 
 const LENIENT: GeneralPurposeConfig =
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);

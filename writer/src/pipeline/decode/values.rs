@@ -4,6 +4,7 @@
 //! (`calendar`).
 
 use chrono::{DateTime, NaiveDate};
+use common::timestamp::is_finer_than_nanoseconds;
 use serde_json::value::RawValue;
 
 use super::calendar;
@@ -34,12 +35,6 @@ pub(super) fn timestamp_us(text: &str) -> Result<i64, String> {
         return Err(format!("{} is a leap second, which has no number", quoted(text)));
     }
     calendar::text_us(text, time.timestamp_micros())
-}
-
-/// Whether a time has digits of a second behind the ninth that are not zero: chrono leaves them out without a word.
-pub(super) fn is_finer_than_nanoseconds(text: &str) -> bool {
-    let digits = |fraction: &str| fraction.bytes().take_while(u8::is_ascii_digit).skip(9).any(|digit| digit != b'0');
-    text.split('.').skip(1).any(digits)
 }
 
 /// Days since the Unix epoch of a text `yyyy-mm-dd`.
