@@ -31,7 +31,7 @@ pub(crate) async fn fetcher(settings: &Settings, catalog: &Arc<dyn MetadataStore
     }
     let parts = FetchParts {
         catalog: Arc::clone(catalog),
-        storage: opened::storage(settings)?,
+        storage: opened::storage_of(settings, catalog.as_ref()).await?,
         tail,
         commits: None,
         announcements,

@@ -94,6 +94,13 @@ pub(crate) fn storage(settings: &Settings) -> anyhow::Result<Storage> {
     Ok(storage)
 }
 
+/// The same, when it is the store of the catalog's objects.
+pub(crate) async fn storage_of(settings: &Settings, catalog: &dyn MetadataStore) -> anyhow::Result<Storage> {
+    let storage = storage(settings)?;
+    storage.check_place(catalog).await?;
+    Ok(storage)
+}
+
 /// The named topic, which must exist.
 pub(crate) async fn topic(catalog: &dyn MetadataStore, name: &TopicName) -> Result<Topic, CatalogError> {
     let topic = catalog.get_topic(name).await?;

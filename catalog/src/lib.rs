@@ -33,13 +33,13 @@ pub use model::{
     AcquireOutcome, Agent, AgentRole, Claim, Claimed, ClaimedOffset, ColumnStatistics, CommitRecord, ConsumerOffset,
     Contact, Exceptions, Expiration, Expired, ExpiredBefore, ExpiredPart, FileId, Folded, Gap, GapKind, Grant,
     GroupInfo, GroupMember, GroupOffset, GroupView, ICEBERG_CATALOG, ImportedSegment, IncarnationStart, Ingester,
-    LAYOUT_NOW, LakeSnapshot, Membership, MetadataObject, NewObject, NewSegment, NewToken, ObjectInfo, OpenTables,
-    Ownership, OwnershipView, Partition, PartitionOwner, PartitionState, Position, PresentedToken, Publication,
-    PublishOutcome, PublishScope, PublishedFile, PublishedHead, PublishedTable, ReadAhead, ReadFrom, RecordedGap,
-    RegisteredAgent, ReplacementIntent, Replay, ResumePoint, RetiredObject, Right, Scope, SegmentInfo, SegmentKind,
-    SnapshotId, StateFile, Suspect, TableColumn, TableFile, TableId, TableState, Tables, Token, TokenHash, TokenSecret,
-    TokenState, Topic, TopicConfig, TopicPattern, TopicSnapshot, Upload, UploadIntent, UploadState, View, ViewRequest,
-    ViewedTopics, iceberg_namespace, quarantine_columns, table_columns,
+    LAYOUT_NOW, LakeSnapshot, Membership, MetadataObject, NewObject, NewSegment, NewToken, ObjectInfo, ObjectsPlace,
+    OpenTables, Ownership, OwnershipView, Partition, PartitionOwner, PartitionState, Position, PresentedToken,
+    Publication, PublishOutcome, PublishScope, PublishedFile, PublishedHead, PublishedTable, ReadAhead, ReadFrom,
+    RecordedGap, RegisteredAgent, ReplacementIntent, Replay, ResumePoint, RetiredObject, Right, Scope, SegmentInfo,
+    SegmentKind, SnapshotId, StateFile, Suspect, TableColumn, TableFile, TableId, TableState, Tables, Token, TokenHash,
+    TokenSecret, TokenState, Topic, TopicConfig, TopicPattern, TopicSnapshot, Upload, UploadIntent, UploadState, View,
+    ViewRequest, ViewedTopics, iceberg_namespace, quarantine_columns, table_columns,
 };
 pub use new_topic::NewTopic;
 pub use postgres::{PostgresDatabase, PostgresMetadataStore};

@@ -40,7 +40,7 @@ pub use self::segment::{
     Exceptions, ExpiredBefore, ImportedSegment, NewSegment, SegmentInfo, SegmentKind, TopicSnapshot,
 };
 pub use self::statistics::ColumnStatistics;
-pub use self::table::{OpenTables, TableColumn, TableFile, quarantine_columns, table_columns};
+pub use self::table::{ObjectsPlace, OpenTables, TableColumn, TableFile, quarantine_columns, table_columns};
 pub use self::token::{Grant, NewToken, Right, Token, TokenState, TopicPattern};
 pub use self::token_secret::{PresentedToken, TokenHash, TokenSecret};
 pub use self::topic::{Partition, PartitionState, Topic, TopicConfig};

@@ -92,6 +92,7 @@ macro_rules! on_every_backend {
 on_every_backend! {
     tables::each_topic_is_two_tables_whose_columns_follow_its_options,
     tables::live_objects_have_the_address_of_their_store,
+    tables::the_place_of_the_objects_is_that_of_live_ones,
     iceberg::a_table_is_behind_until_it_is_published,
     iceberg::a_publication_needs_its_intents_live_objects_and_the_newest_version,
     iceberg::a_publication_of_a_state_that_the_catalog_never_had_is_refused,

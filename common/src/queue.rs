@@ -59,7 +59,7 @@ pub trait Queue: fmt::Debug + Send + Sync {
 
     /// Stores `messages` in order and returns when each is *confirmed*, one ack per message, in order. Waits while
     /// the queue is full. On an error any prefix may have been stored: repeat with message ids to store each once
-    /// within the queue's duplicate window. An error that [`QueueError::is_before_sending`] stored none.
+    /// within the queue's duplicate window. An error that [`QueueError::is_nothing_stored`] stored none.
     async fn publish(&self, to: &TopicPartition, messages: Vec<OutgoingMessage>)
     -> Result<Vec<PublishAck>, QueueError>;
 

@@ -9,6 +9,7 @@ mod aws_profile;
 mod contained;
 mod diagnose;
 mod local;
+mod place;
 mod probe;
 mod reads;
 mod remote;
@@ -27,6 +28,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
 use url::Url;
 
+pub use self::place::PlaceError;
 use self::reads::{End, EndingReads};
 pub use self::reads::{SilentStore, silent_store};
 use crate::error::{LakeError, Result};

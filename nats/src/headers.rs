@@ -16,6 +16,8 @@ const KEY_BASE64: &str = "Siltstone-Key-Base64";
 /// A producer waits for the commit, if the value is [`IS_AWAITED`].
 const AWAITED: &str = "Siltstone-Awaited";
 const IS_AWAITED: &str = "1";
+/// Most bytes of a message's headers that JetStream stores.
+const HEADER_BYTES_MAX: usize = 65_535;
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 
 /// Headers that a direct get adds to the published ones.
@@ -72,6 +74,11 @@ pub(super) fn encode(message: &OutgoingMessage) -> Result<(Option<HeaderMap>, us
             )));
         }
         append(name, value)?;
+    }
+    if bytes > HEADER_BYTES_MAX {
+        return Err(QueueError::unsendable(format!(
+            "headers and key take {bytes} bytes; NATS takes at most {HEADER_BYTES_MAX} of them in a message"
+        )));
     }
     Ok((Some(map), bytes))
 }

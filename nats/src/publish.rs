@@ -24,7 +24,8 @@ use common::queue::{PublishAck, QueueError};
 const IN_FLIGHT_MAX: usize = 256;
 
 /// Longest wait for a full stream without a stored message.
-const FULL_WAIT_MAX: Duration = Duration::from_secs(30);
+// Shorter than the limits of whoever waits around it, so that the reason reaches him.
+const FULL_WAIT_MAX: Duration = Duration::from_secs(20);
 const FULL_DELAY_MIN: Duration = Duration::from_millis(50);
 const FULL_DELAY_MAX: Duration = Duration::from_secs(1);
 
@@ -64,16 +65,21 @@ pub(super) async fn publish(
         let missing = acks.iter().filter(|ack| ack.is_none()).count();
         // One at a time while the stream may still be full, so that a failing pass costs one message.
         let window = if full_since.is_some() { 1 } else { IN_FLIGHT_MAX };
-        let reason = match pass(connection, subject, &encoded, &mut acks, window).await? {
-            Pass::Done => break,
-            Pass::Full(reason) => reason,
+        let reason = match pass(connection, subject, &encoded, &mut acks, window).await {
+            Ok(Pass::Done) => break,
+            Ok(Pass::Full(reason)) => reason,
+            // The server's answer to the only message that was sent.
+            Err(QueueError::Refused { reason }) if encoded.len() == 1 => return Err(QueueError::Unsendable { reason }),
+            Err(error) => return Err(error),
         };
         if acks.iter().filter(|ack| ack.is_none()).count() < missing {
             (full_since, delay) = (None, FULL_DELAY_MIN);
         }
         let since = *full_since.get_or_insert_with(Instant::now);
         if since.elapsed() >= FULL_WAIT_MAX {
-            return Err(QueueError::unavailable(format!("stream {} is full: {reason}", to.stream)));
+            let reason = format!("stream {} is full: {reason}", to.stream);
+            let is_nothing_stored = acks.iter().all(Option::is_none);
+            return Err(if is_nothing_stored { QueueError::Full { reason } } else { QueueError::unavailable(reason) });
         }
         tokio::time::sleep(delay).await;
         delay = (delay * 2).min(FULL_DELAY_MAX);

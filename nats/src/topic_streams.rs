@@ -153,7 +153,7 @@ pub(super) async fn open_one(
     check_stream_name(&stream)?;
     let Some(info) = info(connection, &stream).await? else {
         let hint = if is_managed(topic) {
-            format!("make it with `siltstone topic create {}`", topic.name)
+            format!("if it was deleted, `siltstone topic create {}` makes it again", topic.name)
         } else {
             "it is bound to the topic and must be made beforehand".to_owned()
         };
@@ -173,6 +173,9 @@ pub(super) async fn open_one(
     }
     if filters.iter().any(|filter| has_wildcard(filter)) {
         tracing::warn!(%stream, ?filters, "a wildcard filter costs the server about ten times as much per message");
+    }
+    if let Err(error) = taken::check_taken(&info.config, &filters) {
+        tracing::warn!(%stream, %error, "the stream was changed: nothing new comes to a part of the topic");
     }
     let publish_subject = publish_subject(topic, partition_id, &info.config, &filters);
     let mirror_of = info.config.mirror.as_ref().map(|origin| origin.name.clone());
@@ -238,8 +241,18 @@ fn publish_subject(
     if is_managed(topic) {
         return Ok(own_subject(topic, partition_id));
     }
+    if let Some(transform) = config.subject_transform.as_ref().filter(|_| !filters.is_empty()) {
+        return Err(format!(
+            "stream {stream} stores subjects under other names ({}): publish to the ones that it takes, {}, with a NATS client",
+            transform.destination,
+            config.subjects.join(", ")
+        ));
+    }
     let candidates = if filters.is_empty() { &config.subjects } else { filters };
     let plain = candidates.iter().find(|subject| !has_wildcard(subject));
+    if let Some(subject) = plain.filter(|subject| !taken::is_taken(config, subject)) {
+        return Err(format!("stream {stream} takes {}, and not {subject}", config.subjects.join(", ")));
+    }
     plain.cloned().ok_or_else(|| {
         if candidates.is_empty() {
             format!("stream {stream} has no subjects of its own: publish to its sources")

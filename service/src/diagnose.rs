@@ -39,6 +39,9 @@ async fn catalog(settings: &Settings) -> (Vec<Finding>, Vec<TopicDefinition>) {
     };
     let mut findings = vec![Finding::ok(Area::Catalog, "connection", settings.catalog_place().to_string())];
     findings.extend(catalog.diagnose().await);
+    if let Ok(storage) = connect::existing_storage(settings) {
+        findings.push(storage.diagnose_place(catalog.as_ref()).await);
+    }
     let topics = match catalog.list_topics().await {
         Ok(topics) => topics.iter().map(catalog::Topic::definition).collect(),
         Err(error) => {

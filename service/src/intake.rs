@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -78,6 +78,17 @@ pub struct Intake {
     _upkeep: JoinSet<()>,
 }
 
+/// In the extensions of each request: says that the service is about to end, so that an answer which waits for more comes now.
+#[derive(Clone, Debug)]
+pub struct Ending(CancellationToken);
+
+impl Ending {
+    /// Returns when the service is about to end.
+    pub async fn begun(&self) {
+        self.0.cancelled().await;
+    }
+}
+
 /// What every connection needs.
 #[derive(Clone)]
 struct Served {
@@ -92,6 +103,7 @@ impl Intake {
         let (addr, stop) = (listener.addr(), CancellationToken::new());
         let (mut tasks, mut upkeep) = (JoinSet::new(), JoinSet::new());
         let (listener, tls) = listener.into_parts();
+        let router = router.layer(Extension(Ending(stop.clone())));
         let served = Served { router, limits, certificate: tls.as_ref().map(Tls::current) };
         if let Some(tls) = tls {
             upkeep.spawn(tls.follow());

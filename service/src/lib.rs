@@ -30,7 +30,7 @@ mod tls;
 
 pub use arrivals::Arrivals;
 pub use error::{Result, ServiceError};
-pub use intake::{Intake, IntakeLimits};
+pub use intake::{Ending, Intake, IntakeLimits};
 pub use pages::Pages;
 pub use readiness::Fact;
 pub use shell::{Listener, Shell};

@@ -30,8 +30,8 @@ pub(crate) struct Args {
 
 /// Compacts, and prints a line for each job.
 pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::Result<()> {
-    let storage = opened::storage(settings)?;
     with_catalog(settings, async |catalog| {
+        let storage = opened::storage_of(settings, catalog.as_ref()).await?;
         for topic in &args.topics {
             opened::topics(catalog.as_ref(), Some(topic)).await?;
         }

@@ -75,9 +75,7 @@ async fn withdraw(args: &Args, catalog: &dyn MetadataStore) -> anyhow::Result<Ve
 
 async fn publish(args: &Args, settings: &Settings, catalog: &Arc<dyn MetadataStore>) -> anyhow::Result<Vec<Row>> {
     let storage = opened::storage(settings)?;
-    if let Some(root) = storage.reader_root() {
-        catalog.record_root(&storage.bucket, &root).await?;
-    }
+    storage.take_place(catalog.as_ref()).await?;
     let owner = OwnerId(Uuid::now_v7());
     let publisher = Publisher { catalog: Arc::clone(catalog), storage, owner };
     let agent = Agent { owner, name: agent_name(), scope: Scope::Nothing, contact: Default::default() };

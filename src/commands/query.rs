@@ -101,7 +101,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
     };
     let is_shell = matches!(work, Work::Shell);
     let done = Box::pin(reading_catalog(settings, async |catalog| {
-        let session = session(Arc::clone(catalog), settings, options)?;
+        let session = session(Arc::clone(catalog), settings, options).await?;
         match work {
             Work::One(sql) => Box::pin(answer::answer(&session, &sql, &parameters, &output)).await,
             Work::File(statements) => Box::pin(file(&session, &statements, &parameters, &output)).await,
@@ -117,12 +117,12 @@ pub(crate) async fn run(args: Args, settings: &Settings, json: bool) -> anyhow::
 /// The way to do without the hot tail in a session.
 const SET_OFF: &str = "SET siltstone.hot_tail = off";
 
-fn session(
+async fn session(
     catalog: Arc<dyn MetadataStore>,
     settings: &Settings,
     options: QueryOptions,
 ) -> anyhow::Result<QuerySession> {
-    let storage = opened::storage(settings)?;
+    let storage = opened::storage_of(settings, catalog.as_ref()).await?;
     let store = QueryStore { url: storage.url, store: storage.store };
     Ok(QuerySession::open_with(catalog, store, options)?.with_hot_tail(hot_tail::of(settings, output::note)))
 }

@@ -67,8 +67,8 @@ pub(crate) async fn run(_: Args, settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn start(settings: &Settings) -> anyhow::Result<Started> {
-    let storage = opened::storage(settings)?;
     let catalog = connect::catalog_to_read(settings).await?;
+    let storage = opened::storage_of(settings, catalog.as_ref()).await?;
     let listener = Listener::bind(settings).await?;
     let http = Listener::bind_ingest(settings).await?;
     let bound = Bound::of(settings).await?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use async_nats::jetstream;
 use support::nats::{NatsOptions, NatsServer};
 use support::port;
+use support::s3::S3;
 use tokio::time::{Instant, sleep};
 
 use crate::binary::{DEADLINE, POLL, Siltstone};
@@ -97,4 +98,39 @@ async fn jetstream_of_a_domain_is_reached_through_a_leaf_node() {
     assert_eq!(stream.get_info().await.expect("answers").state.messages, 2);
     let nowhere = siltstone.with("NATS_JS_DOMAIN", "nowhere").run(&["topic", "create", "u"]).await;
     nowhere.fails(1, &["no JetStream answers in the domain NATS_JS_DOMAIN=nowhere"]);
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_that_of_the_catalogs_objects_is_refused() {
+    let first = Siltstone::new().with("CATALOG_URL", "sqlite:catalog.db").with("STORAGE_PATH", "first");
+    first.run(&["topic", "create", "t", "--column", "id:int64"]).await.ok();
+    first.run_with_input(&["up", "--stdin", "t"], b"{\"id\":1}\n").await.ok();
+    let other = first.clone().with("STORAGE_PATH", "other");
+    std::fs::create_dir(first.path().join("other")).expect("made");
+    let parts = ["the objects of this catalog are in", "/first/", "STORAGE_PATH names", "/other", "is not found there"];
+    other.run_with_input(&["up", "--stdin", "t"], b"{\"id\":2}\n").await.fails(1, &parts);
+    for command in [&["query", "SELECT * FROM t"][..], &["publish-tables"], &["compact", "--once"]] {
+        other.run(command).await.fails(1, &parts);
+    }
+    let report = other.run(&["doctor", "--json"]).await;
+    assert_eq!((report.code, &report.json()["promise"]), (1, &"unknown".into()), "{report:#?}");
+    report.says(&["the objects of this catalog are in"]);
+
+    let s3 = S3::shared().expect("an S3 server");
+    let bucket = first
+        .clone()
+        .with("STORAGE_URL", &format!("s3://{}/{}", s3.bucket, s3.fresh_prefix()))
+        .with("AWS_ENDPOINT_URL", &s3.endpoint)
+        .with("AWS_REGION", &s3.region)
+        .with("AWS_ACCESS_KEY_ID", &s3.access_key)
+        .with("AWS_SECRET_ACCESS_KEY", &s3.secret_key)
+        .with("AWS_ALLOW_HTTP", "true");
+    let parts = ["the objects of this catalog are in", "/first/", "s3://", "one catalog lists objects of one store"];
+    bucket.run_with_input(&["up", "--stdin", "t"], b"{\"id\":2}\n").await.fails(1, &parts);
+
+    // A directory may be moved with all that is in it.
+    std::fs::remove_dir_all(first.path().join("other")).expect("removed");
+    std::fs::rename(first.path().join("first"), first.path().join("other")).expect("moved");
+    other.run_with_input(&["up", "--stdin", "t"], b"{\"id\":2}\n").await.ok();
+    assert_eq!(other.run(&["query", "SELECT sum(id) AS n FROM t", "--json"]).await.ok().json()["n"], 3);
 }

@@ -22,6 +22,9 @@ pub enum WriterError {
     /// The object store cannot be used, or one of its objects is not the committed one.
     #[error(transparent)]
     Lake(#[from] lake::LakeError),
+    /// The objects of the catalog are in another store, or that cannot be said.
+    #[error(transparent)]
+    Place(#[from] lake::storage::PlaceError),
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -98,6 +101,7 @@ impl WriterError {
         match self {
             Self::Catalog(error) => error.kind(),
             Self::Lake(error) => error.kind(),
+            Self::Place(error) => error.kind(),
             Self::Queue(error) => error.kind(),
             Self::NotCommitted { .. } => ErrorKind::Unavailable,
             Self::Fenced { .. } => ErrorKind::Conflict,

@@ -44,6 +44,19 @@ pub struct TableFile {
     pub record_count: u64,
 }
 
+/// Where the live objects of a catalog are, as seen from one bucket. A local directory is the bucket without a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectsPlace {
+    /// The address that the keys of this bucket follow, as the last writer recorded it.
+    pub root: Option<String>,
+    /// The key of any live object in this bucket.
+    pub object: Option<String>,
+    /// Any other bucket with live objects.
+    pub other_bucket: Option<String>,
+    /// The address of that one.
+    pub other_root: Option<String>,
+}
+
 /// All tables, as readers of DuckLake see them now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenTables {

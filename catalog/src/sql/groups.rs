@@ -23,7 +23,7 @@ impl<D> GroupStore for SqlMetadataStore<D> {
         self.door.write(|session| Box::pin(claim(session, group_id, member, partitions))).await
     }
 
-    async fn release_claims(&self, group_id: &str, claims: &[Claim]) -> Result<()> {
+    async fn release_claims(&self, group_id: &str, claims: &[Claim]) -> Result<u64> {
         self.door.write(|session| Box::pin(release(session, group_id, claims))).await
     }
 
@@ -108,14 +108,14 @@ async fn claim(
     Ok(held)
 }
 
-async fn release(session: &mut dyn Session, group_id: &str, claims: &[Claim]) -> Result<()> {
+async fn release(session: &mut dyn Session, group_id: &str, claims: &[Claim]) -> Result<u64> {
     let delete = sql!(
         "DELETE FROM consumer_claims
          WHERE group_id = $1 AND topic = $2 AND partition_id = $3 AND member_id = $4 AND generation = $5"
     );
     let group_id = group_name(group_id)?;
     if lock(session, group_id).await?.is_none() {
-        return Ok(());
+        return Ok(0);
     }
     let mut released = 0;
     for claim in claims {
@@ -127,7 +127,7 @@ async fn release(session: &mut dyn Session, group_id: &str, claims: &[Claim]) ->
     if released > 0 {
         raise_generation(session, group_id).await?;
     }
-    Ok(())
+    Ok(released)
 }
 
 async fn commit_claimed(

@@ -14,7 +14,7 @@ use super::{SqlMetadataStore, rows};
 use crate::database::{Door, Row, Session, sql, values};
 use crate::error::{CatalogError, Result};
 use crate::model::{
-    OpenTables, SnapshotId, TableColumn, TableFile, TableId, Tables, quarantine_columns, table_columns,
+    ObjectsPlace, OpenTables, SnapshotId, TableColumn, TableFile, TableId, Tables, quarantine_columns, table_columns,
 };
 use crate::store::TableStore;
 
@@ -22,6 +22,10 @@ use crate::store::TableStore;
 impl<D> TableStore for SqlMetadataStore<D> {
     async fn record_root(&self, bucket: &str, root: &str) -> Result<()> {
         self.door.write(|session| Box::pin(record_root(session, bucket, root))).await
+    }
+
+    async fn objects_place(&self, bucket: &str) -> Result<ObjectsPlace> {
+        self.door.read(|session| Box::pin(objects_place(session, bucket))).await
     }
 
     async fn open_tables(&self, topic: Option<&TopicName>) -> Result<OpenTables> {
@@ -132,6 +136,29 @@ async fn record_root(session: &mut dyn Session, bucket: &str, root: &str) -> Res
     );
     session.execute(&insert, values![bucket, root]).await?;
     Ok(())
+}
+
+async fn objects_place(session: &mut dyn Session, bucket: &str) -> Result<ObjectsPlace> {
+    // The least and the greatest bucket are each one step down an index.
+    let select = sql!(
+        "SELECT (SELECT min(bucket) FROM objects) AS least, (SELECT max(bucket) FROM objects) AS greatest,
+            (SELECT min(key) FROM objects WHERE bucket = $1) AS object"
+    );
+    let Some(mut row) = session.fetch(&select, values![bucket]).await?.pop() else {
+        return Ok(ObjectsPlace::default());
+    };
+    let ends = [row.optional_text("least")?, row.optional_text("greatest")?];
+    let other_bucket = ends.into_iter().flatten().find(|end| end != bucket);
+    let mut place = ObjectsPlace { object: row.optional_text("object")?, ..ObjectsPlace::default() };
+    for mut row in session.fetch(&sql!("SELECT bucket, root FROM lake_roots"), values![]).await? {
+        let (of, root) = (row.text("bucket")?, row.text("root")?);
+        if of == bucket {
+            place.root = Some(root);
+        } else if Some(&of) == other_bucket.as_ref() {
+            place.other_root = Some(root);
+        }
+    }
+    Ok(ObjectsPlace { other_bucket, ..place })
 }
 
 async fn open_tables(session: &mut dyn Session, topic: Option<&TopicName>) -> Result<OpenTables> {

@@ -30,8 +30,8 @@ pub trait GroupStore: Send + Sync {
     /// `MemberUnknown`.
     async fn claim(&self, group_id: &str, member: MemberId, partitions: &[TopicPartition]) -> Result<Vec<Claimed>>;
 
-    /// Gives claims up. Those that do not exist any more are passed over.
-    async fn release_claims(&self, group_id: &str, claims: &[Claim]) -> Result<()>;
+    /// Gives claims up, and returns the number of those that there were. Those that do not exist any more are passed over.
+    async fn release_claims(&self, group_id: &str, claims: &[Claim]) -> Result<u64>;
 
     /// Records offsets of partitions that the member holds, all or none. An earlier place than the recorded one changes
     /// nothing, since it is of a call that comes late, unless it names the recorded one as the place that it replaces.

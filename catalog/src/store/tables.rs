@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use common::TopicName;
 
 use crate::error::Result;
-use crate::model::OpenTables;
+use crate::model::{ObjectsPlace, OpenTables};
 
 /// The tables that readers of DuckLake see.
 #[async_trait]
@@ -14,6 +14,9 @@ pub trait TableStore: Send + Sync {
     /// Records the address that the keys of `bucket` follow: `s3://bucket/`, `/absolute/directory/`. A writer does so
     /// before it lists objects; the last call counts, so that a directory may move.
     async fn record_root(&self, bucket: &str, root: &str) -> Result<()>;
+
+    /// Where the objects of the catalog are, as seen from `bucket`.
+    async fn objects_place(&self, bucket: &str) -> Result<ObjectsPlace>;
 
     /// The tables of `topic`, or of all topics, as readers see them now: read through the same views, as of one
     /// transaction. Roots are those of all buckets.

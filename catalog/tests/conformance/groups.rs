@@ -116,10 +116,10 @@ pub(crate) async fn a_partition_has_one_claim_in_a_group(store: &dyn MetadataSto
     // Only the claim itself is given up.
     let older = Claim { generation: Generation(claim.generation.0 - 1), ..claim.clone() };
     let anothers = Claim { member: second, ..claim.clone() };
-    store.release_claims("g", &[older, anothers]).await.expect("nothing to do");
+    assert_eq!(store.release_claims("g", &[older, anothers]).await.expect("nothing to do"), 0);
     assert_eq!(store.group_view("g").await.expect("read").claims.len(), 3);
-    store.release_claims("g", std::slice::from_ref(&claim)).await.expect("given up");
-    store.release_claims("absent", std::slice::from_ref(&claim)).await.expect("nothing to do");
+    assert_eq!(store.release_claims("g", std::slice::from_ref(&claim)).await.expect("given up"), 1);
+    assert_eq!(store.release_claims("absent", std::slice::from_ref(&claim)).await.expect("nothing to do"), 0);
     let again = take_over(store, "g", first, &all[1]).await;
     assert!(again.generation > claim.generation, "no two claims have the same generation");
     assert_fenced_off(store.commit_claimed("g", first, &[offset(&claim, 9)]).await, &all[1]);

@@ -180,6 +180,7 @@ operations! { |world|
     view(&world.viewed());
     list_expirations(&world.held.partition);
     record_root("lake", "s3://lake/");
+    objects_place("lake");
     open_tables(Some(&name("orders")));
     list_published();
     find_published(&name("orders"), SegmentKind::Data);

@@ -1,6 +1,6 @@
 //! Cases: topics as tables for readers of DuckLake.
 
-use catalog::{MetadataStore, OpenTables, TableColumn, TableId, quarantine_columns, table_columns};
+use catalog::{MetadataStore, ObjectsPlace, OpenTables, TableColumn, TableId, quarantine_columns, table_columns};
 use common::topic::TopicOptions;
 
 use super::fixture::*;
@@ -70,4 +70,24 @@ pub(crate) async fn live_objects_have_the_address_of_their_store(store: &dyn Met
     let opened = open_tables(store).await;
     let rows: Vec<u64> = files(&opened).iter().map(|file| file.record_count).collect();
     assert_eq!(rows, [10], "retired objects are not live");
+}
+
+pub(crate) async fn the_place_of_the_objects_is_that_of_live_ones(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    assert_eq!(store.objects_place("lake").await.expect("read"), ObjectsPlace::default(), "there is nothing yet");
+    commit_range(store, &held, 0, 9).await;
+    commit_range(store, &held, 10, 19).await;
+    store.record_root("lake", "s3://lake/").await.expect("recorded");
+    store.record_root("", "/data/").await.expect("recorded");
+    let keys: Vec<String> =
+        store.get_segments(&held.partition).await.expect("read").iter().map(|of| of.object.key.clone()).collect();
+    let (own, other) = (Some("s3://lake/".to_owned()), Some("/data/".to_owned()));
+    let place = store.objects_place("lake").await.expect("read");
+    let object = keys.iter().min().cloned();
+    assert_eq!(place, ObjectsPlace { root: own.clone(), object, ..ObjectsPlace::default() });
+    let seen = store.objects_place("").await.expect("read");
+    let other_bucket = Some("lake".to_owned());
+    assert_eq!(seen, ObjectsPlace { root: other, object: None, other_bucket, other_root: own });
+    store.delete_topic(&name("orders")).await.expect("deleted");
+    assert_eq!(store.objects_place("").await.expect("read").other_bucket, None, "retired objects do not count");
 }

@@ -40,6 +40,12 @@ pub enum QueueError {
         /// The failure.
         reason: String,
     },
+    /// There is no room for the messages, and none of the call is stored: try again when there is.
+    #[error("queue unavailable: {reason}")]
+    Full {
+        /// The limit that was reached, in the queue's words.
+        reason: String,
+    },
     /// The subscription ended or is no longer trusted: subscribe anew from the position.
     #[error("subscription of {partition} ended: {reason}")]
     SubscriptionLost {
@@ -48,7 +54,7 @@ pub enum QueueError {
         /// The cause of the doubt.
         reason: String,
     },
-    /// The topic, or a message, cannot be published: nothing was sent.
+    /// The topic, or a message, cannot be published: nothing is stored.
     #[error("queue refused: {reason}")]
     Unsendable {
         /// The reason, and the change to make.
@@ -66,7 +72,7 @@ impl QueueError {
     /// The reaction required of the caller.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unavailable { .. } | Self::SubscriptionLost { .. } => ErrorKind::Unavailable,
+            Self::Unavailable { .. } | Self::Full { .. } | Self::SubscriptionLost { .. } => ErrorKind::Unavailable,
             Self::MessageTooLarge { .. } => ErrorKind::Poison,
             Self::TopicUnknown { .. }
             | Self::PartitionUnknown { .. }
@@ -75,11 +81,12 @@ impl QueueError {
         }
     }
 
-    /// True for an error of [`Queue::publish`](super::Queue::publish) that comes before the first message of the call is sent.
-    pub fn is_before_sending(&self) -> bool {
+    /// True for an error of [`Queue::publish`](super::Queue::publish) after which no message of the call is stored.
+    pub fn is_nothing_stored(&self) -> bool {
         matches!(
             self,
             Self::MessageTooLarge { .. }
+                | Self::Full { .. }
                 | Self::TopicUnknown { .. }
                 | Self::PartitionUnknown { .. }
                 | Self::Unsendable { .. }

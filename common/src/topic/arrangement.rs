@@ -10,6 +10,7 @@ use super::columns::ColumnType;
 const SYSTEM: [&str; 4] = ["_timestamp", "_partition_id", "_key", "_subject"];
 const SORT_MAX: usize = 8;
 const BLOOM_MAX: usize = 32;
+const BYTES: &str = "DuckDB looks for another text than the bytes in a filter, and would miss rows; --sort takes it";
 
 /// Checks the names; the error names the first wrong one, and those that are allowed.
 pub(super) fn check(options: &TopicOptions) -> Result<(), String> {
@@ -24,12 +25,22 @@ pub(super) fn check(options: &TopicOptions) -> Result<(), String> {
             }
         }
     }
-    let is_bool =
-        |name: &&String| options.columns.iter().any(|c| c.name == **name && c.column_type == ColumnType::Bool);
-    match options.bloom.iter().find(is_bool) {
-        Some(name) => Err(format!("bloom names column {name:?}; a bool has two values, so no filter would help")),
-        None => Ok(()),
-    }
+    options.bloom.iter().try_for_each(|name| check_bloom(options, name))
+}
+
+/// Refuses a filter that does not help, or by which other readers would miss rows.
+fn check_bloom(options: &TopicOptions, name: &str) -> Result<(), String> {
+    let declared = options.columns.iter().find(|column| column.name == name);
+    let reason = match declared.map(|column| &column.column_type) {
+        Some(ColumnType::Bool) => "a bool has two values, so no filter would help",
+        Some(ColumnType::Float64) => {
+            "a filter tells 0.0 and -0.0 apart, which are equal, so that other readers would miss rows; --sort takes it"
+        }
+        Some(ColumnType::Binary) => BYTES,
+        None if name == "_key" => BYTES,
+        _ => return Ok(()),
+    };
+    Err(format!("bloom names column {name:?}; {reason}"))
 }
 
 fn check_name(options: &TopicOptions, argument: &str, name: &str) -> Result<(), String> {
@@ -54,6 +65,11 @@ fn is_plain(column_type: &ColumnType) -> bool {
 }
 
 impl TopicOptions {
+    /// Columns that get bloom filters: a topic of an earlier version may name one that has none now.
+    pub fn filtered_columns(&self) -> Vec<String> {
+        self.bloom.iter().filter(|name| check_bloom(self, name).is_ok()).cloned().collect()
+    }
+
     /// The arrangement after a column got another name.
     pub(super) fn rename_arranged(&mut self, name: &str, new_name: &str) {
         for named in self.sort.iter_mut().chain(&mut self.bloom).filter(|named| *named == name) {
@@ -78,24 +94,30 @@ mod tests {
     use super::*;
 
     fn options(more: &str) -> TopicOptions {
-        let columns = r#"[{"name":"customer","type":"string"},{"name":"is_new","type":"bool"},{"name":"tags","type":{"list":"string"}}]"#;
+        let columns = r#"[{"name":"customer","type":"string"},{"name":"is_new","type":"bool"},{"name":"tags","type":{"list":"string"}},
+            {"name":"share","type":"float64"},{"name":"token","type":"binary"}]"#;
         serde_json::from_str(&format!(r#"{{"format":"json","columns":{columns}{more}}}"#)).expect("valid")
     }
 
     #[test]
     fn columns_of_one_value_are_taken_and_others_are_named() {
-        for more in [r#","sort":["customer","_timestamp"],"bloom":["customer","_key"]"#, r#","sort":["is_new"]"#, ""] {
+        for more in
+            [r#","sort":["customer","_timestamp"],"bloom":["customer","_subject"]"#, r#","sort":["is_new"]"#, ""]
+        {
             assert_eq!(check(&options(more)), Ok(()));
         }
         for (more, part) in [
             (
                 r#","sort":["custmer"]"#,
-                r#"sort names column "custmer", which there is not; it takes customer, is_new, _timestamp"#,
+                r#"sort names column "custmer", which there is not; it takes customer, is_new, share, token, _timestamp"#,
             ),
             (r#","sort":["customer desc"]"#, r#"only its name is given: "customer""#),
             (r#","sort":["tags"]"#, "only columns of one plain value"),
             (r#","bloom":["customer","customer"]"#, "twice"),
             (r#","bloom":["is_new"]"#, "two values"),
+            (r#","bloom":["share"]"#, "0.0 and -0.0"),
+            (r#","bloom":["token"]"#, "DuckDB"),
+            (r#","bloom":["_key"]"#, "DuckDB"),
             (r#","bloom":["_headers"]"#, "which there is not"),
         ] {
             let reason = check(&options(more)).expect_err(more);
@@ -107,7 +129,7 @@ mod tests {
     fn options_without_an_arrangement_are_stored_as_before() {
         let text = serde_json::to_string(&options("")).expect("serializes");
         assert!(!text.contains("sort") && !text.contains("bloom"), "{text}");
-        let arranged = options(r#","sort":["customer"],"bloom":["_key"]"#);
+        let arranged = options(r#","sort":["customer"],"bloom":["_subject"]"#);
         let text = serde_json::to_string(&arranged).expect("serializes");
         assert_eq!(serde_json::from_str::<TopicOptions>(&text).expect("reads back"), arranged);
     }

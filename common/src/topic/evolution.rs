@@ -57,6 +57,12 @@ impl TopicOptions {
         }
         for (name, new_name) in &change.rename {
             let at = options.position(name)?;
+            if options.columns.iter().enumerate().any(|(other, column)| other != at && column.name == *new_name) {
+                return Err(format!(
+                    "column {name:?} cannot be renamed to {new_name:?}, which is a column then: renames are done one after the \
+                     other; rename that one before, or drop it, and swap two names by way of a third"
+                ));
+            }
             options.columns[at] = options.columns[at].renamed(new_name);
             options.rename_arranged(name, new_name);
         }

@@ -11,10 +11,12 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use catalog::{CatalogError, Position};
 use common::Incarnation;
+use common::memory::MemoryPermit;
 use common::timestamp::{TIMESTAMPS_ALLOWED, parse_timestamp_us};
 use consumer::format::{Bytes, write_json};
-use consumer::{FetchError, FetchRequest, Limits, OutOfRange, Seen, Start};
+use consumer::{FetchError, FetchRequest, Fetched, Limits, OutOfRange, Seen, Start};
 use serde_json::{Value, json};
+use service::Ending;
 
 use super::Api;
 use super::error::{ApiError, Code};
@@ -75,8 +77,9 @@ pub(super) async fn records(
     let seen = Seen { topic_created_at: query.whole("topic_created_at")?, last: None };
     let wanted = Wanted::read(&mut query)?;
     let (limits, wait, of) = (wanted.limits, wanted.wait, partition.clone());
+    let ending = request.extensions().get::<Ending>().cloned();
     let request = FetchRequest { partition, start, limits, wait, out_of_range, seen };
-    let (fetched, _memory) = Box::pin(api.fetcher.fetch_within(&request, || api.reading_memory(&wanted))).await?;
+    let (fetched, _memory) = Box::pin(fetched(&api, request, &wanted, ending)).await?;
     let rest = json!({
         "topic": of.topic,
         "partition": of.partition_id,
@@ -89,6 +92,28 @@ pub(super) async fn records(
         "topic_created_at": fetched.seen.topic_created_at,
     });
     answer(fetched.batches, rest, wanted.bytes).await
+}
+
+/// The records, after a wait that the end of the service cuts short.
+async fn fetched(
+    api: &Api,
+    request: FetchRequest,
+    wanted: &Wanted,
+    ending: Option<Ending>,
+) -> Result<(Fetched, MemoryPermit), ApiError> {
+    let begun = async {
+        match ending {
+            Some(ending) => ending.begun().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        fetched = api.fetcher.fetch_within(&request, || api.reading_memory(wanted)) => return Ok(fetched?),
+        () = begun => {}
+    }
+    let request = FetchRequest { wait: Duration::ZERO, ..request };
+    Ok(api.fetcher.fetch_within(&request, || api.reading_memory(wanted)).await?)
 }
 
 /// The records, and the other members of the answer.

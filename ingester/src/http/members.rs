@@ -142,10 +142,11 @@ pub(super) async fn commit(
         api.catalog.commit_claimed(&group_id, member, &offsets).await?;
     }
     let claims: Vec<Claim> = release.into_iter().map(|released| released.claim(member)).collect();
-    if !claims.is_empty() {
-        api.catalog.release_claims(&group_id, &claims).await?;
-    }
-    Ok(Json(json!({ "committed": offsets.len(), "released": claims.len() })))
+    let released = match claims.as_slice() {
+        [] => 0,
+        claims => api.catalog.release_claims(&group_id, claims).await?,
+    };
+    Ok(Json(json!({ "committed": offsets.len(), "released": released })))
 }
 
 impl Committing {

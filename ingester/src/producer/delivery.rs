@@ -87,7 +87,7 @@ impl Delivery {
     ) -> Result<Vec<PublishAck>, SendFailure> {
         let partition = &batch.partition;
         let mut backoff = Backoff::starting_at(self.retry_backoff);
-        let mut is_reopened = false;
+        let (mut is_reopened, mut is_maybe_stored) = (false, false);
         let now = Instant::now();
         let repeat_until = batch.since().unwrap_or(now) + self.topics.repeat_time(&partition.topic);
         let left = batch.since().map(|_| repeat_until.saturating_duration_since(now));
@@ -114,17 +114,19 @@ impl Delivery {
                 // A known topic that was recreated or closed meanwhile: look it up once more.
                 Ok(Err(QueueError::TopicUnknown { .. })) if !is_reopened => {
                     is_reopened = true;
-                    self.topics.refresh(&partition.topic).await.map_err(|error| failure(error, attempts == 1))?;
+                    self.topics.refresh(&partition.topic).await.map_err(|error| failure(error, !is_maybe_stored))?;
                     continue;
                 }
                 Ok(Err(error)) if error.kind() != ErrorKind::Unavailable => {
-                    // An earlier attempt may have stored some.
-                    let is_not_stored = error.is_before_sending() && attempts == 1;
+                    let is_not_stored = error.is_nothing_stored() && !is_maybe_stored;
                     return Err(failure(error.into(), is_not_stored));
                 }
+                // It was waited for already.
+                Ok(Err(error @ QueueError::Full { .. })) => return Err(failure(error.into(), !is_maybe_stored)),
                 Ok(Err(error)) => ProducerError::from(error),
                 Err(_) => ProducerError::Timeout { limit: self.request_timeout, attempts },
             };
+            is_maybe_stored = true;
             let wait = backoff.next_wait();
             let begin = Instant::now() + wait;
             if attempts >= self.max_attempts || begin >= repeat_until {

@@ -2,7 +2,7 @@
 //!
 //! Owns: comparing subjects with wildcards, and both refusals. Does not own: which subjects a topic has (`subjects`).
 
-use async_nats::jetstream::stream::Config;
+use async_nats::jetstream::stream::{Config, SubjectTransform};
 use common::TopicDefinition;
 use common::queue::QueueError;
 use common::topic::BoundStream;
@@ -12,21 +12,67 @@ use serde_json::json;
 use crate::api;
 use crate::connection::Connection;
 
-/// Refuses subjects of which an existing stream takes nothing. Copies and streams that rewrite subjects hold others than they
-/// take.
+/// Refuses subjects of which an existing stream holds nothing. Copies hold what their origins have.
 pub(super) fn check_taken(config: &Config, filters: &[String]) -> Result<(), QueueError> {
     let has_sources = config.sources.as_ref().is_some_and(|sources| !sources.is_empty());
-    if config.mirror.is_some() || has_sources || config.subject_transform.is_some() {
+    if config.mirror.is_some() || has_sources {
         return Ok(());
     }
-    let is_taken = |filter: &String| config.subjects.iter().any(|subject| overlap(filter, subject));
-    match filters.iter().find(|filter| !is_taken(filter)) {
-        None => Ok(()),
-        Some(filter) => Err(QueueError::refused(format!(
-            "stream {} takes {}, and nothing of it is {filter}",
-            config.name,
-            config.subjects.join(", ")
-        ))),
+    let transform = config.subject_transform.as_ref();
+    let renamed = transform.map(|transform| (source_of(transform), stored_as(&transform.destination)));
+    let is_held = |filter: &String| {
+        let as_taken = config.subjects.iter().any(|subject| {
+            let is_renamed = |(source, _): &(&str, String)| covers(source, subject) || covers(source, filter);
+            overlap(filter, subject) && !renamed.as_ref().is_some_and(is_renamed)
+        });
+        as_taken || renamed.as_ref().is_some_and(|(_, stored)| overlap(filter, stored))
+    };
+    let Some(filter) = filters.iter().find(|filter| !is_held(filter)) else { return Ok(()) };
+    let renames = transform.map_or_else(String::new, |transform| {
+        format!(", which it stores as {} where it is {}", transform.destination, source_of(transform))
+    });
+    Err(QueueError::refused(format!(
+        "stream {} takes {}{renames}, and nothing of it is {filter}",
+        config.name,
+        config.subjects.join(", ")
+    )))
+}
+
+/// True if the stream takes what is published to the subject.
+pub(super) fn is_taken(config: &Config, subject: &str) -> bool {
+    config.subjects.iter().any(|taken| overlap(subject, taken))
+}
+
+/// The subjects that a transform renames.
+fn source_of(transform: &SubjectTransform) -> &str {
+    if transform.source.is_empty() { ">" } else { &transform.source }
+}
+
+/// The subjects that a destination such as `out.{{wildcard(1)}}` makes, as a pattern. What some functions make has any number
+/// of parts.
+fn stored_as(destination: &str) -> String {
+    let mut pattern = Vec::new();
+    for token in destination.split('.') {
+        let is_function = token.contains("{{");
+        if is_function && !token.contains("wildcard") && !token.contains("partition") {
+            pattern.push(">");
+            break;
+        }
+        pattern.push(if is_function || token.starts_with('$') { "*" } else { token });
+    }
+    pattern.join(".")
+}
+
+/// True if every subject that `other` matches is one of `pattern`.
+fn covers(pattern: &str, other: &str) -> bool {
+    let (mut pattern, mut other) = (pattern.split('.'), other.split('.'));
+    loop {
+        match (pattern.next(), other.next()) {
+            (None, None) | (Some(">"), Some(_)) => return true,
+            (None, _) | (_, None) | (Some(_), Some(">")) => return false,
+            (Some(a), Some(b)) if a == "*" || a == b => {}
+            _ => return false,
+        }
     }
 }
 
@@ -142,6 +188,30 @@ mod tests {
         check_taken(&config, &["shop.x".to_owned()]).expect("a part");
         let error = check_taken(&config, &["shop.x".to_owned(), "other.x".to_owned()]).expect_err("none").to_string();
         assert!(error.contains("SHOP takes shop.>") && error.contains("other.x"), "{error}");
+        let renamed = |source: &str, destination: &str| Config {
+            subject_transform: Some(SubjectTransform {
+                source: source.to_owned(),
+                destination: destination.to_owned(),
+            }),
+            ..config.clone()
+        };
+        for (source, destination, filter, is_held) in [
+            ("shop.>", "out.>", "shop.x", false),
+            ("shop.>", "out.>", "out.x", true),
+            ("", "out.>", "shop.x", false),
+            ("shop.*", "out.{{wildcard(1)}}", "out.x", true),
+            ("shop.*", "out.{{wildcard(1)}}", "out.x.y", false),
+            ("shop.*", "out.{{partition(3,1)}}.$1", "out.2.x", true),
+            ("shop.*", "out.{{split(1,-)}}", "out.a.b.c", true),
+            ("shop.a.>", "out.>", "shop.b", true),
+            ("shop.a.>", "out.>", "shop.a.x", false),
+            ("shop.a.>", "out.>", "shop.>", true),
+        ] {
+            let checked = check_taken(&renamed(source, destination), &[filter.to_owned()]);
+            assert_eq!(checked.is_ok(), is_held, "{source} to {destination}, {filter}: {checked:?}");
+        }
+        let error = check_taken(&renamed("shop.>", "out.>"), &["shop.x".to_owned()]).expect_err("renamed").to_string();
+        assert!(error.contains("takes shop.>, which it stores as out.> where it is shop.>"), "{error}");
         let copy = Config { mirror: Some(Source::default()), ..config };
         check_taken(&copy, &["other.x".to_owned()]).expect("its origin may have it");
     }

@@ -8,7 +8,7 @@ use catalog::{CatalogError, CreateTopicError, MetadataStore, Topic, TopicConfig}
 use common::config::{Settings, StorageType};
 use common::partitioner::Partitioner;
 use common::topic::{ColumnSpec, Format, TopicOptions};
-use common::{Queue, TopicName};
+use common::{Queue, QueueError, TopicName};
 use service::connect;
 
 use super::arrangement::ArrangementArgs;
@@ -124,10 +124,35 @@ pub(crate) async fn create_topic(
     match catalog::create_topic(queue, catalog, config).await {
         Ok(topic) => Ok(topic),
         Err(CreateTopicError::Catalog(CatalogError::TopicAlreadyExists(_))) => {
+            if let Some(topic) = with_missing_streams(queue, catalog, &name).await? {
+                return Ok(topic);
+            }
             bail!("topic {name} exists already; `siltstone topic describe {name}` shows it")
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Makes the streams of a topic that exists again which were deleted; `None` if there was none to make.
+async fn with_missing_streams(
+    queue: &dyn Queue,
+    catalog: &dyn MetadataStore,
+    name: &TopicName,
+) -> anyhow::Result<Option<Topic>> {
+    let Some(topic) = catalog.get_topic(name).await? else { return Ok(None) };
+    if !topic.config.streams.is_empty() {
+        return Ok(None);
+    }
+    let partitions = catalog.list_partitions(name).await?;
+    match catalog::open_topic(queue, &topic, &partitions).await {
+        Err(QueueError::TopicUnknown { .. }) => queue.create_topic(&topic.definition()).await?,
+        _ => return Ok(None),
+    }
+    output::note(&format!(
+        "topic {name} exists already; its streams that were missing are made again. A partition with committed messages is halted \
+         by its writer: `siltstone topic resume {name} --help`"
+    ));
+    Ok(Some(topic))
 }
 
 fn text(topic: &Topic, settings: &Settings) -> String {

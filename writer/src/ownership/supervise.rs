@@ -79,9 +79,7 @@ impl Supervisor {
     /// Reads topics and partitions for the first time; errors are start-up errors.
     pub(crate) async fn begin(&mut self) -> Result<()> {
         self.context.catalog.verify().await?;
-        if let Some(root) = self.context.storage.reader_root() {
-            self.context.catalog.record_root(&self.context.storage.bucket, &root).await?;
-        }
+        self.context.storage.take_place(self.context.catalog.as_ref()).await?;
         let topics = self.context.catalog.list_topics().await?;
         for name in &self.topics.wanted {
             if !topics.iter().any(|topic| topic.name == *name) {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{MetadataStore, Topic, TopicConfig};
+use catalog::{MetadataStore, PartitionState, Topic, TopicConfig};
 use common::clock::SharedClock;
 use common::memory::MemoryBudget;
 use common::{Queue, TopicPartition};
@@ -98,10 +98,20 @@ impl WriterHandle {
     /// fetched.
     ///
     /// # Errors
-    /// Errors of the catalog; [`WriterError::TopicNotFound`] when the topic is deleted meanwhile.
+    /// Errors of the catalog; [`WriterError::TopicNotFound`] when the topic is deleted meanwhile; [`WriterError::Halted`]
+    /// when a partition waits for an operator.
     pub async fn wait_committed(&self, targets: &[(TopicPartition, u64)]) -> Result<()> {
         let waits = targets.iter().map(|(partition, target)| self.wait_for(partition, *target));
         futures::future::try_join_all(waits).await?;
+        // The offsets of another history may be below the watermark: such a partition is halted.
+        for (partition, _) in targets {
+            if let Some(stored) = self.context.catalog.get_partition(partition).await?
+                && stored.state == PartitionState::Halted
+            {
+                let reason = stored.halt_reason.unwrap_or_default();
+                return Err(WriterError::Halted { partition: partition.clone(), reason });
+            }
+        }
         Ok(())
     }
 
@@ -149,6 +159,10 @@ impl WriterHandle {
                 }
                 Some(_) => {}
                 None => match self.context.catalog.get_partition(partition).await? {
+                    Some(stored) if stored.state == PartitionState::Halted => {
+                        let reason = stored.halt_reason.unwrap_or_default();
+                        return Err(WriterError::Halted { partition: partition.clone(), reason });
+                    }
                     Some(stored) if stored.high_watermark >= target => return Ok(()),
                     Some(_) => {}
                     None => return Err(WriterError::TopicNotFound(partition.topic.to_string())),

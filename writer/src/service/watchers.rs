@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::clock::{Clock, SharedClock};
-use common::queue::Bounds;
+use common::queue::{Bounds, PageLimits};
 use common::{Queue, QueueError, TopicPartition};
 use futures::StreamExt;
 use tokio::time::MissedTickBehavior;
@@ -21,6 +21,8 @@ use crate::service::status::{Progress, StatusBoard};
 
 /// Time between two requests for the queue's bounds.
 const LAG_INTERVAL: Duration = Duration::from_secs(5);
+/// A page of one message.
+const FIRST: PageLimits = PageLimits { messages_max: 1, bytes_max: 1 };
 /// Partitions whose queue is queried concurrently.
 const LOOKS_AT_ONCE: usize = 32;
 
@@ -72,8 +74,14 @@ impl Look {
         let high_watermark = progress.high_watermark.load(Ordering::Relaxed).max(start);
         let uncommitted = Uncommitted { high_watermark, fetched_us: progress.oldest_timestamp_us() };
         let oldest_us = oldest_us(queue, partition, uncommitted, &bounds, now_us).await;
-        let margin = margin(&bounds, high_watermark, oldest_us, now_us);
-        Ok(Self { bounds, high_watermark, margin })
+        let mut judged = margin(&bounds, high_watermark, oldest_us, now_us);
+        if judged.warning.is_some() {
+            // Offsets above the watermark may be of messages that are not this partition's.
+            let first = queue.read_page(partition, high_watermark, bounds.next_offset, FIRST).await?.messages.pop();
+            let from = first.as_ref().map_or(bounds.next_offset, |message| message.offset);
+            judged = margin(&bounds, from, first.map(|message| message.timestamp_us), now_us);
+        }
+        Ok(Self { bounds, high_watermark, margin: judged })
     }
 }
 

@@ -159,3 +159,17 @@ fn members_are_added_inside_objects_and_move_no_id() {
         assert!(refused.contains(part), "{refused}");
     }
 }
+
+#[test]
+fn names_are_swapped_by_way_of_a_third_and_never_in_part() {
+    let rename = |pairs: &[(&str, &str)]| {
+        let rename = pairs.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
+        held().evolve(&ColumnChange { rename, ..ColumnChange::default() })
+    };
+    for pairs in [&[("id", "name"), ("name", "id")][..], &[("name", "id"), ("id", "name")], &[("id", "name")]] {
+        let refused = rename(pairs).expect_err("taken").to_string();
+        assert!(refused.contains("which is a column then") && refused.contains("by way of a third"), "{refused}");
+    }
+    let swapped = rename(&[("id", "t"), ("name", "id"), ("t", "name")]).expect("one after the other");
+    assert_eq!(ids(&swapped)[..2], [("name".to_owned(), 100), ("id".to_owned(), 101)]);
+}

@@ -116,3 +116,18 @@ async fn a_panic_in_the_queue_fails_what_was_on_its_way_and_the_next_message_is_
     let error = setup.producer.close().await.expect_err("a panic");
     assert_eq!((error.failed, error.not_stored), (1, 0));
 }
+
+#[tokio::test]
+async fn a_queue_without_room_is_told_at_once_and_nothing_is_stored() {
+    let setup = setup().await;
+    know_the_topic_and_pause(&setup).await;
+    setup.queue.faults(|faults| faults.is_full = true);
+    let before = setup.queue.request_sizes().len();
+    setup.producer.enqueue(&name("orders"), Some(0), OutgoingMessage::new("x")).await.expect("buffered");
+    let error = setup.producer.flush().await.expect_err("no room");
+    assert_eq!((error.failed, error.not_stored), (1, 1));
+    assert!(error.first.error.to_string().contains("maximum messages exceeded"), "{}", error.first.error);
+    assert_eq!(setup.queue.request_sizes().len(), before + 1, "the queue waited for room before it said so");
+    setup.queue.faults(|faults| faults.is_full = false);
+    setup.producer.send(&name("orders"), None, b"y", Some(0)).await.expect("there is room again");
+}

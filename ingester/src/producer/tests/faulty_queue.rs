@@ -23,6 +23,8 @@ pub(crate) struct Faults {
     pub(crate) replies_to_lose: u32,
     /// Requests for this partition are refused.
     pub(crate) refused_partition: Option<u32>,
+    /// Requests find no room, and store nothing.
+    pub(crate) is_full: bool,
     /// So many requests panic.
     pub(crate) panics: u32,
     /// So many requests are never answered.
@@ -41,6 +43,7 @@ pub(crate) struct Faults {
 enum Meeting {
     Storing,
     Refusal,
+    NoRoom,
     TooLarge(usize, usize),
     Panic,
     Silence,
@@ -79,6 +82,9 @@ impl Faults {
         if self.refused_partition == Some(to.partition_id) {
             return Meeting::Refusal;
         }
+        if self.is_full {
+            return Meeting::NoRoom;
+        }
         let largest = messages.iter().map(|message| message.payload.len()).max().unwrap_or_default();
         if let Some(bytes_max) = self.bytes_max.filter(|bytes_max| largest > *bytes_max) {
             return Meeting::TooLarge(largest, bytes_max);
@@ -116,6 +122,7 @@ impl Queue for FaultyQueue {
         tokio::task::yield_now().await;
         let _passed = self.gate.read().await;
         match meeting {
+            Meeting::NoRoom => return Err(QueueError::Full { reason: "maximum messages exceeded".to_owned() }),
             Meeting::Refusal => return Err(QueueError::refused("by the test")),
             Meeting::TooLarge(bytes, bytes_max) => return Err(QueueError::MessageTooLarge { bytes, bytes_max }),
             Meeting::Panic => panic!("as the test wants"),

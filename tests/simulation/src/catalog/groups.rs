@@ -96,7 +96,7 @@ impl CatalogState {
         Ok(held)
     }
 
-    pub(crate) fn release_claims(&mut self, group_id: &str, claims: &[Claim]) -> Result<()> {
+    pub(crate) fn release_claims(&mut self, group_id: &str, claims: &[Claim]) -> Result<u64> {
         check_group(group_id)?;
         let before = self.claims.len();
         for claim in claims {
@@ -106,11 +106,12 @@ impl CatalogState {
                 self.claims.remove(&key);
             }
         }
-        if self.claims.len() < before {
+        let released = before - self.claims.len();
+        if released > 0 {
             self.raise_generation(group_id);
             self.changed(Change::Other("release_claims"));
         }
-        Ok(())
+        Ok(released as u64)
     }
 
     pub(crate) fn commit_claimed(&mut self, group_id: &str, member: MemberId, offsets: &[ClaimedOffset]) -> Result<()> {

@@ -2,12 +2,26 @@
 //!
 //! Owns: their list. Does not own: changes of topics and objects (`topics`, `objects`).
 
-use ::catalog::{OpenTables, TableFile, quarantine_columns, table_columns};
+use std::collections::BTreeSet;
+
+use ::catalog::{ObjectsPlace, OpenTables, TableFile, quarantine_columns, table_columns};
 use common::TopicName;
 
 use super::state::CatalogState;
 
 impl CatalogState {
+    pub(crate) fn objects_place(&self, bucket: &str) -> ObjectsPlace {
+        let buckets: BTreeSet<&str> = self.objects.values().map(|row| row.object.bucket.as_str()).collect();
+        let other = [buckets.first(), buckets.last()].into_iter().flatten().find(|other| **other != bucket);
+        let own = self.objects.values().map(|row| &row.object).filter(|object| object.bucket == bucket);
+        ObjectsPlace {
+            root: self.roots.get(bucket).cloned(),
+            object: own.map(|object| object.key.clone()).min(),
+            other_bucket: other.map(|other| (*other).to_owned()),
+            other_root: other.and_then(|other| self.roots.get(*other).cloned()),
+        }
+    }
+
     pub(crate) fn open_tables(&self, topic: Option<&TopicName>) -> OpenTables {
         let is_wanted = |name: &TopicName| topic.is_none_or(|topic| topic == name);
         let of_topics = self.tables.iter().filter(|(name, _)| is_wanted(name));

@@ -129,7 +129,7 @@ impl Work {
     pub(super) fn form(&self, config: &CompactionConfig) -> MergedForm {
         let options = &self.topic.config;
         let (table, sort, bloom) = match self.kind {
-            SegmentKind::Data => (table_schema(options), options.sort.clone(), options.bloom.clone()),
+            SegmentKind::Data => (table_schema(options), options.sort.clone(), options.filtered_columns()),
             // Its columns are few, and it is small.
             SegmentKind::Quarantine => (quarantine_schema(), Vec::new(), Vec::new()),
         };

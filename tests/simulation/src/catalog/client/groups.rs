@@ -20,7 +20,7 @@ impl<D: Door> GroupStore for Client<D> {
         self.write("claim", Rows::None, move |state| state.claim(&group_id, member, &partitions)).await
     }
 
-    async fn release_claims(&self, group_id: &str, claims: &[Claim]) -> Result<()> {
+    async fn release_claims(&self, group_id: &str, claims: &[Claim]) -> Result<u64> {
         let (group_id, claims) = (group_id.to_owned(), claims.to_vec());
         self.write("release_claims", Rows::None, move |state| state.release_claims(&group_id, &claims)).await
     }

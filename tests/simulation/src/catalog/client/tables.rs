@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use ::catalog::{
     AgentStore, ColumnStatistics, CommitRecord, ConsumerOffset, ConsumerStore, Exceptions, Expiration, Expired,
-    ExpiredBefore, FileId, ImportedSegment, IncarnationStart, Ingester, LakeSnapshot, NewToken, OpenTables, Partition,
-    Position, ReadAhead, ReadFrom, RecordedGap, RegisteredAgent, Replay, ReplayStore, Result, RetiredObject,
-    SegmentInfo, SegmentKind, SegmentStore, SnapshotId, TableStore, Token, TokenStore, Topic, TopicConfig,
-    TopicSnapshot, TopicStore, View, ViewRequest, ViewStore,
+    ExpiredBefore, FileId, ImportedSegment, IncarnationStart, Ingester, LakeSnapshot, NewToken, ObjectsPlace,
+    OpenTables, Partition, Position, ReadAhead, ReadFrom, RecordedGap, RegisteredAgent, Replay, ReplayStore, Result,
+    RetiredObject, SegmentInfo, SegmentKind, SegmentStore, SnapshotId, TableStore, Token, TokenStore, Topic,
+    TopicConfig, TopicSnapshot, TopicStore, View, ViewRequest, ViewStore,
 };
 use async_trait::async_trait;
 use common::topic::TopicOptions;
@@ -182,6 +182,11 @@ impl<D: Door> TableStore for Client<D> {
             Ok(())
         })
         .await
+    }
+
+    async fn objects_place(&self, bucket: &str) -> Result<ObjectsPlace> {
+        let bucket = bucket.to_owned();
+        self.read("objects_place", move |state| Ok(state.objects_place(&bucket))).await
     }
 
     async fn open_tables(&self, topic: Option<&TopicName>) -> Result<OpenTables> {
