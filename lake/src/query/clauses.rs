@@ -1,6 +1,6 @@
 //! Clauses of a statement that the planner reads past.
 //!
-//! Owns: refusing them by their name, with what to write instead; `FETCH FIRST n ROWS`, which is a LIMIT.
+//! Owns: refusing them by their name, with what to write instead; `FETCH FIRST n ROWS`, which is a LIMIT; how deep operations are.
 //! Does not own: clauses that the planner refuses by itself, statements that do something else than read (`planning`).
 //!
 //! Why it is needed, for DataFusion 54.1: the answer would be that of another statement, without a word.
@@ -12,8 +12,8 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionState;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, LimitClause, OrderBy, OrderByKind, Query,
-    Select, SelectItem, TableFactor, Value, VisitorMut, WildcardAdditionalOptions,
+    BinaryOperator, Expr, Function, FunctionArgumentClause, FunctionArguments, GroupByExpr, LimitClause, OrderBy,
+    OrderByKind, Query, Select, SelectItem, TableFactor, Value, VisitorMut, WildcardAdditionalOptions,
 };
 
 use super::names::visit;
@@ -23,7 +23,7 @@ use super::names::visit;
 /// # Errors
 /// Names the clause.
 pub(super) fn check(statement: &mut Statement, state: &SessionState) -> Result<()> {
-    match visit(statement, &mut Clauses { state }) {
+    match visit(statement, &mut Clauses { state, depth: 0 }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
@@ -32,6 +32,8 @@ pub(super) fn check(statement: &mut Statement, state: &SessionState) -> Result<(
 struct Clauses<'s> {
     /// Knows the functions.
     state: &'s SessionState,
+    /// Operations around the expression, but for AND and OR.
+    depth: usize,
 }
 
 /// Breaks with an error about the first clause that is there.
@@ -109,11 +111,30 @@ impl VisitorMut for Clauses<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        self.depth += usize::from(is_operation(expr));
+        if self.depth > DEPTH_MAX {
+            let text = format!("an expression has more than {DEPTH_MAX} operations one around the other, as 1+1+1+…");
+            return ControlFlow::Break(plan_datafusion_err!(
+                "{text}: put parts of it into subqueries, or use functions"
+            ));
+        }
         match expr {
             Expr::Function(function) => self.check_function(function),
             _ => ControlFlow::Continue(()),
         }
     }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        self.depth -= usize::from(is_operation(expr));
+        ControlFlow::Continue(())
+    }
+}
+
+/// Most operations around an expression: each asks all below it for their types, so that planning takes the square of it.
+const DEPTH_MAX: usize = 2_000;
+
+fn is_operation(expr: &Expr) -> bool {
+    matches!(expr, Expr::BinaryOp { op, .. } if !matches!(op, BinaryOperator::And | BinaryOperator::Or))
 }
 
 const SAMPLE: &str =
