@@ -252,6 +252,8 @@ impl QuerySession {
         parameters: Option<&Parameters>,
     ) -> Result<DataFrame, QueryError> {
         statements::check_size(sql)?;
+        // Files may begin with a byte order mark.
+        let sql = sql.trim_start_matches('\u{feff}');
         statements::check_numbers(sql)?;
         let tables = self.catalog_of(self.topics(scope).await?, scope);
         let state = self.state_with(&tables, settings.hot_tail(), scope);

@@ -94,6 +94,15 @@ async fn a_parameter_below_a_cast_keeps_its_digits() {
 }
 
 #[tokio::test]
+async fn a_pattern_of_a_time_has_a_part_of_it() {
+    let lake = Lake::in_memory().await;
+    let error = lake.error("SELECT to_char(TIMESTAMP '2024-06-01 01:02:03', 'YYYY-MM-DD')").await;
+    assert!(error.contains("has no part of a time; patterns are those of strftime"), "{error}");
+    let shown = lake.value("\u{feff}SELECT to_char(TIMESTAMP '2024-06-01 01:02:03', '%d.%m.%Y') AS v").await;
+    assert_eq!(shown, "01.06.2024");
+}
+
+#[tokio::test]
 async fn a_time_is_not_compared_with_a_number() {
     let lake = Lake::in_memory().await;
     for condition in [
