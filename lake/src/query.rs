@@ -9,12 +9,16 @@
 //! Unquoted names are found without regard to case. Nothing is listed in the object store: an object that the catalog
 //! does not list is not read.
 
+mod absent;
+mod arguments;
 mod attached;
+mod binary;
 mod binding;
 mod bounded;
 mod chains;
 mod checked;
 mod clauses;
+mod comparisons;
 mod contained;
 mod correlated;
 mod counts;
@@ -31,11 +35,13 @@ mod frames;
 mod frugal;
 mod home;
 mod hot;
+mod intervals;
 mod json;
 mod known;
 mod labels;
 mod layout;
 mod listing;
+mod lists;
 mod membership;
 mod merged;
 mod mixed;
@@ -48,7 +54,10 @@ mod operators;
 mod options;
 mod order;
 mod parameters;
+mod percentile;
+mod plain;
 mod planning;
+mod positions;
 mod precedence;
 mod provider;
 mod pruning;
@@ -64,6 +73,7 @@ mod scope;
 mod session;
 mod settled;
 mod settled_scan;
+mod shown;
 mod similar;
 mod spans;
 mod statements;
@@ -97,23 +107,21 @@ pub use format::{
     ParquetRows, format_expanded, format_table, json_texts, write_csv, write_csv_header, write_json_lines,
 };
 pub use frugal::is_explained_limit;
-use home::Home;
 use hot::QueryTails;
 pub use hot::{HotTail, HotTailError, HotTailMode, HotTailSettings, SessionSettings, hot_tail_error};
 use known::Known;
 pub use listing::ListedTable;
 pub use object::{UnreadableSegment, unreadable_segment};
 pub use options::QueryOptions;
-pub use parameters::{Parameters, fitted, plain_number};
-use planning::{check_exists, check_reads, planned};
-use provider::Sources;
-use reader::NamedReaderFactory;
+pub use parameters::{Parameters, fitted, parameter_types, plain_number};
+use planning::{check_exists, check_reads, planned, write_out};
+pub use regexes::invalid_pattern;
 use schemas::QueryCatalog;
 pub use scope::{Additions, Scope};
 pub use session::exact_context;
 pub use statements::{TOKENS_MAX, has_code, has_placeholder, split_statements, statements};
 pub use store::QueryStore;
-use store::store_url;
+use store::sources;
 
 /// Stack of a thread that plans or evaluates statements, in bytes: both recurse as deep as expressions. Only what is used
 /// takes memory.
@@ -244,17 +252,15 @@ impl QuerySession {
         parameters: Option<&Parameters>,
     ) -> Result<DataFrame, QueryError> {
         statements::check_size(sql)?;
+        // Files may begin with a byte order mark.
+        let sql = sql.trim_start_matches('\u{feff}');
+        statements::check_numbers(sql)?;
         let tables = self.catalog_of(self.topics(scope).await?, scope);
         let state = self.state_with(&tables, settings.hot_tail(), scope);
         let dialect = state.config().options().sql_parser.dialect;
         let mut statement = state.sql_to_statement(sql, &dialect)?;
         check_reads(&mut statement)?;
-        json::binding::tighten(&mut statement);
-        mixed::literals::keep_digits(&mut statement);
-        precedence::bind(&mut statement);
-        clauses::check(&mut statement, &state)?;
-        windows::write_out(&mut statement)?;
-        derived::name_recursive_columns(&mut statement);
+        write_out(&mut statement, &state)?;
         names::find_tables(&mut statement, &tables)?;
         for reference in state.resolve_table_references(&statement)? {
             check_exists(&tables, &reference.resolve(CATALOG, TOPICS_SCHEMA))?;
@@ -287,18 +293,4 @@ impl QuerySession {
         state.config_mut().options_mut().extensions.insert(hot_tail);
         state
     }
-}
-
-/// The sources of tables that are read in this runtime.
-fn sources(
-    catalog: Arc<dyn MetadataStore>,
-    store: &QueryStore,
-    runtime: &RuntimeEnv,
-    is_verifying: bool,
-) -> Result<Sources, QueryError> {
-    let (home, store_url) = (Home::here(), store_url(&store.url)?);
-    runtime.register_object_store(store_url.as_ref(), Arc::clone(&store.store));
-    let footers = runtime.cache_manager.get_file_metadata_cache();
-    let readers = Arc::new(NamedReaderFactory::new(Arc::clone(&store.store), footers, home.clone(), is_verifying));
-    Ok(Sources { catalog, store_url, readers, home })
 }

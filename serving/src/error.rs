@@ -7,7 +7,7 @@ use catalog::{CatalogError, NotServed};
 use common::ErrorKind;
 use common::secret::scrubbed;
 use datafusion::error::DataFusionError;
-use lake::query::{HotTailError, QueryError, hot_tail_error, is_explained_limit, unreadable_segment};
+use lake::query::{HotTailError, QueryError, hot_tail_error, invalid_pattern, is_explained_limit, unreadable_segment};
 
 /// The kind of a failure; each door has a code for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,9 @@ impl QueryFailure {
                 HotTailError::Unavailable(_) => FailureKind::Unavailable,
             };
             return Self::passed_on(kind, &tail.to_string());
+        }
+        if let Some(reason) = invalid_pattern(error) {
+            return Self::passed_on(FailureKind::Invalid, &reason);
         }
         let text = error.strip_backtrace();
         match error.find_root() {

@@ -23,7 +23,7 @@ use datafusion::common::ParamValues;
 use datafusion::common::metadata::ScalarAndMetadata;
 use datafusion::dataframe::DataFrame;
 use datafusion::scalar::ScalarValue;
-use lake::query::{ListedTable, QueryError, QuerySession, QueryStore, SessionSettings};
+use lake::query::{ListedTable, QueryError, QuerySession, QueryStore, SessionSettings, parameter_types};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -171,7 +171,7 @@ impl Planned {
     pub fn parameters(&self) -> Result<Vec<Option<DataType>>, QueryFailure> {
         let failed = |error| QueryFailure::running(&error, self.executor.limits.memory_bytes);
         let plan = self.frame.logical_plan();
-        let types: HashMap<String, Option<DataType>> = plan.get_parameter_types().map_err(failed)?;
+        let types: HashMap<String, Option<DataType>> = parameter_types(plan).map_err(failed)?;
         let mut lists = match types.is_empty() {
             true => HashMap::new(),
             false => lists::types(plan).map_err(failed)?,

@@ -22,7 +22,6 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Ope
 use datafusion::optimizer::AnalyzerRule;
 
 use self::losses::loses;
-use self::operands::operand_check;
 use super::rewriting::rewrite_typed;
 use super::settled::{has_floats, settled_scalar};
 
@@ -92,10 +91,8 @@ fn checked_cast(
     schema: &dyn ExprSchema,
 ) -> Result<Transformed<Expr>> {
     let (source, made) = (type_of(&operand, schema)?, field.data_type().clone());
-    let (operand, is_checked) = match operand_check(&source, &made, is_try) {
-        Some(check) => (Box::new(check.of(*operand)), true),
-        None => (operand, false),
-    };
+    let (operand, is_changed) = operands::meant(*operand, &source, &made, is_try);
+    let operand = Box::new(operand);
     let expr = match is_try {
         true => Expr::TryCast(TryCast { expr: operand, field }),
         false => Expr::Cast(Cast { expr: operand, field }),
@@ -104,7 +101,7 @@ fn checked_cast(
     // DataFusion 54.1 compares the operand of a visible cast, as if no two values became one, and none became null.
     match makes_floats || loses(&source, &made) {
         true => Ok(Transformed::yes(arithmetic::settled(expr, made))),
-        false if is_checked => Ok(Transformed::yes(expr)),
+        false if is_changed => Ok(Transformed::yes(expr)),
         false => Ok(Transformed::no(expr)),
     }
 }

@@ -23,6 +23,7 @@ use futures::{FutureExt, StreamExt, stream};
 
 use super::hot::TailExec;
 use super::object::{QueriedObject, unreadable_segment};
+use super::regexes::invalid_pattern;
 
 tokio::task_local! {
     /// The object that the polled scan reads.
@@ -47,7 +48,10 @@ impl Opened {
     /// `error`, or the alteration of the object that may have caused it.
     async fn explain(&self, error: DataFusionError) -> DataFusionError {
         use DataFusionError::{External, Internal, ParquetError, ResourcesExhausted};
-        if unreadable_segment(&error).is_some() || matches!(error.find_root(), ResourcesExhausted(_)) {
+        if unreadable_segment(&error).is_some()
+            || invalid_pattern(&error).is_some()
+            || matches!(error.find_root(), ResourcesExhausted(_))
+        {
             return error;
         }
         let Some(object) = self.last().take() else { return error };

@@ -1,7 +1,7 @@
 //! Subqueries that refer to the row around them, and choose among their own rows.
 //!
 //! Owns: EXISTS with OFFSET, as a count of rows; refusing a reference below LIMIT, OFFSET, a window function, DISTINCT ON, or on
-//! the side of a join that need not have a row; an error for what is left of references in the end.
+//! the side of a join that need not have a row, and ANY or ALL of a subquery among columns; an error for what is left of references in the end.
 //! Does not own: subqueries with references below anything else (DataFusion), the third value of IN (`membership`).
 //!
 //! Why it is needed: DataFusion 54.1 makes a join of such a subquery. It takes the comparisons with the row around out of the
@@ -24,6 +24,9 @@ use datafusion::optimizer::AnalyzerRule;
 
 use super::membership::is_one_row;
 
+/// Where subqueries that choose rows may stand.
+const FOR_ROWS_ALONE: &str = "stand in WHERE and HAVING alone, and refer to the row around them there without LIMIT or UNION; write others as a join";
+
 /// The rule; it belongs before the coercion of types.
 #[derive(Debug)]
 pub(super) struct OwnRows;
@@ -39,6 +42,9 @@ impl AnalyzerRule for OwnRows {
                 if let LogicalPlan::Subquery(lateral) = input {
                     check(lateral)?;
                 }
+            }
+            if !matches!(node, LogicalPlan::Filter(_) | LogicalPlan::Join(_)) {
+                node.apply_expressions(|expr| expr.apply(check_no_set))?;
             }
             node.map_expressions(|expr| expr.transform_up(with_own_rows))
         })
@@ -64,6 +70,15 @@ fn with_own_rows(expr: Expr) -> Result<Transformed<Expr>> {
         _ => {}
     }
     Ok(Transformed::no(expr))
+}
+
+/// # Errors
+/// For ANY and ALL of a subquery, where they do not choose rows.
+fn check_no_set(expr: &Expr) -> Result<TreeNodeRecursion> {
+    match expr {
+        Expr::SetComparison(_) => plan_err!("ANY (SELECT …) and ALL (SELECT …) {FOR_ROWS_ALONE}"),
+        _ => Ok(TreeNodeRecursion::Continue),
+    }
 }
 
 /// EXISTS without the limits of its rows, and without their order.
@@ -125,8 +140,7 @@ pub(super) fn check_none_left(plan: &LogicalPlan) -> Result<()> {
         node.apply_expressions(|expr| {
             expr.apply(|part| match part {
                 Expr::InSubquery(_) | Expr::Exists(_) => plan_err!(
-                    "IN (SELECT …) and EXISTS stand in WHERE and HAVING alone, and refer to the row around them there without LIMIT \
-                     or UNION; write others as a join"
+                    "IN (SELECT …) and EXISTS {FOR_ROWS_ALONE}"
                 ),
                 Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => plan_err!(
                     "a subquery that is a value compares with the row around it by = alone, in its WHERE, and has no LIMIT; write \

@@ -7,11 +7,11 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use datafusion::common::Column;
+use datafusion::common::{Column, SchemaError};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr as LogicalExpr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, VisitorMut};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem, SetExpr, VisitorMut};
 
 use super::names::visit;
 
@@ -22,6 +22,10 @@ const REPEATED: char = '\u{1}';
 pub(super) fn is_repetition(error: &DataFusionError) -> bool {
     match error {
         DataFusionError::Plan(text) => text.contains("require unique expression names"),
+        // A subquery among the columns has a name without a table, as `k`, beside `t.k`.
+        DataFusionError::SchemaError(error, _) => {
+            matches!(error.as_ref(), SchemaError::AmbiguousReference { field } if field.relation.is_some())
+        }
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => is_repetition(inner),
         _ => false,
     }
@@ -54,7 +58,11 @@ impl VisitorMut for Aliases {
         for item in &mut select.projection {
             let Some(name) = name_of(item) else { continue };
             // A wildcard may have any column that is named without an alias.
-            let is_in_wildcard = has_wildcard && matches!(item, SelectItem::UnnamedExpr(column) if is_column(column));
+            let is_in_wildcard = has_wildcard
+                && matches!(
+                    item,
+                    SelectItem::UnnamedExpr(Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Subquery(_))
+                );
             let is_unnamed = self.is_thorough && matches!(item, SelectItem::UnnamedExpr(expr) if !is_column(expr));
             if names.insert(name.clone()) && !is_in_wildcard && !is_unnamed {
                 continue;
@@ -85,9 +93,19 @@ fn name_of(item: &SelectItem) -> Option<String> {
     match item {
         SelectItem::UnnamedExpr(Expr::Identifier(ident)) => Some(ident.value.clone()),
         SelectItem::UnnamedExpr(Expr::CompoundIdentifier(idents)) => idents.last().map(|ident| ident.value.clone()),
-        SelectItem::UnnamedExpr(expr) => Some(expr.to_string()),
+        SelectItem::UnnamedExpr(expr) => Some(named_within(expr).unwrap_or_else(|| expr.to_string())),
         SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()).filter(|name| !name.ends_with(REPEATED)),
         _ => None,
+    }
+}
+
+/// The name that the only column of a subquery has.
+fn named_within(expr: &Expr) -> Option<String> {
+    let Expr::Subquery(query) = expr else { return None };
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    match select.projection.first()? {
+        SelectItem::UnnamedExpr(column) if !is_column(column) => None,
+        item => name_of(item),
     }
 }
 

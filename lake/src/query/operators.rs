@@ -1,12 +1,13 @@
 //! What SQL means where DataFusion leaves it open.
 //!
-//! Owns: `->` and `->>` on JSON text, `extract` as our `date_part`, times of day plus and minus intervals, and members of objects
+//! Owns: `->` and `->>` on JSON text, `extract` and `substring` as our functions, times of day plus and minus intervals, that a placeholder
+//! which is added to a time is an interval, and members of objects
 //! found without regard to case: the member that is spelled so, else the only one that differs in case alone.
 //! Does not own: looking into JSON (`json`), parts of times (`times`), names of columns and tables (`names`).
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::arrow::datatypes::{DataType, Field, IntervalUnit};
 use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::get_field;
@@ -15,10 +16,10 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::json;
 use super::names::is_alike;
 use super::times::of_day;
 use super::times::parts::date_part;
+use super::{binary, json};
 
 #[derive(Debug)]
 pub(super) struct Operators;
@@ -29,6 +30,7 @@ impl ExprPlanner for Operators {
             BinaryOperator::Arrow => false,
             BinaryOperator::LongArrow => true,
             BinaryOperator::Plus | BinaryOperator::Minus => {
+                let expr = with_interval(expr, schema);
                 let is_minus = expr.op == BinaryOperator::Minus;
                 let time = of_day::moved(&expr.left, &expr.right, is_minus, schema);
                 return Ok(time.map_or_else(|| PlannerResult::Original(expr), PlannerResult::Planned));
@@ -41,6 +43,11 @@ impl ExprPlanner for Operators {
 
     fn plan_extract(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
         let function = ScalarFunction::new_udf(Arc::new(date_part()), args);
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(function)))
+    }
+
+    fn plan_substring(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        let function = ScalarFunction::new_udf(Arc::new(binary::substr()), args);
         Ok(PlannerResult::Planned(Expr::ScalarFunction(function)))
     }
 
@@ -75,6 +82,24 @@ impl ExprPlanner for Operators {
         }
         Ok(PlannerResult::Original(access))
     }
+}
+
+/// What is added to a time is an interval, where it is a placeholder: DataFusion would take it for another time.
+fn with_interval(mut expr: RawBinaryExpr, schema: &DFSchema) -> RawBinaryExpr {
+    let is_time = |expr: &Expr| match expr.get_type(schema) {
+        Ok(data_type) => {
+            matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Time32(_) | DataType::Time64(_))
+        }
+        Err(_) => false,
+    };
+    let open = match (&mut expr.left, &mut expr.right) {
+        (Expr::Placeholder(open), time) | (time, Expr::Placeholder(open)) if is_time(time) => open,
+        _ => return expr,
+    };
+    if expr.op == BinaryOperator::Plus && open.field.is_none() {
+        open.field = Some(Arc::new(Field::new("", DataType::Interval(IntervalUnit::MonthDayNano), true)));
+    }
+    expr
 }
 
 /// The member that is meant; `None` where several differ in case alone, or the type has no members.

@@ -3,6 +3,7 @@
 //! Owns: the type of each value, and the errors that name a placeholder. Does not own: placeholders in plans
 //! (DataFusion), comparing a value with what a type makes of it (`same`).
 
+mod casts;
 mod same;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,8 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::logical_expr::LogicalPlan;
 
-use super::QueryError;
+use super::{QueryError, intervals};
+pub use casts::parameter_types;
 pub use same::plain_number;
 
 /// Values for the placeholders `$1`, `$2` or `$name` of a statement: each is a text, or NULL if it is `None`, by the
@@ -24,7 +26,7 @@ pub type Parameters = BTreeMap<String, Option<String>>;
 
 /// The plan with these values in the place of all its placeholders.
 pub(super) fn filled(plan: LogicalPlan, values: &Parameters) -> Result<LogicalPlan, QueryError> {
-    let types: BTreeMap<String, Option<DataType>> = plan.get_parameter_types()?.into_iter().collect();
+    let types: BTreeMap<String, Option<DataType>> = parameter_types(&plan)?.into_iter().collect();
     let name = |placeholder: &str| placeholder.trim_start_matches('$').to_owned();
     if let Some(unknown) = values.keys().find(|value| !types.keys().any(|placeholder| name(placeholder) == **value)) {
         let known: Vec<&str> = types.keys().map(String::as_str).collect();
@@ -70,7 +72,19 @@ pub fn fitted(value: ScalarValue, wanted: Option<&DataType>, placeholder: &str) 
         return fitted_list(&value, element.data_type(), placeholder);
     }
     let shown = || value.try_as_str().flatten().map_or_else(|| value.to_string(), |text| format!("{text:?}"));
-    let cast = value.cast_to(wanted).map_err(|_| {
+    if is_time(wanted) && value.data_type().is_numeric() && !value.is_null() {
+        return Err(QueryError::Parameter(format!(
+            "the value {} of {placeholder} is a number, and its type is {wanted}; write a time as text, or to_timestamp({placeholder})",
+            shown()
+        )));
+    }
+    let cast = match (value.try_as_str().flatten(), wanted) {
+        (Some(text), DataType::Interval(_)) => {
+            intervals::parsed(text).and_then(|parsed| ScalarValue::IntervalMonthDayNano(Some(parsed)).cast_to(wanted))
+        }
+        _ => value.cast_to(wanted),
+    };
+    let cast = cast.map_err(|_| {
         QueryError::Parameter(format!("the value {} of {placeholder} is not a value of its type, {wanted}", shown()))
     })?;
     if same::is_same(&value, &cast) {
@@ -81,6 +95,13 @@ pub fn fitted(value: ScalarValue, wanted: Option<&DataType>, placeholder: &str) 
         shown(),
         same::shown(&cast)
     )))
+}
+
+fn is_time(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Time32(_) | DataType::Time64(_)
+    )
 }
 
 /// A list, each of whose elements is fitted: a cast would also make one of a single value.

@@ -1,6 +1,6 @@
 //! The plan of a statement over the names of tables.
 //!
-//! Owns: mending names until the statement can be planned, the refusal of tables that there are not, and of statements that do
+//! Owns: the changes of a statement before it is planned, in their order; mending names until the statement can be planned, the refusal of tables that there are not, and of statements that do
 //! not read, before they are planned.
 //! Does not own: the rows of the tables (`binding`), finding names (`names`).
 
@@ -14,7 +14,10 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
 
 use super::schemas::QueryCatalog;
-use super::{CATALOG, INFORMATION_SCHEMA, QueryError, TOPICS_SCHEMA, labels, merged, names};
+use super::{
+    CATALOG, INFORMATION_SCHEMA, QueryError, TOPICS_SCHEMA, clauses, comparisons, derived, intervals, json, labels,
+    merged, mixed, names, positions, precedence, shown, windows,
+};
 use crate::duckdb::identifier;
 
 /// The plan of a statement whose tables exist. Planning is what knows the scopes of names, so it says which ones are to be
@@ -32,10 +35,28 @@ pub(super) async fn planned(
             Ok(plan) if is_query => return Ok(labels::labelled(merged::unmarked(plan)?)?),
             Ok(plan) => return Ok(merged::unmarked(plan)?),
             Err(error) if labels::is_repetition(&error) && labels::set_apart(&mut statement) => {}
+            Err(error) if positions::write_out(&mut statement, &error) => {}
             Err(error) if merged::qualify(&mut statement, &error) => {}
             Err(error) => names::columns::find_column(&mut statement, error, tables)?,
         }
     }
+}
+
+/// Writes the statement as DataFusion understands it.
+///
+/// # Errors
+/// When it has what is not carried out.
+pub(super) fn write_out(statement: &mut Statement, state: &SessionState) -> Result<(), QueryError> {
+    json::binding::tighten(statement);
+    mixed::literals::keep_digits(statement);
+    precedence::bind(statement);
+    clauses::check(statement, state)?;
+    windows::write_out(statement)?;
+    comparisons::write_out(statement)?;
+    intervals::as_casts(statement);
+    shown::of_one_table(statement)?;
+    derived::name_recursive_columns(statement);
+    Ok(())
 }
 
 /// Refuses a statement that does something else than read, whatever its tables and values are.

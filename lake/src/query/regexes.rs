@@ -1,7 +1,7 @@
 //! Regular expressions that look for a backslash, and `regexp_count` of null.
 //!
 //! Owns: that such a pattern of `~`, `~*`, `!~`, `!~*` and `regexp_like` is not made a pattern of LIKE; that the count is null where
-//! an argument is.
+//! an argument is; telling a pattern that is none from other failures.
 //! Does not own: matching (Arrow), patterns without a backslash or a set (DataFusion), `SIMILAR TO` (`similar`).
 //!
 //! Why it is needed: DataFusion 54.1 makes `LIKE '%\%'` of `~ '\\'`, where the backslash is the escape of LIKE. Its
@@ -10,7 +10,7 @@
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{ExprSchema, ScalarValue};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::Case;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, lit};
 use datafusion::optimizer::AnalyzerRule;
@@ -74,6 +74,21 @@ fn counted(args: Vec<Expr>, count: Expr, schema: &dyn ExprSchema) -> Transformed
     let none = Expr::Literal(ScalarValue::Int64(None), None);
     let cases = vec![(Box::new(has_null), Box::new(none))];
     Transformed::yes(Expr::Case(Case { expr: None, when_then_expr: cases, else_expr: Some(Box::new(count)) }))
+}
+
+/// What is wrong with a pattern of the statement, where that was the failure. DataFusion and Arrow tell it in several ways.
+pub fn invalid_pattern(error: &DataFusionError) -> Option<String> {
+    let text = match error.find_root() {
+        DataFusionError::External(cause) => cause.to_string(),
+        DataFusionError::Internal(text) => text.clone(),
+        DataFusionError::ArrowError(error, _) => error.to_string(),
+        _ => return None,
+    };
+    let begin = ["regex parse error", "Compiled regex exceeds", "Regular expression did not compile"]
+        .into_iter()
+        .find_map(|words| text.find(words))?;
+    let reason = text[begin..].split("\nThis issue was likely").next().unwrap_or_default();
+    Some(format!("invalid regular expression: {}", reason.trim_end().trim_end_matches('.')))
 }
 
 fn is_match(operator: Operator) -> bool {

@@ -16,6 +16,8 @@ use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use tempfile::TempDir;
 
+use super::absent::NullWithoutRow;
+use super::arguments::MeantArguments;
 use super::bounded::{BoundSizes, BoundUnnest, Bounds, PauseJoins};
 use super::chains::FlattenFilters;
 use super::checked::CheckNumbers;
@@ -36,7 +38,9 @@ use super::regexes::KeptRegexes;
 use super::similar::StandardPatterns;
 use super::spans::SpansByLength;
 use super::times::{Microseconds, TimesInMicroseconds};
-use super::{CATALOG, QueryOptions, TOPICS_SCHEMA, json, moving, pushdown, rules, times};
+use super::{
+    CATALOG, QueryOptions, TOPICS_SCHEMA, binary, json, lists, moving, percentile, plain, pushdown, rules, times,
+};
 
 /// Bytes of temporary files of all running queries: more than that is a mistake in a query sooner than a need.
 pub(super) const SPILL_BYTES_MAX: u64 = 100 << 30;
@@ -114,12 +118,14 @@ fn with_rules(builder: SessionStateBuilder, bounds: Bounds) -> SessionStateBuild
 
 fn register_functions(state: &mut SessionState) -> Result<()> {
     let of_times = times::functions::functions().chain([times::parts::date_part()]);
-    for function in json::functions().chain(of_times.map(Arc::new)) {
+    let others = of_times.chain(binary::functions()).chain([lists::null_within(), plain::plain_value()]);
+    for function in json::functions().chain(others.map(Arc::new)) {
         state.register_udf(function)?;
     }
     for function in moving::functions() {
         state.register_udaf(Arc::new(function))?;
     }
+    state.register_udaf(Arc::new(percentile::percentile_cont()))?;
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(ExactSum::new())))?;
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(ExactAverage::new())))?;
     state.register_udaf(Arc::new(AggregateUDF::new_from_impl(Extreme(Min::new()))))?;
@@ -154,13 +160,15 @@ fn exact(mut config: SessionConfig) -> SessionConfig {
 
 fn analyzer_rules(bounds: Bounds) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules = Analyzer::new().rules;
-    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 10] = [
+    let own: [Arc<dyn AnalyzerRule + Send + Sync>; 12] = [
         Arc::new(ThirdValue),
         Arc::new(OwnRows),
+        Arc::new(NullWithoutRow),
         Arc::new(CountRows),
         Arc::new(StandardPatterns),
         Arc::new(Escapes),
         Arc::new(KeptRegexes),
+        Arc::new(MeantArguments),
         Arc::new(FramesOfValues),
         Arc::new(TimesInMicroseconds),
         Arc::new(SpansByLength),

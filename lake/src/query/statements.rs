@@ -3,6 +3,7 @@
 //! Owns: where a statement ends, as the engine reads the text: not inside of quotes, comments or parts in dollar signs; and the
 //! placeholders in it; how large a statement may be. Does not own: the meaning of statements.
 
+use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
 
@@ -26,6 +27,32 @@ pub(super) fn check_size(text: &str) -> Result<(), QueryError> {
     Tokenizer::new(&GenericDialect {}, text).tokenize_with_location_into_buf(&mut tokens).ok();
     let count = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count();
     if count > TOKENS_MAX { Err(QueryError::TooLarge(count)) } else { Ok(()) }
+}
+
+/// Refuses a number that a name follows without a space: the parser would take `1_000` for 1 under the name `_000`, and `0x10` for bytes.
+///
+/// # Errors
+/// Names what was written.
+pub(super) fn check_numbers(text: &str) -> Result<(), QueryError> {
+    let (tokens, _) = tokens(text);
+    for (place, (begin, number)) in tokens.iter().enumerate() {
+        let following = tokens.get(place + 1);
+        let written = following.map_or(&text[*begin..], |(next, _)| &text[*begin..*next]);
+        let is_hex = match number {
+            Token::Number(..) => false,
+            Token::HexStringLiteral(_) if written.starts_with('0') => true,
+            _ => continue,
+        };
+        let name = match following {
+            Some((_, Token::Word(word))) if word.quote_style.is_none() => word.value.as_str(),
+            _ => "",
+        };
+        if is_hex || !name.is_empty() {
+            let advice = "write numbers in decimal digits, as 1000, bytes as x'10', and a space before a name";
+            return Err(DataFusionError::Plan(format!("{written}{name} is no number; {advice}")).into());
+        }
+    }
+    Ok(())
 }
 
 /// The statements of a text, without their semicolons; a part of blanks and comments alone is none.
@@ -97,6 +124,20 @@ mod tests {
         assert!(refused.contains("has 1000002 words, numbers and signs; allowed are 100000"), "{refused}");
         check_size(&format!("SELECT '{}'{}", "x+".repeat(500_000), " ".repeat(200_000)))
             .expect("one text is one token");
+    }
+
+    #[test]
+    fn a_number_ends_before_a_name() {
+        for wrong in ["SELECT 1_000", "SELECT 0b11", "SELECT 0o17, 1", "SELECT 12x", "k = 1.5_0", "0xZZ", "SELECT 0x10"]
+        {
+            let refused = check_numbers(wrong).expect_err(wrong).to_string();
+            assert!(refused.contains("is no number; write"), "{refused}");
+        }
+        for right in
+            ["SELECT 1 a, 1e5 b, 1.5", "x'10', X'1f'", "SELECT '1_000', \"1_000\", t1.a_1, $1", "1 -- 1_000", "1 /*"]
+        {
+            check_numbers(right).expect(right);
+        }
     }
 
     #[test]

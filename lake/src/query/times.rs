@@ -17,9 +17,9 @@ mod sets;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
-use datafusion::common::DFSchema;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
+use datafusion::common::{DFSchema, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{Cast, TryCast};
 use datafusion::logical_expr::planner::TypePlanner;
@@ -84,14 +84,14 @@ fn in_microseconds(mut expr: Expr, schema: &DFSchema) -> Result<Expr> {
             }
         }
         Expr::BinaryExpr(binary) if is_comparison(binary.op) => {
-            alike(schema, vec![&mut *binary.left, &mut *binary.right]);
+            alike(schema, vec![&mut *binary.left, &mut *binary.right])?;
         }
         Expr::Between(between) => {
-            alike(schema, vec![&mut *between.expr, &mut *between.low, &mut *between.high]);
+            alike(schema, vec![&mut *between.expr, &mut *between.low, &mut *between.high])?;
         }
-        Expr::InList(list) => alike(schema, list.list.iter_mut().chain([&mut *list.expr]).collect()),
+        Expr::InList(list) => alike(schema, list.list.iter_mut().chain([&mut *list.expr]).collect())?,
         Expr::ScalarFunction(function) if CHOOSING.contains(&function.func.name()) => {
-            alike(schema, function.args.iter_mut().collect());
+            alike(schema, function.args.iter_mut().collect())?;
         }
         Expr::ScalarFunction(function) if FUNCTIONS.contains(&function.func.name()) => {
             for argument in &mut function.args {
@@ -111,7 +111,7 @@ fn in_microseconds(mut expr: Expr, schema: &DFSchema) -> Result<Expr> {
             }
             if let Some(operand) = case.expr.as_deref_mut() {
                 compared.push(operand);
-                alike(schema, compared);
+                alike(schema, compared)?;
             }
             results.extend(case.else_expr.as_deref_mut());
             dates_alike(schema, results);
@@ -152,8 +152,27 @@ fn meeting<'t>(types: impl Iterator<Item = &'t DataType> + Clone) -> Option<Data
 }
 
 /// Makes times of the dates and texts that are compared with times, none of which has nanoseconds.
-fn alike(schema: &DFSchema, exprs: Vec<&mut Expr>) {
+///
+/// # Errors
+/// When a time is compared with a number, which DataFusion takes for days since 1970.
+fn alike(schema: &DFSchema, exprs: Vec<&mut Expr>) -> Result<()> {
+    let types: Vec<_> = exprs.iter().filter_map(|expr| expr.get_type(schema).ok()).collect();
+    let has_number = types.iter().any(DataType::is_numeric);
+    if let Some(time) = types.iter().find(|data_type| is_time(data_type)).filter(|_| has_number) {
+        return plan_err!(
+            "a {} is compared with a number; write it in quotes, as DATE '2024-02-29'",
+            if matches!(time, DataType::Date32 | DataType::Date64) { "date" } else { "time" }
+        );
+    }
     as_times(schema, exprs, |data_type| *data_type == DataType::Date32 || data_type.is_string());
+    Ok(())
+}
+
+fn is_time(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) | DataType::Time32(_) | DataType::Time64(_)
+    )
 }
 
 /// Makes times of the dates that are put beside times, none of which has nanoseconds.

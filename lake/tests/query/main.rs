@@ -2,12 +2,15 @@
 
 mod attached;
 mod bounded;
+mod casts;
 mod chains;
+mod comparisons;
 mod correlated;
 mod damage;
 mod duckdb;
 mod extremes;
 mod frames;
+mod functions;
 mod hot_tail;
 mod json;
 mod lake;
@@ -28,6 +31,7 @@ mod relations;
 mod spans;
 mod spying_store;
 mod statistics;
+mod subqueries;
 mod tables;
 mod times;
 mod values;

@@ -1,7 +1,8 @@
 //! Values of parameters as a client binds them.
 //!
 //! Owns: reading both formats. A value as text is cast to the type that the statement wants; one in binary has the type that
-//! the client declared, or else was told. Where the statement leaves a type open, it is the declared one.
+//! the client declared, or else was told. Where the statement leaves a type open, it is the declared one; so it is where an operand of
+//! that type computes otherwise.
 //! Does not own: the cast (`crate::parameters`).
 
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
@@ -29,8 +30,8 @@ const DIGITS_MAX: [usize; 2] = [38, 76];
 /// A value is not of its type.
 pub(super) fn values<S: Clone>(portal: &Portal<S>, wanted: &[Option<DataType>]) -> PgWireResult<Vec<ScalarValue>> {
     let value = |index: usize| {
-        let wanted = wanted.get(index).and_then(Option::as_ref);
         let declared = declared(&portal.statement.parameter_types, index);
+        let wanted = wanted.get(index).and_then(Option::as_ref).filter(|wanted| !is_otherwise(declared, wanted));
         let open = declared.filter(|_| wanted.is_none()).and_then(declared_type);
         let value = match portal.parameter_format.is_text(index) {
             true => from_text(portal, index, declared, wanted.or(open.as_ref()))?,
@@ -55,7 +56,9 @@ pub(super) fn values<S: Clone>(portal: &Portal<S>, wanted: &[Option<DataType>]) 
 /// There are none of such a type.
 pub(super) fn nulls(client: &[Option<Type>], wanted: &[Option<DataType>]) -> PgWireResult<Vec<ScalarValue>> {
     let null = |(index, wanted): (usize, &Option<DataType>)| {
-        let data_type = wanted.clone().or_else(|| declared(client, index).and_then(declared_type));
+        let declared = declared(client, index);
+        let wanted = wanted.clone().filter(|wanted| !is_otherwise(declared, wanted));
+        let data_type = wanted.or_else(|| declared.and_then(declared_type));
         let null = ScalarValue::try_new_null(&data_type.unwrap_or(DataType::Null));
         null.map_err(|error| QueryFailure::invalid(error.to_string()).into())
     };
@@ -64,6 +67,21 @@ pub(super) fn nulls(client: &[Option<Type>], wanted: &[Option<DataType>]) -> PgW
 
 fn declared(client: &[Option<Type>], index: usize) -> Option<&Type> {
     client.get(index).and_then(Option::as_ref).filter(|declared| **declared != Type::UNKNOWN)
+}
+
+/// True when a value of the declared type computes in the place of a parameter, and to something else there: the engine takes the type
+/// of a parameter from the other operand, as the time of `ts - $1` and the integer of `k / $1`.
+fn is_otherwise(declared: Option<&Type>, wanted: &DataType) -> bool {
+    let Some(declared) = declared else { return false };
+    let is_time =
+        matches!(wanted, DataType::Timestamp(..) | DataType::Date32 | DataType::Time32(_) | DataType::Time64(_));
+    match *declared {
+        Type::INTERVAL => is_time,
+        Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::DATE | Type::TIME => matches!(wanted, DataType::Interval(_)),
+        Type::INT2 | Type::INT4 | Type::INT8 => matches!(wanted, DataType::Interval(_) | DataType::Date32),
+        Type::FLOAT4 | Type::FLOAT8 | Type::NUMERIC => wanted.is_integer(),
+        _ => false,
+    }
 }
 
 /// A value in text, in a type that can be cast to `wanted`.

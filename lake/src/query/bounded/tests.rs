@@ -26,7 +26,7 @@ const SMALL: &str = "abs acos acosh array_any_value array_compact array_dims arr
     encode ends_with exp factorial find_in_set flatten floor from_unixtime gcd get_field greatest initcap \
     inner_product isnan iszero json_contains json_get json_get_bool json_get_float json_get_int json_get_str \
     json_get_text json_length lcm least left ln log log10 log2 lower ltrim make_date make_time \
-    map_entries map_extract map_keys map_values md5 nanvl now nullif nvl nvl2 octet_length pi power radians random \
+    map_entries map_extract map_keys map_values md5 nanvl now null_within nullif nvl nvl2 octet_length pi plain_value power radians random \
     regexp_count regexp_instr regexp_like regexp_match reverse right round rtrim sha224 sha256 sha384 sha512 signum \
     sin sinh split_part sqrt starts_with substr substr_index tan tanh to_date to_hex \
     to_local_time to_time to_timestamp to_timestamp_micros to_timestamp_millis to_timestamp_nanos \

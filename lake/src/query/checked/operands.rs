@@ -1,7 +1,8 @@
 //! Operands of casts that Arrow would take for something else, or refuse without a word of help.
 //!
-//! Owns: texts without a digit, which are no decimals; local times that a zone has not, or has twice.
-//! Does not own: where these are looked for (`checked`), the casts themselves (Arrow).
+//! Owns: texts without a digit, which are no decimals; local times that a zone has not, or has twice; that a time in a zone becomes the
+//! local time there; and that texts become intervals by our words.
+//! Does not own: where these are looked for (`checked`), the casts themselves (Arrow); words of intervals (`intervals`).
 
 use std::sync::Arc;
 
@@ -13,13 +14,32 @@ use datafusion::arrow::datatypes::{DataType, FieldRef, TimeUnit, TimestampMicros
 use datafusion::arrow::temporal_conversions::timestamp_us_to_datetime;
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::functions::datetime::to_local_time;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-/// The check that a cast from `source` to `made` needs of its operand; with `is_try`, what is refused is null.
-pub(super) fn operand_check(source: &DataType, made: &DataType, is_try: bool) -> Option<Check> {
+use crate::query::intervals;
+
+/// What a cast from `source` to `made` is to cast, and true where that is not the operand itself; with `is_try`, what is refused
+/// is null.
+pub(super) fn meant(operand: Expr, source: &DataType, made: &DataType, is_try: bool) -> (Expr, bool) {
+    match (source, made) {
+        (text, DataType::Interval(_)) if text.is_string() => (intervals::of_text(operand, is_try), true),
+        // Arrow's cast drops the zone, and keeps the time in UTC.
+        (DataType::Timestamp(_, Some(zone)), DataType::Timestamp(_, None)) if !is_utc(zone) => {
+            (Expr::ScalarFunction(ScalarFunction::new_udf(to_local_time(), vec![operand])), true)
+        }
+        _ => match operand_check(source, made, is_try) {
+            Some(check) => (check.of(operand), true),
+            None => (operand, false),
+        },
+    }
+}
+
+/// The check that a cast needs of its operand.
+fn operand_check(source: &DataType, made: &DataType, is_try: bool) -> Option<Check> {
     match (source, made) {
         (text, decimal) if text.is_string() && decimal.is_decimal() => Some(Check::Digits { is_try }),
         (DataType::Timestamp(_, None), DataType::Timestamp(_, Some(zone))) if !is_utc(zone) && !is_try => {
@@ -36,7 +56,7 @@ pub(super) fn is_utc(zone: &str) -> bool {
 
 /// What is checked of an operand.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) enum Check {
+enum Check {
     /// A text has a digit.
     Digits { is_try: bool },
     /// The zone has the local time once.
@@ -45,7 +65,7 @@ pub(super) enum Check {
 
 impl Check {
     /// The operand, checked.
-    pub(super) fn of(self, operand: Expr) -> Expr {
+    fn of(self, operand: Expr) -> Expr {
         let signature = Signature::any(1, Volatility::Immutable);
         let function = ScalarUDF::new_from_impl(Operand { check: self, signature });
         Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![operand]))

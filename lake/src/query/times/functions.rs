@@ -86,6 +86,9 @@ impl ScalarUDFImpl for OfTimes {
     }
 
     fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if self.name() == "to_char" {
+            check_pattern(&args.args)?;
+        }
         if self.name() == "date_bin"
             && let Some(binned) = bins::binned(&args)?
         {
@@ -109,6 +112,19 @@ impl ScalarUDFImpl for OfTimes {
     fn documentation(&self) -> Option<&Documentation> {
         self.function.documentation()
     }
+}
+
+/// # Errors
+/// When the pattern for a time has no part of it, as those of PostgreSQL have none here.
+fn check_pattern(args: &[ColumnarValue]) -> Result<()> {
+    let [time, ColumnarValue::Scalar(pattern)] = args else { return Ok(()) };
+    let pattern = pattern.try_as_str().flatten().unwrap_or_default();
+    if pattern.is_empty() || pattern.contains('%') || matches!(time.data_type(), DataType::Duration(_)) {
+        return Ok(());
+    }
+    Err(DataFusionError::Execution(format!(
+        "the pattern '{pattern}' of to_char has no part of a time; patterns are those of strftime, as '%Y-%m-%d %H:%M:%S'"
+    )))
 }
 
 impl OfTimes {
