@@ -206,6 +206,7 @@ on_every_backend! {
     retention::every_change_of_the_lists_is_a_snapshot_and_nothing_else_is,
     retention::statistics_are_kept_of_the_time_at_level_0_and_of_everything_above,
     retention::a_retired_object_is_forgotten_when_it_is_deleted,
+    retention::offsets_of_rows_are_kept_where_the_range_says_more,
     retention::names_that_differ_in_case_alone_are_one_name,
     aging::what_is_older_than_the_retention_goes_in_one_snapshot,
     aging::an_old_object_behind_a_young_one_stays,

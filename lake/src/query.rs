@@ -15,6 +15,7 @@ mod attached;
 mod binary;
 mod binding;
 mod bounded;
+mod casts;
 mod chains;
 mod checked;
 mod clauses;

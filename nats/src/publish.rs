@@ -29,6 +29,9 @@ const FULL_WAIT_MAX: Duration = Duration::from_secs(20);
 const FULL_DELAY_MIN: Duration = Duration::from_millis(50);
 const FULL_DELAY_MAX: Duration = Duration::from_secs(1);
 
+/// The server's code for a message that it never stores as it is.
+const BAD_REQUEST: usize = 400;
+
 struct Encoded {
     payload: Bytes,
     headers: Option<HeaderMap>,
@@ -65,12 +68,9 @@ pub(super) async fn publish(
         let missing = acks.iter().filter(|ack| ack.is_none()).count();
         // One at a time while the stream may still be full, so that a failing pass costs one message.
         let window = if full_since.is_some() { 1 } else { IN_FLIGHT_MAX };
-        let reason = match pass(connection, subject, &encoded, &mut acks, window).await {
-            Ok(Pass::Done) => break,
-            Ok(Pass::Full(reason)) => reason,
-            // The server's answer to the only message that was sent.
-            Err(QueueError::Refused { reason }) if encoded.len() == 1 => return Err(QueueError::Unsendable { reason }),
-            Err(error) => return Err(error),
+        let reason = match pass(connection, subject, &encoded, &mut acks, window).await? {
+            Pass::Done => break,
+            Pass::Full(reason) => reason,
         };
         if acks.iter().filter(|ack| ack.is_none()).count() < missing {
             (full_since, delay) = (None, FULL_DELAY_MIN);
@@ -162,9 +162,11 @@ async fn settle(
             acks[publish.index] = Some(PublishAck { offset: ack.sequence, duplicate: ack.duplicate });
             Ok(None)
         }
-        Err(error) => match server_words(&error).filter(|words| is_full(words)) {
-            Some(words) => Ok(Some(words.to_string())),
-            None => Err(publish_error(connection, subject, &error)),
+        Err(error) => match server_words(&error) {
+            Some(words) if is_full(words) => Ok(Some(words.to_string())),
+            // The answer to the only message that was sent.
+            Some(words) if acks.len() == 1 && words.code() == BAD_REQUEST => Err(QueueError::unsendable(words)),
+            _ => Err(publish_error(connection, subject, &error)),
         },
     }
 }

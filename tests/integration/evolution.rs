@@ -138,7 +138,7 @@ async fn mistakes_of_a_change_say_what_there_is() {
     lake.run(&["topic", "create", "t", "--column", "id:int64", "--column", "o:struct(a:int64)"]).await.ok();
     for (arguments, part) in [
         (&["--drop-column", "nme"][..], "there is no column \"nme\"; the columns are id, o"),
-        (&["--rename-column", "id=o"], "declared twice"),
+        (&["--rename-column", "id=o"], "which is a column then"),
         (&["--rename-column", "id=_offset"], "Siltstone's own columns are _partition_id, _offset"),
         (&["--rename-column", "id"], "not of the form name=new"),
         (&["--column", "o:struct(b:int64)"], "\"a\" is left out"),

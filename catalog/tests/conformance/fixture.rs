@@ -137,14 +137,21 @@ fn empty_request(held: &Ownership, base_offset: u64, end_offset: u64) -> CommitR
 pub(crate) fn new_segment(held: &Ownership, kind: SegmentKind, base_offset: u64, end_offset: u64) -> NewSegment {
     let (id, rows) = (Uuid::now_v7(), range(base_offset, end_offset).count());
     let of = &held.partition;
+    let mut object = new_object(format!("{}/partition={}/{id}.parquet", of.topic.encoded(), of.partition_id), rows);
+    object.statistics[0] = offsets(base_offset, end_offset);
     NewSegment {
         id: format!("{}-{}-{base_offset}-{id}", of.topic, of.partition_id),
         kind,
         record_count: rows,
         min_timestamp_us: -1,
         max_timestamp_us: 1_700_000_000_000_000,
-        object: new_object(format!("{}/partition={}/{id}.parquet", of.topic.encoded(), of.partition_id), rows).into(),
+        object: object.into(),
     }
+}
+
+/// Statistics of the offsets of rows from the first to the last of these.
+pub(crate) fn offsets(first: u64, last: u64) -> ColumnStatistics {
+    ColumnStatistics { max: Some(last.to_string()), ..statistics(2, Some(&first.to_string())) }
 }
 
 /// An object with this key and number of rows.

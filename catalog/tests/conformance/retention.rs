@@ -176,6 +176,22 @@ pub(crate) async fn statistics_are_kept_of_the_time_at_level_0_and_of_everything
     assert!(absent.is_empty());
 }
 
+pub(crate) async fn offsets_of_rows_are_kept_where_the_range_says_more(store: &dyn MetadataStore) {
+    let held = owned(store, "orders").await;
+    commit_range(store, &held, 0, 9).await;
+    for (base, end, rows) in [(10, 19, offsets(12, 19)), (20, 29, offsets(20, 27))] {
+        let mut late = request(&held, base, end);
+        let mut object = late.segments[0].object.as_ref().clone();
+        object.statistics[0] = rows;
+        late.segments[0].object = object.into();
+        intend(store, &late).await;
+        assert_done(&commit(store, &late).await, end + 1);
+    }
+    let found = store.object_statistics(&name("orders"), SegmentKind::Data, &[2], None).await.expect("read");
+    let found: Vec<_> = found.iter().map(|(_, column)| column).collect();
+    assert_eq!(found, [&offsets(12, 19), &offsets(20, 27)], "of the first object, its range says as much");
+}
+
 pub(crate) async fn a_retired_object_is_forgotten_when_it_is_deleted(store: &dyn MetadataStore) {
     let [held, _] = two_partitions(store).await;
     let objects = live_objects(store, "orders").await;

@@ -1,7 +1,8 @@
 //! Window frames by RANGE with an offset.
 //!
 //! Owns: that rows without a value of the order are a part of their own, as the standard says of such frames; refusing an offset
-//! that does not fit the order: a bare number for times and dates, more digits than a decimal has, and any for other spans.
+//! that does not fit the order: a bare number for times and dates, more digits than a decimal has, and any for other spans; and a
+//! default of `lag` and `lead` that the column cannot have.
 //! Does not own: other frames, and what is computed over them (DataFusion).
 //!
 //! Why it is needed, for DataFusion 54.1. Nulls come into frames of values beside them, and values into those of nulls. A bare
@@ -47,6 +48,7 @@ fn divided(window: Window) -> Result<Transformed<LogicalPlan>> {
     for expr in &window.window_expr {
         if let Some(function) = function_of(expr) {
             check(&function.params, schema)?;
+            check_default(function, schema)?;
             apart.extend(with_nulls_apart(function, schema)?.map(|changed| (expr, changed)));
         }
     }
@@ -133,6 +135,30 @@ fn check(params: &WindowFunctionParams, schema: &DFSchema) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// # Errors
+/// When the default of `lag` or `lead` is no value of the column, which would be altered.
+fn check_default(function: &WindowFunction, schema: &DFSchema) -> Result<()> {
+    let WindowFunctionDefinition::WindowUDF(of) = &function.fun else { return Ok(()) };
+    let ("lag" | "lead", [column, _, default]) = (of.name(), function.params.args.as_slice()) else { return Ok(()) };
+    let value = match default {
+        Expr::Literal(value, _) => value.clone(),
+        Expr::Negative(inner) => match inner.as_ref() {
+            Expr::Literal(value, _) => value.arithmetic_negate()?,
+            _ => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
+    let (wanted, given) = (column.get_type(schema)?, value.data_type());
+    if value.is_null() || !given.is_numeric() || !wanted.is_numeric() {
+        return Ok(());
+    }
+    let is_kept = value.cast_to(&wanted).and_then(|cast| cast.cast_to(&given)).is_ok_and(|back| back == value);
+    if is_kept {
+        return Ok(());
+    }
+    plan_err!("{value} is no {wanted}, which the column of {} is; cast the column to a type that has both", of.name())
 }
 
 /// Digits behind the point that are not zero at the end.

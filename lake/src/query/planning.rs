@@ -15,8 +15,8 @@ use datafusion::sql::sqlparser::ast::{self, VisitMut, VisitorMut};
 
 use super::schemas::QueryCatalog;
 use super::{
-    CATALOG, INFORMATION_SCHEMA, QueryError, TOPICS_SCHEMA, clauses, comparisons, derived, intervals, json, labels,
-    merged, mixed, names, positions, precedence, shown, windows,
+    CATALOG, INFORMATION_SCHEMA, QueryError, TOPICS_SCHEMA, casts, clauses, comparisons, derived, intervals, json,
+    labels, merged, mixed, names, positions, precedence, shown, windows,
 };
 use crate::duckdb::identifier;
 
@@ -28,6 +28,7 @@ pub(super) async fn planned(
     tables: &QueryCatalog,
 ) -> Result<LogicalPlan, QueryError> {
     let is_query = matches!(&statement, Statement::Statement(inner) if matches!(**inner, ast::Statement::Query(_)));
+    let mut casts_are_apart = false;
     loop {
         let mut marked = statement.clone();
         merged::mark(&mut marked);
@@ -35,6 +36,10 @@ pub(super) async fn planned(
             Ok(plan) if is_query => return Ok(labels::labelled(merged::unmarked(plan)?)?),
             Ok(plan) => return Ok(merged::unmarked(plan)?),
             Err(error) if labels::is_repetition(&error) && labels::set_apart(&mut statement) => {}
+            Err(error) if !casts_are_apart && casts::may_be_to_blame(&error) && casts::set_apart(&mut statement) => {
+                labels::set_apart(&mut statement);
+                casts_are_apart = true;
+            }
             Err(error) if positions::write_out(&mut statement, &error) => {}
             Err(error) if merged::qualify(&mut statement, &error) => {}
             Err(error) => names::columns::find_column(&mut statement, error, tables)?,

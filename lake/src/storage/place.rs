@@ -21,8 +21,8 @@ pub enum PlaceError {
         listed: String,
         /// The store of the settings.
         named: String,
-        /// What to do.
-        reason: &'static str,
+        /// What shows it, and what to do.
+        reason: String,
     },
     /// The catalog failed.
     #[error(transparent)]
@@ -50,8 +50,6 @@ impl PlaceError {
 
 const ONE_STORE: &str =
     "one catalog lists objects of one store; set it to the first, or give this one a catalog of its own";
-const MOVED: &str =
-    "an object that the catalog lists is not found there; set it to the first, or move all objects first";
 
 impl Storage {
     /// Becomes the store of the catalog's objects, which readers of DuckLake are told.
@@ -73,9 +71,9 @@ impl Storage {
     /// [`PlaceError::Elsewhere`] when they are not; else when the catalog or the store fails.
     pub async fn check_place<C: TableStore + ?Sized>(&self, catalog: &C) -> Result<(), PlaceError> {
         let place = catalog.objects_place(&self.bucket).await?;
-        let elsewhere = |listed: String, reason| PlaceError::Elsewhere { listed, named: self.display_url(), reason };
+        let elsewhere = |listed, reason| PlaceError::Elsewhere { listed, named: self.display_url(), reason };
         if let Some(other) = &place.other_bucket {
-            return Err(elsewhere(bucket_text(other, &place), ONE_STORE));
+            return Err(elsewhere(bucket_text(other, &place), ONE_STORE.to_owned()));
         }
         let (Some(root), Some(key)) = (&place.root, &place.object) else { return Ok(()) };
         if self.reader_root().is_none_or(|own| own == *root) {
@@ -84,7 +82,13 @@ impl Storage {
         let key = Path::parse(key).map_err(|error| self.failed(&error))?;
         match self.store.head(&key).await {
             Ok(_) => Ok(()),
-            Err(Error::NotFound { .. }) => Err(elsewhere(root.clone(), MOVED)),
+            Err(Error::NotFound { .. }) => {
+                let reason = format!(
+                    "object {key} of the catalog is not found there; set it to the first, or move all objects first \
+                     (`siltstone audit` says which are missing)"
+                );
+                Err(elsewhere(root.clone(), reason))
+            }
             Err(error) => Err(self.failed(&error)),
         }
     }

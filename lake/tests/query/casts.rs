@@ -126,3 +126,26 @@ async fn a_time_is_not_compared_with_a_number() {
     lake.session.sql_with_parameters(sql, &of("1700000000")).await.expect_err("a number");
     assert_eq!(lake.value("SELECT DATE '2024-01-10' - 7 AS v").await, "2024-01-03");
 }
+
+#[tokio::test]
+async fn an_aggregate_of_a_column_and_that_of_its_cast_are_two() {
+    let lake = Lake::in_memory().await;
+    let rows = "FROM (VALUES (1.5, 'a'), (2.5, 'b'), (2.5, 'b')) v(x, s)";
+    for (columns, expected) in [
+        ("sum(x::int) AS a, sum(x) AS b", json!({"a": 5, "b": "6.5"})),
+        ("count(DISTINCT x::int) AS a, count(DISTINCT x) AS b", json!({"a": 2, "b": 2})),
+        ("max(x::text) AS a, max(x) AS b, max(CAST(x AS int)) AS c", json!({"a": "2.5", "b": "2.5", "c": 2})),
+    ] {
+        let found = lake.json(&format!("SELECT {columns} {rows}")).await;
+        let shown = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        for (name, value) in expected.as_object().expect("an object") {
+            assert_eq!(shown(&found[0][name]), shown(value), "{columns}: {name}");
+        }
+    }
+    let groups = format!("SELECT x::text AS t, x::int AS i, count(*) AS n {rows} GROUP BY 1, 2 ORDER BY 1");
+    assert_eq!(json!(lake.json(&groups).await), json!([{"t": "1.5", "i": 1, "n": 1}, {"t": "2.5", "i": 2, "n": 2}]));
+    let having = format!("SELECT s {rows} GROUP BY s HAVING sum(x::int) > 3 AND sum(x) > 4");
+    assert_eq!(json!(lake.column(&having).await), json!(["b"]));
+    let windows = format!("SELECT lag(x::text) OVER (ORDER BY x) AS a, lag(x) OVER (ORDER BY x) AS b {rows} LIMIT 1");
+    assert_eq!(lake.json(&windows).await.len(), 1);
+}

@@ -108,3 +108,19 @@ async fn a_window_has_the_parts_of_the_one_that_it_refines() {
     let error = lake.error(outer).await;
     assert!(error.contains("no window w"), "windows are those of one SELECT: {error}");
 }
+
+#[tokio::test]
+async fn a_default_of_lag_is_a_value_of_the_column_or_refused() {
+    let lake = Lake::in_memory().await;
+    let rows = "FROM (VALUES (1),(2)) v(x)";
+    for (default, expected) in
+        [("7", json!([7, 1])), ("2.0", json!([2, 1])), ("-3", json!([-3, 1])), ("NULL", json!([null, 1]))]
+    {
+        let sql = format!("SELECT l FROM (SELECT x, lag(x, 1, {default}) OVER (ORDER BY x) AS l {rows}) t ORDER BY x");
+        assert_eq!(json!(lake.column(&sql).await), expected, "{default}");
+    }
+    for default in ["2.5", "-2.5", "99999999999999999999"] {
+        let error = lake.error(&format!("SELECT lead(x, 1, {default}) OVER (ORDER BY x) {rows}")).await;
+        assert!(error.contains("cast the column to a type that has both"), "{default}: {error}");
+    }
+}

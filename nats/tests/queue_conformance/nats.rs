@@ -83,14 +83,14 @@ async fn a_full_stream_is_waited_for_and_goes_on_after_a_purge() {
 }
 
 #[tokio::test]
-async fn a_stream_that_stays_full_is_unavailable_in_the_servers_words() {
+async fn a_stream_that_stays_full_stores_nothing_and_says_so_in_the_servers_words() {
     let harness = NatsHarness::start().await;
     let mut definition = topic("orders", 1);
     definition.options.stream_limits = Some(StreamLimits { bytes_max: Some(1_000), ..StreamLimits::default() });
     harness.queue.create_topic(&definition).await.expect("creates");
     let message = vec![OutgoingMessage::new(vec![0_u8; 2_000])];
     let error = step(harness.queue.publish(&partition(&definition, 0), message)).await.expect_err("full");
-    assert!(matches!(error, QueueError::Unavailable { .. }), "{error}");
+    assert!(matches!(error, QueueError::Full { .. }) && error.is_nothing_stored(), "{error}");
     assert!(error.to_string().contains("maximum bytes exceeded"), "{error}");
 }
 
