@@ -11,9 +11,9 @@ use std::ops::ControlFlow;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{Expr, VisitorMut};
+use datafusion::sql::sqlparser::ast::{Expr, Value, VisitorMut};
 
-use super::comparisons::call;
+use super::comparisons::call_with;
 use super::names::visit;
 use super::plain::PLAIN;
 
@@ -47,7 +47,8 @@ impl VisitorMut for Casts {
     /// From the inside out: what is put around a cast is not visited itself.
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if matches!(expr, Expr::Cast { .. }) {
-            *expr = call(PLAIN, expr.clone());
+            let text = Value::SingleQuotedString(expr.to_string());
+            *expr = call_with(PLAIN, [expr.clone(), Expr::Value(text.with_empty_span())]);
             self.named += 1;
         }
         ControlFlow::Continue(())

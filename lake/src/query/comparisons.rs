@@ -228,9 +228,14 @@ fn not_if(is_negated: bool, expr: Expr) -> Expr {
 
 /// `function(argument)`.
 pub(super) fn call(function: &str, argument: Expr) -> Expr {
+    call_with(function, [argument])
+}
+
+/// A call of a function with arguments.
+pub(super) fn call_with<const N: usize>(function: &str, arguments: [Expr; N]) -> Expr {
     let args = FunctionArguments::List(FunctionArgumentList {
         duplicate_treatment: None,
-        args: vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))],
+        args: arguments.map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).into(),
         clauses: Vec::new(),
     });
     Expr::Function(Function {

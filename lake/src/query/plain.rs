@@ -1,6 +1,7 @@
 //! The value of a column without what its field says besides.
 //!
-//! Owns: the function that gives its operand, as a field without metadata. Does not own: where it is needed (`derived`).
+//! Owns: the function that gives its first operand, as a field without metadata; further ones make a name. Does not own: where it is
+//! needed (`derived`, `casts`).
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ pub(super) const PLAIN: &str = "plain_value";
 
 /// The function.
 pub(super) fn plain_value() -> ScalarUDF {
-    ScalarUDF::new_from_impl(Plain { signature: Signature::any(1, Volatility::Immutable) })
+    ScalarUDF::new_from_impl(Plain { signature: Signature::variadic_any(Volatility::Immutable) })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

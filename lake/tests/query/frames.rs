@@ -119,7 +119,7 @@ async fn a_default_of_lag_is_a_value_of_the_column_or_refused() {
         let sql = format!("SELECT l FROM (SELECT x, lag(x, 1, {default}) OVER (ORDER BY x) AS l {rows}) t ORDER BY x");
         assert_eq!(json!(lake.column(&sql).await), expected, "{default}");
     }
-    for default in ["2.5", "-2.5", "99999999999999999999"] {
+    for default in ["2.5", "-2.5"] {
         let error = lake.error(&format!("SELECT lead(x, 1, {default}) OVER (ORDER BY x) {rows}")).await;
         assert!(error.contains("cast the column to a type that has both"), "{default}: {error}");
     }
