@@ -198,6 +198,9 @@ async fn long_chains() {
     assert_eq!(value(&session, &format!("SELECT sum({sum}) FROM t WHERE n < 3")).await, "6000");
     let doubles = joined(500, " - ", &|_| "CAST(n AS double)".to_owned());
     assert_eq!(value(&session, &format!("SELECT sum({doubles}) FROM t WHERE n = 2")).await, "-996.0");
+    let deeper = joined(2_002, " + ", &|_| "n".to_owned());
+    let error = answer(&session, &format!("SELECT sum({deeper}) FROM t")).await.expect_err("too deep");
+    assert!(error.contains("more than 2000 operations one around the other"), "{error}");
     let mixed = "SELECT 1 + n * 2 - 3 + n - 5 * n FROM t WHERE n = 10";
     assert_eq!(value(&session, mixed).await, "-22");
     let error =

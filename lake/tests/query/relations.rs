@@ -252,10 +252,7 @@ async fn a_clause_that_is_not_carried_out_is_refused_by_its_name() {
         let error = lake.error(&sql).await;
         assert!(error.contains(message), "{sql}: {error}");
     }
-    let error = lake.error(&format!("SELECT 1{}", "+1".repeat(2_001))).await;
-    assert!(error.contains("more than 2000 operations one around the other"), "{error}");
     for (sql, expected) in [
-        (format!("SELECT 1{}", "+1".repeat(1_000)), json!([1_001])),
         (format!("SELECT x FROM {rows} ORDER BY x DESC FETCH FIRST 1 ROW ONLY"), json!([2])),
         (format!("SELECT x FROM {rows} ORDER BY x OFFSET 1 ROW FETCH NEXT 5 ROWS ONLY"), json!([2])),
         (format!("SELECT x FROM {rows} ORDER BY x DESC FETCH FIRST ROW ONLY"), json!([2])),
