@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog::{MetadataStore, PartitionState, Topic, TopicConfig};
+use catalog::{MetadataStore, Partition, PartitionState, Topic, TopicConfig};
 use common::clock::SharedClock;
 use common::memory::MemoryBudget;
 use common::{Queue, TopicPartition};
@@ -105,11 +105,8 @@ impl WriterHandle {
         futures::future::try_join_all(waits).await?;
         // The offsets of another history may be below the watermark: such a partition is halted.
         for (partition, _) in targets {
-            if let Some(stored) = self.context.catalog.get_partition(partition).await?
-                && stored.state == PartitionState::Halted
-            {
-                let reason = stored.halt_reason.unwrap_or_default();
-                return Err(WriterError::Halted { partition: partition.clone(), reason });
+            if let Some(stored) = self.context.catalog.get_partition(partition).await? {
+                check_runs(partition, &stored)?;
             }
         }
         Ok(())
@@ -159,12 +156,12 @@ impl WriterHandle {
                 }
                 Some(_) => {}
                 None => match self.context.catalog.get_partition(partition).await? {
-                    Some(stored) if stored.state == PartitionState::Halted => {
-                        let reason = stored.halt_reason.unwrap_or_default();
-                        return Err(WriterError::Halted { partition: partition.clone(), reason });
+                    Some(stored) => {
+                        check_runs(partition, &stored)?;
+                        if stored.high_watermark >= target {
+                            return Ok(());
+                        }
                     }
-                    Some(stored) if stored.high_watermark >= target => return Ok(()),
-                    Some(_) => {}
                     None => return Err(WriterError::TopicNotFound(partition.topic.to_string())),
                 },
             }
@@ -172,4 +169,14 @@ impl WriterHandle {
             tokio::time::timeout(OTHERS_INTERVAL, steps.changed()).await.ok();
         }
     }
+}
+
+/// # Errors
+/// [`WriterError::Halted`] when the partition waits for an operator.
+fn check_runs(partition: &TopicPartition, stored: &Partition) -> Result<()> {
+    if stored.state != PartitionState::Halted {
+        return Ok(());
+    }
+    let reason = stored.halt_reason.clone().unwrap_or_default();
+    Err(WriterError::Halted { partition: partition.clone(), reason })
 }
