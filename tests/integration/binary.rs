@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use support::s3::S3;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -42,6 +43,16 @@ impl Siltstone {
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The same with a fresh place in the S3 server.
+    pub(crate) fn on_s3(self, s3: &S3) -> Self {
+        self.with("STORAGE_URL", &format!("s3://{}/{}", s3.bucket, s3.fresh_prefix()))
+            .with("AWS_ENDPOINT_URL", &s3.endpoint)
+            .with("AWS_REGION", &s3.region)
+            .with("AWS_ACCESS_KEY_ID", &s3.access_key)
+            .with("AWS_SECRET_ACCESS_KEY", &s3.secret_key)
+            .with("AWS_ALLOW_HTTP", "true")
     }
 
     /// Its working directory.

@@ -37,12 +37,7 @@ impl Deployment {
             .with("QUEUE_TYPE", "nats")
             .with("NATS_URL", &nats.url())
             .with("CATALOG_URL", &postgres.url())
-            .with("STORAGE_URL", &format!("s3://{}/{}", s3.bucket, s3.fresh_prefix()))
-            .with("AWS_ENDPOINT_URL", &s3.endpoint)
-            .with("AWS_REGION", &s3.region)
-            .with("AWS_ACCESS_KEY_ID", &s3.access_key)
-            .with("AWS_SECRET_ACCESS_KEY", &s3.secret_key)
-            .with("AWS_ALLOW_HTTP", "true")
+            .on_s3(&s3)
             .with("FLUSH_INTERVAL_SECS", "1")
             .with("LEASE_SECS", "2");
         siltstone.run(&["topic", "create", "orders", "--column", "n:int64", "--column", "text:string"]).await.ok();

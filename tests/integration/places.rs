@@ -117,14 +117,7 @@ async fn a_store_that_is_not_that_of_the_catalogs_objects_is_refused() {
     report.says(&["the objects of this catalog are in"]);
 
     let s3 = S3::shared().expect("an S3 server");
-    let bucket = first
-        .clone()
-        .with("STORAGE_URL", &format!("s3://{}/{}", s3.bucket, s3.fresh_prefix()))
-        .with("AWS_ENDPOINT_URL", &s3.endpoint)
-        .with("AWS_REGION", &s3.region)
-        .with("AWS_ACCESS_KEY_ID", &s3.access_key)
-        .with("AWS_SECRET_ACCESS_KEY", &s3.secret_key)
-        .with("AWS_ALLOW_HTTP", "true");
+    let bucket = first.clone().on_s3(&s3);
     let parts = ["the objects of this catalog are in", "/first/", "s3://", "one catalog lists objects of one store"];
     bucket.run_with_input(&["up", "--stdin", "t"], b"{\"id\":2}\n").await.fails(1, &parts);
 

@@ -113,14 +113,7 @@ impl World {
                 server.url().replace(&server.address().to_string(), &catalog.address().to_string()),
             ));
             detours.push(("AWS_ENDPOINT_URL", format!("http://{}", store.address())));
-            siltstone = siltstone
-                .with("CATALOG_URL", &server.url())
-                .with("STORAGE_URL", &format!("s3://{}/{}", objects.bucket, objects.fresh_prefix()))
-                .with("AWS_ENDPOINT_URL", &objects.endpoint)
-                .with("AWS_REGION", &objects.region)
-                .with("AWS_ACCESS_KEY_ID", &objects.access_key)
-                .with("AWS_SECRET_ACCESS_KEY", &objects.secret_key)
-                .with("AWS_ALLOW_HTTP", "true");
+            siltstone = siltstone.with("CATALOG_URL", &server.url()).on_s3(&objects);
             proxies.extend([catalog, store]);
             (postgres, s3) = (Some(server), Some(objects));
         }

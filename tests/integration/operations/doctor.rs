@@ -96,12 +96,7 @@ async fn postgres_and_s3_are_looked_at() {
     let s3 = S3::shared().expect("an S3 server");
     let lake = Siltstone::new()
         .with("CATALOG_URL", &support::postgres::fresh_database().await.expect("a database"))
-        .with("STORAGE_URL", &format!("s3://{}/{}", s3.bucket, s3.fresh_prefix()))
-        .with("AWS_ENDPOINT_URL", &s3.endpoint)
-        .with("AWS_REGION", &s3.region)
-        .with("AWS_ACCESS_KEY_ID", &s3.access_key)
-        .with("AWS_SECRET_ACCESS_KEY", &s3.secret_key)
-        .with("AWS_ALLOW_HTTP", "true");
+        .on_s3(&s3);
     let report = lake.run(&["doctor", "--json"]).await.ok().json();
     for (area, check) in [
         ("catalog", "role"),

@@ -21,12 +21,7 @@ async fn json_logs_are_one_object_a_line_and_secrets_stay_out() {
         .with("NATS_USER", "me")
         .with("NATS_PASSWORD", "nats-secret")
         .with("CATALOG_URL", &catalog)
-        .with("STORAGE_URL", &format!("s3://{}/{}", s3.bucket, s3.fresh_prefix()))
-        .with("AWS_ENDPOINT_URL", &s3.endpoint)
-        .with("AWS_REGION", &s3.region)
-        .with("AWS_ACCESS_KEY_ID", &s3.access_key)
-        .with("AWS_SECRET_ACCESS_KEY", &s3.secret_key)
-        .with("AWS_ALLOW_HTTP", "true")
+        .on_s3(&s3)
         .with("LOG_FORMAT", "json")
         .with("LOG_LEVEL", "trace");
     create_orders(&siltstone).await;

@@ -25,12 +25,9 @@ async fn refused(siltstone: Siltstone, parts: &[&str]) {
 
 fn on_s3(s3: &S3, bucket: &str, secret_key: &str) -> Siltstone {
     Siltstone::new()
+        .on_s3(s3)
         .with("STORAGE_URL", &format!("s3://{bucket}/{}", s3.fresh_prefix()))
-        .with("AWS_ENDPOINT_URL", &s3.endpoint)
-        .with("AWS_REGION", &s3.region)
-        .with("AWS_ACCESS_KEY_ID", &s3.access_key)
         .with("AWS_SECRET_ACCESS_KEY", secret_key)
-        .with("AWS_ALLOW_HTTP", "true")
 }
 
 /// An endpoint that answers like S3 without the bucket; the test store creates absent buckets instead.

@@ -18,13 +18,9 @@ async fn behind_front() -> (NatsServer, Siltstone, HttpFront, Service) {
     let (nats, siltstone) = on_nats().await;
     let siltstone = siltstone
         .with("FLUSH_INTERVAL_SECS", "1")
-        .with("STORAGE_URL", &format!("s3://{}/{}", s3.bucket, s3.fresh_prefix()))
+        .on_s3(&s3)
         .with("CATALOG_URL", "sqlite:catalog.db")
-        .with("AWS_ENDPOINT_URL", &front.url())
-        .with("AWS_REGION", &s3.region)
-        .with("AWS_ACCESS_KEY_ID", &s3.access_key)
-        .with("AWS_SECRET_ACCESS_KEY", &s3.secret_key)
-        .with("AWS_ALLOW_HTTP", "true");
+        .with("AWS_ENDPOINT_URL", &front.url());
     create_orders(&siltstone).await;
     let service = Service::start(Kind::Writer, &siltstone).await;
     (nats, siltstone, front, service)
