@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -28,6 +29,7 @@ pub struct Pages {
 struct Shown {
     pages: Pages,
     metrics: PrometheusHandle,
+    is_draining: Arc<AtomicBool>,
 }
 
 impl Default for Pages {
@@ -70,13 +72,18 @@ impl Pages {
     }
 
     /// Serves the pages until dropped.
-    pub(crate) async fn serve(mut self, listener: TcpListener, metrics: PrometheusHandle) {
+    pub(crate) async fn serve(
+        mut self,
+        listener: TcpListener,
+        metrics: PrometheusHandle,
+        is_draining: Arc<AtomicBool>,
+    ) {
         let more = std::mem::take(&mut self.more);
         let router = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(readyz))
             .route("/metrics", get(scrape))
-            .with_state(Arc::new(Shown { pages: self, metrics }))
+            .with_state(Arc::new(Shown { pages: self, metrics, is_draining }))
             .merge(more);
         connections::serve(listener, router, Limits::default()).await;
     }
@@ -95,7 +102,13 @@ async fn scrape(State(shown): State<Arc<Shown>>) -> Response {
 
 /// 200 if the service is ready, else 503. The body states the reason.
 async fn readyz(State(shown): State<Arc<Shown>>) -> Response {
-    let (is_ready, body) = shown.pages.readiness.verdict().await;
+    let (mut is_ready, mut body) = shown.pages.readiness.verdict().await;
+    // Whoever distributes requests must look elsewhere, whatever still answers.
+    if shown.is_draining.load(Ordering::Relaxed) {
+        is_ready = false;
+        body["ready"] = false.into();
+        body["draining"] = true.into();
+    }
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
 }

@@ -5,6 +5,8 @@
 //! Does not own: the service's work, which the caller passes as futures.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::config::Settings;
@@ -26,6 +28,8 @@ pub struct Shell {
     metrics: PrometheusHandle,
     /// The pages and the metrics' upkeep.
     tasks: JoinSet<()>,
+    /// Set by the signal that ends the service, or at the latest by the drain.
+    is_draining: Arc<AtomicBool>,
 }
 
 /// An address that this process listens on.
@@ -111,7 +115,8 @@ impl Shell {
     pub fn open(settings: &Settings) -> Result<Self> {
         logs::init(settings)?;
         failpoint::check().map_err(ServiceError::Failpoint)?;
-        Ok(Self { signals: Signals::new()?, metrics: metrics::init(), tasks: JoinSet::new() })
+        let is_draining = Arc::default();
+        Ok(Self { signals: Signals::new()?, metrics: metrics::init(), tasks: JoinSet::new(), is_draining })
     }
 
     /// Runs `start` to its end. A signal drops it midway: before a service runs, there is nothing to drain.
@@ -128,12 +133,14 @@ impl Shell {
     /// Serves the pages, and maintains the metrics, until the drain has ended.
     pub fn serve(&mut self, listener: Listener, pages: Pages) {
         self.tasks.spawn(metrics::upkeep(self.metrics.clone()));
-        self.tasks.spawn(pages.serve(listener.listener, self.metrics.clone()));
+        self.tasks.spawn(pages.serve(listener.listener, self.metrics.clone(), Arc::clone(&self.is_draining)));
     }
 
-    /// Waits for a signal and returns its name. Cancel-safe.
+    /// Waits for a signal and returns its name. From then on the service is not ready. Cancel-safe.
     pub async fn signal(&mut self) -> &'static str {
-        self.signals.next().await
+        let signal = self.signals.next().await;
+        self.is_draining.store(true, Ordering::Relaxed);
+        signal
     }
 
     /// Runs `drain` to its end while the pages are still served, then ends them. A second signal, or the deadline,
@@ -146,6 +153,7 @@ impl Shell {
         deadline: Duration,
         drain: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        self.is_draining.store(true, Ordering::Relaxed);
         let drained = tokio::select! {
             drained = tokio::time::timeout(deadline, drain) => drained,
             signal = self.signals.next() => return Err(ServiceError::InterruptedDrain { signal }.into()),

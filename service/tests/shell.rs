@@ -3,6 +3,8 @@
 //! One test alone in its process: signals and the metrics recorder belong to the whole process.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,6 +25,10 @@ fn shell() -> Shell {
     Shell::open(&Settings::default()).expect("opens")
 }
 
+async fn catalog(is_away: bool) -> Result<(), String> {
+    if is_away { Err("away".to_owned()) } else { Ok(()) }
+}
+
 async fn pages_of_a_second_service() {
     let settings = Settings { http_addr: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
     let mut shell = shell();
@@ -30,9 +36,13 @@ async fn pages_of_a_second_service() {
     let taken = Settings { http_addr: listener.addr(), ..Settings::default() };
     let refused = Listener::bind(&taken).await.expect_err("the port is taken");
     assert_eq!(refused.to_string(), format!("cannot listen on HTTP_ADDR={}", taken.http_addr));
+    let is_away = Arc::new(AtomicBool::new(true));
     let pages = Pages::default()
         .check("queue", || async { Ok(()) })
-        .check("catalog", || async { Err("away".to_owned()) })
+        .check("catalog", {
+            let is_away = Arc::clone(&is_away);
+            move || catalog(is_away.load(Ordering::Relaxed))
+        })
         .fact("topics", || Fact { value: json!(2), is_ready: true })
         .before_scrape(|| metrics::gauge!("siltstone_test_looks").increment(1.0))
         .merge(Router::new().route("/topics", get(|| async { "orders\n" })));
@@ -41,10 +51,13 @@ async fn pages_of_a_second_service() {
 
     let healthz = http::get(&url("/healthz")).await.expect("an answer");
     assert_eq!((healthz.status, healthz.text()), (200, "ok\n".to_owned()));
-    let readyz = http::get(&url("/readyz")).await.expect("an answer");
-    let body: Value = serde_json::from_slice(&readyz.body).expect("JSON");
-    let expected = json!({ "ready": false, "queue": "ok", "catalog": "away", "topics": 2 });
-    assert_eq!((readyz.status, body), (503, expected));
+    let readyz = async || {
+        let page = http::get(&url("/readyz")).await.expect("an answer");
+        (page.status, serde_json::from_slice::<Value>(&page.body).expect("JSON"))
+    };
+    assert_eq!(readyz().await, (503, json!({ "ready": false, "queue": "ok", "catalog": "away", "topics": 2 })));
+    is_away.store(false, Ordering::Relaxed);
+    assert_eq!(readyz().await, (200, json!({ "ready": true, "queue": "ok", "catalog": "ok", "topics": 2 })));
     for looks in ["siltstone_test_looks 1", "siltstone_test_looks 2"] {
         let page = http::get(&url("/metrics")).await.expect("an answer");
         assert_eq!(page.header("content-type"), Some("text/plain; version=0.0.4"));
@@ -54,6 +67,8 @@ async fn pages_of_a_second_service() {
 
     send_to_self("-TERM");
     assert_eq!(shell.signal().await, "SIGTERM");
+    let draining = json!({ "ready": false, "draining": true, "queue": "ok", "catalog": "ok", "topics": 2 });
+    assert_eq!(readyz().await, (503, draining));
     let drained = shell.drain(LONG, async {
         let status = http::get(&url("/healthz")).await.expect("pages are served during the drain").status;
         Ok::<_, ServiceError>(status)
