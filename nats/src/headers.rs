@@ -3,6 +3,7 @@
 //! Owns: the names of Siltstone's own headers, the allowed headers, and that headers are read exactly as sent.
 //! Does not own: subjects and payloads.
 
+use async_nats::StatusCode;
 use async_nats::header::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -108,6 +109,25 @@ pub(super) fn decode_stored(bytes: &[u8]) -> Decoded {
     sort_out(pairs.iter().map(|(name, value)| (*name, value.trim_end())))
 }
 
+/// False if the client, async-nats 0.51, gives up the connection that brings a message with these stored headers.
+pub(super) fn are_readable(bytes: &[u8]) -> bool {
+    if bytes.is_empty() {
+        return true;
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let mut lines = text.lines();
+    let Some(status) = lines.next().and_then(|line| line.strip_prefix("NATS/1.0")) else { return false };
+    let status = status.split_whitespace().next();
+    let mut is_first = true;
+    let mut is_header = |line: &str| {
+        let continues = !is_first && line.starts_with(char::is_whitespace);
+        is_first = false;
+        let name = line.split_once(':').map(|(name, _)| name.parse::<HeaderName>());
+        line.is_empty() || continues || matches!(name, Some(Ok(_)))
+    };
+    status.is_none_or(|status| status.parse::<StatusCode>().is_ok()) && lines.all(&mut is_header)
+}
+
 fn sort_out<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Decoded {
     // Sorted before the key is chosen: the client returns the names in a different order each time.
     let mut pairs: Vec<_> = pairs.filter(|(name, _)| !DIRECT_GET.contains(name)).collect();
@@ -207,6 +227,24 @@ mod tests {
             map.append(KEY_BASE64, "YQ==");
             map.append(KEY, "b");
             assert_eq!(decode(&map), decode_stored(stored));
+        }
+    }
+
+    #[test]
+    fn headers_that_end_the_connection_are_known() {
+        for stored in ["", "NATS/1.0\r\n\r\n", "NATS/1.0\r\na: b\r\n c\r\nd:\r\n\r\n", "NATS/1.0 409 Gone\r\n\r\n"] {
+            assert!(are_readable(stored.as_bytes()), "{stored:?}");
+        }
+        let unreadable: [&[u8]; 6] = [
+            b"NATS/1.0\r\na: \xff\r\n\r\n",
+            b"NATS/1.0\r\nno colon\r\n\r\n",
+            b"NATS/1.0\r\nbad name: b\r\n\r\n",
+            b"NATS/1.0\r\n: b\r\n\r\n",
+            b"NATS/2.0\r\na: b\r\n\r\n",
+            b"NATS/1.0 often\r\n\r\n",
+        ];
+        for stored in unreadable {
+            assert!(!are_readable(stored), "{}", String::from_utf8_lossy(stored));
         }
     }
 

@@ -100,6 +100,14 @@ impl NatsQueue {
         &self.shared.connection
     }
 
+    /// The connection that brings the partition's messages.
+    async fn connection_of(&self, stream: &PartitionStream) -> Result<Arc<Connection>, QueueError> {
+        if stream.apart.is_needed() {
+            return Box::pin(stream.apart.connection(&self.shared.config)).await;
+        }
+        Ok(Arc::clone(&self.shared.connection))
+    }
+
     fn stream(&self, partition: &TopicPartition) -> Result<Arc<PartitionStream>, QueueError> {
         let topics = self.shared.topics.read().expect("no holder of this lock panics");
         let Some(streams) = topics.get(&partition.topic) else {
@@ -189,7 +197,11 @@ impl Queue for NatsQueue {
     async fn subscribe(&self, request: SubscribeRequest) -> Result<Box<dyn Subscription>, QueueError> {
         let stream = self.stream(&request.partition)?;
         self.connection().check_version()?;
-        let connection = Arc::clone(&self.shared.connection);
+        // The message that may have ended the connection is looked at before the consumer brings it again.
+        if !stream.apart.is_needed() && stream.is_suspect(request.from_offset) {
+            read::next_from_leader(self.connection(), &stream, request.from_offset).await?;
+        }
+        let connection = self.connection_of(&stream).await?;
         let subscription = NatsSubscription::new(connection, stream, request, self.shared.config.ack).await?;
         Ok(Box::new(subscription))
     }
@@ -235,7 +247,8 @@ impl Queue for NatsQueue {
         to_offset: u64,
     ) -> Result<Vec<Message>, QueueError> {
         let stream = self.stream(partition)?;
-        let messages = read::read(self.connection(), &stream, from_offset, to_offset).await?;
+        let connection = self.connection_of(&stream).await?;
+        let messages = read::read(&connection, &stream, from_offset, to_offset).await?;
         if messages.is_empty() && from_offset < to_offset && stream.mirror_of.is_some() {
             mirror::check_copied(self.connection(), &stream, from_offset).await?;
         }
@@ -250,7 +263,8 @@ impl Queue for NatsQueue {
         limits: PageLimits,
     ) -> Result<Page, QueueError> {
         let stream = self.stream(partition)?;
-        let page = read::page(self.connection(), &stream, (from_offset, to_offset), limits).await?;
+        let connection = self.connection_of(&stream).await?;
+        let page = read::page(&connection, &stream, (from_offset, to_offset), limits).await?;
         if page.messages.is_empty() && from_offset < to_offset && stream.mirror_of.is_some() {
             mirror::check_copied(self.connection(), &stream, from_offset).await?;
             return Ok(Page { next_offset: to_offset, ..page });

@@ -4,6 +4,7 @@
 //! Does not own: their subjects (`subjects`), reading or writing their messages. A stream is changed only by `create_topic` and `delete_topic`,
 //! and only if it is managed.
 
+mod apart;
 mod losses;
 mod managed;
 mod taken;
@@ -15,7 +16,8 @@ use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::stream::{Config, DeleteStatus, DiscardPolicy, Info};
 use futures::{StreamExt, TryStreamExt, stream};
 
-pub(super) use self::losses::Losses;
+use self::apart::Apart;
+use self::losses::{LOSSES_SUSPECT, Losses};
 use crate::api::{self, Answer, EMPTY, server_error};
 use crate::bounded::Bounded;
 use crate::config::AckMode;
@@ -56,6 +58,16 @@ pub(super) struct PartitionStream {
     pub(super) reader: AtomicU64,
     /// The positions at which readers lost their connection, to find a message that causes the loss.
     pub(super) losses: Losses,
+    /// Its own connection, if it needs one.
+    pub(super) apart: Apart,
+}
+
+impl PartitionStream {
+    /// True if the message at this position may be what ends the connection. On a connection of its own, of which others
+    /// have nothing, the first loss is enough.
+    pub(super) fn is_suspect(&self, position: u64) -> bool {
+        self.losses.at(position) >= if self.apart.is_needed() { 1 } else { LOSSES_SUSPECT }
+    }
 }
 
 /// Name and filters of a partition's stream.
@@ -195,6 +207,7 @@ pub(super) async fn open_one(
         filters,
         reader: AtomicU64::new(0),
         losses: Losses::default(),
+        apart: Apart::default(),
     }))
 }
 

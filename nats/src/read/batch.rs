@@ -35,6 +35,7 @@ pub(super) async fn batch(
     let lost = |reason: &dyn std::fmt::Display| {
         QueueError::unavailable(format!("reading stream {} from {from}: {reason}", stream.stream))
     };
+    let mut losses = connection.losses();
     let inbox = connection.client.new_inbox();
     let mut frames = connection.client.subscribe(inbox.clone()).await.map_err(|error| lost(&error))?;
     let filter = stream.filters.first().map_or(">", String::as_str);
@@ -46,7 +47,12 @@ pub(super) async fn batch(
     connection.jetstream.send_request(subject, request).await.map_err(|error| lost(&error))?;
     let mut messages: Vec<Message> = Vec::new();
     loop {
-        let frame = tokio::time::timeout(REQUEST_TIMEOUT + Duration::from_secs(5), frames.next()).await;
+        let frame = tokio::select! {
+            biased;
+            // Frames first: those that arrived before a disturbance are good.
+            frame = tokio::time::timeout(REQUEST_TIMEOUT + Duration::from_secs(5), frames.next()) => frame,
+            _ = losses.changed() => return Err(lost(&"the connection was disturbed")),
+        };
         let Ok(Some(frame)) = frame else { return Err(lost(&"no answer")) };
         let headers = frame.headers.unwrap_or_default();
         let Some(message) = message_of(&headers, frame.payload) else {

@@ -32,7 +32,7 @@ pub(crate) async fn next_from_leader(
         let request = json!({ "seq": from.max(1), "next_by_subj": filter });
         match api::request::<Found>(connection, format!("STREAM.MSG.GET.{}", stream.stream), &request).await? {
             Answer::Done(found) if first.as_ref().is_some_and(|first| first.offset <= found.message.seq) => {}
-            Answer::Done(found) => first = Some(found.message.decode().map_err(QueueError::unavailable)?),
+            Answer::Done(found) => first = Some(found.message.decode(stream).map_err(QueueError::unavailable)?),
             Answer::Refused(error) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {}
             Answer::Refused(error) => return Err(server_error(&format!("stream {}", stream.stream), &error)),
         }
@@ -76,9 +76,13 @@ struct Stored {
 }
 
 impl Stored {
-    fn decode(self) -> Result<Message, String> {
+    /// The message. The stream learns from it whether it needs a connection of its own.
+    fn decode(self, of: &PartitionStream) -> Result<Message, String> {
         let time = DateTime::parse_from_rfc3339(&self.time).map_err(|error| error.to_string())?;
         let stored = STANDARD.decode(self.hdrs).map_err(|error| error.to_string())?;
+        if !headers::are_readable(&stored) {
+            of.apart.need(&of.partition, self.seq);
+        }
         let Decoded { key, headers, is_awaited } = headers::decode_stored(&stored);
         Ok(Message {
             offset: self.seq,

@@ -42,7 +42,7 @@ pub(super) async fn open(
     let reader = stream.reader.fetch_add(1, Ordering::SeqCst) + 1;
     let inbox = connection.client.new_inbox();
     let frames = connection.client.subscribe(format!("{inbox}.*")).await.map_err(QueueError::unavailable)?;
-    let first = if stream.losses.is_suspect(request.from_offset) {
+    let first = if stream.is_suspect(request.from_offset) {
         tracing::warn!(partition = %stream.partition, offset = request.from_offset,
             "the connection was lost here before, the next message is fetched by itself");
         read::next_from_leader(connection, stream, request.from_offset).await?

@@ -14,7 +14,7 @@ pub(crate) struct Losses {
 }
 
 /// Losses at one position after which its next message is fetched in a way that cannot disturb the connection.
-const LOSSES_SUSPECT: u32 = 2;
+pub(crate) const LOSSES_SUSPECT: u32 = 2;
 
 impl Losses {
     pub(crate) fn note(&self, position: u64) {
@@ -22,9 +22,10 @@ impl Losses {
         *last = if last.0 == position { (position, last.1 + 1) } else { (position, 1) };
     }
 
-    pub(crate) fn is_suspect(&self, position: u64) -> bool {
+    /// Losses in a row at this position.
+    pub(crate) fn at(&self, position: u64) -> u32 {
         let last = self.last.lock().expect("no holder of this lock panics");
-        last.0 == position && last.1 >= LOSSES_SUSPECT
+        if last.0 == position { last.1 } else { 0 }
     }
 
     /// Records that the message at `offset` was handed over without its consumer.

@@ -7,7 +7,7 @@ use common::queue::{Queue, Subscription};
 use common::{QueueError, TopicPartition};
 use nats::AckMode;
 use support::proxy::Mode;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::*;
 
@@ -227,33 +227,49 @@ async fn a_publish_whose_acks_are_lost_is_repeated_by_id_and_stored_once() {
     assert_eq!(step(harness.queue.bounds(&partition)).await.expect("bounds").next_offset, 51);
 }
 
+/// Stores messages in `orders.0` whose headers end the client's connection.
+async fn publish_unreadable(harness: &NatsHarness, headers: &[&[u8]]) {
+    let mut client = tokio::net::TcpStream::connect(harness.server.address()).await.expect("connects");
+    client.write_all(b"CONNECT {\"verbose\":false,\"headers\":true}\r\n").await.expect("writes");
+    for headers in headers {
+        let line = format!("HPUB orders.0 {} {}\r\n", headers.len(), headers.len() + 3);
+        client.write_all(&[line.as_bytes(), headers, b"bad\r\n"].concat()).await.expect("writes");
+    }
+    client.write_all(b"PING\r\n").await.expect("writes");
+    let mut answer = Vec::new();
+    step(async {
+        while !answer.ends_with(b"PONG\r\n") {
+            assert!(client.read_buf(&mut answer).await.expect("an answer") > 0, "the server closed the connection");
+        }
+    })
+    .await;
+}
+
+/// Reads up to this offset, subscribing again after each loss.
+async fn read_up_to(queue: &dyn Queue, partition: &TopicPartition, from: u64, end: u64) -> Vec<common::Message> {
+    let mut seen = Vec::new();
+    let mut position = from;
+    while position < end {
+        let mut subscription = subscribe_again(queue, partition, position).await;
+        while position < end
+            && let Ok(delivery) = step(subscription.next(100, MIB)).await
+        {
+            position = delivery.messages.last().expect("some").offset + 1;
+            seen.extend(delivery.messages);
+        }
+    }
+    seen
+}
+
 #[tokio::test]
 async fn a_message_whose_headers_the_client_cannot_read_is_delivered_and_stalls_nobody() {
     let harness = NatsHarness::start().await;
     let partition = one_partition(&harness).await;
     publish(&harness.queue, &partition, 0..10).await;
-    let mut client = tokio::net::TcpStream::connect(harness.server.address()).await.expect("connects");
-    client.write_all(b"CONNECT {\"verbose\":false,\"headers\":true}\r\n").await.expect("writes");
-    for headers in [&b"NATS/1.0\r\nbad name: \xff\r\n\r\n"[..], b"NATS/1.0\r\nno colon\r\n\r\n"] {
-        let line = format!("HPUB orders.0 {} {}\r\n", headers.len(), headers.len() + 3);
-        client.write_all(&[line.as_bytes(), headers, b"bad\r\n"].concat()).await.expect("writes");
-    }
-    client.write_all(b"PING\r\n").await.expect("writes");
-    until("they are stored", async || step(harness.queue.bounds(&partition)).await.expect("bounds").next_offset == 13)
-        .await;
+    let unreadable = [&b"NATS/1.0\r\nbad name: \xff\r\n\r\n"[..], b"NATS/1.0\r\nno colon\r\n\r\n"];
+    publish_unreadable(&harness, &unreadable).await;
     publish(&harness.queue, &partition, 10..20).await;
-    let mut seen = Vec::new();
-    let mut position = 0;
-    while seen.len() < 22 {
-        let mut subscription = subscribe_again(&harness.queue, &partition, position).await;
-        while let Ok(delivery) = step(subscription.next(100, MIB)).await {
-            position = delivery.messages.last().expect("some").offset + 1;
-            seen.extend(delivery.messages);
-            if seen.len() >= 22 {
-                break;
-            }
-        }
-    }
+    let seen = read_up_to(&harness.queue, &partition, 0, 23).await;
     assert_eq!(offsets(&seen), (1..=22).collect::<Vec<_>>());
     assert_eq!((&seen[10].payload[..], seen[10].headers[0].0.as_str()), (&b"bad"[..], "bad name"));
     let read = step(async {
@@ -265,4 +281,25 @@ async fn a_message_whose_headers_the_client_cannot_read_is_delivered_and_stalls_
         }
     });
     assert_eq!(read.await, seen);
+}
+
+#[tokio::test]
+async fn messages_with_unreadable_headers_disturb_other_topics_once() {
+    let harness = NatsHarness::start().await;
+    let orders = one_partition(&harness).await;
+    let definition = topic("payments", 1);
+    harness.queue.create_topic(&definition).await.expect("creates");
+    let payments = partition(&definition, 0);
+    let unreadable = &b"NATS/1.0\r\nname: \xff\r\n\r\n"[..];
+    publish_unreadable(&harness, &[unreadable]).await;
+    assert_eq!(read_up_to(&harness.queue, &orders, 0, 2).await.len(), 1);
+    let mut undisturbed = subscribe_again(&harness.queue, &payments, 0).await;
+    publish(&harness.queue, &payments, 0..1).await;
+    assert_eq!(numbers(&take(&mut *undisturbed, 1).await), [0]);
+    publish_unreadable(&harness, &[unreadable; 5]).await;
+    assert_eq!(offsets(&read_up_to(&harness.queue, &orders, 2, 7).await), [2, 3, 4, 5, 6]);
+    let read = step(harness.queue.read(&orders, 1, 7)).await.expect("one by one over the connection of its own");
+    assert_eq!(read.len(), 6);
+    publish(&harness.queue, &payments, 1..3).await;
+    assert_eq!(numbers(&take(&mut *undisturbed, 2).await), [1, 2], "the same subscription goes on");
 }
