@@ -232,14 +232,15 @@ mod tests {
 
     #[test]
     fn headers_that_end_the_connection_are_known() {
-        for stored in ["", "NATS/1.0\r\n\r\n", "NATS/1.0\r\na: b\r\n c\r\nd:\r\n\r\n", "NATS/1.0 409 Gone\r\n\r\n"] {
+        for stored in
+            ["", "NATS/1.0\r\n\r\n", "NATS/1.0\r\na: b\r\n c\r\n: d\r\ne:\r\n\r\n", "NATS/1.0 409 Gone\r\n\r\n"]
+        {
             assert!(are_readable(stored.as_bytes()), "{stored:?}");
         }
-        let unreadable: [&[u8]; 6] = [
+        let unreadable: [&[u8]; 5] = [
             b"NATS/1.0\r\na: \xff\r\n\r\n",
             b"NATS/1.0\r\nno colon\r\n\r\n",
             b"NATS/1.0\r\nbad name: b\r\n\r\n",
-            b"NATS/1.0\r\n: b\r\n\r\n",
             b"NATS/2.0\r\na: b\r\n\r\n",
             b"NATS/1.0 often\r\n\r\n",
         ];
