@@ -101,11 +101,9 @@ impl NatsQueue {
     }
 
     /// The connection that brings the partition's messages.
-    async fn connection_of(&self, stream: &PartitionStream) -> Result<Arc<Connection>, QueueError> {
-        if stream.apart.is_needed() {
-            return Box::pin(stream.apart.connection(&self.shared.config)).await;
-        }
-        Ok(Arc::clone(&self.shared.connection))
+    async fn connection_of(&self, stream: &PartitionStream) -> Arc<Connection> {
+        // Boxed: connecting is a large future, and part of every request.
+        Box::pin(stream.apart.or_shared(&self.shared.connection, &self.shared.config)).await
     }
 
     fn stream(&self, partition: &TopicPartition) -> Result<Arc<PartitionStream>, QueueError> {
@@ -201,7 +199,7 @@ impl Queue for NatsQueue {
         if !stream.apart.is_needed() && stream.is_suspect(request.from_offset) {
             read::next_from_leader(self.connection(), &stream, request.from_offset).await?;
         }
-        let connection = self.connection_of(&stream).await?;
+        let connection = self.connection_of(&stream).await;
         let subscription = NatsSubscription::new(connection, stream, request, self.shared.config.ack).await?;
         Ok(Box::new(subscription))
     }
@@ -247,7 +245,7 @@ impl Queue for NatsQueue {
         to_offset: u64,
     ) -> Result<Vec<Message>, QueueError> {
         let stream = self.stream(partition)?;
-        let connection = self.connection_of(&stream).await?;
+        let connection = self.connection_of(&stream).await;
         let messages = read::read(&connection, &stream, from_offset, to_offset).await?;
         if messages.is_empty() && from_offset < to_offset && stream.mirror_of.is_some() {
             mirror::check_copied(self.connection(), &stream, from_offset).await?;
@@ -263,7 +261,7 @@ impl Queue for NatsQueue {
         limits: PageLimits,
     ) -> Result<Page, QueueError> {
         let stream = self.stream(partition)?;
-        let connection = self.connection_of(&stream).await?;
+        let connection = self.connection_of(&stream).await;
         let page = read::page(&connection, &stream, (from_offset, to_offset), limits).await?;
         if page.messages.is_empty() && from_offset < to_offset && stream.mirror_of.is_some() {
             mirror::check_copied(self.connection(), &stream, from_offset).await?;

@@ -8,19 +8,33 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use async_nats::connection::State;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::config::NatsConfig;
 use crate::connection::Connection;
 use common::ids::TopicPartition;
-use common::queue::QueueError;
+
+/// Pause after a failed attempt to connect: a server may limit the connections of a login.
+const ATTEMPT_PAUSE: Duration = Duration::from_secs(30);
 
 /// The connection of one partition alone.
 #[derive(Default)]
 pub(crate) struct Apart {
     is_needed: AtomicBool,
-    connection: OnceCell<Arc<Connection>>,
+    /// Held while it is made, so that it is made once.
+    own: Mutex<Own>,
+}
+
+#[derive(Default)]
+enum Own {
+    #[default]
+    Absent,
+    Refused(Instant),
+    Made(Arc<Connection>),
 }
 
 impl Apart {
@@ -36,10 +50,32 @@ impl Apart {
         self.is_needed.load(Ordering::Relaxed)
     }
 
-    /// The connection, made at the first call.
-    pub(crate) async fn connection(&self, config: &NatsConfig) -> Result<Arc<Connection>, QueueError> {
-        let make = || async { Connection::new(config).await.map(Arc::new) };
-        self.connection.get_or_try_init(make).await.cloned()
+    /// The connection that brings the partition's messages: its own if it needs one and the server allows it, else the shared
+    /// one, over which they come as well.
+    pub(crate) async fn or_shared(&self, shared: &Arc<Connection>, config: &NatsConfig) -> Arc<Connection> {
+        if !self.is_needed() {
+            return Arc::clone(shared);
+        }
+        let mut own = self.own.lock().await;
+        match &*own {
+            Own::Made(connection) => return Arc::clone(connection),
+            Own::Refused(at) if at.elapsed() < ATTEMPT_PAUSE => return Arc::clone(shared),
+            // The last connection that a server allows must stay the shared one's, which is about to connect again.
+            _ if shared.client.connection_state() != State::Connected => return Arc::clone(shared),
+            Own::Refused(_) | Own::Absent => {}
+        }
+        match Connection::new(config).await {
+            Ok(connection) => {
+                let connection = Arc::new(connection);
+                *own = Own::Made(Arc::clone(&connection));
+                connection
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no connection for one partition alone, reading goes on over the shared one");
+                *own = Own::Refused(Instant::now());
+                Arc::clone(shared)
+            }
+        }
     }
 }
 
