@@ -22,9 +22,8 @@ use crate::disk::{DiskCache, object_name};
 use crate::error::FetchError;
 use crate::order::Order;
 
-/// Decoded bytes of a part of an object, at most about. Of 2 to 64 MiB this was the fastest: smaller parts share more pages, and
-/// buffers of larger ones come from the operating system each time.
-const UNIT_BYTES: usize = 12 * 1024 * 1024;
+/// Decoded bytes of a part of an object, about.
+const UNIT_BYTES: usize = 32 * 1024 * 1024;
 /// Parts that are decoded ahead at once: the one behind the part that is being read, for two readers.
 const AHEAD_MAX: usize = 2;
 

@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::metadata::ParquetMetaData;
 
 use crate::object::{Found, Keep, ListedObject};
 use crate::storage::Storage;
@@ -57,9 +57,7 @@ impl SegmentFile {
     /// # Errors
     /// When they are no Parquet file.
     pub fn parse(bytes: Bytes) -> Result<Self, ParquetError> {
-        // The places of pages: rows before the wanted ones are then passed over without decompressing them.
-        let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-        let metadata = ArrowReaderMetadata::load(&bytes, options)?;
+        let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())?;
         Ok(Self { bytes, metadata })
     }
 
