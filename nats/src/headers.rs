@@ -96,17 +96,24 @@ pub(super) fn decode(map: &HeaderMap) -> Decoded {
 /// reading.
 pub(super) fn decode_stored(bytes: &[u8]) -> Decoded {
     let text = String::from_utf8_lossy(bytes);
-    let mut lines = text.lines().skip(1).peekable();
-    let mut pairs = Vec::new();
-    while let Some(line) = lines.next() {
-        let Some((name, value)) = line.split_once(':') else { continue };
-        let mut value = value.trim_start().to_owned();
-        while let Some(more) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
-            value.push_str(more);
-        }
-        pairs.push((name, value));
-    }
+    let pairs: Vec<_> = fields(text.lines().skip(1)).flatten().collect();
     sort_out(pairs.iter().map(|(name, value)| (*name, value.trim_end())))
+}
+
+/// Names and values of the headers that stand in these lines; `None` for a line that is no header.
+fn fields<'a>(lines: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Option<(&'a str, String)>> {
+    let mut lines = lines.peekable();
+    std::iter::from_fn(move || {
+        let line = lines.find(|line| !line.is_empty())?;
+        let field = line.split_once(':').map(|(name, value)| {
+            let mut value = value.trim_start().to_owned();
+            while let Some(more) = lines.next_if(|line| line.starts_with(char::is_whitespace)) {
+                value.push_str(more);
+            }
+            (name, value)
+        });
+        Some(field)
+    })
 }
 
 /// False if the client, async-nats 0.51, gives up the connection that brings a message with these stored headers.
@@ -118,14 +125,8 @@ pub(super) fn are_readable(bytes: &[u8]) -> bool {
     let mut lines = text.lines();
     let Some(status) = lines.next().and_then(|line| line.strip_prefix("NATS/1.0")) else { return false };
     let status = status.split_whitespace().next();
-    let mut is_first = true;
-    let mut is_header = |line: &str| {
-        let continues = !is_first && line.starts_with(char::is_whitespace);
-        is_first = false;
-        let name = line.split_once(':').map(|(name, _)| name.parse::<HeaderName>());
-        line.is_empty() || continues || matches!(name, Some(Ok(_)))
-    };
-    status.is_none_or(|status| status.parse::<StatusCode>().is_ok()) && lines.all(&mut is_header)
+    status.is_none_or(|status| status.parse::<StatusCode>().is_ok())
+        && fields(lines).all(|field| field.is_some_and(|(name, _)| name.parse::<HeaderName>().is_ok()))
 }
 
 fn sort_out<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Decoded {
@@ -237,8 +238,9 @@ mod tests {
         {
             assert!(are_readable(stored.as_bytes()), "{stored:?}");
         }
-        let unreadable: [&[u8]; 5] = [
+        let unreadable: [&[u8]; 6] = [
             b"NATS/1.0\r\na: \xff\r\n\r\n",
+            b"NATS/1.0\r\na: b\r\n\r\n c\r\n\r\n",
             b"NATS/1.0\r\nno colon\r\n\r\n",
             b"NATS/1.0\r\nbad name: b\r\n\r\n",
             b"NATS/2.0\r\na: b\r\n\r\n",

@@ -49,7 +49,7 @@ use bytes::Bytes;
 pub use self::announcements::ANNOUNCEMENTS_SUBJECT;
 pub use self::config::{AckMode, NatsConfig};
 use self::connection::Connection;
-use self::subscription::NatsSubscription;
+use self::subscription::{NatsSubscription, suspect};
 use self::topic_streams::PartitionStream;
 use common::diagnosis::Finding;
 use common::ids::{TopicName, TopicPartition};
@@ -102,7 +102,10 @@ impl NatsQueue {
 
     /// The connection that brings the partition's messages.
     async fn connection_of(&self, stream: &PartitionStream) -> Arc<Connection> {
-        // Boxed: connecting is a large future, and part of every request.
+        if !stream.apart.is_needed() {
+            return Arc::clone(&self.shared.connection);
+        }
+        // Boxed: connecting is a large future, and would be part of every request.
         Box::pin(stream.apart.or_shared(&self.shared.connection, &self.shared.config)).await
     }
 
@@ -195,12 +198,10 @@ impl Queue for NatsQueue {
     async fn subscribe(&self, request: SubscribeRequest) -> Result<Box<dyn Subscription>, QueueError> {
         let stream = self.stream(&request.partition)?;
         self.connection().check_version()?;
-        // The message that may have ended the connection is looked at before the consumer brings it again.
-        if !stream.apart.is_needed() && stream.is_suspect(request.from_offset) {
-            read::next_from_leader(self.connection(), &stream, request.from_offset).await?;
-        }
+        // First: it tells which connection can bring what follows.
+        let first = suspect(self.connection(), &stream, request.from_offset).await?;
         let connection = self.connection_of(&stream).await;
-        let subscription = NatsSubscription::new(connection, stream, request, self.shared.config.ack).await?;
+        let subscription = NatsSubscription::new(connection, stream, request, first, self.shared.config.ack).await?;
         Ok(Box::new(subscription))
     }
 

@@ -33,6 +33,7 @@ use common::queue::{Delivery, QueueError, SubscribeRequest, Subscription};
 use common::receipt::CommitReceipt;
 
 use self::credit::Credit;
+pub(super) use self::opening::suspect;
 use self::opening::{Opened, open};
 use self::pull_requests::{HEARTBEAT, PullRequests};
 use self::reading::Reading;
@@ -59,9 +60,10 @@ impl NatsSubscription {
         connection: Arc<Connection>,
         stream: Arc<PartitionStream>,
         request: SubscribeRequest,
+        first: Option<Message>,
         ack_mode: AckMode,
     ) -> Result<Self, QueueError> {
-        let opened = open(&connection, &stream, &request, ack_mode).await?;
+        let opened = open(&connection, &stream, &request, first, ack_mode).await?;
         connection.reader_came();
         let Opened { consumer, reader, losses, frames, requests, intake, first } = opened;
         let (silence, credit) = (Silence::new(HEARTBEAT, Instant::now()), Credit::new(request.budget));

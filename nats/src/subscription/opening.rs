@@ -30,11 +30,26 @@ pub(super) struct Opened {
     pub(super) first: Option<Message>,
 }
 
+/// The next message, fetched without a consumer if it may be what ended the connection here before.
+pub(crate) async fn suspect(
+    connection: &Connection,
+    stream: &PartitionStream,
+    from_offset: u64,
+) -> Result<Option<Message>, QueueError> {
+    if !stream.is_suspect(from_offset) {
+        return Ok(None);
+    }
+    tracing::warn!(partition = %stream.partition, offset = from_offset,
+        "the connection was lost here before, the next message is fetched by itself");
+    read::next_from_leader(connection, stream, from_offset).await
+}
+
 /// Creates the consumer of a new subscription, which supersedes the earlier ones of this process.
 pub(super) async fn open(
     connection: &Connection,
     stream: &PartitionStream,
     request: &SubscribeRequest,
+    first: Option<Message>,
     ack_mode: AckMode,
 ) -> Result<Opened, QueueError> {
     // Subscribed before the consumer is created: any loss after this ends the subscription.
@@ -42,13 +57,6 @@ pub(super) async fn open(
     let reader = stream.reader.fetch_add(1, Ordering::SeqCst) + 1;
     let inbox = connection.client.new_inbox();
     let frames = connection.client.subscribe(format!("{inbox}.*")).await.map_err(QueueError::unavailable)?;
-    let first = if stream.is_suspect(request.from_offset) {
-        tracing::warn!(partition = %stream.partition, offset = request.from_offset,
-            "the connection was lost here before, the next message is fetched by itself");
-        read::next_from_leader(connection, stream, request.from_offset).await?
-    } else {
-        None
-    };
     let from_offset = first.as_ref().map_or(request.from_offset, |first| first.offset + 1);
     let acks = stream.bounded.acks(stream.retention, ack_mode);
     let wanted =

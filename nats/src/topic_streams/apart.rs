@@ -50,12 +50,9 @@ impl Apart {
         self.is_needed.load(Ordering::Relaxed)
     }
 
-    /// The connection that brings the partition's messages: its own if it needs one and the server allows it, else the shared
-    /// one, over which they come as well.
+    /// The connection that brings the messages of a partition that needs its own: that one if the server allows it, else the
+    /// shared one, over which they come as well.
     pub(crate) async fn or_shared(&self, shared: &Arc<Connection>, config: &NatsConfig) -> Arc<Connection> {
-        if !self.is_needed() {
-            return Arc::clone(shared);
-        }
         let mut own = self.own.lock().await;
         match &*own {
             Own::Made(connection) => return Arc::clone(connection),
