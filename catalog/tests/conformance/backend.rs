@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use catalog::{MetadataStore, PostgresMetadataStore, SqliteMetadataStore, connect};
 use simulation::catalog::{CatalogState, Faults, Guards, ModelCatalog, Rates, Session, VirtualClock};
+use sqlx::{Connection, PgConnection, SqliteConnection};
 use support::pgbouncer::PgBouncer;
 use tempfile::TempDir;
 
@@ -96,17 +97,41 @@ impl Backend {
     /// The first column of each row, as text; for facts that the contract does not show. Not for the model: it has no
     /// SQL.
     pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
-        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        self.inspect().await.texts(sql).await
+    }
+
+    /// A connection without the contract.
+    async fn inspect(&self) -> Inspection {
         if self.url.starts_with("postgres") {
-            let pool = sqlx::PgPool::connect(&self.url).await.expect("connects");
-            let rows = sqlx::query_scalar(sql).fetch_all(&pool).await.expect("a query of a test");
-            pool.close().await;
-            return rows;
+            return Inspection::Postgres(PgConnection::connect(&self.url).await.expect("connects"));
         }
-        let pool = sqlx::SqlitePool::connect(&self.url).await.expect("connects");
-        let rows = sqlx::query_scalar(sql).fetch_all(&pool).await.expect("a query of a test");
-        pool.close().await;
-        rows
+        Inspection::Sqlite(SqliteConnection::connect(&self.url).await.expect("connects"))
+    }
+}
+
+/// A connection to a catalog's tables. It closes when dropped.
+enum Inspection {
+    Postgres(PgConnection),
+    Sqlite(SqliteConnection),
+}
+
+impl Inspection {
+    async fn texts(&mut self, sql: &str) -> Vec<String> {
+        let query = sqlx::AssertSqlSafe(sql.to_owned());
+        let rows = match self {
+            Self::Postgres(connection) => sqlx::query_scalar(query).fetch_all(connection).await,
+            Self::Sqlite(connection) => sqlx::query_scalar(query).fetch_all(connection).await,
+        };
+        rows.expect("a query of a test")
+    }
+
+    async fn execute(&mut self, sql: String) {
+        let sql = sqlx::AssertSqlSafe(sql);
+        match self {
+            Self::Postgres(connection) => sqlx::query(sql).execute(connection).await.map(drop),
+            Self::Sqlite(connection) => sqlx::query(sql).execute(connection).await.map(drop),
+        }
+        .expect("a statement of this file");
     }
 }
 
@@ -133,9 +158,10 @@ impl Backend {
         if let Some(model) = &self.model {
             return model.jump_clock(milliseconds);
         }
+        let mut inspection = self.inspect().await;
         for (table, column, units) in TIMES {
             let passed = milliseconds * units;
-            self.execute(format!("UPDATE {table} SET {column} = {column} - {passed}")).await;
+            inspection.execute(format!("UPDATE {table} SET {column} = {column} - {passed}")).await;
         }
     }
 
@@ -150,24 +176,12 @@ impl Backend {
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
         };
         let mut sizes = BTreeMap::new();
-        for table in self.texts(tables).await {
-            let rows = self.texts(&format!("SELECT CAST(count(*) AS TEXT) FROM {table}")).await;
+        let mut inspection = self.inspect().await;
+        for table in inspection.texts(tables).await {
+            let rows = inspection.texts(&format!("SELECT CAST(count(*) AS TEXT) FROM {table}")).await;
             sizes.insert(table, rows[0].parse().expect("a number"));
         }
         sizes
-    }
-
-    /// Runs a statement without the contract. Not for the model: it has no SQL.
-    async fn execute(&self, sql: String) {
-        let sql = sqlx::AssertSqlSafe(sql);
-        if self.url.starts_with("postgres") {
-            let pool = sqlx::PgPool::connect(&self.url).await.expect("connects");
-            sqlx::query(sql).execute(&pool).await.expect("a statement of this file");
-            return pool.close().await;
-        }
-        let pool = sqlx::SqlitePool::connect(&self.url).await.expect("connects");
-        sqlx::query(sql).execute(&pool).await.expect("a statement of this file");
-        pool.close().await;
     }
 }
 
