@@ -145,7 +145,9 @@ pub struct QuerySession {
     /// The memory of each statement, where it has its own.
     memory_of_each: Option<usize>,
     /// Functions, rules and settings; every query gets a copy with its own tables.
-    template: SessionState,
+    ///
+    /// Behind `dyn`: that a `SessionState` may change threads takes the compiler two seconds to prove, for each future again.
+    template: Box<dyn Fn() -> SessionState + Send + Sync>,
     hot: HotTail,
     settings: SessionSettings,
     /// Holds the temporary files of queries, and takes them with it.
@@ -182,6 +184,7 @@ impl QuerySession {
         let template = session::template(options, Arc::clone(&runtime))?;
         let memory_of_each = options.memory_of_each.then_some(options.memory_bytes_max);
         let (hot, settings) = (HotTail::unavailable(NO_QUEUE), SessionSettings::new(options.hot_tail));
+        let template = Box::new(move || template.clone());
         Ok(Self { lake, runtime, memory_of_each, template, hot, settings, _folder: folder })
     }
 
@@ -285,7 +288,7 @@ impl QuerySession {
     fn state_with(&self, tables: &QueryCatalog, hot_tail: HotTailSettings, scope: &Scope) -> SessionState {
         let catalogs = MemoryCatalogProviderList::new();
         catalogs.register_catalog(CATALOG.to_owned(), Arc::new(tables.clone()));
-        let mut builder = SessionStateBuilder::new_from_existing(self.template.clone());
+        let mut builder = SessionStateBuilder::new_from_existing((self.template)());
         if let Some(bytes) = self.memory_of_each {
             builder = builder.with_runtime_env(Arc::new(session::with_own_memory(&self.runtime, bytes)));
         }

@@ -6,6 +6,7 @@
 
 mod client;
 mod columns;
+mod frame;
 mod limits;
 mod lists;
 mod report;
@@ -21,12 +22,12 @@ use arrow_schema::{DataType, SchemaRef};
 use catalog::MetadataStore;
 use datafusion::common::ParamValues;
 use datafusion::common::metadata::ScalarAndMetadata;
-use datafusion::dataframe::DataFrame;
 use datafusion::scalar::ScalarValue;
 use lake::query::{ListedTable, QueryError, QuerySession, QueryStore, SessionSettings, parameter_types};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use self::frame::Frame;
 use self::report::Report;
 use self::slots::Slots;
 use self::workers::Workers;
@@ -57,7 +58,7 @@ pub struct Planned {
     id: Uuid,
     executor: Arc<Executor>,
     client: Client,
-    frame: DataFrame,
+    frame: Frame,
 }
 
 impl Executor {
@@ -116,7 +117,7 @@ impl Executor {
     }
 
     /// Of its own task, so that a long plan holds no connection, and its slot until it really ends.
-    async fn frame(self: &Arc<Self>, client: &Client, sql: &str) -> Result<DataFrame, QueryFailure> {
+    async fn frame(self: &Arc<Self>, client: &Client, sql: &str) -> Result<Frame, QueryFailure> {
         if sql.len() > STATEMENT_BYTES_MAX {
             let text = format!("the statement has {} bytes; allowed are {STATEMENT_BYTES_MAX}", sql.len());
             return Err(QueryFailure::invalid(text));
@@ -130,7 +131,7 @@ impl Executor {
         let settings = client.settings.clone();
         let planning = self.workers.run(async move {
             let _slot = slot;
-            executor.session.sql_within(&sql, &settings, &scope).await
+            executor.session.sql_within(&sql, &settings, &scope).await.map(Frame::from)
         });
         match timeout_at(self.deadline(), planning).await {
             Ok(Ok(Ok(frame))) => Ok(frame),
@@ -160,8 +161,8 @@ impl Planned {
     pub async fn schema(&self) -> SchemaRef {
         let frame = self.frame.clone();
         // Planning deep statements takes the stack of these threads.
-        let announced = self.executor.workers.run(async move { columns::announced(frame) }).await;
-        announced.unwrap_or_else(|_| Arc::new(self.frame.schema().as_arrow().clone()))
+        let announced = self.executor.workers.run(async move { columns::announced(frame.as_ref().clone()) }).await;
+        announced.unwrap_or_else(|_| Arc::new(self.frame.as_ref().schema().as_arrow().clone()))
     }
 
     /// The types of its parameters in order, where they are known.
@@ -170,7 +171,7 @@ impl Planned {
     /// A parameter is not named by its number.
     pub fn parameters(&self) -> Result<Vec<Option<DataType>>, QueryFailure> {
         let failed = |error| QueryFailure::running(&error, self.executor.limits.memory_bytes);
-        let plan = self.frame.logical_plan();
+        let plan = self.frame.as_ref().logical_plan();
         let types: HashMap<String, Option<DataType>> = parameter_types(plan).map_err(failed)?;
         let mut lists = match types.is_empty() {
             true => HashMap::new(),
@@ -204,9 +205,9 @@ impl Planned {
             return Ok(self);
         }
         let values = values.into_iter().map(|value| ScalarAndMetadata::new(value, None)).collect();
-        let frame = self.frame.with_param_values(ParamValues::List(values));
+        let frame = self.frame.as_ref().clone().with_param_values(ParamValues::List(values));
         let frame = frame.map_err(|error| QueryFailure::running(&error, self.executor.limits.memory_bytes))?;
-        Ok(Self { frame, ..self })
+        Ok(Self { frame: frame.into(), ..self })
     }
 
     /// Runs it. The rows come as fast as they are taken; dropping them ends the query.

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use datafusion::dataframe::DataFrame;
 use futures::{FutureExt, Stream, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Executor;
+use super::frame::Frame;
 use super::report::Report;
 use super::slots::{Slot, Waits};
 use crate::error::{FailureKind, QueryFailure};
@@ -47,7 +47,7 @@ pub struct Rows {
 
 /// The parts of a task.
 struct Run {
-    frame: DataFrame,
+    frame: Frame,
     executor: Arc<Executor>,
     report: Report,
     deadline: Instant,
@@ -57,7 +57,7 @@ struct Run {
 
 impl Rows {
     pub(super) async fn begin(
-        frame: DataFrame,
+        frame: Frame,
         slot: Slot,
         report: Report,
         executor: Arc<Executor>,
@@ -137,7 +137,7 @@ impl Run {
     async fn rows(&mut self, started: oneshot::Sender<SchemaRef>) -> Result<bool, QueryFailure> {
         let limits = self.executor.limits;
         let failed = |error| QueryFailure::running(&error, limits.memory_bytes);
-        let mut stream = self.frame.clone().execute_stream().await.map_err(failed)?;
+        let mut stream = self.frame.as_ref().clone().execute_stream().await.map_err(failed)?;
         if started.send(stream.schema()).is_err() {
             return Ok(false);
         }
