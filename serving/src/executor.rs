@@ -22,6 +22,7 @@ use arrow_schema::{DataType, SchemaRef};
 use catalog::MetadataStore;
 use datafusion::common::ParamValues;
 use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::dataframe::DataFrame;
 use datafusion::scalar::ScalarValue;
 use lake::query::{ListedTable, QueryError, QuerySession, QueryStore, SessionSettings, parameter_types};
 use tokio::time::{Instant, timeout_at};
@@ -161,7 +162,7 @@ impl Planned {
     pub async fn schema(&self) -> SchemaRef {
         let frame = self.frame.clone();
         // Planning deep statements takes the stack of these threads.
-        let announced = self.executor.workers.run(async move { columns::announced(frame.as_ref().clone()) }).await;
+        let announced = self.executor.workers.run(async move { columns::announced(frame.into()) }).await;
         announced.unwrap_or_else(|_| Arc::new(self.frame.as_ref().schema().as_arrow().clone()))
     }
 
@@ -205,7 +206,7 @@ impl Planned {
             return Ok(self);
         }
         let values = values.into_iter().map(|value| ScalarAndMetadata::new(value, None)).collect();
-        let frame = self.frame.as_ref().clone().with_param_values(ParamValues::List(values));
+        let frame = DataFrame::from(self.frame).with_param_values(ParamValues::List(values));
         let frame = frame.map_err(|error| QueryFailure::running(&error, self.executor.limits.memory_bytes))?;
         Ok(Self { frame: frame.into(), ..self })
     }

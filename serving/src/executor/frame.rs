@@ -11,24 +11,39 @@ use datafusion::dataframe::DataFrame;
 
 /// A shared [`DataFrame`].
 #[derive(Clone)]
-pub(super) struct Frame(Arc<dyn AsRef<DataFrame> + Send + Sync>);
+pub(super) struct Frame(Arc<dyn Hidden>);
 
-struct Held(DataFrame);
+trait Hidden: Send + Sync {
+    fn shown(&self) -> &DataFrame;
 
-impl AsRef<DataFrame> for Held {
-    fn as_ref(&self) -> &DataFrame {
-        &self.0
+    /// Copies it only if it is shared: with it goes a whole session's state.
+    fn taken(self: Arc<Self>) -> DataFrame;
+}
+
+impl Hidden for DataFrame {
+    fn shown(&self) -> &DataFrame {
+        self
+    }
+
+    fn taken(self: Arc<Self>) -> DataFrame {
+        Arc::unwrap_or_clone(self)
     }
 }
 
 impl From<DataFrame> for Frame {
     fn from(frame: DataFrame) -> Self {
-        Self(Arc::new(Held(frame)))
+        Self(Arc::new(frame))
+    }
+}
+
+impl From<Frame> for DataFrame {
+    fn from(frame: Frame) -> Self {
+        frame.0.taken()
     }
 }
 
 impl AsRef<DataFrame> for Frame {
     fn as_ref(&self) -> &DataFrame {
-        (*self.0).as_ref()
+        self.0.shown()
     }
 }
