@@ -59,13 +59,16 @@ impl NatsSubscription {
     pub(super) async fn new(
         connection: Arc<Connection>,
         stream: Arc<PartitionStream>,
-        request: SubscribeRequest,
+        mut request: SubscribeRequest,
         first: Option<Message>,
         ack_mode: AckMode,
     ) -> Result<Self, QueueError> {
-        let opened = open(&connection, &stream, &request, first, ack_mode).await?;
+        if let Some(first) = &first {
+            request.from_offset = first.offset + 1;
+        }
+        let opened = open(&connection, &stream, &request, ack_mode).await?;
         connection.reader_came();
-        let Opened { consumer, reader, losses, frames, requests, intake, first } = opened;
+        let Opened { consumer, reader, losses, frames, requests, intake } = opened;
         let (silence, credit) = (Silence::new(HEARTBEAT, Instant::now()), Credit::new(request.budget));
         let reading = Reading::new(stream.partition.clone(), silence, intake, credit);
         Ok(Self { connection, stream, consumer, reader, losses, frames, requests, reading, first })

@@ -26,8 +26,6 @@ pub(super) struct Opened {
     pub(super) frames: Subscriber,
     pub(super) requests: PullRequests,
     pub(super) intake: Intake,
-    /// A message that was fetched without the consumer, and is handed over first.
-    pub(super) first: Option<Message>,
 }
 
 /// The next message, fetched without a consumer if it may be what ended the connection here before.
@@ -49,7 +47,6 @@ pub(super) async fn open(
     connection: &Connection,
     stream: &PartitionStream,
     request: &SubscribeRequest,
-    first: Option<Message>,
     ack_mode: AckMode,
 ) -> Result<Opened, QueueError> {
     // Subscribed before the consumer is created: any loss after this ends the subscription.
@@ -57,7 +54,7 @@ pub(super) async fn open(
     let reader = stream.reader.fetch_add(1, Ordering::SeqCst) + 1;
     let inbox = connection.client.new_inbox();
     let frames = connection.client.subscribe(format!("{inbox}.*")).await.map_err(QueueError::unavailable)?;
-    let from_offset = first.as_ref().map_or(request.from_offset, |first| first.offset + 1);
+    let from_offset = request.from_offset;
     let acks = stream.bounded.acks(stream.retention, ack_mode);
     let wanted =
         consumer::Wanted { epoch: request.epoch, from_offset, committed: request.committed.min(from_offset), acks };
@@ -66,5 +63,5 @@ pub(super) async fn open(
     let pull_subject = connection.api_subject(&format!("CONSUMER.MSG.NEXT.{}.{consumer}", stream.stream));
     let requests = PullRequests::new(connection.client.clone(), pull_subject, inbox);
     let intake = Intake::new(made.start, from_offset, acks, connection.message_bytes_max());
-    Ok(Opened { consumer, reader, losses, frames, requests, intake, first })
+    Ok(Opened { consumer, reader, losses, frames, requests, intake })
 }
