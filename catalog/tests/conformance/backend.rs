@@ -97,7 +97,10 @@ impl Backend {
     /// The first column of each row, as text; for facts that the contract does not show. Not for the model: it has no
     /// SQL.
     pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
-        self.inspect().await.texts(sql).await
+        let mut inspection = self.inspect().await;
+        let texts = inspection.texts(sql).await;
+        inspection.close().await;
+        texts
     }
 
     /// A connection without the contract.
@@ -109,7 +112,7 @@ impl Backend {
     }
 }
 
-/// A connection to a catalog's tables. It closes when dropped.
+/// A connection to a catalog's tables.
 enum Inspection {
     Postgres(PgConnection),
     Sqlite(SqliteConnection),
@@ -132,6 +135,15 @@ impl Inspection {
             Self::Sqlite(connection) => sqlx::query(sql).execute(connection).await.map(drop),
         }
         .expect("a statement of this file");
+    }
+
+    /// Waits until nothing is left of it, which a drop does not.
+    async fn close(self) {
+        match self {
+            Self::Postgres(connection) => connection.close().await,
+            Self::Sqlite(connection) => connection.close().await,
+        }
+        .expect("closes");
     }
 }
 
@@ -163,6 +175,7 @@ impl Backend {
             let passed = milliseconds * units;
             inspection.execute(format!("UPDATE {table} SET {column} = {column} - {passed}")).await;
         }
+        inspection.close().await;
     }
 
     /// The number of rows of every table.
@@ -181,6 +194,7 @@ impl Backend {
             let rows = inspection.texts(&format!("SELECT CAST(count(*) AS TEXT) FROM {table}")).await;
             sizes.insert(table, rows[0].parse().expect("a number"));
         }
+        inspection.close().await;
         sizes
     }
 }

@@ -323,7 +323,7 @@ fn count(answered: &str, tally: &mut Tally) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_model_answers_like_sqlite() {
     let mut tally = Tally::new();
     for seed in 0..60 {
