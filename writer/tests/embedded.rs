@@ -155,9 +155,7 @@ async fn test_segment_rolling() {
     let mut targets = Vec::new();
     for part in sent.chunks(100) {
         targets = publish(&env.writer, &env.topic, part.to_vec()).await;
-        while env.writer.status().iter().any(|status| status.position < target_of(&targets, &status.partition)) {
-            tokio::time::sleep(POLL).await;
-        }
+        fetched(&env.writer, &targets).await;
     }
     env.writer.wait_committed(&targets).await.expect("committed");
     // Several segments are closed by size, and the last of each partition by the flush.
@@ -173,8 +171,14 @@ async fn test_segment_rolling() {
     env.writer.shutdown().await.expect("drains");
 }
 
-fn target_of(targets: &[(TopicPartition, u64)], partition: &TopicPartition) -> u64 {
-    targets.iter().find(|(target, _)| target == partition).map_or(0, |(_, end)| *end)
+/// Returns once the writer holds every partition of `targets` and has fetched what they name.
+async fn fetched(writer: &RunningWriter, targets: &[(TopicPartition, u64)]) {
+    let position_of = |partition: &TopicPartition| {
+        writer.status().into_iter().find(|status| status.partition == *partition).map(|status| status.position)
+    };
+    while targets.iter().any(|(partition, end)| position_of(partition).is_none_or(|position| position < *end)) {
+        tokio::time::sleep(POLL).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,12 +229,7 @@ async fn shutdown_commits_what_was_fetched() {
     let config = WriterConfig { batch_age_max: Duration::from_secs(3600), ..WriterConfig::default() };
     let mut env = setup_with(config).await;
     let targets = publish(&env.writer, &env.topic, numbered(1_000)).await;
-    let fetched = |status: &[writer::PartitionStatus]| {
-        status.len() == PARTITIONS as usize && status.iter().all(|s| s.position >= target_of(&targets, &s.partition))
-    };
-    while !fetched(&env.writer.status()) {
-        tokio::time::sleep(POLL).await;
-    }
+    fetched(&env.writer, &targets).await;
     assert_eq!(env.writer.summary().messages, 0, "nothing is committed yet");
     assert_eq!(env.writer.shutdown().await.expect("drains").messages, 1_000);
     check_numbers(&env, 1_000).await;

@@ -94,7 +94,9 @@ impl Supervisor {
 
     /// Runs until stopped and until every pipeline has drained, then gives all partitions back.
     pub(crate) async fn run(mut self) -> Result<()> {
-        let mut ticks = tokio::time::interval(self.context.config.lease / HEARTBEATS_PER_LEASE);
+        let period = self.context.config.lease / HEARTBEATS_PER_LEASE;
+        // The first look was the start's.
+        let mut ticks = tokio::time::interval_at(Instant::now() + period, period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (stop, refresh) = (self.stop.clone(), Arc::clone(&self.refresh));
         // In a task of its own, because opening a topic may take longer than a lease while the queue is unavailable.
