@@ -4,7 +4,7 @@
 //! for a module that never logs, and silence everything.
 //! Does not own: filtering (`service::logs`).
 
-use super::misspelling::distance;
+use strsim::osa_distance;
 
 /// The levels.
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
@@ -73,7 +73,7 @@ fn not_a_level(word: &str) -> String {
     let lower = word.to_lowercase();
     let synonym = SYNONYMS.iter().find(|(theirs, _)| *theirs == lower).map(|(_, ours)| *ours);
     let nearest =
-        || LEVELS.into_iter().filter(|level| distance(&lower, level) <= 2).min_by_key(|l| distance(&lower, l));
+        || LEVELS.into_iter().filter(|level| osa_distance(&lower, level) <= 2).min_by_key(|l| osa_distance(&lower, l));
     match synonym.or_else(nearest) {
         Some(level) => format!("{word:?} is no level, did you mean {level}?"),
         None => format!("{word:?} is no level"),
@@ -93,8 +93,8 @@ fn check_target(target: &str) -> Result<(), String> {
     }
     let known = TARGETS.into_iter().chain(FAMILIES);
     // Of a name of one or two letters, any other is a near one.
-    let is_near = |known: &&str| distance(crate_name, known) <= 2 && crate_name.len() > 2;
-    match known.min_by_key(|known| distance(crate_name, known)).filter(is_near) {
+    let is_near = |known: &&str| osa_distance(crate_name, known) <= 2 && crate_name.len() > 2;
+    match known.min_by_key(|known| osa_distance(crate_name, known)).filter(is_near) {
         Some(known) if is_path => Err(format!("nothing called {crate_name:?} logs, did you mean {known}?")),
         _ => Err(format!("nothing called {target:?} logs")),
     }

@@ -4,6 +4,8 @@
 
 use std::ffi::OsStr;
 
+use strsim::osa_distance;
+
 use super::{SETTINGS, SettingDoc};
 
 /// Variables of other programs that resemble settings: those of the `nats` command.
@@ -38,7 +40,7 @@ pub(super) fn intended(name: &str, value: &OsStr) -> Option<&'static SettingDoc>
     let upper = name.to_uppercase();
     let plain = upper.strip_prefix("SILTSTONE_").unwrap_or(&upper);
     let near = SETTINGS.iter().filter(|doc| is_near(plain, doc.name));
-    near.min_by_key(|doc| distance(plain, doc.name))
+    near.min_by_key(|doc| osa_distance(plain, doc.name))
 }
 
 /// The variables by which Kubernetes names each service, such as `NATS_PORT=tcp://10.0.0.1:4222`.
@@ -56,7 +58,11 @@ fn is_of_kubernetes(name: &str, value: &OsStr) -> bool {
 fn is_near(name: &str, known: &str) -> bool {
     let letters = |name: &str| name.replace(['_', '-', '.'], "");
     let edits_max = if known.len() < LONG_NAME { 1 } else { 2 };
-    letters(name) == letters(known) || without_unit(name) == without_unit(known) || distance(name, known) <= edits_max
+    // Each edit changes the length by at most one: most variables of an environment need no more than this look.
+    let may_be_edited = name.chars().count().abs_diff(known.len()) <= edits_max;
+    letters(name) == letters(known)
+        || without_unit(name) == without_unit(known)
+        || may_be_edited && osa_distance(name, known) <= edits_max
 }
 
 fn without_unit(name: &str) -> &str {
@@ -64,27 +70,6 @@ fn without_unit(name: &str) -> &str {
         Some((stem, unit)) if UNITS.contains(&unit) => stem,
         _ => name,
     }
-}
-
-/// The number of letters changed, added or dropped, or swapped with their neighbour.
-pub(super) fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            rows[i][j] = match (i, j) {
-                (0, j) => j,
-                (i, 0) => i,
-                _ => {
-                    let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                    let edited = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-                    let is_swap = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-                    if is_swap { edited.min(rows[i - 2][j - 2] + 1) } else { edited }
-                }
-            };
-        }
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -144,11 +129,5 @@ mod tests {
                 assert!(is_known || meant(&mistyped).is_some(), "{mistyped}");
             }
         }
-    }
-
-    #[test]
-    fn letters_are_counted() {
-        assert_eq!((distance("abc", "abc"), distance("abc", "acb"), distance("", "ab")), (0, 1, 2));
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }
