@@ -33,8 +33,6 @@ mod consumers;
 mod event;
 mod expire;
 mod faults;
-#[cfg(test)]
-mod fixture;
 mod groups;
 mod guards;
 mod history;

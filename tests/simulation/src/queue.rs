@@ -13,4 +13,4 @@ mod subscription;
 pub use client::{AckObserver, ModelQueue};
 pub use pump::DeliveryFaults;
 pub use server::{PAYLOAD_BYTES_MAX, QueueServer, StreamObserver};
-pub use stream::Stream;
+pub use stream::{DUPLICATE_WINDOW_US, Stream};

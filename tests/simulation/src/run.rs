@@ -67,7 +67,7 @@ pub struct Outcome {
 }
 
 /// One thread and a paused clock.
-pub(crate) fn runtime() -> Runtime {
+pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

@@ -89,19 +89,3 @@ fn find_uuid(text: &str) -> Option<usize> {
     };
     (0..bytes.len().saturating_sub(UUID_LENGTH - 1)).find(|start| is_at(*start))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn ids_are_numbered_by_first_appearance() {
-        let trace = Trace::new(Arc::new(VirtualClock::start()));
-        let (one, two) = (uuid::Uuid::from_u128(1), uuid::Uuid::from_u128(2));
-        trace.note("w1", format!("puts a/{two}.parquet"));
-        trace.note("w2", format!("puts a/{one}.parquet, then a/{two}.parquet"));
-        let lines = trace.lines();
-        assert!(lines[0].ends_with("puts a/#1.parquet"), "{lines:?}");
-        assert!(lines[1].ends_with("puts a/#2.parquet, then a/#1.parquet"), "{lines:?}");
-    }
-}

@@ -180,6 +180,11 @@ impl World {
         }
     }
 
+    /// The clock, which every part of the world holds.
+    pub fn clock(&self) -> &Arc<VirtualClock> {
+        &self.clock
+    }
+
     /// The oracle of the run.
     pub fn oracle(&self) -> &Oracle {
         &self.around.oracle
@@ -268,26 +273,4 @@ impl World {
 /// A network without faults, with small delays.
 fn calm_rates() -> Rates {
     Rates { network_ms: (0, 3), commit_ms: (0, 5), ..Rates::default() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::Profile;
-
-    #[test]
-    fn a_run_leaves_nothing_behind() {
-        fastrand::seed(1);
-        let runtime = crate::run::runtime();
-        let chance = Chance::seeded(1);
-        let plan = Plan::draw(&chance, &Profile::all());
-        let mut world = runtime.block_on(World::new(plan, chance, Guards::default(), Forgeries::default()));
-        runtime.block_on(world.run());
-        assert_eq!(world.oracle().violation(), None);
-        // Every part of the world holds the clock.
-        let clock = Arc::downgrade(&world.clock);
-        drop(runtime);
-        drop(world);
-        assert_eq!(clock.strong_count(), 0, "something of the world was not freed");
-    }
 }

@@ -2,9 +2,6 @@
 //!
 //! Owns: their names. Does not own: the compares themselves (the files that make them).
 
-#[cfg(test)]
-mod tests;
-
 /// Switches of the compares. All are on; a test that switches one off shows that the invariants notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guards {

@@ -17,9 +17,6 @@ use super::faults::{Fate, Faults, Link, Plan};
 use super::server::{ModelCatalog, Server};
 use super::state::CatalogState;
 
-#[cfg(test)]
-mod tests;
-
 /// `lock_timeout` of every session of the real catalog.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -174,13 +174,13 @@ pub struct CatalogState {
     /// Tokens of the HTTP service, by id.
     pub tokens: BTreeMap<String, Token>,
     /// The unique index over the names of live objects.
-    pub(crate) listed: BTreeMap<ObjectName, FileId>,
+    pub listed: BTreeMap<ObjectName, FileId>,
     /// The unique index over the names of retired objects.
     pub(crate) retired_names: BTreeMap<ObjectName, FileId>,
     /// A number and a time of a snapshot that were taken without the lock of the head.
     pub(crate) drawn: Option<Drawn>,
     /// The primary key of segments.
-    pub(crate) segment_ids: BTreeSet<String>,
+    pub segment_ids: BTreeSet<String>,
     /// Changes of the running transaction so far.
     pub(crate) changes: Vec<Change>,
 }

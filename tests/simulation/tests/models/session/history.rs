@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::catalog::{AcquireOutcome, Agent, CommitOutcome, CommitStore, OwnershipStore, Scope, SegmentStore};
+use catalog::{AcquireOutcome, Agent, CommitOutcome, CommitStore, OwnershipStore, Scope, SegmentStore};
 use tokio::time::sleep;
 
-use super::super::super::fixture::*;
-use super::super::super::{Faults, Guards, Rates, Session};
+use crate::fixture::*;
+use simulation::catalog::{Faults, Guards, Rates, Session};
 
 /// Two writers that take the partition from each other and commit, over a bad network; gives every event and the final
 /// tables.

@@ -3,16 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::catalog::{
+use catalog::{
     AcquireOutcome, CatalogError, CommitOutcome, CommitStore, MetadataStore, OwnershipStore, Refusal, SegmentStore,
     TopicStore,
 };
 use common::ErrorKind;
 use tokio::time::{Instant, sleep};
 
-use super::super::fixture::*;
-use super::super::{Change, Guards, Rates};
-use super::*;
+use crate::fixture::*;
+use simulation::catalog::{Change, Fate, Faults, Guards, Link, ModelCatalog, Rates, Session};
 
 mod history;
 
@@ -24,7 +23,7 @@ fn calm() -> Faults {
 }
 
 /// A partition that agent 1 holds through a session.
-async fn held() -> (ModelCatalog, Faults, Session, ::catalog::Ownership) {
+async fn held() -> (ModelCatalog, Faults, Session, catalog::Ownership) {
     let (model, faults) = (model(Guards::default()), calm());
     create_orders(&model).await;
     let session = Session::new(&model, &faults, 1);
@@ -32,7 +31,7 @@ async fn held() -> (ModelCatalog, Faults, Session, ::catalog::Ownership) {
     (model, faults, session, held)
 }
 
-fn is_unavailable<T>(answer: &::catalog::Result<T>) -> bool {
+fn is_unavailable<T>(answer: &catalog::Result<T>) -> bool {
     answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Unavailable)
 }
 

@@ -5,14 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::catalog::{
+use catalog::{
     AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, MetadataStore, NewObject, NewSegment, Ownership,
     Partition, Refusal, Scope, SegmentKind, TopicConfig, UploadIntent,
 };
 use common::{Anchor, OffsetRange, OwnerId, TopicName, TopicPartition};
 use uuid::Uuid;
 
-use super::{Guards, ModelCatalog, VirtualClock};
+use simulation::catalog::{Guards, ModelCatalog, VirtualClock};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 

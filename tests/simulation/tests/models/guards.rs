@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use std::time::Duration;
 
-use ::catalog::{
+use catalog::{
     AcquireOutcome, CommitOutcome, CommitRequest, CommitStore, MetadataStore, Ownership, OwnershipStore, Refusal,
     UploadIntent,
 };
 use common::{Epoch, Incarnation};
 
-use super::super::ModelCatalog;
-use super::super::fixture::*;
-use super::*;
+use crate::fixture::*;
+use simulation::catalog::{Guards, ModelCatalog};
 
 /// A partition that agent 1 holds, watermark 10, in a model without the compare that `off` takes away.
 async fn held_without(off: fn(&mut Guards)) -> (ModelCatalog, Ownership) {
@@ -122,7 +121,7 @@ async fn the_checks_of_a_takeover() {
     let (model, held) = held_without(|_| {}).await;
     assert!(matches!(acquire(&model, 2).await, AcquireOutcome::Held { .. }));
     let pending = |model: &ModelCatalog| {
-        let is_pending = |upload: &::catalog::Upload| upload.state == ::catalog::UploadState::Pending;
+        let is_pending = |upload: &catalog::Upload| upload.state == catalog::UploadState::Pending;
         model.inspect(|state| state.uploads.values().filter(|upload| is_pending(upload)).count())
     };
     intended(&model, &held, (10, 19), "next").await;
