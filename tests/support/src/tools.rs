@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-/// The folder of the tools: `SILTSTONE_TOOLS`, or `.tools` in the workspace root.
+/// The folder of the tools: `SILTSTONE_TOOLS`, or `.tools` in the workspace root. Empty is unset, as in the scripts.
 pub fn directory() -> PathBuf {
-    match std::env::var_os("SILTSTONE_TOOLS") {
+    match std::env::var_os("SILTSTONE_TOOLS").filter(|path| !path.is_empty()) {
         Some(path) => PathBuf::from(path),
         None => workspace_root().join(".tools"),
     }
