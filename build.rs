@@ -7,8 +7,8 @@ fn main() {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let is_debug = variable("PROFILE") == "debug";
     if is_debug && variable("CARGO_CFG_TARGET_OS") == "linux" && variable("CARGO_CFG_TARGET_ENV") == "gnu" {
-        // A position-independent binary adjusts 850,000 addresses at each start, which takes three quarters of the time
-        // of a short command, and the tests start thousands. Binaries for use stay position-independent.
+        // A position-independent binary adjusts 850,000 addresses at each start, which takes a third of the time of a
+        // short command, and the tests start thousands. Binaries for use stay position-independent.
         println!("cargo::rustc-link-arg-bins=-no-pie");
     }
 }
