@@ -8,7 +8,6 @@ use std::time::Duration;
 use catalog::{
     AcquireOutcome, Agent, ColumnStatistics, CommitOutcome, CommitRequest, CommitStore, NewObject, NewSegment,
     Ownership, OwnershipStore, Scope, SegmentKind, SegmentStore, SqliteMetadataStore, TopicConfig, TopicStore,
-    UploadIntent,
 };
 use common::{Anchor, OffsetRange, OwnerId, TopicName, TopicPartition};
 use divan::Bencher;
@@ -62,7 +61,7 @@ impl Setup {
     fn commit(&mut self, partitions: usize) {
         let held = &mut self.held[..partitions];
         let requests: Vec<CommitRequest> = held.iter().map(request).collect();
-        let intents: Vec<UploadIntent> = requests.iter().map(intent).collect();
+        let intents: Vec<_> = requests.iter().flat_map(CommitRequest::intents).collect();
         self.runtime.block_on(async {
             for recorded in self.store.record_intents(&intents).await {
                 recorded.expect("recorded");
@@ -117,16 +116,6 @@ fn request(held: &Ownership) -> CommitRequest {
         message_count: 1_000,
         segments: vec![segment],
         gaps: Vec::new(),
-    }
-}
-
-fn intent(request: &CommitRequest) -> UploadIntent {
-    UploadIntent {
-        partition: request.partition.clone(),
-        epoch: request.epoch,
-        owner: request.owner,
-        bucket: String::new(),
-        key: request.segments[0].object.key.clone(),
     }
 }
 

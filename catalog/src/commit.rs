@@ -6,7 +6,7 @@
 use common::{Anchor, CommitReceipt, Epoch, Incarnation, OffsetRange, OwnerId, TopicPartition};
 
 use crate::error::CatalogError;
-use crate::model::{Gap, NewSegment};
+use crate::model::{Gap, NewSegment, UploadIntent};
 
 /// One contiguous range of a partition, ready to be recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,19 @@ pub struct CommitRequest {
     pub segments: Vec<NewSegment>,
     /// Parts of the range that were missing in the queue.
     pub gaps: Vec<Gap>,
+}
+
+impl CommitRequest {
+    /// The intents that it consumes: one for each segment.
+    pub fn intents(&self) -> impl Iterator<Item = UploadIntent> {
+        self.segments.iter().map(|segment| UploadIntent {
+            partition: self.partition.clone(),
+            epoch: self.epoch,
+            owner: self.owner,
+            bucket: segment.object.bucket.clone(),
+            key: segment.object.key.clone(),
+        })
+    }
 }
 
 /// The outcome of a commit.

@@ -209,14 +209,7 @@ pub(crate) fn imported(of: &TopicPartition, base_offset: u64, end_offset: u64) -
 }
 
 pub(crate) fn intents(request: &CommitRequest) -> Vec<UploadIntent> {
-    let intent = |segment: &NewSegment| UploadIntent {
-        partition: request.partition.clone(),
-        epoch: request.epoch,
-        owner: request.owner,
-        bucket: segment.object.bucket.clone(),
-        key: segment.object.key.clone(),
-    };
-    request.segments.iter().map(intent).collect()
+    request.intents().collect()
 }
 
 /// Records the intents of the request.

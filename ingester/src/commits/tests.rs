@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use catalog::{
     AcquireOutcome, Agent, CommitOutcome, CommitRequest, CommitStore, Gap, NewObject, NewSegment, Ownership,
-    OwnershipStore, ResumePoint, Scope, SegmentKind, SqliteMetadataStore, TopicConfig, TopicStore, UploadIntent,
+    OwnershipStore, ResumePoint, Scope, SegmentKind, SqliteMetadataStore, TopicConfig, TopicStore,
 };
 use common::queue::memory::InMemoryQueue;
 use common::{Anchor, OffsetRange, OutgoingMessage, OwnerId};
@@ -81,14 +81,7 @@ impl World {
     }
 
     async fn commit(&self, request: CommitRequest) {
-        let intent = |segment: &NewSegment| UploadIntent {
-            partition: request.partition.clone(),
-            epoch: request.epoch,
-            owner: request.owner,
-            bucket: segment.object.bucket.clone(),
-            key: segment.object.key.clone(),
-        };
-        let intents: Vec<_> = request.segments.iter().map(intent).collect();
+        let intents: Vec<_> = request.intents().collect();
         for answer in self.catalog.record_intents(&intents).await {
             answer.expect("recorded");
         }

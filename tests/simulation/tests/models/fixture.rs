@@ -10,9 +10,8 @@ use catalog::{
     Partition, Refusal, Scope, SegmentKind, TopicConfig, UploadIntent,
 };
 use common::{Anchor, OffsetRange, OwnerId, TopicName, TopicPartition};
-use uuid::Uuid;
-
 use simulation::catalog::{Guards, ModelCatalog, VirtualClock};
+use uuid::Uuid;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(15);
 
@@ -102,14 +101,7 @@ pub(crate) fn request(held: &Ownership, base_offset: u64, end_offset: u64, objec
 }
 
 pub(crate) fn intents(request: &CommitRequest) -> Vec<UploadIntent> {
-    let intent = |segment: &NewSegment| UploadIntent {
-        partition: request.partition.clone(),
-        epoch: request.epoch,
-        owner: request.owner,
-        bucket: segment.object.bucket.clone(),
-        key: segment.object.key.clone(),
-    };
-    request.segments.iter().map(intent).collect()
+    request.intents().collect()
 }
 
 /// A request whose intents are recorded.
