@@ -55,12 +55,15 @@ fn is_of_kubernetes(name: &str, value: &OsStr) -> bool {
         || name.ends_with("_PORT") && is_address
 }
 
+fn letters(name: &str) -> impl Iterator<Item = char> {
+    name.chars().filter(|c| !matches!(c, '_' | '-' | '.'))
+}
+
 fn is_near(name: &str, known: &str) -> bool {
-    let letters = |name: &str| name.replace(['_', '-', '.'], "");
     let edits_max = if known.len() < LONG_NAME { 1 } else { 2 };
     // Each edit changes the length by at most one: most variables of an environment need no more than this look.
     let may_be_edited = name.chars().count().abs_diff(known.len()) <= edits_max;
-    letters(name) == letters(known)
+    letters(name).eq(letters(known))
         || without_unit(name) == without_unit(known)
         || may_be_edited && osa_distance(name, known) <= edits_max
 }
@@ -95,6 +98,7 @@ mod tests {
             ("CATALOG_URI", "CATALOG_URL"),
             ("NATS_PASWORD", "NATS_PASSWORD"),
             ("TOPIC", "TOPICS"),
+            ("TOPCIS", "TOPICS"),
         ] {
             assert_eq!(meant(name), Some(known), "{name}");
         }
