@@ -1,7 +1,8 @@
-//! Each switch takes away its own compare, and no other.
+//! The switches of the compares.
+//!
+//! Owns: that each takes away its own compare, and no other. Does not own: that the oracle notices (`mutations`).
 
 use std::sync::Arc;
-
 use std::time::Duration;
 
 use catalog::{
@@ -9,9 +10,9 @@ use catalog::{
     UploadIntent,
 };
 use common::{Epoch, Incarnation};
+use simulation::catalog::{Guards, ModelCatalog};
 
 use crate::fixture::*;
-use simulation::catalog::{Guards, ModelCatalog};
 
 /// A partition that agent 1 holds, watermark 10, in a model without the compare that `off` takes away.
 async fn held_without(off: fn(&mut Guards)) -> (ModelCatalog, Ownership) {

@@ -1,4 +1,6 @@
-//! Outcomes of calls that the network spoils.
+//! A session with the model of the catalog.
+//!
+//! Owns: outcomes of calls that the network spoils. Does not own: long histories (`session::history`).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,10 +10,10 @@ use catalog::{
     TopicStore,
 };
 use common::ErrorKind;
+use simulation::catalog::{Change, Fate, Faults, Guards, Link, ModelCatalog, Rates, Session};
 use tokio::time::{Instant, sleep};
 
 use crate::fixture::*;
-use simulation::catalog::{Change, Fate, Faults, Guards, Link, ModelCatalog, Rates, Session};
 
 mod history;
 

@@ -1,13 +1,15 @@
 //! A whole history over a bad network, twice.
+//!
+//! Owns: that a seed repeats it. Does not own: the outcomes of single calls (`session`).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use catalog::{AcquireOutcome, Agent, CommitOutcome, CommitStore, OwnershipStore, Scope, SegmentStore};
+use simulation::catalog::{Faults, Guards, Rates, Session};
 use tokio::time::sleep;
 
 use crate::fixture::*;
-use simulation::catalog::{Faults, Guards, Rates, Session};
 
 /// Two writers that take the partition from each other and commit, over a bad network; gives every event and the final
 /// tables.
